@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Entry points. `make help` lists them. What is built and how; what is measured is harness/'s business.
+
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+PYTHON ?= /usr/bin/python3
+CC = gcc
+BUILD := build
+HARNESS = $(PYTHON) -m harness
+
+# What a user may set on the command line of make.
+PLAN ?= default
+WIRE ?= tap
+PLAN_KEYS := CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS SERVER_CPUS PORT MAX_CONNECTIONS
+SETTINGS = $(foreach key,$(PLAN_KEYS),$(if $($(key)),--set '$(key)=$($(key))'))
+PUBLISHED_ARGUMENTS = $(foreach name,$(PUBLISHED),--published '$(name)')
+
+.PHONY: all
+all: $(BUILD)/epoll_server $(BUILD)/lwip_server $(BUILD)/build-info.json
+
+.PHONY: help
+help: ## this list
+	@echo "Targets:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|'
+	@echo "Settings, as in 'make bench-tap PLAN=quick ROUNDS=5':"
+	@echo "  PLAN=quick|default|full|FILE  RESUME=ID  DRY_RUN=1  PUBLISHED=NAME  LWIP_SRC=DIR"
+	@echo "  $(PLAN_KEYS)"
+
+# --- measuring -------------------------------------------------------------------------------------
+
+.PHONY: bench-tap report compare restore doctor shell bench-baseline
+bench-tap: ready ## measure lwIP against epoll on the TAP wire, to a finished report (root)
+	@$(HARNESS) bench --wire tap --plan '$(PLAN)' $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
+	    $(if $(RESUME),--resume '$(RESUME)') $(if $(DRY_RUN),--dry-run)
+
+report: ## charts and pages of RUN=<id>|reference|DIR again, from its files alone
+	@$(HARNESS) report '$(or $(RUN),reference)' $(PUBLISHED_ARGUMENTS)
+
+compare: ## overlay runs: RUNS="a b"
+	@$(HARNESS) compare $(foreach run,$(RUNS),'$(run)') $(PUBLISHED_ARGUMENTS)
+
+restore: ## undo what a killed run left on this machine (root)
+	@$(HARNESS) restore
+
+doctor: ## what this machine can run, and what is missing
+	@$(HARNESS) doctor
+
+shell: ready ## a shell in the client's namespace of WIRE=tap, both servers up (root)
+	@$(HARNESS) shell --wire '$(WIRE)' --plan '$(PLAN)' $(SETTINGS)
+
+bench-baseline: ready $(BUILD)/minimal_epoll ## epoll_server against a minimal epoll loop and nginx (root)
+	@$(PYTHON) ci/bench_baseline.py
+
+# --- what it needs ---------------------------------------------------------------------------------
+
+LWIP_SRC ?= $(BUILD)/deps/lwip-2.1.3
+LLHTTP := /usr/share/llhttp
+LLHTTP_INCLUDE := /usr/share/include/llhttp
+
+.PHONY: deps ready
+deps: ## install what is missing: Debian packages (root), lwIP's source
+	@ci/deps.sh packages
+	@$(if $(filter $(BUILD)/deps/%,$(LWIP_SRC)),ci/deps.sh lwip $(BUILD)/deps,:)
+
+# The tools that find libraries may have come just now, so a second make looks for them.
+ready: deps
+	@$(MAKE) --no-print-directory all
+
+# --- lwIP: a copy of the source with our series applied ----------------------------------------------
+
+PATCHES := $(sort $(wildcard servers/stack/patches/*.patch))
+LWIP := $(BUILD)/lwip
+
+$(LWIP)/.patched: $(PATCHES)
+	@test -f $(LWIP_SRC)/src/core/tcp.c || { echo "no lwIP source in $(LWIP_SRC): run 'make deps'" >&2; exit 3; }
+	@rm -rf $(LWIP) && mkdir -p $(LWIP)
+	@cp -r $(LWIP_SRC)/src $(LWIP_SRC)/test $(LWIP)/
+	@for patch in $(PATCHES); do patch -s -d $(LWIP) -p1 --fuzz=0 --no-backup-if-mismatch < $$patch || exit 1; done
+	@touch $@
+
+LWIP_CORE := init def inet_chksum ip mem memp netif pbuf raw stats sys tcp tcp_in tcp_out timeouts
+LWIP_IPV4 := etharp icmp ip4 ip4_addr ip4_frag
+LWIP_FILES := $(LWIP_CORE:%=core/%) $(LWIP_IPV4:%=core/ipv4/%) netif/ethernet
+
+# --- objects: two variants ---------------------------------------------------------------------------
+# release is measured; checked has sanitizers and every assertion of lwIP, and is what the tests use.
+
+WARNINGS := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow
+CFLAGS_release := -O2 -g -DNDEBUG
+CFLAGS_checked := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+# lwIP and DPDK read unaligned words on purpose; the machines they run on allow it.
+CFLAGS_checked += -fno-sanitize=alignment
+# Strict: without it llhttp takes any byte after CR for LF.
+LLHTTP_CFLAGS := -DLLHTTP_STRICT_MODE=1 -I$(LLHTTP_INCLUDE)
+BASE_CFLAGS := -std=gnu11 -MMD -MP -Iservers $(LLHTTP_CFLAGS)
+LWIP_INCLUDES := -I$(LWIP)/src/include -Iservers/stack
+DPDK_CFLAGS = $(shell pkg-config --cflags libdpdk)
+DPDK_LIBS = $(shell pkg-config --libs libdpdk)
+
+STACK_FILES := stack port mbuf_pbuf checksum
+COMMON_FILES := http http_site options counters
+LLHTTP_FILES := api http llhttp
+
+objects = $(addprefix $(BUILD)/obj/$(1)/,$(addsuffix .o,$(2)))
+common_objects = $(call objects,$(1),$(COMMON_FILES) $(LLHTTP_FILES:%=llhttp/%))
+stack_objects = $(call objects,$(1),$(STACK_FILES:%=stack/%) $(LWIP_FILES:%=lwip/%))
+
+define variant
+$(BUILD)/obj/$(1)/lwip/%.o: $(LWIP)/.patched
+	@mkdir -p $$(@D)
+	$(CC) -std=gnu11 -MMD -MP -Wall -Werror $$(CFLAGS_$(1)) $(LWIP_INCLUDES) -c $(LWIP)/src/$$*.c -o $$@
+
+$(BUILD)/obj/$(1)/llhttp/%.o: $(LLHTTP)/%.c
+	@mkdir -p $$(@D)
+	$(CC) -std=gnu11 -MMD -MP $$(CFLAGS_$(1)) $(LLHTTP_CFLAGS) -c $$< -o $$@
+
+$(BUILD)/obj/$(1)/stack/%.o: servers/stack/%.c $(LWIP)/.patched
+	@mkdir -p $$(@D)
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $$(CFLAGS_$(1)) $(LWIP_INCLUDES) $$(DPDK_CFLAGS) -c $$< -o $$@
+
+$(BUILD)/obj/$(1)/lwip_server.o: servers/lwip_server.c $(LWIP)/.patched
+	@mkdir -p $$(@D)
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $$(CFLAGS_$(1)) $(LWIP_INCLUDES) $$(DPDK_CFLAGS) -c $$< -o $$@
+
+$(BUILD)/obj/$(1)/%.o: servers/%.c
+	@mkdir -p $$(@D)
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $$(CFLAGS_$(1)) -c $$< -o $$@
+endef
+$(eval $(call variant,release))
+$(eval $(call variant,checked))
+
+$(BUILD)/epoll_server: $(call objects,release,epoll_server) $(call common_objects,release)
+	$(CC) $(CFLAGS_release) $^ -o $@
+
+$(BUILD)/lwip_server: $(call objects,release,lwip_server) $(call common_objects,release) $(call stack_objects,release)
+	$(CC) $(CFLAGS_release) $^ $(DPDK_LIBS) -o $@
+
+$(BUILD)/checked/epoll_server: $(call objects,checked,epoll_server) $(call common_objects,checked)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_checked) $^ -o $@
+
+$(BUILD)/checked/lwip_server: $(call objects,checked,lwip_server) $(call common_objects,checked) $(call stack_objects,checked)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
+
+$(BUILD)/minimal_epoll: servers/tests/minimal_epoll.c
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_release) $< -o $@
+
+$(BUILD)/build-info.json: $(BUILD)/epoll_server $(BUILD)/lwip_server
+	@printf '{"cc": "%s", "cflags": "%s", "dpdk": "%s", "lwip": "2.1.3", "lwip_source": "%s"}\n' \
+	    "$$($(CC) --version | head -n 1)" "$(CFLAGS_release)" "$$(pkg-config --modversion libdpdk)" \
+	    "$(if $(filter $(BUILD)/deps/%,$(LWIP_SRC)),pinned,LWIP_SRC)" > $@
+
+# --- tests -------------------------------------------------------------------------------------------
+
+C_TESTS := test_http test_options
+STACK_TESTS := test_mbuf_pbuf test_port test_lwip_patches
+TEST := $(BUILD)/test
+
+$(TEST)/%: servers/tests/%.c $(call common_objects,checked)
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) -MF $@.d $^ -lcmocka -o $@
+
+$(STACK_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call stack_objects,checked)
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $^ $(DPDK_LIBS) -lcmocka -o $@
+
+# lwIP's own unit tests: its test sources, our options and series.
+LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos etharp/test_etharp \
+              core/test_def core/test_netif core/test_pbuf core/test_timers
+$(TEST)/lwip_unit: servers/tests/lwip_unit.c servers/tests/lwip_unit/lwipopts.h servers/stack/lwipopts.h $(LWIP)/.patched
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -Iservers/tests/lwip_unit $(LWIP_INCLUDES) -I$(LWIP)/test/unit $(CFLAGS_checked) \
+	    $< servers/stack/checksum.c $(LWIP_TESTS:%=$(LWIP)/test/unit/%.c) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(LWIP)/src/core/udp.c $(DPDK_CFLAGS) \
+	    $$(pkg-config --cflags --libs check) -o $@
+
+.PHONY: test check test-c test-lwip test-harness test-system lint
+test: deps ## everything to passed tests (root for the ones in namespaces; others say what they skipped)
+	@$(MAKE) --no-print-directory check
+
+check: all lint test-c test-lwip test-harness test-system
+
+test-c: $(C_TESTS:%=$(TEST)/%) $(STACK_TESTS:%=$(TEST)/%) ## C modules under ASan and UBSan
+	@for program in $^; do echo "== $$program"; $$program || exit 1; done
+
+test-lwip: $(TEST)/lwip_unit ## lwIP's unit tests with our options and patches
+	@echo "== $<"; $<
+
+test-harness: ## the harness, without root
+	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests --ignore=harness/tests/system
+
+test-system: all $(BUILD)/checked/epoll_server $(BUILD)/checked/lwip_server ## both servers and a short run in real namespaces (root)
+	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests/system
+
+lint: ## types of the harness, format of the C code
+	@$(PYTHON) -m mypy --strict --no-error-summary harness
+	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $$(git ls-files 'servers/*.c' 'servers/*.h'); \
+	 else echo "clang-format is not installed: format not checked"; fi
+
+.PHONY: clean distclean
+clean: ## remove what was built, keep the fetched source
+	@find $(BUILD) -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} + 2>/dev/null || true
+
+distclean: ## remove everything that can be made again
+	@rm -rf $(BUILD) reports/out
+
+-include $(shell find $(BUILD)/obj $(BUILD)/test -name '*.d' 2>/dev/null)

@@ -1,0 +1,111 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Install what is missing: Debian packages, then lwIP's source. Knows nothing of the build.
+# Usage: ci/deps.sh [packages | lwip DIR]      Exit: 0 done, 3 the machine cannot (says what is missing).
+set -eu
+
+HERE=$(dirname "$0")
+LWIP_VERSION=2.1.3
+# The distribution's orig tar, and the tree both archives must unpack to (line ends as LF).
+LWIP_TAR_SHA256=0a8276d09fc4e97bbba2f953d74af2388fc2195ea156be9d7589e297a68fde24
+LWIP_TREE_SHA256=23f9709510e5898ac93a92e1053789e6caa41913f90ac5a17bd754712d959432
+LWIP_UPSTREAM=https://download.savannah.nongnu.org/releases/lwip/lwip-$LWIP_VERSION.zip
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "deps: $*"; exit 3; }
+
+missing_packages() {
+    sed 's/#.*//' "$HERE/packages.txt" | while read -r package _; do
+        [ -n "$package" ] || continue
+        if command -v dpkg-query >/dev/null 2>&1 &&
+           dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed; then
+            continue
+        fi
+        echo "$package"
+    done
+}
+
+install_packages() {
+    missing=$(missing_packages)
+    [ -n "$missing" ] || return 0
+    list=$(echo "$missing" | tr '\n' ' ')
+    say "missing packages: $list"
+    command -v apt-get >/dev/null 2>&1 || fail "no apt-get here: install these packages by hand: $list"
+    [ "$(id -u)" = 0 ] || fail "not root: run 'sudo make deps', or: sudo apt-get install --no-install-recommends $list"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q >&2 || say "deps: apt-get update reported an error; trying to install all the same"
+    # A policy that answers 101 keeps packages from starting daemons (nginx) at install time.
+    policy=/usr/sbin/policy-rc.d
+    made_policy=
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' > $policy && chmod +x $policy && made_policy=yes
+    fi
+    status=0
+    # shellcheck disable=SC2086
+    apt-get install -y -q --no-install-recommends $list >&2 || status=$?
+    [ -z "$made_policy" ] || rm -f $policy
+    [ $status = 0 ] || fail "apt-get could not install: $list"
+}
+
+# tree_sha256 DIR: one hash over the names and bytes of src/ and test/.
+tree_sha256() {
+    (cd "$1" && find src test -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -d' ' -f1)
+}
+
+# from_distribution DIR: the orig tar from the machine's own package archive, through a private apt state.
+from_distribution() {
+    command -v apt-get >/dev/null 2>&1 || return 1
+    state=$1/apt
+    mkdir -p "$state/lists/partial"
+    sources=$state/stackduel.sources
+    for file in /etc/apt/sources.list.d/*.sources; do
+        [ -e "$file" ] || continue
+        grep -v '^#' "$file" | sed 's/^Types:.*/Types: deb-src/'
+        echo
+    done > "$sources"
+    cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+        sed -n 's/^[[:space:]]*deb[[:space:]]/deb-src /p' > "$state/stackduel.list"
+    mkdir -p "$state/parts"
+    mv "$sources" "$state/stackduel.list" "$state/parts/"
+    set -- -q -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$(realpath "$state/parts")" \
+        -o "Dir::State::Lists=$(realpath "$state/lists")" -o Dir::Cache::srcpkgcache= -o Dir::Cache::pkgcache= \
+        -o APT::Sandbox::User=
+    # Archives that offer no sources make update complain; only the hash below decides.
+    (cd "$state" && { apt-get "$@" update || true; } && apt-get "$@" source --download-only lwip) >"$state/log" 2>&1 || return 1
+    tar=$(find "$state" -name "lwip_$LWIP_VERSION*.orig.tar.*" | head -n 1)
+    [ -n "$tar" ] && echo "$LWIP_TAR_SHA256  $tar" | sha256sum -c --status || return 1
+    tar -xf "$tar" -C "$state"
+}
+
+# from_upstream DIR: the release archive from the lwIP project.
+from_upstream() {
+    mkdir -p "$1/apt"
+    curl -fsSL --max-time 120 -o "$1/apt/lwip.zip" "$LWIP_UPSTREAM" 2>>"$1/apt/log" &&
+        unzip -q -o "$1/apt/lwip.zip" -d "$1/apt"
+}
+
+# fetch_lwip DIR: leaves the pinned tree in DIR/lwip-2.1.3.
+fetch_lwip() {
+    tree=$1/lwip-$LWIP_VERSION
+    if [ -d "$tree" ] && [ "$(tree_sha256 "$tree")" = $LWIP_TREE_SHA256 ]; then
+        return 0
+    fi
+    rm -rf "$tree" "$1/apt"
+    mkdir -p "$1"
+    say "fetching lwIP $LWIP_VERSION"
+    from_distribution "$1" || from_upstream "$1" || {
+        say "$(tail -n 3 "$1/apt/log" 2>/dev/null || true)"
+        fail "no lwIP source: neither the distribution's source archive nor $LWIP_UPSTREAM answered; set LWIP_SRC= to a tree of lwIP $LWIP_VERSION"
+    }
+    find "$1/apt/lwip-$LWIP_VERSION/src" "$1/apt/lwip-$LWIP_VERSION/test" -type f -exec sed -i 's/\r$//' {} +
+    got=$(tree_sha256 "$1/apt/lwip-$LWIP_VERSION")
+    [ "$got" = $LWIP_TREE_SHA256 ] || fail "the lwIP source fetched has sha256 $got, expected $LWIP_TREE_SHA256"
+    mv "$1/apt/lwip-$LWIP_VERSION" "$tree"
+    rm -rf "$1/apt"
+}
+
+case ${1:-packages} in
+    packages) install_packages ;;
+    lwip) fetch_lwip "${2:?usage: ci/deps.sh lwip DIR}" ;;
+    *) say "usage: ci/deps.sh [packages | lwip DIR]"; exit 2 ;;
+esac

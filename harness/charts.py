@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Charts at column width, PNG and SVG, the same bytes every time. Knows series of numbers, no files and no runs.
+
+Colour, marker and line style all tell series apart, so that print and colour-blind readers lose nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Iterator, Sequence
+
+import matplotlib  # type: ignore[import]
+from matplotlib.backends.backend_agg import FigureCanvasAgg  # type: ignore[import]
+from matplotlib.figure import Figure  # type: ignore[import]
+from matplotlib.lines import Line2D  # type: ignore[import]
+from matplotlib.patches import Patch  # type: ignore[import]
+from matplotlib.ticker import MaxNLocator  # type: ignore[import]
+
+# Okabe and Ito's palette in an order that also differs in lightness; grey is kept for published figures.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (8, 2)))
+GREY, GREY_MARKERS = "#767676", ("x", "+", "1", "2")
+VERDICT_MARKERS = {"faster": "^", "slower": "v", "inconclusive": "o"}
+
+WIDTH_INCHES, DPI = 3.5, 300
+# Margins in inches; the legend's rows and the note's lines are added to the height, never taken from the axes.
+_LEFT, _RIGHT, _BOTTOM, _TOP = 0.6, 0.08, 0.41, 0.1
+_ROW, _NOTE_LINE = 0.127, 0.095
+_CHARACTER, _HANDLE = 0.05, 0.42
+# A spread above this is shown on a logarithmic axis: on a linear one the smaller series would lie on the floor.
+_LOG_FROM = 30
+
+STYLE = {
+    "font.family": "DejaVu Sans", "font.size": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
+    "legend.fontsize": 7, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4, "lines.linewidth": 1.2, "lines.markersize": 4.2, "axes.spines.top": False,
+    "axes.spines.right": False, "hatch.linewidth": 0.6, "svg.hashsalt": "stackduel", "svg.fonttype": "path",
+    "savefig.dpi": DPI, "figure.dpi": DPI, "axes.axisbelow": True,
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """One point; `centre` None where nothing valid was measured. `hollow`: the client was the limit."""
+
+    centre: float | None
+    low: float | None = None
+    high: float | None = None
+    hollow: bool = False
+    marker: str | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: `values` in step with `connections`."""
+
+    label: str
+    colour: str
+    marker: str
+    dash: Any
+    connections: tuple[int, ...]
+    values: tuple[Value, ...]
+    published: bool = False
+
+
+@dataclass(frozen=True)
+class Bars:
+    """CPU time per request of one contender, by load point: parts of a stack by role, or None."""
+
+    label: str
+    colour: str
+    parts: tuple[dict[str, float] | None, ...]
+
+
+def series(label: str, style: int, connections: Sequence[int], values: Sequence[Value]) -> Series:
+    """A series of ours in the look number `style`."""
+    return Series(label, COLOURS[style % len(COLOURS)], MARKERS[style % len(MARKERS)], DASHES[style % len(DASHES)],
+                  tuple(connections), tuple(values))
+
+
+def overlay(label: str, style: int, connections: Sequence[int], figures: Sequence[float]) -> Series:
+    """Somebody else's figures: grey, dashed, thin, without intervals."""
+    return Series(label, GREY, GREY_MARKERS[style % len(GREY_MARKERS)], (0, (6, 2) if style % 2 else (2, 1.5)), tuple(connections),
+                  tuple(Value(figure) for figure in figures), published=True)
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw and save inside this: the user's matplotlibrc has no say."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)
+        defaults = {key: value for key, value in matplotlib.rcParamsDefault.items()
+                    if not key.startswith(("backend", "date.epoch", "toolbar", "interactive"))}
+    with matplotlib.rc_context({**defaults, **STYLE}):
+        yield
+
+
+def render(figure: Figure) -> dict[str, bytes]:
+    """{"png": bytes, "svg": bytes} without date or program version in them."""
+    png, svg = io.BytesIO(), io.BytesIO()
+    figure.savefig(png, format="png", metadata={"Software": None})
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    return {"png": png.getvalue(), "svg": svg.getvalue()}
+
+
+def throughput(series: Sequence[Series], note: str) -> Figure:
+    """Requests per second against connections; intervals as bands."""
+    known = _numbers(series)
+    log = bool(known) and max(known) > _LOG_FROM * min(known)
+    entries = _line_entries(series)
+    figure, (axes,) = _figure(entries, note, height=2.1)
+    _connections_axis(axes, series)
+    scaled = [_scaled(one, 1e-3) for one in series]
+    for one in scaled:
+        _line(axes, one)
+    axes.set_ylabel("Throughput (1000 requests/s)")
+    if log:
+        _log_axis(axes, [value / 1e3 for value in known])
+    else:
+        reach = [value for value in _numbers(series, intervals=True) if value <= 1.4 * max(known)]
+        axes.set_ylim(0, 1.12 * max(reach) / 1e3 if known else 1)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.grid(axis="y", linewidth=0.3, color="#cccccc")
+    _mark_missing(axes, series)
+    return figure
+
+
+def gain(series: Sequence[Series], note: str, label: str) -> Figure:
+    """Ratio to the baseline by load point; `label` names the ratio. The marker is the verdict."""
+    shown = {value.marker for one in series if not one.published for value in one.values if value.centre is not None}
+    entries = [Line2D([], [], color=one.colour, linestyle=one.dash, label=one.label,
+                      marker=one.marker if one.published else "") for one in series]
+    entries += [Line2D([], [], color="black", linestyle="", marker=marker, label=word)
+                for word, marker in VERDICT_MARKERS.items() if marker in shown]
+    entries += _extra_entries(series)
+    figure, (axes,) = _figure(entries, note, height=2.1)
+    _connections_axis(axes, series)
+    axes.axhline(1, color="black", linewidth=0.8)
+    own = [one for one in series if not one.published]
+    for number, one in enumerate(own):
+        _line(axes, one, shift=2 ** (0.09 * (2 * number - len(own) + 1)), band=False)
+    for one in series:
+        if one.published:
+            _line(axes, one)
+    _log_axis(axes, [1.0, *_numbers(series, intervals=True)])
+    axes.set_ylabel(label)
+    axes.grid(axis="y", linewidth=0.3, color="#cccccc")
+    _mark_missing(axes, series)
+    return figure
+
+
+def latency(panels: Sequence[tuple[str, Sequence[Series]]], note: str) -> Figure:
+    """One panel a percentile, in µs, all on one logarithmic axis."""
+    every = [one for _, series in panels for one in series]
+    figure, axes_row = _figure(_line_entries(panels[0][1]), note, height=2.1, columns=len(panels))
+    for axes, (title, series) in zip(axes_row, panels):
+        _connections_axis(axes, series, label=False)
+        for one in series:
+            _line(axes, one, band=False)
+        axes.set_title(title, fontsize=8, pad=3)
+        _log_axis(axes, _numbers(every))
+        axes.grid(axis="y", linewidth=0.3, color="#cccccc")
+        _mark_missing(axes, series)
+        if axes is not axes_row[0]:
+            axes.tick_params(labelleft=False)
+    axes_row[0].set_ylabel("Latency (µs)")
+    axes_row[len(axes_row) // 2].set_xlabel("Connections")
+    return figure
+
+
+_PARTS = {"server": ("", 1.0, "server cores"), "client": ("//////", 0.35, "client cores"),
+          "both": ("......", 0.6, "client and server cores")}
+
+
+def cpu(connections: Sequence[int], bars: Sequence[Bars], cycles: Sequence[Series], note: str) -> Figure:
+    """CPU time per request as stacked bars; below them, where counted, a contender's own busy cycles per request."""
+    entries = [Patch(facecolor=one.colour, edgecolor="black", linewidth=0.5, label=one.label) for one in bars]
+    shown = {role for one in bars for parts in one.parts for role in parts or ()}
+    entries += [Patch(facecolor=(0.4, 0.4, 0.4, alpha), edgecolor="black", linewidth=0.5, hatch=hatch, label=label)
+                for role, (hatch, alpha, label) in _PARTS.items() if role in shown]
+    figure, rows = _figure(entries, note, height=3.3 if cycles else 2.1, rows=2 if cycles else 1)
+    width = 0.8 / len(bars)
+    for number, one in enumerate(bars):
+        for place, parts in enumerate(one.parts):
+            x = place - 0.4 + width * (number + 0.5)
+            if parts is None:
+                rows[0].text(x, 0, "×", ha="center", va="bottom", fontsize=7, color=one.colour)
+            _stack(rows[0], x, width, one.colour, parts or {})
+    for one in cycles:
+        places = Series(one.label, one.colour, one.marker, one.dash, tuple(range(len(connections))), one.values)
+        _line(rows[1], _scaled(places, 1e-3), band=False)
+    for axes in rows:
+        axes.set_xlim(-0.6, len(connections) - 0.4)
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y", linewidth=0.3, color="#cccccc")
+        axes.set_xticks(range(len(connections)), [str(c) if axes is rows[-1] else "" for c in connections],
+                        rotation=45 if len(connections) > 12 else 0)
+    rows[0].set_ylabel("CPU time (µs/request)")
+    if cycles:
+        rows[1].set_ylim(0, 1.15e-3 * max(_numbers(cycles)))
+        rows[1].set_ylabel("Busy cycles (1000/request)")
+    rows[-1].set_xlabel("Connections")
+    return figure
+
+
+def _stack(axes: Any, x: float, width: float, colour: str, parts: dict[str, float]) -> None:
+    bottom = 0.0
+    for role, (hatch, alpha, _) in _PARTS.items():
+        if role in parts:
+            face = (*matplotlib.colors.to_rgb(colour), alpha)
+            axes.bar(x, parts[role], width, bottom, facecolor=face, edgecolor="black", linewidth=0.5, hatch=hatch)
+            bottom += parts[role]
+
+
+def _figure(entries: Sequence[Any], note: str, height: float, rows: int = 1,
+            columns: int = 1) -> tuple[Figure, list[Any]]:
+    """Axes of `height` inches in all, a legend above and the note below; every size is known, none is guessed."""
+    longest = max(len(entry.get_label()) for entry in entries)
+    across = max(1, min(len(entries), int((WIDTH_INCHES - 0.1) / (_HANDLE + _CHARACTER * longest))))
+    top = _TOP + _ROW * math.ceil(len(entries) / across) + (0.16 if columns > 1 else 0)
+    lines = _wrap(note, 95)
+    bottom = _BOTTOM + _NOTE_LINE * len(lines)
+    total = top + height + bottom
+    figure = Figure(figsize=(WIDTH_INCHES, total))
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(rows, columns, left=_LEFT / WIDTH_INCHES, right=1 - _RIGHT / WIDTH_INCHES,
+                               bottom=bottom / total, top=1 - top / total, hspace=0.1, wspace=0.1)
+    figure.legend(handles=entries, ncol=across, loc="upper center", bbox_to_anchor=(0.5, 1.0), frameon=False,
+                  borderaxespad=0.2, labelspacing=0.3, columnspacing=1.2, handlelength=2.6, handletextpad=0.5)
+    figure.text(0.02, 0.03 / total, "\n".join(lines), fontsize=5, color="#555555", linespacing=1.15)
+    return figure, [figure.add_subplot(grid[row, column]) for row in range(rows) for column in range(columns)]
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines
+
+
+def _numbers(series: Sequence[Series], intervals: bool = False) -> list[float]:
+    """Every value that the axis must show; of an interval at most a factor 3, so that it cannot flatten the rest."""
+    known = []
+    for one in series:
+        for value in one.values:
+            if value.centre is not None:
+                known.append(value.centre)
+                if intervals and value.low is not None and value.high is not None:
+                    known += [max(value.low, value.centre / 3), min(value.high, value.centre * 3)]
+    return known
+
+
+def _scaled(series: Series, factor: float) -> Series:
+    def times(number: float | None) -> float | None:
+        return None if number is None else number * factor
+    values = tuple(Value(times(v.centre), times(v.low), times(v.high), v.hollow, v.marker) for v in series.values)
+    return Series(series.label, series.colour, series.marker, series.dash, series.connections, values,
+                  series.published)
+
+
+def _line(axes: Any, series: Series, shift: float = 1.0, band: bool = True) -> None:
+    """One series: line, markers (hollow or not), and its interval as a band, or as bars where a band has no width."""
+    xs = [c * shift for c in series.connections]
+    ys = [math.nan if v.centre is None else v.centre for v in series.values]
+    lows = [math.nan if v.low is None else v.low for v in series.values]
+    highs = [math.nan if v.high is None else v.high for v in series.values]
+    axes.plot(xs, ys, color=series.colour, linestyle=series.dash, linewidth=0.9 if series.published else None)
+    if band:
+        axes.fill_between(xs, lows, highs, color=series.colour, alpha=0.2, linewidth=0)
+    for place, (x, value) in enumerate(zip(xs, series.values)):
+        if value.centre is None:
+            continue
+        alone = all(math.isnan(y) for y in lows[max(0, place - 1):place] + lows[place + 1:place + 2])
+        if value.low is not None and (alone or not band):
+            axes.errorbar([x], [value.centre], [[max(0.0, value.centre - value.low)], [max(0.0, lift(value))]],
+                          color=series.colour, linewidth=0.9, capsize=2, capthick=0.9, fmt="none")
+        axes.plot([x], [value.centre], linestyle="", marker=value.marker or series.marker, color=series.colour,
+                  markerfacecolor="white" if value.hollow else series.colour, markeredgewidth=0.9,
+                  markersize=3.6 if series.published else None, zorder=3)
+
+
+def lift(value: Value) -> float:
+    """How far the interval reaches above the centre; 0 where there is none."""
+    return 0.0 if value.centre is None or value.high is None else value.high - value.centre
+
+
+def _connections_axis(axes: Any, series: Sequence[Series], label: bool = True) -> None:
+    """A log2 axis with ticks at the load points, labelled as densely as they fit."""
+    points = sorted({c for one in series for c in one.connections})
+    inches = axes.get_position().width * WIDTH_INCHES
+    span = math.log2(points[-1] / points[0])
+    margin = span * 0.12 / (inches - 0.24) if span else 1.0
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(points[0] / 2 ** margin, points[-1] * 2 ** margin)
+    least = 0.25 * (span + 2 * margin) / inches
+    named = [points[0]]
+    for point in [points[-1], *points[1:-1]]:
+        if all(abs(math.log2(point / other)) >= least for other in named):
+            named.append(point)
+    named.sort()
+    axes.set_xticks(named, [str(point) for point in named])
+    axes.set_xticks([point for point in points if point not in named], minor=True)
+    axes.xaxis.set_minor_formatter("")
+    if label:
+        axes.set_xlabel("Connections")
+
+
+def _log_axis(axes: Any, values: Sequence[float]) -> None:
+    low, high = (min(values) / 1.3, max(values) * 1.3) if values else (0.1, 10)
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    ticks = log_ticks(low, high)
+    axes.set_yticks(ticks, [f"{tick:.10g}" if tick < 1e5 else f"{tick / 1e3:.10g}k" for tick in ticks])
+    axes.set_yticks([], minor=True)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers within [low, high] for a logarithmic axis: at least three, whatever the span."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
+        ticks = [step * 10.0 ** decade for decade in decades for step in steps]
+        inside = [float(f"{tick:.3g}") for tick in ticks if low <= tick <= high]
+        if len(inside) >= 3:
+            return inside
+    return [float(f"{tick:.6g}") for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+
+
+def _mark_missing(axes: Any, series: Sequence[Series]) -> None:
+    """A cross at the foot of the axes where a series has no valid trial."""
+    for one in series:
+        xs = [c for c, value in zip(one.connections, one.values) if value.centre is None]
+        axes.plot(xs, [0.03] * len(xs), linestyle="", marker="x", color=one.colour, markersize=5,
+                  transform=axes.get_xaxis_transform(), clip_on=False)
+
+
+def _line_entries(series: Sequence[Series]) -> list[Any]:
+    return [Line2D([], [], color=one.colour, linestyle=one.dash, marker=one.marker, label=one.label)
+            for one in series] + _extra_entries(series)
+
+
+def _extra_entries(series: Sequence[Series]) -> list[Any]:
+    own = [value for one in series for value in one.values]
+    entries = []
+    if any(value.hollow and value.centre is not None for value in own):
+        entries.append(Line2D([], [], color="black", linestyle="", marker="o", markerfacecolor="white",
+                              label="hollow: client-bound"))
+    if any(value.centre is None for value in own):
+        entries.append(Line2D([], [], color="black", linestyle="", marker="x", label="no valid trial"))
+    return entries

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a trial cost: CPU time per core by state, packets dropped, the server's own counters. Pure arithmetic.
+
+Knows neither who took the samples nor what is done with the sums.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Mapping, Sequence
+
+from harness.errors import ContenderError
+
+CpuTimes = dict[int, dict[str, float]]
+Links = Mapping[str, Mapping[str, int]]
+# proc(5), /proc/stat: guest time is already counted in user and nice
+STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+BURNED = ("user", "nice", "system", "irq", "softirq")
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def parse_proc_stat(text: str) -> CpuTimes:
+    """Seconds since boot by CPU and state."""
+    times: CpuTimes = {}
+    for line in text.splitlines():
+        name, *ticks = line.split() or [""]
+        if name.startswith("cpu") and name != "cpu":
+            times[int(name[3:])] = {state: int(tick) / _TICKS_PER_SECOND
+                                    for state, tick in zip(STATES, ticks)}
+    return times
+
+
+def cpu_seconds(before: CpuTimes, after: CpuTimes, client: Sequence[int],
+                server: Sequence[int]) -> dict[str, dict[str, Any]]:
+    """Seconds by state between two samples, for every CPU with a role ("client+server": it has both)."""
+    spent: dict[str, dict[str, Any]] = {}
+    for cpu in sorted({*client, *server}):
+        if cpu not in before or cpu not in after:
+            raise ContenderError(f"/proc/stat has no line for CPU {cpu}: it went offline during the trial")
+        role = "+".join(name for name, cpus in (("client", client), ("server", server)) if cpu in cpus)
+        # the kernel may correct iowait and idle downwards
+        spent[str(cpu)] = {"role": role, **{state: round(max(0.0, after[cpu][state] - before[cpu][state]), 2)
+                                            for state in STATES}}
+    return spent
+
+
+def cpu_us_per_request(spent: Mapping[str, Mapping[str, Any]], requests: int) -> float | None:
+    """Microseconds burned by all those CPUs for one request, waiting and stolen time left out."""
+    if not requests:
+        return None
+    burned = sum(float(cpu[state]) for cpu in spent.values() for state in BURNED)
+    return round(1e6 * burned / requests, 3)
+
+
+def counters_difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
+    """What a server's counters grew by. Constants (tsc_hz) and whatever is not a count are left out."""
+    return {key: value - before.get(key, 0) for key, value in after.items()
+            if isinstance(value, int) and not isinstance(value, bool) and key != "tsc_hz"}
+
+
+def dropped(before: Links, after: Links) -> dict[str, dict[str, int]]:
+    """Packets that an interface dropped or had errors with, by its key "<namespace>/<interface>"."""
+    def lost(interface: str, way: str) -> int:
+        return sum(after[interface][f"{way}_{kind}"] - before.get(interface, {}).get(f"{way}_{kind}", 0)
+                   for kind in ("dropped", "errors"))
+    return {interface: {way: lost(interface, way) for way in ("rx", "tx")} for interface in sorted(after)}
+
+
+def cycles_per_request(counters: Mapping[str, int] | None) -> float | None:
+    """Busy cycles a contender counted itself, for each request it parsed in the same interval."""
+    if not counters or not counters.get("requests_parsed") or "cycles_busy" not in counters:
+        return None
+    return round(counters["cycles_busy"] / counters["requests_parsed"], 1)
+
+
+def busy_share(counters: Mapping[str, int] | None, tsc_hz: int | None,
+               duration_seconds: float) -> float | None:
+    """Share of the load's duration in which a polling contender had work.
+
+    Over the load's own duration and not over the cycles counted: those include wrk's start and its report.
+    """
+    if not counters or "cycles_busy" not in counters or not tsc_hz or duration_seconds <= 0:
+        return None
+    return round(min(1.0, counters["cycles_busy"] / (tsc_hz * duration_seconds)), 4)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Several runs laid over one another: charts, table, CSV. Reads files, no clock, no machine; same bytes each time.
+
+Runs may differ in anything; what they differ in is said. Nothing is tested between runs: they were not interleaved.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Iterator, Sequence
+
+from harness import analyse, charts, published, report, words
+from harness.errors import UsageError
+from harness.store import Run, load_run
+
+CAPTIONS = {
+    "throughput": "Throughput against the number of connections: medians, with the 95 % interval of each run as a band.",
+    "gain": "Gain of each run: throughput over its own baseline's, by load point, with its 95 % interval.",
+}
+CAVEAT = ("These runs were made one after the other, maybe on different machines: every interval covers one run, and "
+          "none covers the difference between two runs. Compare gains rather than throughputs.")
+
+
+def write(run_dirs: Sequence[Path], out: Path, published_names: Sequence[str] = ()) -> list[Path]:
+    """Write the comparison of two or more runs to `out`; returns its files.
+
+    Raises UsageError on fewer than two different runs, a foreign run or an unknown publication, MachineError if
+    `out` cannot be written.
+    """
+    runs = [load_run(path) for path in run_dirs]
+    ids = [run.id for run in runs]
+    if len(runs) < 2 or len(set(ids)) < len(ids):
+        raise UsageError(f"compare needs two or more different runs, not: {', '.join(ids) or 'none'}")
+    return report.write_files(out, build(runs, [published.load(name) for name in published_names]))
+
+
+def build(runs: Sequence[Run], others: Sequence[published.Published]) -> dict[str, bytes]:
+    """Every file of the comparison by its name."""
+    pairs = [(run, analyse.summarise(run.plan, run.facts, run.trials)) for run in runs]
+    summaries = [summary for _, summary in pairs]
+    with charts.styled():
+        pictures = {name: charts.render(figure) for name, figure in _figures(summaries, others)}
+    context = {
+        "runs": pairs, "title": _title(summaries), "caveats": [CAVEAT, *_differences(summaries)],
+        "contenders": _names(summaries), "gains": _gains(summaries), "rows": list(_rows(summaries)), "words": words,
+        "published": others, "captions": CAPTIONS,
+        "charts": {name: report.data_uri(kinds["svg"]) for name, kinds in pictures.items()},
+    }
+    lines = ([summary["run"], summary["wire"], *row] for summary in summaries for row in report.rows(summary))
+    return {
+        **{f"{name}.{kind}": data for name, kinds in pictures.items() for kind, data in kinds.items()},
+        "compare.html": report.render("compare.html.j2", context),
+        "compare.md": report.render("compare.md.j2", context),
+        "compare.csv": report.table(("run", "wire", *report.COLUMNS), lines),
+    }
+
+
+def _figures(summaries: Sequence[report.Summary],
+             others: Sequence[published.Published]) -> Iterator[tuple[str, Any]]:
+    lines = [(summary, name) for summary in summaries for name in summary["contenders"]]
+    note = f"{_title(summaries)}. {CAVEAT}{words.overlay_note(others)}"
+    rates = [report.throughput_series(summary, name, style, f"{summary['run']}: {name}")
+             for style, (summary, name) in enumerate(lines)]
+    yield "throughput", charts.throughput([*rates, *report.published_rates(others)], note)
+    gains = [report.gain_series(summary, name, style, f"{summary['run']}: {name}/{summary['baseline']}")
+             for style, (summary, name) in enumerate(lines) if name != summary["baseline"]]
+    if gains:
+        baselines = {summary["baseline"] for summary in summaries}
+        over = baselines.pop() if len(baselines) == 1 else "the run's baseline"
+        yield "gain", charts.gain([*gains, *report.published_gains(others)], note, f"Gain (throughput ratio to {over})")
+
+
+def _title(summaries: Sequence[report.Summary]) -> str:
+    wires = list(dict.fromkeys(summary["wire"] for summary in summaries))
+    return f"{len(summaries)} runs on " + (f"wire {wires[0]}" if len(wires) == 1 else
+                                           f"different wires ({words.listed(wires)})")
+
+
+def _differences(summaries: Sequence[report.Summary]) -> list[str]:
+    """What makes the runs unlike each other before any stack does."""
+    found = []
+    workloads = list(dict.fromkeys(words.workload(summary) for summary in summaries))
+    if len(workloads) > 1:
+        found.append(f"The workloads differ: {words.listed(workloads)}.")
+    wires = [(summary["wire"], summary["caveats"][:1]) for summary in summaries]
+    for wire, caveats in dict((wire, caveats) for wire, caveats in wires).items():
+        found += [f"Wire {wire}: {caveat}" for caveat in caveats]
+    return found
+
+
+def _names(summaries: Sequence[report.Summary]) -> list[str]:
+    return list(dict.fromkeys(name for summary in summaries for name in summary["contenders"]))
+
+
+def _gains(summaries: Sequence[report.Summary]) -> list[str]:
+    return list(dict.fromkeys(pair for summary in summaries for point in summary["points"] for pair in point["gain"]))
+
+
+def _rows(summaries: Sequence[report.Summary]) -> Iterator[tuple[int, list[tuple[str, Any]]]]:
+    """(connections, [(run, its point)]) by ascending connections, with the runs that have that load point."""
+    counts = sorted({point["connections"] for summary in summaries for point in summary["points"]})
+    for count in counts:
+        yield count, [(summary["run"], point) for summary in summaries for point in summary["points"]
+                      if point["connections"] == count]

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A contender's life: start, READY, counters, stop. Knows the servers' contract (servers/counters.h), not
+what is measured with them.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ContenderError
+from harness.host import Host, Process
+from harness.plan import Plan
+from harness.provision import Provisioned
+from harness.wire import Contender, Wire
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_SECONDS = 30
+SNAPSHOT_SECONDS = 10
+STOP_SECONDS = 10
+_POLL_SECONDS = 0.01
+
+
+class Running:
+    """A started contender. Whoever has one calls stop(), or close() when something else went wrong."""
+
+    def __init__(self, host: Host, contender: Contender, port: int, process: Process, stdout: Path,
+                 stderr: Path) -> None:
+        self.contender = contender
+        self.address = contender.endpoint.ip
+        self.port = port
+        self._host = host
+        self._process = process
+        self._stdout = stdout
+        self._stderr = stderr
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait_ready(self, timeout: float = READY_SECONDS) -> None:
+        """Returns when it serves. ContenderError when it dies first, or is not ready after `timeout` s."""
+        deadline = time.monotonic() + timeout
+        while not self._is_ready():
+            self.check_alive("before it was ready")
+            if time.monotonic() > deadline:
+                raise self._error(f"was not ready after {timeout:g} s")
+            time.sleep(_POLL_SECONDS)
+
+    def check_alive(self, when: str) -> None:
+        """ContenderError if it has ended."""
+        code = self._process.poll()
+        if code is not None:
+            raise self._error(f"{_ending(code)} {when}")
+
+    def snapshot(self, timeout: float = SNAPSHOT_SECONDS) -> dict[str, Any] | None:
+        """Its counters so far; None for one that has none. ContenderError when it gives no JSON object."""
+        if not self.contender.counters:
+            return None
+        seen = len(self._lines())
+        self._process.signal(signal.SIGUSR1)
+        deadline = time.monotonic() + timeout
+        while len(self._lines()) == seen:
+            self.check_alive("when asked for its counters")
+            if time.monotonic() > deadline:
+                raise self._error(f"gave no counters within {timeout:g} s of SIGUSR1")
+            time.sleep(_POLL_SECONDS)
+        return self._counters(self._lines()[seen])
+
+    def stop(self, timeout: float = STOP_SECONDS) -> dict[str, Any] | None:
+        """Ends it; its final counters, None if it has none. ContenderError when it ends other than well."""
+        self.check_alive("before it was stopped")
+        code = self._process.stop(timeout)
+        if code == -signal.SIGKILL:
+            raise self._error(f"did not end within {timeout:g} s of SIGTERM and was killed")
+        if not self.contender.counters:
+            return None
+        if code != 0:
+            raise self._error(f"{_ending(code)} when it was stopped")
+        lines = self._lines()
+        return self._counters(lines[-1] if lines else "")
+
+    def close(self) -> None:
+        """Ends it in whatever state it is; never fails for a contender that has ended already."""
+        if self._process.poll() is None:
+            self._process.stop(STOP_SECONDS)
+
+    def _is_ready(self) -> bool:
+        if self.contender.ready == "line":
+            return any(line.startswith("READY ") for line in self._lines())
+        try:
+            self._host.connect(self.contender.endpoint.namespace, self.address, self.port, 1).close()
+        except OSError:
+            return False
+        return True
+
+    def _lines(self) -> list[str]:
+        """Whole lines of its stdout so far."""
+        return self._stdout.read_text(errors="replace").split("\n")[:-1]
+
+    def _counters(self, line: str) -> dict[str, Any]:
+        try:
+            counters = json.loads(line)
+        except json.JSONDecodeError:
+            counters = None
+        if not isinstance(counters, dict) or not all(isinstance(counters.get(key), int)
+                                                     for key in ("requests_parsed", "responses_sent")):
+            raise self._error(f"printed no counters but {line[:80]!r}")
+        return counters
+
+    def _error(self, what: str) -> ContenderError:
+        said = [line for line in self._stderr.read_text(errors="replace").splitlines() if line.strip()]
+        last = f"its last words: {said[-1].strip()}" if said else "it said nothing on stderr"
+        return ContenderError(f"contender '{self.contender.name}' {what}; {last} (all in {self._stderr})")
+
+
+def _ending(code: int) -> str:
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+def start(host: Host, wire: Wire, contender: Contender, plan: Plan, provisioned: Provisioned,
+          raw: Path) -> Running:
+    """Starts a contender on the server CPUs, in its namespace; <raw>/<name>.stdout and .stderr get its words.
+
+    `raw` must exist. The process is in the journal before this returns, so that a restore finds it.
+    """
+    stdout, stderr = raw / f"{contender.name}.stdout", raw / f"{contender.name}.stderr"
+    process = host.spawn(command(wire, contender, plan, provisioned), netns=contender.endpoint.namespace,
+                         cpus=plan.server_cpus, stdout=stdout, stderr=stderr)
+    running = Running(host, contender, plan.port, process, stdout, stderr)
+    try:
+        provisioned.journal.process(process)
+    except BaseException:
+        running.close()
+        raise
+    return running
+
+
+def command(wire: Wire, contender: Contender, plan: Plan, provisioned: Provisioned) -> list[str]:
+    """argv of a contender, its program as an absolute path unless it is one found on PATH."""
+    end = contender.endpoint
+    memory_mib = wire.hugepage_kib * wire.hugepage_count // 1024
+    words = contender.command({
+        "address": end.ip, "prefix": end.address.partition("/")[2], "netmask": end.netmask, "mac": end.mac,
+        "interface": end.interface, "port": str(plan.port), "max_connections": str(plan.max_connections),
+        "body_size": str(plan.workload.body_size_bytes),
+        "eal_memory": "--in-memory" if provisioned.hugepages else f"--in-memory --no-huge -m {memory_mib}"})
+    return [str(ROOT / words[0]) if "/" in words[0] else words[0], *words[1:]]

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a reader must know about machine and programs to judge a run. Knows no trials and no files of a run.
+
+Whatever a machine does not tell is null: a fact is never guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from harness.host import Host
+from harness.plan import Plan
+from harness.provision import Provisioned
+from harness.wire import Contender, Wire
+
+ROOT = Path(__file__).resolve().parent.parent
+LATENCY = ("corrected for coordinated omission by wrk itself, "
+           "so the counts of a histogram may sum to more than the requests")
+_CPU = "/sys/devices/system/cpu"
+_CLOCK = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+
+
+def now() -> str:
+    """UTC, to the second, as facts and trials record it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict[str, Any]:
+    """Everything but "schema", "run" and "ports" of facts.json. Read with the wire up, for its offloads."""
+    return {
+        "started_at": now(),
+        "machine": _machine(host),
+        "kernel": _kernel(host),
+        "hugepages": {"used": provisioned.hugepages, "why": provisioned.why,
+                      "size_kib": wire.hugepage_kib, "count": wire.hugepage_count},
+        "wire": {"name": wire.name, "title": wire.title, "caveat": wire.caveat, "mtu": wire.mtu,
+                 "contenders": {name: _contender(wire.contenders[name]) for name in plan.contenders}},
+        "cpus": _cpus(host, plan),
+        "versions": _versions(host),
+        "git": _git(host),
+        "offloads": {f"{namespace}/{interface}": _offloads(host, namespace, interface)
+                     for namespace in namespaces(wire, plan)
+                     for interface in sorted(host.link_counters(namespace)) if interface != "lo"},
+        "load_tool": {"name": "wrk", "latency": LATENCY},
+    }
+
+
+def namespaces(wire: Wire, plan: Plan) -> list[str]:
+    """Every namespace that a packet of this plan passes, each once: client, bridge, servers."""
+    servers = [wire.contenders[name].endpoint.namespace for name in plan.contenders]
+    return list(dict.fromkeys([wire.client.namespace, wire.bridge_namespace, *servers]))
+
+
+def _contender(contender: Contender) -> dict[str, Any]:
+    return {"label": contender.label, "stack": contender.stack, "link": contender.link,
+            "program": contender.program, "arguments": list(contender.arguments),
+            "address": contender.endpoint.address, "namespace": contender.endpoint.namespace}
+
+
+def _read(host: Host, path: str) -> str | None:
+    return host.read(path).strip() if host.exists(path) else None
+
+
+def _output(host: Host, argv: list[str], netns: str | None = None) -> str | None:
+    """What a program prints, whatever its exit code (`wrk -v` says 1); None without the program or words."""
+    if host.which(argv[0]) is None:
+        return None
+    return host.run(argv, netns=netns, check=False).stdout.strip() or None
+
+
+def _fields(text: str | None) -> dict[str, str]:
+    """`key : value` lines; the first of equal keys counts."""
+    fields: dict[str, str] = {}
+    for line in (text or "").splitlines():
+        key, colon, value = line.partition(":")
+        if colon:
+            fields.setdefault(key.strip(), value.strip())
+    return fields
+
+
+def _machine(host: Host) -> dict[str, Any]:
+    cpu = _fields(_read(host, "/proc/cpuinfo"))
+    memory = _fields(_read(host, "/proc/meminfo")).get("MemTotal", "").split()
+    flags = sorted(cpu.get("flags", cpu.get("Features", "")).split())
+    return {"cpu_model": cpu.get("model name"), "cpu_flags": flags, "virtual": "hypervisor" in flags,
+            "cpus": host.cpus(), "memory_kib": int(memory[0]) if memory else None,
+            "architecture": platform.machine()}
+
+
+def _kernel(host: Host) -> dict[str, Any]:
+    holes = f"{_CPU}/vulnerabilities"
+    release = _fields((_read(host, "/etc/os-release") or "").replace("=", ":"))
+    return {"release": _read(host, "/proc/sys/kernel/osrelease"),
+            "distribution": release.get("PRETTY_NAME", "").strip('"') or None,
+            "command_line": _read(host, "/proc/cmdline"),
+            "clocksource": _read(host, _CLOCK),
+            "mitigations": {name: _read(host, f"{holes}/{name}") for name in host.listing(holes)}}
+
+
+def _cpus(host: Host, plan: Plan) -> dict[str, Any]:
+    used = sorted({*plan.client_cpus, *plan.server_cpus})
+    return {"client": list(plan.client_cpus), "server": list(plan.server_cpus),
+            "shared": sorted(set(plan.client_cpus) & set(plan.server_cpus)),
+            "governor": {str(cpu): _read(host, f"{_CPU}/cpu{cpu}/cpufreq/scaling_governor") for cpu in used}}
+
+
+def _versions(host: Host) -> dict[str, Any]:
+    wrk = (_output(host, ["wrk", "-v"]) or "").split()
+    build_info = _read(host, str(ROOT / "build" / "build-info.json"))
+    build = json.loads(build_info) if build_info else {}
+    return {"wrk": wrk[1] if len(wrk) > 1 else None,
+            "dpdk": build.get("dpdk") or _output(host, ["pkg-config", "--modversion", "libdpdk"]),
+            "lwip": build.get("lwip"),
+            "lwip_patches": [name for name in host.listing(ROOT / "servers" / "stack" / "patches")
+                             if name.endswith(".patch")],
+            "cc": build.get("cc"), "cflags": build.get("cflags"),
+            "python": platform.python_version()}
+
+
+def _git(host: Host) -> dict[str, Any] | None:
+    # root may read a user's clone: git would call that dubious
+    git = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT)]
+    revision = _output(host, [*git, "rev-parse", "HEAD"])
+    if revision is None:
+        return None
+    return {"revision": revision, "dirty": _output(host, [*git, "status", "--porcelain"]) is not None}
+
+
+def _offloads(host: Host, namespace: str, interface: str) -> list[str]:
+    features = _fields(_output(host, ["ethtool", "-k", interface], namespace))
+    return [name for name, state in features.items() if state.split()[:1] == ["on"]]

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The undo journal: what leaves the machine as it was found, on disk before anything is done to it.
+
+One JSON object a line, {"run": id, "step": name, "undo": [action, …]}. An action is plain data, may be
+repeated, and does nothing when the thing is gone already. Knows nothing of wires, nor why a thing is undone.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from typing import Any, Callable, Sequence
+
+from harness.errors import MachineError
+from harness.host import Host, Process
+
+DIRECTORY = "/run/stackduel"
+PATH = f"{DIRECTORY}/journal.jsonl"
+# what `ip` and `umount` say of a thing that is no longer there
+GONE = ("No such file or directory", "Cannot find device", "Cannot open network namespace", "not mounted")
+Action = Sequence[str | int]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One step and the actions that undo it, in the order to do them in."""
+
+    step: str
+    undo: tuple[Action, ...]
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of action: types of its arguments (None: words), how it is done, how a person would type it."""
+
+    arguments: tuple[type, ...] | None
+    perform: Callable[..., bool]
+    describe: Callable[..., str]
+
+
+def _run(host: Host, *argv: str) -> bool:
+    result = host.run(argv, check=False)
+    if result.code != 0 and not any(phrase in result.stderr for phrase in GONE):
+        raise MachineError(f"`{shlex.join(argv)}` failed (exit {result.code}): {result.complaint}")
+    return result.code == 0
+
+
+def _write(host: Host, path: str, text: str) -> bool:
+    if host.read(path).strip() == text:
+        return False
+    host.write(path, text)
+    return True
+
+
+def _unmount(host: Host, path: str) -> bool:
+    mounted = any(line.split()[4] == path for line in host.read("/proc/self/mountinfo").splitlines())
+    if not mounted or host.listing(path):  # what is still in it belongs to somebody else
+        return False
+    return _run(host, "umount", path)
+
+
+# Every kind of undo action there is.
+KINDS = {
+    "run": _Kind(None, _run, lambda *argv: shlex.join(argv)),
+    "write": _Kind((str, str), _write, lambda path, text: f"echo {text} > {path}"),
+    "kill": _Kind((int, int), lambda host, pid, started: bool(host.kill(pid, started)),
+                  lambda pid, started: f"kill -KILL {pid}"),
+    "kill_inside": _Kind((str,), lambda host, netns: bool(host.kill_inside(netns)),
+                         lambda netns: f"ip netns pids {netns} | xargs -r kill -KILL"),
+    "unmount_if_empty": _Kind((str,), _unmount, lambda path: f"umount {path}"),
+    "rmdir": _Kind((str,), lambda host, path: bool(host.remove_directory(path)),
+                   lambda path: f"rmdir {path}"),
+    "unlink": _Kind((str,), lambda host, path: bool(host.unlink(path)), lambda path: f"rm -f {path}"),
+}
+
+
+def describe(action: Action) -> str:
+    """The action as a command that a person could type."""
+    return KINDS[str(action[0])].describe(*action[1:])
+
+
+def undo(host: Host, entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
+    """Undoes, last entry first, to the end whatever fails: (what was done, what failed), one line each."""
+    done, failed = [], []
+    for entry in reversed(entries):
+        for action in entry.undo:
+            try:
+                if KINDS[str(action[0])].perform(host, *action[1:]):
+                    done.append(describe(action))
+            except (MachineError, OSError) as error:
+                failed.append(f"{entry.step}: {error}")
+    return done, failed
+
+
+class Journal:
+    """The journal of one run. Nothing is on disk before the first `record`."""
+
+    def __init__(self, host: Host, run_id: str) -> None:
+        self._host = host
+        self._run_id = run_id
+        self.entries: list[Entry] = []
+
+    def record(self, step: str, actions: Sequence[Action]) -> None:
+        """On disk when it returns, so call it before acting. MachineError when the disk refuses."""
+        entry = Entry(step, tuple(actions))
+        if not self.entries:
+            self._host.make_directory(DIRECTORY)
+        self._host.append(PATH, json.dumps({"run": self._run_id, "step": step, "undo": entry.undo}) + "\n")
+        self.entries.append(entry)
+
+    def process(self, process: Process) -> None:
+        """Records a process of ours, to be killed if it outlives the run."""
+        self.record(f"process {process.argv[0]}", [["kill", process.pid, process.start_time]])
+
+    def undo(self) -> list[str]:
+        """Undoes everything; what failed, one line each. The file goes last, and stays if anything did."""
+        failed = undo(self._host, self.entries)[1]
+        return failed or _remove(self._host)
+
+
+def left_behind(host: Host) -> bool:
+    """Has a run ended without undoing?"""
+    return host.exists(DIRECTORY)
+
+
+def restore(host: Host) -> tuple[list[str], list[str]]:
+    """Undoes what the journal on disk says: (what was done, what failed).
+
+    MachineError, with nothing done, when it is not a journal of ours.
+    """
+    done, failed = undo(host, _load(host))
+    return done, failed or _remove(host)
+
+
+def _remove(host: Host) -> list[str]:
+    try:
+        host.unlink(PATH)
+        host.remove_directory(DIRECTORY)
+    except MachineError as error:
+        return [f"journal: {error}"]
+    return []
+
+
+def _load(host: Host) -> list[Entry]:
+    if not host.exists(PATH):
+        return []
+    lines = host.read(PATH).split("\n")
+    # a line without its end was cut short while being written: its step never acted
+    return [_entry(line, number) for number, line in enumerate(lines[:-1], 1)]
+
+
+def _entry(line: str, number: int) -> Entry:
+    try:
+        data = json.loads(line)
+        entry = Entry(data["step"], tuple(data["undo"]))
+        if all(_is_action(action) for action in entry.undo):
+            return entry
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise MachineError(f"{PATH}:{number} is not an undo journal of stackduel, so nothing was undone;"
+                       f" look into it, then remove {DIRECTORY}")
+
+
+def _is_action(action: Any) -> bool:
+    if not isinstance(action, list) or not action or action[0] not in KINDS:
+        return False
+    expected = KINDS[action[0]].arguments
+    if expected is None:
+        return len(action) > 1 and all(isinstance(word, str) for word in action)
+    return len(action) == len(expected) + 1 and all(isinstance(a, t) for a, t in zip(action[1:], expected))

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What to measure and in which order: a plan is a pure value. Knows no machine, no clock and no results.
+
+A plan comes from harness/plans/*.toml or a TOML file of one's own; the command line may override any key.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+from harness.errors import UsageError
+from harness.wire import Wire
+
+PLANS = Path(__file__).resolve().parent / "plans"
+SCHEMA = 1
+# wrk opens a second set of connections for the measurement while the server may still hold the warm-up's.
+ROOM_FOR_CONNECTIONS = 2
+MAX_CONNECTIONS = 1024
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Shape of request and response. "rps": keep-alive ping-pong, one GET of `path` in flight each."""
+
+    name: str
+    path: str
+    body_size_bytes: int
+
+
+WORKLOADS = {"rps": Workload("rps", "/", 1)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Durations in whole seconds: wrk knows no smaller unit. The first contender is the baseline."""
+
+    name: str
+    wire: str
+    contenders: tuple[str, ...]
+    workload: Workload
+    connections: tuple[int, ...]
+    rounds: int
+    duration_seconds: int
+    warmup_seconds: int
+    client_cpus: tuple[int, ...]
+    server_cpus: tuple[int, ...]
+    port: int
+    max_connections: int
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One contender at one load point in one round (from 0), loaded by `threads` wrk threads."""
+
+    contender: str
+    connections: int
+    round: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class _Option:
+    """One key of a plan: its name in TOML and on the command line, its limits, and whether it is a list."""
+
+    key: str
+    override: str
+    low: int
+    high: int
+    many: bool = False
+
+
+_NUMBERS = (
+    _Option("connections", "CONNECTIONS", 1, 10_000, many=True),
+    _Option("rounds", "ROUNDS", 1, 1000),
+    _Option("duration_seconds", "DURATION", 1, 3600),
+    _Option("warmup_seconds", "WARMUP", 0, 600),
+    _Option("body_size_bytes", "BODY_SIZE", 0, 64 << 20),
+    _Option("client_cpus", "CLIENT_CPUS", 0, 4095, many=True),
+    _Option("server_cpus", "SERVER_CPUS", 0, 4095, many=True),
+    _Option("port", "PORT", 1, 65_535),
+    _Option("max_connections", "MAX_CONNECTIONS", 1, 65_535),
+)
+_REQUIRED = ("contenders", "connections", "rounds", "duration_seconds", "warmup_seconds")
+OVERRIDES = ("CONTENDERS", *(option.override for option in _NUMBERS))
+
+
+def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Mapping[str, str]) -> Plan:
+    """The plan harness/plans/<name>.toml (or the file at a path) for `wire` on a machine with `cpus`.
+
+    `overrides` maps the names of OVERRIDES to text; empty text means not given.
+    Raises UsageError on an unknown plan or key and on every value that makes no sense.
+    """
+    values, where = _read(name_or_path)
+    places = {key: f"{where}: {key}" for key in values}
+    for name, text in overrides.items():
+        if name not in OVERRIDES:
+            raise UsageError(f"unknown setting '{name}'; there are: {', '.join(OVERRIDES)}")
+        if text.strip():
+            key, value = _parse_override(name, text.strip())
+            values[key] = value
+            places[key] = f"{name}={text.strip()}"
+    for key in _REQUIRED:
+        if key not in values:
+            raise UsageError(f"{where}: '{key}' is missing")
+    return _build(values, places, Path(name_or_path).stem, wire, tuple(cpus))
+
+
+def schedule(plan: Plan) -> list[TrialSpec]:
+    """All trials in order: every load point is one A B pair, and odd rounds turn it round (B A)."""
+    return [TrialSpec(contender, connections, round_, _threads(connections, len(plan.client_cpus)))
+            for round_ in range(plan.rounds)
+            for connections in plan.connections
+            for contender in (plan.contenders if round_ % 2 == 0 else plan.contenders[::-1])]
+
+
+def _threads(connections: int, cpus: int) -> int:
+    """One a client CPU, but such that they divide the connections: wrk would silently drop the remainder."""
+    return next(count for count in range(min(connections, cpus), 0, -1) if connections % count == 0)
+
+
+def to_json(plan: Plan) -> dict[str, Any]:
+    """What plan.json holds."""
+    return {"schema": SCHEMA, **asdict(plan)}
+
+
+def from_json(data: Any) -> Plan:
+    """The plan of a plan.json. Raises UsageError when it is not one of ours."""
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        raise UsageError(f"not a plan of schema {SCHEMA}")
+    rest = {key: value for key, value in data.items() if key != "schema"}
+    try:
+        workload = Workload(**rest.pop("workload"))
+        plan = Plan(workload=workload, **{key: tuple(value) if isinstance(value, list) else value
+                                          for key, value in rest.items()})
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"not a plan of schema {SCHEMA}: {error}") from None
+    flat = {**asdict(plan), **asdict(workload)}
+    for option in _NUMBERS:
+        value = flat[option.key]
+        _check_number(option, list(value) if isinstance(value, tuple) else value, option.key)
+    texts = (plan.name, plan.wire, workload.name, workload.path)
+    if not all(isinstance(text, str) for text in texts):
+        raise UsageError("name, wire and workload of a plan must be text")
+    _check_names(plan.contenders, "contenders")
+    return plan
+
+
+def _read(name_or_path: str) -> tuple[dict[str, Any], str]:
+    path = Path(name_or_path) if name_or_path.endswith(".toml") else PLANS / f"{name_or_path}.toml"
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError:
+        known = ", ".join(sorted(file.stem for file in PLANS.glob("*.toml")))
+        raise UsageError(f"no plan '{name_or_path}'; there are: {known}, or a .toml file's path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not TOML: {error}") from None
+    known_keys = {"contenders", "workload", *(option.key for option in _NUMBERS)}
+    for key in values:
+        if key not in known_keys:
+            raise UsageError(f"{path}: unknown key '{key}'; there are: {', '.join(sorted(known_keys))}")
+    return values, str(path)
+
+
+def _parse_override(name: str, text: str) -> tuple[str, Any]:
+    words = [word.strip() for word in text.split(",")]
+    if name == "CONTENDERS":
+        return "contenders", words
+    option = next(option for option in _NUMBERS if option.override == name)
+    if not option.many:
+        return option.key, _whole(text, f"{name}={text}")
+    numbers: list[int] = []
+    for word in words:
+        low, dash, high = word.partition("-")
+        if dash and low and option.key.endswith("_cpus"):
+            first, last = _whole(low, f"{name}={text}"), _whole(high, f"{name}={text}")
+            if not 0 <= first <= last <= option.high:
+                raise UsageError(f"{name}={text}: '{word}' is not a range of CPUs")
+            numbers += range(first, last + 1)
+        else:
+            numbers.append(_whole(word, f"{name}={text}"))
+    return option.key, numbers
+
+
+def _whole(word: str, place: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,18}", word):
+        raise UsageError(f"{place}: '{word}' is not a whole number")
+    return int(word)
+
+
+def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: Wire,
+           cpus: tuple[int, ...]) -> Plan:
+    for option in _NUMBERS:
+        if option.key in values:
+            _check_number(option, values[option.key], places[option.key])
+    _check_names(values["contenders"], places["contenders"])
+    for contender in values["contenders"]:
+        if contender not in wire.contenders:
+            raise UsageError(f"{places['contenders']}: wire '{wire.name}' has no contender '{contender}'; "
+                             f"there are: {', '.join(wire.contenders)}")
+    workload = values.get("workload", "rps")
+    if not isinstance(workload, str) or workload not in WORKLOADS:
+        raise UsageError(f"{places['workload']}: no workload {workload!r}; there are: {', '.join(WORKLOADS)}")
+    shape = WORKLOADS[workload]
+    most = max(values["connections"])
+    limit = values.get("max_connections", max(MAX_CONNECTIONS, ROOM_FOR_CONNECTIONS * most))
+    if most > limit:
+        raise UsageError(f"{places['connections']}: {most} are more than max_connections ({limit})")
+    client, server = _choose_cpus(values, places, cpus)
+    return Plan(
+        name=name, wire=wire.name, contenders=tuple(values["contenders"]),
+        workload=Workload(shape.name, shape.path, values.get("body_size_bytes", shape.body_size_bytes)),
+        connections=tuple(values["connections"]), rounds=values["rounds"],
+        duration_seconds=values["duration_seconds"], warmup_seconds=values["warmup_seconds"],
+        client_cpus=client, server_cpus=server, port=values.get("port", wire.port), max_connections=limit)
+
+
+def _choose_cpus(values: Mapping[str, Any], places: Mapping[str, str],
+                 cpus: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The last CPU serves and the others load it; a machine with one CPU shares it between both roles."""
+    for key in ("client_cpus", "server_cpus"):
+        absent = sorted(set(values.get(key, ())) - set(cpus))
+        if absent:
+            raise UsageError(f"{places[key]}: this machine has no CPU {absent[0]}; "
+                             f"there are: {', '.join(map(str, cpus))}")
+    if "server_cpus" in values:
+        server = tuple(values["server_cpus"])
+    else:
+        server = tuple(cpu for cpu in cpus if cpu not in values.get("client_cpus", ()))[-1:] or cpus[-1:]
+    client = tuple(values.get("client_cpus", ())) or tuple(cpu for cpu in cpus if cpu not in server)
+    return client or cpus[:1], server
+
+
+def _check_number(option: _Option, value: Any, place: str) -> None:
+    if not option.many:
+        _check_range(option, value, place)
+        return
+    if not isinstance(value, list) or not value:
+        raise UsageError(f"{place}: must be a list of whole numbers, at least one")
+    for number in value:
+        _check_range(option, number, place)
+    if len(set(value)) != len(value):
+        raise UsageError(f"{place}: a number stands there twice")
+
+
+def _check_range(option: _Option, value: Any, place: str) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise UsageError(f"{place}: {value!r} is not a whole number")
+    if not option.low <= value <= option.high:
+        raise UsageError(f"{place}: must be {option.low} to {option.high}, not {value}")
+
+
+def _check_names(value: Any, place: str) -> None:
+    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(v, str) and v for v in value):
+        raise UsageError(f"{place}: must be a list of contenders, at least one")
+    if len(set(value)) != len(value):
+        raise UsageError(f"{place}: a contender stands there twice")

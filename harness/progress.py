@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a person sees while trials run: a live bar on a terminal, one plain line a trial otherwise."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, Callable, Mapping
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+from harness.plan import Plan, TrialSpec
+
+# start, READY, proof and stop of a contender, before there is a trial to learn it from
+_OVERHEAD_SECONDS = 2.0
+
+
+def rate(requests_per_sec: float) -> str:
+    """Requests a second for a person: 12.3 k/s."""
+    for factor, unit in ((1e6, " M/s"), (1e3, " k/s")):
+        if requests_per_sec >= factor:
+            return f"{requests_per_sec / factor:.3g}{unit}" if requests_per_sec < 100 * factor \
+                else f"{requests_per_sec / factor:.0f}{unit}"
+    return f"{requests_per_sec:.0f} /s"
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, 2:05."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+class TimeLeft:
+    """How long the rest takes: as the plan says at first, then as the trials so far have taken."""
+
+    def __init__(self, plan: Plan, trials: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._expected = plan.warmup_seconds + plan.duration_seconds + _OVERHEAD_SECONDS
+        self._left = trials
+        self._done = 0
+        self._monotonic = monotonic
+        self._started = self._last = monotonic()
+
+    def trial_done(self) -> None:
+        self._last = self._monotonic()
+        self._left -= 1
+        self._done += 1
+
+    def seconds(self) -> float:
+        each = (self._last - self._started) / self._done if self._done else self._expected
+        return max(0.0, each * self._left - (self._monotonic() - self._last))
+
+
+class Progress:
+    """Call start() and done() for every trial; leave the context before printing anything else."""
+
+    def __init__(self, plan: Plan, trials: int, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+        self._total = trials
+        self._number = 0
+        self._rounds = plan.rounds
+        self._left = TimeLeft(plan, trials)
+        self._rates: dict[tuple[str, int], list[float]] = {}
+        self._bar = Bar(BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"),
+                        _Left(self._left), console=self._console, disable=not self._console.is_terminal)
+        self._task = self._bar.add_task("", total=trials)
+
+    def __enter__(self) -> "Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def start(self, spec: TrialSpec) -> None:
+        self._number += 1
+        self._bar.update(self._task, description=f"{self._name(spec)}{self._so_far(spec.connections)}")
+
+    def done(self, spec: TrialSpec, record: Mapping[str, Any]) -> None:
+        if record["valid"]:
+            self._rates.setdefault((spec.contender, spec.connections), []).append(record["requests_per_sec"])
+        self._left.trial_done()
+        self._bar.advance(self._task)
+        name = f"[{self._number}/{self._total}] {self._name(spec)}"
+        if not record["valid"]:
+            self._print(f"{name}: INVALID: {'; '.join(record['problems'])}")
+        elif not self._console.is_terminal:
+            self._print(f"{name}: {rate(record['requests_per_sec'])}, p99 {record['latency_us']['p99']} us, "
+                        f"{clock(self._left.seconds())} left")
+
+    def _print(self, line: str) -> None:
+        self._bar.console.print(line, soft_wrap=True, markup=False)
+        self._bar.console.file.flush()
+
+    def _name(self, spec: TrialSpec) -> str:
+        return f"round {spec.round + 1}/{self._rounds}, {spec.connections} connections, {spec.contender}"
+
+    def _so_far(self, connections: int) -> str:
+        """Mean throughput of every contender at this load point, from the rounds before."""
+        means = [f"{contender} {rate(sum(rates) / len(rates))}"
+                 for (contender, at), rates in self._rates.items() if at == connections]
+        return f"  so far: {', '.join(means)}" if means else ""
+
+
+class _Left(ProgressColumn):
+    def __init__(self, left: TimeLeft) -> None:
+        super().__init__()
+        self._time_left = left
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{clock(self._time_left.seconds())} left")

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Makes a wire, and leaves the machine as it was found: the order of steps, the lock and the undoing.
+
+What each step does is in steps.py, what undoes it in journal.py. Knows nothing of plans, trials or results.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Iterator, Sequence
+
+from harness import journal as journals
+from harness.dryrun import DryRun
+from harness.errors import MachineError
+from harness.host import Host, Log
+from harness.journal import Journal
+from harness.steps import Hugepages, Step, steps
+from harness.wire import Wire
+
+__all__ = ["Provisioned", "Step", "provisioned", "restore", "steps"]
+LOCK = "stackduel"
+NEEDS_ROOT = "making namespaces and links needs root: run it with sudo"
+
+
+@dataclass
+class Provisioned:
+    """A wire that is up. `hugepages` False: servers run with --no-huge, and `why` says for what reason."""
+
+    wire: Wire
+    hugepages: bool
+    why: str
+    journal: Journal
+
+
+@contextmanager
+def provisioned(host: Host, wire: Wire, contenders: Sequence[str], run_id: str, *, dry_run: bool = False,
+                log: Log) -> Iterator[Provisioned]:
+    """The wire, up for the body of the `with`; undone in reverse afterwards, however that ends.
+
+    First undoes what a killed run left. MachineError when the machine lacks something (nothing is changed
+    then), a step fails, another run is at work, or something could not be undone. `dry_run` only prints.
+    """
+    todo = steps(wire, contenders)
+    if dry_run:
+        yield _rehearse(DryRun(host, log), wire, todo, run_id, log)
+        return
+    with host.lock(LOCK):
+        if not host.is_root():
+            raise MachineError(NEEDS_ROOT)
+        for line in _restore(host):
+            log(f"undone after a killed run: {line}")
+        problems = _problems(host, todo)
+        if problems:
+            raise MachineError(f"this machine cannot run wire {wire.name}: {'; '.join(problems)}")
+        journal = Journal(host, run_id)
+        failed: list[str] = []
+        try:
+            for step in todo:
+                journal.record(step.name, step.undo(host))
+                step.up(host)
+            yield _ready(wire, todo, journal)
+        finally:
+            failed += _undo(journal, log)
+        if failed:
+            raise MachineError(f"not undone: {'; '.join(failed)}; mend that, then `sudo make restore`")
+
+
+def restore(host: Host) -> list[str]:
+    """Undoes what a killed run left; the commands that did it, [] when nothing was left.
+
+    MachineError when another run is at work, without root, or when something could not be undone; the journal
+    then stays.
+    """
+    if not journals.left_behind(host):
+        return []
+    with host.lock(LOCK):
+        if not host.is_root():
+            raise MachineError("undoing what a killed run left needs root: `sudo make restore`")
+        return _restore(host)
+
+
+def _restore(host: Host) -> list[str]:
+    if not journals.left_behind(host):
+        return []
+    done, failed = journals.restore(host)
+    if failed:
+        raise MachineError(f"what a killed run left could not all be undone: {'; '.join(failed)};"
+                           " mend that, then `sudo make restore`")
+    return done or [f"rmdir {journals.DIRECTORY}"]
+
+
+def _problems(host: Host, todo: Sequence[Step]) -> list[str]:
+    return [problem for step in todo if (problem := step.check(host)) is not None]
+
+
+def _ready(wire: Wire, todo: Sequence[Step], journal: Journal) -> Provisioned:
+    pages = next(step for step in todo if isinstance(step, Hugepages))
+    return Provisioned(wire, pages.granted, pages.why, journal)
+
+
+def _undo(journal: Journal, log: Log) -> list[str]:
+    """Undoes, deaf to signals; one that strikes just before they are ignored must not cost the undoing."""
+    before: dict[signal.Signals, object] = {}
+    failed: list[str] = []
+    try:
+        _ignore_signals(before)
+    finally:
+        failed = journal.undo()
+        for line in failed:
+            log(f"could not be undone: {line}")
+        for number, handler in before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+    return failed
+
+
+def _ignore_signals(before: dict[signal.Signals, object]) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            before[number] = signal.signal(number, signal.SIG_IGN)
+
+
+def _rehearse(dry: DryRun, wire: Wire, todo: Sequence[Step], run_id: str, log: Log) -> Provisioned:
+    for problem in _problems(dry, todo):
+        log(f"# a real run would stop here: {problem}")
+    if journals.left_behind(dry):
+        log("# a real run would first undo what a killed run left")
+    undo = [(step.name, step.undo(dry)) for step in todo]
+    for step in todo:
+        log(f"# {step.name}")
+        step.up(dry)
+    log("# afterwards")
+    for _, actions in reversed(undo):
+        for action in actions:
+            log(journals.describe(action))
+    return _ready(wire, todo, Journal(dry, run_id))

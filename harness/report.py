@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""From a run to files that people read: HTML page, Markdown summary, CSV, charts. Reads files, no clock, no machine.
+
+Every byte follows from the run's files (and the published figures asked for): writing twice gives the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import errno
+import io
+import os
+from pathlib import Path
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+import jinja2
+
+from harness import analyse, charts, published, words
+from harness.errors import MachineError
+from harness.store import Run, load_run
+
+TEMPLATES = Path(__file__).resolve().parent.parent / "reports" / "templates"
+Summary = Mapping[str, Any]
+CAPTIONS = {
+    "throughput": "Throughput against the number of connections: medians, with the 95 % interval as a band.",
+    "gain": "Gain: throughput over the baseline's, by load point, with its 95 % interval. At 1 both are equal.",
+    "latency": "Latency percentiles, corrected for coordinated omission by the load tool.",
+    "cpu": "CPU time burned for one request on all cores of client and server; where a contender counts them, "
+           "its own busy cycles.",
+}
+# Of some sixty features of an interface, those that change what TCP costs.
+_OFFLOADS = ("rx-checksumming", "tx-checksumming", "scatter-gather", "tcp-segmentation-offload",
+             "generic-segmentation-offload", "generic-receive-offload", "large-receive-offload")
+COLUMNS = (
+    "connections", "contender", "requests_per_sec_median", "requests_per_sec_ci95_low", "requests_per_sec_ci95_high",
+    "latency_p50_us", "latency_p90_us", "latency_p99_us", "latency_p999_us", "latency_max_us", "trials_valid",
+    "trials_invalid", "errors", "cpu_us_per_request_median", "cycles_per_request_median", "gain_over", "gain_ratio",
+    "gain_ci95_low", "gain_ci95_high", "gain_verdict", "gain_rounds", "gain_bound", "limit_by", "limit_evidence")
+
+
+def write(run_dir: Path, out: Path, published_names: Sequence[str] = ()) -> list[Path]:
+    """Write the report of the run in `run_dir` to `out`, and its summary.json where that is not there yet.
+
+    Returns the report's files. Raises UsageError on a foreign run or an unknown publication, MachineError if
+    `out` cannot be written.
+    """
+    run = load_run(run_dir)
+    summary = analyse.summarise(run.plan, run.facts, run.trials)
+    _keep_summary(run_dir / "summary.json", analyse.to_text(summary).encode())
+    return write_files(out, build(run, summary, [published.load(name) for name in published_names]))
+
+
+def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> dict[str, bytes]:
+    """Every file of the report by its name."""
+    with charts.styled():
+        pictures = {name: charts.render(figure) for name, figure in figures(run, summary, others)}
+    files = {f"{name}.{kind}": data for name, kinds in pictures.items() for kind, data in kinds.items()}
+    context = {
+        "summary": summary, "facts": run.facts, "plan": run.plan, "words": words, "published": others,
+        "charts": {name: data_uri(kinds["svg"]) for name, kinds in pictures.items()}, "captions": CAPTIONS,
+        "headline": words.headline(summary), "machine": list(words.flatten(
+            {key: run.facts.get(key) for key in ("started_at", "machine", "kernel", "cpus", "hugepages", "versions",
+                                                 "git", "load_tool")}, skip=("cpu_flags",))),
+        "offloads": offloads(run.facts), "problems": problems(run.trials), "command": words.command(run.plan),
+    }
+    files["summary.json"] = analyse.to_text(summary).encode()
+    files["report.html"] = render("report.html.j2", context)
+    files["summary.md"] = render("summary.md.j2", context)
+    files["summary.csv"] = table(COLUMNS, rows(summary))
+    return files
+
+
+def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -> Iterator[tuple[str, Any]]:
+    """The four charts; the gain's is left out where there is one contender only."""
+    note = words.note(summary, str(run.facts["wire"].get("title", "")))
+    overlay = words.overlay_note(others)
+    names = list(summary["contenders"])
+    rates = [throughput_series(summary, name, number) for number, name in enumerate(names)]
+    yield "throughput", charts.throughput([*rates, *published_rates(others)], note + overlay)
+    if len(names) > 1:
+        gains = [gain_series(summary, name, number) for number, name in enumerate(names) if number]
+        label = f"Gain (throughput ratio to {names[0]})"
+        yield "gain", charts.gain([*gains, *published_gains(others)], note + overlay, label)
+    panels = [(title, [_series(summary, name, number, lambda cell, key=key: (cell["latency_us"][key], None))
+                       for number, name in enumerate(names)])
+              for key, title in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))]
+    yield "latency", charts.latency(panels, note)
+    bars = [charts.Bars(words.label(summary, name), charts.COLOURS[number % len(charts.COLOURS)],
+                        tuple(_parts(point["contenders"][name]["cpu_us_per_request"]) for point in summary["points"]))
+            for number, name in enumerate(names)]
+    cycles = [_series(summary, name, number, lambda cell: (cell.get("cycles_per_request", {}).get("median"), None))
+              for number, name in enumerate(names)
+              if any("cycles_per_request" in point["contenders"][name] for point in summary["points"])]
+    yield "cpu", charts.cpu([point["connections"] for point in summary["points"]], bars, cycles, note)
+
+
+def throughput_series(summary: Summary, name: str, style: int, label: str = "") -> charts.Series:
+    """One contender's throughput in requests/s, hollow where the client was its limit; `label` instead of its own."""
+    return _series(summary, name, style, lambda cell: (cell["requests_per_sec"]["median"],
+                                                       cell["requests_per_sec"]["ci95"]), label)
+
+
+def gain_series(summary: Summary, name: str, style: int, label: str = "") -> charts.Series:
+    """One contender's gain over the baseline, its verdicts as markers; `label` instead of its own."""
+    key = f"{name}/{summary['baseline']}"
+    values = []
+    for point in summary["points"]:
+        gain = point["gain"][key]
+        low, high = gain["ci95"] or (None, None)
+        values.append(charts.Value(gain["ratio"], low, high, gain["bound"] is not None,
+                                   charts.VERDICT_MARKERS[gain["verdict"]]))
+    return charts.series(label or words.label(summary, name), style,
+                         [point["connections"] for point in summary["points"]], values)
+
+
+def published_rates(others: Sequence[published.Published]) -> list[charts.Series]:
+    """Grey overlays of other people's throughput in requests/s."""
+    every = [(f"{series.label} ({other.short})", other.connections, series.requests_per_sec)
+             for other in others for series in other.series.values()]
+    return [charts.overlay(label, number, points, rates) for number, (label, points, rates) in enumerate(every)]
+
+
+def published_gains(others: Sequence[published.Published]) -> list[charts.Series]:
+    """Grey overlays of other people's gains over their own baseline."""
+    every = [(f"{other.series[name].label} ({other.short})", other.connections, ratios)
+             for other in others for name, ratios in other.gains().items()]
+    return [charts.overlay(label, number, points, ratios) for number, (label, points, ratios) in enumerate(every)]
+
+
+def _series(summary: Summary, name: str, style: int,
+            pick: Callable[[Mapping[str, Any]], tuple[float | None, Sequence[float] | None]],
+            label: str = "") -> charts.Series:
+    values = []
+    for point in summary["points"]:
+        centre, interval = pick(point["contenders"][name])
+        low, high = interval or (None, None)
+        values.append(charts.Value(centre, low, high, point["limit"][name]["by"] == "client cpu"))
+    return charts.series(label or words.label(summary, name), style,
+                         [point["connections"] for point in summary["points"]], values)
+
+
+def _parts(cpu: Mapping[str, Any]) -> dict[str, float] | None:
+    if cpu["median"] is None:
+        return None
+    return dict(cpu["by_role"]) if cpu["by_role"] else {"both": cpu["median"]}
+
+
+def rows(summary: Summary) -> Iterator[list[Any]]:
+    """One row a contender and load point, in the order of COLUMNS; None where there is no figure."""
+    for point in summary["points"]:
+        for name, cell in point["contenders"].items():
+            rate, latency = cell["requests_per_sec"], cell["latency_us"]
+            gain = point["gain"].get(f"{name}/{summary['baseline']}", {})
+            limit = point["limit"][name]
+            yield [point["connections"], name, rate["median"], *(rate["ci95"] or (None, None)),
+                   *(latency[key] for key in analyse.PERCENTILES), cell["trials"], cell["invalid"], cell["errors"],
+                   cell["cpu_us_per_request"]["median"], cell.get("cycles_per_request", {}).get("median"),
+                   summary["baseline"] if gain else None, gain.get("ratio"), *(gain.get("ci95") or (None, None)),
+                   gain.get("verdict"), gain.get("rounds"), gain.get("bound"), limit["by"], limit["evidence"]]
+
+
+def table(columns: Sequence[str], lines: Iterator[list[Any]]) -> bytes:
+    """CSV with a header; empty where there is no figure."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(lines)
+    return text.getvalue().encode()
+
+
+def offloads(facts: Mapping[str, Any]) -> list[tuple[str, list[str], list[str]]]:
+    """(interface, active, not active) of the offloads that change what TCP costs, by kernel interface."""
+    return [(interface, [name for name in _OFFLOADS if name in active],
+             [name for name in _OFFLOADS if name not in active])
+            for interface, active in sorted(facts.get("offloads", {}).items())]
+
+
+def problems(trials: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line for every trial that is left out of the figures."""
+    return [f"{trial['contender']} at {trial['connections']} connections, round {trial['round'] + 1}: "
+            + ("; ".join(map(str, trial["problems"])) or "no request was answered")
+            for trial in trials if not trial["valid"] or trial["requests_per_sec"] <= 0]
+
+
+def data_uri(svg: bytes) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+
+
+def render(template: str, context: Mapping[str, Any]) -> bytes:
+    """A template of reports/templates/ with `context`; an unknown name is an error, HTML is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True, autoescape=".html" in template)
+    return environment.get_template(template).render(context).encode()
+
+
+def write_files(out: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write every file whole into the directory `out`. Raises MachineError if the disk refuses."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            _replace(out / name, data)
+    except OSError as error:
+        raise MachineError(f"{out}: cannot write the report: {error.strerror or error}") from error
+    return [out / name for name in sorted(files)]
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _keep_summary(path: Path, data: bytes) -> None:
+    """summary.json beside the run. A run on a medium that cannot be written is still reported."""
+    if path.is_file() and path.read_bytes() == data:
+        return
+    try:
+        _replace(path, data)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return
+        raise MachineError(f"{path}: cannot write: {error.strerror or error}") from error

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""CPU time, drops and counters between two samples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness import collect
+from harness.errors import ContenderError
+
+STAT = """cpu  300 3 200 1000 50 7 90 11 40 0
+cpu0 100 1 100 500 25 3 45 5 20 0
+cpu1 200 2 100 500 25 4 45 6 20 0
+intr 12345 0 9
+"""
+LATER = """cpu  0 0 0 0 0 0 0 0 0 0
+cpu0 250 1 150 480 24 3 95 15 20 0
+cpu1 400 2 100 500 25 4 45 6 20 0
+"""
+
+
+def test_proc_stat_is_read_in_seconds_by_cpu_and_without_the_sum() -> None:
+    times = collect.parse_proc_stat(STAT)
+    assert sorted(times) == [0, 1]
+    assert times[0] == {"user": 1.0, "nice": 0.01, "system": 1.0, "idle": 5.0, "iowait": 0.25, "irq": 0.03,
+                        "softirq": 0.45, "steal": 0.05}
+
+
+def test_a_recorded_proc_stat_has_every_state() -> None:
+    data = json.loads((Path(__file__).parent / "data" / "wrk.json").read_text())
+    times = collect.parse_proc_stat(data["proc_stat"]["after"])
+    assert all(tuple(states) == collect.STATES for states in times.values()) and len(times) == 2
+
+
+def test_cpu_seconds_have_roles_and_never_run_backwards() -> None:
+    spent = collect.cpu_seconds(collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER), (0,), (1,))
+    assert spent["0"] == {"role": "client", "user": 1.5, "nice": 0.0, "system": 0.5, "idle": 0.0, "iowait": 0.0,
+                          "irq": 0.0, "softirq": 0.5, "steal": 0.1}
+    assert spent["1"]["role"] == "server" and spent["1"]["user"] == 2.0
+
+
+def test_a_shared_cpu_has_both_roles_and_counts_once() -> None:
+    spent = collect.cpu_seconds(collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER), (0,), (0,))
+    assert list(spent) == ["0"] and spent["0"]["role"] == "client+server"
+    assert collect.cpu_us_per_request(spent, 1000) == 2500.0
+
+
+def test_cpu_without_a_role_is_left_out() -> None:
+    assert list(collect.cpu_seconds(collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER), (1,), (1,))) == ["1"]
+
+
+def test_cpu_that_vanished_is_said_so() -> None:
+    with pytest.raises(ContenderError, match="no line for CPU 7"):
+        collect.cpu_seconds(collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER), (0,), (7,))
+
+
+def test_cpu_per_request_is_what_all_cores_burned_without_idle_and_steal() -> None:
+    spent = {"0": {"role": "client", "user": 1.0, "nice": 0.5, "system": 0.25, "irq": 0.05, "softirq": 0.2,
+                   "steal": 9.0, "idle": 9.0, "iowait": 9.0},
+             "1": {"role": "server", "user": 2.0, "nice": 0.0, "system": 0.0, "irq": 0.0, "softirq": 0.0,
+                   "steal": 0.0, "idle": 0.0, "iowait": 0.0}}
+    assert collect.cpu_us_per_request(spent, 1_000_000) == 4.0
+    assert collect.cpu_us_per_request(spent, 0) is None
+
+
+def test_counters_difference_takes_counts_only() -> None:
+    before = {"server": "lwip", "requests_parsed": 5, "cycles_busy": 100, "tsc_hz": 10, "port": {"mtu": 1500}}
+    after = {"server": "lwip", "requests_parsed": 25, "cycles_busy": 900, "tsc_hz": 10, "port": {"mtu": 1500}, "new": 3}
+    assert collect.counters_difference(before, after) == {"requests_parsed": 20, "cycles_busy": 800, "new": 3}
+
+
+def test_dropped_counts_drops_and_errors_by_interface() -> None:
+    zero = {"rx_dropped": 0, "tx_dropped": 0, "rx_errors": 0, "tx_errors": 0}
+    before = {"a/x": {**zero, "rx_dropped": 5, "tx_errors": 1}}
+    after = {"b/new": {**zero, "tx_dropped": 2}, "a/x": {**zero, "rx_dropped": 7, "tx_errors": 4}}
+    assert collect.dropped(before, after) == {"a/x": {"rx": 2, "tx": 3}, "b/new": {"rx": 0, "tx": 2}}
+
+
+def test_cycles_per_request_only_where_counted() -> None:
+    assert collect.cycles_per_request({"cycles_busy": 3001, "requests_parsed": 10}) == 300.1
+    for counters in (None, {}, {"requests_parsed": 10}, {"cycles_busy": 5, "requests_parsed": 0}):
+        assert collect.cycles_per_request(counters) is None
+
+
+def test_busy_share_is_over_the_loads_duration() -> None:
+    assert collect.busy_share({"cycles_busy": 500}, 1000, 2.0) == 0.25
+    assert collect.busy_share({"cycles_busy": 5000}, 1000, 2.0) == 1.0
+    for counters, hz in ((None, 1000), ({}, 1000), ({"cycles_busy": 5}, None), ({"cycles_busy": 5}, 0)):
+        assert collect.busy_share(counters, hz, 2.0) is None

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""wrk's command line and its report: recorded ones, and everything that is not one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import ContenderError
+from harness.loadgen import SCRIPT, Wrk, rounded
+
+RECORDED = (Path(__file__).parent / "data" / "wrk.json").read_text()
+
+
+def test_command_names_threads_connections_seconds_and_the_script() -> None:
+    assert Wrk().command("http://198.18.0.2:80/", 64, 4, 3) == [
+        "wrk", "--threads", "4", "--connections", "64", "--duration", "3s", "--script", str(SCRIPT),
+        "http://198.18.0.2:80/"]
+    assert SCRIPT.is_file()
+
+
+def test_report_goes_to_the_file_that_the_script_looks_for() -> None:
+    assert Wrk().environment(Path("/x/wrk.json")) == {"STACKDUEL_WRK_JSON": "/x/wrk.json"}
+    assert 'os.getenv("STACKDUEL_WRK_JSON")' in SCRIPT.read_text()
+
+
+def test_a_recorded_report_is_read_whole() -> None:
+    result = Wrk().parse(RECORDED)
+    assert (result.requests, result.bytes) == (77718, 3031002)
+    assert result.bytes == result.requests * 39
+    assert result.duration_seconds == 1.001527
+    assert result.requests_per_sec == 77599.51
+    assert result.errors == {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0}
+    assert sum(count for _, count in result.histogram) >= result.requests
+    assert list(result.histogram) == sorted(result.histogram)
+    assert all("cpu0 " in text and "cpu1 " in text for text in result.proc_stat)
+
+
+def test_percentiles_are_of_the_histogram() -> None:
+    result = Wrk().parse(changed(latency_us=[[1, 50], [5, 40], [9, 9], [200, 1]]))
+    assert result.latency_us == {"p50": 1, "p90": 5, "p99": 9, "p999": 200, "max": 200}
+
+
+def test_no_answer_has_no_percentile() -> None:
+    result = Wrk().parse(changed(requests=0, bytes=0, latency_us=[]))
+    assert result.requests_per_sec == 0
+    assert set(result.latency_us.values()) == {None}
+
+
+def changed(**fields: Any) -> str:
+    return json.dumps({**json.loads(RECORDED), **fields})
+
+
+@pytest.mark.parametrize("text", [
+    "", "{", "[]", "null", "{}", changed(requests=-1), changed(requests=1.5), changed(requests=True),
+    changed(errors={"connect": 0}), changed(latency_us=[[1]]), changed(latency_us=[[1, -2]]), changed(proc_stat=None),
+    RECORDED[:len(RECORDED) // 2],
+])
+def test_what_is_no_report_is_said_so(text: str) -> None:
+    with pytest.raises(ContenderError, match="wrk wrote no usable report") as caught:
+        Wrk().parse(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_load_that_took_no_time_is_refused() -> None:
+    with pytest.raises(ContenderError, match="its duration is 0"):
+        Wrk().parse(changed(duration_us=0))
+
+
+def test_rounding_keeps_counts_order_and_three_digits() -> None:
+    histogram = [(999, 1), (1000, 2), (1004, 3), (1005, 4), (1014, 5), (9996, 6), (123456, 7), (123499, 8)]
+    assert rounded(histogram) == [[999, 1], [1000, 5], [1010, 9], [10000, 6], [123000, 15]]
+    assert rounded([]) == []

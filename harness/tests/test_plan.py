@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Plans: what is accepted, what is refused with which words, and the order of trials."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import UsageError
+from harness.plan import PLANS, Plan, from_json, load_plan, schedule, to_json
+from harness.wire import load_wire
+
+WIRE = load_wire("tap")
+GOOD = 'contenders = ["epoll"]\nconnections = [1]\nrounds = 1\nduration_seconds = 1\nwarmup_seconds = 0\n'
+
+
+def plan(name: str = "quick", cpus: tuple[int, ...] = (0, 1), **overrides: str) -> Plan:
+    return load_plan(name, WIRE, cpus, overrides)
+
+
+@pytest.mark.parametrize("path", sorted(PLANS.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_plan_of_ours_loads_with_both_contenders(path: Path) -> None:
+    loaded = plan(path.stem)
+    assert loaded.name == path.stem
+    assert loaded.contenders == ("epoll", "lwip")
+    assert loaded.workload.body_size_bytes == 1
+    assert from_json(json.loads(json.dumps(to_json(loaded)))) == loaded
+
+
+def test_default_and_full_sweep_the_powers_of_two() -> None:
+    assert plan("default").connections == plan("full").connections == (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+def test_quick_ends_under_three_minutes() -> None:
+    quick = plan("quick")
+    start_prove_stop = 3
+    assert len(schedule(quick)) * (quick.warmup_seconds + quick.duration_seconds + start_prove_stop) < 180
+
+
+def test_order_turns_round_from_round_to_round() -> None:
+    order = [(t.round, t.connections, t.contender) for t in schedule(plan(CONNECTIONS="1,8", ROUNDS="3"))]
+    a, b = "epoll", "lwip"
+    assert order == [(0, 1, a), (0, 1, b), (0, 8, a), (0, 8, b),
+                     (1, 1, b), (1, 1, a), (1, 8, b), (1, 8, a),
+                     (2, 1, a), (2, 1, b), (2, 8, a), (2, 8, b)]
+
+
+@pytest.mark.parametrize("connections, cpus, threads", [(1, 5, 1), (8, 5, 4), (4, 5, 4), (3, 3, 1), (7, 5, 1), (9, 5, 3)])
+def test_threads_are_at_most_one_a_client_cpu_and_divide_the_connections(connections: int, cpus: int,
+                                                                         threads: int) -> None:
+    trial = schedule(plan(cpus=tuple(range(cpus)), CONNECTIONS=str(connections)))[0]
+    assert trial.threads == threads
+    assert connections % threads == 0
+
+
+@pytest.mark.parametrize("cpus, given, client, server", [
+    ((0, 1), {}, (0,), (1,)),
+    ((2, 5, 7), {}, (2, 5), (7,)),
+    ((3,), {}, (3,), (3,)),
+    ((0, 1), {"SERVER_CPUS": "0"}, (1,), (0,)),
+    ((0, 1), {"CLIENT_CPUS": "1"}, (1,), (0,)),
+    ((0, 1, 2, 3), {"CLIENT_CPUS": "0-1,3"}, (0, 1, 3), (2,)),
+    ((0, 1), {"CLIENT_CPUS": "0,1"}, (0, 1), (1,)),
+])
+def test_cpus_by_role(cpus: tuple[int, ...], given: dict[str, str], client: tuple[int, ...],
+                      server: tuple[int, ...]) -> None:
+    chosen = plan(cpus=cpus, **given)
+    assert (chosen.client_cpus, chosen.server_cpus) == (client, server)
+
+
+def test_overrides_win_and_empty_ones_do_not_count() -> None:
+    chosen = plan(CONNECTIONS="4, 2", ROUNDS="7", DURATION="9", WARMUP="0", BODY_SIZE="3700", CONTENDERS="lwip",
+                  PORT="8080", MAX_CONNECTIONS="50", SERVER_CPUS="")
+    assert chosen.connections == (4, 2)
+    assert (chosen.rounds, chosen.duration_seconds, chosen.warmup_seconds) == (7, 9, 0)
+    assert chosen.workload.body_size_bytes == 3700
+    assert chosen.contenders == ("lwip",)
+    assert (chosen.port, chosen.max_connections, chosen.server_cpus) == (8080, 50, (1,))
+
+
+def test_server_has_room_for_two_sets_of_connections() -> None:
+    assert plan(CONNECTIONS="10000").max_connections == 20000
+    assert plan(CONNECTIONS="1").max_connections == 1024
+
+
+@pytest.mark.parametrize("name, text, words", [
+    ("CONNECTIONS", "0", "must be 1 to 10000, not 0"),
+    ("CONNECTIONS", "-1", "must be 1 to 10000, not -1"),
+    ("CONNECTIONS", "1000000000", "must be 1 to 10000"),
+    ("CONNECTIONS", "abc", "'abc' is not a whole number"),
+    ("CONNECTIONS", "1,,2", "'' is not a whole number"),
+    ("CONNECTIONS", "1-4", "not a whole number"),
+    ("CONNECTIONS", "1_0", "not a whole number"),
+    ("CONNECTIONS", "9" * 30, "not a whole number"),
+    ("CONNECTIONS", "8,8", "twice"),
+    ("ROUNDS", "0", "must be 1 to 1000"),
+    ("ROUNDS", "1e3", "not a whole number"),
+    ("DURATION", "0", "must be 1 to 3600"),
+    ("DURATION", "0.5", "not a whole number"),
+    ("DURATION", "nan", "not a whole number"),
+    ("WARMUP", "-1", "must be 0 to 600"),
+    ("BODY_SIZE", "67108865", "must be 0 to 67108864"),
+    ("PORT", "0", "must be 1 to 65535"),
+    ("PORT", "65536", "must be 1 to 65535"),
+    ("MAX_CONNECTIONS", "7", "more than max_connections (7)"),
+    ("MAX_CONNECTIONS", "65536", "must be 1 to 65535"),
+    ("SERVER_CPUS", "2", "this machine has no CPU 2; there are: 0, 1"),
+    ("CLIENT_CPUS", "0-1000000000", "not a range of CPUs"),
+    ("CLIENT_CPUS", "1-0", "not a range of CPUs"),
+    ("CLIENT_CPUS", "0,0", "twice"),
+    ("CONTENDERS", "nginx-of-mine", "has no contender 'nginx-of-mine'; there are: epoll, lwip"),
+    ("CONTENDERS", "epoll,epoll", "twice"),
+    ("CONTENDERS", "epoll,", "at least one"),
+    ("COLOUR", "red", "unknown setting 'COLOUR'"),
+])
+def test_silly_settings_are_refused_in_one_line_that_names_them(name: str, text: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan(**{name: text})
+    message = str(caught.value)
+    assert words in message and "\n" not in message
+    assert name in message or "max_connections" in message
+
+
+@pytest.mark.parametrize("line, words", [
+    ("colour = 1", "unknown key 'colour'"),
+    ("connections = []", "at least one"),
+    ("connections = 8", "must be a list"),
+    ("connections = [0]", "must be 1 to 10000, not 0"),
+    ("connections = [1, 1]", "twice"),
+    ("connections = [true]", "True is not a whole number"),
+    ("connections = [1.5]", "1.5 is not a whole number"),
+    ('rounds = "3"', "'3' is not a whole number"),
+    ("duration_seconds = 0.2", "0.2 is not a whole number"),
+    ('workload = "telnet"', "no workload 'telnet'; there are: rps"),
+    ("workload = []", "no workload []"),
+    ("contenders = []", "at least one"),
+    ('contenders = "epoll"', "must be a list"),
+    ("contenders = [1]", "must be a list of contenders"),
+    ("rounds =", "not TOML"),
+])
+def test_silly_plan_files_are_refused_with_their_name(tmp_path: Path, line: str, words: str) -> None:
+    key = line.split(" ")[0]
+    kept = [other for other in GOOD.splitlines() if not other.startswith(key)]
+    file = tmp_path / "mine.toml"
+    file.write_text("\n".join([*kept, line]))
+    with pytest.raises(UsageError) as caught:
+        plan(str(file))
+    assert words in str(caught.value) and "mine.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["contenders", "connections", "rounds", "duration_seconds", "warmup_seconds"])
+def test_a_plan_without_a_needed_key_says_which(tmp_path: Path, key: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("\n".join(line for line in GOOD.splitlines() if not line.startswith(key)))
+    with pytest.raises(UsageError, match=f"'{key}' is missing"):
+        plan(str(file))
+
+
+def test_an_own_plan_is_named_after_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(GOOD)
+    assert plan(str(file)).name == "mine"
+
+
+def test_an_unknown_plan_names_those_there_are() -> None:
+    with pytest.raises(UsageError, match="no plan 'fast'; there are: default, full, quick"):
+        plan("fast")
+
+
+@pytest.mark.parametrize("change", [
+    {"schema": 2}, {"rounds": 0}, {"connections": []}, {"connections": [1, "2"]}, {"workload": None}, {"name": 3},
+    {"contenders": []}, {"port": 10**9}, {"surplus": 1}, {"workload": {"name": "rps"}}, {"connections": 5},
+])
+def test_a_foreign_plan_json_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        from_json({**to_json(plan()), **change})
+
+
+@pytest.mark.parametrize("data", [None, [], "plan", {}, {"schema": 1}])
+def test_what_is_no_plan_at_all_is_refused(data: Any) -> None:
+    with pytest.raises(UsageError, match="not a plan of schema 1"):
+        from_json(data)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Figures as a reader reads them: numbers with units, sentences, lists. Knows the summary, no files and no formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Iterator, Mapping, Sequence
+
+from harness.plan import Plan
+from harness.published import Published
+
+Summary = Mapping[str, Any]
+NONE = "–"
+VERDICTS = ("faster", "slower", "inconclusive")
+BOUNDS = {
+    "lower": "a lower bound",
+    "upper": "an upper bound",
+    "both": "no measure of the servers: the client was the limit of both",
+}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A result in plain words: one sentence, then one for each verdict and each reservation."""
+
+    sentence: str
+    details: tuple[str, ...]
+
+
+def label(summary: Summary, name: str) -> str:
+    return str(summary["contenders"][name]["label"])
+
+
+def number(value: float | None) -> str:
+    """12700.4 → 12,700; small figures keep three digits."""
+    if value is None:
+        return NONE
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def ratio(value: float | None) -> str:
+    """0.3123 → 0.31×; 12.84 → 12.8×."""
+    if value is None:
+        return NONE
+    digits = 1 if value >= 10 else 2 if value >= 0.1 else 3
+    return f"{value:.{digits}f}×"
+
+
+def interval(pair: Sequence[float] | None, show: Any = number) -> str:
+    """[low, high] as `show` writes them, or nothing where there is no interval."""
+    return "" if pair is None else f"[{show(pair[0]).rstrip('×')}, {show(pair[1]).rstrip('×')}]"
+
+
+def bounded(entry: Mapping[str, Any]) -> str:
+    """0.31×, with ≥ or ≤ where the client made the gain a bound."""
+    return {"lower": "≥ ", "upper": "≤ "}.get(entry["bound"], "") + ratio(entry["ratio"])
+
+
+def gain(entry: Mapping[str, Any]) -> str:
+    """0.31× [0.29, 0.33]"""
+    return f"{bounded(entry)} {interval(entry['ci95'], ratio)}".strip()
+
+
+def listed(items: Sequence[Any]) -> str:
+    """1, 8 and 64"""
+    texts = [str(item) for item in items]
+    return texts[0] if len(texts) == 1 else ", ".join(texts[:-1]) + " and " + texts[-1]
+
+
+def connections(counts: Sequence[int]) -> str:
+    return "1 connection" if list(counts) == [1] else f"{listed(counts)} connections"
+
+
+def headline(summary: Summary) -> list[Headline]:
+    """One for each contender against the baseline; where there is one contender, its throughput."""
+    baseline = summary["baseline"]
+    others = [name for name in summary["contenders"] if name != baseline]
+    return [_gain_headline(summary, name, baseline) for name in others] or [_lone_headline(summary, baseline)]
+
+
+def _lone_headline(summary: Summary, name: str) -> Headline:
+    rates = [(point["contenders"][name]["requests_per_sec"]["median"], point["connections"])
+             for point in summary["points"] if point["contenders"][name]["trials"]]
+    if not rates:
+        return Headline(f"{label(summary, name)} has no valid trial.", ())
+    best, count = max(rates)
+    return Headline(f"{label(summary, name)} answers up to {number(best)} requests/s, at {connections([count])}.",
+                    ("One contender only: there is no gain.",))
+
+
+def _gain_headline(summary: Summary, name: str, baseline: str) -> Headline:
+    entries = [(point["connections"], point["gain"][f"{name}/{baseline}"]) for point in summary["points"]]
+    known = [(count, entry) for count, entry in entries if entry["ratio"] is not None]
+    pair = f"{label(summary, name)} against {label(summary, baseline)}"
+    if not known:
+        return Headline(f"{pair}: no round has a valid trial of both.", ())
+    low, high = (pick(known, key=lambda item: item[1]["ratio"]) for pick in (min, max))
+    span = f"{ratio(low[1]['ratio'])} to {ratio(high[1]['ratio'])}" if len(known) > 1 else ratio(low[1]["ratio"])
+    details = [_verdict_line(word, group) for word in VERDICTS
+               if (group := [item for item in known if item[1]["verdict"] == word])]
+    for bound, meaning in BOUNDS.items():
+        held = [count for count, entry in known if entry["bound"] == bound]
+        if held:
+            details.append(f"Client-bound at {connections(held)}: the gain there is {meaning}.")
+    missing = [count for count, entry in entries if entry["ratio"] is None]
+    if missing:
+        details.append(f"Without a gain at {connections(missing)}: no round has a valid trial of both.")
+    return Headline(f"{pair}: {span} the requests per second at {connections([count for count, _ in known])}.",
+                    tuple(details))
+
+
+def _verdict_line(word: str, group: Sequence[tuple[int, Mapping[str, Any]]]) -> str:
+    where = connections([count for count, _ in group])
+    ordered = sorted(group, key=lambda item: item[1]["ratio"])
+    shown = [gain(entry) + (f" (at {count})" if len(group) > 1 else "") for count, entry in
+             (ordered if len(ordered) < 3 else (ordered[0], ordered[-1]))]
+    why = "" if word != "inconclusive" else (
+        "; too few rounds for an interval" if any(entry["ci95"] is None for _, entry in group)
+        else "; the interval spans 1")
+    return f"{word.capitalize()} at {where}: {' to '.join(shown)}{why}."
+
+
+def note(summary: Summary, title: str) -> str:
+    """What must stay with a chart when it is cut out of its report."""
+    rounds = summary["rounds"]
+    return (f"Run {summary['run']}; wire {summary['wire']}" + (f" ({title})" if title else "")
+            + f"; workload {workload(summary)}; " + (f"medians of {rounds} rounds" if rounds > 1 else "one round")
+            + f" of {summary['duration_seconds']:g} s, " + ("95 % intervals." if rounds > 1 else "no intervals."))
+
+
+def overlay_note(others: Sequence[Published]) -> str:
+    """Where the grey lines of a chart come from."""
+    return "" if not others else " Grey: published, other hardware: " + "; ".join(
+        f"{other.short} ({other.hardware})" for other in others) + "."
+
+
+def workload(summary: Summary) -> str:
+    size = summary["workload"]["body_size_bytes"]
+    return f"{summary['workload']['name']}, body of {size:,} " + ("byte" if size == 1 else "bytes")
+
+
+def flatten(facts: Mapping[str, Any], skip: Sequence[str] = (), prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted name, value) of nested facts; what the machine did not tell reads "not known"."""
+    for key, value in facts.items():
+        if key in skip:
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, skip, f"{prefix}{key}.")
+        elif isinstance(value, (list, tuple)):
+            yield prefix + key, ", ".join(map(str, value)) or "none"
+        elif isinstance(value, bool):
+            yield prefix + key, "yes" if value else "no"
+        else:
+            yield prefix + key, "not known" if value is None else str(value)
+
+
+def facts_line(facts: Mapping[str, Any]) -> str:
+    """Nested facts in one line."""
+    return "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in flatten(facts))
+
+
+def command(plan: Plan) -> str:
+    """The command that runs this plan again, every value spelled out."""
+    def numbers(values: Sequence[int]) -> str:
+        return ",".join(map(str, values))
+    settings = {
+        "CONTENDERS": ",".join(plan.contenders), "CONNECTIONS": numbers(plan.connections), "ROUNDS": plan.rounds,
+        "DURATION": plan.duration_seconds, "WARMUP": plan.warmup_seconds, "BODY_SIZE": plan.workload.body_size_bytes,
+        "CLIENT_CPUS": numbers(plan.client_cpus), "SERVER_CPUS": numbers(plan.server_cpus), "PORT": plan.port,
+        "MAX_CONNECTIONS": plan.max_connections}
+    return f"sudo make bench-{plan.wire} " + " ".join(f"{key}={value}" for key, value in settings.items())

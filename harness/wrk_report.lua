@@ -1,0 +1,39 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- wrk's own figures as JSON, into the file named by STACKDUEL_WRK_JSON. Knows nothing of trials.
+--
+-- CPU time is read here and not by the harness, because only wrk knows when its load begins and ends: its start-up
+-- and the writing below would otherwise count, and a polling server burns a core during both.
+
+local stat_before
+
+local function proc_stat()
+   local file = assert(io.open("/proc/stat", "r"))
+   local text = file:read("*a")
+   file:close()
+   return text:match("^(.-)intr ") or text
+end
+
+local function quote(text)
+   return '"' .. text:gsub('[%c"\\]', function(c) return string.format("\\u%04x", c:byte()) end) .. '"'
+end
+
+function setup(thread)
+   stat_before = stat_before or proc_stat()
+end
+
+function done(summary, latency, requests)
+   local stat_after = proc_stat()
+   local out = assert(io.open(assert(os.getenv("STACKDUEL_WRK_JSON")), "w"))
+   local e = summary.errors
+   out:write(string.format(
+      '{"duration_us":%d,"requests":%d,"bytes":%d,\n"errors":{"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d},\n',
+      summary.duration, summary.requests, summary.bytes, e.connect, e.read, e.write, e.status, e.timeout))
+   out:write('"proc_stat":{"before":', quote(stat_before), ',"after":', quote(stat_after), '},\n')
+   out:write('"latency_us":[')
+   for i = 1, #latency do
+      local value, count = latency(i)
+      out:write(i > 1 and "," or "", string.format("[%d,%d]", value, count))
+   end
+   out:write("]}\n")
+   assert(out:close())
+end

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * HTTP/1.1 over bytes: request bytes in, complete requests counted, response bytes out. The same object links
+ * into every server, so that all give the same answer to the same bytes. Must not know sockets, stacks, time
+ * or threads; allocates only in http_site_init.
+ *
+ * What is answered (RFC 9110, RFC 9112):
+ *   200  GET and HEAD of any target; a request body is read and discarded first
+ *   400  malformed; Host missing, repeated or invalid in HTTP/1.1; ambiguous framing   413  body >
+ * HTTP_BODY_LIMIT 405  a method that HTTP defines, other than GET and HEAD                           414
+ * target > HTTP_TARGET_LIMIT 417  Expect with a body to follow (answered at once, as 9110 10.1.1 demands) 431
+ * head > HTTP_HEAD_LIMIT 501  a method or transfer coding nobody defined 505  HTTP major version not 1 Every
+ * answer but 200 closes the connection. An error is answered as soon as it is certain.
+ *
+ * The body of a 200: byte i is byte i % 8 of the 7-digit decimal number i / 8 and a newline, so that any byte
+ * lost, repeated or moved shows. In Python: b"".join(b"%07d\n" % k for k in range(size // 8 + 1))[:size].
+ * Responses carry no Date: they are built once, and 9110 6.6.1 lets a server without a clock leave it out.
+ */
+#ifndef STACKDUEL_HTTP_H
+#define STACKDUEL_HTTP_H
+
+#include "counters.h"
+
+#include <llhttp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+enum {
+    HTTP_TARGET_LIMIT = 8 * 1024,  /* bytes of a request up to the end of its target */
+    HTTP_HEAD_LIMIT = 16 * 1024,   /* bytes of a request up to the end of its header section */
+    HTTP_BODY_LIMIT = 1024 * 1024, /* bytes of a request body; of a chunked one with framing and trailer */
+    HTTP_BODY_SIZE_MAX = 64 * 1024 * 1024, /* bytes of a response body */
+    HTTP_CONTIGUOUS_LIMIT = 16 * 1024,     /* up to this body size a response is one piece of memory */
+    HTTP_QUEUE_SIZE = 32,                  /* responses that may wait for output; a power of two */
+};
+
+/* Every response that exists; an index into http_site.responses. */
+enum http_answer {
+    HTTP_200,                /* connection stays open */
+    HTTP_200_KEEP_ALIVE_1_0, /* the same, said aloud for an HTTP/1.0 client */
+    HTTP_200_CLOSE,
+    HTTP_200_HEAD,
+    HTTP_200_HEAD_KEEP_ALIVE_1_0,
+    HTTP_200_HEAD_CLOSE,
+    HTTP_400,
+    HTTP_405,
+    HTTP_413,
+    HTTP_414,
+    HTTP_417,
+    HTTP_431,
+    HTTP_501,
+    HTTP_505,
+    HTTP_ANSWERS,
+};
+
+/* One prebuilt response: part[0], then part[1] (iov_len 0 when part[0] is all of it). */
+struct http_response {
+    struct iovec part[2];
+    size_t size; /* bytes of both parts */
+};
+
+/* All responses of one body size. Immutable after http_site_init: a stack may reference the bytes without a
+ * copy until http_site_free. */
+struct http_site {
+    struct http_response responses[HTTP_ANSWERS];
+    void *memory;
+};
+
+/* One connection's requests and responses. Plain memory without a destructor; the fields are private to
+ * http.c. */
+struct http_connection {
+    llhttp_t parser; /* first: callbacks find the connection by it */
+    const struct http_site *site;
+    struct counters *counters;
+    const char *input;    /* start of what llhttp reads now; valid only during http_input */
+    size_t sent;          /* bytes of the first queued response already taken */
+    uint32_t queue_first; /* free-running; slot = value % HTTP_QUEUE_SIZE */
+    uint32_t queue_end;
+    uint32_t section_size; /* bytes so far of the head, or of the body, that is being read */
+    uint8_t queue[HTTP_QUEUE_SIZE];
+    char before[4];      /* the bytes of this request's head just before `input` */
+    char name[20];       /* of the header field being read, as far as it fits */
+    uint8_t name_size;   /* saturates at sizeof(name) + 1 */
+    uint8_t field;       /* which header field is being read */
+    uint8_t value_state; /* of the check of its value */
+    uint8_t line_state;  /* of the check of a request line with a method llhttp does not know */
+    uint8_t phase;
+    uint8_t answer;      /* decided so far, or HTTP_ANSWERS */
+    uint8_t hosts;       /* Host fields, saturating */
+    uint8_t codings;     /* Transfer-Encoding fields, saturating */
+    bool foreign_coding; /* one other than chunked */
+    bool expect;
+    bool closing; /* nothing is parsed any more; what is queued goes out, then the connection ends */
+};
+
+/* Builds all responses for bodies of body_size bytes (0..HTTP_BODY_SIZE_MAX). Returns 0; -ENOMEM; -EINVAL
+ * when body_size is too large. The site owns its memory until http_site_free. */
+int http_site_init(struct http_site *site, size_t body_size);
+void http_site_free(struct http_site *site);
+
+/* A new connection. `site` and `counters` must outlive it; counters gets requests_parsed, responses_sent and
+ * errors_http (the caller counts the rest). */
+void http_init(struct http_connection *connection, const struct http_site *site, struct counters *counters);
+
+/* Takes up to len bytes of input and returns how many: fewer than len only when HTTP_QUEUE_SIZE responses
+ * wait (call again with the rest after http_sent). After a request that closes the connection, everything is
+ * swallowed. `data` stays the caller's and is not referenced afterwards. */
+size_t http_input(struct http_connection *connection, const char *data, size_t len);
+
+/* The client will send no more (FIN): what is queued still goes out, an incomplete request is dropped. */
+void http_input_end(struct http_connection *connection);
+
+/* Whether http_input would take a byte (false: HTTP_QUEUE_SIZE responses wait). */
+static inline bool http_has_room(const struct http_connection *connection) {
+    return connection->closing || connection->queue_end - connection->queue_first < HTTP_QUEUE_SIZE;
+}
+
+/* Fills up to `max` (≥ 2) pieces with bytes to send next, in order, and returns their number: 0 = nothing to
+ * send. The bytes belong to the site and stay valid until http_site_free. */
+int http_pending(const struct http_connection *connection, struct iovec *iov, int max);
+
+/* The first n bytes of what http_pending gave were handed to the TCP stack. n may cover several responses, at
+ * most all that is queued. */
+void http_sent(struct http_connection *connection, size_t n);
+
+/* The last response has been handed over completely and the connection is to be closed: shut down the sending
+ * side, then read and discard until the client closes or a bounded time has passed (RFC 9112 9.6). */
+static inline bool http_finished(const struct http_connection *connection) {
+    return connection->closing && connection->queue_first == connection->queue_end;
+}
+
+#endif

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The HTTP server on lwIP over DPDK: lwIP's raw callbacks, one thread that polls. What happens to packets is
+ * stack/'s business, what the bytes mean is http.c's; this file joins the two, connection by connection. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/tcp.h"
+
+#include "counters.h"
+#include "http.h"
+#include "options.h"
+#include "stack/stack.h"
+
+#define POLL_INTERVAL 2 /* lwIP's slow ticks of 500 ms: session_polled() runs once a second */
+#define DRAIN_SECONDS 5 /* how long a closed connection is read for the client's FIN (RFC 9112 9.6) */
+
+struct session {
+    struct tcp_pcb *pcb; /* NULL: the slot is free */
+    struct session *next_free;
+    struct pbuf *input; /* received, not yet taken by HTTP, as too many responses wait */
+    struct http_connection http;
+    bool peer_closed;
+    bool draining;          /* our FIN is on its way; what still comes is discarded */
+    unsigned quiet_seconds; /* with data unacknowledged, or draining */
+};
+
+static struct {
+    struct options options;
+    struct http_site site;
+    struct counters counters;
+    struct session *sessions;
+    struct session *free_sessions;
+    struct tcp_pcb *listener;
+} server;
+
+static volatile sig_atomic_t stop_requested;
+static volatile sig_atomic_t count_requested;
+
+static void on_signal(int number)
+{
+    if (number == SIGUSR1) {
+        count_requested = 1;
+    } else {
+        stop_requested = 1;
+    }
+}
+
+static void release(struct session *session)
+{
+    if (session->input != NULL) {
+        pbuf_free(session->input);
+    }
+    server.counters.closes++;
+    session->pcb = NULL;
+    session->next_free = server.free_sessions;
+    server.free_sessions = session;
+}
+
+/* lwIP keeps the PCB until the peer agrees; the session ends now. */
+static struct tcp_pcb *detach(struct session *session)
+{
+    struct tcp_pcb *pcb = session->pcb;
+
+    tcp_arg(pcb, NULL);
+    tcp_recv(pcb, NULL);
+    tcp_sent(pcb, NULL);
+    tcp_err(pcb, NULL);
+    tcp_poll(pcb, NULL, 0);
+    release(session);
+    return pcb;
+}
+
+static err_t abort_session(struct session *session)
+{
+    server.counters.errors_socket++;
+    tcp_abort(detach(session));
+    return ERR_ABRT;
+}
+
+static err_t close_session(struct session *session)
+{
+    struct tcp_pcb *pcb = detach(session);
+
+    if (tcp_close(pcb) != ERR_OK) {
+        tcp_abort(pcb);
+        return ERR_ABRT;
+    }
+    return ERR_OK;
+}
+
+static void discard(struct session *session, struct pbuf *data)
+{
+    tcp_recved(session->pcb, data->tot_len);
+    pbuf_free(data);
+}
+
+/* Feeds held input to HTTP until it is used up or too many responses wait. */
+static void consume(struct session *session)
+{
+    while (session->input != NULL && http_has_room(&session->http)) {
+        struct pbuf *head = session->input;
+        uint16_t taken = (uint16_t)http_input(&session->http, head->payload, head->len);
+
+        tcp_recved(session->pcb, taken);
+        session->input = pbuf_free_header(head, taken);
+    }
+    if (session->peer_closed && session->input == NULL) {
+        http_input_end(&session->http);
+    }
+}
+
+/* Queues up to `size` bytes by reference; returns how many lwIP took. */
+static size_t write_bytes(struct tcp_pcb *pcb, const uint8_t *bytes, size_t size, bool more)
+{
+    size_t written = 0;
+    /* tcp_write() takes 16 bits; whole segments, so that none is cut short. */
+    size_t most = UINT16_MAX / tcp_mss(pcb) * tcp_mss(pcb);
+
+    while (written < size) {
+        size_t chunk = LWIP_MIN(LWIP_MIN(size - written, most), tcp_sndbuf(pcb));
+        bool last = written + chunk == size && !more;
+
+        if (chunk < LWIP_MIN(size - written, tcp_mss(pcb)) ||
+            tcp_write(pcb, bytes + written, (uint16_t)chunk, last ? 0 : TCP_WRITE_FLAG_MORE) != ERR_OK) {
+            break;
+        }
+        written += chunk;
+    }
+    return written;
+}
+
+/* Queues responses until none waits or the send buffer is full. True if any byte was taken. */
+static bool respond(struct session *session)
+{
+    struct iovec pieces[16];
+    bool progress = false;
+    int count;
+
+    while ((count = http_pending(&session->http, pieces, 16)) > 0) {
+        size_t taken = 0, offered = 0;
+
+        for (int i = 0; i < count && taken == offered; i++) {
+            offered += pieces[i].iov_len;
+            taken += write_bytes(session->pcb, pieces[i].iov_base, pieces[i].iov_len, i + 1 < count);
+        }
+        http_sent(&session->http, taken);
+        server.counters.bytes_sent += taken;
+        progress |= taken > 0;
+        if (taken < offered) {
+            break;
+        }
+    }
+    return progress;
+}
+
+/* Goes on as far as input and send buffer allow. The caller is a callback of lwIP, which sends what is queued
+ * when it returns; so is the result. */
+static err_t advance(struct session *session)
+{
+    do {
+        consume(session);
+    } while (respond(session) && session->input != NULL);
+
+    if (!http_finished(&session->http)) {
+        return ERR_OK;
+    }
+    if (session->peer_closed) {
+        return close_session(session);
+    }
+    if (session->input != NULL) {
+        discard(session, session->input);
+        session->input = NULL;
+    }
+    /* Closing at once would answer late input with RST, and RST would destroy what the client has not read. */
+    if (tcp_shutdown(session->pcb, 0, 1) != ERR_OK) {
+        return ERR_OK; /* no memory: session_polled() tries again */
+    }
+    session->draining = true;
+    session->quiet_seconds = 0;
+    return ERR_OK;
+}
+
+static err_t session_received(void *argument, struct tcp_pcb *pcb, struct pbuf *data, err_t error)
+{
+    struct session *session = argument;
+
+    (void)pcb;
+    (void)error;
+    if (data == NULL) {
+        session->peer_closed = true;
+        return session->draining ? close_session(session) : advance(session);
+    }
+    server.counters.bytes_received += data->tot_len;
+    if (session->draining) {
+        discard(session, data);
+        return ERR_OK;
+    }
+    if (session->input == NULL) {
+        session->input = data;
+    } else {
+        pbuf_cat(session->input, data);
+    }
+    return advance(session);
+}
+
+static err_t session_sent(void *argument, struct tcp_pcb *pcb, uint16_t length)
+{
+    struct session *session = argument;
+
+    (void)pcb;
+    (void)length;
+    session->quiet_seconds = 0;
+    return session->draining ? ERR_OK : advance(session);
+}
+
+static err_t session_polled(void *argument, struct tcp_pcb *pcb)
+{
+    struct session *session = argument;
+    const struct options *options = &server.options;
+
+    if (session->draining) {
+        return ++session->quiet_seconds > DRAIN_SECONDS ? close_session(session) : ERR_OK;
+    }
+    /* With data on its way keep-alive probes are not sent; give up after the same time. */
+    session->quiet_seconds = pcb->unacked != NULL ? session->quiet_seconds + 1 : 0;
+    if (session->quiet_seconds >
+        options->keepalive_idle + options->keepalive_interval * options->keepalive_count) {
+        return abort_session(session);
+    }
+    return advance(session);
+}
+
+/* lwIP has freed the PCB: reset by the peer, or too many retransmissions or probes without an answer. */
+static void session_failed(void *argument, err_t error)
+{
+    struct session *session = argument;
+
+    if (error != ERR_CLSD) {
+        server.counters.errors_socket++;
+    }
+    release(session);
+}
+
+static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error)
+{
+    struct session *session = server.free_sessions;
+    const struct options *options = &server.options;
+
+    (void)argument;
+    if (error != ERR_OK || pcb == NULL || session == NULL) {
+        server.counters.refused++;
+        return ERR_MEM; /* lwIP resets the connection */
+    }
+    server.free_sessions = session->next_free;
+    server.counters.accepts++;
+    *session = (struct session){.pcb = pcb};
+    http_init(&session->http, &server.site, &server.counters);
+    tcp_arg(pcb, session);
+    tcp_recv(pcb, session_received);
+    tcp_sent(pcb, session_sent);
+    tcp_err(pcb, session_failed);
+    tcp_poll(pcb, session_polled, POLL_INTERVAL);
+    tcp_nagle_disable(pcb);
+    ip_set_option(pcb, SOF_KEEPALIVE);
+    pcb->keep_idle = (uint32_t)options->keepalive_idle * 1000;
+    pcb->keep_intvl = (uint32_t)options->keepalive_interval * 1000;
+    pcb->keep_cnt = (uint32_t)options->keepalive_count;
+    return ERR_OK;
+}
+
+static const char *listen_on(const struct options *options)
+{
+    struct tcp_pcb *pcb = tcp_new();
+    err_t error = pcb == NULL ? ERR_MEM : tcp_bind(pcb, IP_ANY_TYPE, (uint16_t)options->port);
+
+    if (error == ERR_OK) {
+        server.listener = tcp_listen_with_backlog_and_err(pcb, (uint16_t)options->backlog, &error);
+    }
+    if (error != ERR_OK) {
+        return lwip_strerr(error);
+    }
+    tcp_accept(server.listener, session_accepted);
+    return NULL;
+}
+
+static int create_sessions(size_t count)
+{
+    server.sessions = calloc(count, sizeof(*server.sessions));
+    if (server.sessions == NULL) {
+        return -ENOMEM;
+    }
+    for (size_t i = count; i-- > 0;) {
+        server.sessions[i].next_free = server.free_sessions;
+        server.free_sessions = &server.sessions[i];
+    }
+    return 0;
+}
+
+static void print_counters(void)
+{
+    static const struct counter_field fields[] = {
+        {"rx_packets", offsetof(struct stack_counters, rx_packets)},
+        {"tx_packets", offsetof(struct stack_counters, tx_packets)},
+        {"rx_dropped", offsetof(struct stack_counters, rx_dropped)},
+        {"tx_dropped", offsetof(struct stack_counters, tx_dropped)},
+        {"rx_copied", offsetof(struct stack_counters, rx_copied)},
+        {"no_mbuf", offsetof(struct stack_counters, no_mbuf)},
+        {"polls_busy", offsetof(struct stack_counters, polls_busy)},
+        {"polls_idle", offsetof(struct stack_counters, polls_idle)},
+        {"cycles_busy", offsetof(struct stack_counters, cycles_busy)},
+        {"cycles_idle", offsetof(struct stack_counters, cycles_idle)},
+        {"tsc_hz", offsetof(struct stack_counters, tsc_hz)},
+    };
+    struct stack_counters stack;
+    char port[2048];
+    char tail[2304];
+
+    stack_count(&stack);
+    server.counters.retransmits = stack.retransmits;
+    stack_describe_port(port, sizeof(port));
+    snprintf(tail, sizeof(tail), "\"syn_dropped\": %u, \"port\": %s",
+             ((struct tcp_pcb_listen *)server.listener)->syn_dropped, port);
+    counters_print("lwip", &server.counters, fields, sizeof(fields) / sizeof(fields[0]), &stack, tail);
+}
+
+static int start(const struct options *options)
+{
+    struct stack_config config = {.address = options->address,
+                                  .netmask = options->netmask,
+                                  .gateway = options->gateway,
+                                  .mtu = (uint16_t)options->mtu,
+                                  .rx_descriptors = (uint16_t)options->rx_descriptors,
+                                  .tx_descriptors = (uint16_t)options->tx_descriptors,
+                                  .mbufs = (unsigned)options->mbufs,
+                                  .offload = !options->no_offload};
+    const char *refusal;
+    char error[256];
+
+    memcpy(config.mac, options->mac, sizeof(config.mac));
+    if (create_sessions(options->max_connections) != 0 ||
+        http_site_init(&server.site, options->body_size) != 0) {
+        fprintf(stderr, "lwip_server: out of memory for %zu connections and a body of %zu bytes\n",
+                (size_t)options->max_connections, (size_t)options->body_size);
+        return 1;
+    }
+    if (stack_start(&config, error, sizeof(error)) != 0) {
+        fprintf(stderr, "lwip_server: %s\n", error);
+        return 1;
+    }
+    if ((refusal = listen_on(options)) != NULL) {
+        fprintf(stderr, "lwip_server: port %u: %s\n", (unsigned)options->port, refusal);
+        return 1;
+    }
+    return 0;
+}
+
+static void serve(void)
+{
+    while (!stop_requested) {
+        stack_poll();
+        if (count_requested) {
+            count_requested = 0;
+            print_counters();
+        }
+    }
+}
+
+static void stop(void)
+{
+    for (size_t i = 0; i < server.options.max_connections; i++) {
+        if (server.sessions[i].pcb != NULL) {
+            tcp_abort(detach(&server.sessions[i]));
+        }
+    }
+    stack_poll();
+    print_counters();
+    /* Closing a listening PCB cannot fail; it only frees it. */
+    (void)tcp_close(server.listener);
+    stack_stop();
+    http_site_free(&server.site);
+    free(server.sessions);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+}
+
+static void print_own_options(const char *program)
+{
+    printf("\nAfter EAL's options and '--':\n");
+    options_help(stdout, SERVER_LWIP, program);
+}
+
+int main(int argc, char *argv[])
+{
+    int eal_words = 1;
+    int code;
+
+    rte_openlog_stream(stderr);
+    rte_set_application_usage_hook(print_own_options);
+    while (eal_words < argc && strcmp(argv[eal_words], "--") != 0) {
+        eal_words++;
+    }
+    /* Own options first: a mistake in them is told at once, not after EAL has taken hugepages. */
+    if (eal_words < argc) {
+        argv[eal_words] = argv[0];
+        options_parse_or_exit(&server.options, SERVER_LWIP, argc - eal_words, argv + eal_words);
+        argv[eal_words] = "--";
+    } else {
+        options_parse_or_exit(&server.options, SERVER_LWIP, 1, argv);
+    }
+    if (rte_eal_init(eal_words, argv) < 0) {
+        fprintf(stderr, "lwip_server: EAL did not start: %s\n", rte_strerror(rte_errno));
+        return 1;
+    }
+    code = start(&server.options);
+    if (code == 0) {
+        catch_signals();
+        ready_print(server.options.address, (uint16_t)server.options.port);
+        serve();
+        stop();
+    }
+    rte_eal_cleanup();
+    return code;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Command line of all servers: one table (in options.c), one row an option, from which come parsing, limits,
+ * defaults and --help. Must not know what the values are used for.
+ */
+#ifndef STACKDUEL_OPTIONS_H
+#define STACKDUEL_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Bits: which servers a row of the table applies to. */
+enum option_server { SERVER_EPOLL = 1, SERVER_LWIP = 2 };
+
+/* Every field is set, from its row's default when the option was not given. IPv4 in network byte order. */
+struct options {
+    uint32_t address;            /* to listen on; epoll: 0.0.0.0 = any */
+    uint32_t gateway;            /* lwip; 0 = none */
+    uint32_t netmask;            /* lwip */
+    uint8_t mac[6];              /* lwip; all zero = the port's own */
+    uint64_t port;               /* 1..65535 */
+    uint64_t body_size;          /* bytes, 0..64 MiB */
+    uint64_t max_connections;    /* 1..65535; those beyond are refused and counted */
+    uint64_t backlog;            /* connections; lwip 1..255 */
+    uint64_t keepalive_idle;     /* seconds of silence before the first probe */
+    uint64_t keepalive_interval; /* seconds between probes */
+    uint64_t keepalive_count;    /* unanswered probes after which the connection is reclaimed */
+    uint64_t mbufs;              /* lwip: packet buffers in the pool */
+    uint64_t rx_descriptors;     /* lwip: slots of the receive ring asked for */
+    uint64_t tx_descriptors;     /* lwip: slots of the transmit ring asked for */
+    uint64_t mtu;                /* lwip: bytes of an IPv4 packet */
+    bool no_offload;             /* lwip: ask the port for no offload, compute everything in software */
+};
+
+enum { OPTIONS_OK = 0, OPTIONS_HELP = 1, OPTIONS_ERROR = -1 };
+
+/*
+ * Reads argv[1..argc-1] (`--name value` or `--name=value`; the last of equal names counts) for `server`.
+ * Returns OPTIONS_OK with every field of *options set; OPTIONS_HELP when --help was given; OPTIONS_ERROR with
+ * one line without newline in error[size] ("--port: '70000' is not in 1..65535"). argv is only read.
+ */
+int options_parse(struct options *options, unsigned server, int argc, char *const argv[], char *error,
+                  size_t size);
+
+/* Prints the usage of `server`, one line an option with its default and limits. */
+void options_help(FILE *out, unsigned server, const char *program);
+
+/* What main wants: options_parse, or --help on stdout and exit 0, or `<program>: <error>` on stderr and
+ * exit 2. */
+void options_parse_or_exit(struct options *options, unsigned server, int argc, char *const argv[]);
+
+/* The file name of argv[0], for diagnostics. Points into argv. */
+const char *program_name(char *const argv[]);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* lwIP's view of the compiler and the platform: 64-bit little- or big-endian Linux, one thread. */
+#ifndef STACKDUEL_ARCH_CC_H
+#define STACKDUEL_ARCH_CC_H
+
+#include <endian.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LWIP_TIMEVAL_PRIVATE 0
+#define LWIP_ERRNO_STDINCLUDE 1
+
+#define LWIP_PLATFORM_DIAG(arguments)                                                                        \
+    do {                                                                                                     \
+        fprintf arguments;                                                                                   \
+    } while (0)
+
+/* Compiled in only without NDEBUG (lwipopts.h): a broken invariant of lwIP stops a test at once. */
+#define LWIP_PLATFORM_ASSERT(message)                                                                        \
+    do {                                                                                                     \
+        fprintf(stderr, "lwIP: %s (%s:%d)\n", message, __FILE__, __LINE__);                                  \
+        abort();                                                                                             \
+    } while (0)
+
+/* stack.c: the kernel's generator, as ISNs and ports must not be guessed (RFC 6528, RFC 6056). */
+uint32_t stack_random(void);
+#define LWIP_RAND() stack_random()
+
+/* checksum.c */
+uint16_t stack_checksum(const void *data, int length);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Every lwIP option that differs from its default, each with its reason. Must not include DPDK. */
+#ifndef STACKDUEL_LWIPOPTS_H
+#define STACKDUEL_LWIPOPTS_H
+
+/* One thread runs the stack to completion; no locks, no sequential API. */
+#define NO_SYS 1
+#define SYS_LIGHTWEIGHT_PROT 0
+#define LWIP_NETCONN 0
+#define LWIP_SOCKET 0
+#define LWIP_TCPIP_CORE_LOCKING 0
+
+#ifdef NDEBUG
+#define LWIP_NOASSERT
+#endif
+
+/* Memory. PCBs and segments come from fixed pools (constant time, and a full PCB pool recycles the oldest
+ * TIME-WAIT); header buffers from libc, whose allocator has no first-fit walk. Pools are sized for 65,535
+ * connections and as many again half open or in TIME-WAIT. */
+#define MEM_LIBC_MALLOC 1
+#define MEM_ALIGNMENT 8
+#define MEMP_NUM_TCP_PCB 131072
+#define MEMP_NUM_TCP_PCB_LISTEN 8
+#define MEMP_NUM_TCP_SEG 262144
+#define MEMP_NUM_PBUF 262144
+#define PBUF_POOL_SIZE 16
+#define MEMP_NUM_ARP_QUEUE 512
+
+/* Link. 128 neighbours; the PCB remembers its ARP entry so that no packet walks the table. */
+#define ARP_TABLE_SIZE 127
+#define ARP_QUEUE_LEN 64
+#define LWIP_NETIF_HWADDRHINT 1
+#define LWIP_NETIF_LINK_CALLBACK 0
+
+/* IP. TCP never fragments here, so fragments are dropped rather than held for reassembly. */
+#define IP_REASSEMBLY 0
+#define IP_FRAG 0
+#define LWIP_RAW 0
+#define LWIP_UDP 0
+#define LWIP_BROADCAST_PING 0
+#define LWIP_MULTICAST_PING 0
+
+/* TCP. Full-size segments and 256 KiB windows as the kernel's default socket has, which need scaling. */
+#define TCP_MSS 1460
+#define LWIP_WND_SCALE 1
+#define TCP_RCV_SCALE 3
+#define TCP_WND (256 * 1024)
+#define TCP_SND_BUF (256 * 1024)
+/* Two pbufs a segment: header and a reference to the response. */
+#define TCP_SND_QUEUELEN 1024
+#define TCP_SNDLOWAT (2 * TCP_MSS)
+#define TCP_LISTEN_BACKLOG 1
+#define TCP_DEFAULT_LISTEN_BACKLOG 4096
+/* Received data lies in the port's buffers, not in lwIP's pool, which the sanity check compares with. */
+#define LWIP_DISABLE_TCP_SANITY_CHECKS 1
+/* Out-of-order data may not pin the receive buffers of the port. */
+#define TCP_OOSEQ_MAX_PBUFS 64
+/* A client that vanished is found by keep-alive probes, whose times are options of the server. */
+#define LWIP_TCP_KEEPALIVE 1
+/* 2 MSL as Linux has it: 60 s in TIME-WAIT, not 120. */
+#define TCP_MSL 30000UL
+/* Zero-copy receive: pbufs that are DPDK mbufs. */
+#define LWIP_SUPPORT_CUSTOM_PBUF 1
+
+/* Checksums: per interface, because each port grants other offloads; in software by our routine. */
+#define LWIP_CHECKSUM_CTRL_PER_NETIF 1
+#define LWIP_CHKSUM stack_checksum
+
+/* Counters that the server reports. */
+#define LWIP_STATS 1
+#define LWIP_STATS_LARGE 1
+#define MIB2_STATS 1
+#define LINK_STATS 0
+#define ETHARP_STATS 0
+#define IP_STATS 1
+#define ICMP_STATS 0
+#define TCP_STATS 1
+#define MEM_STATS 0
+#define MEMP_STATS 0
+#define SYS_STATS 0
+
+#endif

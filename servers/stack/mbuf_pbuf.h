@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Who owns a packet buffer, in both directions between DPDK (mbuf) and lwIP (pbuf). Must not know ports or
+ * protocols.
+ *
+ * Receive: the pbuf is the mbuf. A custom pbuf lives in the mbuf's private area and its payload is the mbuf's
+ * data; when lwIP frees the pbuf, the mbuf goes back to its pool. lwIP and the server may keep such buffers for
+ * long (out-of-order data, input not yet consumed), so at most `lend_limit` are lent at a time; beyond that,
+ * data is copied into lwIP's own memory and the mbuf goes back at once: the port can never starve.
+ *
+ * Send: one copy into one mbuf; the pbuf stays with TCP for retransmission. */
+#ifndef STACKDUEL_MBUF_PBUF_H
+#define STACKDUEL_MBUF_PBUF_H
+
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+
+#include "lwip/pbuf.h"
+
+struct mbuf_lending {
+    unsigned lent;       /* segments that lwIP holds now */
+    unsigned lend_limit; /* segments it may hold */
+    uint64_t copied;     /* packets copied because the limit was reached */
+};
+
+/* Bytes of private area that every receive mbuf must have. */
+uint16_t mbuf_pbuf_private_size(void);
+
+/* The packet as a pbuf chain. Takes ownership of the packet also on failure, when it returns NULL (out of
+ * memory, or an empty or oversized packet). `lending` must outlive the pbuf. */
+struct pbuf *pbuf_from_mbuf(struct mbuf_lending *lending, struct rte_mbuf *packet);
+
+/* A copy of the pbuf chain in a new mbuf of `pool`; NULL if the pool is empty or the chain does not fit.
+ * The pbuf stays with the caller, the mbuf is the caller's. */
+struct rte_mbuf *mbuf_from_pbuf(struct rte_mempool *pool, const struct pbuf *chain);
+
+#endif

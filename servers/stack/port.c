@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "port.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_tcp.h>
+#include <rte_udp.h>
+
+#define MEMPOOL_CACHE 256
+/* A full ring drains in some microseconds; a peer that is gone never drains it. */
+#define TX_ATTEMPTS 64
+
+#define RX_OFFLOADS                                                                                          \
+    (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM |           \
+     RTE_ETH_RX_OFFLOAD_SCATTER)
+#define TX_OFFLOADS                                                                                          \
+    (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |           \
+     RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
+
+static int fail(char *error, size_t size, const char *what, int code)
+{
+    snprintf(error, size, "%s: %s", what, rte_strerror(code < 0 ? -code : code));
+    return code < 0 ? code : -code;
+}
+
+static int create_pools(struct port *port, const struct port_config *config)
+{
+    /* One buffer holds a frame of the MTU, so that a received packet is one segment. */
+    unsigned frame = config->mtu + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;
+    unsigned room = RTE_PKTMBUF_HEADROOM + RTE_MAX(frame, (unsigned)RTE_MBUF_DEFAULT_DATAROOM);
+    unsigned tx_mbufs = port->tx_descriptors + 2 * MEMPOOL_CACHE + 2 * PORT_BURST;
+    char name[RTE_MEMPOOL_NAMESIZE];
+
+    snprintf(name, sizeof(name), "rx%u", port->id);
+    port->rx_pool = rte_pktmbuf_pool_create(name, config->mbufs, MEMPOOL_CACHE, config->mbuf_private,
+                                            (uint16_t)room, SOCKET_ID_ANY);
+    if (port->rx_pool == NULL) {
+        return -rte_errno;
+    }
+    snprintf(name, sizeof(name), "tx%u", port->id);
+    port->tx_pool = rte_pktmbuf_pool_create(name, tx_mbufs, MEMPOOL_CACHE, 0, (uint16_t)room, SOCKET_ID_ANY);
+    return port->tx_pool == NULL ? -rte_errno : 0;
+}
+
+static int start_queues(struct port *port, const struct rte_eth_dev_info *info,
+                        const struct rte_eth_conf *conf)
+{
+    struct rte_eth_rxconf rx = info->default_rxconf;
+    struct rte_eth_txconf tx = info->default_txconf;
+    int socket = rte_eth_dev_socket_id(port->id);
+    int code;
+
+    rx.offloads = conf->rxmode.offloads;
+    tx.offloads = conf->txmode.offloads;
+    code = rte_eth_rx_queue_setup(port->id, 0, port->rx_descriptors, (unsigned)socket, &rx, port->rx_pool);
+    if (code == 0) {
+        code = rte_eth_tx_queue_setup(port->id, 0, port->tx_descriptors, (unsigned)socket, &tx);
+    }
+    return code == 0 ? rte_eth_dev_start(port->id) : code;
+}
+
+static int configure(struct port *port, const struct port_config *config, char *error, size_t size)
+{
+    struct rte_eth_conf conf = {0};
+    struct rte_eth_dev_info info;
+    int code = rte_eth_dev_info_get(port->id, &info);
+
+    if (code != 0) {
+        return fail(error, size, "port information", code);
+    }
+    port->driver = info.driver_name;
+    port->rx_offloads_asked = config->offload ? RX_OFFLOADS : 0;
+    port->tx_offloads_asked = config->offload ? TX_OFFLOADS : 0;
+    port->rx_offloads = conf.rxmode.offloads = port->rx_offloads_asked & info.rx_offload_capa;
+    port->tx_offloads = conf.txmode.offloads = port->tx_offloads_asked & info.tx_offload_capa;
+    conf.rxmode.mtu = config->mtu;
+    if ((code = rte_eth_dev_configure(port->id, 1, 1, &conf)) != 0) {
+        return fail(error, size, "port configuration", code);
+    }
+    if ((code = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &port->rx_descriptors, &port->tx_descriptors)) != 0) {
+        return fail(error, size, "descriptors", code);
+    }
+    if ((code = create_pools(port, config)) != 0) {
+        return fail(error, size, "packet buffers (lower --mbufs, or more memory for EAL)", code);
+    }
+    if ((code = start_queues(port, &info, &conf)) != 0) {
+        return fail(error, size, "port start", code);
+    }
+    return 0;
+}
+
+int port_open(struct port *port, const struct port_config *config, char *error, size_t size)
+{
+    int code;
+
+    *port = (struct port){.id = config->id,
+                          .mtu = config->mtu,
+                          .rx_descriptors = config->rx_descriptors,
+                          .tx_descriptors = config->tx_descriptors};
+    if (!rte_eth_dev_is_valid_port(config->id)) {
+        snprintf(error, size, "no port %u: give EAL a device, as in --vdev=net_tap0", config->id);
+        return -ENODEV;
+    }
+    code = configure(port, config, error, size);
+    if (code == 0) {
+        code = rte_eth_macaddr_get(port->id, (struct rte_ether_addr *)port->mac);
+        if (code != 0) {
+            fail(error, size, "port address", code);
+        }
+    }
+    if (code != 0) {
+        port_close(port);
+        return code;
+    }
+    /* Some drivers (virtio-user) receive everything and cannot be told to: then failing is harmless. */
+    if (config->promiscuous && rte_eth_promiscuous_enable(port->id) != 0) {
+        fprintf(stderr, "port %u: promiscuous mode refused; going on without\n", port->id);
+    }
+    return 0;
+}
+
+void port_close(struct port *port)
+{
+    for (unsigned i = 0; i < port->tx_count; i++) {
+        rte_pktmbuf_free(port->tx_queue[i]);
+    }
+    port->tx_count = 0;
+    /* Refusals to stop a port that never started are of no consequence here. */
+    (void)rte_eth_dev_stop(port->id);
+    (void)rte_eth_dev_close(port->id);
+    rte_mempool_free(port->rx_pool);
+    rte_mempool_free(port->tx_pool);
+    port->rx_pool = port->tx_pool = NULL;
+}
+
+unsigned port_checksums(const struct port *port)
+{
+    return (port->rx_offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM ? PORT_RX_IPV4 : 0) |
+           (port->rx_offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM ? PORT_RX_TCP : 0) |
+           (port->rx_offloads & RTE_ETH_RX_OFFLOAD_UDP_CKSUM ? PORT_RX_UDP : 0) |
+           (port->tx_offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM ? PORT_TX_IPV4 : 0) |
+           (port->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM ? PORT_TX_TCP : 0) |
+           (port->tx_offloads & RTE_ETH_TX_OFFLOAD_UDP_CKSUM ? PORT_TX_UDP : 0);
+}
+
+bool port_link_up(const struct port *port)
+{
+    struct rte_eth_link link = {0};
+
+    return rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+/* TCP's or UDP's checksum over the pseudo header and `length` bytes at `offset`, in any number of segments. */
+static bool l4_checksum_right(const struct rte_mbuf *packet, const struct rte_ipv4_hdr *ip, uint32_t offset,
+                              uint32_t length)
+{
+    uint16_t sum;
+    uint32_t total;
+
+    if (rte_raw_cksum_mbuf(packet, offset, length, &sum) != 0) {
+        return false;
+    }
+    total = (uint32_t)sum + rte_ipv4_phdr_cksum(ip, 0);
+    return (total & 0xffff) + (total >> 16) == 0xffff;
+}
+
+static bool is_fragment(const struct rte_ipv4_hdr *ip)
+{
+    return (ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) != 0;
+}
+
+static bool verify_in_software(const struct rte_mbuf *packet, bool ip_known, bool l4_known)
+{
+    const struct rte_ether_hdr *ethernet = rte_pktmbuf_mtod(packet, const struct rte_ether_hdr *);
+    const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(ethernet + 1);
+    const struct rte_udp_hdr *udp;
+    uint32_t header, length;
+
+    if (packet->data_len < sizeof(*ethernet) + sizeof(*ip) + sizeof(*udp) ||
+        ethernet->ether_type != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4)) {
+        return true; /* not ours to judge: lwIP refuses what is too short */
+    }
+    header = rte_ipv4_hdr_len(ip);
+    length = rte_be_to_cpu_16(ip->total_length);
+    if (header < sizeof(*ip) || length < header || sizeof(*ethernet) + length > packet->pkt_len ||
+        sizeof(*ethernet) + header + sizeof(*udp) > packet->data_len) {
+        return false;
+    }
+    if (!ip_known && rte_raw_cksum(ip, header) != 0xffff) {
+        return false;
+    }
+    udp = (const struct rte_udp_hdr *)((const uint8_t *)ip + header);
+    if (l4_known || is_fragment(ip) ||
+        (ip->next_proto_id != IPPROTO_TCP && ip->next_proto_id != IPPROTO_UDP) ||
+        (ip->next_proto_id == IPPROTO_UDP && udp->dgram_cksum == 0)) {
+        return true;
+    }
+    return l4_checksum_right(packet, ip, (uint32_t)sizeof(*ethernet) + header, length - header);
+}
+
+/* lwIP skips exactly those checks that the port has been granted; a packet that the port did not judge
+ * (flags "unknown") is judged here. */
+static bool checksums_right(const struct port *port, const struct rte_mbuf *packet)
+{
+    const uint64_t l4_offloads = RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
+    uint64_t ip = packet->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
+    uint64_t l4 = packet->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
+    bool ip_known, l4_known;
+
+    if (ip == RTE_MBUF_F_RX_IP_CKSUM_BAD || l4 == RTE_MBUF_F_RX_L4_CKSUM_BAD) {
+        return false;
+    }
+    ip_known = ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD || !(port->rx_offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
+    l4_known = l4 == RTE_MBUF_F_RX_L4_CKSUM_GOOD || !(port->rx_offloads & l4_offloads);
+    return (ip_known && l4_known) || verify_in_software(packet, ip_known, l4_known);
+}
+
+unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST])
+{
+    unsigned count = rte_eth_rx_burst(port->id, 0, packets, PORT_BURST);
+    unsigned kept = 0;
+
+    port->counters.rx_packets += count;
+    for (unsigned i = 0; i < count; i++) {
+        rte_prefetch0(rte_pktmbuf_mtod(packets[i], void *));
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (checksums_right(port, packets[i])) {
+            packets[kept++] = packets[i];
+        } else {
+            port->counters.rx_bad_checksum++;
+            rte_pktmbuf_free(packets[i]);
+        }
+    }
+    return kept;
+}
+
+static void ask_for_checksums(const struct port *port, struct rte_mbuf *packet)
+{
+    struct rte_ether_hdr *ethernet = rte_pktmbuf_mtod(packet, struct rte_ether_hdr *);
+    struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(ethernet + 1);
+
+    if (ethernet->ether_type != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4)) {
+        return;
+    }
+    packet->l2_len = sizeof(*ethernet);
+    packet->l3_len = rte_ipv4_hdr_len(ip);
+    if (port->tx_offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) {
+        packet->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
+        ip->hdr_checksum = 0;
+    }
+    if (ip->next_proto_id == IPPROTO_TCP && (port->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM)) {
+        struct rte_tcp_hdr *tcp = (struct rte_tcp_hdr *)((uint8_t *)ip + packet->l3_len);
+
+        packet->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
+        packet->l4_len = (uint8_t)((tcp->data_off >> 4) * 4);
+        tcp->cksum = rte_ipv4_phdr_cksum(ip, packet->ol_flags);
+    } else if (ip->next_proto_id == IPPROTO_UDP && (port->tx_offloads & RTE_ETH_TX_OFFLOAD_UDP_CKSUM)) {
+        struct rte_udp_hdr *udp = (struct rte_udp_hdr *)((uint8_t *)ip + packet->l3_len);
+
+        packet->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM;
+        packet->l4_len = sizeof(*udp);
+        udp->dgram_cksum = rte_ipv4_phdr_cksum(ip, packet->ol_flags);
+    }
+}
+
+void port_send(struct port *port, struct rte_mbuf *packet)
+{
+    if (port->tx_offloads &
+        (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM)) {
+        ask_for_checksums(port, packet);
+    }
+    port->tx_queue[port->tx_count++] = packet;
+    if (port->tx_count == PORT_BURST) {
+        port_flush(port);
+    }
+}
+
+void port_flush(struct port *port)
+{
+    unsigned sent = 0;
+
+    for (int attempt = 0; sent < port->tx_count && attempt < TX_ATTEMPTS; attempt++) {
+        unsigned now = rte_eth_tx_burst(port->id, 0, port->tx_queue + sent, (uint16_t)(port->tx_count - sent));
+
+        if (now != 0) {
+            attempt = 0;
+        }
+        sent += now;
+    }
+    port->counters.tx_packets += sent;
+    port->counters.tx_dropped += port->tx_count - sent;
+    for (unsigned i = sent; i < port->tx_count; i++) {
+        rte_pktmbuf_free(port->tx_queue[i]);
+    }
+    port->tx_count = 0;
+}
+
+void port_receive_losses(const struct port *port, uint64_t *dropped, uint64_t *no_mbuf)
+{
+    struct rte_eth_stats stats = {0};
+
+    *dropped = port->counters.rx_bad_checksum;
+    *no_mbuf = 0;
+    if (rte_eth_stats_get(port->id, &stats) == 0) {
+        *dropped += stats.imissed + stats.ierrors;
+        *no_mbuf = stats.rx_nombuf;
+    }
+}
+
+/* Appends the names of the offloads of one direction that are set in `bits`; returns the new length. */
+static size_t append_names(char *text, size_t size, size_t length, uint64_t bits, const char *direction,
+                           const char *(*name)(uint64_t))
+{
+    for (uint64_t bit = 1; bit != 0; bit <<= 1) {
+        if ((bits & bit) && length < size) {
+            const char *comma = text[length - 1] == '[' ? "" : ", ";
+
+            length += (size_t)snprintf(text + length, size - length, "%s\"%s %s\"", comma, direction, name(bit));
+        }
+    }
+    return length;
+}
+
+static size_t append_offloads(char *text, size_t size, size_t length, const char *key, uint64_t rx, uint64_t tx)
+{
+    if (length < size) {
+        length += (size_t)snprintf(text + length, size - length, "\"%s\": [", key);
+    }
+    length = append_names(text, size, length, rx, "rx", rte_eth_dev_rx_offload_name);
+    length = append_names(text, size, length, tx, "tx", rte_eth_dev_tx_offload_name);
+    if (length < size) {
+        length += (size_t)snprintf(text + length, size - length, "], ");
+    }
+    return length;
+}
+
+void port_describe(const struct port *port, char *text, size_t size)
+{
+    size_t length = (size_t)snprintf(text, size,
+                                     "{\"driver\": \"%s\", \"mac\": \"%02x:%02x:%02x:%02x:%02x:%02x\", ",
+                                     port->driver, port->mac[0], port->mac[1], port->mac[2], port->mac[3],
+                                     port->mac[4], port->mac[5]);
+
+    length = append_offloads(text, size, length, "offloads_asked", port->rx_offloads_asked,
+                             port->tx_offloads_asked);
+    length = append_offloads(text, size, length, "offloads_granted", port->rx_offloads, port->tx_offloads);
+    if (length < size) {
+        snprintf(text + length, size - length,
+                 "\"rx_descriptors\": %u, \"tx_descriptors\": %u, \"mtu\": %u, \"hugepages\": %s}",
+                 port->rx_descriptors, port->tx_descriptors, port->mtu,
+                 rte_eal_has_hugepages() ? "true" : "false");
+    }
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One Ethernet port with one queue pair: configured, received from, sent to, closed. The only place with
+ * rte_eth_*. Must not know lwIP. */
+#ifndef STACKDUEL_PORT_H
+#define STACKDUEL_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+
+#define PORT_BURST 32
+
+struct port_config {
+    uint16_t id;             /* ethdev port number */
+    uint16_t rx_descriptors; /* wished for; the driver may round */
+    uint16_t tx_descriptors;
+    uint16_t mtu;            /* bytes of IP packet */
+    unsigned mbufs;          /* receive buffers */
+    uint16_t mbuf_private;   /* bytes of private area in each receive buffer */
+    bool offload;            /* ask for what the port can do; false: everything in software */
+    bool promiscuous;        /* frames to an address other than the port's own are wanted */
+};
+
+struct port_counters {
+    uint64_t rx_packets;
+    uint64_t tx_packets;
+    uint64_t tx_dropped;     /* the ring stayed full, or the driver refused the packet */
+    uint64_t rx_bad_checksum;
+};
+
+struct port {
+    uint16_t id;
+    uint16_t mtu;
+    uint16_t rx_descriptors;
+    uint16_t tx_descriptors;
+    const char *driver;
+    uint8_t mac[6];
+    uint64_t rx_offloads_asked, rx_offloads; /* RTE_ETH_RX_OFFLOAD_*: asked for, granted */
+    uint64_t tx_offloads_asked, tx_offloads; /* RTE_ETH_TX_OFFLOAD_* */
+    struct rte_mempool *rx_pool;
+    struct rte_mempool *tx_pool;
+    struct port_counters counters;
+    unsigned tx_count;
+    struct rte_mbuf *tx_queue[PORT_BURST];
+};
+
+/* Bits: the checksums that the port was granted to verify (RX) and to fill in (TX). */
+enum port_checksum {
+    PORT_RX_IPV4 = 1 << 0,
+    PORT_RX_TCP = 1 << 1,
+    PORT_RX_UDP = 1 << 2,
+    PORT_TX_IPV4 = 1 << 3,
+    PORT_TX_TCP = 1 << 4,
+    PORT_TX_UDP = 1 << 5,
+};
+
+/* Configures and starts the port. 0, or a negative errno with the reason in error[]; nothing is left open. */
+int port_open(struct port *port, const struct port_config *config, char *error, size_t size);
+
+/* Stops and closes the port, frees its pools. Buffers lent out must have come back. */
+void port_close(struct port *port);
+
+/* The set of enum port_checksum that software need not do for packets of this port. */
+unsigned port_checksums(const struct port *port);
+
+bool port_link_up(const struct port *port);
+
+/* Up to PORT_BURST packets with a good or an unverified checksum of IPv4 and TCP/UDP resolved: those that
+ * are wrong are dropped and counted. The caller owns the packets. */
+unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST]);
+
+/* Queues one packet; it goes out with the burst or with port_flush(). Takes ownership, also on failure:
+ * what cannot be sent is dropped and counted. */
+void port_send(struct port *port, struct rte_mbuf *packet);
+
+/* Hands queued packets to the driver; a full ring is tried again a bounded number of times. */
+void port_flush(struct port *port);
+
+/* Packets that the port or its driver lost on receive: ring full, no buffer, errors. */
+void port_receive_losses(const struct port *port, uint64_t *dropped, uint64_t *no_mbuf);
+
+/* The object of facts about the port for the server's counters: a JSON object in text[]. */
+void port_describe(const struct port *port, char *text, size_t size);
+
+#endif

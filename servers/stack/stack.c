@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The order of the loop and lwIP's network interface; the only file that sees both the port and lwIP. */
+#include "stack.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include <rte_cycles.h>
+
+#include "lwip/etharp.h"
+#include "lwip/init.h"
+#include "lwip/netif.h"
+#include "lwip/stats.h"
+#include "lwip/sys.h"
+#include "lwip/timeouts.h"
+#include "netif/ethernet.h"
+
+#include "mbuf_pbuf.h"
+#include "port.h"
+
+/* Asking a driver for its link can be a system call, so it is not done in every turn. */
+#define LINK_CHECK_MS 200
+
+static struct {
+    struct port port;
+    struct netif netif;
+    struct mbuf_lending lending;
+    uint64_t rx_no_memory;
+    uint64_t tx_no_mbuf;
+    uint64_t polls_busy, polls_idle;
+    uint64_t cycles_busy, cycles_idle;
+    uint64_t tsc_hz;
+    uint64_t start_tsc;
+    uint64_t turn_tsc;    /* when the last turn ended */
+    uint64_t next_ms_tsc; /* when now_ms is to be counted up */
+    uint32_t now_ms;
+    uint32_t link_check_ms;
+} stack;
+
+/* lwIP's source of time. */
+u32_t sys_now(void)
+{
+    return stack.now_ms;
+}
+
+uint32_t stack_now_ms(void)
+{
+    return stack.now_ms;
+}
+
+uint32_t stack_random(void)
+{
+    static uint32_t pool[64];
+    static unsigned left;
+
+    if (left == 0) {
+        size_t got = 0;
+
+        while (got < sizeof(pool)) {
+            ssize_t now = getrandom((uint8_t *)pool + got, sizeof(pool) - got, 0);
+
+            got += now > 0 ? (size_t)now : 0;
+        }
+        left = sizeof(pool) / sizeof(pool[0]);
+    }
+    return pool[--left];
+}
+
+static err_t interface_output(struct netif *netif, struct pbuf *pbuf)
+{
+    struct rte_mbuf *packet = mbuf_from_pbuf(stack.port.tx_pool, pbuf);
+
+    (void)netif;
+    if (packet == NULL) {
+        stack.tx_no_mbuf++;
+        return ERR_MEM;
+    }
+    port_send(&stack.port, packet);
+    return ERR_OK;
+}
+
+/* What the port was granted is left out of lwIP's own work; ICMP is always lwIP's. */
+static uint16_t software_checksums(unsigned port)
+{
+    unsigned granted = (port & PORT_RX_IPV4 ? NETIF_CHECKSUM_CHECK_IP : 0) |
+                       (port & PORT_RX_TCP ? NETIF_CHECKSUM_CHECK_TCP : 0) |
+                       (port & PORT_RX_UDP ? NETIF_CHECKSUM_CHECK_UDP : 0) |
+                       (port & PORT_TX_IPV4 ? NETIF_CHECKSUM_GEN_IP : 0) |
+                       (port & PORT_TX_TCP ? NETIF_CHECKSUM_GEN_TCP : 0) |
+                       (port & PORT_TX_UDP ? NETIF_CHECKSUM_GEN_UDP : 0);
+
+    return (uint16_t)(NETIF_CHECKSUM_ENABLE_ALL & ~granted);
+}
+
+static err_t interface_init(struct netif *netif)
+{
+    netif->name[0] = 'd';
+    netif->name[1] = 'p';
+    netif->mtu = stack.port.mtu;
+    netif->hwaddr_len = ETH_HWADDR_LEN;
+    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+    netif->output = etharp_output;
+    netif->linkoutput = interface_output;
+    NETIF_SET_CHECKSUM_CTRL(netif, software_checksums(port_checksums(&stack.port)));
+    return ERR_OK;
+}
+
+static bool all_zero(const uint8_t mac[6])
+{
+    static const uint8_t zero[6];
+
+    return memcmp(mac, zero, sizeof(zero)) == 0;
+}
+
+static void follow_link(void)
+{
+    bool up = port_link_up(&stack.port);
+
+    stack.link_check_ms = stack.now_ms;
+    if (up && !netif_is_link_up(&stack.netif)) {
+        netif_set_link_up(&stack.netif);
+    } else if (!up && netif_is_link_up(&stack.netif)) {
+        netif_set_link_down(&stack.netif);
+    }
+}
+
+int stack_start(const struct stack_config *config, char *error, size_t size)
+{
+    ip4_addr_t address = {config->address}, netmask = {config->netmask}, gateway = {config->gateway};
+    bool own_mac = all_zero(config->mac);
+    struct port_config port = {.rx_descriptors = config->rx_descriptors,
+                               .tx_descriptors = config->tx_descriptors,
+                               .mtu = config->mtu,
+                               .mbufs = config->mbufs,
+                               .mbuf_private = mbuf_pbuf_private_size(),
+                               .offload = config->offload,
+                               .promiscuous = !own_mac};
+    int code;
+
+    memset(&stack, 0, sizeof(stack));
+    code = port_open(&stack.port, &port, error, size);
+    if (code != 0) {
+        return code;
+    }
+    stack.lending.lend_limit = config->mbufs / 2;
+    stack.tsc_hz = rte_get_tsc_hz();
+    stack.start_tsc = stack.turn_tsc = rte_rdtsc();
+    lwip_init();
+    if (netif_add(&stack.netif, &address, &netmask, &gateway, NULL, interface_init, ethernet_input) == NULL) {
+        port_close(&stack.port);
+        snprintf(error, size, "lwIP refused the interface");
+        return -EINVAL;
+    }
+    memcpy(stack.netif.hwaddr, own_mac ? stack.port.mac : config->mac, ETH_HWADDR_LEN);
+    netif_set_default(&stack.netif);
+    netif_set_up(&stack.netif);
+    follow_link();
+    port_flush(&stack.port);
+    return 0;
+}
+
+/* The clock: one reading of the time stamp counter a turn, one division a millisecond. */
+static bool advance_clock(uint64_t tsc)
+{
+    if (tsc < stack.next_ms_tsc) {
+        return false;
+    }
+    stack.now_ms = (uint32_t)((tsc - stack.start_tsc) / (stack.tsc_hz / 1000));
+    stack.next_ms_tsc = stack.start_tsc + ((uint64_t)stack.now_ms + 1) * (stack.tsc_hz / 1000);
+    return true;
+}
+
+static unsigned receive(void)
+{
+    struct rte_mbuf *packets[PORT_BURST];
+    unsigned count = port_receive(&stack.port, packets);
+
+    for (unsigned i = 0; i < count; i++) {
+        struct pbuf *pbuf = pbuf_from_mbuf(&stack.lending, packets[i]);
+
+        if (pbuf == NULL) {
+            stack.rx_no_memory++;
+        } else if (stack.netif.input(pbuf, &stack.netif) != ERR_OK) {
+            pbuf_free(pbuf);
+        }
+    }
+    return count;
+}
+
+void stack_poll(void)
+{
+    uint64_t sent_before = stack.port.counters.tx_packets;
+    unsigned received = receive();
+    uint64_t now;
+
+    if (advance_clock(stack.turn_tsc)) {
+        sys_check_timeouts();
+        if (stack.now_ms - stack.link_check_ms >= LINK_CHECK_MS) {
+            follow_link();
+        }
+    }
+    if (stack.port.tx_count > 0) {
+        port_flush(&stack.port);
+    }
+    now = rte_rdtsc();
+    if (received > 0 || stack.port.counters.tx_packets != sent_before) {
+        stack.polls_busy++;
+        stack.cycles_busy += now - stack.turn_tsc;
+    } else {
+        stack.polls_idle++;
+        stack.cycles_idle += now - stack.turn_tsc;
+    }
+    stack.turn_tsc = now;
+}
+
+void stack_count(struct stack_counters *counters)
+{
+    uint64_t lost, no_mbuf;
+
+    port_receive_losses(&stack.port, &lost, &no_mbuf);
+    *counters = (struct stack_counters){
+        .rx_packets = stack.port.counters.rx_packets,
+        .tx_packets = stack.port.counters.tx_packets,
+        .rx_dropped = lost + stack.rx_no_memory,
+        .tx_dropped = stack.port.counters.tx_dropped + stack.tx_no_mbuf,
+        .rx_copied = stack.lending.copied,
+        .no_mbuf = no_mbuf,
+        .retransmits = lwip_stats.mib2.tcpretranssegs,
+        .polls_busy = stack.polls_busy,
+        .polls_idle = stack.polls_idle,
+        .cycles_busy = stack.cycles_busy,
+        .cycles_idle = stack.cycles_idle,
+        .tsc_hz = stack.tsc_hz,
+    };
+}
+
+void stack_describe_port(char *text, size_t size)
+{
+    port_describe(&stack.port, text, size);
+}
+
+void stack_stop(void)
+{
+    /* What lwIP still has to say (RST, FIN) leaves before the port closes. */
+    port_flush(&stack.port);
+    netif_remove(&stack.netif);
+    port_close(&stack.port);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* lwIP on one DPDK port, driven by polling from one thread. After stack_start() lwIP's raw API may be used from
+ * that thread, between and inside calls of stack_poll(). There is one stack in a process, as lwIP's state is
+ * global. */
+#ifndef STACKDUEL_STACK_H
+#define STACKDUEL_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct stack_config {
+    uint32_t address; /* IPv4, network byte order, as are the next two */
+    uint32_t netmask;
+    uint32_t gateway;        /* 0: none */
+    uint8_t mac[6];          /* all zero: the port's own */
+    uint16_t mtu;            /* bytes */
+    uint16_t rx_descriptors;
+    uint16_t tx_descriptors;
+    unsigned mbufs; /* receive buffers; lwIP may hold half of them at a time */
+    bool offload;
+};
+
+/* Counted since stack_start(). Cycles are of the time stamp counter, at tsc_hz; a poll is busy when it received
+ * a packet or sent one. */
+struct stack_counters {
+    uint64_t rx_packets;
+    uint64_t tx_packets;
+    uint64_t rx_dropped; /* wrong checksum, ring full, or no memory for lwIP */
+    uint64_t tx_dropped; /* ring full, or no buffer */
+    uint64_t rx_copied;  /* packets that lwIP got as a copy, as it held its share of the buffers */
+    uint64_t no_mbuf;    /* receive buffers that the driver missed */
+    uint64_t retransmits;
+    uint64_t polls_busy;
+    uint64_t polls_idle;
+    uint64_t cycles_busy;
+    uint64_t cycles_idle;
+    uint64_t tsc_hz;
+};
+
+/* Opens port 0 of EAL, brings the interface up and announces it. EAL must be initialised. 0, or a negative errno
+ * with one line in error[]. */
+int stack_start(const struct stack_config *config, char *error, size_t size);
+
+/* One turn: receive a burst, let lwIP take it, run what timers are due, send what has gathered. */
+void stack_poll(void);
+
+/* Milliseconds since stack_start(), as of the current turn. */
+uint32_t stack_now_ms(void);
+
+void stack_count(struct stack_counters *counters);
+
+/* The port's facts as a JSON object in text[]. */
+void stack_describe_port(char *text, size_t size);
+
+/* Takes the interface down and closes the port. All PCBs must be closed or aborted. */
+void stack_stop(void);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Runs lwIP's own unit tests (its test/unit) on our options and our patch series: those suites whose modules
+ * the servers link. Not run: sockets, UDP, DHCP, IPv6, mDNS, MQTT and IP
+ * reassembly, which are not built here, and lwIP's heap, for which libc's stands in. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lwip_check.h"
+
+#include "lwip/init.h"
+#include "lwip/netif.h"
+#include "lwip/stats.h"
+
+#include "core/test_def.h"
+#include "core/test_netif.h"
+#include "core/test_pbuf.h"
+#include "core/test_timers.h"
+#include "etharp/test_etharp.h"
+#include "tcp/test_tcp.h"
+#include "tcp/test_tcp_oos.h"
+
+/* Time is a variable that the tests move. */
+u32_t lwip_sys_now;
+
+u32_t sys_now(void);
+u32_t sys_now(void)
+{
+    return lwip_sys_now;
+}
+
+uint32_t stack_random(void)
+{
+    return (uint32_t)rand();
+}
+
+/* Called by the suites: one test case a test, so that each runs in a process of its own. */
+Suite *create_suite(const char *name, testfunc *tests, size_t count, SFun setup, SFun teardown)
+{
+    Suite *suite = suite_create(name);
+
+    for (size_t i = 0; i < count; i++) {
+        TCase *test = tcase_create(name);
+
+        tcase_add_checked_fixture(test, setup, teardown);
+        tcase_add_named_test(test, tests[i]);
+        suite_add_tcase(suite, test);
+    }
+    return suite;
+}
+
+/* Called by the suites around every test: nothing may be left allocated. */
+void lwip_check_ensure_no_alloc(unsigned int skip)
+{
+    if (!(skip & SKIP_HEAP)) {
+        fail_unless(lwip_stats.mem.used == 0);
+    }
+    for (int i = 0; i < MEMP_MAX; i++) {
+        if (!(skip & (1u << i))) {
+            fail_unless(lwip_stats.memp[i]->used == 0);
+        }
+    }
+}
+
+int main(void)
+{
+    suite_getter_fn *suites[] = {tcp_suite,   tcp_oos_suite, def_suite,
+                                 netif_suite, pbuf_suite,    timers_suite, etharp_suite};
+    SRunner *runner = srunner_create(NULL);
+    int failed;
+
+    lwip_init();
+    for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
+        srunner_add_suite(runner, suites[i]());
+    }
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
