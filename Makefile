@@ -162,11 +162,11 @@ TEST := $(BUILD)/test
 
 $(TEST)/%: servers/tests/%.c $(call common_objects,checked)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) -MF $@.d $^ -lcmocka -o $@
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) -MF $@.d $(filter %.c %.o,$^) -lcmocka -o $@
 
 $(STACK_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call stack_objects,checked)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $^ $(DPDK_LIBS) -lcmocka -o $@
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) -lcmocka -o $@
 
 # lwIP's own unit tests: its test sources, our options and series.
 LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos etharp/test_etharp \

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness import stats, verdict
+from harness import stats, verdict, words
 from harness.errors import UsageError
 from harness.plan import Plan
 
@@ -160,16 +160,16 @@ def _caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial], poin
         found.append(f"The run is incomplete: it has {len(trials)} of {planned} trials.")
     invalid = sum(not trial.valid for trial in trials)
     if invalid:
-        found.append(f"{invalid} of {len(trials)} trials did not pass their checks and are left out of every figure.")
+        found.append(f"Left out of every figure, because a check failed: {invalid} of {len(trials)} trials.")
     stolen = [trial.steal_share for trial in trials if trial.steal_share >= _NOTABLE_STEAL]
     if stolen:
         found.append(f"The hypervisor took CPU time away in {len(stolen)} of {len(trials)} trials, "
                      f"up to {100 * max(stolen):.0f} %.")
     for contender in contenders:
-        bound = [str(point["connections"]) for point in points
+        bound = [point["connections"] for point in points
                  if point["limit"][contender.name]["by"] == verdict.CLIENT_CPU]
         if bound:
-            found.append(f"The client's CPU was the limit for {contender.label} at {', '.join(bound)} connections: "
+            found.append(f"The client's CPU was the limit for {contender.label} at {words.connections(bound)}: "
                          "its throughput there is a lower bound.")
     return [caveat for caveat in found if caveat]
 

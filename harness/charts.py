@@ -10,7 +10,7 @@ import io
 import math
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Iterator, Sequence
 
 import matplotlib  # type: ignore[import]
@@ -85,7 +85,7 @@ def series(label: str, style: int, connections: Sequence[int], values: Sequence[
 
 def overlay(label: str, style: int, connections: Sequence[int], figures: Sequence[float]) -> Series:
     """Somebody else's figures: grey, dashed, thin, without intervals."""
-    return Series(label, GREY, GREY_MARKERS[style % len(GREY_MARKERS)], (0, (6, 2) if style % 2 else (2, 1.5)), tuple(connections),
+    return Series(label, GREY, GREY_MARKERS[style % len(GREY_MARKERS)], (0, (4, 2) if style % 2 else (1.5, 1.2)), tuple(connections),
                   tuple(Value(figure) for figure in figures), published=True)
 
 
@@ -143,8 +143,9 @@ def gain(series: Sequence[Series], note: str, label: str) -> Figure:
     _connections_axis(axes, series)
     axes.axhline(1, color="black", linewidth=0.8)
     own = [one for one in series if not one.published]
+    step = min(0.18, 0.45 / max(1, len(own)))
     for number, one in enumerate(own):
-        _line(axes, one, shift=2 ** (0.09 * (2 * number - len(own) + 1)), band=False)
+        _line(axes, one, shift=2 ** (step * (number - (len(own) - 1) / 2)), band=False)
     for one in series:
         if one.published:
             _line(axes, one)
@@ -192,8 +193,8 @@ def cpu(connections: Sequence[int], bars: Sequence[Bars], cycles: Sequence[Serie
             if parts is None:
                 rows[0].text(x, 0, "×", ha="center", va="bottom", fontsize=7, color=one.colour)
             _stack(rows[0], x, width, one.colour, parts or {})
-    for one in cycles:
-        places = Series(one.label, one.colour, one.marker, one.dash, tuple(range(len(connections))), one.values)
+    for line in cycles:
+        places = replace(line, connections=tuple(range(len(connections))))
         _line(rows[1], _scaled(places, 1e-3), band=False)
     for axes in rows:
         axes.set_xlim(-0.6, len(connections) - 0.4)
@@ -262,8 +263,7 @@ def _scaled(series: Series, factor: float) -> Series:
     def times(number: float | None) -> float | None:
         return None if number is None else number * factor
     values = tuple(Value(times(v.centre), times(v.low), times(v.high), v.hollow, v.marker) for v in series.values)
-    return Series(series.label, series.colour, series.marker, series.dash, series.connections, values,
-                  series.published)
+    return replace(series, values=values)
 
 
 def _line(axes: Any, series: Series, shift: float = 1.0, band: bool = True) -> None:
@@ -279,17 +279,12 @@ def _line(axes: Any, series: Series, shift: float = 1.0, band: bool = True) -> N
         if value.centre is None:
             continue
         alone = all(math.isnan(y) for y in lows[max(0, place - 1):place] + lows[place + 1:place + 2])
-        if value.low is not None and (alone or not band):
-            axes.errorbar([x], [value.centre], [[max(0.0, value.centre - value.low)], [max(0.0, lift(value))]],
+        if value.low is not None and value.high is not None and (alone or not band):
+            axes.errorbar([x], [value.centre], [[max(0.0, value.centre - value.low)], [max(0.0, value.high - value.centre)]],
                           color=series.colour, linewidth=0.9, capsize=2, capthick=0.9, fmt="none")
         axes.plot([x], [value.centre], linestyle="", marker=value.marker or series.marker, color=series.colour,
                   markerfacecolor="white" if value.hollow else series.colour, markeredgewidth=0.9,
                   markersize=3.6 if series.published else None, zorder=3)
-
-
-def lift(value: Value) -> float:
-    """How far the interval reaches above the centre; 0 where there is none."""
-    return 0.0 if value.centre is None or value.high is None else value.high - value.centre
 
 
 def _connections_axis(axes: Any, series: Sequence[Series], label: bool = True) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
-from harness import analyse, charts, published, report, words
+from harness import charts, published, report, words
 from harness.errors import UsageError
-from harness.store import Run, load_run
+from harness.store import Run
 
 CAPTIONS = {
     "throughput": "Throughput against the number of connections: medians, with the 95 % interval of each run as a band.",
@@ -27,21 +27,21 @@ def write(run_dirs: Sequence[Path], out: Path, published_names: Sequence[str] = 
     Raises UsageError on fewer than two different runs, a foreign run or an unknown publication, MachineError if
     `out` cannot be written.
     """
-    runs = [load_run(path) for path in run_dirs]
-    ids = [run.id for run in runs]
+    runs = [report.loaded(path) for path in run_dirs]
+    ids = [run.id for run, _ in runs]
     if len(runs) < 2 or len(set(ids)) < len(ids):
         raise UsageError(f"compare needs two or more different runs, not: {', '.join(ids) or 'none'}")
     return report.write_files(out, build(runs, [published.load(name) for name in published_names]))
 
 
-def build(runs: Sequence[Run], others: Sequence[published.Published]) -> dict[str, bytes]:
+def build(runs: Sequence[tuple[Run, report.Summary]],
+          others: Sequence[published.Published]) -> dict[str, bytes]:
     """Every file of the comparison by its name."""
-    pairs = [(run, analyse.summarise(run.plan, run.facts, run.trials)) for run in runs]
-    summaries = [summary for _, summary in pairs]
+    summaries = [summary for _, summary in runs]
     with charts.styled():
         pictures = {name: charts.render(figure) for name, figure in _figures(summaries, others)}
     context = {
-        "runs": pairs, "title": _title(summaries), "caveats": [CAVEAT, *_differences(summaries)],
+        "runs": runs, "title": _title(summaries), "caveats": [CAVEAT, *_differences(summaries)],
         "contenders": _names(summaries), "gains": _gains(summaries), "rows": list(_rows(summaries)), "words": words,
         "published": others, "captions": CAPTIONS,
         "charts": {name: report.data_uri(kinds["svg"]) for name, kinds in pictures.items()},
@@ -58,7 +58,7 @@ def build(runs: Sequence[Run], others: Sequence[published.Published]) -> dict[st
 def _figures(summaries: Sequence[report.Summary],
              others: Sequence[published.Published]) -> Iterator[tuple[str, Any]]:
     lines = [(summary, name) for summary in summaries for name in summary["contenders"]]
-    note = f"{_title(summaries)}. {CAVEAT}{words.overlay_note(others)}"
+    note = f"{_title(summaries)}; 95 % intervals, each of one run.{words.overlay_note(others)}"
     rates = [report.throughput_series(summary, name, style, f"{summary['run']}: {name}")
              for style, (summary, name) in enumerate(lines)]
     yield "throughput", charts.throughput([*rates, *report.published_rates(others)], note)
@@ -66,7 +66,7 @@ def _figures(summaries: Sequence[report.Summary],
              for style, (summary, name) in enumerate(lines) if name != summary["baseline"]]
     if gains:
         baselines = {summary["baseline"] for summary in summaries}
-        over = baselines.pop() if len(baselines) == 1 else "the run's baseline"
+        over = baselines.pop() if len(baselines) == 1 else "own baseline"
         yield "gain", charts.gain([*gains, *report.published_gains(others)], note, f"Gain (throughput ratio to {over})")
 
 

@@ -147,5 +147,7 @@ def command(wire: Wire, contender: Contender, plan: Plan, provisioned: Provision
         "address": end.ip, "prefix": end.address.partition("/")[2], "netmask": end.netmask, "mac": end.mac,
         "interface": end.interface, "port": str(plan.port), "max_connections": str(plan.max_connections),
         "body_size": str(plan.workload.body_size_bytes),
-        "eal_memory": "--in-memory" if provisioned.hugepages else f"--in-memory --no-huge -m {memory_mib}"})
+        "eal_memory": "--in-memory" if provisioned.hugepages
+        # --in-memory and --no-huge exclude each other; these leave nothing on disk either
+        else f"--no-huge -m {memory_mib} --no-shconf"})
     return [str(ROOT / words[0]) if "/" in words[0] else words[0], *words[1:]]

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from harness.errors import MachineError
 from harness.host import Host
 from harness.plan import Plan
 from harness.provision import Provisioned
@@ -20,6 +21,10 @@ from harness.wire import Contender, Wire
 ROOT = Path(__file__).resolve().parent.parent
 LATENCY = ("corrected for coordinated omission by wrk itself, "
            "so the counts of a histogram may sum to more than the requests")
+# of the kernel's command line, what changes figures; the rest is the machine's own business
+_BOOT_OPTIONS = ("clocksource", "default_hugepagesz", "hugepages", "hugepagesz", "idle", "intel_idle.max_cstate",
+                 "intel_iommu", "intel_pstate", "iommu", "irqaffinity", "isolcpus", "mitigations", "nohz", "nohz_full",
+                 "nosmt", "preempt", "processor.max_cstate", "rcu_nocbs", "threadirqs", "transparent_hugepage", "tsc")
 _CPU = "/sys/devices/system/cpu"
 _CLOCK = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
@@ -62,7 +67,10 @@ def _contender(contender: Contender) -> dict[str, Any]:
 
 
 def _read(host: Host, path: str) -> str | None:
-    return host.read(path).strip() if host.exists(path) else None
+    try:
+        return host.read(path).strip()
+    except MachineError:
+        return None
 
 
 def _output(host: Host, argv: list[str], netns: str | None = None) -> str | None:
@@ -96,7 +104,8 @@ def _kernel(host: Host) -> dict[str, Any]:
     release = _fields((_read(host, "/etc/os-release") or "").replace("=", ":"))
     return {"release": _read(host, "/proc/sys/kernel/osrelease"),
             "distribution": release.get("PRETTY_NAME", "").strip('"') or None,
-            "command_line": _read(host, "/proc/cmdline"),
+            "boot_options": [word for word in (_read(host, "/proc/cmdline") or "").split()
+                             if word.partition("=")[0] in _BOOT_OPTIONS],
             "clocksource": _read(host, _CLOCK),
             "mitigations": {name: _read(host, f"{holes}/{name}") for name in host.listing(holes)}}
 

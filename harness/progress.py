@@ -56,27 +56,31 @@ class Progress:
     """Call start() and done() for every trial; leave the context before printing anything else."""
 
     def __init__(self, plan: Plan, trials: int, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
+        self._console = console or Console()
+        self._live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._total = trials
         self._number = 0
         self._rounds = plan.rounds
         self._left = TimeLeft(plan, trials)
         self._rates: dict[tuple[str, int], list[float]] = {}
         self._bar = Bar(BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"),
-                        _Left(self._left), console=self._console, disable=not self._console.is_terminal)
+                        _Left(self._left), console=self._console, disable=not self._live)
         self._task = self._bar.add_task("", total=trials)
 
     def __enter__(self) -> "Progress":
-        self._bar.start()
+        if self._live:
+            self._bar.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self._bar.stop()
+        if self._live:
+            self._bar.stop()
 
     def start(self, spec: TrialSpec) -> None:
         self._number += 1
-        self._bar.update(self._task, description=f"{self._name(spec)}{self._so_far(spec.connections)}")
+        self._bar.update(self._task, description=f"{self._name(spec)}{self._so_far(spec.connections)}",
+                         refresh=True)
 
     def done(self, spec: TrialSpec, record: Mapping[str, Any]) -> None:
         if record["valid"]:
@@ -86,13 +90,13 @@ class Progress:
         name = f"[{self._number}/{self._total}] {self._name(spec)}"
         if not record["valid"]:
             self._print(f"{name}: INVALID: {'; '.join(record['problems'])}")
-        elif not self._console.is_terminal:
+        elif not self._live:
             self._print(f"{name}: {rate(record['requests_per_sec'])}, p99 {record['latency_us']['p99']} us, "
                         f"{clock(self._left.seconds())} left")
 
     def _print(self, line: str) -> None:
-        self._bar.console.print(line, soft_wrap=True, markup=False)
-        self._bar.console.file.flush()
+        self._console.print(line, soft_wrap=True, markup=False, highlight=False)
+        self._console.file.flush()
 
     def _name(self, spec: TrialSpec) -> str:
         return f"round {spec.round + 1}/{self._rounds}, {spec.connections} connections, {spec.contender}"

@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 import jinja2
 
 from harness import analyse, charts, published, words
-from harness.errors import MachineError
+from harness.errors import MachineError, UsageError
 from harness.store import Run, load_run
 
 TEMPLATES = Path(__file__).resolve().parent.parent / "reports" / "templates"
@@ -45,10 +45,16 @@ def write(run_dir: Path, out: Path, published_names: Sequence[str] = ()) -> list
     Returns the report's files. Raises UsageError on a foreign run or an unknown publication, MachineError if
     `out` cannot be written.
     """
+    run, summary = loaded(run_dir)
+    files = build(run, summary, [published.load(name) for name in published_names])
+    _keep_summary(run_dir / "summary.json", files["summary.json"])
+    return write_files(out, files)
+
+
+def loaded(run_dir: Path) -> tuple[Run, dict[str, Any]]:
+    """A run and its summary. Raises UsageError on a foreign run."""
     run = load_run(run_dir)
-    summary = analyse.summarise(run.plan, run.facts, run.trials)
-    _keep_summary(run_dir / "summary.json", analyse.to_text(summary).encode())
-    return write_files(out, build(run, summary, [published.load(name) for name in published_names]))
+    return run, analyse.summarise(run.plan, run.facts, run.trials)
 
 
 def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> dict[str, bytes]:
@@ -62,7 +68,8 @@ def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> 
         "headline": words.headline(summary), "machine": list(words.flatten(
             {key: run.facts.get(key) for key in ("started_at", "machine", "kernel", "cpus", "hugepages", "versions",
                                                  "git", "load_tool")}, skip=("cpu_flags",))),
-        "offloads": offloads(run.facts), "problems": problems(run.trials), "command": words.command(run.plan),
+        "offloads": offloads(run.facts), "ports": _tables(run.facts, "ports"),
+        "problems": problems(run.trials), "command": words.command(run.plan),
     }
     files["summary.json"] = analyse.to_text(summary).encode()
     files["report.html"] = render("report.html.j2", context)
@@ -82,8 +89,7 @@ def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -
         gains = [gain_series(summary, name, number) for number, name in enumerate(names) if number]
         label = f"Gain (throughput ratio to {names[0]})"
         yield "gain", charts.gain([*gains, *published_gains(others)], note + overlay, label)
-    panels = [(title, [_series(summary, name, number, lambda cell, key=key: (cell["latency_us"][key], None))
-                       for number, name in enumerate(names)])
+    panels = [(title, [_latency_series(summary, name, number, key) for number, name in enumerate(names)])
               for key, title in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))]
     yield "latency", charts.latency(panels, note)
     bars = [charts.Bars(words.label(summary, name), charts.COLOURS[number % len(charts.COLOURS)],
@@ -112,6 +118,10 @@ def gain_series(summary: Summary, name: str, style: int, label: str = "") -> cha
                                    charts.VERDICT_MARKERS[gain["verdict"]]))
     return charts.series(label or words.label(summary, name), style,
                          [point["connections"] for point in summary["points"]], values)
+
+
+def _latency_series(summary: Summary, name: str, style: int, key: str) -> charts.Series:
+    return _series(summary, name, style, lambda cell: (cell["latency_us"][key], None))
 
 
 def published_rates(others: Sequence[published.Published]) -> list[charts.Series]:
@@ -173,7 +183,15 @@ def offloads(facts: Mapping[str, Any]) -> list[tuple[str, list[str], list[str]]]
     """(interface, active, not active) of the offloads that change what TCP costs, by kernel interface."""
     return [(interface, [name for name in _OFFLOADS if name in active],
              [name for name in _OFFLOADS if name not in active])
-            for interface, active in sorted(facts.get("offloads", {}).items())]
+            for interface, active in sorted(_tables(facts, "offloads").items())]
+
+
+def _tables(facts: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """An optional table of facts. Raises UsageError if it is something else."""
+    value = facts.get(key, {})
+    if not isinstance(value, Mapping):
+        raise UsageError(f"facts.json: '{key}' is not a table: not the facts of such a run")
+    return value
 
 
 def problems(trials: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -192,7 +210,10 @@ def render(template: str, context: Mapping[str, Any]) -> bytes:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True, autoescape=".html" in template)
-    return environment.get_template(template).render(context).encode()
+    try:
+        return environment.get_template(template).render(context).encode()
+    except jinja2.UndefinedError as error:
+        raise UsageError(f"facts.json: something that {template} shows is missing: {error}") from None
 
 
 def write_files(out: Path, files: Mapping[str, bytes]) -> list[Path]:

@@ -167,10 +167,16 @@ def give_to_user(path: Path) -> None:
         os.chown(entry, int(user), int(group), follow_symlinks=False)
 
 
-def _disk(path: Path, error: OSError) -> MachineError:
+def disk_reason(error: OSError, path: Path | None = None) -> str:
+    """One line for a person: what could not be done to which file, and why."""
+    place = path or error.filename or "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return MachineError(f"{path}: the disk is full; what was stored before is whole: free some space")
-    return MachineError(f"{path}: cannot write: {error.strerror or error}")
+        return f"{place}: the disk is full: free some space"
+    return f"{place}: {error.strerror or error}"
+
+
+def _disk(path: Path, error: OSError) -> MachineError:
+    return MachineError(f"cannot write {disk_reason(error, path)}")
 
 
 def _pretty(data: Mapping[str, Any]) -> str:

@@ -43,6 +43,9 @@ def ratio(value: float | None) -> str:
     if value is None:
         return NONE
     digits = 1 if value >= 10 else 2 if value >= 0.1 else 3
+    # 0.998 must not read 1.00: on which side of 1 it lies is the verdict
+    while digits < 6 and value != 1 and float(f"{value:.{digits}f}") == 1:
+        digits += 1
     return f"{value:.{digits}f}×"
 
 
@@ -71,6 +74,13 @@ def connections(counts: Sequence[int]) -> str:
     return "1 connection" if list(counts) == [1] else f"{listed(counts)} connections"
 
 
+def title(summary: Summary) -> str:
+    """All contenders, the baseline last."""
+    others = [label(summary, name) for name in summary["contenders"] if name != summary["baseline"]]
+    return f"{listed(others)} against {label(summary, summary['baseline'])}" if others else label(
+        summary, summary["baseline"])
+
+
 def headline(summary: Summary) -> list[Headline]:
     """One for each contender against the baseline; where there is one contender, its throughput."""
     baseline = summary["baseline"]
@@ -94,8 +104,8 @@ def _gain_headline(summary: Summary, name: str, baseline: str) -> Headline:
     pair = f"{label(summary, name)} against {label(summary, baseline)}"
     if not known:
         return Headline(f"{pair}: no round has a valid trial of both.", ())
-    low, high = (pick(known, key=lambda item: item[1]["ratio"]) for pick in (min, max))
-    span = f"{ratio(low[1]['ratio'])} to {ratio(high[1]['ratio'])}" if len(known) > 1 else ratio(low[1]["ratio"])
+    ratios = [float(entry["ratio"]) for _, entry in known]
+    span = f"{ratio(min(ratios))} to {ratio(max(ratios))}" if len(known) > 1 else ratio(ratios[0])
     details = [_verdict_line(word, group) for word in VERDICTS
                if (group := [item for item in known if item[1]["verdict"] == word])]
     for bound, meaning in BOUNDS.items():
@@ -105,13 +115,14 @@ def _gain_headline(summary: Summary, name: str, baseline: str) -> Headline:
     missing = [count for count, entry in entries if entry["ratio"] is None]
     if missing:
         details.append(f"Without a gain at {connections(missing)}: no round has a valid trial of both.")
-    return Headline(f"{pair}: {span} the requests per second at {connections([count for count, _ in known])}.",
-                    tuple(details))
+    counts = [count for count, _ in known]
+    where = connections(counts) if len(counts) < 3 else f"{min(counts)} to {max(counts)} connections"
+    return Headline(f"{pair}: {span} the requests per second at {where}.", tuple(details))
 
 
 def _verdict_line(word: str, group: Sequence[tuple[int, Mapping[str, Any]]]) -> str:
     where = connections([count for count, _ in group])
-    ordered = sorted(group, key=lambda item: item[1]["ratio"])
+    ordered = sorted(group, key=lambda item: float(item[1]["ratio"]))
     shown = [gain(entry) + (f" (at {count})" if len(group) > 1 else "") for count, entry in
              (ordered if len(ordered) < 3 else (ordered[0], ordered[-1]))]
     why = "" if word != "inconclusive" else (

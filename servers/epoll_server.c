@@ -37,6 +37,12 @@ enum {
     OTHER_FILES = 16, /* descriptors that are not connections */
 };
 
+/*
+ * Edge-triggered, because a level-triggered descriptor is put back and polled once more after every request. The price:
+ * whoever reads must know whether he left something; see connection_readable.
+ */
+static const uint32_t READING = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+
 enum io { IO_DONE, IO_RETRY, IO_ERROR };
 
 /*
@@ -83,6 +89,7 @@ static bool watch(int operation, int fd, uint32_t events, void *tag) {
     return epoll_ctl(server.epoll_fd, operation, fd, &event) == 0;
 }
 
+/* Changing the events also reports anew what is ready already, so no edge is lost. */
 static void wait_for(struct connection *c, uint32_t events) {
     if (c->waits_for == events)
         return;
@@ -191,10 +198,10 @@ static void serve(struct connection *c, const char *data, size_t size) {
     else if (http_finished(&c->http))
         linger(c);
     else
-        wait_for(c, EPOLLIN);
+        wait_for(c, READING);
 }
 
-static void connection_readable(struct connection *c) {
+static void connection_readable(struct connection *c, uint32_t events) {
     ssize_t size = recv(c->fd, server.input, sizeof(server.input), 0);
     if (size < 0) {
         if (errno != EAGAIN)
@@ -211,15 +218,18 @@ static void connection_readable(struct connection *c) {
             close_connection(c);
         return;
     }
+    /* A short read has emptied the socket, unless an end, an error or urgent data follows. */
+    if ((size_t)size == sizeof(server.input) || (size > 0 && (events & ~(uint32_t)EPOLLIN) != 0))
+        c->waits_for = 0;
     serve(c, server.input, (size_t)size);
 }
 
 /* Errors and hang-ups come as events too, and show in the call that the connection was waiting for. */
-static void connection_event(struct connection *c) {
+static void connection_event(struct connection *c, uint32_t events) {
     if (c->waits_for == EPOLLOUT)
         serve(c, c->rest != NULL ? c->rest : server.input, c->rest_size);
     else
-        connection_readable(c);
+        connection_readable(c, events);
 }
 
 static void refuse(int fd) {
@@ -239,9 +249,9 @@ static void open_connection(int fd) {
     memset(c, 0, sizeof(*c));
     http_init(&c->http, &server.site, &server.counters);
     c->fd = fd;
-    c->waits_for = EPOLLIN;
+    c->waits_for = READING;
     server.counters.accepts++;
-    if (!watch(EPOLL_CTL_ADD, fd, EPOLLIN, c))
+    if (!watch(EPOLL_CTL_ADD, fd, READING, c))
         fail_connection(c);
 }
 
@@ -305,7 +315,7 @@ static void run(void) {
             else if (tag == &server.signal_fd)
                 signal_readable();
             else
-                connection_event(tag);
+                connection_event(tag, events[i].events);
         }
     }
 }

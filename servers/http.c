@@ -10,7 +10,6 @@
 
 #include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 #if !LLHTTP_STRICT_MODE
 #error "compile llhttp and this file with -DLLHTTP_STRICT_MODE=1: otherwise it takes any byte after CR for LF"
@@ -19,6 +18,18 @@
 enum phase { PHASE_TARGET, PHASE_HEAD, PHASE_BODY, PHASE_COMPLETE, PHASE_FOREIGN_LINE };
 enum field { FIELD_OTHER, FIELD_HOST, FIELD_TRANSFER_ENCODING };
 enum { LINE_METHOD, LINE_TARGET_EMPTY, LINE_TARGET, LINE_VERSION };
+
+/* Which bytes a token (RFC 9110 5.6.2) and a Host value (RFC 3986 3.2) consist of. */
+enum { TOKEN = 1, HOST = 2, BOTH = TOKEN | HOST };
+
+static const unsigned char byte_class[256] = {
+    ['0' ... '9'] = BOTH, ['A' ... 'Z'] = BOTH, ['a' ... 'z'] = BOTH, ['!'] = BOTH, ['$'] = BOTH,
+    ['%'] = BOTH,         ['&'] = BOTH,         ['\''] = BOTH,        ['*'] = BOTH, ['+'] = BOTH,
+    ['-'] = BOTH,         ['.'] = BOTH,         ['_'] = BOTH,         ['~'] = BOTH, ['#'] = TOKEN,
+    ['^'] = TOKEN,        ['`'] = TOKEN,        ['|'] = TOKEN,        ['('] = HOST, [')'] = HOST,
+    [','] = HOST,         [';'] = HOST,         ['='] = HOST,         [':'] = HOST, ['['] = HOST,
+    [']'] = HOST,
+};
 
 int http_pending(const struct http_connection *c, struct iovec *iov, int max) {
     int count = 0;
@@ -103,8 +114,13 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t length) {
     return 0;
 }
 
+/* `name` in lower case, of letters and '-' only: setting the bit 0x20 maps no other token byte onto one of
+ * these. */
 static bool name_is(const struct http_connection *c, const char *name) {
-    return strncasecmp(c->name, name, c->name_size) == 0;
+    for (size_t i = 0; i < c->name_size; i++)
+        if ((c->name[i] | 0x20) != name[i])
+            return false;
+    return true;
 }
 
 static int on_header_field_complete(llhttp_t *parser) {
@@ -130,17 +146,14 @@ static int on_header_field_complete(llhttp_t *parser) {
 
 /* uri-host [":" port] by its characters alone: no list, path or user name passes (RFC 9112 3.2). */
 static int check_host(struct http_connection *c, const char *at, size_t length) {
-    static const char marks[] = "-._~%!$&'()*+,;=:[]";
     enum { BEFORE, INSIDE, AFTER };
     for (size_t i = 0; i < length; i++) {
-        if (at[i] == ' ' || at[i] == '\t') {
-            c->value_state = c->value_state == BEFORE ? BEFORE : AFTER;
-            continue;
-        }
-        if (c->value_state == AFTER ||
-            !(isalnum((unsigned char)at[i]) || memchr(marks, at[i], sizeof(marks) - 1)))
+        if (byte_class[(unsigned char)at[i]] & HOST && c->value_state != AFTER)
+            c->value_state = INSIDE;
+        else if (at[i] != ' ' && at[i] != '\t')
             return refuse(c, HTTP_400);
-        c->value_state = INSIDE;
+        else if (c->value_state == INSIDE)
+            c->value_state = AFTER;
     }
     return 0;
 }
@@ -245,8 +258,7 @@ void http_init(struct http_connection *c, const struct http_site *site, struct c
 }
 
 static bool is_token_byte(char byte) {
-    static const char marks[] = "!#$%&'*+-.^_`|~";
-    return isalnum((unsigned char)byte) || memchr(marks, byte, sizeof(marks) - 1);
+    return byte_class[(unsigned char)byte] & TOKEN;
 }
 
 /*

@@ -44,8 +44,7 @@ static struct {
 static volatile sig_atomic_t stop_requested;
 static volatile sig_atomic_t count_requested;
 
-static void on_signal(int number)
-{
+static void on_signal(int number) {
     if (number == SIGUSR1) {
         count_requested = 1;
     } else {
@@ -53,8 +52,7 @@ static void on_signal(int number)
     }
 }
 
-static void release(struct session *session)
-{
+static void release(struct session *session) {
     if (session->input != NULL) {
         pbuf_free(session->input);
     }
@@ -65,8 +63,7 @@ static void release(struct session *session)
 }
 
 /* lwIP keeps the PCB until the peer agrees; the session ends now. */
-static struct tcp_pcb *detach(struct session *session)
-{
+static struct tcp_pcb *detach(struct session *session) {
     struct tcp_pcb *pcb = session->pcb;
 
     tcp_arg(pcb, NULL);
@@ -78,15 +75,13 @@ static struct tcp_pcb *detach(struct session *session)
     return pcb;
 }
 
-static err_t abort_session(struct session *session)
-{
+static err_t abort_session(struct session *session) {
     server.counters.errors_socket++;
     tcp_abort(detach(session));
     return ERR_ABRT;
 }
 
-static err_t close_session(struct session *session)
-{
+static err_t close_session(struct session *session) {
     struct tcp_pcb *pcb = detach(session);
 
     if (tcp_close(pcb) != ERR_OK) {
@@ -96,15 +91,13 @@ static err_t close_session(struct session *session)
     return ERR_OK;
 }
 
-static void discard(struct session *session, struct pbuf *data)
-{
+static void discard(struct session *session, struct pbuf *data) {
     tcp_recved(session->pcb, data->tot_len);
     pbuf_free(data);
 }
 
 /* Feeds held input to HTTP until it is used up or too many responses wait. */
-static void consume(struct session *session)
-{
+static void consume(struct session *session) {
     while (session->input != NULL && http_has_room(&session->http)) {
         struct pbuf *head = session->input;
         uint16_t taken = (uint16_t)http_input(&session->http, head->payload, head->len);
@@ -118,8 +111,7 @@ static void consume(struct session *session)
 }
 
 /* Queues up to `size` bytes by reference; returns how many lwIP took. */
-static size_t write_bytes(struct tcp_pcb *pcb, const uint8_t *bytes, size_t size, bool more)
-{
+static size_t write_bytes(struct tcp_pcb *pcb, const uint8_t *bytes, size_t size, bool more) {
     size_t written = 0;
     /* tcp_write() takes 16 bits; whole segments, so that none is cut short. */
     size_t most = UINT16_MAX / tcp_mss(pcb) * tcp_mss(pcb);
@@ -138,8 +130,7 @@ static size_t write_bytes(struct tcp_pcb *pcb, const uint8_t *bytes, size_t size
 }
 
 /* Queues responses until none waits or the send buffer is full. True if any byte was taken. */
-static bool respond(struct session *session)
-{
+static bool respond(struct session *session) {
     struct iovec pieces[16];
     bool progress = false;
     int count;
@@ -163,8 +154,7 @@ static bool respond(struct session *session)
 
 /* Goes on as far as input and send buffer allow. The caller is a callback of lwIP, which sends what is queued
  * when it returns; so is the result. */
-static err_t advance(struct session *session)
-{
+static err_t advance(struct session *session) {
     do {
         consume(session);
     } while (respond(session) && session->input != NULL);
@@ -179,7 +169,8 @@ static err_t advance(struct session *session)
         discard(session, session->input);
         session->input = NULL;
     }
-    /* Closing at once would answer late input with RST, and RST would destroy what the client has not read. */
+    /* Closing at once would answer late input with RST, and RST would destroy what the client has not read.
+     */
     if (tcp_shutdown(session->pcb, 0, 1) != ERR_OK) {
         return ERR_OK; /* no memory: session_polled() tries again */
     }
@@ -188,8 +179,7 @@ static err_t advance(struct session *session)
     return ERR_OK;
 }
 
-static err_t session_received(void *argument, struct tcp_pcb *pcb, struct pbuf *data, err_t error)
-{
+static err_t session_received(void *argument, struct tcp_pcb *pcb, struct pbuf *data, err_t error) {
     struct session *session = argument;
 
     (void)pcb;
@@ -211,8 +201,7 @@ static err_t session_received(void *argument, struct tcp_pcb *pcb, struct pbuf *
     return advance(session);
 }
 
-static err_t session_sent(void *argument, struct tcp_pcb *pcb, uint16_t length)
-{
+static err_t session_sent(void *argument, struct tcp_pcb *pcb, uint16_t length) {
     struct session *session = argument;
 
     (void)pcb;
@@ -221,8 +210,7 @@ static err_t session_sent(void *argument, struct tcp_pcb *pcb, uint16_t length)
     return session->draining ? ERR_OK : advance(session);
 }
 
-static err_t session_polled(void *argument, struct tcp_pcb *pcb)
-{
+static err_t session_polled(void *argument, struct tcp_pcb *pcb) {
     struct session *session = argument;
     const struct options *options = &server.options;
 
@@ -239,8 +227,7 @@ static err_t session_polled(void *argument, struct tcp_pcb *pcb)
 }
 
 /* lwIP has freed the PCB: reset by the peer, or too many retransmissions or probes without an answer. */
-static void session_failed(void *argument, err_t error)
-{
+static void session_failed(void *argument, err_t error) {
     struct session *session = argument;
 
     if (error != ERR_CLSD) {
@@ -249,8 +236,7 @@ static void session_failed(void *argument, err_t error)
     release(session);
 }
 
-static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error)
-{
+static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error) {
     struct session *session = server.free_sessions;
     const struct options *options = &server.options;
 
@@ -276,8 +262,7 @@ static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error)
     return ERR_OK;
 }
 
-static const char *listen_on(const struct options *options)
-{
+static const char *listen_on(const struct options *options) {
     struct tcp_pcb *pcb = tcp_new();
     err_t error = pcb == NULL ? ERR_MEM : tcp_bind(pcb, IP_ANY_TYPE, (uint16_t)options->port);
 
@@ -291,8 +276,7 @@ static const char *listen_on(const struct options *options)
     return NULL;
 }
 
-static int create_sessions(size_t count)
-{
+static int create_sessions(size_t count) {
     server.sessions = calloc(count, sizeof(*server.sessions));
     if (server.sessions == NULL) {
         return -ENOMEM;
@@ -304,8 +288,7 @@ static int create_sessions(size_t count)
     return 0;
 }
 
-static void print_counters(void)
-{
+static void print_counters(void) {
     static const struct counter_field fields[] = {
         {"rx_packets", offsetof(struct stack_counters, rx_packets)},
         {"tx_packets", offsetof(struct stack_counters, tx_packets)},
@@ -331,8 +314,7 @@ static void print_counters(void)
     counters_print("lwip", &server.counters, fields, sizeof(fields) / sizeof(fields[0]), &stack, tail);
 }
 
-static int start(const struct options *options)
-{
+static int start(const struct options *options) {
     struct stack_config config = {.address = options->address,
                                   .netmask = options->netmask,
                                   .gateway = options->gateway,
@@ -362,8 +344,7 @@ static int start(const struct options *options)
     return 0;
 }
 
-static void serve(void)
-{
+static void serve(void) {
     while (!stop_requested) {
         stack_poll();
         if (count_requested) {
@@ -373,8 +354,7 @@ static void serve(void)
     }
 }
 
-static void stop(void)
-{
+static void stop(void) {
     for (size_t i = 0; i < server.options.max_connections; i++) {
         if (server.sessions[i].pcb != NULL) {
             tcp_abort(detach(&server.sessions[i]));
@@ -389,8 +369,7 @@ static void stop(void)
     free(server.sessions);
 }
 
-static void catch_signals(void)
-{
+static void catch_signals(void) {
     struct sigaction action = {.sa_handler = on_signal};
 
     sigaction(SIGTERM, &action, NULL);
@@ -398,14 +377,12 @@ static void catch_signals(void)
     sigaction(SIGUSR1, &action, NULL);
 }
 
-static void print_own_options(const char *program)
-{
+static void print_own_options(const char *program) {
     printf("\nAfter EAL's options and '--':\n");
     options_help(stdout, SERVER_LWIP, program);
 }
 
-int main(int argc, char *argv[])
-{
+int main(int argc, char *argv[]) {
     int eal_words = 1;
     int code;
 

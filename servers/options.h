@@ -23,7 +23,7 @@ struct options {
     uint64_t port;               /* 1..65535 */
     uint64_t body_size;          /* bytes, 0..64 MiB */
     uint64_t max_connections;    /* 1..65535; those beyond are refused and counted */
-    uint64_t backlog;            /* connections; lwip 1..255 */
+    uint64_t backlog;            /* connections half open or waiting for accept */
     uint64_t keepalive_idle;     /* seconds of silence before the first probe */
     uint64_t keepalive_interval; /* seconds between probes */
     uint64_t keepalive_count;    /* unanswered probes after which the connection is reclaimed */

@@ -140,11 +140,8 @@ class FakeHost(Host):
               stderr: Path, env: Mapping[str, str] | None = None) -> FakeProcess:
         self.act("spawn " + shlex.join(command(argv, netns, cpus)))
         program = Path(argv[0]).name
-        for path, text in ((stdout, self.prints.get(program, "")), (stderr, "")):
-            if str(path).startswith("/run/"):
-                self.files[str(path)] = text
-            else:
-                path.write_text(text)
+        stdout.write_text(self.prints.get(program, ""))
+        stderr.write_text("")
         process = FakeProcess(self, 100 + len(self.processes), argv, program in self.stubborn)
         self.processes.append(process)
         self.alive[process.pid] = process.start_time

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-import signal
 import socket
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Iterator, cast
@@ -25,10 +24,11 @@ from harness.wire import Contender, load_wire
 WIRE = load_wire("tap")
 HOST = Host()
 PLAN = load_plan("quick", WIRE, HOST.cpus(), {"PORT": "8081"})
-COUNTERS = '{"server":"epoll","requests_parsed":2,"responses_sent":2,"port":{"mtu":1500}}'
+COUNTERS = {"server": "epoll", "requests_parsed": 2, "responses_sent": 2, "port": {"mtu": 1500}}
 GOOD = f"""
-trap 'echo {COUNTERS!r}' USR1
-trap 'echo {COUNTERS!r}; exit 0' TERM
+counters() {{ echo '{json.dumps(COUNTERS)}'; }}
+trap counters USR1
+trap 'counters; exit 0' TERM
 echo 'EAL: noise'; echo 'READY 127.0.0.1:8081'
 while :; do sleep 0.02; done
 """
@@ -71,7 +71,7 @@ def test_a_good_one_is_ready_counts_and_stops(launch: Any) -> None:
     running = launch(GOOD)
     running.wait_ready()
     for _ in range(2):
-        assert running.snapshot() == {"server": "epoll", "requests_parsed": 2, "responses_sent": 2, "port": {"mtu": 1500}}
+        assert running.snapshot() == COUNTERS
     assert running.stop()["requests_parsed"] == 2
     assert not os.path.exists(f"/proc/{running.pid}")
     running.close()
@@ -89,7 +89,8 @@ def test_it_runs_on_the_server_cpus_and_is_in_the_journal(tmp_path: Path) -> Non
 
 
 def test_it_is_ended_when_the_journal_cannot_be_written(tmp_path: Path) -> None:
-    up, pids = provisioned(), []
+    up = provisioned()
+    pids: list[int] = []
 
     def full(process: Process) -> None:
         pids.append(process.pid)

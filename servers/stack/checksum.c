@@ -7,7 +7,6 @@
 #include "arch/cc.h"
 
 /* One's complement sum of `length` bytes, folded to 16 bits, not inverted, in network byte order. */
-uint16_t stack_checksum(const void *data, int length)
-{
+uint16_t stack_checksum(const void *data, int length) {
     return rte_raw_cksum(data, (size_t)length);
 }

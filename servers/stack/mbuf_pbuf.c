@@ -12,13 +12,11 @@ struct lent_pbuf {
     struct mbuf_lending *lending;
 };
 
-uint16_t mbuf_pbuf_private_size(void)
-{
+uint16_t mbuf_pbuf_private_size(void) {
     return RTE_ALIGN(sizeof(struct lent_pbuf), RTE_MBUF_PRIV_ALIGN);
 }
 
-static void give_back(struct pbuf *pbuf)
-{
+static void give_back(struct pbuf *pbuf) {
     struct lent_pbuf *lent = (struct lent_pbuf *)pbuf;
 
     lent->lending->lent--;
@@ -26,8 +24,7 @@ static void give_back(struct pbuf *pbuf)
 }
 
 /* Owns `segment` afterwards through the pbuf. Cannot fail: the length fits, as the buffer holds it. */
-static struct pbuf *lend_segment(struct mbuf_lending *lending, struct rte_mbuf *segment)
-{
+static struct pbuf *lend_segment(struct mbuf_lending *lending, struct rte_mbuf *segment) {
     struct lent_pbuf *lent = rte_mbuf_to_priv(segment);
 
     lent->custom.custom_free_function = give_back;
@@ -38,8 +35,7 @@ static struct pbuf *lend_segment(struct mbuf_lending *lending, struct rte_mbuf *
                                rte_pktmbuf_mtod(segment, void *), segment->data_len);
 }
 
-static struct pbuf *lend(struct mbuf_lending *lending, struct rte_mbuf *packet)
-{
+static struct pbuf *lend(struct mbuf_lending *lending, struct rte_mbuf *packet) {
     struct rte_mbuf *next = packet->next;
     struct pbuf *chain;
 
@@ -57,8 +53,7 @@ static struct pbuf *lend(struct mbuf_lending *lending, struct rte_mbuf *packet)
     return chain;
 }
 
-static struct pbuf *copy(struct mbuf_lending *lending, struct rte_mbuf *packet)
-{
+static struct pbuf *copy(struct mbuf_lending *lending, struct rte_mbuf *packet) {
     struct pbuf *pbuf = pbuf_alloc(PBUF_RAW, (uint16_t)packet->pkt_len, PBUF_RAM);
 
     if (pbuf != NULL) {
@@ -74,8 +69,7 @@ static struct pbuf *copy(struct mbuf_lending *lending, struct rte_mbuf *packet)
     return pbuf;
 }
 
-struct pbuf *pbuf_from_mbuf(struct mbuf_lending *lending, struct rte_mbuf *packet)
-{
+struct pbuf *pbuf_from_mbuf(struct mbuf_lending *lending, struct rte_mbuf *packet) {
     if (unlikely(packet->pkt_len == 0 || packet->pkt_len > UINT16_MAX)) {
         rte_pktmbuf_free(packet);
         return NULL;
@@ -86,8 +80,7 @@ struct pbuf *pbuf_from_mbuf(struct mbuf_lending *lending, struct rte_mbuf *packe
     return copy(lending, packet);
 }
 
-struct rte_mbuf *mbuf_from_pbuf(struct rte_mempool *pool, const struct pbuf *chain)
-{
+struct rte_mbuf *mbuf_from_pbuf(struct rte_mempool *pool, const struct pbuf *chain) {
     struct rte_mbuf *packet = rte_pktmbuf_alloc(pool);
     uint8_t *to;
 

@@ -3,9 +3,9 @@
  * protocols.
  *
  * Receive: the pbuf is the mbuf. A custom pbuf lives in the mbuf's private area and its payload is the mbuf's
- * data; when lwIP frees the pbuf, the mbuf goes back to its pool. lwIP and the server may keep such buffers for
- * long (out-of-order data, input not yet consumed), so at most `lend_limit` are lent at a time; beyond that,
- * data is copied into lwIP's own memory and the mbuf goes back at once: the port can never starve.
+ * data; when lwIP frees the pbuf, the mbuf goes back to its pool. lwIP and the server may keep such buffers
+ * for long (out-of-order data, input not yet consumed), so at most `lend_limit` are lent at a time; beyond
+ * that, data is copied into lwIP's own memory and the mbuf goes back at once: the port can never starve.
  *
  * Send: one copy into one mbuf; the pbuf stays with TCP for retransmission. */
 #ifndef STACKDUEL_MBUF_PBUF_H

@@ -16,6 +16,8 @@
 /* A full ring drains in some microseconds; a peer that is gone never drains it. */
 #define TX_ATTEMPTS 64
 
+#define NO_MEMORY "packet buffers (lower --mbufs, or give EAL more memory)"
+
 #define RX_OFFLOADS                                                                                          \
     (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM |           \
      RTE_ETH_RX_OFFLOAD_SCATTER)
@@ -23,34 +25,38 @@
     (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |           \
      RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
 
-static int fail(char *error, size_t size, const char *what, int code)
-{
+static int fail(char *error, size_t size, const char *what, int code) {
     snprintf(error, size, "%s: %s", what, rte_strerror(code < 0 ? -code : code));
     return code < 0 ? code : -code;
 }
 
-static int create_pools(struct port *port, const struct port_config *config)
-{
+static int create_pools(struct port *port, const struct port_config *config, char *error, size_t size) {
     /* One buffer holds a frame of the MTU, so that a received packet is one segment. */
     unsigned frame = config->mtu + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;
     unsigned room = RTE_PKTMBUF_HEADROOM + RTE_MAX(frame, (unsigned)RTE_MBUF_DEFAULT_DATAROOM);
     unsigned tx_mbufs = port->tx_descriptors + 2 * MEMPOOL_CACHE + 2 * PORT_BURST;
+    unsigned held = port->rx_descriptors + 2 * PORT_BURST; /* by the ring, and in passing */
     char name[RTE_MEMPOOL_NAMESIZE];
 
+    if (config->mbufs <= held || config->mbufs < 2 * MEMPOOL_CACHE) {
+        snprintf(error, size, "--mbufs %u is too few for a receive ring of %u: give more than %u",
+                 config->mbufs, port->rx_descriptors, RTE_MAX(held, 2 * MEMPOOL_CACHE - 1u));
+        return -EINVAL;
+    }
+    port->spare_mbufs = config->mbufs - held;
     snprintf(name, sizeof(name), "rx%u", port->id);
     port->rx_pool = rte_pktmbuf_pool_create(name, config->mbufs, MEMPOOL_CACHE, config->mbuf_private,
                                             (uint16_t)room, SOCKET_ID_ANY);
     if (port->rx_pool == NULL) {
-        return -rte_errno;
+        return fail(error, size, NO_MEMORY, rte_errno);
     }
     snprintf(name, sizeof(name), "tx%u", port->id);
     port->tx_pool = rte_pktmbuf_pool_create(name, tx_mbufs, MEMPOOL_CACHE, 0, (uint16_t)room, SOCKET_ID_ANY);
-    return port->tx_pool == NULL ? -rte_errno : 0;
+    return port->tx_pool == NULL ? fail(error, size, NO_MEMORY, rte_errno) : 0;
 }
 
 static int start_queues(struct port *port, const struct rte_eth_dev_info *info,
-                        const struct rte_eth_conf *conf)
-{
+                        const struct rte_eth_conf *conf) {
     struct rte_eth_rxconf rx = info->default_rxconf;
     struct rte_eth_txconf tx = info->default_txconf;
     int socket = rte_eth_dev_socket_id(port->id);
@@ -65,8 +71,7 @@ static int start_queues(struct port *port, const struct rte_eth_dev_info *info,
     return code == 0 ? rte_eth_dev_start(port->id) : code;
 }
 
-static int configure(struct port *port, const struct port_config *config, char *error, size_t size)
-{
+static int configure(struct port *port, const struct port_config *config, char *error, size_t size) {
     struct rte_eth_conf conf = {0};
     struct rte_eth_dev_info info;
     int code = rte_eth_dev_info_get(port->id, &info);
@@ -83,11 +88,12 @@ static int configure(struct port *port, const struct port_config *config, char *
     if ((code = rte_eth_dev_configure(port->id, 1, 1, &conf)) != 0) {
         return fail(error, size, "port configuration", code);
     }
-    if ((code = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &port->rx_descriptors, &port->tx_descriptors)) != 0) {
+    if ((code = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &port->rx_descriptors, &port->tx_descriptors)) !=
+        0) {
         return fail(error, size, "descriptors", code);
     }
-    if ((code = create_pools(port, config)) != 0) {
-        return fail(error, size, "packet buffers (lower --mbufs, or more memory for EAL)", code);
+    if ((code = create_pools(port, config, error, size)) != 0) {
+        return code;
     }
     if ((code = start_queues(port, &info, &conf)) != 0) {
         return fail(error, size, "port start", code);
@@ -95,8 +101,7 @@ static int configure(struct port *port, const struct port_config *config, char *
     return 0;
 }
 
-int port_open(struct port *port, const struct port_config *config, char *error, size_t size)
-{
+int port_open(struct port *port, const struct port_config *config, char *error, size_t size) {
     int code;
 
     *port = (struct port){.id = config->id,
@@ -125,8 +130,7 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
     return 0;
 }
 
-void port_close(struct port *port)
-{
+void port_close(struct port *port) {
     for (unsigned i = 0; i < port->tx_count; i++) {
         rte_pktmbuf_free(port->tx_queue[i]);
     }
@@ -139,8 +143,7 @@ void port_close(struct port *port)
     port->rx_pool = port->tx_pool = NULL;
 }
 
-unsigned port_checksums(const struct port *port)
-{
+unsigned port_checksums(const struct port *port) {
     return (port->rx_offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM ? PORT_RX_IPV4 : 0) |
            (port->rx_offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM ? PORT_RX_TCP : 0) |
            (port->rx_offloads & RTE_ETH_RX_OFFLOAD_UDP_CKSUM ? PORT_RX_UDP : 0) |
@@ -149,17 +152,16 @@ unsigned port_checksums(const struct port *port)
            (port->tx_offloads & RTE_ETH_TX_OFFLOAD_UDP_CKSUM ? PORT_TX_UDP : 0);
 }
 
-bool port_link_up(const struct port *port)
-{
+bool port_link_up(const struct port *port) {
     struct rte_eth_link link = {0};
 
     return rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 
-/* TCP's or UDP's checksum over the pseudo header and `length` bytes at `offset`, in any number of segments. */
+/* TCP's or UDP's checksum over the pseudo header and `length` bytes at `offset`, in any number of segments.
+ */
 static bool l4_checksum_right(const struct rte_mbuf *packet, const struct rte_ipv4_hdr *ip, uint32_t offset,
-                              uint32_t length)
-{
+                              uint32_t length) {
     uint16_t sum;
     uint32_t total;
 
@@ -170,13 +172,11 @@ static bool l4_checksum_right(const struct rte_mbuf *packet, const struct rte_ip
     return (total & 0xffff) + (total >> 16) == 0xffff;
 }
 
-static bool is_fragment(const struct rte_ipv4_hdr *ip)
-{
+static bool is_fragment(const struct rte_ipv4_hdr *ip) {
     return (ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) != 0;
 }
 
-static bool verify_in_software(const struct rte_mbuf *packet, bool ip_known, bool l4_known)
-{
+static bool verify_in_software(const struct rte_mbuf *packet, bool ip_known, bool l4_known) {
     const struct rte_ether_hdr *ethernet = rte_pktmbuf_mtod(packet, const struct rte_ether_hdr *);
     const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(ethernet + 1);
     const struct rte_udp_hdr *udp;
@@ -206,8 +206,7 @@ static bool verify_in_software(const struct rte_mbuf *packet, bool ip_known, boo
 
 /* lwIP skips exactly those checks that the port has been granted; a packet that the port did not judge
  * (flags "unknown") is judged here. */
-static bool checksums_right(const struct port *port, const struct rte_mbuf *packet)
-{
+static bool checksums_right(const struct port *port, const struct rte_mbuf *packet) {
     const uint64_t l4_offloads = RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
     uint64_t ip = packet->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
     uint64_t l4 = packet->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
@@ -221,8 +220,7 @@ static bool checksums_right(const struct port *port, const struct rte_mbuf *pack
     return (ip_known && l4_known) || verify_in_software(packet, ip_known, l4_known);
 }
 
-unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST])
-{
+unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
     unsigned count = rte_eth_rx_burst(port->id, 0, packets, PORT_BURST);
     unsigned kept = 0;
 
@@ -241,8 +239,7 @@ unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST])
     return kept;
 }
 
-static void ask_for_checksums(const struct port *port, struct rte_mbuf *packet)
-{
+static void ask_for_checksums(const struct port *port, struct rte_mbuf *packet) {
     struct rte_ether_hdr *ethernet = rte_pktmbuf_mtod(packet, struct rte_ether_hdr *);
     struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(ethernet + 1);
 
@@ -270,8 +267,7 @@ static void ask_for_checksums(const struct port *port, struct rte_mbuf *packet)
     }
 }
 
-void port_send(struct port *port, struct rte_mbuf *packet)
-{
+void port_send(struct port *port, struct rte_mbuf *packet) {
     if (port->tx_offloads &
         (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM)) {
         ask_for_checksums(port, packet);
@@ -282,12 +278,12 @@ void port_send(struct port *port, struct rte_mbuf *packet)
     }
 }
 
-void port_flush(struct port *port)
-{
+void port_flush(struct port *port) {
     unsigned sent = 0;
 
     for (int attempt = 0; sent < port->tx_count && attempt < TX_ATTEMPTS; attempt++) {
-        unsigned now = rte_eth_tx_burst(port->id, 0, port->tx_queue + sent, (uint16_t)(port->tx_count - sent));
+        unsigned now =
+            rte_eth_tx_burst(port->id, 0, port->tx_queue + sent, (uint16_t)(port->tx_count - sent));
 
         if (now != 0) {
             attempt = 0;
@@ -302,8 +298,7 @@ void port_flush(struct port *port)
     port->tx_count = 0;
 }
 
-void port_receive_losses(const struct port *port, uint64_t *dropped, uint64_t *no_mbuf)
-{
+void port_receive_losses(const struct port *port, uint64_t *dropped, uint64_t *no_mbuf) {
     struct rte_eth_stats stats = {0};
 
     *dropped = port->counters.rx_bad_checksum;
@@ -316,20 +311,20 @@ void port_receive_losses(const struct port *port, uint64_t *dropped, uint64_t *n
 
 /* Appends the names of the offloads of one direction that are set in `bits`; returns the new length. */
 static size_t append_names(char *text, size_t size, size_t length, uint64_t bits, const char *direction,
-                           const char *(*name)(uint64_t))
-{
+                           const char *(*name)(uint64_t)) {
     for (uint64_t bit = 1; bit != 0; bit <<= 1) {
         if ((bits & bit) && length < size) {
             const char *comma = text[length - 1] == '[' ? "" : ", ";
 
-            length += (size_t)snprintf(text + length, size - length, "%s\"%s %s\"", comma, direction, name(bit));
+            length +=
+                (size_t)snprintf(text + length, size - length, "%s\"%s %s\"", comma, direction, name(bit));
         }
     }
     return length;
 }
 
-static size_t append_offloads(char *text, size_t size, size_t length, const char *key, uint64_t rx, uint64_t tx)
-{
+static size_t append_offloads(char *text, size_t size, size_t length, const char *key, uint64_t rx,
+                              uint64_t tx) {
     if (length < size) {
         length += (size_t)snprintf(text + length, size - length, "\"%s\": [", key);
     }
@@ -341,12 +336,10 @@ static size_t append_offloads(char *text, size_t size, size_t length, const char
     return length;
 }
 
-void port_describe(const struct port *port, char *text, size_t size)
-{
-    size_t length = (size_t)snprintf(text, size,
-                                     "{\"driver\": \"%s\", \"mac\": \"%02x:%02x:%02x:%02x:%02x:%02x\", ",
-                                     port->driver, port->mac[0], port->mac[1], port->mac[2], port->mac[3],
-                                     port->mac[4], port->mac[5]);
+void port_describe(const struct port *port, char *text, size_t size) {
+    size_t length = (size_t)snprintf(
+        text, size, "{\"driver\": \"%s\", \"mac\": \"%02x:%02x:%02x:%02x:%02x:%02x\", ", port->driver,
+        port->mac[0], port->mac[1], port->mac[2], port->mac[3], port->mac[4], port->mac[5]);
 
     length = append_offloads(text, size, length, "offloads_asked", port->rx_offloads_asked,
                              port->tx_offloads_asked);

@@ -15,17 +15,17 @@ struct port_config {
     uint16_t id;             /* ethdev port number */
     uint16_t rx_descriptors; /* wished for; the driver may round */
     uint16_t tx_descriptors;
-    uint16_t mtu;            /* bytes of IP packet */
-    unsigned mbufs;          /* receive buffers */
-    uint16_t mbuf_private;   /* bytes of private area in each receive buffer */
-    bool offload;            /* ask for what the port can do; false: everything in software */
-    bool promiscuous;        /* frames to an address other than the port's own are wanted */
+    uint16_t mtu;          /* bytes of IP packet */
+    unsigned mbufs;        /* receive buffers */
+    uint16_t mbuf_private; /* bytes of private area in each receive buffer */
+    bool offload;          /* ask for what the port can do; false: everything in software */
+    bool promiscuous;      /* frames to an address other than the port's own are wanted */
 };
 
 struct port_counters {
     uint64_t rx_packets;
     uint64_t tx_packets;
-    uint64_t tx_dropped;     /* the ring stayed full, or the driver refused the packet */
+    uint64_t tx_dropped; /* the ring stayed full, or the driver refused the packet */
     uint64_t rx_bad_checksum;
 };
 
@@ -38,6 +38,7 @@ struct port {
     uint8_t mac[6];
     uint64_t rx_offloads_asked, rx_offloads; /* RTE_ETH_RX_OFFLOAD_*: asked for, granted */
     uint64_t tx_offloads_asked, tx_offloads; /* RTE_ETH_TX_OFFLOAD_* */
+    unsigned spare_mbufs;                    /* receive buffers that may be kept without starving the ring */
     struct rte_mempool *rx_pool;
     struct rte_mempool *tx_pool;
     struct port_counters counters;

@@ -40,18 +40,15 @@ static struct {
 } stack;
 
 /* lwIP's source of time. */
-u32_t sys_now(void)
-{
+u32_t sys_now(void) {
     return stack.now_ms;
 }
 
-uint32_t stack_now_ms(void)
-{
+uint32_t stack_now_ms(void) {
     return stack.now_ms;
 }
 
-uint32_t stack_random(void)
-{
+uint32_t stack_random(void) {
     static uint32_t pool[64];
     static unsigned left;
 
@@ -68,8 +65,7 @@ uint32_t stack_random(void)
     return pool[--left];
 }
 
-static err_t interface_output(struct netif *netif, struct pbuf *pbuf)
-{
+static err_t interface_output(struct netif *netif, struct pbuf *pbuf) {
     struct rte_mbuf *packet = mbuf_from_pbuf(stack.port.tx_pool, pbuf);
 
     (void)netif;
@@ -82,8 +78,7 @@ static err_t interface_output(struct netif *netif, struct pbuf *pbuf)
 }
 
 /* What the port was granted is left out of lwIP's own work; ICMP is always lwIP's. */
-static uint16_t software_checksums(unsigned port)
-{
+static uint16_t software_checksums(unsigned port) {
     unsigned granted = (port & PORT_RX_IPV4 ? NETIF_CHECKSUM_CHECK_IP : 0) |
                        (port & PORT_RX_TCP ? NETIF_CHECKSUM_CHECK_TCP : 0) |
                        (port & PORT_RX_UDP ? NETIF_CHECKSUM_CHECK_UDP : 0) |
@@ -94,8 +89,7 @@ static uint16_t software_checksums(unsigned port)
     return (uint16_t)(NETIF_CHECKSUM_ENABLE_ALL & ~granted);
 }
 
-static err_t interface_init(struct netif *netif)
-{
+static err_t interface_init(struct netif *netif) {
     netif->name[0] = 'd';
     netif->name[1] = 'p';
     netif->mtu = stack.port.mtu;
@@ -107,15 +101,13 @@ static err_t interface_init(struct netif *netif)
     return ERR_OK;
 }
 
-static bool all_zero(const uint8_t mac[6])
-{
+static bool all_zero(const uint8_t mac[6]) {
     static const uint8_t zero[6];
 
     return memcmp(mac, zero, sizeof(zero)) == 0;
 }
 
-static void follow_link(void)
-{
+static void follow_link(void) {
     bool up = port_link_up(&stack.port);
 
     stack.link_check_ms = stack.now_ms;
@@ -126,8 +118,7 @@ static void follow_link(void)
     }
 }
 
-int stack_start(const struct stack_config *config, char *error, size_t size)
-{
+int stack_start(const struct stack_config *config, char *error, size_t size) {
     ip4_addr_t address = {config->address}, netmask = {config->netmask}, gateway = {config->gateway};
     bool own_mac = all_zero(config->mac);
     struct port_config port = {.rx_descriptors = config->rx_descriptors,
@@ -144,7 +135,7 @@ int stack_start(const struct stack_config *config, char *error, size_t size)
     if (code != 0) {
         return code;
     }
-    stack.lending.lend_limit = config->mbufs / 2;
+    stack.lending.lend_limit = stack.port.spare_mbufs;
     stack.tsc_hz = rte_get_tsc_hz();
     stack.start_tsc = stack.turn_tsc = rte_rdtsc();
     lwip_init();
@@ -162,8 +153,7 @@ int stack_start(const struct stack_config *config, char *error, size_t size)
 }
 
 /* The clock: one reading of the time stamp counter a turn, one division a millisecond. */
-static bool advance_clock(uint64_t tsc)
-{
+static bool advance_clock(uint64_t tsc) {
     if (tsc < stack.next_ms_tsc) {
         return false;
     }
@@ -172,8 +162,7 @@ static bool advance_clock(uint64_t tsc)
     return true;
 }
 
-static unsigned receive(void)
-{
+static unsigned receive(void) {
     struct rte_mbuf *packets[PORT_BURST];
     unsigned count = port_receive(&stack.port, packets);
 
@@ -189,8 +178,7 @@ static unsigned receive(void)
     return count;
 }
 
-void stack_poll(void)
-{
+void stack_poll(void) {
     uint64_t sent_before = stack.port.counters.tx_packets;
     unsigned received = receive();
     uint64_t now;
@@ -215,8 +203,7 @@ void stack_poll(void)
     stack.turn_tsc = now;
 }
 
-void stack_count(struct stack_counters *counters)
-{
+void stack_count(struct stack_counters *counters) {
     uint64_t lost, no_mbuf;
 
     port_receive_losses(&stack.port, &lost, &no_mbuf);
@@ -236,13 +223,11 @@ void stack_count(struct stack_counters *counters)
     };
 }
 
-void stack_describe_port(char *text, size_t size)
-{
+void stack_describe_port(char *text, size_t size) {
     port_describe(&stack.port, text, size);
 }
 
-void stack_stop(void)
-{
+void stack_stop(void) {
     /* What lwIP still has to say (RST, FIN) leaves before the port closes. */
     port_flush(&stack.port);
     netif_remove(&stack.netif);

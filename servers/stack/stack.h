@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* lwIP on one DPDK port, driven by polling from one thread. After stack_start() lwIP's raw API may be used from
- * that thread, between and inside calls of stack_poll(). There is one stack in a process, as lwIP's state is
- * global. */
+/* lwIP on one DPDK port, driven by polling from one thread. After stack_start() lwIP's raw API may be used
+ * from that thread, between and inside calls of stack_poll(). There is one stack in a process, as lwIP's
+ * state is global. */
 #ifndef STACKDUEL_STACK_H
 #define STACKDUEL_STACK_H
 
@@ -12,17 +12,17 @@
 struct stack_config {
     uint32_t address; /* IPv4, network byte order, as are the next two */
     uint32_t netmask;
-    uint32_t gateway;        /* 0: none */
-    uint8_t mac[6];          /* all zero: the port's own */
-    uint16_t mtu;            /* bytes */
+    uint32_t gateway; /* 0: none */
+    uint8_t mac[6];   /* all zero: the port's own */
+    uint16_t mtu;     /* bytes */
     uint16_t rx_descriptors;
     uint16_t tx_descriptors;
-    unsigned mbufs; /* receive buffers; lwIP may hold half of them at a time */
+    unsigned mbufs; /* receive buffers: what the ring leaves of them, lwIP may hold at a time */
     bool offload;
 };
 
-/* Counted since stack_start(). Cycles are of the time stamp counter, at tsc_hz; a poll is busy when it received
- * a packet or sent one. */
+/* Counted since stack_start(). Cycles are of the time stamp counter, at tsc_hz; a poll is busy when it
+ * received a packet or sent one. */
 struct stack_counters {
     uint64_t rx_packets;
     uint64_t tx_packets;
@@ -38,8 +38,8 @@ struct stack_counters {
     uint64_t tsc_hz;
 };
 
-/* Opens port 0 of EAL, brings the interface up and announces it. EAL must be initialised. 0, or a negative errno
- * with one line in error[]. */
+/* Opens port 0 of EAL, brings the interface up and announces it. EAL must be initialised. 0, or a negative
+ * errno with one line in error[]. */
 int stack_start(const struct stack_config *config, char *error, size_t size);
 
 /* One turn: receive a burst, let lwIP take it, run what timers are due, send what has gathered. */

@@ -23,19 +23,16 @@
 u32_t lwip_sys_now;
 
 u32_t sys_now(void);
-u32_t sys_now(void)
-{
+u32_t sys_now(void) {
     return lwip_sys_now;
 }
 
-uint32_t stack_random(void)
-{
+uint32_t stack_random(void) {
     return (uint32_t)rand();
 }
 
 /* Called by the suites: one test case a test, so that each runs in a process of its own. */
-Suite *create_suite(const char *name, testfunc *tests, size_t count, SFun setup, SFun teardown)
-{
+Suite *create_suite(const char *name, testfunc *tests, size_t count, SFun setup, SFun teardown) {
     Suite *suite = suite_create(name);
 
     for (size_t i = 0; i < count; i++) {
@@ -49,8 +46,7 @@ Suite *create_suite(const char *name, testfunc *tests, size_t count, SFun setup,
 }
 
 /* Called by the suites around every test: nothing may be left allocated. */
-void lwip_check_ensure_no_alloc(unsigned int skip)
-{
+void lwip_check_ensure_no_alloc(unsigned int skip) {
     if (!(skip & SKIP_HEAP)) {
         fail_unless(lwip_stats.mem.used == 0);
     }
@@ -61,10 +57,9 @@ void lwip_check_ensure_no_alloc(unsigned int skip)
     }
 }
 
-int main(void)
-{
-    suite_getter_fn *suites[] = {tcp_suite,   tcp_oos_suite, def_suite,
-                                 netif_suite, pbuf_suite,    timers_suite, etharp_suite};
+int main(void) {
+    suite_getter_fn *suites[] = {tcp_suite,  tcp_oos_suite, def_suite,   netif_suite,
+                                 pbuf_suite, timers_suite,  etharp_suite};
     SRunner *runner = srunner_create(NULL);
     int failed;
 

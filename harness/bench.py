@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A whole run: bench() reads like the way of the data: plan, provision, trial, store, analyse, report.
+
+Knows the order of the stages and how a run is resumed, and no detail of any stage.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Iterator, Mapping, Sequence
+
+from harness.errors import Interrupted, MachineError, StackduelError, UsageError
+from harness.facts import gather
+from harness.host import Host
+from harness.plan import Plan, TrialSpec, load_plan, schedule
+from harness.progress import Progress, clock
+from harness.provision import Provisioned, provisioned
+from harness.show import OUT, show_run
+from harness.store import RESULTS, Store, check_writable, disk_reason, give_to_user, run_id
+from harness.trial import run_trial
+from harness.wire import Wire, load_wire
+
+DEFAULT_PLAN = "default"
+# descriptors of a server or of wrk beside its connections
+_SPARE_FILES = 256
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the command line asks for; empty text is not given. `settings` as plan.OVERRIDES."""
+
+    wire: str
+    plan: str
+    settings: Mapping[str, str]
+    resume: str = ""
+    dry_run: bool = False
+    published: Sequence[str] = ()
+
+
+def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) -> None:
+    """Measures and reports. Errors end it early, with what was measured kept and the machine as it was."""
+    wire, plan, store = _choose(order, host, results)
+    todo = _remaining(plan, store)
+    if order.dry_run:
+        _rehearse(host, wire, plan, len(todo))
+        return
+    if store is None or todo:
+        check_writable(results)
+        _allow_files(plan.max_connections + _SPARE_FILES)
+        id_ = store.run.id if store else run_id(datetime.now(timezone.utc), wire.name)
+        with provisioned(host, wire, plan.contenders, id_, log=_say) as up:
+            facts = gather(host, wire, plan, up)
+            store = _enter_facts(store, facts) if store else Store.create(id_, plan, facts, results)
+            with _kept(store):
+                _measure(host, wire, plan, todo, up, store)
+    show_run(store.run.path, order.published, out)
+    give_to_user(store.run.path)
+
+
+def _choose(order: Order, host: Host, results: Path) -> tuple[Wire, Plan, Store | None]:
+    """What to run: a new plan, or the rest of an old run, which the command line must not contradict."""
+    if not order.resume:
+        wire = load_wire(order.wire)
+        return wire, load_plan(order.plan or DEFAULT_PLAN, wire, host.cpus(), order.settings), None
+    store, dropped = Store.resume(order.resume, results)
+    if dropped:
+        _say(dropped)
+    run = store.run
+    wire = load_wire(order.wire or run.plan.wire)
+    if wire.name != run.plan.wire:
+        raise UsageError(f"run {run.id} is of wire '{run.plan.wire}', not of '{wire.name}'")
+    if order.plan or any(order.settings.values()):
+        if load_plan(order.plan or run.plan.name, wire, host.cpus(), order.settings) != run.plan:
+            raise UsageError(f"run {run.id} has another plan; to finish it give RESUME={run.id} alone")
+    absent = {*run.plan.client_cpus, *run.plan.server_cpus} - set(host.cpus())
+    if absent:
+        raise UsageError(f"run {run.id} used CPU {min(absent)}, which this machine has not")
+    for name in run.plan.contenders:
+        if name not in wire.contenders:
+            raise UsageError(f"run {run.id} has contender '{name}', which wire '{wire.name}' has no more")
+    return wire, run.plan, store
+
+
+def _remaining(plan: Plan, store: Store | None) -> list[tuple[int, TrialSpec]]:
+    """The trials still to run, each with its place in the whole schedule."""
+    done = {(t["contender"], t["connections"], t["round"]) for t in store.run.trials} if store else set()
+    return [(place, spec) for place, spec in enumerate(schedule(plan))
+            if (spec.contender, spec.connections, spec.round) not in done]
+
+
+def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int) -> None:
+    with provisioned(host, wire, plan.contenders, "dry-run", dry_run=True, log=print):
+        pass
+    seconds = trials * (plan.warmup_seconds + plan.duration_seconds)
+    print(f"# between them: plan {plan.name}, {trials} trials of {', '.join(plan.contenders)} at "
+          f"{', '.join(map(str, plan.connections))} connections, {clock(seconds)} of load")
+
+
+def _allow_files(count: int) -> None:
+    """Lets the children open `count` files. MachineError where that needs more rights."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    endless = resource.RLIM_INFINITY
+    if soft == endless or soft >= count:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard if hard == endless else max(hard, count)))
+    except (ValueError, OSError):
+        raise MachineError(f"{count} open files are needed, {hard} allowed: raise `ulimit -n`") from None
+
+
+def _enter_facts(store: Store, facts: dict[str, Any]) -> Store:
+    """A resumed run says of every later machine state that it was measured in."""
+    store.run.facts.setdefault("resumed", []).append(facts)
+    store.write_facts()
+    return store
+
+
+def _measure(host: Host, wire: Wire, plan: Plan, todo: Sequence[tuple[int, TrialSpec]], up: Provisioned,
+             store: Store) -> None:
+    ports = store.run.facts.setdefault("ports", {})
+    with Progress(plan, len(todo)) as progress:
+        for place, spec in todo:
+            progress.start(spec)
+            raw = store.raw / f"{place:04d}-{spec.contender}-c{spec.connections}-r{spec.round}"
+            outcome = run_trial(host, wire, plan, spec, place, up, raw)
+            store.append(outcome.record)
+            if outcome.port and spec.contender not in ports:
+                ports[spec.contender] = outcome.port
+                store.write_facts()
+            progress.done(spec, outcome.record)
+
+
+@contextmanager
+def _kept(store: Store) -> Iterator[None]:
+    """Whatever ends a run early: the line to the user says what is kept and how to go on."""
+    def kept() -> str:
+        return f"{len(store.run.trials)} trials are kept, finish the run with RESUME={store.run.id}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted; {kept()}") from None
+    except StackduelError as error:
+        raise type(error)(f"{error}; {kept()}") from error
+    except OSError as error:
+        raise MachineError(f"{disk_reason(error)}; {kept()}") from error
+    finally:
+        give_to_user(store.run.path)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The last stages on the command line: a report written from a run's files, and its gains shown to a person.
+
+Knows no machine and measures nothing: works without root, on any copy of a run.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Sequence
+
+from harness import compare, report
+from harness.errors import UsageError
+from harness.progress import rate
+from harness.store import find_run, give_to_user, load_run
+
+OUT = Path(__file__).resolve().parent.parent / "reports" / "out"
+
+
+def show_run(run_dir: Path, published: Sequence[str], out: Path = OUT) -> None:
+    """Writes the report to <out>/<id>/. Raises UsageError for a run without a trial, or with foreign files."""
+    run = load_run(run_dir)
+    if not run.trials:
+        raise UsageError(f"run {run.id} has no trial yet; RESUME={run.id} runs them")
+    files = report.write(run_dir, out / run.id, published)
+    give_to_user(out / run.id)
+    print("\n".join(gains(json.loads((out / run.id / "summary.json").read_text()))))
+    _print_pages(files)
+
+
+def show_comparison(names: Sequence[str], published: Sequence[str], out: Path = OUT) -> None:
+    """Writes the comparison of runs to <out>/compare-<id>-<id>…/."""
+    runs = [find_run(name) for name in names]
+    place = out / "-".join(["compare", *(load_run(path).id for path in runs)])
+    files = compare.write(runs, place, published)
+    give_to_user(place)
+    _print_pages(files)
+
+
+def gains(summary: dict[str, Any]) -> list[str]:
+    """A table for a terminal: medians, and gains with their intervals."""
+    names = list(summary["contenders"])
+    lines = [f"{'connections':>11}" + "".join(f"{name:>12}" for name in names) + "  gain [95 % interval]"]
+    for point in summary["points"]:
+        medians = [point["contenders"][name]["requests_per_sec"]["median"] for name in names]
+        cells = "".join(f"{'-' if median is None else rate(median):>12}" for median in medians)
+        gain = ", ".join(f"{pair} {_gain(gain)}" for pair, gain in point["gain"].items())
+        lines.append(f"{point['connections']:>11}{cells}  {gain}".rstrip())
+    return lines
+
+
+def _gain(gain: dict[str, Any]) -> str:
+    ratio = "-" if gain["ratio"] is None else f"{gain['ratio']:.3g}"
+    interval = "[{:.3g}, {:.3g}] ".format(*gain["ci95"]) if gain["ci95"] else ""
+    return f"{ratio} {interval}{gain['verdict']}"
+
+
+def _print_pages(files: Sequence[Path]) -> None:
+    for file in files:
+        if file.suffix in (".html", ".md"):
+            print(file)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The real wire for tests, and servers on it. Sanitized builds, so that a wrong access ends the server."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Callable, Iterator
+
+import pytest
+
+from harness.contender import Running, start
+from harness.host import Host
+from harness.plan import Plan, load_plan
+from harness.provision import Provisioned, provisioned
+from harness.wire import Wire, load_wire
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.geteuid() != 0:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="needs root: namespaces and links"))
+
+
+class TestBed:
+    """A wire that is up; starts servers of one's own options on it."""
+
+    __test__ = False
+
+    def __init__(self, host: Host, wire: Wire, plan: Plan, up: Provisioned, raw: Path) -> None:
+        self.host = host
+        self.wire = wire
+        self.plan = plan
+        self._up = up
+        self._raw = raw
+
+    @contextmanager
+    def server(self, name: str, *options: str, checked: bool = True) -> Iterator[Running]:
+        """The contender `name` with `options` after its own; the body's end checks that it stops well."""
+        contender = self.wire.contenders[name]
+        program = contender.program.replace("build/", "build/checked/") if checked else contender.program
+        contender = replace(contender, program=program, arguments=(*contender.arguments, *options))
+        running = start(self.host, self.wire, contender, self.plan, self._up, self._raw)
+        try:
+            running.wait_ready()
+            yield running
+            running.stop()
+        finally:
+            running.close()
+
+    def connect(self, running: Running, timeout: float = 10) -> socket.socket:
+        connection = self.host.connect(self.wire.client.namespace, running.address, running.port, timeout)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestBed]:
+    host, wire = Host(), load_wire("tap")
+    plan = load_plan("quick", wire, host.cpus(), {})
+    with provisioned(host, wire, plan.contenders, "test", log=print) as up:
+        yield TestBed(host, wire, plan, up, tmp_path_factory.mktemp("raw"))
+
+
+@pytest.fixture(params=["epoll", "lwip"])
+def serve(request: pytest.FixtureRequest, bed: TestBed) -> Callable[..., object]:
+    """serve(*options): a context manager; every test runs on both servers."""
+    return lambda *options: bed.server(request.param, *options)

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Both servers on the real wire, under sanitizers: the same answers, and no client that brings them down."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import struct
+import threading
+import time
+from typing import Callable, ContextManager
+
+import pyroute2.netns  # type: ignore[import]
+import pytest
+
+from harness.contender import Running
+from harness.prove import expected_body
+from harness.tests.system.conftest import ROOT, TestBed
+
+Serve = Callable[..., ContextManager[Running]]
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n0"
+
+REQUESTS = {
+    "get": GET,
+    "any path": b"GET /a/b?c=%20 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "head": b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "pipelined": GET * 40 + b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" + GET,
+    "close": b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + GET,
+    "http/1.0": b"GET / HTTP/1.0\r\n\r\n",
+    "http/1.0 keep-alive": b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n" * 2,
+    "body": b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello" + GET,
+    "malformed": b"GET\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "post": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+    "body too large": b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n",
+    "head too large": b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: " + b"y" * 20000 + b"\r\n\r\n",
+    "target too long": b"GET /" + b"y" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+    "http/2": b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+}
+STATUS = {"malformed": 400, "no host": 400, "post": 405, "body too large": 413, "head too large": 431,
+          "target too long": 414, "http/2": 505}
+
+
+def exchange(bed: TestBed, running: Running, sent: bytes) -> bytes:
+    """Everything that comes back for `sent` until the server closes, after we have closed our side."""
+    with bed.connect(running) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while piece := connection.recv(1 << 16):
+            received += piece
+    return received
+
+
+def read_exactly(connection: socket.socket, size: int) -> bytes:
+    received = bytearray()
+    while len(received) < size:
+        piece = connection.recv(min(size - len(received), 1 << 20))
+        assert piece, f"closed after {len(received)} of {size} bytes"
+        received += piece
+    return bytes(received)
+
+
+def assert_serves(bed: TestBed, running: Running) -> None:
+    with bed.connect(running) as connection:
+        connection.sendall(GET)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def wait_for(running: Running, holds: Callable[[dict[str, int]], bool], seconds: float) -> dict[str, int]:
+    deadline = time.monotonic() + seconds
+    while True:
+        counters = running.snapshot()
+        assert counters is not None
+        if holds(counters) or time.monotonic() > deadline:
+            return counters
+        time.sleep(0.1)
+
+
+def test_both_servers_give_the_same_bytes(bed: TestBed) -> None:
+    answers: dict[str, dict[str, bytes]] = {}
+    for name in ("epoll", "lwip"):
+        with bed.server(name) as running:
+            answers[name] = {what: exchange(bed, running, sent) for what, sent in REQUESTS.items()}
+    assert answers["epoll"] == answers["lwip"]
+    for what, status in STATUS.items():
+        assert answers["lwip"][what].split(b" ")[1] == b"%d" % status, what
+    assert answers["lwip"]["pipelined"].count(b"HTTP/1.1 200") == 42
+    assert answers["lwip"]["close"].count(b"HTTP/1.1 200") == 1
+    assert answers["lwip"]["get"] == OK
+
+
+def test_curl_gets_the_same_from_both(bed: TestBed) -> None:
+    bodies = []
+    for name in ("epoll", "lwip"):
+        with bed.server(name, "--body-size", "100K") as running:
+            result = bed.host.run(["curl", "-sSi", f"http://{running.address}:{running.port}/x"],
+                                  netns=bed.wire.client.namespace)
+            bodies.append(result.stdout)
+    assert bodies[0] == bodies[1]
+    assert bodies[0].endswith(expected_body(100 << 10).decode())
+
+
+def test_requests_arrive_in_pieces(bed: TestBed, serve: Serve) -> None:
+    with serve() as running, bed.connect(running) as connection:
+        for byte in GET:
+            connection.sendall(bytes([byte]))
+        assert read_exactly(connection, len(OK)) == OK
+
+
+@pytest.mark.parametrize("size", ["0", "3700", "1M", "64M"])
+def test_bodies_arrive_whole(bed: TestBed, serve: Serve, size: str) -> None:
+    count = int(size[:-1]) << 20 if size.endswith("M") else int(size)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % count
+    with serve("--body-size", size) as running, bed.connect(running, 60) as connection:
+        connection.sendall(GET)
+        assert read_exactly(connection, len(head)) == head
+        digest = hashlib.sha256(read_exactly(connection, count)).hexdigest()
+    assert digest == hashlib.sha256(expected_body(count)).hexdigest()
+
+
+def test_a_client_that_does_not_read_loses_nothing_and_stops_nobody(bed: TestBed, serve: Serve) -> None:
+    with serve("--body-size", "4M") as running, bed.connect(running, 60) as slow:
+        slow.sendall(GET)
+        time.sleep(2)  # the window closes; persist probes keep the connection
+        assert_serves(bed, running)
+        size = len(b"HTTP/1.1 200 OK\r\nContent-Length: 4194304\r\n\r\n") + (4 << 20)
+        assert read_exactly(slow, size).endswith(expected_body(4 << 20))
+
+
+def test_a_client_that_only_sends_is_held_back(bed: TestBed, serve: Serve) -> None:
+    with serve() as running, bed.connect(running) as flood:
+        # small buffers at the client's end, so that what goes on being taken is in the server
+        flood.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        flood.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
+        flood.setblocking(False)
+        sent, deadline = 0, time.monotonic() + 2
+        while time.monotonic() < deadline and sent < 64 << 20:
+            try:
+                sent += flood.send(GET * 1000)
+            except BlockingIOError:
+                time.sleep(0.05)
+        assert sent < 64 << 20, "the server takes requests without end and without sending answers"
+        assert_serves(bed, running)
+
+
+def test_many_clients_that_only_send_leave_buffers_for_the_others(bed: TestBed) -> None:
+    with bed.server("lwip", "--mbufs", "1023", "--rx-descriptors", "256") as running:
+        floods = [bed.connect(running) for _ in range(60)]
+        for flood in floods:
+            flood.setblocking(False)
+        for _ in range(40):
+            for flood in floods:
+                try:
+                    flood.send(GET * 500)
+                except BlockingIOError:
+                    continue
+            time.sleep(0.02)
+        assert_serves(bed, running)
+        for flood in floods:
+            flood.close()
+        counters = running.snapshot()
+    assert counters is not None and counters["rx_copied"] > 0
+
+
+def test_reset_in_mid_transfer(bed: TestBed, serve: Serve) -> None:
+    with serve("--body-size", "16M") as running:
+        for _ in range(20):
+            connection = bed.connect(running)
+            connection.sendall(GET)
+            connection.recv(1000)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+        counters = wait_for(running, lambda now: now["closes"] == 20, 10)
+        assert counters["closes"] == counters["accepts"] == 20
+        assert counters["errors_socket"] == 20
+        assert_serves(bed, running)
+
+
+def test_a_half_closed_client_gets_its_answer(bed: TestBed, serve: Serve) -> None:
+    with serve("--body-size", "1M") as running:
+        assert exchange(bed, running, GET).endswith(expected_body(1 << 20))
+
+
+def test_idle_connections_are_kept(bed: TestBed, serve: Serve) -> None:
+    options = ("--keepalive-idle", "1", "--keepalive-interval", "1", "--keepalive-count", "2")
+    with serve(*options) as running, bed.connect(running) as idle:
+        time.sleep(5)
+        idle.sendall(GET)
+        assert read_exactly(idle, len(OK)) == OK
+
+
+def test_clients_that_vanish_are_reclaimed(bed: TestBed, serve: Serve) -> None:
+    options = ("--keepalive-idle", "1", "--keepalive-interval", "1", "--keepalive-count", "2",
+               "--body-size", "8M")
+    port = ("ip", "-n", bed.wire.bridge_namespace, "link", "set", bed.wire.client_port)
+    with serve(*options) as running:
+        silent, receiving = bed.connect(running), bed.connect(running)
+        receiving.sendall(GET)
+        receiving.recv(1000)
+        bed.host.run([*port, "down"])
+        try:
+            counters = wait_for(running, lambda now: now["closes"] == 2, 20)
+        finally:
+            bed.host.run([*port, "up"])
+            silent.close()
+            receiving.close()
+        assert (counters["accepts"], counters["closes"], counters["errors_socket"]) == (2, 2, 2)
+
+
+def test_connections_beyond_the_limit_are_refused_and_counted(bed: TestBed, serve: Serve) -> None:
+    with serve("--max-connections", "100") as running:
+        kept = [bed.connect(running) for _ in range(100)]
+        refused = 0
+        for _ in range(10_000):
+            connection = in_client_namespace(bed, socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                connection.settimeout(10)
+                connection.connect((running.address, running.port))
+                refused += connection.recv(1) == b""
+            except ConnectionError:
+                refused += 1
+            finally:
+                connection.close()
+        assert refused == 10_000
+        for connection in kept:
+            connection.sendall(GET)
+            assert read_exactly(connection, len(OK)) == OK
+        counters = running.snapshot()
+        assert counters is not None
+        assert (counters["accepts"], counters["refused"]) == (100, 10_000)
+        for connection in kept:
+            connection.close()
+        wait_for(running, lambda now: now["closes"] == 100, 10)
+        assert_serves(bed, running)
+
+
+def test_half_open_connections_do_not_stop_the_server(bed: TestBed, serve: Serve) -> None:
+    with serve() as running:
+        with in_client_namespace(bed, socket.AF_PACKET, socket.SOCK_RAW) as wire:
+            wire.bind((bed.wire.client.interface, 0))
+            for port in range(1000):
+                wire.send(syn(bed, running, 20_000 + port))
+        assert_serves(bed, running)
+
+
+def test_the_link_of_the_tap_may_go_and_come_back(bed: TestBed) -> None:
+    end = bed.wire.contenders["lwip"].endpoint
+    with bed.server("lwip") as running, bed.connect(running, 20) as connection:
+        bed.host.run(["ip", "-n", end.namespace, "link", "set", end.interface, "down"])
+        connection.sendall(GET)
+        time.sleep(1)
+        bed.host.run(["ip", "-n", end.namespace, "link", "set", end.interface, "up"])
+        assert read_exactly(connection, len(OK)) == OK
+        assert_serves(bed, running)
+
+
+@pytest.mark.parametrize("program", ["epoll_server", "lwip_server"])
+def test_a_bad_option_is_one_line_and_exit_2(bed: TestBed, program: str) -> None:
+    words = ["--"] if program == "lwip_server" else []
+    for option in (("--port", "70000"), ("--body-size", "-1"), ("--frob",), ("--port",)):
+        result = bed.host.run([str(ROOT / "build" / program), *words, *option], check=False)
+        assert result.code == 2
+        assert result.stdout == ""
+        assert result.stderr.startswith(f"{program}: {option[0]}") and result.stderr.count("\n") == 1
+
+
+def test_a_port_in_use_is_one_line_and_exit_1(bed: TestBed) -> None:
+    with bed.server("epoll") as running:
+        contender = bed.wire.contenders["epoll"]
+        result = bed.host.run([str(ROOT / "build/epoll_server"), "--address", running.address, "--port",
+                               str(running.port)], netns=contender.endpoint.namespace, check=False)
+    assert result.code == 1
+    assert "in use" in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_lwip_without_a_device_is_exit_1(bed: TestBed) -> None:
+    result = bed.host.run([str(ROOT / "build/lwip_server"), "--no-huge", "-m", "64", "--no-pci", "--no-shconf",
+                           "--no-telemetry", "--", "--port", "80"], check=False)
+    assert result.code == 1
+    assert result.stderr.splitlines()[-1].startswith("lwip_server: no port 0: give EAL a device")
+
+
+def in_client_namespace(bed: TestBed, family: int, kind: int) -> socket.socket:
+    """A socket of the client's namespace, not connected; made by a thread, for setns(2) moves its caller."""
+    made: list[socket.socket] = []
+
+    def make() -> None:
+        pyroute2.netns.setns(bed.wire.client.namespace, flags=0)
+        made.append(socket.socket(family, kind))
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    return made[0]
+
+
+def checksum(data: bytes) -> int:
+    """RFC 1071."""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def syn(bed: TestBed, running: Running, port: int) -> bytes:
+    """A SYN frame from `port` of a neighbour that never answers."""
+    client, end = bed.wire.client, running.contender.endpoint
+    source, target = socket.inet_aton("198.18.0.77"), socket.inet_aton(running.address)
+    tcp = struct.pack("!HHIIBBHHH", port, running.port, 1, 0, 5 << 4, 2, 1024, 0, 0)
+    sum_tcp = checksum(source + target + struct.pack("!HH", socket.IPPROTO_TCP, len(tcp)) + tcp)
+    tcp = tcp[:16] + struct.pack("!H", sum_tcp) + tcp[18:]
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 40, port, 0, 64, socket.IPPROTO_TCP, 0) + source + target
+    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+    macs = bytes.fromhex(end.mac.replace(":", "")) + bytes.fromhex(client.mac.replace(":", ""))
+    return macs + b"\x08\x00" + ip + tcp

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What doctor says of machines that have everything, and of machines that lack one thing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.doctor import MISSING, MODULES, NOTE, OK, Finding, doctor, examine
+from harness.host import Result
+from harness.journal import DIRECTORY
+from harness.steps import ROOT
+from harness.tests.fake_host import PAGES, FakeHost
+
+DPDK = ("pkg-config", "--modversion", "libdpdk")
+
+
+@pytest.fixture
+def host() -> FakeHost:
+    machine = FakeHost()
+    machine.answers[DPDK] = Result(0, "22.11.4\n", "")
+    return machine
+
+
+def finding(host: FakeHost, words: str) -> Finding:
+    machine, wires = examine(host)
+    return next(found for found in [*machine, *wires.values()] if words in found.thing)
+
+
+def test_a_machine_with_everything(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor(host) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "ok       root" in lines
+    assert "ok       wrk (/usr/bin/wrk)" in lines
+    assert "ok       DPDK 22.11.4" in lines
+    assert "ok       wire tap can run here: sudo make bench-tap" in lines
+    assert all(line.startswith("ok ") for line in lines)
+
+
+@pytest.mark.parametrize("missing, advice", [
+    ("wrk", "`sudo make deps`, or install package wrk"),
+    ("ip", "`sudo make deps`, or install package iproute2"),
+    ("pkg-config", "`sudo make deps`, or install package pkg-config"),
+    ("lwip_server", "run `make`"),
+    ("tun", "`modprobe tun`, or in a container: --device /dev/net/tun --cap-add NET_ADMIN"),
+])
+def test_what_the_wire_needs(host: FakeHost, missing: str, advice: str,
+                             capsys: pytest.CaptureFixture[str]) -> None:
+    host.missing = {missing}
+    assert doctor(host) == 3
+    bad = [line for line in capsys.readouterr().out.splitlines() if line.startswith("missing ")]
+    assert missing in bad[0] and bad[0].endswith(advice)
+    if missing != "pkg-config":
+        assert bad[1].startswith("missing  wire tap: missing: ") and missing in bad[1]
+
+
+def test_a_missing_python_module(host: FakeHost) -> None:
+    host.missing_modules = {"rich"}
+    assert str(finding(host, "rich")) == ("missing  Python module rich: "
+                                          "`sudo make deps`, or install package python3-rich")
+    assert doctor(host) == 3
+
+
+@pytest.mark.parametrize("answer, state", [
+    (Result(1, "", "Package libdpdk was not found\n"), MISSING),
+    (Result(0, "20.11.3\n", ""), MISSING),
+    (Result(0, "21.8.0\n", ""), MISSING),
+    (Result(0, "21.11.0-rc1\n", ""), OK),
+    (Result(0, "23.11.1\n", ""), OK)])
+def test_version_of_dpdk(host: FakeHost, answer: Result, state: str) -> None:
+    host.answers[DPDK] = answer
+    assert finding(host, "DPDK").state == state
+    assert doctor(host) == (3 if state == MISSING else 0)
+
+
+def test_without_root_it_says_so_and_goes_on(host: FakeHost) -> None:
+    host.root = False
+    assert finding(host, "root") == Finding(NOTE, "not root", "measuring needs sudo")
+    assert doctor(host) == 0
+
+
+def test_things_the_wire_does_without(host: FakeHost) -> None:
+    host.missing = {"vhost-net"}
+    host.cpu_list = [3]
+    host.directories = {DIRECTORY}
+    for words in ("one CPU", "no /dev/vhost-net", "no hugepages of 2048 KiB", "a killed run left"):
+        assert finding(host, words).state == NOTE
+    assert doctor(host) == 0
+
+
+def test_hugepages(host: FakeHost) -> None:
+    assert str(finding(host, "hugepages")) == (
+        "ok       hugepages of 2048 KiB: 1 of 4 are free: "
+        "a run asks the kernel for 95 more and gives them back")
+    host.files[f"{PAGES}/free_hugepages"] = "96\n"
+    assert finding(host, "hugepages").advice == ""
+
+
+def test_it_changes_nothing(host: FakeHost) -> None:
+    before = host.state()
+    doctor(host)
+    assert host.state() == before and host.calls == ["run pkg-config --modversion libdpdk"]
+
+
+def test_it_runs_with_the_bare_python_of_a_fresh_machine() -> None:
+    script = ("import sys\n"
+              f"for name in {list(MODULES)}: sys.modules[name] = None\n"
+              "from harness.doctor import doctor\n"
+              "from harness.host import Host\n"
+              "sys.exit(doctor(Host()))")
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 3 and result.stderr == ""
+    for module in MODULES:
+        assert f"missing  Python module {module}" in result.stdout

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Facts: what is read from where, and null for whatever the machine does not tell."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+from harness.facts import ROOT, gather, namespaces
+from harness.host import Host, Result
+from harness.plan import load_plan
+from harness.provision import Provisioned
+from harness.tests.fake_host import FakeHost
+from harness.tests.serving_host import ServingHost
+from harness.wire import load_wire
+
+WIRE = load_wire("tap")
+PLAN = load_plan("quick", WIRE, (0, 1), {})
+UP = cast(Provisioned, SimpleNamespace(hugepages=False, why="the machine gave 3 of 96 pages"))
+GIT = ("git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT))
+
+
+def told() -> ServingHost:
+    """A machine that tells everything."""
+    host = ServingHost()
+    vulnerabilities = "/sys/devices/system/cpu/vulnerabilities"
+    host.files.update({
+        f"{vulnerabilities}/meltdown": "Not affected\n", f"{vulnerabilities}/spectre_v2": "Mitigation: IBRS\n",
+        "/sys/devices/system/cpu/cpu1/cpufreq/scaling_governor": "performance\n",
+        "/proc/cmdline": "quiet isolcpus=1 console=ttyS0 nosmt secret=x\n", "/etc/os-release": 'NAME="x"\nPRETTY_NAME="Debian GNU/Linux 12"\n',
+        str(ROOT / "build" / "build-info.json"): json.dumps({"cc": "gcc 12.2", "cflags": "-O3", "lwip": "2.1.3"}),
+        str(ROOT / "servers/stack/patches/0001-a.patch"): "", str(ROOT / "servers/stack/patches/README"): ""})
+    host.counters = {"stackduel-client": {"lo": {}, "client0": {}}, "stackduel-server": {"server0": {}}}
+    # wrk prints its version with an error's exit code
+    host.answers[("wrk", "-v")] = Result(1, "wrk 4.1.0 [epoll] Copyright\nUsage: wrk\n", "")
+    host.answers[("pkg-config",)] = Result(0, "22.11.1\n", "")
+    host.answers[GIT + ("rev-parse", "HEAD")] = Result(0, "abc123\n", "")
+    host.answers[GIT + ("status", "--porcelain")] = Result(0, " M x\n", "")
+    host.answers[("ip", "netns", "exec", "stackduel-client", "ethtool")] = Result(
+        0, "Features for client0:\nrx-checksumming: on\ntx-checksumming: on\n\ttx-checksum-ipv4: off [fixed]\n"
+           "tcp-segmentation-offload: on [requested on]\n", "")
+    return host
+
+
+def facts(host: FakeHost) -> dict[str, Any]:
+    return gather(host, WIRE, PLAN, UP)
+
+
+def test_all_that_is_told_is_recorded() -> None:
+    found = facts(told())
+    assert found["machine"]["cpu_model"] == "Test CPU" and found["machine"]["cpu_flags"] == ["avx", "sse"]
+    assert (found["machine"]["virtual"], found["machine"]["memory_kib"]) == (False, 24000000)
+    assert found["kernel"]["release"] == "6.1.0-test"
+    assert found["kernel"]["distribution"] == "Debian GNU/Linux 12"
+    assert found["kernel"]["boot_options"] == ["isolcpus=1", "nosmt"]
+    assert found["kernel"]["mitigations"] == {"meltdown": "Not affected", "spectre_v2": "Mitigation: IBRS"}
+    assert found["hugepages"] == {"used": False, "why": "the machine gave 3 of 96 pages", "size_kib": 2048, "count": 96}
+    assert found["cpus"] == {"client": [0], "server": [1], "shared": [], "governor": {"0": None, "1": "performance"}}
+    assert found["git"] == {"revision": "abc123", "dirty": True}
+    versions = found["versions"]
+    assert (versions["wrk"], versions["dpdk"], versions["lwip"]) == ("4.1.0", "22.11.1", "2.1.3")
+    assert (versions["cc"], versions["cflags"], versions["lwip_patches"]) == ("gcc 12.2", "-O3", ["0001-a.patch"])
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_active_offloads_by_interface_without_loopback() -> None:
+    assert facts(told())["offloads"] == {
+        "stackduel-client/client0": ["rx-checksumming", "tx-checksumming", "tcp-segmentation-offload"],
+        "stackduel-server/server0": []}
+
+
+def test_the_wire_says_what_the_report_needs_of_it() -> None:
+    wire = facts(told())["wire"]
+    assert wire["caveat"] == WIRE.caveat and wire["mtu"] == 1500
+    assert wire["contenders"]["lwip"]["label"] == "lwIP on DPDK (net_tap)"
+    assert wire["contenders"]["lwip"]["stack"] == "lwip" and list(wire["contenders"]) == ["epoll", "lwip"]
+
+
+def test_what_is_not_told_is_null() -> None:
+    host = FakeHost()
+    host.missing = {"wrk", "git", "pkg-config", "ethtool"}
+    host.counters = {"stackduel-client": {"client0": {}}}
+    found = facts(host)
+    assert found["git"] is None
+    assert found["machine"]["cpu_model"] is None and found["machine"]["memory_kib"] is None
+    assert found["kernel"]["release"] is None and found["kernel"]["mitigations"] == {}
+    assert {found["versions"][key] for key in ("wrk", "dpdk", "lwip", "cc", "cflags")} == {None}
+    assert found["offloads"] == {"stackduel-client/client0": []}
+
+
+def test_outside_a_clone_there_is_no_revision() -> None:
+    host = told()
+    host.answers[GIT + ("rev-parse", "HEAD")] = Result(128, "", "fatal: not a git repository\n")
+    assert facts(host)["git"] is None
+
+
+def test_namespaces_of_the_path_each_once() -> None:
+    assert namespaces(WIRE, PLAN) == ["stackduel-client", "stackduel-bridge", "stackduel-server"]
+    assert namespaces(WIRE, load_plan("quick", WIRE, (0, 1), {"CONTENDERS": "lwip"})) == [
+        "stackduel-client", "stackduel-bridge"]
+
+
+def test_this_machine_tells_its_kernel_and_cpu() -> None:
+    class ThisMachine(Host):
+        def link_counters(self, netns: str | None) -> dict[str, dict[str, int]]:
+            return {}
+    found = gather(ThisMachine(), WIRE, PLAN, UP)
+    assert found["kernel"]["release"] and found["machine"]["cpu_flags"] and found["machine"]["memory_kib"] > 0

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The real host, without root: commands, processes and their end, files, the lock; and the dry run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.dryrun import DryRun
+from harness.errors import MachineError
+from harness.host import COUNTERS, Host, Process, start_time
+from harness.steps import ROOT
+
+HOST = Host()
+LOCK = f"stackduel-test-{os.getpid()}"
+
+
+def spawn(tmp_path: Path, *argv: str) -> Process:
+    return HOST.spawn(argv, stdout=tmp_path / "out", stderr=tmp_path / "err")
+
+
+def wait_for(path: Path, text: str) -> None:
+    deadline = time.monotonic() + 10
+    while not path.exists() or text not in path.read_text():
+        assert time.monotonic() < deadline, f"{text!r} did not come: {path.read_text()!r}"
+        time.sleep(0.01)
+
+
+def harness_python(script: str) -> "subprocess.Popen[str]":
+    """A harness of its own that runs `script`; its stdout is a pipe."""
+    return subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def test_run_gives_what_was_printed() -> None:
+    result = HOST.run(["sh", "-c", "echo out; echo err >&2; exit 3"], check=False)
+    assert (result.code, result.stdout, result.stderr, result.complaint) == (3, "out\n", "err\n", "err")
+
+
+def test_a_failing_command_is_one_line() -> None:
+    with pytest.raises(MachineError) as caught:
+        HOST.run(["sh", "-c", "echo first >&2; echo 'it broke' >&2; exit 3"])
+    assert str(caught.value).endswith("failed (exit 3): it broke")
+    assert "\n" not in str(caught.value).replace("\\n", "")
+
+
+def test_a_missing_program_is_a_machine_error() -> None:
+    with pytest.raises(MachineError, match="no-such-program.*No such file"):
+        HOST.run(["no-such-program"])
+
+
+def test_a_command_that_hangs_is_ended() -> None:
+    with pytest.raises(MachineError, match="took longer than 0.2 s"):
+        HOST.run(["sleep", "60"], timeout=0.2)
+
+
+def test_run_reads_no_input() -> None:
+    assert HOST.run(["cat"], timeout=5).stdout == ""
+
+
+def test_spawn_keeps_one_pid_on_its_cpu(tmp_path: Path) -> None:
+    cpu = HOST.cpus()[-1]
+    process = HOST.spawn(["sh", "-c", "echo $$ $SAID; exec sleep 60"], cpus=[cpu], stdout=tmp_path / "out",
+                         stderr=tmp_path / "err", env={"SAID": "hello"})
+    try:
+        wait_for(tmp_path / "out", "\n")
+        assert (tmp_path / "out").read_text() == f"{process.pid} hello\n"
+        assert os.sched_getaffinity(process.pid) == {cpu}
+        assert os.getsid(process.pid) == process.pid, "Ctrl-C on the terminal must not reach it"
+        assert process.poll() is None and process.start_time == start_time(process.pid)
+    finally:
+        assert process.stop() == -signal.SIGTERM
+    assert process.poll() == -signal.SIGTERM
+
+
+def test_stop_kills_what_ignores_sigterm(tmp_path: Path) -> None:
+    process = spawn(tmp_path, "sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done")
+    wait_for(tmp_path / "out", "up")
+    with pytest.raises(TimeoutError, match="still runs after 0.01 s"):
+        process.wait(0.01)
+    assert process.stop(0.2) == -signal.SIGKILL
+    process.signal(signal.SIGTERM)  # has ended: nothing to do, no error
+
+
+def test_children_die_with_the_harness(tmp_path: Path) -> None:
+    script = ("from pathlib import Path; from harness.host import Host; import sys, time\n"
+              f"p = Host().spawn(['sleep', '60'], stdout=Path('{tmp_path}/o'), stderr=Path('{tmp_path}/e'))\n"
+              "time.sleep(0.3); print(p.pid, flush=True); time.sleep(60)")
+    with harness_python(script) as harness:
+        assert harness.stdout is not None
+        pid = int(harness.stdout.readline())
+        started = start_time(pid)
+        assert started is not None
+        harness.kill()
+    deadline = time.monotonic() + 5
+    while start_time(pid) == started and "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]:
+        assert time.monotonic() < deadline, "sleep outlived the harness"
+        time.sleep(0.01)
+
+
+def test_kill_waits_for_the_end(tmp_path: Path) -> None:
+    process = spawn(tmp_path, "sleep", "60")
+    assert HOST.kill(process.pid, process.start_time)
+    assert process.poll() == -signal.SIGKILL
+
+
+def test_kill_spares_a_recycled_pid(tmp_path: Path) -> None:
+    process = spawn(tmp_path, "sleep", "60")
+    try:
+        assert not HOST.kill(process.pid, process.start_time - 1)
+        assert process.poll() is None
+    finally:
+        process.stop()
+    assert not HOST.kill(process.pid, process.start_time)
+
+
+def test_start_time_of_a_program_with_a_bad_name(tmp_path: Path) -> None:
+    program = tmp_path / "a) b (c"
+    program.symlink_to("/usr/bin/sleep")
+    process = spawn(tmp_path, str(program), "60")
+    try:
+        deadline = time.monotonic() + 5
+        while "a) b (c" not in Path(f"/proc/{process.pid}/stat").read_text():
+            assert time.monotonic() < deadline
+        assert start_time(process.pid) == process.start_time > 0
+    finally:
+        process.stop()
+    assert start_time(process.pid) is None
+
+
+def test_a_shell_gets_the_exit_code_and_ctrl_c() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    # the shell sends Ctrl-C to itself and to us, as a terminal does
+    assert HOST.interactive(["sh", "-c", "trap 'exit 7' INT; kill -INT $PPID $$; sleep 1"]) == 7
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_append_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    HOST.append(tmp_path / "journal", "one\n")
+    HOST.append(tmp_path / "journal", "two\n")
+    assert HOST.read(tmp_path / "journal") == "one\ntwo\n"
+    with pytest.raises(MachineError, match="cannot write /dev/full: No space left"):
+        HOST.append("/dev/full", "three\n")
+
+
+def test_append_takes_back_what_a_full_disk_cut_short(tmp_path: Path) -> None:
+    script = ("import resource\nfrom harness.errors import MachineError\nfrom harness.host import Host\n"
+              "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+              f"Host().append('{tmp_path}/journal', 'whole\\n')\n"
+              f"try: Host().append('{tmp_path}/journal', 'too long\\n')\n"
+              "except MachineError as error: print(error, flush=True)")
+    with harness_python(script) as harness:
+        assert harness.stdout is not None and "make room" in harness.stdout.readline()
+    assert (tmp_path / "journal").read_text() == "whole\n"
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "file"
+    with pytest.raises(MachineError, match="cannot read .*No such file"):
+        HOST.read(path)
+    with pytest.raises(MachineError, match="cannot write .*No such file"):
+        HOST.write(path, "x")
+    assert not HOST.unlink(path) and not HOST.remove_directory(path) and not HOST.exists(path)
+    assert HOST.listing(path.parent) == []
+
+
+def test_directories(tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    HOST.make_directory(path)
+    HOST.make_directory(path)
+    assert path.stat().st_mode & 0o777 == 0o700
+    HOST.write(path / "file", "x")
+    assert not HOST.remove_directory(path), "somebody's file is in it"
+    assert HOST.listing(path) == ["file"] and HOST.unlink(path / "file") and HOST.remove_directory(path)
+    assert not path.exists()
+
+
+def test_the_lock_names_its_holder() -> None:
+    with HOST.lock(LOCK):
+        with pytest.raises(MachineError, match=rf"another run \(pid {os.getpid()}\) is using this machine"):
+            with HOST.lock(LOCK):
+                pytest.fail("locked twice")
+    with HOST.lock(LOCK):
+        pass
+
+
+def test_the_lock_goes_with_a_killed_holder() -> None:
+    script = (f"from harness.host import Host; import time\nwith Host().lock('{LOCK}'):\n"
+              "    print('locked', flush=True); time.sleep(60)")
+    with harness_python(script) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "locked\n"
+        with pytest.raises(MachineError, match=f"pid {holder.pid}"):
+            with HOST.lock(LOCK):
+                pytest.fail("locked twice")
+        holder.kill()
+        holder.wait()
+    with HOST.lock(LOCK):
+        pass
+
+
+def test_connect_and_refusal() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with HOST.connect(None, "127.0.0.1", port, 5) as connection:
+            assert connection.getpeername() == ("127.0.0.1", port) and connection.gettimeout() == 5
+    with pytest.raises(OSError):
+        HOST.connect(None, "127.0.0.1", port, 5)
+
+
+def test_a_missing_namespace_is_not_made() -> None:
+    with pytest.raises(MachineError, match="cannot enter namespace stackduel-none"):
+        HOST.link_counters("stackduel-none")
+    assert not HOST.exists("/run/netns/stackduel-none")
+
+
+def test_link_counters_move_with_traffic() -> None:
+    before = HOST.link_counters(None)["lo"]
+    assert set(before) == set(COUNTERS)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        HOST.connect(None, "127.0.0.1", server.getsockname()[1], 5).close()
+    assert HOST.link_counters(None)["lo"]["tx_packets"] > before["tx_packets"]
+
+
+def test_modules_and_programs() -> None:
+    assert HOST.has_module("json") and not HOST.has_module("no_such_module")
+    assert HOST.which("sh") and HOST.which("no-such-program") is None
+
+
+def test_dry_run_prints_and_does_nothing(tmp_path: Path) -> None:
+    said: list[str] = []
+    dry = DryRun(HOST, said.append)
+    file = tmp_path / "file"
+    file.write_text("old")
+    dry.run(["touch", str(tmp_path / "made")], netns="somewhere")
+    dry.write(file, "new")
+    dry.append(file, "more\n")
+    dry.make_directory(tmp_path / "directory")
+    dry.remove_directory(tmp_path)
+    dry.unlink(file)
+    dry.kill(os.getpid(), start_time(os.getpid()) or 0)
+    dry.interactive(["touch", str(tmp_path / "made")])
+    with dry.lock(LOCK), HOST.lock(LOCK):
+        pass
+    with pytest.raises(MachineError, match="a dry run starts no process: taskset -c 1 server"):
+        dry.spawn(["server"], cpus=[1], stdout=file, stderr=file)
+    assert file.read_text() == "old" and dry.read(file) == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert said == [f"ip netns exec somewhere touch {tmp_path}/made",
+                    f"echo new > {file}", f"echo more >> {file}",
+                    f"mkdir -m 700 {tmp_path}/directory", f"rmdir {tmp_path}", f"rm -f {file}",
+                    f"kill -KILL {os.getpid()}", f"touch {tmp_path}/made"]

@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line and whole runs on a fake host: exit codes, one line for every end, what is kept, what is undone."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any, Callable, Iterator, Sequence
+
+import pytest
+
+import harness.bench
+from harness.__main__ import main, parse, settings
+from harness.bench import Order, bench
+from harness.errors import ContenderError, Interrupted, MachineError, UsageError
+from harness.show import gains, show_run
+from harness.store import ID, Run, load_run
+from harness.tests.serving_host import LoadingProcess, ServingHost
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2"}
+ORDER = Order("tap", "quick", TINY)
+
+
+@pytest.fixture(autouse=True)
+def handlers_as_before() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Runs whose report was asked for; no chart is drawn."""
+    runs: list[Path] = []
+
+    def show(run_dir: Path, published: Sequence[str], out: Path) -> None:
+        runs.append(run_dir)
+    monkeypatch.setattr(harness.bench, "show_run", show)
+    return runs
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """main() stores its runs here."""
+    monkeypatch.setattr(harness.bench, "bench", lambda order, host: bench(order, host, tmp_path, tmp_path / "out"))
+    return tmp_path
+
+
+def only_run(results: Path) -> Run:
+    runs = list((results / "runs").iterdir())
+    assert len(runs) == 1 and ID.fullmatch(runs[0].name)
+    return load_run(runs[0])
+
+
+def at_load(number: int, act: Callable[[LoadingProcess], None]) -> Callable[[LoadingProcess], None]:
+    """Does `act` at the wrk of that number, from 1; two belong to every trial."""
+    seen = [0]
+
+    def count(wrk: LoadingProcess) -> None:
+        seen[0] += 1
+        if seen[0] == number:
+            act(wrk)
+    return count
+
+
+def interrupt(wrk: LoadingProcess) -> None:
+    raise KeyboardInterrupt
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    err = capsys.readouterr().err
+    assert err.startswith("stackduel: ") and err.count("\n") == 1
+    return err
+
+
+def test_a_run_measures_stores_undoes_and_reports(tmp_path: Path, shown: list[Path]) -> None:
+    host = ServingHost()
+    before = host.state()
+    bench(ORDER, host, tmp_path, tmp_path / "out")
+    run = only_run(tmp_path)
+    assert [(t["round"], t["connections"], t["contender"]) for t in run.trials] == [
+        (0, 1, "epoll"), (0, 1, "lwip"), (0, 8, "epoll"), (0, 8, "lwip"),
+        (1, 1, "lwip"), (1, 1, "epoll"), (1, 8, "lwip"), (1, 8, "epoll")]
+    assert [t["sequence"] for t in run.trials] == list(range(8))
+    assert all(t["valid"] for t in run.trials)
+    assert run.facts["ports"] == {"lwip": {"driver": "net_tap"}} and run.facts["run"] == run.id
+    assert sorted(path.name for path in (run.path / "raw").iterdir())[0] == "0000-epoll-c1-r0"
+    assert host.state() == before
+    assert shown == [run.path]
+
+
+def test_nothing_is_measured_before_the_wire_is_up_nor_after_it_is_undone(tmp_path: Path, shown: list[Path]) -> None:
+    host = ServingHost()
+    bench(ORDER, host, tmp_path, tmp_path / "out")
+    spawns = [place for place, call in enumerate(host.calls) if call.startswith("spawn")]
+    ups = [place for place, call in enumerate(host.calls) if "netns add" in call]
+    downs = [place for place, call in enumerate(host.calls) if "netns del" in call]
+    assert max(ups) < min(spawns) and max(spawns) < min(downs)
+
+
+def test_the_report_and_its_gains_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bench(ORDER, ServingHost(), tmp_path, tmp_path / "out")
+    out = capsys.readouterr().out
+    run = only_run(tmp_path)
+    for name in ("report.html", "summary.md"):
+        path = tmp_path / "out" / run.id / name
+        assert str(path) in out and path.stat().st_size > 0
+    assert "lwip/epoll 1 " in out
+
+
+@pytest.mark.parametrize("load, kept", [(1, 0), (2, 0), (3, 1), (16, 7)])
+def test_an_interrupted_run_keeps_its_trials_and_resume_finishes_it(tmp_path: Path, shown: list[Path], load: int,
+                                                                    kept: int) -> None:
+    host = ServingHost()
+    before = host.state()
+    host.on_load = at_load(load, interrupt)
+    with pytest.raises(Interrupted, match=rf"interrupted; {kept} trials are kept, .* RESUME=[0-9-]+-tap$"):
+        bench(ORDER, host, tmp_path, tmp_path / "out")
+    assert host.state() == before and shown == []
+    run = only_run(tmp_path)
+    assert len(run.trials) == kept
+
+    again = ServingHost()
+    bench(Order("tap", "", {}, resume=run.id), again, tmp_path, tmp_path / "out")
+    whole = only_run(tmp_path)
+    assert [t["sequence"] for t in whole.trials] == list(range(8))
+    assert sum("wrk --threads" in call and call.startswith("spawn") for call in again.calls) == 2 * (8 - kept)
+    assert len(whole.facts["resumed"]) == 1 and whole.facts["resumed"][0]["machine"]["cpu_model"] == "Test CPU"
+    assert shown == [whole.path]
+
+
+def test_resuming_a_whole_run_only_reports(tmp_path: Path, shown: list[Path]) -> None:
+    bench(ORDER, ServingHost(), tmp_path, tmp_path / "out")
+    idle = ServingHost()
+    bench(Order("", "", {}, resume=only_run(tmp_path).id), idle, tmp_path, tmp_path / "out")
+    assert idle.calls == [] and len(shown) == 2
+
+
+@pytest.mark.parametrize("order, words", [
+    (Order("tap", "full", {}), "has another plan; to finish it give RESUME="),
+    (Order("tap", "", {"ROUNDS": "3"}), "has another plan"),
+    (Order("veth-of-mine", "", {}), "no wire 'veth-of-mine'"),
+])
+def test_resume_refuses_another_plan_or_wire(tmp_path: Path, shown: list[Path], order: Order, words: str) -> None:
+    host = ServingHost()
+    host.on_load = at_load(3, interrupt)
+    with pytest.raises(Interrupted):
+        bench(ORDER, host, tmp_path, tmp_path / "out")
+    id_ = only_run(tmp_path).id
+    idle = ServingHost()
+    with pytest.raises(UsageError, match=words):
+        bench(Order(order.wire, order.plan, order.settings, resume=id_), idle, tmp_path, tmp_path / "out")
+    assert idle.calls == []
+    bench(Order("tap", "quick", TINY, resume=id_), ServingHost(), tmp_path, tmp_path / "out")
+    assert len(only_run(tmp_path).trials) == 8
+
+
+def test_resume_refuses_a_machine_without_the_cpus(tmp_path: Path, shown: list[Path]) -> None:
+    host = ServingHost()
+    host.on_load = at_load(3, interrupt)
+    with pytest.raises(Interrupted):
+        bench(ORDER, host, tmp_path, tmp_path / "out")
+    small = ServingHost()
+    small.cpu_list = [0]
+    with pytest.raises(UsageError, match="used CPU 1, which this machine has not"):
+        bench(Order("tap", "", {}, resume=only_run(tmp_path).id), small, tmp_path, tmp_path / "out")
+
+
+def test_resume_says_that_it_drops_a_line_cut_short(tmp_path: Path, shown: list[Path],
+                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    host = ServingHost()
+    host.on_load = at_load(5, interrupt)
+    with pytest.raises(Interrupted):
+        bench(ORDER, host, tmp_path, tmp_path / "out")
+    run = only_run(tmp_path)
+    file = run.path / "trials.jsonl"
+    file.write_text(file.read_text()[:-30])
+    capsys.readouterr()
+    bench(Order("tap", "", {}, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
+    assert "trials.jsonl:2: the last line is cut short: dropped" in capsys.readouterr().err
+    assert len(only_run(tmp_path).trials) == 8
+
+
+def test_a_contender_that_fails_ends_the_run_with_it_kept(tmp_path: Path, shown: list[Path]) -> None:
+    host = ServingHost()
+    before = host.state()
+
+    def die(wrk: LoadingProcess) -> None:
+        assert host.serving is not None
+        host.serving.code = 1
+    host.on_load = at_load(4, die)
+    with pytest.raises(ContenderError, match="'lwip' ended with exit code 1 under load.*; 1 trials are kept, .*RESUME="):
+        bench(ORDER, host, tmp_path, tmp_path / "out")
+    assert host.alive == {} and host.state() == before and len(only_run(tmp_path).trials) == 1
+
+
+def full_disk(path: str) -> Callable[[LoadingProcess], None]:
+    def fail(wrk: LoadingProcess) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    return fail
+
+
+def test_a_full_disk_ends_the_run_with_it_kept(tmp_path: Path, shown: list[Path]) -> None:
+    host = ServingHost()
+    before = host.state()
+    host.on_load = at_load(3, full_disk("raw/x"))
+    with pytest.raises(MachineError, match="raw/x: the disk is full: free some space; 1 trials are kept, .*RESUME="):
+        bench(ORDER, host, tmp_path, tmp_path / "out")
+    assert host.state() == before and len(only_run(tmp_path).trials) == 1
+
+
+def test_a_disk_that_fills_while_a_trial_is_stored_loses_only_that(tmp_path: Path, shown: list[Path],
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    host = ServingHost()
+    real = os.fsync
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    host.on_load = at_load(4, lambda wrk: monkeypatch.setattr(os, "fsync", full))
+    with pytest.raises(MachineError, match="trials.jsonl: the disk is full.*; 1 trials are kept"):
+        bench(ORDER, host, tmp_path, tmp_path / "out")
+    monkeypatch.setattr(os, "fsync", real)
+    assert len(only_run(tmp_path).trials) == 1
+
+
+def test_an_invalid_trial_is_stored_and_the_run_goes_on(tmp_path: Path, shown: list[Path],
+                                                        capsys: pytest.CaptureFixture[str]) -> None:
+    host = ServingHost()
+    host.response = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nX"
+    bench(ORDER, host, tmp_path, tmp_path / "out")
+    run = only_run(tmp_path)
+    assert len(run.trials) == 8 and not any(t["valid"] for t in run.trials)
+    assert capsys.readouterr().out.count("INVALID") == 8
+
+
+@pytest.mark.parametrize("order", [
+    Order("tap", "quick", {"CONNECTIONS": "0"}), Order("tap", "quick", {"CONNECTIONS": "1000000000"}),
+    Order("tap", "quick", {"CONTENDERS": "epoll,nobody"}), Order("tap", "quick", {"SERVER_CPUS": "7"}),
+    Order("tap", "slow", {}), Order("wap", "quick", {}), Order("tap", "", {}, resume="20000101-000000-tap"),
+])
+def test_bad_input_ends_before_anything_is_done(tmp_path: Path, order: Order) -> None:
+    host = ServingHost()
+    with pytest.raises(UsageError):
+        bench(order, host, tmp_path, tmp_path / "out")
+    assert host.calls == [] and not (tmp_path / "runs").exists()
+
+
+def test_results_that_cannot_be_written_end_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    host = ServingHost()
+    with pytest.raises(MachineError, match="Not a directory"):
+        bench(ORDER, host, tmp_path / "file", tmp_path / "out")
+    assert host.calls == []
+
+
+def test_a_dry_run_prints_steps_and_load_and_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = ServingHost()
+    bench(Order("tap", "quick", TINY, dry_run=True), host, tmp_path, tmp_path / "out")
+    out = capsys.readouterr().out
+    assert "ip netns add stackduel-client" in out and "ip netns del stackduel-client" in out
+    assert "plan quick, 8 trials of epoll, lwip at 1, 8 connections, 0:24 of load" in out
+    assert host.calls == [] and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_a_run_with_130_the_machine_as_found_and_the_trials_kept(
+        here: Path, shown: list[Path], capsys: pytest.CaptureFixture[str], number: signal.Signals) -> None:
+    host = ServingHost()
+    before = host.state()
+    host.on_load = at_load(5, lambda wrk: os.kill(os.getpid(), number))
+    assert main(["bench", "--wire", "tap", "--plan", "quick", "--set", "CONNECTIONS=1,8"], host) == 130
+    assert "interrupted; 2 trials are kept, finish the run with RESUME=" in one_line(capsys)
+    assert host.state() == before and len(only_run(here).trials) == 2
+
+
+def test_a_second_signal_does_not_disturb_the_undoing(here: Path, shown: list[Path],
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    host = ServingHost()
+    before = host.state()
+
+    def twice(wrk: LoadingProcess) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+    host.on_load = at_load(1, twice)
+    assert main(["bench", "--wire", "tap", "--plan", "quick"], host) == 130
+    assert "interrupted; 0 trials" in one_line(capsys)
+    assert host.state() == before
+
+
+@pytest.mark.parametrize("argv, words", [
+    ([], "required: command"),
+    (["dance"], "invalid choice: 'dance'"),
+    (["bench"], "which wire?"),
+    (["bench", "--wire"], "expected one argument"),
+    (["bench", "--wire", "tap", "--colour"], "unrecognized arguments: --colour"),
+    (["bench", "--wire", "tap", "--set", "CONNECTIONS"], "must be KEY=VALUE"),
+    (["bench", "--wire", "tap", "--set", "COLOUR=red"], "unknown setting 'COLOUR'"),
+    (["bench", "--wire", "tap", "--set", "CONNECTIONS=0"], "CONNECTIONS=0: must be 1 to 10000"),
+    (["shell"], "which wire?"),
+    (["report"], "required: RUN"),
+    (["report", "nowhere"], "no run 'nowhere'"),
+    (["compare", "nowhere", "neither"], "no run 'nowhere'"),
+])
+def test_bad_usage_is_one_line_and_2(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv, ServingHost()) == 2
+    assert words in one_line(capsys)
+
+
+def test_not_root_is_one_line_and_3(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    host = ServingHost()
+    host.root = False
+    assert main(["bench", "--wire", "tap"], host) == 3
+    assert "root" in one_line(capsys)
+    assert host.calls == [] and list((here / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("error, code, words", [
+    (ContenderError("contender 'lwip' died"), 4, "contender 'lwip' died"),
+    (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x/report.html"), 3, "/x/report.html: the disk is full"),
+    (PermissionError(errno.EACCES, "Permission denied", "/x"), 3, "/x: Permission denied"),
+    (ModuleNotFoundError("No module named 'rich'", name="rich"), 3, "'rich' is missing: run `sudo make deps`"),
+    (KeyboardInterrupt(), 130, "interrupted"),
+])
+def test_every_error_is_one_line_and_its_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+                                              error: BaseException, code: int, words: str) -> None:
+    def fail(order: Order, host: ServingHost) -> None:
+        raise error
+    monkeypatch.setattr(harness.bench, "bench", fail)
+    assert main(["bench", "--wire", "tap"], ServingHost()) == code
+    assert words in one_line(capsys)
+
+
+def test_restore_says_that_there_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["restore"], ServingHost()) == 0
+    assert capsys.readouterr().out == "nothing to undo\n"
+
+
+def test_options_of_bench() -> None:
+    args = parse(["bench", "--wire", "tap", "--plan", "quick", "--set", "A=1", "--set", "B=x=y", "--resume", "id",
+                  "--dry-run", "--published", "one", "--published", "two"])
+    assert (args.wire, args.plan, args.resume, args.dry_run, args.published) == (
+        "tap", "quick", "id", True, ["one", "two"])
+    assert settings(args.set) == {"A": "1", "B": "x=y"}
+
+
+def test_a_run_without_a_trial_has_no_report(tmp_path: Path) -> None:
+    host = ServingHost()
+    host.on_load = interrupt
+    with pytest.raises(Interrupted):
+        bench(ORDER, host, tmp_path, tmp_path / "out")
+    with pytest.raises(UsageError, match="has no trial yet; RESUME="):
+        show_run(only_run(tmp_path).path, [], tmp_path / "out")
+
+
+def test_gains_are_a_table_that_tells_what_is_unknown() -> None:
+    def cell(median: float | None) -> dict[str, Any]:
+        return {"requests_per_sec": {"median": median}}
+    gain: dict[str, Any] = {"ratio": 1.5, "ci95": [1.25, 1.8], "verdict": "faster"}
+    nothing: dict[str, Any] = {"ratio": None, "ci95": None, "verdict": "inconclusive"}
+    lines = gains({"contenders": {"epoll": {}, "lwip": {}}, "points": [
+        {"connections": 1, "contenders": {"epoll": cell(12000.0), "lwip": cell(18000.0)}, "gain": {"lwip/epoll": gain}},
+        {"connections": 8, "contenders": {"epoll": cell(None), "lwip": cell(5.0)}, "gain": {"lwip/epoll": nothing}}]})
+    assert [line.split() for line in lines[1:]] == [
+        ["1", "12", "k/s", "18", "k/s", "lwip/epoll", "1.5", "[1.25,", "1.8]", "faster"],
+        ["8", "-", "5", "/s", "lwip/epoll", "-", "inconclusive"]]
+
+
+def test_the_module_runs_as_a_program_and_passes_its_exit_code_on() -> None:
+    done = subprocess.run(["/usr/bin/python3", "-m", "harness", "bench", "--wire", "tap", "--set", "ROUNDS=-1"],
+                          cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "stackduel: ROUNDS=-1: must be 1 to 1000, not -1\n"
+
+
+def test_results_of_a_run_are_plain_json(tmp_path: Path, shown: list[Path]) -> None:
+    bench(ORDER, ServingHost(), tmp_path, tmp_path / "out")
+    run = only_run(tmp_path)
+    assert json.loads((run.path / "plan.json").read_text())["connections"] == [1, 8]
+    for line in (run.path / "trials.jsonl").read_text().splitlines():
+        assert json.loads(line)["schema"] == 1

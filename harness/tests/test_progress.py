@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a person sees: the bar's words, plain lines, time left."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness.plan import load_plan, schedule
+from harness.progress import Progress, TimeLeft, clock, rate
+from harness.wire import load_wire
+
+PLAN = load_plan("quick", load_wire("tap"), (0, 1), {"CONNECTIONS": "8", "ROUNDS": "2"})
+
+
+def record(valid: bool = True) -> dict[str, Any]:
+    return {"valid": valid, "problems": [] if valid else ["2 read errors", "refused"], "requests_per_sec": 46912.3,
+            "latency_us": {"p99": 2100}}
+
+
+def shown(terminal: bool) -> str:
+    out = io.StringIO()
+    trials = schedule(PLAN)
+    with Progress(PLAN, len(trials), Console(file=out, force_terminal=terminal, width=200)) as progress:
+        for number, spec in enumerate(trials):
+            progress.start(spec)
+            progress.done(spec, record(valid=number != 1))
+    return out.getvalue()
+
+
+def test_plain_lines_are_one_a_trial() -> None:
+    lines = shown(terminal=False).splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("[1/4] round 1/2, 8 connections, epoll: 46.9 k/s, p99 2100 us, 0:0")
+    assert lines[1] == "[2/4] round 1/2, 8 connections, lwip: INVALID: 2 read errors; refused"
+    assert lines[2].startswith("[3/4] round 2/2, 8 connections, lwip: 46.9 k/s")
+
+
+def test_a_terminal_has_a_bar_with_throughput_so_far_and_the_invalid_ones_above_it() -> None:
+    text = shown(terminal=True)
+    assert "round 2/2, 8 connections, lwip  so far: epoll 46.9 k/s" in text
+    assert "left" in text and "4/4" in text
+    assert "[2/4] round 1/2, 8 connections, lwip: INVALID" in text
+    assert "p99" not in text
+
+
+def test_time_left_is_the_plans_at_first_and_then_as_measured() -> None:
+    now = [100.0]
+    left = TimeLeft(PLAN, 3, lambda: now[0])
+    assert left.seconds() == 3 * (1 + 2 + 2)
+    now[0] += 2
+    assert left.seconds() == 13
+    now[0] += 5
+    left.trial_done()
+    assert left.seconds() == 14
+    now[0] += 100
+    assert left.seconds() == 0
+
+
+@pytest.mark.parametrize("value, text", [(0, "0 /s"), (999, "999 /s"), (12345, "12.3 k/s"), (187544.78, "188 k/s"),
+                                         (1107349.6, "1.11 M/s")])
+def test_rates_are_readable(value: float, text: str) -> None:
+    assert rate(value) == text
+
+
+def test_clock() -> None:
+    assert [clock(seconds) for seconds in (0, 59.9, 61, 3600)] == ["0:00", "0:59", "1:01", "60:00"]

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The shell: both servers up before it, gone after it, whatever happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import harness.shell
+from harness.errors import ContenderError
+from harness.plan import load_plan
+from harness.shell import hint, shell
+from harness.tests.fake_host import FakeHost
+from harness.wire import load_wire
+
+WIRE = load_wire("tap")
+PLAN = load_plan("quick", WIRE, [0, 1], {})
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    monkeypatch.setattr(harness.shell, "RAW", tmp_path)
+    monkeypatch.setenv("SHELL", "/bin/zsh")
+    machine = FakeHost()
+    machine.prints = {"epoll_server": "READY 198.18.0.2:80\n", "lwip_server": "READY 198.18.0.3:80\n"}
+    return machine
+
+
+def acts(host: FakeHost) -> list[str]:
+    """Beginnings of what was done from the first server on."""
+    first = next(n for n, call in enumerate(host.calls) if call.startswith("spawn"))
+    return [" ".join(call.split()[:5]) for call in host.calls[first:] if not call.startswith("append")]
+
+
+def test_order(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    before = host.state()
+    assert shell(host, WIRE, PLAN) == 0
+    assert acts(host)[:5] == ["spawn ip netns exec stackduel-server", "spawn ip netns exec stackduel-bridge",
+                              "interactive ip netns exec stackduel-client", "signal 100 SIGTERM",
+                              "signal 101 SIGTERM"]
+    assert "interactive ip netns exec stackduel-client /bin/zsh" in host.calls
+    assert host.state() == before
+    assert "curl -i http://198.18.0.2/ " in capsys.readouterr().err
+
+
+def test_a_server_that_dies_leaves_no_shell_and_nothing_behind(host: FakeHost) -> None:
+    before = host.state()
+    host.prints.pop("lwip_server")
+    real = host.spawn
+
+    def dead(*args: object, **options: object) -> object:
+        process = real(*args, **options)  # type: ignore[arg-type]
+        if len(host.processes) == 2:
+            process.code = 1
+        return process
+    setattr(host, "spawn", dead)
+    with pytest.raises(ContenderError, match="'lwip' ended with exit code 1 before it was ready"):
+        shell(host, WIRE, PLAN)
+    assert not any(call.startswith("interactive") for call in host.calls)
+    host.alive.pop(101, None)
+    assert host.state() == before
+
+
+def test_hint_names_every_contender_and_an_unusual_port() -> None:
+    text = "\n".join(hint(WIRE, load_plan("quick", WIRE, [0, 1], {"PORT": "8080"})))
+    assert "curl -i http://198.18.0.2:8080/" in text and "curl -i http://198.18.0.3:8080/" in text

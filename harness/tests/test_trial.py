@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A trial: the order of its acts, its record, and everything that makes it invalid or an error."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Callable, cast
+
+import pytest
+
+from harness.errors import ContenderError
+from harness.host import Process, Result
+from harness.plan import Plan, TrialSpec, Workload, load_plan
+from harness.prove import compare, expected_body, expected_response
+from harness.provision import Provisioned
+from harness.tests.serving_host import REQUESTS, LoadingProcess, ServingHost
+from harness.trial import Outcome, run_trial
+from harness.wire import load_wire
+
+WIRE = load_wire("tap")
+PLAN = load_plan("quick", WIRE, (0, 1), {})
+RPS = Workload("rps", "/", 1)
+
+
+class Journal:
+    def __init__(self, host: ServingHost) -> None:
+        self._host = host
+
+    def process(self, process: Process) -> None:
+        self._host.act(f"journal {process.pid}")
+
+
+def trial(host: ServingHost, raw: Path, contender: str = "lwip", plan: Plan = PLAN, connections: int = 8) -> Outcome:
+    up = cast(Provisioned, SimpleNamespace(wire=WIRE, hugepages=True, why="", journal=Journal(host)))
+    return run_trial(host, WIRE, plan, TrialSpec(contender, connections, 2, 1), 5, up, raw)
+
+
+def problems(host: ServingHost, raw: Path, **changes: Any) -> list[str]:
+    record = trial(host, raw, **changes).record
+    assert record["valid"] is (record["problems"] == [])
+    return cast(list[str], record["problems"])
+
+
+def test_acts_come_in_the_order_that_proves_before_it_measures(tmp_path: Path) -> None:
+    host = ServingHost()
+    trial(host, tmp_path / "raw")
+    client = "ip netns exec stackduel-client"
+    wrk = f"spawn {client} taskset -c 0 wrk --threads 1 --connections 8 --duration"
+    expected = [
+        "spawn ip netns exec stackduel-bridge taskset -c 1 ", "journal 100",
+        f"run {client} ip neighbour flush all", f"run {client} ping -c 1 -W 1 -n 198.18.0.3",
+        "connect stackduel-client 198.18.0.3:80",
+        f"{wrk} 1s", "journal 101", "signal 100 SIGUSR1", f"{wrk} 2s", "journal 102", "signal 100 SIGUSR1",
+        "connect stackduel-client 198.18.0.3:80", "signal 100 SIGTERM",
+    ]
+    assert len(host.calls) == len(expected)
+    for call, start in zip(host.calls, expected):
+        assert call.startswith(start)
+    assert host.alive == {}
+
+
+def test_record_has_every_field_with_its_figures(tmp_path: Path) -> None:
+    host = ServingHost()
+    zero = {"rx_dropped": 0, "tx_dropped": 0, "rx_errors": 0, "tx_errors": 0}
+    host.counters = {"stackduel-client": {"lo": dict(zero), "client0": dict(zero)}, "stackduel-bridge": {"tap0": zero}}
+    host.on_load = lambda wrk: host.counters["stackduel-client"]["client0"].update(rx_dropped=3)
+    outcome = trial(host, tmp_path / "raw")
+    assert outcome.port == {"driver": "net_tap"}
+    record = outcome.record
+    assert record.pop("started_at").endswith("Z")
+    assert record.pop("server") == {"requests_parsed": REQUESTS, "responses_sent": REQUESTS, "accepts": 9, "refused": 0,
+                                    "errors_http": 0, "cycles_busy": 500}
+    idle = {"nice": 0.0, "idle": 0.0, "iowait": 0.0, "irq": 0.0, "softirq": 0.0, "steal": 0.0}
+    assert record == {
+        "schema": 1, "contender": "lwip", "connections": 8, "round": 2, "sequence": 5, "threads": 1, "valid": True,
+        "problems": [], "duration_seconds": 2.0, "requests": REQUESTS, "requests_per_sec": 500.0, "bytes": 39 * REQUESTS,
+        "latency_us": {"p50": 10, "p90": 10, "p99": 10, "p999": 10, "max": 10},
+        "latency_histogram_us": [[10, REQUESTS]],
+        "errors": {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0},
+        "reconcile": {"sent": 2 * REQUESTS + 2, "parsed": 2 * REQUESTS + 2, "answered": 2 * REQUESTS + 2,
+                      "in_flight_limit": 16},
+        "cpu_seconds": {"0": {"role": "client", "user": 1.0, "system": 0.0, **idle},
+                        "1": {"role": "server", "user": 1.0, "system": 0.0, **idle}},
+        "cpu_us_per_request": 2000.0, "cycles_per_request": 0.5, "busy_share": 0.25,
+        "dropped": {"stackduel-client/client0": {"rx": 0, "tx": 0}, "stackduel-bridge/tap0": {"rx": 0, "tx": 0}},
+    }
+
+
+def test_drops_during_the_load_are_counted(tmp_path: Path) -> None:
+    host = ServingHost()
+    zero = {"rx_dropped": 0, "tx_dropped": 0, "rx_errors": 0, "tx_errors": 0}
+    host.counters = {"stackduel-bridge": {"tap0": dict(zero)}}
+    drops = iter((1, 5))  # warm-up, load
+
+    def drop(wrk: LoadingProcess) -> None:
+        host.counters["stackduel-bridge"]["tap0"]["tx_dropped"] = next(drops)
+    host.on_load = drop
+    assert trial(host, tmp_path).record["dropped"] == {"stackduel-bridge/tap0": {"rx": 0, "tx": 4}}
+
+
+def test_no_warmup_means_one_load_and_half_the_limit(tmp_path: Path) -> None:
+    host = ServingHost()
+    record = trial(host, tmp_path, plan=load_plan("quick", WIRE, (0, 1), {"WARMUP": "0"})).record
+    assert sum("wrk" in call for call in host.calls) == 1
+    assert record["reconcile"]["sent"] == REQUESTS + 2 and record["reconcile"]["in_flight_limit"] == 8
+
+
+def shift(host: ServingHost, **counts: int) -> Callable[[LoadingProcess], None]:
+    """A load during which the server's counters grow by so much more."""
+    def add(wrk: LoadingProcess) -> None:
+        assert host.serving is not None
+        if "2s" in wrk.argv:
+            for key, count in counts.items():
+                host.serving.counters[key] += count
+    return add
+
+
+@pytest.mark.parametrize("counts, words", [
+    ({"requests_parsed": 17}, ["had 2002 answers but the server parsed 2019 requests; at most 16 more"]),
+    ({"requests_parsed": -1}, ["server parsed 2001 requests"]),
+    ({"responses_sent": 17}, ["server answered 2019 requests"]),
+    ({"responses_sent": -1}, ["server answered 2001 requests"]),
+    ({"requests_parsed": 16, "responses_sent": 16}, []),
+    ({"accepts": -1}, ["only 7 of 8 connections arrived"]),
+    ({"refused": 2}, ["2 connections were refused"]),
+    ({"errors_http": 1}, ["1 answers were errors"]),
+])
+def test_counts_must_reconcile(tmp_path: Path, counts: dict[str, int], words: list[str]) -> None:
+    host = ServingHost()
+    host.on_load = shift(host, **counts)
+    found = problems(host, tmp_path)
+    assert len(found) == len(words) and all(word in line for word, line in zip(words, found))
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"errors": {"connect": 1, "read": 0, "write": 0, "status": 0, "timeout": 0}}, "1 connect errors"),
+    ({"errors": {"connect": 0, "read": 2, "write": 0, "status": 0, "timeout": 0}}, "2 read errors"),
+    ({"errors": {"connect": 0, "read": 0, "write": 3, "status": 0, "timeout": 0}}, "3 write errors"),
+    ({"errors": {"connect": 0, "read": 0, "write": 0, "status": 4, "timeout": 0}}, "4 status errors"),
+    ({"errors": {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 5}}, "5 timeout errors"),
+    ({"bytes": REQUESTS * 39 - 1}, "1000 responses of 39 bytes came as 38999 bytes"),
+    ({"bytes": (REQUESTS + 8) * 39 + 1}, "came as 39313 bytes"),
+])
+def test_errors_of_wrk_make_a_trial_invalid(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    host = ServingHost()
+
+    def spoil(report: dict[str, Any]) -> None:
+        if report["duration_us"] == 2_000_000:
+            report.update(change)
+    host.report = spoil
+    found = problems(host, tmp_path)
+    assert len(found) == 1 and words in found[0]
+
+
+def test_errors_of_the_warmup_count_too(tmp_path: Path) -> None:
+    host = ServingHost()
+
+    def spoil(report: dict[str, Any]) -> None:
+        report["errors"]["timeout"] = int(report["duration_us"] == 1_000_000)
+    host.report = spoil
+    assert problems(host, tmp_path) == ["warm-up: 1 timeout errors"]
+
+
+def test_not_one_answer_is_a_problem_and_no_division(tmp_path: Path) -> None:
+    host = ServingHost()
+    host.report = lambda report: report.update(requests=0, bytes=0, latency_us=[])
+    record = trial(host, tmp_path).record
+    assert not record["valid"] and "load: not one request was answered" not in record["problems"]
+    assert "not one request was answered" in record["problems"]
+    assert record["cpu_us_per_request"] is None and record["requests_per_sec"] == 0
+
+
+@pytest.mark.parametrize("response, words", [
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nX", "differs from byte 38: b'X' instead of b'0'"),
+    (b"HTTP/1.1 200 ok\r\nContent-Length: 1\r\n\r\n0", "differs from byte 13"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n00", "differs from byte 39"),
+    (b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 1\r\n\r\n0", "differs from byte 17"),
+])
+def test_a_wrong_byte_makes_a_trial_invalid(tmp_path: Path, response: bytes, words: str) -> None:
+    host = ServingHost()
+    host.response = response
+    found = problems(host, tmp_path)
+    assert len(found) == 2 and words in found[0] and words in found[1]
+    assert found[0].startswith("before the load") and found[1].startswith("after the load")
+
+
+@pytest.mark.parametrize("response, words", [
+    (b"", "closed the connection after 0 bytes"),
+    (b"HTTP/1.1 200 OK\r\nContent-Le", "closed the connection after 27 bytes"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n0", "closed the connection after 39 bytes"),
+    (b"x" * 70000, "no end of head"),
+])
+def test_half_an_answer_is_an_error(tmp_path: Path, response: bytes, words: str) -> None:
+    host = ServingHost()
+    host.response = response
+    with pytest.raises(ContenderError) as caught:
+        trial(host, tmp_path)
+    assert words in str(caught.value) and "198.18.0.3:80" in str(caught.value)
+    assert host.alive == {} and not any("wrk" in call for call in host.calls)
+
+
+def test_a_body_is_compared_to_the_last_byte() -> None:
+    body = expected_body(3700)
+    assert body[:24] == b"0000000\n0000001\n0000002\n" and len(body) == 3700
+    assert expected_body(0) == b"" and expected_body(1) == b"0" and len(expected_body(8)) == 8
+    workload = Workload("rps", "/", 3700)
+    whole = expected_response(workload)
+    assert compare(whole, workload, True) == ""
+    assert "differs from byte" in compare(whole[:-1] + b"x", workload, True)
+    assert f"({len(whole) - 1} bytes, expected {len(whole)})" in compare(whole[:-1], workload, True)
+
+
+def test_a_foreign_server_must_give_status_and_body_only() -> None:
+    head = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: 1\r\n\r\n"
+    assert compare(head + b"0", RPS, False) == ""
+    assert "differs from byte 0" in compare(head + b"1", RPS, False)
+    assert "is not 200" in compare(b"HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\n0", RPS, False)
+
+
+@pytest.mark.parametrize("entry, words", [
+    (("02:00:00:00:00:99", "REACHABLE"), "is at 02:00:00:00:00:99 and not at 02:53:44:00:00:03: somebody else"),
+    (None, "is at no MAC"),
+])
+def test_somebody_elses_mac_is_an_error(tmp_path: Path, entry: tuple[str, str] | None, words: str) -> None:
+    host = ServingHost()
+    del host.neighbours["198.18.0.3"]
+    if entry:
+        host.neighbours["198.18.0.3"] = entry
+    with pytest.raises(ContenderError, match=words):
+        trial(host, tmp_path)
+    assert host.alive == {} and not any(call.startswith("connect ") for call in host.calls)
+
+
+def test_no_answer_to_a_ping_is_an_error_after_three(tmp_path: Path) -> None:
+    host = ServingHost()
+    host.answers[("ip", "netns", "exec", "stackduel-client", "ping")] = Result(1, "", "")
+    with pytest.raises(ContenderError, match="'lwip' does not answer a ping at 198.18.0.3"):
+        trial(host, tmp_path)
+    assert sum("ping" in call for call in host.calls) == 3 and host.alive == {}
+
+
+def test_a_contender_that_dies_under_load_ends_the_trial(tmp_path: Path) -> None:
+    host = ServingHost()
+
+    def die(wrk: LoadingProcess) -> None:
+        assert host.serving is not None
+        host.serving.code = -11
+        (tmp_path / "lwip.stderr").write_text("double free\n")
+        wrk.hangs = True
+    host.on_load = die
+    with pytest.raises(ContenderError, match="'lwip' was killed by SIGSEGV under load; its last words: double free"):
+        trial(host, tmp_path)
+    assert host.processes[-1].argv[0] == "wrk" and host.processes[-1].code is not None
+
+
+@pytest.mark.parametrize("code, said, words", [
+    (1, "unable to connect to 198.18.0.3:80 Connection refused\n\n", r"wrk failed \(exit 1\): unable to connect"),
+    (-6, "", r"wrk failed \(exit -6\): it said nothing"),
+])
+def test_a_load_tool_that_fails_is_an_error(tmp_path: Path, code: int, said: str, words: str) -> None:
+    host = ServingHost()
+
+    def fail(wrk: LoadingProcess) -> None:
+        (tmp_path / "warmup.stderr").write_text(said)
+        wrk.code = code
+    host.on_load = fail
+    with pytest.raises(ContenderError, match=words):
+        trial(host, tmp_path)
+    assert host.alive == {}
+
+
+def test_a_load_tool_that_writes_no_report_is_an_error(tmp_path: Path) -> None:
+    host = ServingHost()
+    host.on_load = lambda wrk: (tmp_path / "warmup.json").unlink()
+    with pytest.raises(ContenderError, match=r"wrk failed \(exit 0\)"):
+        trial(host, tmp_path)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))])
+def test_whatever_ends_a_trial_no_process_stays(tmp_path: Path, error: BaseException) -> None:
+    host = ServingHost()
+
+    def interrupt(wrk: LoadingProcess) -> None:
+        raise error
+    host.on_load = interrupt
+    with pytest.raises(type(error)):
+        trial(host, tmp_path)
+    assert host.alive == {}
+
+
+def test_words_and_reports_of_all_programs_stay(tmp_path: Path) -> None:
+    trial(ServingHost(), tmp_path / "raw", contender="epoll")
+    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == [
+        "epoll.stderr", "epoll.stdout", "warmup.json", "warmup.stderr", "warmup.stdout", "wrk.json", "wrk.stderr",
+        "wrk.stdout"]
+    assert json.loads((tmp_path / "raw" / "wrk.json").read_text())["requests"] == REQUESTS

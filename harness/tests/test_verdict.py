@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What limited a point, and what a gain may be called."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.stats import Interval
+from harness.verdict import CoreUse, Limit, TrialUse, gain_bound, judge_gain, limit
+
+
+def use(client: float, server: float, own: float | None = None) -> TrialUse:
+    return TrialUse((CoreUse(0, "client", client), CoreUse(1, "server", server)), own)
+
+
+@pytest.mark.parametrize("interval, word", [
+    (Interval(1.01, 1.2), "faster"), (Interval(0.8, 0.99), "slower"), (Interval(0.9, 1.1), "inconclusive"),
+    (Interval(1.0, 1.2), "inconclusive"), (Interval(0.8, 1.0), "inconclusive"), (None, "inconclusive")])
+def test_a_gain_is_judged_by_its_whole_interval(interval: Interval | None, word: str) -> None:
+    assert judge_gain(interval) == word
+
+
+@pytest.mark.parametrize("polls, trial, by", [
+    (False, use(0.95, 0.99), "client cpu"), (False, use(0.94, 0.95), "server cpu"),
+    (False, use(0.94, 0.94), "connections"), (True, use(0.5, 1.0, 0.96), "server cpu"),
+    (True, use(0.5, 1.0, 0.5), "connections"), (True, use(0.99, 1.0, 0.99), "client cpu"),
+    (True, use(0.5, 1.0), "unknown"), (True, use(0.99, 1.0), "client cpu")])
+def test_the_limit_is_the_saturated_side(polls: bool, trial: TrialUse, by: str) -> None:
+    found = limit(polls, 8, [trial])
+    assert found.by == by
+    assert found.evidence.endswith(".") and " %" in found.evidence
+
+
+def test_a_poller_is_not_judged_by_its_core() -> None:
+    assert limit(True, 1, [use(0.4, 1.0, 0.3)]).evidence == (
+        "The client's busiest core was 40 % busy and the server's poll loop had work 30 % of the time: "
+        "with 1 connection in flight the round trip set the rate.")
+
+
+def test_the_median_trial_and_the_busiest_core_decide() -> None:
+    assert limit(False, 8, [use(0.99, 0.5), use(0.5, 0.5), use(0.6, 0.5)]).by == "connections"
+    two = TrialUse((CoreUse(0, "client", 0.2), CoreUse(2, "client", 0.97), CoreUse(1, "server", 0.5)), None)
+    assert limit(False, 8, [two]).by == "client cpu"
+
+
+def test_without_figures_the_limit_is_unknown() -> None:
+    assert limit(False, 8, []) == Limit("unknown", "There is no valid trial.")
+    assert limit(False, 8, [TrialUse((CoreUse(0, "client", 0.5),), None)]).by == "unknown"
+    shared = limit(False, 8, [TrialUse((CoreUse(0, "client+server", 0.99),), None)])
+    assert shared.by == "unknown" and "share a core, which was 99 % busy" in shared.evidence
+
+
+@pytest.mark.parametrize("numerator, denominator, bound", [
+    ("client cpu", "server cpu", "lower"), ("connections", "client cpu", "upper"),
+    ("client cpu", "client cpu", "both"), ("server cpu", "unknown", None)])
+def test_a_client_bound_side_makes_the_gain_a_bound(numerator: str, denominator: str, bound: str | None) -> None:
+    assert gain_bound(Limit(numerator, ""), Limit(denominator, "")) == bound

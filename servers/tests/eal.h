@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* EAL for tests: no hugepages, no devices but those asked for, nothing left on the machine. */
+#ifndef STACKDUEL_TESTS_EAL_H
+#define STACKDUEL_TESTS_EAL_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_eal.h>
+
+#define EAL_WORDS 10
+#define EAL_DEVICES 16
+
+/* Ends the program when EAL does not start. Ports 0 to count - 1 are devices of `driver`. */
+static inline void start_eal(const char *program, const char *driver, int count) {
+    static char devices[EAL_DEVICES][64];
+    char *arguments[EAL_WORDS + EAL_DEVICES] = {
+        (char *)(uintptr_t)program, "--no-huge",     "-m", "128", "--no-pci", "--no-shconf",
+        "--no-telemetry",           "--log-level=4", "-l", "0"};
+
+    for (int i = 0; i < count; i++) {
+        snprintf(devices[i], sizeof(devices[i]), "--vdev=%s%d", driver, i);
+        arguments[EAL_WORDS + i] = devices[i];
+    }
+    if (rte_eal_init(EAL_WORDS + count, arguments) < 0) {
+        fprintf(stderr, "%s: EAL did not start\n", program);
+        exit(EXIT_FAILURE);
+    }
+}
+
+#endif

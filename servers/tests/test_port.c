@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One port on DPDK's ring driver, whose transmit ring is its receive ring: what is sent comes back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <rte_ethdev.h>
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_tcp.h>
+
+#include "eal.h"
+#include "stack/port.h"
+
+#define MBUFS 4095
+#define RING_SIZE 1024 /* of the driver; holds one packet less */
+
+/* A closed device is gone, so every test has one of its own. */
+static uint16_t next_port;
+static struct port port;
+static unsigned tx_pool_size;
+
+static int set_up(void **state) {
+    struct port_config config = {.id = next_port++,
+                                 .rx_descriptors = 512,
+                                 .tx_descriptors = 512,
+                                 .mtu = 1500,
+                                 .mbufs = MBUFS,
+                                 .mbuf_private = 64,
+                                 .offload = true};
+    char error[128] = "";
+
+    (void)state;
+    assert_int_equal(port_open(&port, &config, error, sizeof(error)), 0);
+    tx_pool_size = rte_mempool_avail_count(port.tx_pool);
+    return 0;
+}
+
+static int every_buffer_is_back(void **state) {
+    struct rte_mbuf *packets[PORT_BURST];
+    unsigned count;
+
+    (void)state;
+    while ((count = port_receive(&port, packets)) > 0) {
+        rte_pktmbuf_free_bulk(packets, count);
+    }
+    assert_int_equal(rte_mempool_avail_count(port.tx_pool), tx_pool_size);
+    port_close(&port);
+    return 0;
+}
+
+/* A TCP segment with right checksums and `payload` bytes. */
+static struct rte_mbuf *segment(uint16_t payload) {
+    struct rte_mbuf *packet = rte_pktmbuf_alloc(port.tx_pool);
+    uint16_t ip_size = (uint16_t)(sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_tcp_hdr) + payload);
+    struct rte_ether_hdr *ethernet;
+    struct rte_ipv4_hdr *ip;
+    struct rte_tcp_hdr *tcp;
+
+    assert_non_null(packet);
+    ethernet = (struct rte_ether_hdr *)rte_pktmbuf_append(packet, (uint16_t)(sizeof(*ethernet) + ip_size));
+    memset(ethernet, 0x5a, sizeof(*ethernet) + ip_size);
+    ethernet->ether_type = rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4);
+    ip = (struct rte_ipv4_hdr *)(ethernet + 1);
+    *ip = (struct rte_ipv4_hdr){.version_ihl = 0x45,
+                                .total_length = rte_cpu_to_be_16(ip_size),
+                                .time_to_live = 64,
+                                .next_proto_id = IPPROTO_TCP,
+                                .src_addr = RTE_BE32(0xc6120001),
+                                .dst_addr = RTE_BE32(0xc6120003)};
+    ip->hdr_checksum = rte_ipv4_cksum(ip);
+    tcp = (struct rte_tcp_hdr *)(ip + 1);
+    tcp->data_off = 5 << 4;
+    tcp->cksum = 0;
+    tcp->cksum = rte_ipv4_udptcp_cksum(ip, tcp);
+    return packet;
+}
+
+static struct rte_ipv4_hdr *ip_of(struct rte_mbuf *packet) {
+    return rte_pktmbuf_mtod_offset(packet, struct rte_ipv4_hdr *, sizeof(struct rte_ether_hdr));
+}
+
+static void test_what_is_sent_is_received_in_order(void **state) {
+    struct rte_mbuf *packets[PORT_BURST];
+
+    (void)state;
+    for (uint16_t i = 0; i < 5; i++) {
+        port_send(&port, segment(i));
+    }
+    port_flush(&port);
+    assert_int_equal(port.counters.tx_packets, 5);
+    assert_int_equal(port_receive(&port, packets), 5);
+    for (uint16_t i = 0; i < 5; i++) {
+        assert_int_equal(packets[i]->pkt_len, 54 + i);
+    }
+    rte_pktmbuf_free_bulk(packets, 5);
+}
+
+static void test_a_full_burst_leaves_without_flush(void **state) {
+    (void)state;
+    for (int i = 0; i < PORT_BURST; i++) {
+        port_send(&port, segment(0));
+    }
+    assert_int_equal(port.counters.tx_packets, PORT_BURST);
+    assert_int_equal(port.tx_count, 0);
+}
+
+static void test_a_ring_that_stays_full_drops_and_counts(void **state) {
+    (void)state;
+    for (int i = 0; i < RING_SIZE + 100; i++) {
+        port_send(&port, segment(0));
+    }
+    port_flush(&port);
+    assert_int_equal(port.counters.tx_packets, RING_SIZE - 1);
+    assert_int_equal(port.counters.tx_dropped, 101);
+}
+
+static void test_unjudged_packets_are_verified_where_the_port_was_to_do_it(void **state) {
+    struct rte_mbuf *packets[PORT_BURST];
+    struct rte_mbuf *bad_ip = segment(11), *bad_tcp = segment(12), *bad_length = segment(13);
+
+    (void)state;
+    ip_of(bad_ip)->time_to_live--;
+    *rte_pktmbuf_mtod_offset(bad_tcp, uint8_t *, 60) ^= 1;
+    ip_of(bad_length)->total_length = rte_cpu_to_be_16(2000);
+    ip_of(bad_length)->hdr_checksum = 0;
+    ip_of(bad_length)->hdr_checksum = rte_ipv4_cksum(ip_of(bad_length));
+    port.rx_offloads |= RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+    port_send(&port, bad_ip);
+    port_send(&port, segment(10));
+    port_send(&port, bad_tcp);
+    port_send(&port, bad_length);
+    port_flush(&port);
+    assert_int_equal(port_receive(&port, packets), 1);
+    assert_int_equal(packets[0]->pkt_len, 54 + 10);
+    assert_int_equal(port.counters.rx_bad_checksum, 3);
+    rte_pktmbuf_free(packets[0]);
+}
+
+static void test_a_packet_that_the_port_judged_bad_is_dropped(void **state) {
+    struct rte_mbuf *packets[PORT_BURST];
+    struct rte_mbuf *packet = segment(0);
+
+    (void)state;
+    packet->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_BAD;
+    port_send(&port, packet);
+    port_flush(&port);
+    assert_int_equal(port_receive(&port, packets), 0);
+    assert_int_equal(port.counters.rx_bad_checksum, 1);
+}
+
+static void test_granted_transmit_checksums_are_left_to_the_port(void **state) {
+    struct rte_mbuf *packets[PORT_BURST];
+    struct rte_tcp_hdr *tcp;
+
+    (void)state;
+    port.tx_offloads |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+    port_send(&port, segment(9));
+    port_flush(&port);
+    assert_int_equal(port_receive(&port, packets), 1);
+    assert_true(packets[0]->ol_flags & RTE_MBUF_F_TX_IP_CKSUM);
+    assert_int_equal(packets[0]->ol_flags & RTE_MBUF_F_TX_L4_MASK, RTE_MBUF_F_TX_TCP_CKSUM);
+    assert_int_equal(packets[0]->l2_len, 14);
+    assert_int_equal(packets[0]->l3_len, 20);
+    assert_int_equal(packets[0]->l4_len, 20);
+    tcp = (struct rte_tcp_hdr *)(ip_of(packets[0]) + 1);
+    assert_int_equal(ip_of(packets[0])->hdr_checksum, 0);
+    assert_int_equal(tcp->cksum, rte_ipv4_phdr_cksum(ip_of(packets[0]), packets[0]->ol_flags));
+    rte_pktmbuf_free(packets[0]);
+}
+
+static void test_the_description_names_what_was_asked_and_granted(void **state) {
+    char text[2048];
+
+    (void)state;
+    port_describe(&port, text, sizeof(text));
+    assert_non_null(strstr(text, "\"driver\": \"net_ring\""));
+    assert_non_null(strstr(text, "\"offloads_asked\": [\"rx IPV4_CKSUM\""));
+    assert_non_null(strstr(text, "\"hugepages\": false}"));
+}
+
+static void test_fewer_buffers_than_the_ring_holds_are_refused(void **state) {
+    struct port none;
+    struct port_config config = {
+        .id = next_port++, .rx_descriptors = 1024, .tx_descriptors = 64, .mtu = 1500, .mbufs = 1023};
+    char error[128] = "";
+
+    (void)state;
+    assert_int_equal(port_open(&none, &config, error, sizeof(error)), -EINVAL);
+    assert_string_equal(error, "--mbufs 1023 is too few for a receive ring of 1024: give more than 1088");
+}
+
+static void test_a_port_that_is_not_there_is_refused(void **state) {
+    struct port none;
+    struct port_config config = {.id = 15};
+    char error[128] = "";
+
+    (void)state;
+    assert_int_equal(port_open(&none, &config, error, sizeof(error)), -ENODEV);
+    assert_non_null(strstr(error, "no port 15"));
+}
+
+#define PORT_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, every_buffer_is_back)
+
+int main(int argc, char *argv[]) {
+    const struct CMUnitTest tests[] = {
+        PORT_TEST(test_what_is_sent_is_received_in_order),
+        PORT_TEST(test_a_full_burst_leaves_without_flush),
+        PORT_TEST(test_a_ring_that_stays_full_drops_and_counts),
+        PORT_TEST(test_unjudged_packets_are_verified_where_the_port_was_to_do_it),
+        PORT_TEST(test_a_packet_that_the_port_judged_bad_is_dropped),
+        PORT_TEST(test_granted_transmit_checksums_are_left_to_the_port),
+        PORT_TEST(test_the_description_names_what_was_asked_and_granted),
+        cmocka_unit_test(test_fewer_buffers_than_the_ring_holds_are_refused),
+        cmocka_unit_test(test_a_port_that_is_not_there_is_refused),
+    };
+
+    (void)argc;
+    start_eal(argv[0], "net_ring", 8);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
