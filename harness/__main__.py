@@ -69,7 +69,8 @@ def run(argv: Sequence[str], host: Host) -> int:
         raise UsageError("which wire? give --wire NAME (make: WIRE=NAME)")
     if args.command == "bench":
         from harness.bench import Order, bench
-        bench(Order(args.wire, args.plan, settings(args.set), args.resume, args.dry_run, args.published), host)
+        bench(Order(args.wire, args.plan, settings(args.set), resume=args.resume, dry_run=args.dry_run,
+                    published=args.published), host)
     elif args.command == "report":
         from harness.show import show_run
         from harness.store import find_run

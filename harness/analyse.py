@@ -39,7 +39,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Trial:
-    """The part of a record that the analysis stands on. Times in seconds and microseconds, as the names say."""
+    """The part of a record that the analysis stands on; units as the names say."""
 
     contender: str
     connections: int
@@ -63,8 +63,8 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
     seen: set[tuple[str, int, int]] = set()
     for number, trial in enumerate(records, 1):
         if (trial.contender, trial.connections, trial.round) in seen:
-            raise UsageError(f"trials.jsonl:{number}: a second record of {trial.contender} at {trial.connections} "
-                             f"connections in round {trial.round}")
+            raise UsageError(f"trials.jsonl:{number}: a second record of {trial.contender} at "
+                             f"{trial.connections} connections in round {trial.round}")
         seen.add((trial.contender, trial.connections, trial.round))
         cells.setdefault((trial.contender, trial.connections), []).append(trial)
     points = [_point(connections, contenders, cells) for connections in plan.connections]
@@ -90,8 +90,8 @@ def to_text(summary: Mapping[str, Any]) -> str:
 def _point(connections: int, contenders: Sequence[Contender],
            cells: Mapping[tuple[str, int], list[Trial]]) -> dict[str, Any]:
     here = {c.name: cells.get((c.name, connections), []) for c in contenders}
-    limits = {c.name: verdict.limit(c.polls, connections, [trial.use for trial in here[c.name] if trial.valid])
-              for c in contenders}
+    uses = {name: [trial.use for trial in trials if trial.valid] for name, trials in here.items()}
+    limits = {c.name: verdict.limit(c.polls, connections, uses[c.name]) for c in contenders}
     baseline = contenders[0].name
     return {
         "connections": connections,
@@ -103,7 +103,7 @@ def _point(connections: int, contenders: Sequence[Contender],
 
 
 def _figures(trials: Sequence[Trial]) -> dict[str, Any]:
-    """One contender at one load point: medians and intervals of its valid trials; null where there is none."""
+    """One contender at one load point: figures of its valid trials, null where there is none."""
     valid = [trial for trial in trials if trial.valid]
     rates = [trial.requests_per_sec for trial in valid]
     histogram = stats.merge_histograms(trial.latency_us for trial in valid)
@@ -145,13 +145,13 @@ def _gain(over: Sequence[Trial], baseline: Sequence[Trial], limit: verdict.Limit
             "bound": verdict.gain_bound(limit, limit_baseline)}
 
 
-def _caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial], points: Sequence[Mapping[str, Any]],
-             contenders: Sequence[Contender]) -> list[str]:
+def _caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
+             points: Sequence[Mapping[str, Any]], contenders: Sequence[Contender]) -> list[str]:
     """What a reader must know before believing the figures, the wire's own caveat first."""
     wire, pages = _table(facts, "wire"), _table(facts, "hugepages")
     found = [_text(wire, "caveat")]
     if not pages.get("used") and any(contender.polls for contender in contenders):
-        found.append("Without hugepages: " + (str(pages.get("why") or "").rstrip(". ") or "reason not recorded") + ".")
+        found.append(f"Without hugepages: {str(pages.get('why') or 'reason not recorded').rstrip('. ')}.")
     shared = sorted(set(plan.client_cpus) & set(plan.server_cpus))
     if shared:
         found.append(f"Client and server shared CPU {', '.join(map(str, shared))}.")
@@ -169,8 +169,8 @@ def _caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial], poin
         bound = [point["connections"] for point in points
                  if point["limit"][contender.name]["by"] == verdict.CLIENT_CPU]
         if bound:
-            found.append(f"The client's CPU was the limit for {contender.label} at {words.connections(bound)}: "
-                         "its throughput there is a lower bound.")
+            found.append(f"The client's CPU was the limit for {contender.label} at "
+                         f"{words.connections(bound)}: its throughput there is a lower bound.")
     return [caveat for caveat in found if caveat]
 
 
@@ -209,7 +209,8 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
     rate = _finite(record["requests_per_sec"])
     cores = {int(cpu): states for cpu, states in record["cpu_seconds"].items()}
     burned = {cpu: _burned(states) for cpu, states in cores.items()}
-    clock = math.fsum(_finite(states.get(key, 0)) for states in cores.values() for key in states if key != "role")
+    clock = math.fsum(_finite(value) for states in cores.values() for key, value in states.items()
+                      if key != "role")
     stolen = math.fsum(_finite(states.get(_STOLEN, 0)) for states in cores.values())
     return Trial(
         contender=record["contender"], connections=int(record["connections"]), round=int(record["round"]),
@@ -219,7 +220,8 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
         latency_us=tuple((int(value), int(count)) for value, count in record["latency_histogram_us"]),
         errors=sum(int(count) for count in record["errors"].values()),
         cpu_us_per_request=_optional(record["cpu_us_per_request"]),
-        burned_seconds={role: math.fsum(burned[cpu] for cpu in burned if _role(cpu, plan) == role) for role in ROLES},
+        burned_seconds={role: math.fsum(burned[cpu] for cpu in burned if _role(cpu, plan) == role)
+                        for role in ROLES},
         steal_share=stolen / clock if clock > 0 else 0.0,
         cycles_per_request=_optional(record.get("cycles_per_request")),
         use=verdict.TrialUse(
@@ -258,4 +260,4 @@ def _median(values: Sequence[float]) -> float | None:
 
 
 def _interval(interval: stats.Interval | None) -> list[float] | None:
-    return None if interval is None else [stats.round_significant(interval.low), stats.round_significant(interval.high)]
+    return None if interval is None else [stats.round_significant(end) for end in interval]

@@ -139,7 +139,9 @@ def _measure(host: Host, wire: Wire, plan: Plan, todo: Sequence[tuple[int, Trial
 def _kept(store: Store) -> Iterator[None]:
     """Whatever ends a run early: the line to the user says what is kept and how to go on."""
     def kept() -> str:
-        return f"{len(store.run.trials)} trials are kept, finish the run with RESUME={store.run.id}"
+        run = store.run
+        return (f"{len(run.trials)} of {len(schedule(run.plan))} trials are kept, "
+                f"finish the run with RESUME={run.id}")
     try:
         yield
     except KeyboardInterrupt:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Charts at column width, PNG and SVG, the same bytes every time. Knows series of numbers, no files and no runs.
+"""Charts at column width, PNG and SVG, the same bytes every time. Knows series of numbers, no files, no runs.
 
 Colour, marker and line style all tell series apart, so that print and colour-blind readers lose nothing.
 """
@@ -28,18 +28,19 @@ GREY, GREY_MARKERS = "#767676", ("x", "+", "1", "2")
 VERDICT_MARKERS = {"faster": "^", "slower": "v", "inconclusive": "o"}
 
 WIDTH_INCHES, DPI = 3.5, 300
-# Margins in inches; the legend's rows and the note's lines are added to the height, never taken from the axes.
+# Margins in inches; the legend's rows and the note's lines add to the height and take nothing from the axes.
 _LEFT, _RIGHT, _BOTTOM, _TOP = 0.6, 0.08, 0.41, 0.1
 _ROW, _NOTE_LINE = 0.127, 0.095
 _CHARACTER, _HANDLE = 0.05, 0.42
-# A spread above this is shown on a logarithmic axis: on a linear one the smaller series would lie on the floor.
+# A wider spread gets a logarithmic axis: on a linear one the smaller series would lie on the floor.
 _LOG_FROM = 30
 
 STYLE = {
-    "font.family": "DejaVu Sans", "font.size": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
-    "legend.fontsize": 7, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
-    "xtick.minor.width": 0.4, "lines.linewidth": 1.2, "lines.markersize": 4.2, "axes.spines.top": False,
-    "axes.spines.right": False, "hatch.linewidth": 0.6, "svg.hashsalt": "stackduel", "svg.fonttype": "path",
+    "font.family": "DejaVu Sans", "font.size": 8, "axes.labelsize": 8, "xtick.labelsize": 7,
+    "ytick.labelsize": 7, "legend.fontsize": 7, "axes.linewidth": 0.6, "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6, "xtick.minor.width": 0.4, "lines.linewidth": 1.2, "lines.markersize": 4.2,
+    "axes.spines.top": False, "axes.spines.right": False, "hatch.linewidth": 0.6,
+    "svg.hashsalt": "stackduel", "svg.fonttype": "path",
     "savefig.dpi": DPI, "figure.dpi": DPI, "axes.axisbelow": True,
 }
 
@@ -79,13 +80,14 @@ class Bars:
 
 def series(label: str, style: int, connections: Sequence[int], values: Sequence[Value]) -> Series:
     """A series of ours in the look number `style`."""
-    return Series(label, COLOURS[style % len(COLOURS)], MARKERS[style % len(MARKERS)], DASHES[style % len(DASHES)],
-                  tuple(connections), tuple(values))
+    return Series(label, COLOURS[style % len(COLOURS)], MARKERS[style % len(MARKERS)],
+                  DASHES[style % len(DASHES)], tuple(connections), tuple(values))
 
 
 def overlay(label: str, style: int, connections: Sequence[int], figures: Sequence[float]) -> Series:
     """Somebody else's figures: grey, dashed, thin, without intervals."""
-    return Series(label, GREY, GREY_MARKERS[style % len(GREY_MARKERS)], (0, (4, 2) if style % 2 else (1.5, 1.2)), tuple(connections),
+    dash = (0, (4, 2) if style % 2 else (1.5, 1.2))
+    return Series(label, GREY, GREY_MARKERS[style % len(GREY_MARKERS)], dash, tuple(connections),
                   tuple(Value(figure) for figure in figures), published=True)
 
 
@@ -133,7 +135,7 @@ def throughput(series: Sequence[Series], note: str) -> Figure:
 
 def gain(series: Sequence[Series], note: str, label: str) -> Figure:
     """Ratio to the baseline by load point; `label` names the ratio. The marker is the verdict."""
-    shown = {value.marker for one in series if not one.published for value in one.values if value.centre is not None}
+    shown = {value.marker for one in series for value in one.values if value.centre is not None}
     entries = [Line2D([], [], color=one.colour, linestyle=one.dash, label=one.label,
                       marker=one.marker if one.published else "") for one in series]
     entries += [Line2D([], [], color="black", linestyle="", marker=marker, label=word)
@@ -180,11 +182,11 @@ _PARTS = {"server": ("", 1.0, "server cores"), "client": ("//////", 0.35, "clien
 
 
 def cpu(connections: Sequence[int], bars: Sequence[Bars], cycles: Sequence[Series], note: str) -> Figure:
-    """CPU time per request as stacked bars; below them, where counted, a contender's own busy cycles per request."""
+    """CPU time per request as stacked bars; below, where counted, a contender's own busy cycles."""
     entries = [Patch(facecolor=one.colour, edgecolor="black", linewidth=0.5, label=one.label) for one in bars]
     shown = {role for one in bars for parts in one.parts for role in parts or ()}
-    entries += [Patch(facecolor=(0.4, 0.4, 0.4, alpha), edgecolor="black", linewidth=0.5, hatch=hatch, label=label)
-                for role, (hatch, alpha, label) in _PARTS.items() if role in shown]
+    entries += [Patch(facecolor=(0.4, 0.4, 0.4, alpha), edgecolor="black", linewidth=0.5, hatch=hatch,
+                      label=label) for role, (hatch, alpha, label) in _PARTS.items() if role in shown]
     figure, rows = _figure(entries, note, height=3.3 if cycles else 2.1, rows=2 if cycles else 1)
     width = 0.8 / len(bars)
     for number, one in enumerate(bars):
@@ -215,13 +217,14 @@ def _stack(axes: Any, x: float, width: float, colour: str, parts: dict[str, floa
     for role, (hatch, alpha, _) in _PARTS.items():
         if role in parts:
             face = (*matplotlib.colors.to_rgb(colour), alpha)
-            axes.bar(x, parts[role], width, bottom, facecolor=face, edgecolor="black", linewidth=0.5, hatch=hatch)
+            axes.bar(x, parts[role], width, bottom, facecolor=face, edgecolor="black", linewidth=0.5,
+                     hatch=hatch)
             bottom += parts[role]
 
 
 def _figure(entries: Sequence[Any], note: str, height: float, rows: int = 1,
             columns: int = 1) -> tuple[Figure, list[Any]]:
-    """Axes of `height` inches in all, a legend above and the note below; every size is known, none is guessed."""
+    """Axes of `height` inches in all, a legend above, the note below; no size is left to a layout engine."""
     longest = max(len(entry.get_label()) for entry in entries)
     across = max(1, min(len(entries), int((WIDTH_INCHES - 0.1) / (_HANDLE + _CHARACTER * longest))))
     top = _TOP + _ROW * math.ceil(len(entries) / across) + (0.16 if columns > 1 else 0)
@@ -248,7 +251,7 @@ def _wrap(text: str, width: int) -> list[str]:
 
 
 def _numbers(series: Sequence[Series], intervals: bool = False) -> list[float]:
-    """Every value that the axis must show; of an interval at most a factor 3, so that it cannot flatten the rest."""
+    """Every value that the axis must show; of an interval at most a factor 3, lest it flatten the rest."""
     known = []
     for one in series:
         for value in one.values:
@@ -262,12 +265,13 @@ def _numbers(series: Sequence[Series], intervals: bool = False) -> list[float]:
 def _scaled(series: Series, factor: float) -> Series:
     def times(number: float | None) -> float | None:
         return None if number is None else number * factor
-    values = tuple(Value(times(v.centre), times(v.low), times(v.high), v.hollow, v.marker) for v in series.values)
+    values = tuple(replace(value, centre=times(value.centre), low=times(value.low), high=times(value.high))
+                   for value in series.values)
     return replace(series, values=values)
 
 
 def _line(axes: Any, series: Series, shift: float = 1.0, band: bool = True) -> None:
-    """One series: line, markers (hollow or not), and its interval as a band, or as bars where a band has no width."""
+    """One series: line, markers (hollow or not), interval as a band, or a bar where a band has no width."""
     xs = [c * shift for c in series.connections]
     ys = [math.nan if v.centre is None else v.centre for v in series.values]
     lows = [math.nan if v.low is None else v.low for v in series.values]
@@ -280,11 +284,12 @@ def _line(axes: Any, series: Series, shift: float = 1.0, band: bool = True) -> N
             continue
         alone = all(math.isnan(y) for y in lows[max(0, place - 1):place] + lows[place + 1:place + 2])
         if value.low is not None and value.high is not None and (alone or not band):
-            axes.errorbar([x], [value.centre], [[max(0.0, value.centre - value.low)], [max(0.0, value.high - value.centre)]],
-                          color=series.colour, linewidth=0.9, capsize=2, capthick=0.9, fmt="none")
-        axes.plot([x], [value.centre], linestyle="", marker=value.marker or series.marker, color=series.colour,
-                  markerfacecolor="white" if value.hollow else series.colour, markeredgewidth=0.9,
-                  markersize=3.6 if series.published else None, zorder=3)
+            reach = [[max(0.0, value.centre - value.low)], [max(0.0, value.high - value.centre)]]
+            axes.errorbar([x], [value.centre], reach, color=series.colour, linewidth=0.9, capsize=2,
+                          capthick=0.9, fmt="none")
+        axes.plot([x], [value.centre], linestyle="", marker=value.marker or series.marker,
+                  color=series.colour, markerfacecolor="white" if value.hollow else series.colour,
+                  markeredgewidth=0.9, markersize=3.6 if series.published else None, zorder=3)
 
 
 def _connections_axis(axes: Any, series: Sequence[Series], label: bool = True) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Several runs laid over one another: charts, table, CSV. Reads files, no clock, no machine; same bytes each time.
+"""Several runs laid over one another: charts, table, CSV. Knows no clock, no machine; same bytes each time.
 
-Runs may differ in anything; what they differ in is said. Nothing is tested between runs: they were not interleaved.
+Runs may differ in anything; what they differ in is said. Nothing is tested between runs, which were not
+interleaved.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ from harness.errors import UsageError
 from harness.store import Run
 
 CAPTIONS = {
-    "throughput": "Throughput against the number of connections: medians, with the 95 % interval of each run as a band.",
+    "throughput": "Throughput against the number of connections: medians, with the 95 % interval of each run "
+                  "as a band.",
     "gain": "Gain of each run: throughput over its own baseline's, by load point, with its 95 % interval.",
 }
-CAVEAT = ("These runs were made one after the other, maybe on different machines: every interval covers one run, and "
-          "none covers the difference between two runs. Compare gains rather than throughputs.")
+CAVEAT = ("These runs were made one after the other, maybe on different machines: every interval covers one "
+          "run, and none covers the difference between two runs. Compare gains rather than throughputs.")
 
 
 def write(run_dirs: Sequence[Path], out: Path, published_names: Sequence[str] = ()) -> list[Path]:
     """Write the comparison of two or more runs to `out`; returns its files.
 
-    Raises UsageError on fewer than two different runs, a foreign run or an unknown publication, MachineError if
-    `out` cannot be written.
+    Raises UsageError on fewer than two different runs, a foreign run or an unknown publication, MachineError
+    if `out` cannot be written.
     """
     runs = [report.loaded(path) for path in run_dirs]
     ids = [run.id for run, _ in runs]
@@ -42,8 +44,8 @@ def build(runs: Sequence[tuple[Run, report.Summary]],
         pictures = {name: charts.render(figure) for name, figure in _figures(summaries, others)}
     context = {
         "runs": runs, "title": _title(summaries), "caveats": [CAVEAT, *_differences(summaries)],
-        "contenders": _names(summaries), "gains": _gains(summaries), "rows": list(_rows(summaries)), "words": words,
-        "published": others, "captions": CAPTIONS,
+        "contenders": _names(summaries), "gains": _gains(summaries), "rows": list(_rows(summaries)),
+        "words": words, "published": others, "captions": CAPTIONS,
         "charts": {name: report.data_uri(kinds["svg"]) for name, kinds in pictures.items()},
     }
     lines = ([summary["run"], summary["wire"], *row] for summary in summaries for row in report.rows(summary))
@@ -67,7 +69,8 @@ def _figures(summaries: Sequence[report.Summary],
     if gains:
         baselines = {summary["baseline"] for summary in summaries}
         over = baselines.pop() if len(baselines) == 1 else "own baseline"
-        yield "gain", charts.gain([*gains, *report.published_gains(others)], note, f"Gain (throughput ratio to {over})")
+        lines_of_others = report.published_gains(others)
+        yield "gain", charts.gain([*gains, *lines_of_others], note, f"Gain (throughput ratio to {over})")
 
 
 def _title(summaries: Sequence[report.Summary]) -> str:
@@ -93,7 +96,8 @@ def _names(summaries: Sequence[report.Summary]) -> list[str]:
 
 
 def _gains(summaries: Sequence[report.Summary]) -> list[str]:
-    return list(dict.fromkeys(pair for summary in summaries for point in summary["points"] for pair in point["gain"]))
+    return list(dict.fromkeys(pair for summary in summaries for point in summary["points"]
+                              for pair in point["gain"]))
 
 
 def _rows(summaries: Sequence[report.Summary]) -> Iterator[tuple[int, list[tuple[str, Any]]]]:

@@ -22,9 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LATENCY = ("corrected for coordinated omission by wrk itself, "
            "so the counts of a histogram may sum to more than the requests")
 # of the kernel's command line, what changes figures; the rest is the machine's own business
-_BOOT_OPTIONS = ("clocksource", "default_hugepagesz", "hugepages", "hugepagesz", "idle", "intel_idle.max_cstate",
-                 "intel_iommu", "intel_pstate", "iommu", "irqaffinity", "isolcpus", "mitigations", "nohz", "nohz_full",
-                 "nosmt", "preempt", "processor.max_cstate", "rcu_nocbs", "threadirqs", "transparent_hugepage", "tsc")
+_BOOT_OPTIONS = ("clocksource", "default_hugepagesz", "hugepages", "hugepagesz", "idle",
+                 "intel_idle.max_cstate", "intel_iommu", "intel_pstate", "iommu", "irqaffinity", "isolcpus",
+                 "mitigations", "nohz", "nohz_full", "nosmt", "preempt", "processor.max_cstate", "rcu_nocbs",
+                 "threadirqs", "transparent_hugepage", "tsc")
 _CPU = "/sys/devices/system/cpu"
 _CLOCK = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 

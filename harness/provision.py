@@ -123,10 +123,10 @@ def _ignore_signals(before: dict[signal.Signals, object]) -> None:
 
 
 def _rehearse(dry: DryRun, wire: Wire, todo: Sequence[Step], run_id: str, log: Log) -> Provisioned:
-    for problem in _problems(dry, todo):
-        log(f"# a real run would stop here: {problem}")
     if journals.left_behind(dry):
         log("# a real run would first undo what a killed run left")
+    for problem in _problems(dry, todo):
+        log(f"# in the way of a real run: {problem}")
     undo = [(step.name, step.undo(dry)) for step in todo]
     for step in todo:
         log(f"# {step.name}")

@@ -41,14 +41,14 @@ class Published:
     series: Mapping[str, Series]
 
     def gains(self) -> dict[str, tuple[float, ...]]:
-        """Ratio to the baseline by load point, for every other series; single figures, so without interval."""
+        """Ratio to the baseline by load point, of every other series; single figures, so no interval."""
         below = self.series[self.baseline].requests_per_sec
         return {name: tuple(a / b for a, b in zip(series.requests_per_sec, below))
                 for name, series in self.series.items() if name != self.baseline}
 
 
 def load(name: str, directory: Path = PUBLISHED) -> Published:
-    """The publication <directory>/<name>.toml. Raises UsageError on an unknown name or a file that is not one."""
+    """The publication <directory>/<name>.toml. Raises UsageError on an unknown name or a bad file."""
     known = sorted(file.stem for file in directory.glob("*.toml"))
     if name not in known:
         raise UsageError(f"no published figures '{name}'; there are: {', '.join(known) or 'none'}")
@@ -77,7 +77,8 @@ def _parse(name: str, data: Mapping[str, Any]) -> Published:
     series = {key: _series(key, table, len(connections)) for key, table in tables.items()}
     if texts["baseline"] not in series:
         raise ValueError(f"'baseline' must be one of the series: {', '.join(series)}")
-    return Published(name=name, caveats=_list(data, "caveats", str), connections=connections, series=series, **texts)
+    return Published(name=name, caveats=_list(data, "caveats", str), connections=connections, series=series,
+                     **texts)
 
 
 def _series(name: str, table: Any, points: int) -> Series:
@@ -101,6 +102,6 @@ def _text(table: Mapping[str, Any], key: str) -> str:
 def _list(table: Mapping[str, Any], key: str, kind: type) -> tuple[Any, ...]:
     kinds = (int, float) if kind is float else (kind,)
     value = table.get(key)
-    if not isinstance(value, list) or not all(isinstance(v, kinds) and not isinstance(v, bool) for v in value):
+    if not isinstance(value, list) or not all(type(item) in kinds for item in value):
         raise ValueError(f"'{key}' is missing or not a list of {kind.__name__}")
     return tuple(value)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From a run to files that people read: HTML page, Markdown summary, CSV, charts. Reads files, no clock, no machine.
+"""From a run to files that people read: HTML page, Markdown summary, CSV, charts. Knows no clock, no machine.
 
 Every byte follows from the run's files (and the published figures asked for): writing twice gives the same.
 """
@@ -24,19 +24,21 @@ TEMPLATES = Path(__file__).resolve().parent.parent / "reports" / "templates"
 Summary = Mapping[str, Any]
 CAPTIONS = {
     "throughput": "Throughput against the number of connections: medians, with the 95 % interval as a band.",
-    "gain": "Gain: throughput over the baseline's, by load point, with its 95 % interval. At 1 both are equal.",
+    "gain": "Gain: throughput over the baseline's, by load point, with its 95 % interval.",
     "latency": "Latency percentiles, corrected for coordinated omission by the load tool.",
-    "cpu": "CPU time burned for one request on all cores of client and server; where a contender counts them, "
-           "its own busy cycles.",
+    "cpu": "CPU time burned for one request on all cores of client and server; where a contender counts "
+           "them, its own busy cycles.",
 }
 # Of some sixty features of an interface, those that change what TCP costs.
 _OFFLOADS = ("rx-checksumming", "tx-checksumming", "scatter-gather", "tcp-segmentation-offload",
              "generic-segmentation-offload", "generic-receive-offload", "large-receive-offload")
 COLUMNS = (
-    "connections", "contender", "requests_per_sec_median", "requests_per_sec_ci95_low", "requests_per_sec_ci95_high",
-    "latency_p50_us", "latency_p90_us", "latency_p99_us", "latency_p999_us", "latency_max_us", "trials_valid",
-    "trials_invalid", "errors", "cpu_us_per_request_median", "cycles_per_request_median", "gain_over", "gain_ratio",
-    "gain_ci95_low", "gain_ci95_high", "gain_verdict", "gain_rounds", "gain_bound", "limit_by", "limit_evidence")
+    "connections", "contender", "requests_per_sec_median", "requests_per_sec_ci95_low",
+    "requests_per_sec_ci95_high", "latency_p50_us", "latency_p90_us", "latency_p99_us", "latency_p999_us",
+    "latency_max_us", "trials_valid", "trials_invalid", "errors", "cpu_us_per_request_median",
+    "cycles_per_request_median", "gain_over", "gain_ratio", "gain_ci95_low", "gain_ci95_high", "gain_verdict",
+    "gain_rounds", "gain_bound", "limit_by", "limit_evidence")
+_SHOWN_FACTS = ("started_at", "machine", "kernel", "cpus", "hugepages", "versions", "git", "load_tool")
 
 
 def write(run_dir: Path, out: Path, published_names: Sequence[str] = ()) -> list[Path]:
@@ -66,8 +68,7 @@ def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> 
         "summary": summary, "facts": run.facts, "plan": run.plan, "words": words, "published": others,
         "charts": {name: data_uri(kinds["svg"]) for name, kinds in pictures.items()}, "captions": CAPTIONS,
         "headline": words.headline(summary), "machine": list(words.flatten(
-            {key: run.facts.get(key) for key in ("started_at", "machine", "kernel", "cpus", "hugepages", "versions",
-                                                 "git", "load_tool")}, skip=("cpu_flags",))),
+            {key: run.facts.get(key) for key in _SHOWN_FACTS}, skip=("cpu_flags",))),
         "offloads": offloads(run.facts), "ports": _tables(run.facts, "ports"),
         "problems": problems(run.trials), "command": words.command(run.plan),
     }
@@ -92,17 +93,17 @@ def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -
     panels = [(title, [_latency_series(summary, name, number, key) for number, name in enumerate(names)])
               for key, title in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))]
     yield "latency", charts.latency(panels, note)
+    points = summary["points"]
     bars = [charts.Bars(words.label(summary, name), charts.COLOURS[number % len(charts.COLOURS)],
-                        tuple(_parts(point["contenders"][name]["cpu_us_per_request"]) for point in summary["points"]))
+                        tuple(_parts(point["contenders"][name]["cpu_us_per_request"]) for point in points))
             for number, name in enumerate(names)]
-    cycles = [_series(summary, name, number, lambda cell: (cell.get("cycles_per_request", {}).get("median"), None))
-              for number, name in enumerate(names)
-              if any("cycles_per_request" in point["contenders"][name] for point in summary["points"])]
-    yield "cpu", charts.cpu([point["connections"] for point in summary["points"]], bars, cycles, note)
+    cycles = [_series(summary, name, number, _cycles) for number, name in enumerate(names)
+              if any("cycles_per_request" in point["contenders"][name] for point in points)]
+    yield "cpu", charts.cpu([point["connections"] for point in points], bars, cycles, note)
 
 
 def throughput_series(summary: Summary, name: str, style: int, label: str = "") -> charts.Series:
-    """One contender's throughput in requests/s, hollow where the client was its limit; `label` instead of its own."""
+    """One contender's throughput in requests/s, hollow where client-bound; `label` instead of its own."""
     return _series(summary, name, style, lambda cell: (cell["requests_per_sec"]["median"],
                                                        cell["requests_per_sec"]["ci95"]), label)
 
@@ -128,14 +129,14 @@ def published_rates(others: Sequence[published.Published]) -> list[charts.Series
     """Grey overlays of other people's throughput in requests/s."""
     every = [(f"{series.label} ({other.short})", other.connections, series.requests_per_sec)
              for other in others for series in other.series.values()]
-    return [charts.overlay(label, number, points, rates) for number, (label, points, rates) in enumerate(every)]
+    return [charts.overlay(label, style, points, rates) for style, (label, points, rates) in enumerate(every)]
 
 
 def published_gains(others: Sequence[published.Published]) -> list[charts.Series]:
     """Grey overlays of other people's gains over their own baseline."""
     every = [(f"{other.series[name].label} ({other.short})", other.connections, ratios)
              for other in others for name, ratios in other.gains().items()]
-    return [charts.overlay(label, number, points, ratios) for number, (label, points, ratios) in enumerate(every)]
+    return [charts.overlay(label, style, points, gains) for style, (label, points, gains) in enumerate(every)]
 
 
 def _series(summary: Summary, name: str, style: int,
@@ -148,6 +149,10 @@ def _series(summary: Summary, name: str, style: int,
         values.append(charts.Value(centre, low, high, point["limit"][name]["by"] == "client cpu"))
     return charts.series(label or words.label(summary, name), style,
                          [point["connections"] for point in summary["points"]], values)
+
+
+def _cycles(cell: Mapping[str, Any]) -> tuple[float | None, None]:
+    return cell.get("cycles_per_request", {}).get("median"), None
 
 
 def _parts(cpu: Mapping[str, Any]) -> dict[str, float] | None:
@@ -164,10 +169,11 @@ def rows(summary: Summary) -> Iterator[list[Any]]:
             gain = point["gain"].get(f"{name}/{summary['baseline']}", {})
             limit = point["limit"][name]
             yield [point["connections"], name, rate["median"], *(rate["ci95"] or (None, None)),
-                   *(latency[key] for key in analyse.PERCENTILES), cell["trials"], cell["invalid"], cell["errors"],
-                   cell["cpu_us_per_request"]["median"], cell.get("cycles_per_request", {}).get("median"),
-                   summary["baseline"] if gain else None, gain.get("ratio"), *(gain.get("ci95") or (None, None)),
-                   gain.get("verdict"), gain.get("rounds"), gain.get("bound"), limit["by"], limit["evidence"]]
+                   *(latency[key] for key in analyse.PERCENTILES), cell["trials"], cell["invalid"],
+                   cell["errors"], cell["cpu_us_per_request"]["median"], _cycles(cell)[0],
+                   summary["baseline"] if gain else None, gain.get("ratio"),
+                   *(gain.get("ci95") or (None, None)), gain.get("verdict"), gain.get("rounds"),
+                   gain.get("bound"), limit["by"], limit["evidence"]]
 
 
 def table(columns: Sequence[str], lines: Iterator[list[Any]]) -> bytes:

@@ -19,7 +19,7 @@ OUT = Path(__file__).resolve().parent.parent / "reports" / "out"
 
 
 def show_run(run_dir: Path, published: Sequence[str], out: Path = OUT) -> None:
-    """Writes the report to <out>/<id>/. Raises UsageError for a run without a trial, or with foreign files."""
+    """Writes the report to <out>/<id>/. Raises UsageError for a run without a trial, or foreign files."""
     run = load_run(run_dir)
     if not run.trials:
         raise UsageError(f"run {run.id} has no trial yet; RESUME={run.id} runs them")

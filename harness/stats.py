@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Statistics as pure functions on lists of numbers. Knows nothing of trials, contenders or files.
 
-The model behind the intervals: throughput varies from trial to trial by a factor, so its logarithm is taken as
-normal and the trials as independent. A gain is the mean over rounds of the log ratio within a round, because
+The model behind the intervals: throughput varies from trial to trial by a factor, so its logarithm is taken
+as normal and the trials as independent. A gain is the mean over rounds of the log ratio within a round, for
 what drifts from round to round (clock, neighbours on the host) acts on both contenders of a round alike.
 """
 
@@ -30,12 +30,12 @@ def round_significant(value: float, digits: int = SIGNIFICANT_DIGITS) -> float:
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle value, or the mean of the two middle ones; in the unit of `values`, which must not be empty."""
+    """The middle value, or the mean of the two middle ones; in the unit of `values`, which is not empty."""
     return float(statistics.median(values))
 
 
 def merge_histograms(histograms: Iterable[Iterable[tuple[int, int]]]) -> list[tuple[int, int]]:
-    """One histogram of (value, count) by ascending value; every response weighs the same, whichever trial it is of."""
+    """One histogram of (value, count) by ascending value; every response weighs the same."""
     merged: dict[int, int] = {}
     for histogram in histograms:
         for value, count in histogram:
@@ -70,8 +70,8 @@ def geometric_mean(values: Sequence[float]) -> float:
 def log_t_interval(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
     """Student's t interval of the mean logarithm, taken back by exp: an interval of the geometric mean.
 
-    In the unit of `values`, which must be positive. Assumes that they are independent and log-normal; then the
-    geometric mean is the median of what they are drawn from. None with fewer than two values.
+    In the unit of `values`, which must be positive. Assumes that they are independent and log-normal; then
+    the geometric mean is the median of what they are drawn from. None with fewer than two values.
     """
     n = len(values)
     if n < 2:

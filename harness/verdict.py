@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What limited a point, and may its numbers be believed. Pure: judges figures, knows no files and no machine."""
+"""What limited a point, and may its numbers be believed. Judges figures; knows no files and no machine."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ SATURATED = 0.95
 
 FASTER, SLOWER, INCONCLUSIVE = "faster", "slower", "inconclusive"
 CLIENT_CPU, SERVER_CPU, CONNECTIONS, UNKNOWN = "client cpu", "server cpu", "connections", "unknown"
+_UNCOUNTED = "the server polls and did not count its busy cycles"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class CoreUse:
 
 @dataclass(frozen=True)
 class TrialUse:
-    """Who was busy in one trial. `own_share`: a polling contender's share of time with work, None if uncounted."""
+    """Who was busy in one trial. `own_share`: a polling contender's time with work, or None."""
 
     cores: tuple[CoreUse, ...]
     own_share: float | None
@@ -74,14 +75,15 @@ def limit(polls: bool, connections: int, trials: Sequence[TrialUse]) -> Limit:
     if client is None or server is None:
         return Limit(UNKNOWN, "The CPU times of the client or of the server were not recorded.")
     if any("+" in core.role for trial in trials for core in trial.cores):
-        return Limit(UNKNOWN, f"Client and server share a core, which was {_percent(max(client, server))} busy.")
+        busy = _percent(max(client, server))
+        return Limit(UNKNOWN, f"Client and server share a core, which was {busy} busy.")
     said_client = f"the client's busiest core was {_percent(client)} busy"
     if polls:
         own = [trial.own_share for trial in trials if trial.own_share is not None]
         if client < SATURATED and not own:
-            return Limit(UNKNOWN, f"{_sentence(said_client)}; the server polls and did not count its busy cycles.")
+            return Limit(UNKNOWN, f"{_sentence(said_client)}; {_UNCOUNTED}.")
         server = median(own) if own else None
-        said_server = ("the server polls and did not count its busy cycles" if server is None
+        said_server = (_UNCOUNTED if server is None
                        else f"the server's poll loop had work {_percent(server)} of the time")
     else:
         said_server = f"the server's busiest core was {_percent(server)} busy"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Figures as a reader reads them: numbers with units, sentences, lists. Knows the summary, no files and no formats."""
+"""Figures as a reader reads them: numbers with units, sentences, lists. Knows the summary, no files."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ def _lone_headline(summary: Summary, name: str) -> Headline:
     if not rates:
         return Headline(f"{label(summary, name)} has no valid trial.", ())
     best, count = max(rates)
-    return Headline(f"{label(summary, name)} answers up to {number(best)} requests/s, at {connections([count])}.",
+    rate = f"{number(best)} requests/s, at {connections([count])}"
+    return Headline(f"{label(summary, name)} answers up to {rate}.",
                     ("One contender only: there is no gain.",))
 
 
@@ -134,9 +135,12 @@ def _verdict_line(word: str, group: Sequence[tuple[int, Mapping[str, Any]]]) -> 
 def note(summary: Summary, title: str) -> str:
     """What must stay with a chart when it is cut out of its report."""
     rounds = summary["rounds"]
-    return (f"Run {summary['run']}; wire {summary['wire']}" + (f" ({title})" if title else "")
-            + f"; workload {workload(summary)}; " + (f"medians of {rounds} rounds" if rounds > 1 else "one round")
-            + f" of {summary['duration_seconds']:g} s, " + ("95 % intervals." if rounds > 1 else "no intervals."))
+    wire = f"{summary['wire']} ({title})" if title else summary["wire"]
+    of, intervals = "one round", "no intervals"
+    if rounds > 1:
+        of, intervals = f"medians of {rounds} rounds", "95 % intervals"
+    return (f"Run {summary['run']}; wire {wire}; workload {workload(summary)}; "
+            f"{of} of {summary['duration_seconds']:g} s, {intervals}.")
 
 
 def overlay_note(others: Sequence[Published]) -> str:
@@ -150,7 +154,8 @@ def workload(summary: Summary) -> str:
     return f"{summary['workload']['name']}, body of {size:,} " + ("byte" if size == 1 else "bytes")
 
 
-def flatten(facts: Mapping[str, Any], skip: Sequence[str] = (), prefix: str = "") -> Iterator[tuple[str, str]]:
+def flatten(facts: Mapping[str, Any], skip: Sequence[str] = (),
+            prefix: str = "") -> Iterator[tuple[str, str]]:
     """(dotted name, value) of nested facts; what the machine did not tell reads "not known"."""
     for key, value in facts.items():
         if key in skip:
@@ -175,8 +180,8 @@ def command(plan: Plan) -> str:
     def numbers(values: Sequence[int]) -> str:
         return ",".join(map(str, values))
     settings = {
-        "CONTENDERS": ",".join(plan.contenders), "CONNECTIONS": numbers(plan.connections), "ROUNDS": plan.rounds,
-        "DURATION": plan.duration_seconds, "WARMUP": plan.warmup_seconds, "BODY_SIZE": plan.workload.body_size_bytes,
-        "CLIENT_CPUS": numbers(plan.client_cpus), "SERVER_CPUS": numbers(plan.server_cpus), "PORT": plan.port,
-        "MAX_CONNECTIONS": plan.max_connections}
+        "CONTENDERS": ",".join(plan.contenders), "CONNECTIONS": numbers(plan.connections),
+        "ROUNDS": plan.rounds, "DURATION": plan.duration_seconds, "WARMUP": plan.warmup_seconds,
+        "BODY_SIZE": plan.workload.body_size_bytes, "CLIENT_CPUS": numbers(plan.client_cpus),
+        "SERVER_CPUS": numbers(plan.server_cpus), "PORT": plan.port, "MAX_CONNECTIONS": plan.max_connections}
     return f"sudo make bench-{plan.wire} " + " ".join(f"{key}={value}" for key, value in settings.items())

@@ -17,6 +17,7 @@
 
 enum phase { PHASE_TARGET, PHASE_HEAD, PHASE_BODY, PHASE_COMPLETE, PHASE_FOREIGN_LINE };
 enum field { FIELD_OTHER, FIELD_HOST, FIELD_TRANSFER_ENCODING };
+enum { TARGET_SECTION = HTTP_TARGET_LIMIT + 2 }; /* llhttp knows its end only one byte after the space */
 enum { LINE_METHOD, LINE_TARGET_EMPTY, LINE_TARGET, LINE_VERSION };
 
 /* Which bytes a token (RFC 9110 5.6.2) and a Host value (RFC 3986 3.2) consist of. */
@@ -281,7 +282,7 @@ static size_t read_foreign_line(struct http_connection *c, const char *data, siz
             fits = expected == '0' ? isdigit((unsigned char)byte) : byte == expected;
         }
         bool complete = c->line_state == LINE_VERSION + sizeof(version) - 1;
-        bool too_long = ++c->section_size >= HTTP_TARGET_LIMIT;
+        bool too_long = ++c->section_size >= TARGET_SECTION;
         if (fits && !complete && !too_long)
             continue;
         respond(c, !fits ? HTTP_400 : complete ? HTTP_501 : HTTP_414);
@@ -312,7 +313,7 @@ static size_t refused(struct http_connection *c, enum llhttp_errno error, const 
 static uint32_t section_limit(const struct http_connection *c) {
     return c->phase == PHASE_BODY   ? HTTP_BODY_LIMIT
            : c->phase == PHASE_HEAD ? HTTP_HEAD_LIMIT
-                                    : HTTP_TARGET_LIMIT;
+                                    : TARGET_SECTION;
 }
 
 /* All of `data` was taken, and the section it belongs to goes on. */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A fake host on which contenders serve and wrk loads them: enough of both for trials and whole runs in memory."""
+"""A fake host on which contenders serve and wrk loads them: enough for trials and whole runs in memory."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from harness.tests.fake_host import PAGES, FakeHost, FakeProcess
 from harness.wire import load_wire
 
 REQUESTS = 1000
+COUNTERS = ("requests_parsed", "responses_sent", "accepts", "refused", "errors_http")
 STAT = "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 {0} 0 50 0 0 0 0 0 0 0\ncpu1 {0} 0 0 0 0 0 0 0 0 0\n"
 FILES = {"/proc/cpuinfo": "processor\t: 0\nmodel name\t: Test CPU\nflags\t\t: sse avx\n",
          "/proc/meminfo": "MemTotal:       24000000 kB\nMemFree: 1 kB\n",
@@ -77,8 +78,7 @@ class ServingHost(FakeHost):
         process.__class__ = ServingProcess
         assert isinstance(process, ServingProcess)
         process.stdout = stdout
-        process.counters = {"server": "x", "requests_parsed": 0, "responses_sent": 0, "accepts": 0, "refused": 0,
-                            "errors_http": 0}
+        process.counters = {"server": "x", **dict.fromkeys(COUNTERS, 0)}
         if "lwip" in argv[0]:
             process.counters |= {"cycles_busy": 0, "tsc_hz": 1000, "port": {"driver": "net_tap"}}
         stdout.write_text(f"READY {process.pid}\n")
@@ -96,8 +96,10 @@ class ServingHost(FakeHost):
 
     def _answer(self, requests: int, connections: int) -> None:
         assert self.serving is not None
-        for key, count in (("requests_parsed", requests), ("responses_sent", requests), ("accepts", connections)):
-            self.serving.counters[key] += count
+        counters = self.serving.counters
+        counters["requests_parsed"] += requests
+        counters["responses_sent"] += requests
+        counters["accepts"] += connections
 
     def _load(self, wrk: LoadingProcess, file: Path) -> None:
         assert self.serving is not None
@@ -106,9 +108,10 @@ class ServingHost(FakeHost):
         self._answer(REQUESTS, connections + 1)
         if "cycles_busy" in self.serving.counters:
             self.serving.counters["cycles_busy"] += 500
-        report = {"duration_us": seconds * 1_000_000, "requests": REQUESTS, "bytes": REQUESTS * len(self.response),
+        report = {"duration_us": seconds * 1_000_000, "requests": REQUESTS,
+                  "bytes": REQUESTS * len(self.response), "latency_us": [[10, REQUESTS]],
                   "errors": {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0},
-                  "proc_stat": {"before": STAT.format(0), "after": STAT.format(100)}, "latency_us": [[10, REQUESTS]]}
+                  "proc_stat": {"before": STAT.format(0), "after": STAT.format(100)}}
         self.report(report)
         file.write_text(json.dumps(report))
         self.on_load(wrk)

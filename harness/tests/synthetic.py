@@ -22,8 +22,8 @@ ERRORS = {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0}
 def plan(connections: Collection[int], rounds: int, contenders: Collection[str]) -> dict[str, Any]:
     return {"schema": 1, "name": "quick", "wire": "tap", "contenders": list(contenders),
             "workload": {"name": "rps", "path": "/", "body_size_bytes": 1}, "connections": list(connections),
-            "rounds": rounds, "duration_seconds": 2, "warmup_seconds": 1, "client_cpus": [0], "server_cpus": [1],
-            "port": 80, "max_connections": 1024}
+            "rounds": rounds, "duration_seconds": 2, "warmup_seconds": 1, "client_cpus": [0],
+            "server_cpus": [1], "port": 80, "max_connections": 1024}
 
 
 def facts(run: str, contenders: Collection[str], hugepages: bool = True) -> dict[str, Any]:
@@ -34,17 +34,19 @@ def facts(run: str, contenders: Collection[str], hugepages: bool = True) -> dict
                  for number, name in enumerate(contenders, 2)}
     return {
         "schema": 1, "run": run, "started_at": "2026-01-02T03:04:05Z",
-        "machine": {"cpu_model": "A made-up CPU", "cpu_flags": ["fpu", "sse2"], "virtual": True, "cpus": [0, 1],
-                    "memory_kib": 16777216, "architecture": "x86_64"},
-        "kernel": {"release": "6.1.0", "distribution": "Debian GNU/Linux 12 (bookworm)", "command_line": "quiet",
-                   "clocksource": "tsc", "mitigations": {"meltdown": "Not affected", "spectre_v2": None}},
+        "machine": {"cpu_model": "A made-up CPU", "cpu_flags": ["fpu", "sse2"], "virtual": True,
+                    "cpus": [0, 1], "memory_kib": 16777216, "architecture": "x86_64"},
+        "kernel": {"release": "6.1.0", "distribution": "Debian GNU/Linux 12 (bookworm)",
+                   "boot_options": "mitigations=off", "clocksource": "tsc",
+                   "mitigations": {"meltdown": "Not affected", "spectre_v2": None}},
         "hugepages": {"used": hugepages, "why": "" if hugepages else "the kernel gave 3 of 96 pages",
                       "size_kib": 2048, "count": 96},
         "wire": {"name": "tap", "title": "Linux bridge, DPDK net_tap", "caveat": CAVEAT, "mtu": 1500,
                  "contenders": described},
         "cpus": {"client": [0], "server": [1], "shared": [], "governor": {"0": None, "1": None}},
-        "versions": {"wrk": "4.1.0", "dpdk": "22.11.0", "lwip": "2.1.3", "lwip_patches": ["0001-made-up.patch"],
-                     "cc": "gcc 12.2.0", "cflags": "-O2", "python": "3.11.2"},
+        "versions": {"wrk": "4.1.0", "dpdk": "22.11.0", "lwip": "2.1.3",
+                     "lwip_patches": ["0001-made-up.patch"], "cc": "gcc 12.2.0",
+                     "cflags": "-O2", "python": "3.11.2"},
         "git": {"revision": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
         "offloads": {"stackduel-client/client0": ["rx-checksumming", "generic-receive-offload"],
                      "stackduel-server/server0": ["rx-checksumming", "tcp-segmentation-offload"]},
@@ -73,32 +75,35 @@ def trial(dice: random.Random, contender: str, connections: int, round_: int, se
     def core(role: str, share: float, softirq: float) -> dict[str, Any]:
         burned = 2 * share
         return {"role": role, "user": round(0.3 * burned, 2), "nice": 0.0,
-                "system": round((0.7 - softirq) * burned, 2), "idle": round(2 - burned, 2), "iowait": 0.0, "irq": 0.0,
-                "softirq": round(softirq * burned, 2), "steal": 0.0}
+                "system": round((0.7 - softirq) * burned, 2), "idle": round(2 - burned, 2), "iowait": 0.0,
+                "irq": 0.0, "softirq": round(softirq * burned, 2), "steal": 0.0}
 
-    cpus = {"0": core("client", client, 0.3), "1": core("server", 1.0 if polls else server, 0.0 if polls else 0.35)}
+    cpus = {"0": core("client", client, 0.3),
+            "1": core("server", 1.0, 0.0) if polls else core("server", server, 0.35)}
     burned = sum(cpu[state] for cpu in cpus.values() for state in ("user", "system", "softirq"))
     busy = min(1.0, 0.25 + rate / 60_000)
     return {
-        "schema": 1, "contender": contender, "connections": connections, "round": round_, "sequence": sequence,
-        "threads": 1, "valid": not problem, "problems": [problem] if problem else [],
+        "schema": 1, "contender": contender, "connections": connections, "round": round_,
+        "sequence": sequence, "threads": 1, "valid": not problem, "problems": [problem] if problem else [],
         "started_at": "2026-01-02T03:04:05Z", "duration_seconds": 2.0, "requests": requests,
         "requests_per_sec": requests / 2, "bytes": requests * 64,
         "latency_us": {"p50": int(latency), "p90": int(latency), "p99": int(latency), "p999": int(latency),
                        "max": slowest},
         "latency_histogram_us": [[value, histogram[value]] for value in sorted(histogram)],
         "errors": {**ERRORS, "read": 3 if problem else 0},
-        "reconcile": {"sent": requests, "parsed": requests, "answered": requests, "in_flight_limit": connections},
+        "reconcile": {"sent": requests, "parsed": requests, "answered": requests,
+                      "in_flight_limit": connections},
         "cpu_seconds": cpus, "cpu_us_per_request": round(1e6 * burned / requests, 3),
         "cycles_per_request": round(2.5e9 * busy / rate, 1) if polls else None,
         "busy_share": round(busy, 4) if polls else None, "server": None, "dropped": {},
     }
 
 
-def write(directory: Path, *, run: str = "20260102-030405-tap", connections: Collection[int] = (1, 8, 64, 128),
-          rounds: int = 3, contenders: Collection[str] = ("epoll", "lwip"), seed: int = 1, hugepages: bool = True,
+def write(directory: Path, *, run: str = "20260102-030405-tap",
+          connections: Collection[int] = (1, 8, 64, 128), rounds: int = 3,
+          contenders: Collection[str] = ("epoll", "lwip"), seed: int = 1, hugepages: bool = True,
           problems: Mapping[tuple[str, int, int], str] = {}) -> Path:
-    """A whole run in `directory`. `problems`: what is wrong with the trial (contender, connections, round)."""
+    """A whole run in `directory`. `problems`: what is wrong with trial (contender, connections, round)."""
     dice = random.Random(seed)
     order = [(contender, count, round_) for round_ in range(rounds) for count in connections
              for contender in (tuple(contenders) if round_ % 2 == 0 else tuple(contenders)[::-1])]

@@ -35,7 +35,8 @@ def draw(series: Sequence[Series]) -> list[Any]:
     parts = [{"client": 1.0, "server": 2.0}, None, {"both": 3.0}][:len(counts)]
     cycles = [one for one in series[:1] if any(value.centre is not None for value in one.values)]
     return [charts.throughput(series, "A note."), charts.gain(series, "A note.", "Gain"),
-            charts.latency(panels, "A note."), charts.cpu(counts, [Bars("c", "#0072B2", tuple(parts))], cycles, "")]
+            charts.latency(panels, "A note."),
+            charts.cpu(counts, [Bars("c", "#0072B2", tuple(parts))], cycles, "")]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -77,7 +78,8 @@ def test_texts_stay_inside_the_picture_and_tick_labels_apart() -> None:
                 figure.draw(renderer)
                 box = figure.bbox
                 for axes in figure.axes:
-                    labels = [text.get_window_extent(renderer) for text in axes.get_xticklabels() if text.get_text()]
+                    labels = [text.get_window_extent(renderer) for text in axes.get_xticklabels()
+                              if text.get_text()]
                     assert not any(a.overlaps(b) for n, a in enumerate(labels) for b in labels[n + 1:])
                     for text in (axes.xaxis.label, axes.yaxis.label):
                         extent = text.get_window_extent(renderer)
@@ -99,7 +101,8 @@ def test_the_x_axis_is_log2_with_the_load_points_as_ticks() -> None:
 def test_a_client_bound_point_is_hollow_and_said() -> None:
     with charts.styled():
         figure = charts.throughput([line(0, [1, 2], Value(10.0), Value(20.0, hollow=True))], "")
-        faces = [artist.get_markerfacecolor() for artist in figure.axes[0].lines if artist.get_linestyle() == "None"]
+        faces = [artist.get_markerfacecolor() for artist in figure.axes[0].lines
+                 if artist.get_linestyle() == "None"]
         assert faces[:2] == [charts.COLOURS[0], "white"]
         assert "hollow: client-bound" in [text.get_text() for text in figure.legends[0].get_texts()]
 

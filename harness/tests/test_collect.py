@@ -37,8 +37,8 @@ def test_a_recorded_proc_stat_has_every_state() -> None:
 
 def test_cpu_seconds_have_roles_and_never_run_backwards() -> None:
     spent = collect.cpu_seconds(collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER), (0,), (1,))
-    assert spent["0"] == {"role": "client", "user": 1.5, "nice": 0.0, "system": 0.5, "idle": 0.0, "iowait": 0.0,
-                          "irq": 0.0, "softirq": 0.5, "steal": 0.1}
+    assert spent["0"] == {"role": "client", "user": 1.5, "nice": 0.0, "system": 0.5, "idle": 0.0,
+                          "iowait": 0.0, "irq": 0.0, "softirq": 0.5, "steal": 0.1}
     assert spent["1"]["role"] == "server" and spent["1"]["user"] == 2.0
 
 
@@ -49,7 +49,8 @@ def test_a_shared_cpu_has_both_roles_and_counts_once() -> None:
 
 
 def test_cpu_without_a_role_is_left_out() -> None:
-    assert list(collect.cpu_seconds(collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER), (1,), (1,))) == ["1"]
+    spent = collect.cpu_seconds(collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER), (1,), (1,))
+    assert list(spent) == ["1"]
 
 
 def test_cpu_that_vanished_is_said_so() -> None:
@@ -68,7 +69,8 @@ def test_cpu_per_request_is_what_all_cores_burned_without_idle_and_steal() -> No
 
 def test_counters_difference_takes_counts_only() -> None:
     before = {"server": "lwip", "requests_parsed": 5, "cycles_busy": 100, "tsc_hz": 10, "port": {"mtu": 1500}}
-    after = {"server": "lwip", "requests_parsed": 25, "cycles_busy": 900, "tsc_hz": 10, "port": {"mtu": 1500}, "new": 3}
+    after = {"server": "lwip", "requests_parsed": 25, "cycles_busy": 900, "tsc_hz": 10, "port": {"mtu": 1500},
+             "new": 3}
     assert collect.counters_difference(before, after) == {"requests_parsed": 20, "cycles_busy": 800, "new": 3}
 
 

@@ -14,7 +14,8 @@ from harness.errors import UsageError
 from harness.tests import synthetic
 from harness.tests.test_report import Page, contents
 
-ALL = {"compare.html", "compare.md", "compare.csv", "throughput.png", "throughput.svg", "gain.png", "gain.svg"}
+ALL = {"compare.html", "compare.md", "compare.csv", "throughput.png", "throughput.svg", "gain.png",
+       "gain.svg"}
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ def test_every_run_and_point_has_its_row(runs: list[Path], tmp_path: Path) -> No
     rows = list(csv.DictReader((tmp_path / "out" / "compare.csv").open()))
     assert len(rows) == 2 * 3 + 2 * 3 + 3
     assert {(row["run"], row["wire"]) for row in rows} == {("a", "tap"), ("b", "tap"), ("c", "tap")}
-    lines = [line for line in (tmp_path / "out" / "compare.md").read_text().splitlines() if line.startswith("|")]
+    markdown = (tmp_path / "out" / "compare.md").read_text()
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + 3 + 3 + 1 and len({line.count("|") for line in lines}) == 1
     assert lines[2].startswith("| 1 | a |") and lines[3].startswith("| 1 | b |")
 
@@ -69,7 +71,8 @@ def test_runs_of_one_contender_have_no_gain_chart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("which", [[], [0], [0, 0], [0, 1, 0]])
-def test_fewer_than_two_different_runs_are_refused(runs: list[Path], tmp_path: Path, which: list[int]) -> None:
+def test_fewer_than_two_different_runs_are_refused(runs: list[Path], tmp_path: Path,
+                                                   which: list[int]) -> None:
     with pytest.raises(UsageError, match="compare needs two or more different runs"):
         compare.write([runs[number] for number in which], tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -51,7 +51,7 @@ def test_a_failing_command_is_one_line() -> None:
 
 
 def test_a_missing_program_is_a_machine_error() -> None:
-    with pytest.raises(MachineError, match="no-such-program.*No such file"):
+    with pytest.raises(MachineError, match="`no-such-program` failed .*failed to execute"):
         HOST.run(["no-such-program"])
 
 

@@ -56,8 +56,8 @@ def changed(**fields: Any) -> str:
 
 @pytest.mark.parametrize("text", [
     "", "{", "[]", "null", "{}", changed(requests=-1), changed(requests=1.5), changed(requests=True),
-    changed(errors={"connect": 0}), changed(latency_us=[[1]]), changed(latency_us=[[1, -2]]), changed(proc_stat=None),
-    RECORDED[:len(RECORDED) // 2],
+    changed(errors={"connect": 0}), changed(latency_us=[[1]]), changed(latency_us=[[1, -2]]),
+    changed(proc_stat=None), RECORDED[:len(RECORDED) // 2],
 ])
 def test_what_is_no_report_is_said_so(text: str) -> None:
     with pytest.raises(ContenderError, match="wrk wrote no usable report") as caught:

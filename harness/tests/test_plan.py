@@ -52,7 +52,8 @@ def test_order_turns_round_from_round_to_round() -> None:
                      (2, 1, a), (2, 1, b), (2, 8, a), (2, 8, b)]
 
 
-@pytest.mark.parametrize("connections, cpus, threads", [(1, 5, 1), (8, 5, 4), (4, 5, 4), (3, 3, 1), (7, 5, 1), (9, 5, 3)])
+@pytest.mark.parametrize("connections, cpus, threads", [
+    (1, 5, 1), (8, 5, 4), (4, 5, 4), (3, 3, 1), (7, 5, 1), (9, 5, 3)])
 def test_threads_are_at_most_one_a_client_cpu_and_divide_the_connections(connections: int, cpus: int,
                                                                          threads: int) -> None:
     trial = schedule(plan(cpus=tuple(range(cpus)), CONNECTIONS=str(connections)))[0]
@@ -76,8 +77,8 @@ def test_cpus_by_role(cpus: tuple[int, ...], given: dict[str, str], client: tupl
 
 
 def test_overrides_win_and_empty_ones_do_not_count() -> None:
-    chosen = plan(CONNECTIONS="4, 2", ROUNDS="7", DURATION="9", WARMUP="0", BODY_SIZE="3700", CONTENDERS="lwip",
-                  PORT="8080", MAX_CONNECTIONS="50", SERVER_CPUS="")
+    chosen = plan(CONNECTIONS="4, 2", ROUNDS="7", DURATION="9", WARMUP="0", BODY_SIZE="3700",
+                  CONTENDERS="lwip", PORT="8080", MAX_CONNECTIONS="50", SERVER_CPUS="")
     assert chosen.connections == (4, 2)
     assert (chosen.rounds, chosen.duration_seconds, chosen.warmup_seconds) == (7, 9, 0)
     assert chosen.workload.body_size_bytes == 3700
@@ -176,8 +177,9 @@ def test_an_unknown_plan_names_those_there_are() -> None:
 
 
 @pytest.mark.parametrize("change", [
-    {"schema": 2}, {"rounds": 0}, {"connections": []}, {"connections": [1, "2"]}, {"workload": None}, {"name": 3},
-    {"contenders": []}, {"port": 10**9}, {"surplus": 1}, {"workload": {"name": "rps"}}, {"connections": 5},
+    {"schema": 2}, {"rounds": 0}, {"connections": []}, {"connections": [1, "2"]}, {"workload": None},
+    {"name": 3}, {"contenders": []}, {"port": 10**9}, {"surplus": 1}, {"workload": {"name": "rps"}},
+    {"connections": 5},
 ])
 def test_a_foreign_plan_json_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

@@ -17,8 +17,8 @@ PLAN = load_plan("quick", load_wire("tap"), (0, 1), {"CONNECTIONS": "8", "ROUNDS
 
 
 def record(valid: bool = True) -> dict[str, Any]:
-    return {"valid": valid, "problems": [] if valid else ["2 read errors", "refused"], "requests_per_sec": 46912.3,
-            "latency_us": {"p99": 2100}}
+    return {"valid": valid, "problems": [] if valid else ["2 read errors", "refused"],
+            "requests_per_sec": 46912.3, "latency_us": {"p99": 2100}}
 
 
 def shown(terminal: bool) -> str:
@@ -60,8 +60,8 @@ def test_time_left_is_the_plans_at_first_and_then_as_measured() -> None:
     assert left.seconds() == 0
 
 
-@pytest.mark.parametrize("value, text", [(0, "0 /s"), (999, "999 /s"), (12345, "12.3 k/s"), (187544.78, "188 k/s"),
-                                         (1107349.6, "1.11 M/s")])
+@pytest.mark.parametrize("value, text", [
+    (0, "0 /s"), (999, "999 /s"), (12345, "12.3 k/s"), (187544.78, "188 k/s"), (1107349.6, "1.11 M/s")])
 def test_rates_are_readable(value: float, text: str) -> None:
     assert rate(value) == text
 

@@ -37,7 +37,8 @@ def test_the_seeds_table() -> None:
     table = load("tinyhttpd-lwip-dpdk")
     assert table.connections == (1, 2, 4, 8, 16, 32, 64, 128)
     assert table.series["lwip"].requests_per_sec[6] == 1107349.60
-    assert [round(gain, 2) for gain in table.gains()["lwip"]] == [1.52, 1.64, 3.27, 3.40, 3.71, 4.24, 5.84, 4.59]
+    gains = [round(gain, 2) for gain in table.gains()["lwip"]]
+    assert gains == [1.52, 1.64, 3.27, 3.40, 3.71, 4.24, 5.84, 4.59]
 
 
 def test_gains_are_over_the_baseline(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def test_what_is_appended_is_on_disk_at_once_and_in_order(store: Store, tmp_path
     for number in range(3):
         store.append(record(number))
         assert [trial["sequence"] for trial in load_run(ID, tmp_path).trials] == list(range(number + 1))
-    assert sorted(path.name for path in store.run.path.iterdir()) == ["facts.json", "plan.json", "raw", "trials.jsonl"]
+    names = sorted(path.name for path in store.run.path.iterdir())
+    assert names == ["facts.json", "plan.json", "raw", "trials.jsonl"]
 
 
 def test_a_run_keeps_its_id_when_its_directory_is_renamed(store: Store, tmp_path: Path) -> None:
@@ -122,7 +123,8 @@ def test_resume_goes_on_where_the_run_ended(store: Store, tmp_path: Path) -> Non
     assert run.facts["run"] == ID
 
 
-def test_a_last_line_cut_short_is_refused_by_a_report_and_dropped_by_resume(store: Store, tmp_path: Path) -> None:
+def test_a_last_line_cut_short_is_refused_by_a_report_and_dropped_by_resume(store: Store,
+                                                                            tmp_path: Path) -> None:
     store.append(record(0))
     store.append(record(1))
     file = store.run.path / "trials.jsonl"
@@ -149,7 +151,8 @@ def test_a_last_line_cut_short_is_refused_by_a_report_and_dropped_by_resume(stor
     (json.dumps(record(contender="other")), "not in this run's plan"),
     (json.dumps(record(connections=77)), "not in this run's plan"),
 ])
-def test_a_foreign_line_is_refused_with_file_and_line(store: Store, tmp_path: Path, line: str, words: str) -> None:
+def test_a_foreign_line_is_refused_with_file_and_line(store: Store, tmp_path: Path, line: str,
+                                                      words: str) -> None:
     file = store.run.path / "trials.jsonl"
     file.write_text(json.dumps(record()) + "\n" + line + "\n" + json.dumps(record(2)) + "\n")
     with pytest.raises(UsageError) as caught:
@@ -166,7 +169,8 @@ def test_a_foreign_line_is_refused_with_file_and_line(store: Store, tmp_path: Pa
     ("plan.json", '{"schema": 1,', "plan.json:1: truncated or not JSON"),
     ("plan.json", "{}", "plan.json: not a plan of schema 1"),
 ])
-def test_foreign_facts_and_plans_are_refused(store: Store, tmp_path: Path, name: str, text: str, words: str) -> None:
+def test_foreign_facts_and_plans_are_refused(store: Store, tmp_path: Path, name: str, text: str,
+                                             words: str) -> None:
     (store.run.path / name).write_text(text)
     with pytest.raises(UsageError) as caught:
         load_run(ID, tmp_path)

@@ -53,5 +53,6 @@ def test_without_figures_the_limit_is_unknown() -> None:
 @pytest.mark.parametrize("numerator, denominator, bound", [
     ("client cpu", "server cpu", "lower"), ("connections", "client cpu", "upper"),
     ("client cpu", "client cpu", "both"), ("server cpu", "unknown", None)])
-def test_a_client_bound_side_makes_the_gain_a_bound(numerator: str, denominator: str, bound: str | None) -> None:
+def test_a_client_bound_side_makes_the_gain_a_bound(numerator: str, denominator: str,
+                                                    bound: str | None) -> None:
     assert gain_bound(Limit(numerator, ""), Limit(denominator, "")) == bound

@@ -21,7 +21,6 @@ from harness.provision import provisioned, restore
 from harness.steps import ROOT
 from harness.wire import Wire, load_wire
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 HOST = Host()
 BOTH = ("epoll", "lwip")
 
@@ -31,7 +30,7 @@ import os, signal, sys, time
 from pathlib import Path
 from harness.host import Host
 from harness.provision import provisioned
-from harness.tests.test_wire_root import BOTH, wire
+from harness.tests.system.test_wire_root import BOTH, wire
 
 class Doomed(Host):
     left = int(sys.argv[1])

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The whole harness as a user runs it: a short run, and everything that can go wrong with one.
+
+Every test ends with the machine as it was: no namespace, link, process, hugepage, mount or file in /run more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from harness.journal import PATH
+from harness.tests.system.conftest import ROOT
+from harness.tests.system.test_wire_root import snapshot as machine
+
+SHORT = ("--plan", "quick", "--set", "CONNECTIONS=1,8", "--set", "ROUNDS=2", "--set", "DURATION=1", "--set", "WARMUP=0")
+OURS = (str(ROOT / "build").encode(), b"wrk\0-t")
+
+
+def processes() -> list[bytes]:
+    lines = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                lines.append((entry / "cmdline").read_bytes())
+            except OSError:
+                continue
+    return [line for line in lines if any(name in line for name in OURS)]
+
+
+@pytest.fixture(autouse=True)
+def same_machine() -> Iterator[None]:
+    before = machine(), processes()
+    yield
+    assert (machine(), processes()) == before
+
+
+def words(directory: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "harness.tests.system.elsewhere", str(directory), *arguments]
+
+
+def harness(directory: Path, *arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs to its end; `before`: shell commands first, in a mount namespace that ends with the harness."""
+    argv = words(directory, *arguments)
+    if before:
+        argv = ["unshare", "--mount", "sh", "-ec", f"{before}; exec {shlex.join(argv)}"]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def started(directory: Path, *arguments: str, trials: int) -> subprocess.Popen[str]:
+    """A run that has stored `trials` trials and goes on."""
+    run = subprocess.Popen(words(directory, *arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while len(stored(directory)) < trials:
+        assert run.poll() is None and time.monotonic() < deadline, run.communicate()
+        time.sleep(0.05)
+    return run
+
+
+def run_directory(directory: Path) -> Path:
+    (found,) = (directory / "runs").iterdir()
+    return found
+
+
+def stored(directory: Path) -> list[str]:
+    files = list((directory / "runs").glob("*/trials.jsonl"))
+    return files[0].read_text().splitlines() if files else []
+
+
+def one_line(stderr: str) -> str:
+    """The harness's own line; what else it says is not an error's."""
+    lines = [line for line in stderr.splitlines() if line.startswith("stackduel: ")]
+    assert len(lines) == 1, stderr
+    assert "Traceback" not in stderr
+    return lines[0]
+
+
+def wire_with(directory: Path, *replacements: tuple[str, str]) -> str:
+    """The TAP wire with other words in it; the path of its file."""
+    text = (ROOT / "topologies/tap.toml").read_text()
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    path = directory / "wire.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def in_shell(script: str) -> tuple[str, str]:
+    """The replacement that starts the epoll contender by a shell script, its arguments in "$@"."""
+    program = 'program = "build/epoll_server"\narguments = ['
+    return program, f'program = "sh"\narguments = ["-c", "{script}", "sh", '
+
+
+def test_a_short_run_ends_with_a_report(tmp_path: Path) -> None:
+    done = harness(tmp_path, "bench", "--wire", "tap", *SHORT)
+    assert done.returncode == 0, done.stderr
+    run = run_directory(tmp_path)
+    trials = [json.loads(line) for line in stored(tmp_path)]
+    order = [(t["round"], t["connections"], t["contender"]) for t in trials]
+    assert order == [(0, 1, "epoll"), (0, 1, "lwip"), (0, 8, "epoll"), (0, 8, "lwip"),
+                     (1, 1, "lwip"), (1, 1, "epoll"), (1, 8, "lwip"), (1, 8, "epoll")]
+    assert [t["problems"] for t in trials] == [[]] * 8
+    for trial in trials:
+        reconcile = trial["reconcile"]
+        assert 0 <= reconcile["parsed"] - reconcile["sent"] <= reconcile["in_flight_limit"]
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["points"][1]["gain"]["lwip/epoll"]["ratio"] > 0
+    facts = json.loads((run / "facts.json").read_text())
+    assert facts["ports"]["lwip"]["driver"] == "net_tap"
+    report = tmp_path / "out" / run.name
+    assert {"report.html", "summary.md", "summary.csv", "throughput.png", "gain.svg"} <= set(os.listdir(report))
+
+
+def test_a_killed_run_is_restored_and_resumed(tmp_path: Path) -> None:
+    before = machine()
+    run = started(tmp_path, "bench", "--wire", "tap", *SHORT, trials=3)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    assert Path(PATH).exists()
+    restored = harness(tmp_path, "restore")
+    assert restored.returncode == 0 and "ip netns del stackduel-client" in restored.stdout
+    assert machine() == before
+    done = harness(tmp_path, "bench", "--resume", str(run_directory(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    assert len(stored(tmp_path)) == 8
+
+
+def test_the_next_run_undoes_what_a_killed_run_left(tmp_path: Path) -> None:
+    run = started(tmp_path, "bench", "--wire", "tap", *SHORT, trials=1)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    done = harness(tmp_path, "bench", "--resume", str(run_directory(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    assert "undone after a killed run" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_kept(tmp_path: Path, number: signal.Signals) -> None:
+    run = started(tmp_path, "bench", "--wire", "tap", *SHORT, trials=2)
+    run.send_signal(number)
+    _, stderr = run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert f"RESUME={run_directory(tmp_path).name}" in one_line(stderr)
+    assert len(stored(tmp_path)) >= 2
+
+
+def test_without_root(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *words(tmp_path, "bench", "--wire", "tap", *SHORT)],
+                          cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, "needs root" in one_line(done.stderr)) == (3, True)
+
+
+def test_without_a_tun_device(tmp_path: Path) -> None:
+    done = harness(tmp_path, "bench", "--wire", "tap", *SHORT, before="mount -t tmpfs none /dev/net")
+    assert done.returncode == 3
+    assert "/dev/net/tun" in one_line(done.stderr)
+
+
+def test_without_wrk(tmp_path: Path) -> None:
+    done = harness(tmp_path, "bench", "--wire", "tap", *SHORT, before="mount --bind /dev/null $(command -v wrk)")
+    assert done.returncode == 3
+    assert "wrk" in one_line(done.stderr)
+
+
+def test_without_hugepages_the_run_goes_on_and_says_so(tmp_path: Path) -> None:
+    count = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+    done = harness(tmp_path, "bench", "--wire", "tap", *SHORT, "--set", "CONNECTIONS=1", "--set", "ROUNDS=1",
+                   before=f"mount --bind {count} {count}; mount -o remount,bind,ro {count}")
+    assert done.returncode == 0, done.stderr
+    run = run_directory(tmp_path)
+    assert any("hugepages" in caveat for caveat in json.loads((run / "summary.json").read_text())["caveats"])
+    assert json.loads((run / "facts.json").read_text())["ports"]["lwip"]["hugepages"] is False
+
+
+def test_a_contender_that_dies_in_mid_trial(tmp_path: Path) -> None:
+    wire = wire_with(tmp_path, in_shell('(sleep 2; kill -KILL $$) & exec build/epoll_server \\"$@\\"'))
+    done = harness(tmp_path, "bench", "--wire", wire, *SHORT, "--set", "DURATION=9")
+    assert done.returncode == 4
+    line = one_line(done.stderr)
+    assert "contender 'epoll'" in line and "under load" in line and "RESUME=" in line
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    server = 'build/epoll_server \\"$@\\"'
+    wire = wire_with(tmp_path, in_shell(f"{server} >/dev/null & sleep 1; exec {server}"))
+    done = harness(tmp_path, "bench", "--wire", wire, *SHORT)
+    assert done.returncode == 4
+    assert "Address already in use" in one_line(done.stderr)
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    kept = tmp_path / "kept"
+    # what the small file system held is copied out before its namespace ends
+    script = (f"mount -t tmpfs -o size=96k none {runs}; code=0; {shlex.join(words(tmp_path, 'bench', '--wire', 'tap', *SHORT))} || code=$?; "
+              f"cp -r {runs} {kept}; exit $code")
+    done = subprocess.run(["unshare", "--mount", "sh", "-ec", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 3, done.stderr
+    line = one_line(done.stderr)
+    assert "No space left" in line or "full" in line
+    (run,) = kept.iterdir()
+    for text in (run / "trials.jsonl").read_text().splitlines() if (run / "trials.jsonl").exists() else []:
+        assert json.loads(text)["requests"] > 0
+
+
+@pytest.mark.parametrize("setting", ["CONNECTIONS=0", "CONNECTIONS=-1", "CONNECTIONS=1000000000", "ROUNDS=0",
+                                     "DURATION=abc", "BODY_SIZE=65M", "PORT=70000", "SERVER_CPUS=99", "FROB=1",
+                                     "CONTENDERS=apache"])
+def test_silly_values(tmp_path: Path, setting: str) -> None:
+    done = harness(tmp_path, "bench", "--wire", "tap", "--plan", "quick", "--set", setting)
+    assert done.returncode == 2
+    assert setting.partition("=")[2] in one_line(done.stderr) or "FROB" in done.stderr
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+def test_dry_run_prints_the_steps_and_does_nothing(tmp_path: Path) -> None:
+    done = harness(tmp_path, "bench", "--wire", "tap", *SHORT, "--dry-run")
+    assert done.returncode == 0
+    assert "ip netns add stackduel-client" in done.stdout and "ip netns del stackduel-client" in done.stdout
+
+
+def test_a_shell_in_the_wire(tmp_path: Path) -> None:
+    script = "curl -sS http://198.18.0.2/ && curl -sS http://198.18.0.3/ && exit 7"
+    done = subprocess.run(words(tmp_path, "shell", "--wire", "tap", "--plan", "quick"), cwd=ROOT, input=script,
+                          capture_output=True, text=True, timeout=60, env={**os.environ, "SHELL": "/bin/sh"})
+    assert (done.returncode, done.stdout) == (0, "00"), done.stderr
+
+
+def test_doctor_says_that_the_tap_wire_can_run(tmp_path: Path) -> None:
+    done = harness(tmp_path, "doctor")
+    assert done.returncode == 0
+    assert "tap" in done.stdout

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* http.c and http_site.c: every answer, every split of the input, every split of the output, at a guard page.
+ */
+#include "guard.h"
+#include "http.h"
+#include "http_samples.h"
+
+#include <errno.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+/* cmocka wants the headers above first */
+#include <cmocka.h>
+
+#define OUTPUT_MAX (64 * 1024)
+
+struct client {
+    struct http_site site;
+    struct counters counters;
+    struct http_connection connection;
+    size_t size;
+    char output[OUTPUT_MAX + 1];
+};
+
+static struct guard guard;
+
+static void client_open(struct client *c, size_t body_size) {
+    c->size = 0;
+    c->counters = (struct counters){0};
+    assert_int_equal(http_site_init(&c->site, body_size), 0);
+    http_init(&c->connection, &c->site, &c->counters);
+}
+
+static void client_close(struct client *c) {
+    http_site_free(&c->site);
+}
+
+/* Takes all output, at most `step` bytes at a time. */
+static void drain(struct client *c, size_t step) {
+    struct iovec iov[3];
+    int count;
+    while ((count = http_pending(&c->connection, iov, 3)) > 0) {
+        size_t taken = 0;
+        for (int i = 0; i < count && taken < step; i++) {
+            size_t part = iov[i].iov_len < step - taken ? iov[i].iov_len : step - taken;
+            assert_true(part > 0 && c->size + part <= OUTPUT_MAX);
+            memcpy(c->output + c->size, iov[i].iov_base, part);
+            c->size += part;
+            taken += part;
+        }
+        http_sent(&c->connection, taken);
+    }
+}
+
+/* Gives the bytes at the guard page and takes the output whenever the queue is full. */
+static void feed(struct client *c, const char *data, size_t len) {
+    const char *input = guard_put(&guard, data, len);
+    while (len > 0) {
+        size_t used = http_input(&c->connection, input, len);
+        assert_true(used <= len);
+        input += used;
+        len -= used;
+        if (len > 0)
+            assert_false(http_has_room(&c->connection));
+        drain(c, SIZE_MAX);
+    }
+}
+
+/* "200 400." from the bytes of small responses. */
+static void summarize(struct client *c, char *text) {
+    char *to = text;
+    *to = '\0';
+    c->output[c->size] = '\0';
+    for (const char *at = c->output; (at = strstr(at, "HTTP/1.1 ")) != NULL; at += 9)
+        to += sprintf(to, "%s%.3s", to == text ? "" : " ", at + 9);
+    if (http_finished(&c->connection))
+        strcpy(to, ".");
+}
+
+static void check(struct client *c, const struct sample *sample, const char *how, size_t where) {
+    char got[256];
+    summarize(c, got);
+    if (strcmp(got, sample->answers) != 0)
+        fail_msg("%s, %s %zu: got '%s', expected '%s'", sample->name, how, where, got, sample->answers);
+}
+
+static void test_samples_at_every_split(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
+        const struct sample *sample = &samples[i];
+        for (size_t split = 0; split <= sample->size; split++) {
+            struct client c;
+            client_open(&c, 1);
+            feed(&c, sample->request, split);
+            feed(&c, sample->request + split, sample->size - split);
+            check(&c, sample, "split at", split);
+            assert_int_equal(c.counters.responses_sent, c.counters.requests_parsed + c.counters.errors_http);
+            client_close(&c);
+        }
+    }
+}
+
+static void test_samples_in_pieces(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
+        const struct sample *sample = &samples[i];
+        for (size_t piece = 1; piece <= 7; piece++) {
+            struct client c;
+            client_open(&c, 1);
+            for (size_t at = 0; at < sample->size; at += piece)
+                feed(&c, sample->request + at, piece < sample->size - at ? piece : sample->size - at);
+            check(&c, sample, "pieces of", piece);
+            client_close(&c);
+        }
+    }
+}
+
+/* Byte for byte what goes out, for each response there is. */
+static void test_response_bytes(void **state) {
+    (void)state;
+    static const char *const expected[HTTP_ANSWERS] = {
+        [HTTP_200] = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n0000000\n0",
+        [HTTP_200_KEEP_ALIVE_1_0] =
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: keep-alive\r\n\r\n0000000\n0",
+        [HTTP_200_CLOSE] = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n0000000\n0",
+        [HTTP_200_HEAD] = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n",
+        [HTTP_200_HEAD_KEEP_ALIVE_1_0] =
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: keep-alive\r\n\r\n",
+        [HTTP_200_HEAD_CLOSE] = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n",
+        [HTTP_400] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        [HTTP_405] = "HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\nAllow: GET, HEAD\r\n"
+                     "Connection: close\r\n\r\n",
+        [HTTP_413] = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        [HTTP_414] = "HTTP/1.1 414 URI Too Long\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        [HTTP_417] = "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        [HTTP_431] = "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\n"
+                     "Connection: close\r\n\r\n",
+        [HTTP_501] = "HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        [HTTP_505] =
+            "HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    };
+    struct http_site site;
+    assert_int_equal(http_site_init(&site, 9), 0);
+    for (int i = 0; i < HTTP_ANSWERS; i++) {
+        assert_int_equal(site.responses[i].size, strlen(expected[i]));
+        assert_int_equal(site.responses[i].part[0].iov_len, site.responses[i].size);
+        assert_memory_equal(site.responses[i].part[0].iov_base, expected[i], site.responses[i].size);
+    }
+    http_site_free(&site);
+}
+
+/* Which prebuilt response a request gets: what test_samples cannot tell apart. */
+static void test_variants(void **state) {
+    (void)state;
+    static const struct {
+        const char *request;
+        enum http_answer answer;
+    } rows[] = {
+        {GET "\r\n", HTTP_200},
+        {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", HTTP_200_KEEP_ALIVE_1_0},
+        {"GET / HTTP/1.0\r\n\r\n", HTTP_200_CLOSE},
+        {"HEAD / HTTP/1.1\r\n" HOST "\r\n", HTTP_200_HEAD},
+        {"HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", HTTP_200_HEAD_KEEP_ALIVE_1_0},
+        {"HEAD / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n", HTTP_200_HEAD_CLOSE},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct client c;
+        client_open(&c, 9);
+        feed(&c, rows[i].request, strlen(rows[i].request));
+        const struct http_response *expected = &c.site.responses[rows[i].answer];
+        assert_int_equal(c.size, expected->size);
+        assert_memory_equal(c.output, expected->part[0].iov_base, expected->size);
+        client_close(&c);
+    }
+}
+
+/* `size` bytes that start with `head`, go on with `filler` and end with `tail`, in pieces: the answer. */
+static void check_long(size_t size, const char *head, char filler, const char *tail, const char *expected) {
+    static char request[HTTP_BODY_LIMIT + 1024];
+    assert_true(size <= sizeof(request));
+    memset(request, filler, size);
+    memcpy(request, head, strlen(head));
+    memcpy(request + size - strlen(tail), tail, strlen(tail));
+    static const size_t pieces[] = {SIZE_MAX, 1, 1000, 1460, 8192, 16384, 65536};
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        struct client c;
+        client_open(&c, 1);
+        for (size_t at = 0; at < size;) {
+            size_t piece = pieces[i] < size - at ? pieces[i] : size - at;
+            feed(&c, request + at, piece);
+            at += piece;
+        }
+        check(&c, &(struct sample){head, NULL, 0, expected}, "pieces of", pieces[i]);
+        client_close(&c);
+    }
+}
+
+static void test_limits(void **state) {
+    (void)state;
+    const char *line_end = " HTTP/1.1\r\n" HOST "\r\n";
+    size_t tail = strlen(line_end);
+    check_long(HTTP_TARGET_LIMIT + tail, "GET /", 'a', line_end, "200");
+    check_long(HTTP_TARGET_LIMIT + 1 + tail, "GET /", 'a', line_end, "414.");
+    check_long(HTTP_TARGET_LIMIT + 2, "GET /", 'a', "a", "414."); /* before the line has ended */
+    check_long(HTTP_TARGET_LIMIT + 2, "BREW /", 'a', "a", "414.");
+    check_long(HTTP_HEAD_LIMIT, GET "X: ", 'a', "\r\n\r\n", "200");
+    check_long(HTTP_HEAD_LIMIT + 1, GET "X: ", 'a', "\r\n\r\n", "431.");
+    check_long(HTTP_HEAD_LIMIT, GET "X: ", 'a', "a", "431."); /* before the head has ended */
+    const char *head = GET "Content-Length: 1048576\r\n\r\n";
+    check_long(strlen(head) + HTTP_BODY_LIMIT, head, 'a', "a", "200");
+    head = GET
+        "Transfer-Encoding: chunked\r\n\r\nFFFF4\r\n"; /* 7 + 0xFFFF4 + 2 + 5 bytes: two too many, or not */
+    check_long(strlen(head) - 7 + HTTP_BODY_LIMIT + 2, head, 'a', "\r\n0\r\n\r\n", "413.");
+    head = GET "Transfer-Encoding: chunked\r\n\r\nFFFF2\r\n";
+    check_long(strlen(head) - 7 + HTTP_BODY_LIMIT, head, 'a', "\r\n0\r\n\r\n", "200");
+    head = GET "Transfer-Encoding: chunked\r\n\r\n0\r\nX: "; /* a trailer without end */
+    check_long(strlen(head) + HTTP_BODY_LIMIT, head, 'a', "a", "413.");
+}
+
+static void test_pipeline_deeper_than_the_queue(void **state) {
+    (void)state;
+    enum { REQUESTS = 5 * HTTP_QUEUE_SIZE + 3 };
+    static const char one[] = GET "\r\n";
+    enum { SIZE = sizeof(one) - 1 };
+    char requests[REQUESTS * SIZE];
+    for (int i = 0; i < REQUESTS; i++)
+        memcpy(requests + i * SIZE, one, SIZE);
+    struct client c;
+    client_open(&c, 1);
+    assert_int_equal(http_input(&c.connection, requests, sizeof(requests)), HTTP_QUEUE_SIZE * SIZE);
+    assert_int_equal(http_input(&c.connection, requests, SIZE), 0); /* full */
+    http_sent(&c.connection, c.site.responses[HTTP_200].size - 1);  /* not yet the first one whole */
+    assert_int_equal(c.counters.responses_sent, 0);
+    assert_int_equal(http_input(&c.connection, requests, SIZE), 0);
+    http_sent(&c.connection, 1);
+    assert_int_equal(http_input(&c.connection, requests, 2 * SIZE), SIZE);
+    drain(&c, SIZE_MAX);
+    feed(&c, requests, sizeof(requests));
+    assert_int_equal(c.counters.requests_parsed, HTTP_QUEUE_SIZE + 1 + REQUESTS);
+    assert_int_equal(c.counters.responses_sent, c.counters.requests_parsed);
+    client_close(&c);
+}
+
+static void test_output_at_every_step(void **state) {
+    (void)state;
+    static const char requests[] =
+        GET "\r\nHEAD / HTTP/1.1\r\n" HOST "\r\n" GET "\r\nPOST / HTTP/1.1\r\n" HOST "\r\n";
+    static const size_t sizes[] = {0, 1, 40, HTTP_CONTIGUOUS_LIMIT + 1};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct client whole;
+        client_open(&whole, sizes[i]);
+        feed(&whole, requests, sizeof(requests) - 1);
+        size_t last = sizes[i] > 1000 ? 1000 : whole.size;
+        for (size_t step = 1; step <= last; step += sizes[i] > 1000 ? 111 : 1) {
+            struct client c;
+            client_open(&c, sizes[i]);
+            assert_int_equal(http_input(&c.connection, requests, sizeof(requests) - 1), sizeof(requests) - 1);
+            drain(&c, step);
+            assert_int_equal(c.size, whole.size);
+            assert_memory_equal(c.output, whole.output, whole.size);
+            assert_int_equal(c.counters.responses_sent, 4);
+            assert_true(http_finished(&c.connection));
+            client_close(&c);
+        }
+        client_close(&whole);
+    }
+}
+
+static void test_bodies(void **state) {
+    (void)state;
+    static const size_t sizes[] = {0,
+                                   1,
+                                   7,
+                                   8,
+                                   9,
+                                   1460,
+                                   100000,
+                                   HTTP_CONTIGUOUS_LIMIT - 1,
+                                   HTTP_CONTIGUOUS_LIMIT,
+                                   HTTP_CONTIGUOUS_LIMIT + 1,
+                                   1024 * 1024,
+                                   HTTP_BODY_SIZE_MAX};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct http_site site;
+        assert_int_equal(http_site_init(&site, sizes[i]), 0);
+        for (int answer = HTTP_200; answer <= HTTP_200_CLOSE; answer++) {
+            const struct http_response *response = &site.responses[answer];
+            const char *body = response->part[1].iov_base;
+            if (sizes[i] <= HTTP_CONTIGUOUS_LIMIT)
+                body = (char *)response->part[0].iov_base + response->size - sizes[i];
+            assert_int_equal(response->part[0].iov_len + response->part[1].iov_len, response->size);
+            assert_int_equal(response->part[1].iov_len, sizes[i] <= HTTP_CONTIGUOUS_LIMIT ? 0 : sizes[i]);
+            size_t stride = sizes[i] > 1 << 20 ? 8 * 997 : 8; /* all bytes, but of 64 MiB a sample */
+            for (size_t at = 0; at < sizes[i]; at += stride) {
+                char block[32];
+                snprintf(block, sizeof(block), "%07zu\n", at / 8);
+                assert_memory_equal(body + at, block, sizes[i] - at < 8 ? sizes[i] - at : 8);
+            }
+        }
+        http_site_free(&site);
+    }
+    struct http_site site;
+    assert_int_equal(http_site_init(&site, (size_t)HTTP_BODY_SIZE_MAX + 1), -EINVAL);
+}
+
+static void test_end_of_input(void **state) {
+    (void)state;
+    struct client c;
+    client_open(&c, 1);
+    static const char requests[] = GET "\r\nGET /";
+    assert_int_equal(http_input(&c.connection, requests, sizeof(requests) - 1), sizeof(requests) - 1);
+    assert_false(http_finished(&c.connection));
+    http_input_end(&c.connection);
+    assert_false(http_finished(&c.connection)); /* one response is still to go */
+    assert_int_equal(http_input(&c.connection, GET, sizeof(GET)), sizeof(GET));
+    drain(&c, SIZE_MAX);
+    assert_true(http_finished(&c.connection));
+    assert_int_equal(c.counters.responses_sent, 1);
+    client_close(&c);
+}
+
+/* Deterministic: xorshift from a fixed seed. Every mutant in one piece and in two must get the same answers.
+ */
+static void test_mutations(void **state) {
+    (void)state;
+    static const char interesting[] = "\r\n\0 :;,/0123456789aGHT\xff\t";
+    uint64_t seed = 0x2545F4914F6CDD1DU;
+    for (int round = 0; round < 60000; round++) {
+        const struct sample *sample = &samples[1 + round % (sizeof(samples) / sizeof(samples[0]) - 1)];
+        char mutant[256];
+        memcpy(mutant, sample->request, sample->size);
+        for (int i = 0; i < 1 + round % 3; i++) {
+            seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+            mutant[seed % sample->size] = interesting[(seed >> 32) % (sizeof(interesting) - 1)];
+        }
+        char answers[2][256];
+        size_t split = (seed >> 20) % (sample->size + 1);
+        for (int way = 0; way < 2; way++) {
+            struct client c;
+            client_open(&c, 1);
+            feed(&c, mutant, way == 0 ? sample->size : split);
+            feed(&c, mutant + split, way == 0 ? 0 : sample->size - split);
+            summarize(&c, answers[way]);
+            client_close(&c);
+        }
+        if (strcmp(answers[0], answers[1]) != 0)
+            fail_msg("round %d (%s) split at %zu: '%s' in one piece, '%s' in two", round, sample->name, split,
+                     answers[0], answers[1]);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_samples_at_every_split),
+        cmocka_unit_test(test_samples_in_pieces),
+        cmocka_unit_test(test_response_bytes),
+        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_pipeline_deeper_than_the_queue),
+        cmocka_unit_test(test_output_at_every_step),
+        cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_end_of_input),
+        cmocka_unit_test(test_mutations),
+    };
+    guard = guard_new(HTTP_BODY_LIMIT + 1024);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    guard_free(&guard);
+    return failed;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* options.c and counters.c: every kind of option, limits, errors; the help; the two lines on stdout. */
+#include "counters.h"
+#include "options.h"
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+/* cmocka wants the headers above first */
+#include <cmocka.h>
+
+#define PARSE(options, server, error, ...)                                                                   \
+    parse(options, server, error, (char *[]){"/path/to/program", __VA_ARGS__, NULL})
+
+static int parse(struct options *options, unsigned server, char error[256], char *argv[]) {
+    int argc = 0;
+    while (argv[argc] != NULL)
+        argc++;
+    error[0] = '\0';
+    return options_parse(options, server, argc, argv, error, 256);
+}
+
+static void test_defaults(void **state) {
+    (void)state;
+    struct options o;
+    char error[256];
+    memset(&o, 0xff, sizeof(o));
+    char *argv[] = {"program", NULL};
+    assert_int_equal(parse(&o, SERVER_EPOLL, error, argv), OPTIONS_OK);
+    assert_int_equal(o.address, INADDR_ANY);
+    assert_int_equal(o.port, 80);
+    assert_int_equal(o.body_size, 1);
+    assert_int_equal(o.max_connections, 10000);
+    assert_int_equal(o.backlog, 4096);
+    assert_int_equal(o.keepalive_idle, 60);
+    assert_int_equal(o.keepalive_interval, 10);
+    assert_int_equal(o.keepalive_count, 6);
+    assert_int_equal(o.mbufs, 0); /* not an option of this server */
+    assert_int_equal(parse(&o, SERVER_LWIP, error, argv), OPTIONS_OK);
+    assert_int_equal(o.address, inet_addr("198.18.0.3"));
+    assert_int_equal(o.netmask, inet_addr("255.255.255.0"));
+    assert_int_equal(o.gateway, 0);
+    assert_int_equal(o.backlog, 4096);
+    assert_int_equal(o.mbufs, 16383);
+    assert_int_equal(o.rx_descriptors, 1024);
+    assert_int_equal(o.tx_descriptors, 1024);
+    assert_int_equal(o.mtu, 1500);
+    assert_false(o.no_offload);
+    assert_memory_equal(o.mac, ((uint8_t[6]){0}), 6);
+}
+
+static void test_every_kind(void **state) {
+    (void)state;
+    struct options o;
+    char error[256];
+    assert_int_equal(PARSE(&o, SERVER_LWIP, error, "--address", "198.18.0.9", "--gateway=198.18.0.1",
+                           "--netmask", "255.254.0.0", "--mac", "02:53:44:aB:Cd:0f", "--port=65535",
+                           "--body-size", "16K", "--no-offload", "--mtu", "9000", "--mbufs", "1023"),
+                     OPTIONS_OK);
+    assert_int_equal(o.address, inet_addr("198.18.0.9"));
+    assert_int_equal(o.gateway, inet_addr("198.18.0.1"));
+    assert_int_equal(o.netmask, inet_addr("255.254.0.0"));
+    assert_memory_equal(o.mac, ((uint8_t[6]){0x02, 0x53, 0x44, 0xab, 0xcd, 0x0f}), 6);
+    assert_int_equal(o.port, 65535);
+    assert_int_equal(o.body_size, 16384);
+    assert_true(o.no_offload);
+    assert_int_equal(o.mtu, 9000);
+    assert_int_equal(o.mbufs, 1023);
+    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--body-size", "64M"), OPTIONS_OK);
+    assert_int_equal(o.body_size, 64 << 20);
+    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--port", "1", "--port", "2"), OPTIONS_OK);
+    assert_int_equal(o.port, 2);
+    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--port", "1", "--help"), OPTIONS_HELP);
+}
+
+static void test_errors(void **state) {
+    (void)state;
+    static const struct {
+        const char *words[2];
+        const char *line;
+    } rows[] = {
+        {{"--port", "70000"}, "--port: '70000' is not in 1..65535"},
+        {{"--port", "0"}, "--port: '0' is not in 1..65535"},
+        {{"--port=-1"}, "--port: '-1' is not in 1..65535"},
+        {{"--port", ""}, "--port: '' is not in 1..65535"},
+        {{"--port", "80x"}, "--port: '80x' is not in 1..65535"},
+        {{"--port", " 80"}, "--port: ' 80' is not in 1..65535"},
+        {{"--port", "1K"}, "--port: '1K' is not in 1..65535"},
+        {{"--port", "99999999999999999999"}, "--port: '99999999999999999999' is not in 1..65535"},
+        {{"--port"}, "--port: the value is missing"},
+        {{"--body-size", "65M"}, "--body-size: '65M' is not in 0..67108864"},
+        {{"--body-size", "18014398509481985K"}, "--body-size: '18014398509481985K' is not in 0..67108864"},
+        {{"--body-size", "1KK"}, "--body-size: '1KK' is not in 0..67108864"},
+        {{"--max-connections", "1000000000"}, "--max-connections: '1000000000' is not in 1..65535"},
+        {{"--backlog", "0"}, "--backlog: '0' is not in 1..65535"},
+        {{"--address", "198.18.0"}, "--address: '198.18.0' is not an IPv4 address"},
+        {{"--address", "::1"}, "--address: '::1' is not an IPv4 address"},
+        {{"--mac", "02:00:00:00:00"}, "--mac: '02:00:00:00:00' is not a MAC address of one station"},
+        {{"--mac", "02:00:00:00:00:00:"}, "--mac: '02:00:00:00:00:00:' is not a MAC address of one station"},
+        {{"--mac", "03:00:00:00:00:00"}, "--mac: '03:00:00:00:00:00' is not a MAC address of one station"},
+        {{"--mac", ""}, "--mac: '' is not a MAC address of one station"},
+        {{"--no-offload=1"}, "--no-offload: takes no value"},
+        {{"--nonsense", "1"}, "--nonsense: no such option; see --help"},
+        {{"--por=1"}, "--por: no such option; see --help"},
+        {{"--"}, "--: no such option; see --help"},
+        {{"-p"}, "-p: no such option; see --help"},
+        {{"8080"}, "8080: no such option; see --help"},
+        {{""}, ": no such option; see --help"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct options o;
+        char error[256];
+        char *argv[] = {"program", (char *)rows[i].words[0], (char *)rows[i].words[1], NULL};
+        assert_int_equal(parse(&o, SERVER_LWIP, error, argv), OPTIONS_ERROR);
+        assert_string_equal(error, rows[i].line);
+    }
+    struct options o;
+    char error[256];
+    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--mtu", "1500"),
+                     OPTIONS_ERROR); /* of the other server */
+    assert_string_equal(error, "--mtu: no such option; see --help");
+    char wide[1000];
+    memset(wide, 'x', sizeof(wide) - 1);
+    wide[sizeof(wide) - 1] = '\0';
+    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--port", wide), OPTIONS_ERROR);
+    assert_int_equal(strlen(error), 255);
+}
+
+/* Runs `child` in a process of its own; its stdout and stderr in text[size]. Returns its exit code. */
+static int run(void (*child)(void), char *text, size_t size) {
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        dup2(ends[1], 1);
+        dup2(ends[1], 2);
+        close(ends[0]);
+        close(ends[1]);
+        child();
+        fflush(NULL);
+        _exit(0);
+    }
+    close(ends[1]);
+    size_t used = 0;
+    ssize_t got;
+    while ((got = read(ends[0], text + used, size - 1 - used)) > 0)
+        used += (size_t)got;
+    text[used] = '\0';
+    close(ends[0]);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void bad_option(void) {
+    struct options o;
+    options_parse_or_exit(&o, SERVER_EPOLL, 3, (char *[]){"/a/b/epoll_server", "--port", "70000", NULL});
+}
+
+static void ask_for_help(void) {
+    struct options o;
+    options_parse_or_exit(&o, SERVER_LWIP, 2, (char *[]){"lwip_server", "--help", NULL});
+}
+
+static void test_exits(void **state) {
+    (void)state;
+    char text[8192];
+    assert_int_equal(run(bad_option, text, sizeof(text)), 2);
+    assert_string_equal(text, "epoll_server: --port: '70000' is not in 1..65535\n");
+    assert_int_equal(run(ask_for_help, text, sizeof(text)), 0);
+    assert_non_null(strstr(text, "usage: lwip_server [option…]\n"));
+    static const char *const names[] = {"address",
+                                        "netmask",
+                                        "gateway",
+                                        "mac",
+                                        "port",
+                                        "body-size",
+                                        "max-connections",
+                                        "backlog",
+                                        "keepalive-idle",
+                                        "keepalive-interval",
+                                        "keepalive-count",
+                                        "mbufs",
+                                        "rx-descriptors",
+                                        "tx-descriptors",
+                                        "mtu",
+                                        "no-offload",
+                                        "help"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "\n  --%s ", names[i]);
+        assert_non_null(strstr(text, line));
+    }
+    assert_non_null(strstr(text, "(1..65535) [80]"));
+}
+
+struct extra {
+    uint64_t rx_packets;
+    uint64_t tx_packets;
+};
+
+static const struct counters counted = {1, 2, 3, 4, 5, 6, 7, 8, 9, UINT64_MAX};
+
+static void print_common(void) {
+    counters_print("epoll", &counted, NULL, 0, NULL, NULL);
+}
+
+static void print_more(void) {
+    static const struct counter_field more[] = {{"rx_packets", offsetof(struct extra, rx_packets)},
+                                                {"tx_packets", offsetof(struct extra, tx_packets)}};
+    counters_print("lwip", &counted, more, 2, &(struct extra){11, 12}, "\"port\": {\"mtu\": 1500}");
+}
+
+static void print_ready(void) {
+    ready_print(inet_addr("198.18.0.2"), 80);
+}
+
+#define COMMON                                                                                               \
+    "\"requests_parsed\": 1, \"responses_sent\": 2, \"bytes_received\": 3, \"bytes_sent\": 4, \"accepts\": " \
+    "5, "                                                                                                    \
+    "\"closes\": 6, \"refused\": 7, \"errors_http\": 8, \"errors_socket\": 9, "                              \
+    "\"retransmits\": 18446744073709551615"
+
+static void test_lines_on_stdout(void **state) {
+    (void)state;
+    char text[1024];
+    assert_int_equal(run(print_common, text, sizeof(text)), 0);
+    assert_string_equal(text, "{\"server\": \"epoll\", " COMMON "}\n");
+    assert_int_equal(run(print_more, text, sizeof(text)), 0);
+    assert_string_equal(text, "{\"server\": \"lwip\", " COMMON
+                              ", \"rx_packets\": 11, \"tx_packets\": 12, \"port\": {\"mtu\": 1500}}\n");
+    assert_int_equal(run(print_ready, text, sizeof(text)), 0);
+    assert_string_equal(text, "READY 198.18.0.2:80\n");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_every_kind),
+        cmocka_unit_test(test_errors),          cmocka_unit_test(test_exits),
+        cmocka_unit_test(test_lines_on_stdout),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
