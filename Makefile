@@ -12,10 +12,10 @@ BUILD := build
 HARNESS = $(PYTHON) -m harness
 
 # What a user may set on the command line of make.
-PLAN ?= default
 WIRE ?= tap
 PLAN_KEYS := CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS SERVER_CPUS PORT MAX_CONNECTIONS
 SETTINGS = $(foreach key,$(PLAN_KEYS),$(if $($(key)),--set '$(key)=$($(key))'))
+PLAN_ARGUMENT = $(if $(PLAN),--plan '$(PLAN)')
 PUBLISHED_ARGUMENTS = $(foreach name,$(PUBLISHED),--published '$(name)')
 
 .PHONY: all
@@ -31,9 +31,9 @@ help: ## this list
 
 # --- measuring -------------------------------------------------------------------------------------
 
-.PHONY: bench-tap report compare restore doctor shell bench-baseline
+.PHONY: bench-tap report compare restore doctor shell bench-baseline reference
 bench-tap: ready ## measure lwIP against epoll on the TAP wire, to a finished report (root)
-	@$(HARNESS) bench --wire tap --plan '$(PLAN)' $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
+	@$(HARNESS) bench --wire tap $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
 	    $(if $(RESUME),--resume '$(RESUME)') $(if $(DRY_RUN),--dry-run)
 
 report: ## charts and pages of RUN=<id>|reference|DIR again, from its files alone
@@ -49,10 +49,17 @@ doctor: ## what this machine can run, and what is missing
 	@$(HARNESS) doctor
 
 shell: ready ## a shell in the client's namespace of WIRE=tap, both servers up (root)
-	@$(HARNESS) shell --wire '$(WIRE)' --plan '$(PLAN)' $(SETTINGS)
+	@$(HARNESS) shell --wire '$(WIRE)' $(PLAN_ARGUMENT) $(SETTINGS)
 
 bench-baseline: ready $(BUILD)/minimal_epoll ## epoll_server against a minimal epoll loop and nginx (root)
 	@$(PYTHON) ci/bench_baseline.py
+
+reference: ## make RUN=<id> the committed reference run, with the charts that README shows
+	@test -f 'results/runs/$(RUN)/trials.jsonl' || { echo "no run '$(RUN)' under results/runs" >&2; exit 2; }
+	@rm -rf results/reference && mkdir -p 'results/reference/$(RUN)'
+	@cd 'results/runs/$(RUN)' && cp facts.json plan.json trials.jsonl summary.json '$(CURDIR)/results/reference/$(RUN)'
+	@$(HARNESS) report reference
+	@cp 'reports/out/$(RUN)/throughput.png' 'reports/out/$(RUN)/gain.png' results/reference/
 
 # --- what it needs ---------------------------------------------------------------------------------
 
@@ -197,7 +204,7 @@ test-system: all $(BUILD)/checked/epoll_server $(BUILD)/checked/lwip_server ## b
 
 lint: ## types of the harness, format of the C code
 	@$(PYTHON) -m mypy --strict --no-error-summary harness
-	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $$(git ls-files 'servers/*.c' 'servers/*.h'); \
+	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $$(find servers -name '*.[ch]'); \
 	 else echo "clang-format is not installed: format not checked"; fi
 
 .PHONY: clean distclean

@@ -21,7 +21,7 @@ from harness.plan import Plan, TrialSpec, load_plan, schedule
 from harness.progress import Progress, clock
 from harness.provision import Provisioned, provisioned
 from harness.show import OUT, show_run
-from harness.store import RESULTS, Store, check_writable, disk_reason, give_to_user, run_id
+from harness.store import RESULTS, Store, check_writable, disk_is_full, disk_reason, give_to_user, run_id
 from harness.trial import run_trial
 from harness.wire import Wire, load_wire
 
@@ -147,6 +147,8 @@ def _kept(store: Store) -> Iterator[None]:
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; {kept()}") from None
     except StackduelError as error:
+        if disk_is_full(store.run.path):
+            raise MachineError(f"{store.run.path}: the disk is full: free some space; {kept()}") from error
         raise type(error)(f"{error}; {kept()}") from error
     except OSError as error:
         raise MachineError(f"{disk_reason(error)}; {kept()}") from error

@@ -22,6 +22,8 @@ from harness.plan import Plan, from_json, to_json
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 SCHEMA = 1
+# bytes: what contenders and wrk print, and a line of trials.jsonl
+ROOM_FOR_A_TRIAL = 64 * 1024
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z0-9_-]+")
 
 _NUMBER = (int, float)
@@ -165,6 +167,12 @@ def give_to_user(path: Path) -> None:
         return
     for entry in (path.parent, path, *path.rglob("*")):
         os.chown(entry, int(user), int(group), follow_symlinks=False)
+
+
+def disk_is_full(path: Path) -> bool:
+    """Is there no room left for a trial? What then fails first may be a server or wrk, for another reason."""
+    room = os.statvfs(path)
+    return room.f_bavail * room.f_frsize < ROOM_FOR_A_TRIAL
 
 
 def disk_reason(error: OSError, path: Path | None = None) -> str:

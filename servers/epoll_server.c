@@ -37,18 +37,14 @@ enum {
     OTHER_FILES = 16, /* descriptors that are not connections */
 };
 
-/*
- * Edge-triggered, because a level-triggered descriptor is put back and polled once more after every request. The price:
- * whoever reads must know whether he left something; see connection_readable.
- */
+/* Edge-triggered, because a level-triggered descriptor is polled once more after every request. The price:
+ * whoever reads must know whether he left something (connection_readable). */
 static const uint32_t READING = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 
 enum io { IO_DONE, IO_RETRY, IO_ERROR };
 
-/*
- * States, told by the fields: reading (waits_for EPOLLIN); writing (waits_for EPOLLOUT: the client is behind,
- * so nothing more is read from it, and `rest` keeps what was read but not yet parsed); lingering (our FIN is
- * sent, input is discarded). Free: fd −1.
+/* Reading; or writing (waits_for EPOLLOUT: the client is behind, nothing more is read from it, and `rest`
+ * keeps what was read but not parsed); or lingering (our FIN is sent, input is discarded); or free (fd −1).
  */
 struct connection {
     struct http_connection http;
@@ -134,55 +130,45 @@ static void linger(struct connection *c) {
         close_connection(c);
         return;
     }
-    if (shutdown(c->fd, SHUT_WR) != 0) {
-        fail_connection(c);
-        return;
-    }
+    shutdown(c->fd, SHUT_WR); /* fails only on a connection that is gone, which reading will show */
     c->lingering = true;
     c->deadline = now_ms() + LINGER_MS;
     TAILQ_INSERT_TAIL(&server.lingering, c, linger_link);
     wait_for(c, EPOLLIN);
 }
 
-/* Sends what is queued. IO_DONE: all of it. IO_RETRY: the socket is full. IO_ERROR: the connection is broken.
+/* Sends what is queued. IO_DONE: all of it; IO_RETRY: the socket is full; IO_ERROR: the connection is broken.
  */
 static enum io flush(struct connection *c) {
     struct iovec iov[IOV_COUNT];
-    int count;
-    while ((count = http_pending(&c->http, iov, IOV_COUNT)) > 0) {
-        struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
-        ssize_t sent = count == 1 ? send(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
-                                  : sendmsg(c->fd, &message, MSG_NOSIGNAL);
-        if (sent < 0)
-            return errno == EAGAIN ? IO_RETRY : IO_ERROR;
-        server.counters.bytes_sent += (uint64_t)sent;
-        http_sent(&c->http, (size_t)sent);
-        size_t total = 0;
-        for (int i = 0; i < count; i++)
-            total += iov[i].iov_len;
-        if ((size_t)sent < total)
-            return IO_RETRY;
-    }
-    return IO_DONE;
+    int count = http_pending(&c->http, iov, IOV_COUNT);
+    if (count == 0)
+        return IO_DONE;
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
+    ssize_t sent = count == 1 ? send(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
+                              : sendmsg(c->fd, &message, MSG_NOSIGNAL);
+    if (sent < 0)
+        return errno == EAGAIN ? IO_RETRY : IO_ERROR;
+    server.counters.bytes_sent += (uint64_t)sent;
+    http_sent(&c->http, (size_t)sent);
+    return http_pending(&c->http, iov, IOV_COUNT) > 0 ? IO_RETRY : IO_DONE;
 }
 
-/* Keeps the unparsed bytes, at most INPUT_SIZE, until the client reads again. They may lie in c->rest
- * already. */
+/* Keeps the unparsed bytes, at most INPUT_SIZE, until the client reads. They may lie in c->rest already. */
 static bool keep_rest(struct connection *c, const char *data, size_t size) {
-    char *rest = c->rest;
-    if (size > 0 && rest == NULL && (rest = malloc(size)) == NULL)
+    if (size > 0 && c->rest == NULL && (c->rest = malloc(size)) == NULL)
         return false;
-    if (size > 0)
-        memmove(rest, data, size);
-    else
-        free(rest);
-    c->rest = size > 0 ? rest : NULL;
+    if (size > 0) {
+        memmove(c->rest, data, size);
+    } else {
+        free(c->rest);
+        c->rest = NULL;
+    }
     c->rest_size = size;
     return true;
 }
 
-/* Parses and answers in turns until the bytes are used up or the client is behind. `data` may lie in c->rest.
- */
+/* Parses and answers in turns until the bytes are used up or the client is behind. `data`: also c->rest. */
 static void serve(struct connection *c, const char *data, size_t size) {
     enum io result;
     do {
@@ -328,10 +314,9 @@ static void die(const char *what, const struct options *options) {
     exit(1);
 }
 
-/* What is set here is inherited by every accepted socket, at no call per connection. */
+/* What is set here is inherited by every accepted socket, at no call per connection. Keep-alive is silent
+ * while data is unacknowledged or the window is shut: the last row bounds that time too. */
 static void start_listening(const struct options *options) {
-    /* Keep-alive is silent while data is unacknowledged or the window is shut: the last row bounds that time
-     * too. */
     uint64_t reclaim_s = options->keepalive_idle + options->keepalive_interval * options->keepalive_count;
     const struct {
         int level, name, value;
@@ -348,9 +333,8 @@ static void start_listening(const struct options *options) {
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
         if (setsockopt(fd, wanted[i].level, wanted[i].name, &wanted[i].value, sizeof(int)) != 0)
             die("cannot make a socket for", options);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)options->port),
-                                  .sin_addr.s_addr = options->address};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = options->address};
+    address.sin_port = htons((uint16_t)options->port);
     if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, (int)options->backlog) != 0)
         die("cannot listen on", options);
     server.listen_fd = fd;
@@ -368,22 +352,19 @@ static void start_signals(void) {
     watch(EPOLL_CTL_ADD, server.signal_fd, EPOLLIN, &server.signal_fd);
 }
 
-/* As many descriptors as connections are asked for; where the machine gives fewer, fewer are served, and it
- * says so. */
+/* As many descriptors as connections are asked for; where the machine gives fewer, fewer are served. */
 static void start_connections(const struct options *options) {
     size_t wanted = options->max_connections;
+    rlim_t needed = wanted + OTHER_FILES;
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < wanted + OTHER_FILES) {
-        rlim_t most = limit.rlim_max > wanted + OTHER_FILES ? limit.rlim_max : wanted + OTHER_FILES;
-        struct rlimit raised = {wanted + OTHER_FILES, most};
-        if (setrlimit(RLIMIT_NOFILE, &raised) != 0) {
-            limit.rlim_cur = limit.rlim_max;
-            setrlimit(RLIMIT_NOFILE, &limit);
-            wanted = limit.rlim_max > 2 * OTHER_FILES ? limit.rlim_max - OTHER_FILES : OTHER_FILES;
-            fprintf(stderr, "epoll_server: only %zu connections: RLIMIT_NOFILE is %llu\n", wanted,
-                    (unsigned long long)limit.rlim_max);
-        }
+    struct rlimit raised = {needed, needed > limit.rlim_max ? needed : limit.rlim_max};
+    if (limit.rlim_cur < needed && setrlimit(RLIMIT_NOFILE, &raised) != 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        wanted = limit.rlim_max > OTHER_FILES ? limit.rlim_max - OTHER_FILES : 1;
+        fprintf(stderr, "epoll_server: only %zu connections: RLIMIT_NOFILE is %zu\n", wanted,
+                (size_t)limit.rlim_max);
     }
     server.max_connections = wanted;
     server.connections = calloc(wanted, sizeof(struct connection));

@@ -297,7 +297,7 @@ def in_client_namespace(bed: TestBed, family: int, kind: int) -> socket.socket:
 
 def checksum(data: bytes) -> int:
     """RFC 1071."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xffff) + (total >> 16)
     return ~total & 0xffff
