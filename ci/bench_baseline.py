@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Is the kernel baseline honest? epoll_server against a minimal epoll loop and nginx with one worker.
 
-A benchmark, not a test: it prints medians and paired ratios and judges nothing. Above some 16 connections wrk itself is
-the limit of the rate; the server's own CPU time per request still tells the servers apart. Needs root, wrk and nginx;
-makes two namespaces joined by a veth and removes them, also on Ctrl-C. Must not depend on the harness.
+A benchmark, not a test: it prints medians and paired ratios and judges nothing. Above some 16 connections
+wrk itself is the limit of the rate; the server's own CPU time per request still tells the servers apart.
+Needs root, wrk and nginx; makes two namespaces joined by a veth and removes them, also on Ctrl-C. Must not
+depend on the harness.
 """
 
 from __future__ import annotations
@@ -47,9 +48,11 @@ def inside(namespace: str, cpu: int) -> list[str]:
     return ["ip", "netns", "exec", namespace, "taskset", "-c", str(cpu)]
 
 
-def make_wire() -> None:
+def make_wire(made: list[str]) -> None:
+    """Adds to `made` the namespaces it makes, so that another run's are not removed."""
     for name in (CLIENT, SERVER):
         run("ip", "netns", "add", name)
+        made.append(name)
         run("ip", "-n", name, "link", "set", "lo", "up")
     run("ip", "-n", CLIENT, "link", "add", "bb0", "type", "veth", "peer", "name", "bb1", "netns", SERVER)
     for name, link, address in ((CLIENT, "bb0", CLIENT_ADDRESS), (SERVER, "bb1", ADDRESS)):
@@ -57,8 +60,8 @@ def make_wire() -> None:
         run("ip", "-n", name, "link", "set", link, "up")
 
 
-def remove_wire() -> None:
-    for name in (CLIENT, SERVER):
+def remove_wire(made: list[str]) -> None:
+    for name in made:
         subprocess.run(["ip", "netns", "delete", name], stderr=subprocess.DEVNULL)
 
 
@@ -148,9 +151,10 @@ def show(title: str, samples: Samples, names: list[str], digits: int) -> None:
     print("connections" + "".join(f"{name:>15}" for name in names)
           + "".join(f"{ours + '/' + name:>30}" for name in names[1:]))
     for count in sorted({connections for _, connections in samples}):
-        line = f"{count:11d}" + "".join(f"{statistics.median(samples[name, count]):15.{digits}f}" for name in names)
-        for name in names[1:]:
-            medians = statistics.median(samples[ours, count]) / statistics.median(samples[name, count])
+        middles = [statistics.median(samples[name, count]) for name in names]
+        line = f"{count:11d}" + "".join(f"{middle:15.{digits}f}" for middle in middles)
+        for name, middle in zip(names[1:], middles[1:]):
+            medians = middles[0] / middle
             pairs = [a / b for a, b in zip(samples[ours, count], samples[name, count])]
             line += f"{f'{medians:.3f} ({min(pairs):.3f}–{max(pairs):.3f})':>30}"
         print(line)
@@ -188,8 +192,9 @@ def main() -> int:
             "minimal_epoll": [str(options.build / "minimal_epoll"), ADDRESS, str(PORT)],
             "nginx": ["nginx", "-c", str(config), "-p", tmp],
         }
+        made: list[str] = []
         try:
-            make_wire()
+            make_wire(made)
             rates, costs = measure(servers, options)
             show("requests/s", rates, list(servers), 0)
             show("CPU µs of the server's processes per request", costs, list(servers), 3)
@@ -197,7 +202,7 @@ def main() -> int:
             print("bench_baseline: interrupted", file=sys.stderr)
             return 130
         finally:
-            remove_wire()
+            remove_wire(made)
     return 0
 
 
