@@ -27,6 +27,8 @@ _BOOT_OPTIONS = ("clocksource", "default_hugepagesz", "hugepages", "hugepagesz",
                  "mitigations", "nohz", "nohz_full", "nosmt", "preempt", "processor.max_cstate", "rcu_nocbs",
                  "threadirqs", "transparent_hugepage", "tsc")
 _CPU = "/sys/devices/system/cpu"
+# of the kernel's TCP at both ends, as a new namespace takes it over
+_TCP = ("congestion_control", "timestamps", "sack", "rmem", "wmem")
 _CLOCK = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
 
@@ -108,6 +110,7 @@ def _kernel(host: Host) -> dict[str, Any]:
             "boot_options": [word for word in (_read(host, "/proc/cmdline") or "").split()
                              if word.partition("=")[0] in _BOOT_OPTIONS],
             "clocksource": _read(host, _CLOCK),
+            "tcp": {name: _read(host, f"/proc/sys/net/ipv4/tcp_{name}") for name in _TCP},
             "mitigations": {name: _read(host, f"{holes}/{name}") for name in host.listing(holes)}}
 
 
