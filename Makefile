@@ -64,6 +64,7 @@ reference: ## make RUN=<id> the committed reference run, with the charts that RE
 # --- what it needs ---------------------------------------------------------------------------------
 
 LWIP_SRC ?= $(BUILD)/deps/lwip-2.1.3
+DPDK_AT_LEAST := 21.11
 LLHTTP := /usr/share/llhttp
 LLHTTP_INCLUDE := /usr/share/include/llhttp
 
@@ -71,6 +72,8 @@ LLHTTP_INCLUDE := /usr/share/include/llhttp
 deps: ## install what is missing: Debian packages (root), lwIP's source
 	@ci/deps.sh packages
 	@$(if $(filter $(BUILD)/deps/%,$(LWIP_SRC)),ci/deps.sh lwip $(BUILD)/deps,:)
+	@pkg-config --atleast-version=$(DPDK_AT_LEAST) libdpdk || \
+	    { echo "DPDK $$(pkg-config --modversion libdpdk) is too old: $(DPDK_AT_LEAST) or newer is needed" >&2; exit 3; }
 
 # The tools that find libraries may have come just now, so a second make looks for them.
 ready: deps

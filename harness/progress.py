@@ -16,6 +16,8 @@ from harness.plan import Plan, TrialSpec
 
 # start, READY, proof and stop of a contender, before there is a trial to learn it from
 _OVERHEAD_SECONDS = 2.0
+# the bar is drawn on a core that is being measured
+_DRAWN_PER_SECOND = 1
 
 
 def rate(requests_per_sec: float) -> str:
@@ -64,7 +66,8 @@ class Progress:
         self._left = TimeLeft(plan, trials)
         self._rates: dict[tuple[str, int], list[float]] = {}
         self._bar = Bar(BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"),
-                        _Left(self._left), console=self._console, disable=not self._live)
+                        _Left(self._left), console=self._console, disable=not self._live,
+                        refresh_per_second=_DRAWN_PER_SECOND)
         self._task = self._bar.add_task("", total=trials)
 
     def __enter__(self) -> "Progress":

@@ -20,7 +20,7 @@
 #include "stack/stack.h"
 
 #define POLL_INTERVAL 2 /* lwIP's slow ticks of 500 ms: session_polled() runs once a second */
-#define DRAIN_SECONDS 5 /* how long a closed connection is read for the client's FIN (RFC 9112 9.6) */
+#define DRAIN_SECONDS 2 /* how long a closed connection is read for the client's FIN (RFC 9112 9.6) */
 
 struct session {
     struct tcp_pcb *pcb; /* NULL: the slot is free */
