@@ -26,7 +26,8 @@ def run(tmp_path: Path, **tools: str) -> subprocess.CompletedProcess[str]:
         tool = tmp_path / name.replace("_", "-")
         tool.write_text(f"#!/bin/sh\n{script}\n")
         tool.chmod(0o755)
-    return subprocess.run([str(DEPS), "packages"], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    return subprocess.run([str(DEPS), "packages"], env={"PATH": str(tmp_path)}, capture_output=True,
+                          text=True)
 
 
 def test_nothing_is_done_when_all_is_there(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from harness.journal import PATH
 from harness.tests.system.conftest import ROOT
 from harness.tests.system.test_wire_root import snapshot as machine
 
-SHORT = ("--plan", "quick", "--set", "CONNECTIONS=1,8", "--set", "ROUNDS=2", "--set", "DURATION=1", "--set", "WARMUP=0")
+SHORT = ("--plan", "quick", "--set", "CONNECTIONS=1,8", "--set", "ROUNDS=2", "--set", "DURATION=1",
+         "--set", "WARMUP=0")
 OURS = (str(ROOT / "build").encode(), b"wrk\0-t")
 
 
@@ -58,7 +60,8 @@ def harness(directory: Path, *arguments: str, before: str = "") -> subprocess.Co
 
 def started(directory: Path, *arguments: str, trials: int) -> subprocess.Popen[str]:
     """A run that has stored `trials` trials and goes on."""
-    run = subprocess.Popen(words(directory, *arguments), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(words(directory, *arguments), cwd=ROOT, stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while len(stored(directory)) < trials:
         assert run.poll() is None and time.monotonic() < deadline, run.communicate()
@@ -118,7 +121,8 @@ def test_a_short_run_ends_with_a_report(tmp_path: Path) -> None:
     facts = json.loads((run / "facts.json").read_text())
     assert facts["ports"]["lwip"]["driver"] == "net_tap"
     report = tmp_path / "out" / run.name
-    assert {"report.html", "summary.md", "summary.csv", "throughput.png", "gain.svg"} <= set(os.listdir(report))
+    expected = {"report.html", "summary.md", "summary.csv", "throughput.png", "gain.svg"}
+    assert expected <= set(os.listdir(report))
 
 
 def test_a_killed_run_is_restored_and_resumed(tmp_path: Path) -> None:
@@ -155,12 +159,16 @@ def test_an_interrupted_run_is_kept(tmp_path: Path, number: signal.Signals) -> N
 
 
 def test_without_root(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *words(tmp_path, "bench", "--wire", "tap", *SHORT)],
-                          cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, "needs root" in one_line(done.stderr)) == (3, True)
+    # a clone may lie where only root may read
+    for name in ("harness", "topologies"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o777)
+    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    done = subprocess.run([*nobody, *words(tmp_path, "bench", "--wire", "tap", *SHORT)], cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert done.returncode == 3
+    assert "needs root" in one_line(done.stderr)
 
 
 def test_without_a_tun_device(tmp_path: Path) -> None:
@@ -170,7 +178,8 @@ def test_without_a_tun_device(tmp_path: Path) -> None:
 
 
 def test_without_wrk(tmp_path: Path) -> None:
-    done = harness(tmp_path, "bench", "--wire", "tap", *SHORT, before="mount --bind /dev/null $(command -v wrk)")
+    done = harness(tmp_path, "bench", "--wire", "tap", *SHORT,
+                   before="mount --bind /dev/null $(command -v wrk)")
     assert done.returncode == 3
     assert "wrk" in one_line(done.stderr)
 
@@ -206,9 +215,11 @@ def test_a_full_disk(tmp_path: Path) -> None:
     runs.mkdir()
     kept = tmp_path / "kept"
     # what the small file system held is copied out before its namespace ends
-    script = (f"mount -t tmpfs -o size=96k none {runs}; code=0; {shlex.join(words(tmp_path, 'bench', '--wire', 'tap', *SHORT))} || code=$?; "
+    bench = shlex.join(words(tmp_path, "bench", "--wire", "tap", *SHORT))
+    script = (f"mount -t tmpfs -o size=96k none {runs}; code=0; {bench} || code=$?; "
               f"cp -r {runs} {kept}; exit $code")
-    done = subprocess.run(["unshare", "--mount", "sh", "-ec", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["unshare", "--mount", "sh", "-ec", script], cwd=ROOT, capture_output=True,
+                          text=True, timeout=120)
     assert done.returncode == 3, done.stderr
     line = one_line(done.stderr)
     assert "No space left" in line or "full" in line
@@ -217,13 +228,14 @@ def test_a_full_disk(tmp_path: Path) -> None:
         assert json.loads(text)["requests"] > 0
 
 
-@pytest.mark.parametrize("setting", ["CONNECTIONS=0", "CONNECTIONS=-1", "CONNECTIONS=1000000000", "ROUNDS=0",
-                                     "DURATION=abc", "BODY_SIZE=65M", "PORT=70000", "SERVER_CPUS=99", "FROB=1",
-                                     "CONTENDERS=apache"])
+@pytest.mark.parametrize("setting", [
+    "CONNECTIONS=0", "CONNECTIONS=-1", "CONNECTIONS=1000000000", "ROUNDS=0", "DURATION=abc", "BODY_SIZE=65M",
+    "PORT=70000", "SERVER_CPUS=99", "FROB=1", "CONTENDERS=apache"])
 def test_silly_values(tmp_path: Path, setting: str) -> None:
     done = harness(tmp_path, "bench", "--wire", "tap", "--plan", "quick", "--set", setting)
     assert done.returncode == 2
-    assert setting.partition("=")[2] in one_line(done.stderr) or "FROB" in done.stderr
+    key, _, value = setting.partition("=")
+    assert (key if key == "FROB" else value) in one_line(done.stderr)
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
 
 
@@ -235,8 +247,8 @@ def test_dry_run_prints_the_steps_and_does_nothing(tmp_path: Path) -> None:
 
 def test_a_shell_in_the_wire(tmp_path: Path) -> None:
     script = "curl -sS http://198.18.0.2/ && curl -sS http://198.18.0.3/ && exit 7"
-    done = subprocess.run(words(tmp_path, "shell", "--wire", "tap", "--plan", "quick"), cwd=ROOT, input=script,
-                          capture_output=True, text=True, timeout=60, env={**os.environ, "SHELL": "/bin/sh"})
+    done = subprocess.run(words(tmp_path, "shell", "--wire", "tap"), cwd=ROOT, input=script, timeout=60,
+                          capture_output=True, text=True, env={**os.environ, "SHELL": "/bin/sh"})
     assert (done.returncode, done.stdout) == (0, "00"), done.stderr
 
 

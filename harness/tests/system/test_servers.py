@@ -276,8 +276,8 @@ def test_a_port_in_use_is_one_line_and_exit_1(bed: TestBed) -> None:
 
 
 def test_lwip_without_a_device_is_exit_1(bed: TestBed) -> None:
-    result = bed.host.run([str(ROOT / "build/lwip_server"), "--no-huge", "-m", "64", "--no-pci", "--no-shconf",
-                           "--no-telemetry", "--", "--port", "80"], check=False)
+    eal = ("--no-huge", "-m", "64", "--no-pci", "--no-shconf", "--no-telemetry")
+    result = bed.host.run([str(ROOT / "build/lwip_server"), *eal, "--", "--port", "80"], check=False)
     assert result.code == 1
     assert result.stderr.splitlines()[-1].startswith("lwip_server: no port 0: give EAL a device")
 
