@@ -24,7 +24,7 @@ all: $(BUILD)/epoll_server $(BUILD)/lwip_server $(BUILD)/build-info.json
 .PHONY: help
 help: ## this list
 	@echo "Targets:"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1;\2/p' Makefile | awk -F';' '{printf "  %-15s %s\n", $$1, $$2}'
 	@echo "Settings, as in 'make bench-tap PLAN=quick ROUNDS=5':"
 	@echo "  PLAN=quick|default|full|FILE  RESUME=ID  DRY_RUN=1  PUBLISHED=NAME  LWIP_SRC=DIR"
 	@echo "  $(PLAN_KEYS)"
@@ -40,6 +40,7 @@ report: ## charts and pages of RUN=<id>|reference|DIR again, from its files alon
 	@$(HARNESS) report '$(or $(RUN),reference)' $(PUBLISHED_ARGUMENTS)
 
 compare: ## overlay runs: RUNS="a b"
+	@test -n '$(RUNS)' || { echo 'compare: which runs? RUNS="<run> <run>"' >&2; exit 2; }
 	@$(HARNESS) compare $(foreach run,$(RUNS),'$(run)') $(PUBLISHED_ARGUMENTS)
 
 restore: ## undo what a killed run left on this machine (root)
