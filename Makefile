@@ -85,10 +85,16 @@ ready: deps
 PATCHES := $(sort $(wildcard servers/stack/patches/*.patch))
 LWIP := $(BUILD)/lwip
 
-$(LWIP)/.patched: $(PATCHES)
+# Changes only when LWIP_SRC does.
+$(BUILD)/lwip-source: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(LWIP_SRC)' | cmp -s - $@ || echo '$(LWIP_SRC)' > $@
+
+$(LWIP)/.patched: $(PATCHES) $(BUILD)/lwip-source
 	@test -f $(LWIP_SRC)/src/core/tcp.c || { echo "no lwIP source in $(LWIP_SRC): run 'make deps'" >&2; exit 3; }
 	@rm -rf $(LWIP) && mkdir -p $(LWIP)
 	@cp -r $(LWIP_SRC)/src $(LWIP_SRC)/test $(LWIP)/
+	@find $(LWIP) -type f -exec sed -i 's/\r$$//' {} +
 	@for patch in $(PATCHES); do patch -s -d $(LWIP) -p1 --fuzz=0 --no-backup-if-mismatch < $$patch || exit 1; done
 	@touch $@
 
@@ -211,7 +217,7 @@ lint: ## types of the harness, format of the C code
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $$(find servers -name '*.[ch]'); \
 	 else echo "clang-format is not installed: format not checked"; fi
 
-.PHONY: clean distclean
+.PHONY: clean distclean FORCE
 clean: ## remove what was built, keep the fetched source
 	@find $(BUILD) -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} + 2>/dev/null || true
 
