@@ -45,11 +45,11 @@ class Order:
 def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) -> None:
     """Measures and reports. Errors end it early, with what was measured kept and the machine as it was."""
     wire, plan, store = _choose(order, host, results)
-    todo = _remaining(plan, store)
+    remaining = _remaining(plan, store)
     if order.dry_run:
-        _rehearse(host, wire, plan, len(todo))
+        _rehearse(host, wire, plan, len(remaining))
         return
-    if store is None or todo:
+    if store is None or remaining:
         check_writable(results)
         _allow_files(plan.max_connections + _SPARE_FILES)
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), wire.name)
@@ -57,7 +57,7 @@ def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) ->
             facts = gather(host, wire, plan, up)
             store = _enter_facts(store, facts) if store else Store.create(id_, plan, facts, results)
             with _kept(store):
-                _measure(host, wire, plan, todo, up, store)
+                _measure(host, wire, plan, remaining, up, store)
     show_run(store.run.path, order.published, out)
     give_to_user(store.run.path)
 
@@ -120,11 +120,11 @@ def _enter_facts(store: Store, facts: dict[str, Any]) -> Store:
     return store
 
 
-def _measure(host: Host, wire: Wire, plan: Plan, todo: Sequence[tuple[int, TrialSpec]], up: Provisioned,
+def _measure(host: Host, wire: Wire, plan: Plan, remaining: Sequence[tuple[int, TrialSpec]], up: Provisioned,
              store: Store) -> None:
     ports = store.run.facts.setdefault("ports", {})
-    with Progress(plan, len(todo)) as progress:
-        for place, spec in todo:
+    with Progress(plan, len(remaining)) as progress:
+        for place, spec in remaining:
             progress.start(spec)
             raw = store.raw / f"{place:04d}-{spec.contender}-c{spec.connections}-r{spec.round}"
             outcome = run_trial(host, wire, plan, spec, place, up, raw)

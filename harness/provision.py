@@ -43,25 +43,25 @@ def provisioned(host: Host, wire: Wire, contenders: Sequence[str], run_id: str, 
     First undoes what a killed run left. MachineError when the machine lacks something (nothing is changed
     then), a step fails, another run is at work, or something could not be undone. `dry_run` only prints.
     """
-    todo = steps(wire, contenders)
+    wanted = steps(wire, contenders)
     if dry_run:
-        yield _rehearse(DryRun(host, log), wire, todo, run_id, log)
+        yield _rehearse(DryRun(host, log), wire, wanted, run_id, log)
         return
     with host.lock(LOCK):
         if not host.is_root():
             raise MachineError(NEEDS_ROOT)
         for line in _restore(host):
             log(f"undone after a killed run: {line}")
-        problems = _problems(host, todo)
+        problems = _problems(host, wanted)
         if problems:
             raise MachineError(f"this machine cannot run wire {wire.name}: {'; '.join(problems)}")
         journal = Journal(host, run_id)
         failed: list[str] = []
         try:
-            for step in todo:
+            for step in wanted:
                 journal.record(step.name, step.undo(host))
                 step.up(host)
-            yield _ready(wire, todo, journal)
+            yield _ready(wire, wanted, journal)
         finally:
             failed += _undo(journal, log)
         if failed:
@@ -92,12 +92,12 @@ def _restore(host: Host) -> list[str]:
     return done or [f"rmdir {journals.DIRECTORY}"]
 
 
-def _problems(host: Host, todo: Sequence[Step]) -> list[str]:
-    return [problem for step in todo if (problem := step.check(host)) is not None]
+def _problems(host: Host, wanted: Sequence[Step]) -> list[str]:
+    return [problem for step in wanted if (problem := step.check(host)) is not None]
 
 
-def _ready(wire: Wire, todo: Sequence[Step], journal: Journal) -> Provisioned:
-    pages = next(step for step in todo if isinstance(step, Hugepages))
+def _ready(wire: Wire, wanted: Sequence[Step], journal: Journal) -> Provisioned:
+    pages = next(step for step in wanted if isinstance(step, Hugepages))
     return Provisioned(wire, pages.granted, pages.why, journal)
 
 
@@ -122,17 +122,17 @@ def _ignore_signals(before: dict[signal.Signals, object]) -> None:
             before[number] = signal.signal(number, signal.SIG_IGN)
 
 
-def _rehearse(dry: DryRun, wire: Wire, todo: Sequence[Step], run_id: str, log: Log) -> Provisioned:
+def _rehearse(dry: DryRun, wire: Wire, wanted: Sequence[Step], run_id: str, log: Log) -> Provisioned:
     if journals.left_behind(dry):
         log("# a real run would first undo what a killed run left")
-    for problem in _problems(dry, todo):
+    for problem in _problems(dry, wanted):
         log(f"# in the way of a real run: {problem}")
-    undo = [(step.name, step.undo(dry)) for step in todo]
-    for step in todo:
+    undo = [(step.name, step.undo(dry)) for step in wanted]
+    for step in wanted:
         log(f"# {step.name}")
         step.up(dry)
     log("# afterwards")
     for _, actions in reversed(undo):
         for action in actions:
             log(journals.describe(action))
-    return _ready(wire, todo, Journal(dry, run_id))
+    return _ready(wire, wanted, Journal(dry, run_id))
