@@ -31,9 +31,13 @@ help: ## this list
 
 # --- measuring -------------------------------------------------------------------------------------
 
-.PHONY: bench-tap report compare restore doctor shell bench-baseline reference
-bench-tap: ready ## measure lwIP against epoll on the TAP wire, to a finished report (root)
-	@$(HARNESS) bench --wire tap $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
+.PHONY: bench-tap bench-afpacket bench-afxdp report compare restore doctor shell bench-baseline reference
+bench-tap: ## measure lwIP against epoll on the TAP wire, to a finished report (root)
+bench-afpacket: ## the same with lwIP on a veth through AF_PACKET (root)
+bench-afxdp: ## the same with lwIP on a veth through AF_XDP (root)
+
+bench-tap bench-afpacket bench-afxdp: bench-%: ready
+	@$(HARNESS) bench --wire $* $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
 	    $(if $(RESUME),--resume '$(RESUME)') $(if $(DRY_RUN),--dry-run)
 
 report: ## charts and pages of RUN=<id>|reference|DIR again, from its files alone
@@ -49,7 +53,7 @@ restore: ## undo what a killed run left on this machine (root)
 doctor: ## what this machine can run, and what is missing
 	@$(HARNESS) doctor
 
-shell: ready ## a shell in the client's namespace of WIRE=tap, both servers up (root)
+shell: ready ## a shell in the client's namespace of WIRE=tap|afpacket|afxdp, both servers up (root)
 	@$(HARNESS) shell --wire '$(WIRE)' $(PLAN_ARGUMENT) $(SETTINGS)
 
 bench-baseline: ready $(BUILD)/minimal_epoll ## epoll_server against a minimal epoll loop and nginx (root)

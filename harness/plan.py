@@ -84,6 +84,8 @@ _NUMBERS = (
     _Option("port", "PORT", 1, 65_535),
     _Option("max_connections", "MAX_CONNECTIONS", 1, 65_535),
 )
+# of a size, as the servers take it
+_SUFFIXES = {"K": 1 << 10, "M": 1 << 20}
 _REQUIRED = ("contenders", "connections", "rounds", "duration_seconds", "warmup_seconds")
 OVERRIDES = ("CONTENDERS", *(option.override for option in _NUMBERS))
 
@@ -171,7 +173,8 @@ def _parse_override(name: str, text: str) -> tuple[str, Any]:
         return "contenders", words
     option = next(option for option in _NUMBERS if option.override == name)
     if not option.many:
-        return option.key, _whole(text, f"{name}={text}")
+        scale = _SUFFIXES.get(text[-1], 1) if option.key.endswith("_bytes") else 1
+        return option.key, _whole(text[:-1] if scale > 1 else text, f"{name}={text}") * scale
     numbers: list[int] = []
     for word in words:
         low, dash, high = word.partition("-")

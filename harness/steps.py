@@ -19,6 +19,7 @@ from harness.wire import Contender, Wire
 ROOT = Path(__file__).resolve().parent.parent
 TUN = "/dev/net/tun"
 EAL_DIRECTORY = "/run/dpdk"
+XDP_DIRECTORY = "/run/xdp"
 # program -> Debian package that has it
 PROGRAMS = {"ip": "iproute2", "ping": "iputils-ping", "wrk": "wrk", "ethtool": "ethtool",
             "taskset": "util-linux", "setpriv": "util-linux"}
@@ -135,7 +136,7 @@ class NamespaceDirectory:
 
 @dataclass(frozen=True)
 class EalDirectory:
-    """EAL leaves /run/dpdk/<file prefix> behind, even with --in-memory."""
+    """EAL leaves /run/dpdk/<file prefix> behind, even with --in-memory; libxdp, under net_af_xdp, its lock's."""
 
     prefix: str
 
@@ -147,7 +148,7 @@ class EalDirectory:
         return None
 
     def undo(self, host: Host) -> list[Action]:
-        paths = (f"{EAL_DIRECTORY}/{self.prefix}", EAL_DIRECTORY)
+        paths = (f"{EAL_DIRECTORY}/{self.prefix}", EAL_DIRECTORY, XDP_DIRECTORY)
         return [["rmdir", path] for path in paths if not host.exists(path)]
 
     def up(self, host: Host) -> None:
@@ -223,10 +224,28 @@ def tap(wire: Wire, contender: Contender) -> Commands:
         (("run", *inside, "link", "del", end.interface),))
 
 
+def veth_port(wire: Wire, contender: Contender) -> Commands:
+    """A veth pair whose far end DPDK opens as its port: the kernel has no address there and answers nothing."""
+    end, in_bridge = contender.endpoint, ("ip", "-n", wire.bridge_namespace)
+    inside, port = ("ip", "-n", end.namespace), contender.bridge_port
+    return Commands(
+        f"veth {end.namespace}/{end.interface}, a port for DPDK",
+        ((*inside, "link", "add", end.interface, "mtu", str(wire.mtu), "type", "veth", "peer", "name", port,
+          "mtu", str(wire.mtu), "netns", wire.bridge_namespace),
+         # what leaves the bridge here must be whole packets with checksums: no kernel will finish them
+         ("ip", "netns", "exec", wire.bridge_namespace, "ethtool", "-K", port, "tx", "off", "tso", "off",
+          "gso", "off"),
+         (*in_bridge, "link", "set", port, "master", wire.bridge, "up"),
+         (*inside, "link", "set", end.interface, "up")),
+        (("run", *inside, "link", "del", end.interface),))
+
+
 def _link(wire: Wire, contender: Contender) -> Commands:
     end = contender.endpoint
     if contender.link == "tap":
         return tap(wire, contender)
+    if contender.link == "veth-port":
+        return veth_port(wire, contender)
     return veth(wire, end.namespace, end.interface, end.mac, end.address, contender.bridge_port)
 
 

@@ -13,7 +13,11 @@ from typing import Any, Mapping
 from harness.errors import UsageError
 
 TOPOLOGIES = Path(__file__).resolve().parent.parent / "topologies"
-LINKS = ("veth", "tap")
+# how a contender hangs on the bridge: by the kernel's end of a veth; by a TAP; by a veth whose end has no address,
+# for a user-space driver to open
+LINKS = ("veth", "tap", "veth-port")
+BRIDGE_PORTS = ("veth", "veth-port")
+DEEPEST_BASE = 4
 STACKS = ("kernel", "lwip")
 
 
@@ -144,12 +148,22 @@ def _contender(name: str, table: _Table, where: str) -> Contender:
     return contender
 
 
-def load_wire(name: str) -> Wire:
-    """The wire of topologies/<name>.toml, or of the TOML file at path `name`.
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `over`; tables merge, everything else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
 
-    Raises UsageError on an unknown wire, an unknown key, a wrong type or a missing value.
-    """
-    path = Path(name) if name.endswith(".toml") else TOPOLOGIES / f"{name}.toml"
+
+def _path(name: str) -> Path:
+    return Path(name) if name.endswith(".toml") else TOPOLOGIES / f"{name}.toml"
+
+
+def _read(name: str, depth: int = 0) -> dict[str, Any]:
+    """The file's tables over those of the wire it names as its `base`."""
+    path = _path(name)
     try:
         data = tomllib.loads(path.read_text())
     except OSError:
@@ -157,8 +171,22 @@ def load_wire(name: str) -> Wire:
         raise UsageError(f"no wire '{name}'; there are: {known}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from None
-    where = str(path)
-    top = _Table(data, where)
+    base = data.pop("base", None)
+    if base is None:
+        return data
+    if not isinstance(base, str) or depth == DEEPEST_BASE:
+        raise UsageError(f"{path}: 'base' must name a wire, and no chain of them may be longer than {DEEPEST_BASE}")
+    return _merged(_read(base, depth + 1), data)
+
+
+def load_wire(name: str) -> Wire:
+    """The wire of topologies/<name>.toml, or of the TOML file at path `name`.
+
+    A file may name another wire as its `base` and give only what differs. Raises UsageError on an unknown wire,
+    an unknown key, a wrong type or a missing value.
+    """
+    where = str(_path(name))
+    top = _Table(_read(name), where)
     client, bridge, pages = top.table("client"), top.table("bridge"), top.table("hugepages")
     contenders = top.take("contenders", dict)
     wire = Wire(
@@ -185,7 +213,7 @@ def load_wire(name: str) -> Wire:
 def _check(wire: Wire, where: str) -> None:
     """UsageError on values that no kernel would take, before anything is provisioned with them."""
     ends = [wire.client, *(contender.endpoint for contender in wire.contenders.values())]
-    ports = [contender.bridge_port for contender in wire.contenders.values() if contender.link == "veth"]
+    ports = [contender.bridge_port for contender in wire.contenders.values() if contender.link in BRIDGE_PORTS]
     for name in (*(end.interface for end in ends), wire.bridge, wire.client_port, *ports):
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", name):
             raise UsageError(f"{where}: '{name}' cannot name an interface (1 to 15 letters, digits, . _ -)")

@@ -34,6 +34,11 @@ def test_every_plan_of_ours_loads_with_both_contenders(path: Path) -> None:
     assert from_json(json.loads(json.dumps(to_json(loaded)))) == loaded
 
 
+@pytest.mark.parametrize("text, size", [("3700", 3700), ("4K", 4096), ("64M", 64 << 20), ("0", 0)])
+def test_a_body_size_may_have_a_suffix(text: str, size: int) -> None:
+    assert plan(BODY_SIZE=text).workload.body_size_bytes == size
+
+
 def test_default_and_full_sweep_the_powers_of_two() -> None:
     assert plan("default").connections == plan("full").connections == (1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -108,6 +113,9 @@ def test_server_has_room_for_two_sets_of_connections() -> None:
     ("DURATION", "nan", "not a whole number"),
     ("WARMUP", "-1", "must be 0 to 600"),
     ("BODY_SIZE", "67108865", "must be 0 to 67108864"),
+    ("BODY_SIZE", "65M", "must be 0 to 67108864"),
+    ("BODY_SIZE", "K", "'' is not a whole number"),
+    ("ROUNDS", "1K", "'1K' is not a whole number"),
     ("PORT", "0", "must be 1 to 65535"),
     ("PORT", "65536", "must be 1 to 65535"),
     ("MAX_CONNECTIONS", "7", "more than max_connections (7)"),

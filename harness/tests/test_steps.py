@@ -11,6 +11,7 @@ from harness.journal import DIRECTORY
 from harness.provision import Provisioned, provisioned, steps
 from harness.tests.fake_host import PAGES, FakeHost
 from harness.tests.test_provision import BOTH, NR, WIRE, run_once, up_and_down
+from harness.wire import load_wire
 
 
 def test_steps_are_in_order() -> None:
@@ -63,6 +64,23 @@ def test_commands_are_run_in_order() -> None:
         f"{server} link set server0 up",
         f"{bridge} tuntap add dev tap0 mode tap multi_queue",
         f"{bridge} link set tap0 mtu 1500 master bridge0 up",
+    ]
+
+
+def test_a_port_for_dpdk_gets_whole_packets_and_no_address() -> None:
+    host = FakeHost()
+    with provisioned(host, load_wire("afpacket"), ["lwip"], "r", log=print):
+        pass
+    acts = [call for call in host.calls if "lwip" in call and call.startswith("run")]
+    lwip, bridge = "run ip -n stackduel-lwip", "run ip -n stackduel-bridge"
+    assert acts[-7:] == [
+        f"{lwip} link add lwip0 mtu 1500 type veth peer name to-lwip mtu 1500 netns stackduel-bridge",
+        "run ip netns exec stackduel-bridge ethtool -K to-lwip tx off tso off gso off",
+        f"{bridge} link set to-lwip master bridge0 up",
+        f"{lwip} link set lwip0 up",
+        f"{lwip} link del lwip0",
+        "run ip netns pids stackduel-lwip",
+        "run ip netns del stackduel-lwip",
     ]
 
 

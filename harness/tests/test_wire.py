@@ -42,6 +42,23 @@ def test_the_taps_kernel_end_has_a_mac_of_its_own() -> None:
     assert found and found[1] not in {wire.client.mac, *(c.endpoint.mac for c in wire.contenders.values())}
 
 
+def test_a_wire_gives_only_what_differs_from_its_base() -> None:
+    tap, afpacket = load_wire("tap"), load_wire("afpacket")
+    assert afpacket.contenders["epoll"] == tap.contenders["epoll"]
+    assert (afpacket.client, afpacket.mtu) == (tap.client, tap.mtu)
+    assert afpacket.contenders["lwip"].endpoint.address == tap.contenders["lwip"].endpoint.address
+    assert afpacket.contenders["lwip"].link == "veth-port"
+
+
+@pytest.mark.parametrize("base, words", [('"nowhere"', "no wire 'nowhere'; there are: "), ("7", "'base' must name"),
+                                         ("'{path}'", "no chain of them may be longer")])
+def test_a_bad_base(tmp_path: Path, base: str, words: str) -> None:
+    path = tmp_path / "wire.toml"
+    path.write_text(f"base = {base.format(path=path)}\n")
+    with pytest.raises(UsageError, match=words):
+        load_wire(str(path))
+
+
 def test_command_fills_in_and_splits() -> None:
     values = {"address": "198.18.0.3", "netmask": "255.255.255.0", "mac": "m", "port": "80", "body_size": "1",
               "max_connections": "9", "interface": "tap0", "eal_memory": "--no-huge -m 64"}
@@ -64,7 +81,7 @@ def test_an_unknown_wire_names_the_known_ones() -> None:
     ("port = 80", "port = -1", "port = -1 is not within 1 to 65535"),
     ("count = 96", "count = 1000000000", "[hugepages] count = 1000000000 is not within"),
     ("mtu = 1500", "mtu 1500", "not TOML"),
-    ('link = "tap"', 'link = "rope"', "[contenders.lwip]: 'link' must be one of veth, tap, not "),
+    ('link = "tap"', 'link = "rope"', "[contenders.lwip]: 'link' must be one of veth, tap, veth-port, not "),
     ('stack = "kernel"', 'stack = "bsd"', "[contenders.epoll]: 'stack' must be one of kernel, lwip, not"),
     ('label = "kernel TCP (epoll)"', 'label = "x"\nhue = "red"', "[contenders.epoll]: unknown key 'hue'"),
     ('"198.18.0.1/24"', '"198.18.0.256/24"', "[client]: address: "),

@@ -125,6 +125,16 @@ def test_a_short_run_ends_with_a_report(tmp_path: Path) -> None:
     assert expected <= set(os.listdir(report))
 
 
+@pytest.mark.parametrize("wire", ["afpacket", "afxdp"])
+def test_the_other_wires_carry_both_contenders(tmp_path: Path, wire: str) -> None:
+    done = harness(tmp_path, "bench", "--wire", wire, *SHORT, "--set", "ROUNDS=1", "--set", "BODY_SIZE=100K")
+    assert done.returncode == 0, done.stderr
+    trials = [json.loads(line) for line in stored(tmp_path)]
+    assert [(t["contender"], t["problems"]) for t in trials] == [("epoll", []), ("lwip", [])] * 2
+    facts = json.loads((run_directory(tmp_path) / "facts.json").read_text())
+    assert facts["ports"]["lwip"]["driver"] == {"afpacket": "net_af_packet", "afxdp": "net_af_xdp"}[wire]
+
+
 def test_a_killed_run_is_restored_and_resumed(tmp_path: Path) -> None:
     before = machine()
     run = started(tmp_path, "bench", "--wire", "tap", *SHORT, trials=3)
