@@ -2,6 +2,7 @@
 /* The HTTP server on lwIP over DPDK: lwIP's raw callbacks, one thread that polls. What happens to packets is
  * stack/'s business, what the bytes mean is http.c's; this file joins the two, connection by connection. */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +20,9 @@
 #include "options.h"
 #include "stack/stack.h"
 
-#define POLL_INTERVAL 2 /* lwIP's slow ticks of 500 ms: session_polled() runs once a second */
-#define DRAIN_SECONDS 2 /* how long a closed connection is read for the client's FIN (RFC 9112 9.6) */
+#define POLL_INTERVAL 2   /* lwIP's slow ticks of 500 ms: session_polled() runs once a second */
+#define QUEUED_SEGMENTS 8 /* may be queued for a client whatever its window */
+#define DRAIN_SECONDS 2   /* how long a closed connection is read for the client's FIN (RFC 9112 9.6) */
 
 struct session {
     struct tcp_pcb *pcb; /* NULL: the slot is free */
@@ -39,6 +41,8 @@ static struct {
     struct session *sessions;
     struct session *free_sessions;
     struct tcp_pcb *listener;
+    uint32_t syn_dropped;    /* of the listener, once it is closed */
+    uint64_t writes_refused; /* lwIP had no segment or no room in its queue; tried again later */
 } server;
 
 static volatile sig_atomic_t stop_requested;
@@ -103,11 +107,33 @@ static void consume(struct session *session) {
         uint16_t taken = (uint16_t)http_input(&session->http, head->payload, head->len);
 
         tcp_recved(session->pcb, taken);
-        session->input = pbuf_free_header(head, taken);
+        if (taken < head->len) {
+            session->input = pbuf_free_header(head, taken);
+        } else {
+            if ((session->input = head->next) != NULL) {
+                pbuf_ref(session->input); /* else it would go with its head */
+            }
+            pbuf_free(head);
+        }
     }
     if (session->peer_closed && session->input == NULL) {
         http_input_end(&session->http);
     }
+}
+
+static bool has_unacked_data(const struct tcp_pcb *pcb) {
+    return pcb->snd_buf < TCP_SND_BUF; /* tcp_sndbuf() says 64 KiB at the most */
+}
+
+/* How much may be queued now: twice what the client's window and congestion allow to be on its way. A client
+ * that does not read holds a few segments, not a send buffer full of them, so that no number of such clients
+ * takes the segments of all others. */
+static size_t room_to_write(const struct tcp_pcb *pcb) {
+    size_t queued = TCP_SND_BUF - pcb->snd_buf;
+    size_t flight = 2 * (size_t)LWIP_MIN(pcb->cwnd, pcb->snd_wnd);
+    size_t limit = LWIP_MAX(flight, (size_t)QUEUED_SEGMENTS * tcp_mss(pcb));
+
+    return limit <= queued ? 0 : LWIP_MIN(limit - queued, (size_t)pcb->snd_buf);
 }
 
 /* Queues up to `size` bytes by reference; returns how many lwIP took. */
@@ -117,11 +143,20 @@ static size_t write_bytes(struct tcp_pcb *pcb, const uint8_t *bytes, size_t size
     size_t most = UINT16_MAX / tcp_mss(pcb) * tcp_mss(pcb);
 
     while (written < size) {
-        size_t chunk = LWIP_MIN(LWIP_MIN(size - written, most), tcp_sndbuf(pcb));
-        bool last = written + chunk == size && !more;
+        size_t chunk = LWIP_MIN(LWIP_MIN(size - written, most), room_to_write(pcb));
+        err_t error;
 
-        if (chunk < LWIP_MIN(size - written, tcp_mss(pcb)) ||
-            tcp_write(pcb, bytes + written, (uint16_t)chunk, last ? 0 : TCP_WRITE_FLAG_MORE) != ERR_OK) {
+        if (chunk < LWIP_MIN(size - written, tcp_mss(pcb))) {
+            break;
+        }
+        do {
+            uint8_t flags = written + chunk < size || more ? TCP_WRITE_FLAG_MORE : 0;
+
+            error = tcp_write(pcb, bytes + written, (uint16_t)chunk, flags);
+            /* With small segments the queue is full of them before it is full of bytes. */
+        } while (error == ERR_MEM && chunk > tcp_mss(pcb) && (chunk = LWIP_MAX(chunk / 2, tcp_mss(pcb))) > 0);
+        if (error != ERR_OK) {
+            server.writes_refused++;
             break;
         }
         written += chunk;
@@ -162,17 +197,18 @@ static err_t advance(struct session *session) {
     if (!http_finished(&session->http)) {
         return ERR_OK;
     }
-    if (session->peer_closed) {
+    if (session->peer_closed && !has_unacked_data(session->pcb)) {
         return close_session(session);
     }
     if (session->input != NULL) {
         discard(session, session->input);
         session->input = NULL;
     }
-    /* Closing at once would answer late input with RST, and RST would destroy what the client has not read.
-     */
+    /* The session stays until the client has it all, so that it counts against the limit and is timed out.
+     * Closing at once would also answer late input with RST, which would destroy what the client has not
+     * read. */
     if (tcp_shutdown(session->pcb, 0, 1) != ERR_OK) {
-        return ERR_OK; /* no memory: session_polled() tries again */
+        return abort_session(session);
     }
     session->draining = true;
     session->quiet_seconds = 0;
@@ -182,11 +218,13 @@ static err_t advance(struct session *session) {
 static err_t session_received(void *argument, struct tcp_pcb *pcb, struct pbuf *data, err_t error) {
     struct session *session = argument;
 
-    (void)pcb;
     (void)error;
     if (data == NULL) {
         session->peer_closed = true;
-        return session->draining ? close_session(session) : advance(session);
+        if (session->draining) {
+            return has_unacked_data(pcb) ? ERR_OK : close_session(session);
+        }
+        return advance(session);
     }
     server.counters.bytes_received += data->tot_len;
     if (session->draining) {
@@ -204,26 +242,29 @@ static err_t session_received(void *argument, struct tcp_pcb *pcb, struct pbuf *
 static err_t session_sent(void *argument, struct tcp_pcb *pcb, uint16_t length) {
     struct session *session = argument;
 
-    (void)pcb;
     (void)length;
     session->quiet_seconds = 0;
-    return session->draining ? ERR_OK : advance(session);
+    if (session->draining) {
+        return session->peer_closed && !has_unacked_data(pcb) ? close_session(session) : ERR_OK;
+    }
+    return advance(session);
 }
 
 static err_t session_polled(void *argument, struct tcp_pcb *pcb) {
     struct session *session = argument;
     const struct options *options = &server.options;
 
-    if (session->draining) {
+    if (session->draining && !has_unacked_data(pcb)) {
         return ++session->quiet_seconds > DRAIN_SECONDS ? close_session(session) : ERR_OK;
     }
-    /* With data on its way keep-alive probes are not sent; give up after the same time. */
-    session->quiet_seconds = pcb->unacked != NULL ? session->quiet_seconds + 1 : 0;
+    /* A client that takes nothing is given up after the time that keep-alive gives one that says nothing: its
+     * answers to window probes would keep the connection for ever. */
+    session->quiet_seconds = has_unacked_data(pcb) ? session->quiet_seconds + 1 : 0;
     if (session->quiet_seconds >
         options->keepalive_idle + options->keepalive_interval * options->keepalive_count) {
         return abort_session(session);
     }
-    return advance(session);
+    return session->draining ? ERR_OK : advance(session);
 }
 
 /* lwIP has freed the PCB: reset by the peer, or too many retransmissions or probes without an answer. */
@@ -288,6 +329,11 @@ static int create_sessions(size_t count) {
     return 0;
 }
 
+static uint32_t syn_dropped(void) {
+    return server.listener != NULL ? ((struct tcp_pcb_listen *)server.listener)->syn_dropped
+                                   : server.syn_dropped;
+}
+
 static void print_counters(void) {
     static const struct counter_field fields[] = {
         {"rx_packets", offsetof(struct stack_counters, rx_packets)},
@@ -309,8 +355,8 @@ static void print_counters(void) {
     stack_count(&stack);
     server.counters.retransmits = stack.retransmits;
     stack_describe_port(port, sizeof(port));
-    snprintf(tail, sizeof(tail), "\"syn_dropped\": %u, \"port\": %s",
-             ((struct tcp_pcb_listen *)server.listener)->syn_dropped, port);
+    snprintf(tail, sizeof(tail), "\"writes_refused\": %" PRIu64 ", \"syn_dropped\": %u, \"port\": %s",
+             server.writes_refused, syn_dropped(), port);
     counters_print("lwip", &server.counters, fields, sizeof(fields) / sizeof(fields[0]), &stack, tail);
 }
 
@@ -355,15 +401,16 @@ static void serve(void) {
 }
 
 static void stop(void) {
+    /* First the door, so that what is counted below is all there was. Closing a listening PCB cannot fail. */
+    server.syn_dropped = syn_dropped();
+    (void)tcp_close(server.listener);
+    server.listener = NULL;
     for (size_t i = 0; i < server.options.max_connections; i++) {
         if (server.sessions[i].pcb != NULL) {
             tcp_abort(detach(&server.sessions[i]));
         }
     }
-    stack_poll();
     print_counters();
-    /* Closing a listening PCB cannot fail; it only frees it. */
-    (void)tcp_close(server.listener);
     stack_stop();
     http_site_free(&server.site);
     free(server.sessions);

@@ -215,8 +215,12 @@ static bool checksums_right(const struct port *port, const struct rte_mbuf *pack
     if (ip == RTE_MBUF_F_RX_IP_CKSUM_BAD || l4 == RTE_MBUF_F_RX_L4_CKSUM_BAD) {
         return false;
     }
-    ip_known = ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD || !(port->rx_offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
-    l4_known = l4 == RTE_MBUF_F_RX_L4_CKSUM_GOOD || !(port->rx_offloads & l4_offloads);
+    /* "None" is a sum that is not filled in, of a packet that never left this machine: verified by its
+     * source. */
+    ip_known = ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD || ip == RTE_MBUF_F_RX_IP_CKSUM_NONE ||
+               !(port->rx_offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
+    l4_known = l4 == RTE_MBUF_F_RX_L4_CKSUM_GOOD || l4 == RTE_MBUF_F_RX_L4_CKSUM_NONE ||
+               !(port->rx_offloads & l4_offloads);
     return (ip_known && l4_known) || verify_in_software(packet, ip_known, l4_known);
 }
 

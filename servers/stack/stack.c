@@ -228,8 +228,8 @@ void stack_describe_port(char *text, size_t size) {
 }
 
 void stack_stop(void) {
-    /* What lwIP still has to say (RST, FIN) leaves before the port closes. */
-    port_flush(&stack.port);
     netif_remove(&stack.netif);
+    /* What lwIP still had to say (RST, FIN) leaves before the port closes. */
+    port_flush(&stack.port);
     port_close(&stack.port);
 }

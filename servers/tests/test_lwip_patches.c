@@ -98,6 +98,9 @@ static int tear_down(void **state) {
     while (tcp_active_pcbs != NULL) {
         tcp_abort(tcp_active_pcbs);
     }
+    while (tcp_tw_pcbs != NULL) {
+        tcp_abort(tcp_tw_pcbs);
+    }
     while (tcp_listen_pcbs.pcbs != NULL) {
         assert_int_equal(tcp_close(tcp_listen_pcbs.pcbs), ERR_OK);
     }
@@ -167,6 +170,40 @@ static void test_0003_a_pool_of_more_than_65535_elements_has_them_all(void **sta
     }
 }
 
+/* The server closes first, so TIME-WAIT is its. */
+static void leave_in_time_wait(uint16_t source) {
+    inject(source, 1, 0, TCP_SYN);
+    inject(source, 2, last_sequence + 1, TCP_ACK);
+    assert_non_null(accepted);
+    assert_int_equal(tcp_close(accepted), ERR_OK);
+    inject(source, 2, last_sequence + 2, TCP_ACK | TCP_FIN);
+    assert_non_null(tcp_tw_pcbs);
+    syn_acks = 0;
+    accepted = NULL;
+}
+
+static void test_0004_a_later_syn_reopens_time_wait(void **state) {
+    (void)state;
+    listen_with(10);
+    leave_in_time_wait(20002);
+    inject(20002, 1000, 0, TCP_SYN);
+    assert_int_equal(syn_acks, 1);
+    assert_null(tcp_tw_pcbs);
+    inject(20002, 1001, last_sequence + 1, TCP_ACK);
+    assert_non_null(accepted);
+}
+
+static void test_0004_an_old_syn_does_not(void **state) {
+    (void)state;
+    listen_with(10);
+    leave_in_time_wait(20003);
+    inject(20003, 1, 0, TCP_SYN);
+    assert_int_equal(syn_acks, 0);
+    assert_non_null(tcp_tw_pcbs);
+    inject(20003, 3, last_sequence + 2, TCP_SYN | TCP_ACK);
+    assert_non_null(tcp_tw_pcbs);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_0001_a_backlog_beyond_255_holds_and_counts_what_it_drops, set_up,
@@ -174,6 +211,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_0002_a_segment_sent_again_after_a_timeout_is_counted, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_0002_a_fast_retransmit_is_counted_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_0004_a_later_syn_reopens_time_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_0004_an_old_syn_does_not, set_up, tear_down),
         cmocka_unit_test(test_0003_a_pool_of_more_than_65535_elements_has_them_all),
     };
     ip4_addr_t address = {PP_HTONL(0xc6120003)}, netmask = {PP_HTONL(0xffffff00)}, gateway = {0};

@@ -153,6 +153,21 @@ static void test_a_packet_that_the_port_judged_bad_is_dropped(void **state) {
     assert_int_equal(port.counters.rx_bad_checksum, 1);
 }
 
+static void test_a_packet_whose_checksum_is_not_filled_in_but_vouched_for_is_taken(void **state) {
+    struct rte_mbuf *packets[PORT_BURST];
+    struct rte_mbuf *packet = segment(21);
+
+    (void)state;
+    *rte_pktmbuf_mtod_offset(packet, uint8_t *, 60) ^= 1;
+    packet->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE | RTE_MBUF_F_RX_IP_CKSUM_NONE;
+    port.rx_offloads |= RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+    port_send(&port, packet);
+    port_flush(&port);
+    assert_int_equal(port_receive(&port, packets), 1);
+    assert_int_equal(port.counters.rx_bad_checksum, 0);
+    rte_pktmbuf_free(packets[0]);
+}
+
 static void test_granted_transmit_checksums_are_left_to_the_port(void **state) {
     struct rte_mbuf *packets[PORT_BURST];
     struct rte_tcp_hdr *tcp;
@@ -213,6 +228,7 @@ int main(int argc, char *argv[]) {
         PORT_TEST(test_a_ring_that_stays_full_drops_and_counts),
         PORT_TEST(test_unjudged_packets_are_verified_where_the_port_was_to_do_it),
         PORT_TEST(test_a_packet_that_the_port_judged_bad_is_dropped),
+        PORT_TEST(test_a_packet_whose_checksum_is_not_filled_in_but_vouched_for_is_taken),
         PORT_TEST(test_granted_transmit_checksums_are_left_to_the_port),
         PORT_TEST(test_the_description_names_what_was_asked_and_granted),
         cmocka_unit_test(test_fewer_buffers_than_the_ring_holds_are_refused),
@@ -220,6 +236,6 @@ int main(int argc, char *argv[]) {
     };
 
     (void)argc;
-    start_eal(argv[0], "net_ring", 8);
+    start_eal(argv[0], "net_ring", 9);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,7 @@ REQUESTS = {
     "get": GET,
     "any path": b"GET /a/b?c=%20 HTTP/1.1\r\nHost: a\r\n\r\n",
     "head": b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "pipelined over many segments": GET * 4000,
     "pipelined": GET * 40 + b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n" + GET,
     "close": b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + GET,
     "http/1.0": b"GET / HTTP/1.0\r\n\r\n",
@@ -143,6 +144,63 @@ def test_a_client_that_only_sends_is_held_back(bed: TestBed, serve: Serve) -> No
                 time.sleep(0.05)
         assert sent < 64 << 20, "the server takes requests without end and without sending answers"
         assert_serves(bed, running)
+
+
+def connected(bed: TestBed, running: Running, **options: int) -> socket.socket:
+    """A connection with socket options (SO_… and TCP_…) that only work when set before it."""
+    connection = in_client_namespace(bed, socket.AF_INET, socket.SOCK_STREAM)
+    for name, value in options.items():
+        level = socket.IPPROTO_TCP if name.startswith("TCP_") else socket.SOL_SOCKET
+        connection.setsockopt(level, getattr(socket, name), value)
+    connection.settimeout(10)
+    connection.connect((running.address, running.port))
+    return connection
+
+
+def test_a_client_of_small_segments_gets_its_body(bed: TestBed, serve: Serve) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 102400\r\n\r\n"
+    with serve("--body-size", "100K") as running, connected(bed, running, TCP_MAXSEG=88) as connection:
+        connection.sendall(GET)
+        assert read_exactly(connection, len(head) + 102400).endswith(expected_body(102400))
+
+
+@pytest.mark.parametrize("closing", ["", "Connection: close\r\n"])
+def test_no_number_of_clients_that_do_not_read_stops_the_others(bed: TestBed, serve: Serve, closing: str) -> None:
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n" + closing.encode() + b"\r\n"
+    with serve("--body-size", "240K", "--max-connections", "4000") as running:
+        silent = []
+        for _ in range(1700):
+            silent.append(connected(bed, running, SO_RCVBUF=4096))
+            silent[-1].sendall(request)
+        time.sleep(1)
+        assert exchange(bed, running, GET).endswith(expected_body(240 << 10))
+        counters = running.snapshot()
+        for connection in silent:
+            connection.close()
+    assert counters is not None and counters["accepts"] == 1701
+
+
+def test_a_client_that_takes_nothing_is_given_up(bed: TestBed, serve: Serve) -> None:
+    options = ("--keepalive-idle", "1", "--keepalive-interval", "1", "--keepalive-count", "2")
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    with serve("--body-size", "1M", *options) as running, connected(bed, running, SO_RCVBUF=4096) as silent:
+        silent.sendall(request)
+        counters = wait_for(running, lambda now: now["closes"] == 1, 15)
+        assert (counters["accepts"], counters["closes"], counters["errors_socket"]) == (1, 1, 1)
+
+
+def test_a_port_may_be_used_again_after_the_server_closed(bed: TestBed, serve: Serve) -> None:
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    with serve() as running:
+        for _ in range(3):
+            with in_client_namespace(bed, socket.AF_INET, socket.SOCK_STREAM) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                connection.bind((bed.wire.client.ip, 12345))
+                connection.settimeout(5)
+                connection.connect((running.address, running.port))
+                connection.sendall(request)
+                while connection.recv(4096):
+                    pass
 
 
 def test_many_clients_that_only_send_leave_buffers_for_the_others(bed: TestBed) -> None:
