@@ -6,17 +6,24 @@ SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-PYTHON ?= /usr/bin/python3
+PYTHON := /usr/bin/python3
 CC = gcc
 BUILD := build
 HARNESS = $(PYTHON) -m harness
 
-# What a user may set on the command line of make.
-WIRE ?= tap
+# What a user may set on the command line of make; a variable of the environment that has the same name is not
+# meant, and a name that is not here is a mistake.
 PLAN_KEYS := CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS SERVER_CPUS PORT MAX_CONNECTIONS
-SETTINGS = $(foreach key,$(PLAN_KEYS),$(if $($(key)),--set '$(key)=$($(key))'))
-PLAN_ARGUMENT = $(if $(PLAN),--plan '$(PLAN)')
-PUBLISHED_ARGUMENTS = $(foreach name,$(PUBLISHED),--published '$(name)')
+KEYS := PLAN RESUME DRY_RUN PUBLISHED WIRE RUN RUNS LWIP_SRC BUILD PYTHON CC $(PLAN_KEYS)
+GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
+UNKNOWN := $(filter-out $(KEYS),$(GIVEN))
+ifneq ($(UNKNOWN),)
+$(error unknown setting '$(firstword $(UNKNOWN))'; there are: $(KEYS))
+endif
+given = $(if $(filter command,$(firstword $(origin $(1)))),$($(1)))
+SETTINGS = $(foreach key,$(PLAN_KEYS),$(if $(call given,$(key)),--set '$(key)=$(call given,$(key))'))
+PLAN_ARGUMENT = $(if $(call given,PLAN),--plan '$(call given,PLAN)')
+PUBLISHED_ARGUMENTS = $(foreach name,$(call given,PUBLISHED),--published '$(name)')
 
 .PHONY: all
 all: $(BUILD)/epoll_server $(BUILD)/lwip_server $(BUILD)/build-info.json
@@ -36,12 +43,13 @@ bench-tap: ## measure lwIP against epoll on the TAP wire, to a finished report (
 bench-afpacket: ## the same with lwIP on a veth through AF_PACKET (root)
 bench-afxdp: ## the same with lwIP on a veth through AF_XDP (root)
 
-bench-tap bench-afpacket bench-afxdp: bench-%: ready
+# A rehearsal installs and builds nothing.
+bench-tap bench-afpacket bench-afxdp: bench-%: $(if $(call given,DRY_RUN),,ready)
 	@$(HARNESS) bench --wire $* $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
-	    $(if $(RESUME),--resume '$(RESUME)') $(if $(DRY_RUN),--dry-run)
+	    $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(call given,DRY_RUN),--dry-run)
 
 report: ## charts and pages of RUN=<id>|reference|DIR again, from its files alone
-	@$(HARNESS) report '$(or $(RUN),reference)' $(PUBLISHED_ARGUMENTS)
+	@$(HARNESS) report '$(or $(call given,RUN),reference)' $(PUBLISHED_ARGUMENTS)
 
 compare: ## overlay runs: RUNS="a b"
 	@test -n '$(RUNS)' || { echo 'compare: which runs? RUNS="<run> <run>"' >&2; exit 2; }
@@ -54,7 +62,7 @@ doctor: ## what this machine can run, and what is missing
 	@$(HARNESS) doctor
 
 shell: ready ## a shell in the client's namespace of WIRE=tap|afpacket|afxdp, both servers up (root)
-	@$(HARNESS) shell --wire '$(WIRE)' $(PLAN_ARGUMENT) $(SETTINGS)
+	@$(HARNESS) shell --wire '$(or $(call given,WIRE),tap)' $(PLAN_ARGUMENT) $(SETTINGS)
 
 bench-baseline: ready $(BUILD)/minimal_epoll ## epoll_server against a minimal epoll loop and nginx (root)
 	@$(PYTHON) ci/bench_baseline.py

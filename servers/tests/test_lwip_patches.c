@@ -107,15 +107,37 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static void test_0001_a_backlog_beyond_255_holds_and_counts_what_it_drops(void **state) {
+static void test_0001_a_backlog_beyond_255_holds_them_all(void **state) {
     struct tcp_pcb *listener = listen_with(1000);
 
     (void)state;
-    for (uint16_t i = 0; i < 1003; i++) {
+    for (uint16_t i = 0; i < 1000; i++) {
         inject((uint16_t)(10000 + i), 1, 0, TCP_SYN);
     }
     assert_int_equal(syn_acks, 1000);
+    assert_int_equal(((struct tcp_pcb_listen *)listener)->accepts_pending, 1000);
+    assert_int_equal(((struct tcp_pcb_listen *)listener)->syn_dropped, 0);
+}
+
+static void test_0005_a_full_backlog_gives_up_its_oldest_and_counts_it(void **state) {
+    struct tcp_pcb *listener = listen_with(10);
+    uint32_t oldest_left = 0;
+
+    (void)state;
+    for (uint16_t i = 0; i < 13; i++) {
+        inject((uint16_t)(10000 + i), 1, 0, TCP_SYN);
+        oldest_left = i == 3 ? last_sequence : oldest_left;
+    }
+    assert_int_equal(syn_acks, 13);
+    assert_int_equal(((struct tcp_pcb_listen *)listener)->accepts_pending, 10);
     assert_int_equal(((struct tcp_pcb_listen *)listener)->syn_dropped, 3);
+    inject(10002, 2, last_sequence + 1, TCP_ACK); /* given up: no connection of ours */
+    assert_null(accepted);
+    inject(10003, 2, oldest_left + 1, TCP_ACK);
+    assert_non_null(accepted);
+    accepted = NULL;
+    inject(10012, 2, last_sequence + 1, TCP_ACK);
+    assert_non_null(accepted);
 }
 
 static void test_0002_a_segment_sent_again_after_a_timeout_is_counted(void **state) {
@@ -206,13 +228,14 @@ static void test_0004_an_old_syn_does_not(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_0001_a_backlog_beyond_255_holds_and_counts_what_it_drops, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_0001_a_backlog_beyond_255_holds_them_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0002_a_segment_sent_again_after_a_timeout_is_counted, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_0002_a_fast_retransmit_is_counted_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0004_a_later_syn_reopens_time_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0004_an_old_syn_does_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_0005_a_full_backlog_gives_up_its_oldest_and_counts_it, set_up,
+                                        tear_down),
         cmocka_unit_test(test_0003_a_pool_of_more_than_65535_elements_has_them_all),
     };
     ip4_addr_t address = {PP_HTONL(0xc6120003)}, netmask = {PP_HTONL(0xffffff00)}, gateway = {0};

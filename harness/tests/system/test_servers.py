@@ -295,7 +295,7 @@ def test_connections_beyond_the_limit_are_refused_and_counted(bed: TestBed, serv
 
 
 def test_half_open_connections_do_not_stop_the_server(bed: TestBed, serve: Serve) -> None:
-    with serve() as running:
+    with serve("--backlog", "64") as running:
         with in_client_namespace(bed, socket.AF_PACKET, socket.SOCK_RAW) as wire:
             wire.bind((bed.wire.client.interface, 0))
             for port in range(1000):
