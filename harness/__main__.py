@@ -124,4 +124,8 @@ def main(argv: Sequence[str], host: Host) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], Host()))
+    code = main(sys.argv[1:], Host())
+    # Python gives signals back to their default on its way out: a late one would replace the exit code
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)

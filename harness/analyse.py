@@ -140,9 +140,9 @@ def _gain(over: Sequence[Trial], baseline: Sequence[Trial], limit: verdict.Limit
     if not pairs:
         return {"ratio": None, "ci95": None, "verdict": verdict.INCONCLUSIVE, "rounds": 0, "bound": None}
     ratio, interval = stats.paired_gain(pairs)
+    bound = verdict.gain_bound(limit, limit_baseline)
     return {"ratio": stats.round_significant(ratio), "ci95": _interval(interval),
-            "verdict": verdict.judge_gain(interval), "rounds": len(pairs),
-            "bound": verdict.gain_bound(limit, limit_baseline)}
+            "verdict": verdict.judge_gain(interval, bound), "rounds": len(pairs), "bound": bound}
 
 
 def _caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],

@@ -6,6 +6,7 @@ Knows the order of the stages and how a run is resumed, and no detail of any sta
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 from contextlib import contextmanager
@@ -14,20 +15,24 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
-from harness.errors import Interrupted, MachineError, StackduelError, UsageError
+from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
 from harness.host import Host
 from harness.plan import Plan, TrialSpec, load_plan, schedule
 from harness.progress import Progress, clock
 from harness.provision import Provisioned, provisioned
-from harness.show import OUT, show_run
-from harness.store import RESULTS, Store, check_writable, disk_is_full, disk_reason, give_to_user, run_id
+from harness.report import problems
+from harness.show import show_run
+from harness.store import (OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user,
+                           run_id)
 from harness.trial import run_trial
 from harness.wire import Wire, load_wire
 
 DEFAULT_PLAN = "default"
 # descriptors of a server or of wrk beside its connections
 _SPARE_FILES = 256
+# the facts that the trials of one run must share
+_SAME = ("wire", "hugepages.used", "versions", "git", "machine.cpu_model", "kernel.release", "cpus")
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,10 @@ class Order:
 
 
 def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) -> None:
-    """Measures and reports. Errors end it early, with what was measured kept and the machine as it was."""
+    """Measures and reports. Errors end it early, with what was measured kept and the machine as it was.
+
+    CheckFailed, after the report, when a contender has no valid trial at some load point.
+    """
     wire, plan, store = _choose(order, host, results)
     remaining = _remaining(plan, store)
     if order.dry_run:
@@ -58,8 +66,11 @@ def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) ->
             store = _enter_facts(store, facts) if store else Store.create(id_, plan, facts, results)
             with _kept(store):
                 _measure(host, wire, plan, remaining, up, store)
+    else:
+        _drop_cut_line(store)
     show_run(store.run.path, order.published, out)
     give_to_user(store.run.path)
+    _require_valid(store.run, out / store.run.id)
 
 
 def _choose(order: Order, host: Host, results: Path) -> tuple[Wire, Plan, Store | None]:
@@ -67,9 +78,7 @@ def _choose(order: Order, host: Host, results: Path) -> tuple[Wire, Plan, Store 
     if not order.resume:
         wire = load_wire(order.wire)
         return wire, load_plan(order.plan or DEFAULT_PLAN, wire, host.cpus(), order.settings), None
-    store, dropped = Store.resume(order.resume, results)
-    if dropped:
-        _say(dropped)
+    store = Store.resume(order.resume, results)
     run = store.run
     wire = load_wire(order.wire or run.plan.wire)
     if wire.name != run.plan.wire:
@@ -114,10 +123,55 @@ def _allow_files(count: int) -> None:
 
 
 def _enter_facts(store: Store, facts: dict[str, Any]) -> Store:
-    """A resumed run says of every later machine state that it was measured in."""
+    """A resumed run says of every later machine state that it was measured in.
+
+    UsageError, with nothing written, where that is another machine or other programs: one run would hold two.
+    """
+    for name in _SAME:
+        found = _difference(name, _fact(store.run.facts, name), _fact(facts, name))
+        if found:
+            raise UsageError(f"run {store.run.id} was measured with other {found}; start a new run")
+    _drop_cut_line(store)
     store.run.facts.setdefault("resumed", []).append(facts)
     store.write_facts()
     return store
+
+
+def _fact(facts: Any, name: str) -> Any:
+    """The fact at a dotted name; None where there is none."""
+    for key in name.split("."):
+        facts = facts.get(key) if isinstance(facts, dict) else None
+    return facts
+
+
+def _difference(name: str, old: Any, new: Any) -> str:
+    """The innermost fact that differs, then and now; "" if none does."""
+    if old == new:
+        return ""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return next(filter(None, (_difference(f"{name}.{key}", old.get(key), new.get(key))
+                                  for key in sorted({*old, *new}))), "")
+    return f"{name}: {json.dumps(old)} then, {json.dumps(new)} now"
+
+
+def _drop_cut_line(store: Store) -> None:
+    dropped = store.drop_cut_line()
+    if dropped:
+        _say(dropped)
+
+
+def _require_valid(run: Run, report: Path) -> None:
+    """CheckFailed where a contender has trials at a load point, and not one that counts."""
+    bad = []
+    for connections in run.plan.connections:
+        for name in run.plan.contenders:
+            here = [t for t in run.trials if (t["contender"], t["connections"]) == (name, connections)]
+            found = problems(here)
+            if here and len(found) == len(here):
+                bad.append((f"{name} at {connections}", found[0]))
+    if bad:
+        raise CheckFailed(f"no valid trial of {', '.join(point for point, _ in bad)} connections "
+                          f"({bad[0][1]}); the report is in {report}")
 
 
 def _measure(host: Host, wire: Wire, plan: Plan, remaining: Sequence[tuple[int, TrialSpec]], up: Provisioned,

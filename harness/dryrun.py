@@ -78,5 +78,5 @@ class DryRun(Host):
         return True
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
+    def lock(self, directory: str) -> Iterator[None]:
         yield

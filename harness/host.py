@@ -8,6 +8,7 @@ spawn() is for the main thread only: a child dies with the *thread* that started
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -16,9 +17,7 @@ import shlex
 import shutil
 import signal
 import socket
-import struct
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -269,16 +268,24 @@ class Host:
         raise MachineError(f"processes in namespace {netns} keep starting others: {pids}")
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Holds `name` machine-wide: an abstract socket, which goes with its holder, however that ends."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as held:
+    def lock(self, directory: str) -> Iterator[None]:
+        """Holds `directory`, which must be there, from any network namespace. MachineError when it is held.
+
+        flock(2) leaves no file behind and goes with its holder, however that ends; no child inherits it.
+        """
+        try:
+            held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise MachineError(f"cannot lock {directory}: {error.strerror}") from None
+        try:
             try:
-                held.bind("\0" + name)
-            except OSError:
-                raise MachineError(f"another run ({_lock_holder(name)}) is using this machine;"
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise MachineError(f"another run ({_lock_holder(directory)}) is using this machine;"
                                    " wait for its end or stop it") from None
-            held.listen(1)
             yield
+        finally:
+            os.close(held)
 
     def connect(self, netns: str | None, address: str, port: int, timeout: float) -> socket.socket:
         """A TCP connection from `netns`, with `timeout` (s); the caller closes it. OSError when refused."""
@@ -325,15 +332,12 @@ def _cannot_start(words: Sequence[str], error: OSError) -> MachineError:
     return MachineError(f"cannot start `{shlex.join(words)}`: {error.filename}: {error.strerror}")
 
 
-def _lock_holder(name: str) -> str:
-    """"pid N": the process that listens on the lock's socket."""
-    for _ in range(10):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            try:
-                probe.connect("\0" + name)
-            except OSError:
-                time.sleep(0.01)  # bound, not yet listening
-                continue
-            credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-            return f"pid {struct.unpack('3i', credentials)[0]}"
+def _lock_holder(directory: str) -> str:
+    """"pid N": the process that holds the lock, by /proc/locks."""
+    status = os.stat(directory)
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        if words[1] == "FLOCK" and words[5] == place:
+            return f"pid {words[4]}"
     return "pid unknown"

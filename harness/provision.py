@@ -21,7 +21,8 @@ from harness.steps import Hugepages, Step, steps
 from harness.wire import Wire
 
 __all__ = ["Provisioned", "Step", "provisioned", "restore", "steps"]
-LOCK = "stackduel"
+# one for the whole machine: every network namespace has the same
+LOCK = "/run"
 NEEDS_ROOT = "making namespaces and links needs root: run it with sudo"
 
 

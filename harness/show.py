@@ -13,9 +13,7 @@ from typing import Any, Sequence
 from harness import compare, report
 from harness.errors import UsageError
 from harness.progress import rate
-from harness.store import find_run, give_to_user, load_run
-
-OUT = Path(__file__).resolve().parent.parent / "reports" / "out"
+from harness.store import OUT, find_run, give_to_user, load_run
 
 
 def show_run(run_dir: Path, published: Sequence[str], out: Path = OUT) -> None:

@@ -20,11 +20,15 @@ from typing import Any, Mapping
 from harness.errors import MachineError, UsageError
 from harness.plan import Plan, from_json, to_json
 
-RESULTS = Path(__file__).resolve().parent.parent / "results"
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "results"
+OUT = ROOT / "reports" / "out"
 SCHEMA = 1
 # bytes: what contenders and wrk print, and a line of trials.jsonl
 ROOM_FOR_A_TRIAL = 64 * 1024
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z0-9_-]+")
+# what a run may be called: an id, or another word that can name a directory
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 _NUMBER = (int, float)
 # What every record must have for the analysis to stand on; the rest is documented in results/README.md.
@@ -76,9 +80,10 @@ def load_run(name: str | Path, results: Path = RESULTS) -> Run:
 class Store:
     """A run being written. Each append is on disk, whole, when it returns."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, cut: str = "") -> None:
         self.run = run
         self.raw = run.path / "raw"
+        self._cut = cut
 
     @classmethod
     def create(cls, id_: str, plan: Plan, facts: Mapping[str, Any], results: Path = RESULTS) -> "Store":
@@ -98,18 +103,21 @@ class Store:
         return store
 
     @classmethod
-    def resume(cls, id_: str, results: Path = RESULTS) -> tuple["Store", str]:
-        """The run to go on with, and a line that says what was dropped ("" if nothing).
+    def resume(cls, id_: str, results: Path = RESULTS) -> "Store":
+        """The run to go on with; nothing is written yet.
 
-        Only a last line which a full disk or a crash cut short is dropped; anything else is a UsageError.
+        Only a last line which a full disk or a crash cut short is left out; anything else is a UsageError.
         """
         path = find_run(id_, results)
         lines, cut = _read_trials(path / "trials.jsonl")
-        store = cls(_load(path, lines, ""))
-        if not cut:
-            return store, ""
-        store._write_trials()
-        return store, f"{cut}: dropped, that trial runs again"
+        return cls(_load(path, lines, ""), cut)
+
+    def drop_cut_line(self) -> str:
+        """Drops a last line that was cut short from the disk; says so ("" if there was none)."""
+        if not self._cut:
+            return ""
+        self._write_trials()
+        return f"{self._cut}: dropped, that trial runs again"
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one trial. On MachineError (full disk) the file is as it was before."""
@@ -161,11 +169,15 @@ def check_writable(results: Path = RESULTS) -> None:
 
 
 def give_to_user(path: Path) -> None:
-    """Under sudo, a run's files go to who ran it, so that `make report` works without root afterwards."""
+    """Under sudo, files of a run or a report go to who ran it, so that `make report` works without root.
+
+    So does the directory above if it is the project's own; nobody else's changes hands.
+    """
     user, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     if os.geteuid() != 0 or not (user.isdecimal() and group.isdecimal()):
         return
-    for entry in (path.parent, path, *path.rglob("*")):
+    above = [path.parent] if path.parent.resolve() in (RESULTS / "runs", OUT) else []
+    for entry in (*above, path, *path.rglob("*")):
         os.chown(entry, int(user), int(group), follow_symlinks=False)
 
 
@@ -201,15 +213,27 @@ def _load(path: Path, trials: list[dict[str, Any]], cut: str) -> Run:
     facts = _read_json(path / "facts.json")
     if not isinstance(facts, dict) or facts.get("schema") != SCHEMA or not isinstance(facts.get("run"), str):
         raise UsageError(f"{path / 'facts.json'}: not facts of schema {SCHEMA}")
+    _check_facts(facts, path / "facts.json")
     try:
         plan = from_json(_read_json(path / "plan.json"))
     except UsageError as error:
         message = str(error)
         raise UsageError(message if str(path) in message else f"{path / 'plan.json'}: {message}") from None
     for number, record in enumerate(trials, 1):
-        if record["contender"] not in plan.contenders or record["connections"] not in plan.connections:
+        if (record["contender"] not in plan.contenders or record["connections"] not in plan.connections
+                or not 0 <= record["round"] < plan.rounds):
             raise UsageError(f"{path / 'trials.jsonl'}:{number}: a trial that is not in this run's plan")
     return Run(facts["run"], path, facts, plan, trials)
+
+
+def _check_facts(facts: Mapping[str, Any], file: Path) -> None:
+    """UsageError on a run's name that leads elsewhere as a path, and on tables that a report cannot show."""
+    if not _NAME.fullmatch(facts["run"]):
+        raise UsageError(f"{file}: 'run' is {facts['run']!r}, which is no id of a run")
+    for key, kind, words in (("ports", dict, "a table of tables"), ("offloads", list, "a table of lists")):
+        table = facts.get(key, {})
+        if not isinstance(table, dict) or not all(isinstance(value, kind) for value in table.values()):
+            raise UsageError(f"{file}: '{key}' is not {words}: not the facts of such a run")
 
 
 def _read_text(path: Path) -> str:

@@ -43,13 +43,16 @@ class Limit:
     evidence: str
 
 
-def judge_gain(interval: Interval | None) -> str:
-    """faster or slower only when the whole interval lies on one side of 1."""
-    if interval is None:
+def judge_gain(interval: Interval | None, bound: str | None) -> str:
+    """faster or slower only when the whole interval lies on one side of 1, and `bound` bears it out.
+
+    `bound` as gain_bound: of "at least 0.8" the truth may be above 1, of "at most 1.2" below it.
+    """
+    if interval is None or bound == "both":
         return INCONCLUSIVE
     if interval.low > 1:
-        return FASTER
-    return SLOWER if interval.high < 1 else INCONCLUSIVE
+        return INCONCLUSIVE if bound == "upper" else FASTER
+    return SLOWER if interval.high < 1 and bound != "lower" else INCONCLUSIVE
 
 
 def gain_bound(numerator: Limit, denominator: Limit) -> str | None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Mapping
 
@@ -19,6 +19,8 @@ LINKS = ("veth", "tap", "veth-port")
 BRIDGE_PORTS = ("veth", "veth-port")
 DEEPEST_BASE = 4
 STACKS = ("kernel", "lwip")
+PLACEHOLDERS = ("address", "prefix", "netmask", "port", "mac", "interface", "body_size", "max_connections",
+                "eal_memory")
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,11 @@ class _Table:
             raise UsageError(f"{self._where}: '{key}' must be {kind.__name__}, not {value!r}")
         return value
 
-    def table(self, key: str) -> "_Table":
-        return _Table(self.take(key, dict), f"{self._where} [{key}]")
+    def table(self, key: str, where: str = "") -> "_Table":
+        return _Table(self.take(key, dict), where or f"{self._where} [{key}]")
+
+    def keys(self) -> list[str]:
+        return list(self._data)
 
     def done(self) -> None:
         if self._data:
@@ -145,7 +150,21 @@ def _contender(name: str, table: _Table, where: str) -> Contender:
         counters=table.take("counters", bool, True),
     )
     table.done()
+    _check_arguments(contender, where)
     return contender
+
+
+def _check_arguments(contender: Contender, where: str) -> None:
+    """UsageError unless every argument can be filled in with the PLACEHOLDERS."""
+    values = dict.fromkeys(PLACEHOLDERS, "7")
+    for argument in contender.arguments:
+        try:
+            replace(contender, arguments=(argument,)).command(values)
+        except KeyError as error:
+            raise UsageError(f"{where}: argument '{argument}': no placeholder {error}; there are: "
+                             f"{', '.join(PLACEHOLDERS)}") from None
+        except (ValueError, IndexError, AttributeError, TypeError) as error:
+            raise UsageError(f"{where}: argument '{argument}' is not one with placeholders: {error}") from None
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,7 +207,7 @@ def load_wire(name: str) -> Wire:
     where = str(_path(name))
     top = _Table(_read(name), where)
     client, bridge, pages = top.table("client"), top.table("bridge"), top.table("hugepages")
-    contenders = top.take("contenders", dict)
+    contenders = top.table("contenders")
     wire = Wire(
         name=top.take("name", str),
         title=top.take("title", str),
@@ -201,7 +220,7 @@ def load_wire(name: str) -> Wire:
         bridge=bridge.take("interface", str),
         hugepage_kib=pages.take("size_kib", int),
         hugepage_count=pages.take("count", int),
-        contenders={key: _contender(key, _Table(value, place), place) for key, value in contenders.items()
+        contenders={key: _contender(key, contenders.table(key, place), place) for key in contenders.keys()
                     for place in [f"{where} [contenders.{key}]"]},
     )
     for table in (top, client, bridge, pages):
@@ -212,6 +231,8 @@ def load_wire(name: str) -> Wire:
 
 def _check(wire: Wire, where: str) -> None:
     """UsageError on values that no kernel would take, before anything is provisioned with them."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", wire.name):
+        raise UsageError(f"{where}: name '{wire.name}' cannot be part of a run's id (letters, digits, - _)")
     ends = [wire.client, *(contender.endpoint for contender in wire.contenders.values())]
     ports = [contender.bridge_port for contender in wire.contenders.values() if contender.link in BRIDGE_PORTS]
     for name in (*(end.interface for end in ends), wire.bridge, wire.client_port, *ports):

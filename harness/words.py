@@ -11,7 +11,11 @@ from harness.published import Published
 
 Summary = Mapping[str, Any]
 NONE = "–"
-VERDICTS = ("faster", "slower", "inconclusive")
+TOO_FEW, SPANS_ONE = "too few rounds for an interval", "the interval spans 1"
+CLIENT_LIMIT = "the client was the limit"
+# every line of a headline's verdicts: the word and why it is not another
+VERDICTS = (("faster", ""), ("slower", ""), ("inconclusive", TOO_FEW), ("inconclusive", SPANS_ONE),
+            ("inconclusive", CLIENT_LIMIT))
 BOUNDS = {
     "lower": "a lower bound",
     "upper": "an upper bound",
@@ -107,8 +111,9 @@ def _gain_headline(summary: Summary, name: str, baseline: str) -> Headline:
         return Headline(f"{pair}: no round has a valid trial of both.", ())
     ratios = [float(entry["ratio"]) for _, entry in known]
     span = f"{ratio(min(ratios))} to {ratio(max(ratios))}" if len(known) > 1 else ratio(ratios[0])
-    details = [_verdict_line(word, group) for word in VERDICTS
-               if (group := [item for item in known if item[1]["verdict"] == word])]
+    details = [_verdict_line(word, why, group) for word, why in VERDICTS
+               if (group := [item for item in known
+                             if (item[1]["verdict"], _reason(item[1])) == (word, why)])]
     for bound, meaning in BOUNDS.items():
         held = [count for count, entry in known if entry["bound"] == bound]
         if held:
@@ -121,15 +126,22 @@ def _gain_headline(summary: Summary, name: str, baseline: str) -> Headline:
     return Headline(f"{pair}: {span} the requests per second at {where}.", tuple(details))
 
 
-def _verdict_line(word: str, group: Sequence[tuple[int, Mapping[str, Any]]]) -> str:
+def _reason(entry: Mapping[str, Any]) -> str:
+    """Why a gain is inconclusive, as VERDICTS; "" where it is not."""
+    if entry["verdict"] != "inconclusive":
+        return ""
+    if entry["ci95"] is None:
+        return TOO_FEW
+    low, high = entry["ci95"]
+    return SPANS_ONE if low <= 1 <= high else CLIENT_LIMIT
+
+
+def _verdict_line(word: str, why: str, group: Sequence[tuple[int, Mapping[str, Any]]]) -> str:
     where = connections([count for count, _ in group])
     ordered = sorted(group, key=lambda item: float(item[1]["ratio"]))
     shown = [gain(entry) + (f" (at {count})" if len(group) > 1 else "") for count, entry in
              (ordered if len(ordered) < 3 else (ordered[0], ordered[-1]))]
-    why = "" if word != "inconclusive" else (
-        "; too few rounds for an interval" if any(entry["ci95"] is None for _, entry in group)
-        else "; the interval spans 1")
-    return f"{word.capitalize()} at {where}: {' to '.join(shown)}{why}."
+    return f"{word.capitalize()} at {where}: {' to '.join(shown)}{f'; {why}' if why else ''}."
 
 
 def note(summary: Summary, title: str) -> str:

@@ -220,7 +220,7 @@ class FakeHost(Host):
         return bool(found)
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
+    def lock(self, directory: str) -> Iterator[None]:
         if self.holder is not None:
             raise MachineError(f"another run (pid {self.holder}) is using this machine")
         yield

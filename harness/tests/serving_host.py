@@ -11,6 +11,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from harness.plan import Workload
 from harness.prove import expected_response
+from harness.store import ID, Run, load_run
 from harness.tests.fake_host import PAGES, FakeHost, FakeProcess
 from harness.wire import load_wire
 
@@ -118,3 +119,24 @@ class ServingHost(FakeHost):
         if not wrk.hangs:
             wrk.code = wrk.code or 0
             self.alive.pop(wrk.pid, None)
+
+
+def only_run(results: Path) -> Run:
+    runs = list((results / "runs").iterdir())
+    assert len(runs) == 1 and ID.fullmatch(runs[0].name)
+    return load_run(runs[0])
+
+
+def at_load(number: int, act: Callable[[LoadingProcess], None]) -> Callable[[LoadingProcess], None]:
+    """Does `act` at the wrk of that number, from 1; two belong to every trial."""
+    seen = [0]
+
+    def count(wrk: LoadingProcess) -> None:
+        seen[0] += 1
+        if seen[0] == number:
+            act(wrk)
+    return count
+
+
+def interrupt(wrk: LoadingProcess) -> None:
+    raise KeyboardInterrupt

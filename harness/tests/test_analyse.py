@@ -181,3 +181,17 @@ def test_missing_facts_are_refused_by_name(path: tuple[str, ...]) -> None:
     del table[path[-1]]
     with pytest.raises(UsageError, match=f"facts.json: '{path[-1]}'"):
         summarise(plan, facts, records)
+
+
+@pytest.mark.parametrize("held, bound, verdict", [
+    ((), None, "slower"), (("epoll",), "upper", "slower"), (("lwip",), "lower", "inconclusive"),
+    (("epoll", "lwip"), "both", "inconclusive")])
+def test_a_gain_that_a_busy_client_bounds_is_called_what_it_shows(held: tuple[str, ...], bound: str | None,
+                                                                  verdict: str) -> None:
+    plan, facts, records = made(connections=(64,))
+    for record in records:
+        client = record["cpu_seconds"]["0"]
+        client.update(user=2.0 if record["contender"] in held else 0.5, nice=0.0, system=0.0, irq=0.0,
+                      softirq=0.0, idle=0.0 if record["contender"] in held else 1.5)
+    gain = summarise(plan, facts, records)["points"][0]["gain"]["lwip/epoll"]
+    assert gain["ci95"][1] < 1 and (gain["bound"], gain["verdict"]) == (bound, verdict)

@@ -19,7 +19,6 @@ from harness.host import COUNTERS, Host, Process, start_time
 from harness.steps import ROOT
 
 HOST = Host()
-LOCK = f"stackduel-test-{os.getpid()}"
 
 
 def spawn(tmp_path: Path, *argv: str) -> Process:
@@ -181,27 +180,49 @@ def test_directories(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_the_lock_names_its_holder() -> None:
-    with HOST.lock(LOCK):
+def test_the_lock_names_its_holder(tmp_path: Path) -> None:
+    with HOST.lock(str(tmp_path)):
         with pytest.raises(MachineError, match=rf"another run \(pid {os.getpid()}\) is using this machine"):
-            with HOST.lock(LOCK):
+            with HOST.lock(str(tmp_path)):
                 pytest.fail("locked twice")
-    with HOST.lock(LOCK):
+    with HOST.lock(str(tmp_path)):
         pass
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_the_lock_goes_with_a_killed_holder() -> None:
-    script = (f"from harness.host import Host; import time\nwith Host().lock('{LOCK}'):\n"
-              "    print('locked', flush=True); time.sleep(60)")
+def test_what_cannot_be_locked_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match="cannot lock .*/none: No such file"):
+        with HOST.lock(str(tmp_path / "none")):
+            pytest.fail("locked nothing")
+
+
+def test_the_lock_goes_with_a_killed_holder_and_not_with_its_child(tmp_path: Path) -> None:
+    script = ("from harness.host import Host; import subprocess, time\n"
+              f"with Host().lock({str(tmp_path)!r}):\n"
+              "    child = subprocess.Popen(['sleep', '60'])\n"
+              "    print(child.pid, flush=True); time.sleep(60)")
     with harness_python(script) as holder:
-        assert holder.stdout is not None and holder.stdout.readline() == "locked\n"
-        with pytest.raises(MachineError, match=f"pid {holder.pid}"):
-            with HOST.lock(LOCK):
-                pytest.fail("locked twice")
-        holder.kill()
-        holder.wait()
-    with HOST.lock(LOCK):
-        pass
+        assert holder.stdout is not None
+        child = int(holder.stdout.readline())
+        try:
+            with pytest.raises(MachineError, match=f"pid {holder.pid}"):
+                with HOST.lock(str(tmp_path)):
+                    pytest.fail("locked twice")
+            holder.kill()
+            holder.wait()
+            with HOST.lock(str(tmp_path)):
+                pass
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_the_lock_holds_in_another_network_namespace(tmp_path: Path) -> None:
+    script = f"from harness.host import Host\nwith Host().lock({str(tmp_path)!r}):\n    print('locked')"
+    argv = ["unshare", "--net", "--mount", "/usr/bin/python3", "-c", script]
+    with HOST.lock(str(tmp_path)):
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.stdout == "" and f"another run (pid {os.getpid()}) is using this machine" in done.stderr
 
 
 def test_connect_and_refusal() -> None:
@@ -245,7 +266,7 @@ def test_dry_run_prints_and_does_nothing(tmp_path: Path) -> None:
     dry.unlink(file)
     dry.kill(os.getpid(), start_time(os.getpid()) or 0)
     dry.interactive(["touch", str(tmp_path / "made")])
-    with dry.lock(LOCK), HOST.lock(LOCK):
+    with dry.lock(str(tmp_path)), HOST.lock(str(tmp_path)):
         pass
     with pytest.raises(MachineError, match="a dry run starts no process: taskset -c 1 server"):
         dry.spawn(["server"], cpus=[1], stdout=file, stderr=file)

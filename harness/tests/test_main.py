@@ -6,20 +6,21 @@ from __future__ import annotations
 import errno
 import json
 import os
+import runpy
 import signal
 import subprocess
+import sys
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator
 
 import pytest
 
 import harness.bench
 from harness.__main__ import main, parse, settings
 from harness.bench import Order, bench
-from harness.errors import ContenderError, Interrupted, MachineError, UsageError
+from harness.errors import CheckFailed, ContenderError, Interrupted, MachineError, UsageError
 from harness.show import gains, show_run
-from harness.store import ID, Run, load_run
-from harness.tests.serving_host import LoadingProcess, ServingHost
+from harness.tests.serving_host import LoadingProcess, ServingHost, at_load, interrupt, only_run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2"}
@@ -35,44 +36,12 @@ def handlers_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Runs whose report was asked for; no chart is drawn."""
-    runs: list[Path] = []
-
-    def show(run_dir: Path, published: Sequence[str], out: Path) -> None:
-        runs.append(run_dir)
-    monkeypatch.setattr(harness.bench, "show_run", show)
-    return runs
-
-
-@pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """main() stores its runs here."""
     def bench_here(order: Order, host: ServingHost) -> None:
         bench(order, host, tmp_path, tmp_path / "out")
     monkeypatch.setattr(harness.bench, "bench", bench_here)
     return tmp_path
-
-
-def only_run(results: Path) -> Run:
-    runs = list((results / "runs").iterdir())
-    assert len(runs) == 1 and ID.fullmatch(runs[0].name)
-    return load_run(runs[0])
-
-
-def at_load(number: int, act: Callable[[LoadingProcess], None]) -> Callable[[LoadingProcess], None]:
-    """Does `act` at the wrk of that number, from 1; two belong to every trial."""
-    seen = [0]
-
-    def count(wrk: LoadingProcess) -> None:
-        seen[0] += 1
-        if seen[0] == number:
-            act(wrk)
-    return count
-
-
-def interrupt(wrk: LoadingProcess) -> None:
-    raise KeyboardInterrupt
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -115,80 +84,6 @@ def test_the_report_and_its_gains_are_printed(tmp_path: Path, capsys: pytest.Cap
         path = tmp_path / "out" / run.id / name
         assert str(path) in out and path.stat().st_size > 0
     assert "lwip/epoll 1 " in out
-
-
-@pytest.mark.parametrize("load, kept", [(1, 0), (2, 0), (3, 1), (16, 7)])
-def test_an_interrupted_run_keeps_its_trials_and_resume_finishes_it(tmp_path: Path, shown: list[Path],
-                                                                    load: int, kept: int) -> None:
-    host = ServingHost()
-    before = host.state()
-    host.on_load = at_load(load, interrupt)
-    with pytest.raises(Interrupted, match=rf"^interrupted; {kept} of 8 trials are kept, .*RESUME=.*-tap$"):
-        bench(ORDER, host, tmp_path, tmp_path / "out")
-    assert host.state() == before and shown == []
-    run = only_run(tmp_path)
-    assert len(run.trials) == kept
-
-    again = ServingHost()
-    bench(Order("tap", "", {}, resume=run.id), again, tmp_path, tmp_path / "out")
-    whole = only_run(tmp_path)
-    assert [t["sequence"] for t in whole.trials] == list(range(8))
-    assert sum("wrk --threads" in call for call in again.calls if call.startswith("spawn")) == 2 * (8 - kept)
-    assert [facts["machine"]["cpu_model"] for facts in whole.facts["resumed"]] == ["Test CPU"]
-    assert shown == [whole.path]
-
-
-def test_resuming_a_whole_run_only_reports(tmp_path: Path, shown: list[Path]) -> None:
-    bench(ORDER, ServingHost(), tmp_path, tmp_path / "out")
-    idle = ServingHost()
-    bench(Order("", "", {}, resume=only_run(tmp_path).id), idle, tmp_path, tmp_path / "out")
-    assert idle.calls == [] and len(shown) == 2
-
-
-@pytest.mark.parametrize("order, words", [
-    (Order("tap", "full", {}), "has another plan; to finish it give RESUME="),
-    (Order("tap", "", {"ROUNDS": "3"}), "has another plan"),
-    (Order("veth-of-mine", "", {}), "no wire 'veth-of-mine'"),
-])
-def test_resume_refuses_another_plan_or_wire(tmp_path: Path, shown: list[Path], order: Order,
-                                             words: str) -> None:
-    host = ServingHost()
-    host.on_load = at_load(3, interrupt)
-    with pytest.raises(Interrupted):
-        bench(ORDER, host, tmp_path, tmp_path / "out")
-    id_ = only_run(tmp_path).id
-    idle = ServingHost()
-    with pytest.raises(UsageError, match=words):
-        bench(Order(order.wire, order.plan, order.settings, resume=id_), idle, tmp_path, tmp_path / "out")
-    assert idle.calls == []
-    bench(Order("tap", "quick", TINY, resume=id_), ServingHost(), tmp_path, tmp_path / "out")
-    assert len(only_run(tmp_path).trials) == 8
-
-
-def test_resume_refuses_a_machine_without_the_cpus(tmp_path: Path, shown: list[Path]) -> None:
-    host = ServingHost()
-    host.on_load = at_load(3, interrupt)
-    with pytest.raises(Interrupted):
-        bench(ORDER, host, tmp_path, tmp_path / "out")
-    small = ServingHost()
-    small.cpu_list = [0]
-    with pytest.raises(UsageError, match="used CPU 1, which this machine has not"):
-        bench(Order("tap", "", {}, resume=only_run(tmp_path).id), small, tmp_path, tmp_path / "out")
-
-
-def test_resume_says_that_it_drops_a_line_cut_short(tmp_path: Path, shown: list[Path],
-                                                    capsys: pytest.CaptureFixture[str]) -> None:
-    host = ServingHost()
-    host.on_load = at_load(5, interrupt)
-    with pytest.raises(Interrupted):
-        bench(ORDER, host, tmp_path, tmp_path / "out")
-    run = only_run(tmp_path)
-    file = run.path / "trials.jsonl"
-    file.write_text(file.read_text()[:-30])
-    capsys.readouterr()
-    bench(Order("tap", "", {}, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
-    assert "trials.jsonl:2: the last line is cut short: dropped" in capsys.readouterr().err
-    assert len(only_run(tmp_path).trials) == 8
 
 
 def test_a_contender_that_fails_ends_the_run_with_it_kept(tmp_path: Path, shown: list[Path]) -> None:
@@ -237,10 +132,36 @@ def test_an_invalid_trial_is_stored_and_the_run_goes_on(tmp_path: Path, shown: l
                                                         capsys: pytest.CaptureFixture[str]) -> None:
     host = ServingHost()
     host.response = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nX"
-    bench(ORDER, host, tmp_path, tmp_path / "out")
+    with pytest.raises(CheckFailed) as caught:
+        bench(ORDER, host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     assert len(run.trials) == 8 and not any(t["valid"] for t in run.trials)
     assert capsys.readouterr().out.count("INVALID") == 8
+    assert shown == [run.path]
+    line = str(caught.value)
+    assert line.startswith("no valid trial of epoll at 1, lwip at 1, epoll at 8, lwip at 8 connections "
+                           "(epoll at 1 connections, round 1: ")
+    assert line.endswith(f"; the report is in {tmp_path / 'out' / run.id}") and "\n" not in line
+
+
+def test_only_a_point_without_any_valid_trial_fails_the_run(tmp_path: Path, shown: list[Path]) -> None:
+    bench(ORDER, ServingHost(), tmp_path, tmp_path / "out")
+    run = only_run(tmp_path)
+
+    def spoil(*rounds: int) -> None:
+        for trial in run.trials:
+            if (trial["contender"], trial["connections"]) == ("lwip", 8) and trial["round"] in rounds:
+                trial.update(valid=False, problems=["3 reads failed"])
+        lines = "".join(json.dumps(trial) + "\n" for trial in run.trials)
+        (run.path / "trials.jsonl").write_text(lines)
+    again = Order("", "", {}, resume=run.id)
+    spoil(1)
+    bench(again, ServingHost(), tmp_path, tmp_path / "out")
+    spoil(0, 1)
+    with pytest.raises(CheckFailed, match=r"^no valid trial of lwip at 8 connections "
+                                          r"\(lwip at 8 connections, round 1: 3 reads failed\); the report is"):
+        bench(again, ServingHost(), tmp_path, tmp_path / "out")
+    assert shown == [run.path] * 3
 
 
 @pytest.mark.parametrize("order", [
@@ -387,6 +308,18 @@ def test_the_module_runs_as_a_program_and_passes_its_exit_code_on() -> None:
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "stackduel: ROUNDS=-1: must be 1 to 1000, not -1\n"
+
+
+def test_a_signal_at_the_very_end_does_not_replace_the_exit_code(monkeypatch: pytest.MonkeyPatch,
+                                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["harness", "report", "nowhere"])
+    # a second copy beside the module that the tests have imported
+    monkeypatch.delitem(sys.modules, "harness.__main__")
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("harness.__main__", run_name="__main__")
+    assert caught.value.code == 2 and "no run 'nowhere'" in one_line(capsys)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        assert signal.getsignal(number) == signal.SIG_IGN
 
 
 def test_results_of_a_run_are_plain_json(tmp_path: Path, shown: list[Path]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import harness.store
 from harness.errors import MachineError, UsageError
 from harness.plan import load_plan
 from harness.store import Store, check_writable, find_run, give_to_user, load_run, run_id
@@ -115,8 +116,8 @@ def test_a_place_that_cannot_be_written_is_found_out_beforehand(tmp_path: Path) 
 
 def test_resume_goes_on_where_the_run_ended(store: Store, tmp_path: Path) -> None:
     store.append(record(0))
-    again, dropped = Store.resume(ID, tmp_path)
-    assert dropped == ""
+    again = Store.resume(ID, tmp_path)
+    assert again.drop_cut_line() == ""
     again.append(record(1))
     run = load_run(ID, tmp_path)
     assert [trial["sequence"] for trial in run.trials] == [0, 1]
@@ -133,7 +134,10 @@ def test_a_last_line_cut_short_is_refused_by_a_report_and_dropped_by_resume(stor
         file.write_text(whole[:-end])
         with pytest.raises(UsageError, match=rf"trials\.jsonl:2: the last line is cut short; RESUME={ID}"):
             load_run(ID, tmp_path)
-    again, dropped = Store.resume(ID, tmp_path)
+    cut = file.read_text()
+    again = Store.resume(ID, tmp_path)
+    assert file.read_text() == cut
+    dropped = again.drop_cut_line()
     assert "trials.jsonl:2" in dropped and "runs again" in dropped
     assert [trial["sequence"] for trial in again.run.trials] == [0]
     assert len(load_run(ID, tmp_path).trials) == 1
@@ -150,6 +154,8 @@ def test_a_last_line_cut_short_is_refused_by_a_report_and_dropped_by_resume(stor
     (json.dumps(record(valid=1)), "'valid' is missing or of a wrong type"),
     (json.dumps(record(contender="other")), "not in this run's plan"),
     (json.dumps(record(connections=77)), "not in this run's plan"),
+    (json.dumps(record(round=PLAN.rounds)), "not in this run's plan"),
+    (json.dumps(record(round=-1)), "not in this run's plan"),
 ])
 def test_a_foreign_line_is_refused_with_file_and_line(store: Store, tmp_path: Path, line: str,
                                                       words: str) -> None:
@@ -166,6 +172,11 @@ def test_a_foreign_line_is_refused_with_file_and_line(store: Store, tmp_path: Pa
     ("facts.json", "{", "facts.json:1: truncated or not JSON"),
     ("facts.json", "[]", "facts.json: not facts of schema 1"),
     ("facts.json", '{"schema": 1}', "facts.json: not facts of schema 1"),
+    ("facts.json", '{"schema": 1, "run": "../../etc"}', "facts.json: 'run' is '../../etc', which is no id"),
+    ("facts.json", '{"schema": 1, "run": ""}', "facts.json: 'run' is '', which is no id"),
+    ("facts.json", '{"schema": 1, "run": "x", "ports": []}', "facts.json: 'ports' is not a table of tables"),
+    ("facts.json", '{"schema": 1, "run": "x", "ports": {"lwip": 1}}', "'ports' is not a table of tables"),
+    ("facts.json", '{"schema": 1, "run": "x", "offloads": {"a/b": null}}', "'offloads' is not a table of lists"),
     ("plan.json", '{"schema": 1,', "plan.json:1: truncated or not JSON"),
     ("plan.json", "{}", "plan.json: not a plan of schema 1"),
 ])
@@ -195,3 +206,16 @@ def test_files_made_under_sudo_go_to_the_user(store: Store, monkeypatch: pytest.
     give_to_user(store.run.path)
     for path in (store.run.path, store.raw, store.run.path / "trials.jsonl"):
         assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12346)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_under_sudo_only_the_projects_own_directory_above_goes_to_the_user(
+        store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_UID", "12345")
+    monkeypatch.setenv("SUDO_GID", "12346")
+    above = store.run.path.parent
+    give_to_user(store.run.path)
+    assert store.run.path.stat().st_uid == 12345 and above.stat().st_uid == 0
+    monkeypatch.setattr(harness.store, "RESULTS", tmp_path)
+    give_to_user(store.run.path)
+    assert above.stat().st_uid == 12345 and tmp_path.stat().st_uid == 0

@@ -17,7 +17,16 @@ def use(client: float, server: float, own: float | None = None) -> TrialUse:
     (Interval(1.01, 1.2), "faster"), (Interval(0.8, 0.99), "slower"), (Interval(0.9, 1.1), "inconclusive"),
     (Interval(1.0, 1.2), "inconclusive"), (Interval(0.8, 1.0), "inconclusive"), (None, "inconclusive")])
 def test_a_gain_is_judged_by_its_whole_interval(interval: Interval | None, word: str) -> None:
-    assert judge_gain(interval) == word
+    assert judge_gain(interval, None) == word
+
+
+@pytest.mark.parametrize("bound, above, below", [
+    (None, "faster", "slower"), ("lower", "faster", "inconclusive"), ("upper", "inconclusive", "slower"),
+    ("both", "inconclusive", "inconclusive")])
+def test_a_bound_must_bear_the_verdict_out(bound: str | None, above: str, below: str) -> None:
+    assert judge_gain(Interval(1.1, 1.3), bound) == above
+    assert judge_gain(Interval(0.7, 0.9), bound) == below
+    assert judge_gain(Interval(0.9, 1.1), bound) == judge_gain(None, bound) == "inconclusive"
 
 
 @pytest.mark.parametrize("polls, trial, by", [

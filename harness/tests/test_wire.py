@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.wire import TOPOLOGIES, load_wire
+from harness.wire import PLACEHOLDERS, TOPOLOGIES, load_wire
 
 TAP = (TOPOLOGIES / "tap.toml").read_text()
 
@@ -30,8 +30,7 @@ def test_topology_loads_and_is_consistent(file: Path) -> None:
     for what in ("mac", "ip"):
         assert len({getattr(end, what) for end in ends}) == len(ends), f"two ends share a {what}"
     assert {end.netmask for end in ends} == {wire.client.netmask}
-    values = dict.fromkeys(("address", "prefix", "netmask", "port", "mac", "interface", "body_size",
-                            "max_connections", "eal_memory"), "7")
+    values = dict.fromkeys(PLACEHOLDERS, "7")
     for contender in wire.contenders.values():
         assert not any("{" in word for word in contender.command(values))
 
@@ -74,6 +73,7 @@ def test_an_unknown_wire_names_the_known_ones() -> None:
 
 @pytest.mark.parametrize("old, new, words", [
     ("mtu = 1500", "mtu = 1500\nspeed = 10", "unknown key 'speed'"),
+    ('name = "tap"', 'name = "../tap"', "name '../tap' cannot be part of a run's id"),
     ("mtu = 1500", "", "'mtu' is missing"),
     ("mtu = 1500", 'mtu = "1500"', "'mtu' must be int, not '1500'"),
     ("mtu = 1500", "mtu = true", "'mtu' must be int, not True"),
@@ -84,6 +84,14 @@ def test_an_unknown_wire_names_the_known_ones() -> None:
     ('link = "tap"', 'link = "rope"', "[contenders.lwip]: 'link' must be one of veth, tap, veth-port, not "),
     ('stack = "kernel"', 'stack = "bsd"', "[contenders.epoll]: 'stack' must be one of kernel, lwip, not"),
     ('label = "kernel TCP (epoll)"', 'label = "x"\nhue = "red"', "[contenders.epoll]: unknown key 'hue'"),
+    ("[contenders.epoll]", "[contenders]\nuring = 5\n[contenders.epoll]", "'uring' must be dict, not 5"),
+    ('"--address", "{address}"', '"{adress}"', "[contenders.epoll]: argument '{adress}': no placeholder 'adress'"),
+    ('"--address", "{address}"', '"a={adress}"', "argument 'a={adress}': no placeholder 'adress'; there are: "),
+    ('"--address", "{address}"', '"a={}"', "[contenders.epoll]: argument 'a={}' is not one with placeholders"),
+    ('"--address", "{address}"', '"a={0}"', "argument 'a={0}' is not one"),
+    ('"--address", "{address}"', '"a={"', "argument 'a={' is not one"),
+    ('"--address", "{address}"', '"a={port.x}"', "argument 'a={port.x}' is not one"),
+    ('"--address", "{address}"', '"a={port:d}"', "argument 'a={port:d}' is not one"),
     ('"198.18.0.1/24"', '"198.18.0.256/24"', "[client]: address: "),
     ('"198.18.0.1/24"', '"fd00::1/64"', "[client]: address: "),
     ('"02:53:44:00:00:01"', '"03:53:44:00:00:01"', "mac: '03:53:44:00:00:01' is not a unicast address"),

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The headline's sentences: a verdict, and why it is not another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.words import headline
+
+
+def gain(verdict: str, ratio: float, ci95: list[float] | None, bound: str | None = None) -> dict[str, Any]:
+    return {"ratio": ratio, "ci95": ci95, "verdict": verdict, "rounds": 3, "bound": bound}
+
+
+def details(*gains: dict[str, Any]) -> tuple[str, ...]:
+    points = [{"connections": number, "gain": {"b/a": entry}} for number, entry in enumerate(gains, 1)]
+    return headline({"baseline": "a", "contenders": {"a": {"label": "A"}, "b": {"label": "B"}},
+                     "points": points})[0].details
+
+
+def test_each_reason_of_an_inconclusive_gain_is_a_line_of_its_own() -> None:
+    assert details(gain("inconclusive", 1.2, None), gain("inconclusive", 1.1, [0.9, 1.3]),
+                   gain("inconclusive", 0.8, [0.7, 0.9], "lower"), gain("inconclusive", 1.2, [1.1, 1.3], "both"),
+                   gain("faster", 2.0, [1.9, 2.1])) == (
+        "Faster at 5 connections: 2.00× [1.90, 2.10].",
+        "Inconclusive at 1 connection: 1.20×; too few rounds for an interval.",
+        "Inconclusive at 2 connections: 1.10× [0.90, 1.30]; the interval spans 1.",
+        "Inconclusive at 3 and 4 connections: ≥ 0.80× [0.70, 0.90] (at 3) to 1.20× [1.10, 1.30] (at 4); "
+        "the client was the limit.",
+        "Client-bound at 3 connections: the gain there is a lower bound.",
+        "Client-bound at 4 connections: the gain there is no measure of the servers: the client was the limit "
+        "of both.")
