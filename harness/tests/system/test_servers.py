@@ -183,7 +183,8 @@ def test_no_number_of_clients_that_do_not_read_stops_the_others(bed: TestBed, se
 def test_a_client_that_takes_nothing_is_given_up(bed: TestBed, serve: Serve) -> None:
     options = ("--keepalive-idle", "1", "--keepalive-interval", "1", "--keepalive-count", "2")
     request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    with serve("--body-size", "1M", *options) as running, connected(bed, running, SO_RCVBUF=4096) as silent:
+    # more than a kernel's send buffer takes, so that both servers are left with some of it
+    with serve("--body-size", "16M", *options) as running, connected(bed, running, SO_RCVBUF=4096) as silent:
         silent.sendall(request)
         counters = wait_for(running, lambda now: now["closes"] == 1, 15)
         assert (counters["accepts"], counters["closes"], counters["errors_socket"]) == (1, 1, 1)
