@@ -129,7 +129,7 @@ LWIP_INCLUDES := -I$(LWIP)/src/include -Iservers/stack
 DPDK_CFLAGS = $(shell pkg-config --cflags libdpdk)
 DPDK_LIBS = $(shell pkg-config --libs libdpdk)
 
-STACK_FILES := stack port mbuf_pbuf checksum
+STACK_FILES := stack port mbuf_pbuf checksum tcp_queue
 COMMON_FILES := http http_site options counters
 LLHTTP_FILES := api http llhttp
 

@@ -19,10 +19,10 @@
 #include "http.h"
 #include "options.h"
 #include "stack/stack.h"
+#include "stack/tcp_queue.h"
 
-#define POLL_INTERVAL 2   /* lwIP's slow ticks of 500 ms: session_polled() runs once a second */
-#define QUEUED_SEGMENTS 8 /* may be queued for a client whatever its window */
-#define DRAIN_SECONDS 2   /* how long a closed connection is read for the client's FIN (RFC 9112 9.6) */
+#define POLL_INTERVAL 2 /* lwIP's slow ticks of 500 ms: session_polled() runs once a second */
+#define DRAIN_SECONDS 2 /* how long a closed connection is read for the client's FIN (RFC 9112 9.6) */
 
 struct session {
     struct tcp_pcb *pcb; /* NULL: the slot is free */
@@ -121,49 +121,6 @@ static void consume(struct session *session) {
     }
 }
 
-static bool has_unacked_data(const struct tcp_pcb *pcb) {
-    return pcb->snd_buf < TCP_SND_BUF; /* tcp_sndbuf() says 64 KiB at the most */
-}
-
-/* How much may be queued now: twice what the client's window and congestion allow to be on its way. A client
- * that does not read holds a few segments, not a send buffer full of them, so that no number of such clients
- * takes the segments of all others. */
-static size_t room_to_write(const struct tcp_pcb *pcb) {
-    size_t queued = TCP_SND_BUF - pcb->snd_buf;
-    size_t flight = 2 * (size_t)LWIP_MIN(pcb->cwnd, pcb->snd_wnd);
-    size_t limit = LWIP_MAX(flight, (size_t)QUEUED_SEGMENTS * tcp_mss(pcb));
-
-    return limit <= queued ? 0 : LWIP_MIN(limit - queued, (size_t)pcb->snd_buf);
-}
-
-/* Queues up to `size` bytes by reference; returns how many lwIP took. */
-static size_t write_bytes(struct tcp_pcb *pcb, const uint8_t *bytes, size_t size, bool more) {
-    size_t written = 0;
-    /* tcp_write() takes 16 bits; whole segments, so that none is cut short. */
-    size_t most = UINT16_MAX / tcp_mss(pcb) * tcp_mss(pcb);
-
-    while (written < size) {
-        size_t chunk = LWIP_MIN(LWIP_MIN(size - written, most), room_to_write(pcb));
-        err_t error;
-
-        if (chunk < LWIP_MIN(size - written, tcp_mss(pcb))) {
-            break;
-        }
-        do {
-            uint8_t flags = written + chunk < size || more ? TCP_WRITE_FLAG_MORE : 0;
-
-            error = tcp_write(pcb, bytes + written, (uint16_t)chunk, flags);
-            /* With small segments the queue is full of them before it is full of bytes. */
-        } while (error == ERR_MEM && chunk > tcp_mss(pcb) && (chunk = LWIP_MAX(chunk / 2, tcp_mss(pcb))) > 0);
-        if (error != ERR_OK) {
-            server.writes_refused++;
-            break;
-        }
-        written += chunk;
-    }
-    return written;
-}
-
 /* Queues responses until none waits or the send buffer is full. True if any byte was taken. */
 static bool respond(struct session *session) {
     struct iovec pieces[16];
@@ -175,7 +132,8 @@ static bool respond(struct session *session) {
 
         for (int i = 0; i < count && taken == offered; i++) {
             offered += pieces[i].iov_len;
-            taken += write_bytes(session->pcb, pieces[i].iov_base, pieces[i].iov_len, i + 1 < count);
+            taken += tcp_queue_bytes(session->pcb, pieces[i].iov_base, pieces[i].iov_len, i + 1 < count,
+                                     &server.writes_refused);
         }
         http_sent(&session->http, taken);
         server.counters.bytes_sent += taken;
@@ -197,7 +155,7 @@ static err_t advance(struct session *session) {
     if (!http_finished(&session->http)) {
         return ERR_OK;
     }
-    if (session->peer_closed && !has_unacked_data(session->pcb)) {
+    if (session->peer_closed && !tcp_queue_has_data(session->pcb)) {
         return close_session(session);
     }
     if (session->input != NULL) {
@@ -222,7 +180,7 @@ static err_t session_received(void *argument, struct tcp_pcb *pcb, struct pbuf *
     if (data == NULL) {
         session->peer_closed = true;
         if (session->draining) {
-            return has_unacked_data(pcb) ? ERR_OK : close_session(session);
+            return tcp_queue_has_data(pcb) ? ERR_OK : close_session(session);
         }
         return advance(session);
     }
@@ -245,7 +203,7 @@ static err_t session_sent(void *argument, struct tcp_pcb *pcb, uint16_t length) 
     (void)length;
     session->quiet_seconds = 0;
     if (session->draining) {
-        return session->peer_closed && !has_unacked_data(pcb) ? close_session(session) : ERR_OK;
+        return session->peer_closed && !tcp_queue_has_data(pcb) ? close_session(session) : ERR_OK;
     }
     return advance(session);
 }
@@ -254,12 +212,12 @@ static err_t session_polled(void *argument, struct tcp_pcb *pcb) {
     struct session *session = argument;
     const struct options *options = &server.options;
 
-    if (session->draining && !has_unacked_data(pcb)) {
+    if (session->draining && !tcp_queue_has_data(pcb)) {
         return ++session->quiet_seconds > DRAIN_SECONDS ? close_session(session) : ERR_OK;
     }
     /* A client that takes nothing is given up after the time that keep-alive gives one that says nothing: its
      * answers to window probes would keep the connection for ever. */
-    session->quiet_seconds = has_unacked_data(pcb) ? session->quiet_seconds + 1 : 0;
+    session->quiet_seconds = tcp_queue_has_data(pcb) ? session->quiet_seconds + 1 : 0;
     if (session->quiet_seconds >
         options->keepalive_idle + options->keepalive_interval * options->keepalive_count) {
         return abort_session(session);

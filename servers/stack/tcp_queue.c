@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tcp_queue.h"
+
+#define QUEUED_SEGMENTS 8 /* may be queued for a client whatever its window */
+
+bool tcp_queue_has_data(const struct tcp_pcb *pcb) {
+    return pcb->snd_buf < TCP_SND_BUF; /* tcp_sndbuf() says 64 KiB at the most */
+}
+
+/* How much may be queued now: twice what the client's window and congestion allow to be on its way. A client
+ * that does not read holds a few segments, not a send buffer full of them, so that no number of such clients
+ * takes the segments of all others. */
+static size_t room_to_write(const struct tcp_pcb *pcb) {
+    size_t queued = TCP_SND_BUF - pcb->snd_buf;
+    size_t flight = 2 * (size_t)LWIP_MIN(pcb->cwnd, pcb->snd_wnd);
+    size_t limit = LWIP_MAX(flight, (size_t)QUEUED_SEGMENTS * tcp_mss(pcb));
+
+    return limit <= queued ? 0 : LWIP_MIN(limit - queued, (size_t)pcb->snd_buf);
+}
+
+size_t tcp_queue_bytes(struct tcp_pcb *pcb, const uint8_t *bytes, size_t size, bool more, uint64_t *refused) {
+    size_t written = 0;
+    /* tcp_write() takes 16 bits; whole segments, so that none is cut short. */
+    size_t most = UINT16_MAX / tcp_mss(pcb) * tcp_mss(pcb);
+
+    while (written < size) {
+        size_t chunk = LWIP_MIN(LWIP_MIN(size - written, most), room_to_write(pcb));
+        err_t error;
+
+        if (chunk < LWIP_MIN(size - written, tcp_mss(pcb))) {
+            break;
+        }
+        do {
+            uint8_t flags = written + chunk < size || more ? TCP_WRITE_FLAG_MORE : 0;
+
+            error = tcp_write(pcb, bytes + written, (uint16_t)chunk, flags);
+            /* With small segments the queue is full of them before it is full of bytes. */
+        } while (error == ERR_MEM && chunk > tcp_mss(pcb) && (chunk = LWIP_MAX(chunk / 2, tcp_mss(pcb))) > 0);
+        if (error != ERR_OK) {
+            (*refused)++;
+            break;
+        }
+        written += chunk;
+    }
+    return written;
+}
