@@ -3,14 +3,26 @@
 #ifndef STACKDUEL_TESTS_EAL_H
 #define STACKDUEL_TESTS_EAL_H
 
+#include <libgen.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <rte_eal.h>
 
 #define EAL_WORDS 10
 #define EAL_DEVICES 16
+
+/* EAL makes its runtime directory, empty here, and leaves it. */
+static inline void remove_runtime_directory(void) {
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s", rte_eal_get_runtime_dir());
+    if (rmdir(path) == 0) {
+        rmdir(dirname(path)); /* stays if other programs of DPDK use it */
+    }
+}
 
 /* Ends the program when EAL does not start. Ports 0 to count - 1 are devices of `driver`. */
 static inline void start_eal(const char *program, const char *driver, int count) {
@@ -27,6 +39,7 @@ static inline void start_eal(const char *program, const char *driver, int count)
         fprintf(stderr, "%s: EAL did not start\n", program);
         exit(EXIT_FAILURE);
     }
+    atexit(remove_runtime_directory);
 }
 
 #endif
