@@ -145,8 +145,8 @@ static bool respond(struct session *session) {
     return progress;
 }
 
-/* Goes on as far as input and send buffer allow. The caller is a callback of lwIP, which sends what is queued
- * when it returns; so is the result. */
+/* Goes on as far as input and send buffer allow. To be called from a callback of lwIP, which sends what is
+ * queued once it has returned, with this result. */
 static err_t advance(struct session *session) {
     do {
         consume(session);

@@ -9,6 +9,7 @@ import pytest
 
 from harness.bench import Order, bench
 from harness.errors import Interrupted, UsageError
+from harness.store import Run
 from harness.tests.serving_host import ServingHost, at_load, interrupt, only_run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -79,6 +80,17 @@ def files(directory: Path) -> dict[Path, str]:
     return {path: path.read_text() for path in directory.rglob("*") if path.is_file()}
 
 
+def cut_short(tmp_path: Path, host: ServingHost) -> Run:
+    """A run that was interrupted, and its last line cut in the middle."""
+    host.on_load = at_load(5, interrupt)
+    with pytest.raises(Interrupted):
+        bench(ORDER, host, tmp_path, tmp_path / "out")
+    run = only_run(tmp_path)
+    stored = run.path / "trials.jsonl"
+    stored.write_text(stored.read_text()[:-30])
+    return run
+
+
 @pytest.mark.parametrize("file, text, words", [
     ("/proc/cpuinfo", "model name\t: Other CPU\n", 'machine.cpu_model: "Test CPU" then, "Other CPU" now'),
     ("/proc/sys/kernel/osrelease", "6.2\n", 'kernel.release: "6.1.0-test" then, "6.2" now'),
@@ -88,12 +100,7 @@ def test_resume_refuses_another_machine_or_binary(tmp_path: Path, shown: list[Pa
                                                   words: str) -> None:
     host = ServingHost()
     host.files.pop(str(ROOT / "build" / "build-info.json"), None)
-    host.on_load = at_load(5, interrupt)
-    with pytest.raises(Interrupted):
-        bench(ORDER, host, tmp_path, tmp_path / "out")
-    run = only_run(tmp_path)
-    stored = run.path / "trials.jsonl"
-    stored.write_text(stored.read_text()[:-30])
+    run = cut_short(tmp_path, host)
     kept = files(tmp_path)
     other = ServingHost()
     other.files[file] = text
@@ -105,13 +112,7 @@ def test_resume_refuses_another_machine_or_binary(tmp_path: Path, shown: list[Pa
 
 
 def test_resume_as_a_dry_run_writes_nothing(tmp_path: Path, shown: list[Path]) -> None:
-    host = ServingHost()
-    host.on_load = at_load(5, interrupt)
-    with pytest.raises(Interrupted):
-        bench(ORDER, host, tmp_path, tmp_path / "out")
-    run = only_run(tmp_path)
-    stored = run.path / "trials.jsonl"
-    stored.write_text(stored.read_text()[:-30])
+    run = cut_short(tmp_path, ServingHost())
     kept = files(tmp_path)
     idle = ServingHost()
     bench(Order("tap", "", {}, resume=run.id, dry_run=True), idle, tmp_path, tmp_path / "out")

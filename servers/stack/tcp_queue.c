@@ -18,6 +18,10 @@ static size_t room_to_write(const struct tcp_pcb *pcb) {
     return limit <= queued ? 0 : LWIP_MIN(limit - queued, (size_t)pcb->snd_buf);
 }
 
+static err_t write_chunk(struct tcp_pcb *pcb, const uint8_t *bytes, size_t size, bool more) {
+    return tcp_write(pcb, bytes, (uint16_t)size, more ? TCP_WRITE_FLAG_MORE : 0);
+}
+
 size_t tcp_queue_bytes(struct tcp_pcb *pcb, const uint8_t *bytes, size_t size, bool more, uint64_t *refused) {
     size_t written = 0;
     /* tcp_write() takes 16 bits; whole segments, so that none is cut short. */
@@ -30,12 +34,12 @@ size_t tcp_queue_bytes(struct tcp_pcb *pcb, const uint8_t *bytes, size_t size, b
         if (chunk < LWIP_MIN(size - written, tcp_mss(pcb))) {
             break;
         }
-        do {
-            uint8_t flags = written + chunk < size || more ? TCP_WRITE_FLAG_MORE : 0;
-
-            error = tcp_write(pcb, bytes + written, (uint16_t)chunk, flags);
-            /* With small segments the queue is full of them before it is full of bytes. */
-        } while (error == ERR_MEM && chunk > tcp_mss(pcb) && (chunk = LWIP_MAX(chunk / 2, tcp_mss(pcb))) > 0);
+        while ((error = write_chunk(pcb, bytes + written, chunk, more || written + chunk < size)) ==
+                   ERR_MEM &&
+               chunk > tcp_mss(pcb)) {
+            /* Of small segments the queue is full before it is full of bytes. */
+            chunk = LWIP_MAX(chunk / 2, tcp_mss(pcb));
+        }
         if (error != ERR_OK) {
             (*refused)++;
             break;
