@@ -26,7 +26,8 @@ PLAN_ARGUMENT = $(if $(call given,PLAN),--plan '$(call given,PLAN)')
 PUBLISHED_ARGUMENTS = $(foreach name,$(call given,PUBLISHED),--published '$(name)')
 
 .PHONY: all
-all: $(BUILD)/epoll_server $(BUILD)/lwip_server $(BUILD)/build-info.json
+all: $(BUILD)/epoll_server $(BUILD)/lwip_server $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so \
+     $(BUILD)/build-info.json
 
 .PHONY: help
 help: ## this list
@@ -38,13 +39,14 @@ help: ## this list
 
 # --- measuring -------------------------------------------------------------------------------------
 
-.PHONY: bench-tap bench-afpacket bench-afxdp report compare restore doctor shell bench-baseline reference
+.PHONY: bench-tap bench-afpacket bench-afxdp bench-shm report compare restore doctor shell bench-baseline reference
 bench-tap: ## measure lwIP against epoll on the TAP wire, to a finished report (root)
 bench-afpacket: ## the same with lwIP on a veth through AF_PACKET (root)
 bench-afxdp: ## the same with lwIP on a veth through AF_XDP (root)
+bench-shm: ## lwIP at both ends over shared memory against the kernel at both ends of a veth (root)
 
 # A rehearsal installs and builds nothing.
-bench-tap bench-afpacket bench-afxdp: bench-%: $(if $(call given,DRY_RUN),,ready)
+bench-tap bench-afpacket bench-afxdp bench-shm: bench-%: $(if $(call given,DRY_RUN),,ready)
 	@$(HARNESS) bench --wire $* $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
 	    $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(call given,DRY_RUN),--dry-run)
 
@@ -61,7 +63,7 @@ restore: ## undo what a killed run left on this machine (root)
 doctor: ## what this machine can run, and what is missing
 	@$(HARNESS) doctor
 
-shell: ready ## a shell in the client's namespace of WIRE=tap|afpacket|afxdp, both servers up (root)
+shell: ready ## a shell in the client's namespace of WIRE=tap|afpacket|afxdp|shm, both servers up (root)
 	@$(HARNESS) shell --wire '$(or $(call given,WIRE),tap)' $(PLAN_ARGUMENT) $(SETTINGS)
 
 bench-baseline: ready $(BUILD)/minimal_epoll ## epoll_server against a minimal epoll loop and nginx (root)
@@ -110,7 +112,7 @@ $(LWIP)/.patched: $(PATCHES) $(BUILD)/lwip-source
 	@for patch in $(PATCHES); do patch -s -d $(LWIP) -p1 --fuzz=0 --no-backup-if-mismatch < $$patch || exit 1; done
 	@touch $@
 
-LWIP_CORE := init def inet_chksum ip mem memp netif pbuf raw stats sys tcp tcp_in tcp_out timeouts
+LWIP_CORE := init def inet_chksum ip mem memp netif pbuf raw stats sys tcp tcp_in tcp_out timeouts udp
 LWIP_IPV4 := etharp icmp ip4 ip4_addr ip4_frag
 LWIP_FILES := $(LWIP_CORE:%=core/%) $(LWIP_IPV4:%=core/ipv4/%) netif/ethernet
 
@@ -118,10 +120,14 @@ LWIP_FILES := $(LWIP_CORE:%=core/%) $(LWIP_IPV4:%=core/ipv4/%) netif/ethernet
 # release is measured; checked has sanitizers and every assertion of lwIP, and is what the tests use.
 
 WARNINGS := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow
-CFLAGS_release := -O2 -g -DNDEBUG
+# Whole-program: lwIP is many small functions in many files.
+CFLAGS_release := -O2 -g -DNDEBUG -flto=auto
 CFLAGS_checked := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 # lwIP and DPDK read unaligned words on purpose; the machines they run on allow it.
 CFLAGS_checked += -fno-sanitize=alignment
+# The stack's objects are linked into servers and into a shared library, where no name of theirs may meet one of
+# the program's.
+SHARED_CFLAGS := -fPIC -fvisibility=hidden
 # Strict: without it llhttp takes any byte after CR for LF.
 LLHTTP_CFLAGS := -DLLHTTP_STRICT_MODE=1 -I$(LLHTTP_INCLUDE)
 BASE_CFLAGS := -std=gnu11 -MMD -MP -Iservers $(LLHTTP_CFLAGS)
@@ -129,7 +135,7 @@ LWIP_INCLUDES := -I$(LWIP)/src/include -Iservers/stack
 DPDK_CFLAGS = $(shell pkg-config --cflags libdpdk)
 DPDK_LIBS = $(shell pkg-config --libs libdpdk)
 
-STACK_FILES := stack port mbuf_pbuf checksum tcp_queue
+STACK_FILES := stack port mbuf_pbuf checksum tcp_queue devargs
 COMMON_FILES := http http_site options counters
 LLHTTP_FILES := api http llhttp
 
@@ -140,7 +146,7 @@ stack_objects = $(call objects,$(1),$(STACK_FILES:%=stack/%) $(LWIP_FILES:%=lwip
 define variant
 $(BUILD)/obj/$(1)/lwip/%.o: $(LWIP)/.patched
 	@mkdir -p $$(@D)
-	$(CC) -std=gnu11 -MMD -MP -Wall -Werror $$(CFLAGS_$(1)) $(LWIP_INCLUDES) -c $(LWIP)/src/$$*.c -o $$@
+	$(CC) -std=gnu11 -MMD -MP -Wall -Werror $$(CFLAGS_$(1)) $(SHARED_CFLAGS) $(LWIP_INCLUDES) -c $(LWIP)/src/$$*.c -o $$@
 
 $(BUILD)/obj/$(1)/llhttp/%.o: $(LLHTTP)/%.c
 	@mkdir -p $$(@D)
@@ -148,15 +154,19 @@ $(BUILD)/obj/$(1)/llhttp/%.o: $(LLHTTP)/%.c
 
 $(BUILD)/obj/$(1)/stack/%.o: servers/stack/%.c $(LWIP)/.patched
 	@mkdir -p $$(@D)
-	$(CC) $(BASE_CFLAGS) $(WARNINGS) $$(CFLAGS_$(1)) $(LWIP_INCLUDES) $$(DPDK_CFLAGS) -c $$< -o $$@
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $$(CFLAGS_$(1)) $(SHARED_CFLAGS) $(LWIP_INCLUDES) $$(DPDK_CFLAGS) -c $$< -o $$@
 
 $(BUILD)/obj/$(1)/lwip_server.o: servers/lwip_server.c $(LWIP)/.patched
 	@mkdir -p $$(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $$(CFLAGS_$(1)) $(LWIP_INCLUDES) $$(DPDK_CFLAGS) -c $$< -o $$@
 
+$(BUILD)/obj/$(1)/preload/%.o: servers/preload/%.c $(LWIP)/.patched
+	@mkdir -p $$(@D)
+	$(CC) $(BASE_CFLAGS) -D_GNU_SOURCE $(WARNINGS) $$(CFLAGS_$(1)) $(SHARED_CFLAGS) -ftls-model=initial-exec $(LWIP_INCLUDES) $$(DPDK_CFLAGS) -c $$< -o $$@
+
 $(BUILD)/obj/$(1)/%.o: servers/%.c
 	@mkdir -p $$(@D)
-	$(CC) $(BASE_CFLAGS) $(WARNINGS) $$(CFLAGS_$(1)) -c $$< -o $$@
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $$(CFLAGS_$(1)) $(SHARED_CFLAGS) -c $$< -o $$@
 endef
 $(eval $(call variant,release))
 $(eval $(call variant,checked))
@@ -175,8 +185,41 @@ $(BUILD)/checked/lwip_server: $(call objects,checked,lwip_server) $(call common_
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
 
+LAUNCHER_FILES := preload/on_lwip preload/program_check preload/library_check preload/settings preload/rules options stack/devargs
+$(BUILD)/on-lwip: $(call objects,release,$(LAUNCHER_FILES))
+	$(CC) $(CFLAGS_release) $^ -lelf -o $@
+
+$(BUILD)/checked/on-lwip: $(call objects,checked,$(LAUNCHER_FILES))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_checked) $^ -lelf -o $@
+
+PRELOAD_FILES := $(addprefix preload/,intercept calls socket tcp_socket udp_socket epoll_set poll engine \
+                   descriptor signals libc counters_file settings rules) options counters
+$(BUILD)/libstackduel_preload.so: $(call objects,release,$(PRELOAD_FILES)) $(call stack_objects,release)
+	$(CC) $(CFLAGS_release) -shared -Wl,-z,defs $^ $(DPDK_LIBS) -o $@
+
+$(BUILD)/checked/libstackduel_preload.so: $(call objects,checked,$(PRELOAD_FILES)) $(call stack_objects,checked)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_checked) -shared $^ $(DPDK_LIBS) -o $@
+
 $(BUILD)/minimal_epoll: servers/tests/minimal_epoll.c
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_release) $< -o $@
+
+$(BUILD)/lwip_pinger: servers/tests/lwip_pinger.c $(call stack_objects,release)
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_release) $(LWIP_INCLUDES) $(DPDK_CFLAGS) $(filter %.c %.o,$^) $(DPDK_LIBS) -o $@
+
+# The same cases on kernel sockets and under the preload library, and random calls.
+CONFORMANCE := $(sort $(wildcard servers/tests/conformance*.c))
+$(BUILD)/conformance: $(CONFORMANCE) servers/tests/conformance.h
+	$(CC) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(WARNINGS) $(filter-out -DNDEBUG,$(CFLAGS_release)) $(CONFORMANCE) -pthread -o $@
+
+$(BUILD)/checked/conformance: $(CONFORMANCE) servers/tests/conformance.h
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(WARNINGS) $(CFLAGS_checked) $(CONFORMANCE) -pthread -o $@
+
+$(BUILD)/checked/fuzz_preload: servers/tests/fuzz_preload.c
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(WARNINGS) $(CFLAGS_checked) $< -pthread -o $@
 
 $(BUILD)/build-info.json: $(BUILD)/epoll_server $(BUILD)/lwip_server
 	@printf '{"cc": "%s", "cflags": "%s", "dpdk": "%s", "lwip": "2.1.3", "lwip_source": "%s"}\n' \
@@ -185,13 +228,20 @@ $(BUILD)/build-info.json: $(BUILD)/epoll_server $(BUILD)/lwip_server
 
 # --- tests -------------------------------------------------------------------------------------------
 
-C_TESTS := test_http test_options
-STACK_TESTS := test_mbuf_pbuf test_port test_lwip_patches
+C_TESTS := test_http test_options test_devargs test_rules test_settings test_program_check test_library_check
+STACK_TESTS := test_mbuf_pbuf test_port test_stack test_lwip_patches
 TEST := $(BUILD)/test
 
 $(TEST)/%: servers/tests/%.c $(call common_objects,checked)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) -MF $@.d $(filter %.c %.o,$^) -lcmocka -o $@
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) -MF $@.d $(filter %.c %.o,$^) -lcmocka $(LIBS_$*) -o $@
+
+$(TEST)/test_devargs: $(call objects,checked,stack/devargs)
+$(TEST)/test_rules: $(call objects,checked,preload/rules)
+$(TEST)/test_settings: $(call objects,checked,preload/settings preload/rules)
+$(TEST)/test_program_check: $(call objects,checked,preload/program_check)
+$(TEST)/test_library_check: $(call objects,checked,preload/library_check)
+LIBS_test_program_check := -lelf
 
 $(STACK_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call stack_objects,checked)
 	@mkdir -p $(@D)
@@ -203,7 +253,7 @@ LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos etharp/test_etharp \
 $(TEST)/lwip_unit: servers/tests/lwip_unit.c servers/tests/lwip_unit/lwipopts.h servers/stack/lwipopts.h $(LWIP)/.patched
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -Iservers/tests/lwip_unit $(LWIP_INCLUDES) -I$(LWIP)/test/unit $(CFLAGS_checked) \
-	    $< servers/stack/checksum.c $(LWIP_TESTS:%=$(LWIP)/test/unit/%.c) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(LWIP)/src/core/udp.c $(DPDK_CFLAGS) \
+	    $< servers/stack/checksum.c $(LWIP_TESTS:%=$(LWIP)/test/unit/%.c) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(DPDK_CFLAGS) \
 	    $$(pkg-config --cflags --libs check) -o $@
 
 .PHONY: test check test-c test-lwip test-harness test-system lint
@@ -221,7 +271,7 @@ test-lwip: $(TEST)/lwip_unit ## lwIP's unit tests with our options and patches
 test-harness: ## the harness, without root
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests --ignore=harness/tests/system
 
-test-system: all $(BUILD)/checked/epoll_server $(BUILD)/checked/lwip_server ## both servers and a short run in real namespaces (root)
+test-system: all $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so $(BUILD)/checked/epoll_server $(BUILD)/checked/lwip_server ## both servers and a short run in real namespaces (root)
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests/system
 
 lint: ## types of the harness, format of the C code

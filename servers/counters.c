@@ -16,20 +16,23 @@ static const struct counter_field common[] = {
     FIELD(errors_socket),   FIELD(retransmits),
 };
 
-static void print_fields(const struct counter_field *fields, size_t count, const void *base) {
-    for (size_t i = 0; i < count; i++) {
+size_t counters_append(char *text, size_t size, const struct counter_field *fields, size_t count, const void *base) {
+    size_t length = 0;
+
+    for (size_t i = 0; i < count && length < size; i++) {
         uint64_t value;
         memcpy(&value, (const char *)base + fields[i].offset, sizeof(value));
-        printf(", \"%s\": %" PRIu64, fields[i].name, value);
+        length += (size_t)snprintf(text + length, size - length, ", \"%s\": %" PRIu64, fields[i].name, value);
     }
+    return length < size ? length : size;
 }
 
 void counters_print(const char *server, const struct counters *counters, const struct counter_field *more,
                     size_t count, const void *base, const char *tail) {
-    printf("{\"server\": \"%s\"", server);
-    print_fields(common, sizeof(common) / sizeof(common[0]), counters);
-    print_fields(more, count, base);
-    printf("%s%s}\n", tail != NULL ? ", " : "", tail != NULL ? tail : "");
+    char text[4096];
+    size_t length = counters_append(text, sizeof(text), common, sizeof(common) / sizeof(common[0]), counters);
+    counters_append(text + length, sizeof(text) - length, more, count, base);
+    printf("{\"server\": \"%s\"%s%s%s}\n", server, text, tail != NULL ? ", " : "", tail != NULL ? tail : "");
     fflush(stdout);
 }
 

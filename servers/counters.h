@@ -31,6 +31,10 @@ struct counter_field {
     size_t offset;
 };
 
+/* Writes `, "name": value` for each of `count` fields at `base` into text[size]; the length, at most `size`. */
+size_t counters_append(char *text, size_t size, const struct counter_field *fields, size_t count,
+                       const void *base);
+
 /*
  * Prints one line on stdout and flushes it:
  *     {"server": "lwip", <every field of counters>, <`count` fields of `more` at `base`>, <tail>}

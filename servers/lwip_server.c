@@ -18,6 +18,7 @@
 #include "counters.h"
 #include "http.h"
 #include "options.h"
+#include "stack/devargs.h"
 #include "stack/stack.h"
 #include "stack/tcp_queue.h"
 
@@ -293,19 +294,6 @@ static uint32_t syn_dropped(void) {
 }
 
 static void print_counters(void) {
-    static const struct counter_field fields[] = {
-        {"rx_packets", offsetof(struct stack_counters, rx_packets)},
-        {"tx_packets", offsetof(struct stack_counters, tx_packets)},
-        {"rx_dropped", offsetof(struct stack_counters, rx_dropped)},
-        {"tx_dropped", offsetof(struct stack_counters, tx_dropped)},
-        {"rx_copied", offsetof(struct stack_counters, rx_copied)},
-        {"no_mbuf", offsetof(struct stack_counters, no_mbuf)},
-        {"polls_busy", offsetof(struct stack_counters, polls_busy)},
-        {"polls_idle", offsetof(struct stack_counters, polls_idle)},
-        {"cycles_busy", offsetof(struct stack_counters, cycles_busy)},
-        {"cycles_idle", offsetof(struct stack_counters, cycles_idle)},
-        {"tsc_hz", offsetof(struct stack_counters, tsc_hz)},
-    };
     struct stack_counters stack;
     char port[2048];
     char tail[2304];
@@ -315,7 +303,7 @@ static void print_counters(void) {
     stack_describe_port(port, sizeof(port));
     snprintf(tail, sizeof(tail), "\"writes_refused\": %" PRIu64 ", \"syn_dropped\": %u, \"port\": %s",
              server.writes_refused, syn_dropped(), port);
-    counters_print("lwip", &server.counters, fields, sizeof(fields) / sizeof(fields[0]), &stack, tail);
+    counters_print("lwip", &server.counters, stack_counter_fields, stack_counter_field_count, &stack, tail);
 }
 
 static int start(const struct options *options) {
@@ -387,6 +375,22 @@ static void print_own_options(const char *program) {
     options_help(stdout, SERVER_LWIP, program);
 }
 
+/* 0, or the exit code: 2 for words that are wrong, 1 if EAL did not start. */
+static int start_eal(int argc, char *argv[]) {
+    char error[256];
+    int code = devargs_check(argc, argv, error, sizeof(error));
+
+    if (code != 0) {
+        fprintf(stderr, "lwip_server: %s\n", error);
+        return code == -EINVAL ? 2 : 1;
+    }
+    if (rte_eal_init(argc, argv) < 0) {
+        fprintf(stderr, "lwip_server: EAL did not start: %s\n", rte_strerror(rte_errno));
+        return 1;
+    }
+    return 0;
+}
+
 int main(int argc, char *argv[]) {
     int eal_words = 1;
     int code;
@@ -404,9 +408,8 @@ int main(int argc, char *argv[]) {
     } else {
         options_parse_or_exit(&server.options, SERVER_LWIP, 1, argv);
     }
-    if (rte_eal_init(eal_words, argv) < 0) {
-        fprintf(stderr, "lwip_server: EAL did not start: %s\n", rte_strerror(rte_errno));
-        return 1;
+    if ((code = start_eal(eal_words, argv)) != 0) {
+        return code;
     }
     code = start(&server.options);
     if (code == 0) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The table of all options of all servers, and what is made of it: see options.h. */
+/* The table of all options of all programs, and what is made of it: see options.h. */
 #include "options.h"
 
 #include <arpa/inet.h>
@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { NUMBER, SIZE, IPV4, MAC, FLAG };
+enum kind { NUMBER, SIZE, IPV4, MAC, FLAG, TEXT, TEXTS, IDLE };
 
 struct row {
     const char *name;
     const char *metavar;
     enum kind kind;
-    const char *fallback; /* the default, as it would be typed; NULL = none */
+    const char *fallback; /* the default, as it would be typed; NULL = none; or REQUIRED */
     uint64_t min;
     uint64_t max;
     unsigned servers;
@@ -22,7 +22,9 @@ struct row {
     const char *help;
 };
 
-enum { BOTH = SERVER_EPOLL | SERVER_LWIP };
+static const char REQUIRED[] = "required"; /* known by its address */
+
+enum { BOTH = SERVER_EPOLL | SERVER_LWIP, STACK = SERVER_LWIP | SERVER_PRELOAD };
 
 #define AT(field) offsetof(struct options, field)
 
@@ -30,9 +32,10 @@ enum { BOTH = SERVER_EPOLL | SERVER_LWIP };
 static const struct row rows[] = {
     {"address", "IPV4", IPV4, "0.0.0.0", 0, 0, SERVER_EPOLL, AT(address), "IPv4 address to listen on"},
     {"address", "IPV4", IPV4, "198.18.0.3", 0, 0, SERVER_LWIP, AT(address), "IPv4 address of the interface"},
-    {"netmask", "IPV4", IPV4, "255.255.255.0", 0, 0, SERVER_LWIP, AT(netmask), "IPv4 netmask"},
-    {"gateway", "IPV4", IPV4, "0.0.0.0", 0, 0, SERVER_LWIP, AT(gateway), "default router; 0.0.0.0 = none"},
-    {"mac", "ADDRESS", MAC, NULL, 0, 0, SERVER_LWIP, AT(mac), "aa:bb:cc:dd:ee:ff; else the port's own"},
+    {"address", "IPV4", IPV4, REQUIRED, 0, 0, SERVER_PRELOAD, AT(address), "IPv4 address of lwIP's interface"},
+    {"netmask", "IPV4", IPV4, "255.255.255.0", 0, 0, STACK, AT(netmask), "IPv4 netmask"},
+    {"gateway", "IPV4", IPV4, "0.0.0.0", 0, 0, STACK, AT(gateway), "default router; 0.0.0.0 = none"},
+    {"mac", "ADDRESS", MAC, NULL, 0, 0, STACK, AT(mac), "aa:bb:cc:dd:ee:ff; else the port's own"},
     {"port", "N", NUMBER, "80", 1, 65535, BOTH, AT(port), "TCP port to listen on"},
     {"body-size", "BYTES", SIZE, "1", 0, 64 << 20, BOTH, AT(body_size), "of the response body; 16K, 1M"},
     {"max-connections", "N", NUMBER, "10000", 1, 65535, BOTH, AT(max_connections), "more are refused"},
@@ -40,11 +43,16 @@ static const struct row rows[] = {
     {"keepalive-idle", "S", NUMBER, "60", 1, 32767, BOTH, AT(keepalive_idle), "seconds without a byte before a probe"},
     {"keepalive-interval", "S", NUMBER, "10", 1, 32767, BOTH, AT(keepalive_interval), "seconds between probes"},
     {"keepalive-count", "N", NUMBER, "6", 1, 127, BOTH, AT(keepalive_count), "silent probes before it is closed"},
-    {"mbufs", "N", NUMBER, "16383", 1023, 4194303, SERVER_LWIP, AT(mbufs), "packet buffers in the pool"},
-    {"rx-descriptors", "N", NUMBER, "1024", 64, 32768, SERVER_LWIP, AT(rx_descriptors), "receive ring"},
-    {"tx-descriptors", "N", NUMBER, "1024", 64, 32768, SERVER_LWIP, AT(tx_descriptors), "transmit ring"},
-    {"mtu", "BYTES", NUMBER, "1500", 576, 9000, SERVER_LWIP, AT(mtu), "largest IPv4 packet"},
-    {"no-offload", "", FLAG, NULL, 0, 0, SERVER_LWIP, AT(no_offload), "compute everything in software"},
+    {"mbufs", "N", NUMBER, "16383", 1023, 4194303, STACK, AT(mbufs), "packet buffers in the pool"},
+    {"rx-descriptors", "N", NUMBER, "1024", 64, 32768, STACK, AT(rx_descriptors), "receive ring"},
+    {"tx-descriptors", "N", NUMBER, "1024", 64, 32768, STACK, AT(tx_descriptors), "transmit ring"},
+    {"mtu", "BYTES", NUMBER, "1500", 576, 9000, STACK, AT(mtu), "largest IPv4 packet"},
+    {"no-offload", "", FLAG, NULL, 0, 0, STACK, AT(no_offload), "compute everything in software"},
+    {"eal", "WORDS", TEXTS, NULL, 0, 0, SERVER_PRELOAD, AT(eal), "EAL's options, split at spaces; may be repeated"},
+    {"sockets", "RULES", TEXT, "!127.0.0.0/8,0.0.0.0/0", 0, 0, SERVER_PRELOAD, AT(sockets), "which sockets are lwIP's"},
+    {"idle", "poll|sleep:US", IDLE, "poll", 1, 1000000, SERVER_PRELOAD, AT(idle_sleep_us), "when a waiting thread has nothing to do"},
+    {"linger", "MS", NUMBER, "2000", 0, 600000, SERVER_PRELOAD, AT(linger_ms), "at exit, for unsent data to leave"},
+    {"counters", "FILE", TEXT, NULL, 0, 0, SERVER_PRELOAD, AT(counters), "counters as JSON, kept up to date"},
 };
 /* clang-format on */
 
@@ -79,9 +87,19 @@ static bool parse_mac(const char *text, uint8_t mac[6]) {
     return (mac[0] & 1) == 0; /* not a group address */
 }
 
+/* "poll" or "sleep:US" as microseconds of sleep. */
+static bool parse_idle(const struct row *row, const char *text, uint64_t *sleep_us) {
+    *sleep_us = 0;
+    if (strcmp(text, "poll") == 0)
+        return true;
+    return strncmp(text, "sleep:", 6) == 0 && parse_number(text + 6, false, sleep_us) &&
+           *sleep_us >= row->min && *sleep_us <= row->max;
+}
+
 /* Stores `text` as the value of `row`. OPTIONS_OK, or OPTIONS_ERROR with the line in error[size]. */
 static int store(struct options *options, const struct row *row, const char *text, char *error, size_t size) {
     char *field = (char *)options + row->offset;
+    struct option_texts *texts;
     uint64_t number;
     uint8_t mac[6];
     switch (row->kind) {
@@ -99,6 +117,25 @@ static int store(struct options *options, const struct row *row, const char *tex
             return OPTIONS_OK;
         }
         snprintf(error, size, "--%s: '%s' is not a MAC address of one station", row->name, text);
+        return OPTIONS_ERROR;
+    case TEXT:
+        *(const char **)field = text;
+        return OPTIONS_OK;
+    case TEXTS:
+        texts = (struct option_texts *)field;
+        if (texts->count < OPTION_TEXTS_MAX) {
+            texts->text[texts->count++] = text;
+            return OPTIONS_OK;
+        }
+        snprintf(error, size, "--%s: given more than %d times", row->name, OPTION_TEXTS_MAX);
+        return OPTIONS_ERROR;
+    case IDLE:
+        if (parse_idle(row, text, &number)) {
+            memcpy(field, &number, sizeof(number));
+            return OPTIONS_OK;
+        }
+        snprintf(error, size, "--%s: '%s' is neither poll nor sleep:%llu..%llu", row->name, text,
+                 (unsigned long long)row->min, (unsigned long long)row->max);
         return OPTIONS_ERROR;
     default:
         if (parse_number(text, row->kind == SIZE, &number) && number >= row->min && number <= row->max) {
@@ -121,9 +158,10 @@ static const struct row *find(unsigned server, const char *name, size_t length) 
 
 int options_parse(struct options *options, unsigned server, int argc, char *const argv[], char *error,
                   size_t size) {
+    bool given[ROWS] = {false};
     memset(options, 0, sizeof(*options));
     for (int i = 0; i < ROWS; i++)
-        if ((rows[i].servers & server) && rows[i].fallback != NULL &&
+        if ((rows[i].servers & server) && rows[i].fallback != NULL && rows[i].fallback != REQUIRED &&
             store(options, &rows[i], rows[i].fallback, error, size) != OPTIONS_OK)
             return OPTIONS_ERROR;
     for (int i = 1; i < argc; i++) {
@@ -141,18 +179,23 @@ int options_parse(struct options *options, unsigned server, int argc, char *cons
             snprintf(error, size, "--%s: takes no value", row->name);
             return OPTIONS_ERROR;
         }
-        if (row->kind != FLAG && value == NULL && (value = argv[++i]) == NULL) {
+        if (row->kind != FLAG && value == NULL && (value = ++i < argc ? argv[i] : NULL) == NULL) {
             snprintf(error, size, "--%s: the value is missing", row->name);
             return OPTIONS_ERROR;
         }
         if (store(options, row, value, error, size) != OPTIONS_OK)
             return OPTIONS_ERROR;
+        given[row - rows] = true;
     }
+    for (int i = 0; i < ROWS; i++)
+        if ((rows[i].servers & server) && rows[i].fallback == REQUIRED && !given[i]) {
+            snprintf(error, size, "--%s is required; see --help", rows[i].name);
+            return OPTIONS_ERROR;
+        }
     return OPTIONS_OK;
 }
 
-void options_help(FILE *out, unsigned server, const char *program) {
-    fprintf(out, "usage: %s [option…]\n", program);
+void options_list(FILE *out, unsigned server) {
     for (int i = 0; i < ROWS; i++) {
         const struct row *row = &rows[i];
         if (!(row->servers & server))
@@ -167,6 +210,11 @@ void options_help(FILE *out, unsigned server, const char *program) {
         fprintf(out, "\n");
     }
     fprintf(out, "  %-28s this text\n", "--help");
+}
+
+void options_help(FILE *out, unsigned server, const char *program) {
+    fprintf(out, "usage: %s [option…]\n", program);
+    options_list(out, server);
 }
 
 const char *program_name(char *const argv[]) {

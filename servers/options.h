@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Command line of all servers: one table (in options.c), one row an option, from which come parsing, limits,
- * defaults and --help. Must not know what the values are used for.
+ * Command line of all servers and of on-lwip: one table (in options.c), one row an option, from which come
+ * parsing, limits, defaults and --help. Must not know what the values are used for.
  */
 #ifndef STACKDUEL_OPTIONS_H
 #define STACKDUEL_OPTIONS_H
@@ -12,14 +12,23 @@
 #include <stdio.h>
 
 /* Bits: which servers a row of the table applies to. */
-enum option_server { SERVER_EPOLL = 1, SERVER_LWIP = 2 };
+enum option_server { SERVER_EPOLL = 1, SERVER_LWIP = 2, SERVER_PRELOAD = 4 };
 
-/* Every field is set, from its row's default when the option was not given. IPv4 in network byte order. */
+#define OPTION_TEXTS_MAX 32
+
+/* The values of an option that adds up when it is given again, in their order. */
+struct option_texts {
+    unsigned count;
+    const char *text[OPTION_TEXTS_MAX];
+};
+
+/* Every field is set, from its row's default when the option was not given. IPv4 in network byte order;
+ * texts point into argv or are constants. */
 struct options {
     uint32_t address;            /* to listen on; epoll: 0.0.0.0 = any */
-    uint32_t gateway;            /* lwip; 0 = none */
-    uint32_t netmask;            /* lwip */
-    uint8_t mac[6];              /* lwip; all zero = the port's own */
+    uint32_t gateway;            /* lwip, preload; 0 = none */
+    uint32_t netmask;            /* lwip, preload */
+    uint8_t mac[6];              /* lwip, preload; all zero = the port's own */
     uint64_t port;               /* 1..65535 */
     uint64_t body_size;          /* bytes, 0..64 MiB */
     uint64_t max_connections;    /* 1..65535; those beyond are refused and counted */
@@ -27,17 +36,23 @@ struct options {
     uint64_t keepalive_idle;     /* seconds of silence before the first probe */
     uint64_t keepalive_interval; /* seconds between probes */
     uint64_t keepalive_count;    /* unanswered probes after which the connection is reclaimed */
-    uint64_t mbufs;              /* lwip: packet buffers in the pool */
-    uint64_t rx_descriptors;     /* lwip: slots of the receive ring asked for */
-    uint64_t tx_descriptors;     /* lwip: slots of the transmit ring asked for */
-    uint64_t mtu;                /* lwip: bytes of an IPv4 packet */
-    bool no_offload;             /* lwip: ask the port for no offload, compute everything in software */
+    uint64_t mbufs;              /* lwip, preload: packet buffers in the pool */
+    uint64_t rx_descriptors;     /* lwip, preload: slots of the receive ring asked for */
+    uint64_t tx_descriptors;     /* lwip, preload: slots of the transmit ring asked for */
+    uint64_t mtu;                /* lwip, preload: bytes of an IPv4 packet */
+    bool no_offload;             /* lwip, preload: no offload of the port, everything in software */
+    struct option_texts eal;     /* preload: words for EAL, several in a text */
+    const char *sockets;         /* preload: rules for which sockets are lwIP's */
+    uint64_t idle_sleep_us;      /* preload: sleep of a thread that waits in vain; 0 = it polls */
+    uint64_t linger_ms;          /* preload: at exit, for what is unsent */
+    const char *counters;        /* preload: file; NULL = none */
 };
 
 enum { OPTIONS_OK = 0, OPTIONS_HELP = 1, OPTIONS_ERROR = -1 };
 
 /*
- * Reads argv[1..argc-1] (`--name value` or `--name=value`; the last of equal names counts) for `server`.
+ * Reads argv[1..argc-1] (`--name value` or `--name=value`; the last of equal names counts, but
+ * those of --eal add up) for `server`.
  * Returns OPTIONS_OK with every field of *options set; OPTIONS_HELP when --help was given; OPTIONS_ERROR with
  * one line without newline in error[size] ("--port: '70000' is not in 1..65535"). argv is only read.
  */
@@ -46,6 +61,9 @@ int options_parse(struct options *options, unsigned server, int argc, char *cons
 
 /* Prints the usage of `server`, one line an option with its default and limits. */
 void options_help(FILE *out, unsigned server, const char *program);
+
+/* Those lines alone. */
+void options_list(FILE *out, unsigned server);
 
 /* What main wants: options_parse, or --help on stdout and exit 0, or `<program>: <error>` on stderr and
  * exit 2. */

@@ -10,6 +10,9 @@
 #define LWIP_SOCKET 0
 #define LWIP_TCPIP_CORE_LOCKING 0
 
+/* htons() and the like come from libc, for those who use both. */
+#define LWIP_DONT_PROVIDE_BYTEORDER_FUNCTIONS
+
 #ifdef NDEBUG
 #define LWIP_NOASSERT
 #endif
@@ -32,13 +35,24 @@
 #define LWIP_NETIF_HWADDRHINT 1
 #define LWIP_NETIF_LINK_CALLBACK 0
 
+/* A process may connect to itself: packets to 127.0.0.0/8 and to the interface's own address are looped. */
+#define LWIP_NETIF_LOOPBACK 1
+#define LWIP_LOOPBACK_MAX_PBUFS 8192
+
+/* SO_REUSEADDR, where a PCB asks for it. */
+#define SO_REUSE 1
+
 /* IP. TCP never fragments here, so fragments are dropped rather than held for reassembly. */
 #define IP_REASSEMBLY 0
 #define IP_FRAG 0
 #define LWIP_RAW 0
-#define LWIP_UDP 0
+#define LWIP_UDP 1
+#define MEMP_NUM_UDP_PCB 1024
 #define LWIP_BROADCAST_PING 0
 #define LWIP_MULTICAST_PING 0
+
+/* Two connections a place when every PCB is in use. */
+#define TCP_PCB_TABLE_BITS 16
 
 /* TCP. Full-size segments and 256 KiB windows as the kernel's default socket has, which need scaling. */
 #define TCP_MSS 1460

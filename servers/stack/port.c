@@ -2,13 +2,16 @@
 #include "port.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
+#include <rte_log.h>
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
@@ -106,8 +109,11 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
 
     *port = (struct port){.id = config->id,
                           .mtu = config->mtu,
+                          .link_up = true,
                           .rx_descriptors = config->rx_descriptors,
                           .tx_descriptors = config->tx_descriptors};
+    port->log_type = (uint32_t)rte_log_register("pmd.net.virtio.driver"); /* known to EAL by now */
+    port->log_level = (uint32_t)rte_log_get_level(port->log_type);
     if (!rte_eth_dev_is_valid_port(config->id)) {
         snprintf(error, size, "no port %u: give EAL a device, as in --vdev=net_tap0", config->id);
         return -ENODEV;
@@ -130,14 +136,40 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
     return 0;
 }
 
+/* Runs `what` without SIGPIPE, which drivers of Unix sockets do not suppress, and which is the program's
+ * affair. */
+static void without_sigpipe(void (*what)(struct port *), struct port *port) {
+    const struct timespec at_once = {0};
+    sigset_t sigpipe, before, pending;
+
+    sigemptyset(&sigpipe);
+    sigaddset(&sigpipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+    sigpending(&pending);
+    what(port);
+    if (!sigismember(&pending, SIGPIPE)) {
+        (void)sigtimedwait(&sigpipe, NULL, &at_once);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Refusals to stop a port that never started are of no consequence here. */
+static void stop_device(struct port *port) {
+    (void)rte_eth_dev_stop(port->id);
+    (void)rte_eth_dev_close(port->id);
+}
+
+static void hold_back_driver_log(const struct port *port, bool hold) {
+    rte_log_set_level(port->log_type, hold ? RTE_LOG_CRIT : port->log_level);
+}
+
 void port_close(struct port *port) {
     for (unsigned i = 0; i < port->tx_count; i++) {
         rte_pktmbuf_free(port->tx_queue[i]);
     }
     port->tx_count = 0;
-    /* Refusals to stop a port that never started are of no consequence here. */
-    (void)rte_eth_dev_stop(port->id);
-    (void)rte_eth_dev_close(port->id);
+    without_sigpipe(stop_device, port);
+    hold_back_driver_log(port, false);
     rte_mempool_free(port->rx_pool);
     rte_mempool_free(port->tx_pool);
     port->rx_pool = port->tx_pool = NULL;
@@ -152,10 +184,15 @@ unsigned port_checksums(const struct port *port) {
            (port->tx_offloads & RTE_ETH_TX_OFFLOAD_UDP_CKSUM ? PORT_TX_UDP : 0);
 }
 
-bool port_link_up(const struct port *port) {
+bool port_link_up(struct port *port) {
     struct rte_eth_link link = {0};
+    bool up = rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 
-    return rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+    if (up != port->link_up) {
+        hold_back_driver_log(port, !up);
+        port->link_up = up;
+    }
+    return up;
 }
 
 /* TCP's or UDP's checksum over the pseudo header and `length` bytes at `offset`, in any number of segments.

@@ -42,6 +42,9 @@ struct port {
     struct rte_mempool *rx_pool;
     struct rte_mempool *tx_pool;
     struct port_counters counters;
+    bool link_up;       /* as port_link_up() found it last; true before */
+    uint32_t log_type;  /* of net_virtio_user, which complains at every question about a link that is down */
+    uint32_t log_level; /* its level otherwise */
     unsigned tx_count;
     struct rte_mbuf *tx_queue[PORT_BURST];
 };
@@ -59,13 +62,16 @@ enum port_checksum {
 /* Configures and starts the port. 0, or a negative errno with the reason in error[]; nothing is left open. */
 int port_open(struct port *port, const struct port_config *config, char *error, size_t size);
 
-/* Stops and closes the port, frees its pools. Buffers lent out must have come back. */
+/* Stops and closes the port, frees its pools. Buffers lent out must have come back. Never raises SIGPIPE,
+ * though a driver may write to a peer that is gone. */
 void port_close(struct port *port);
 
 /* The set of enum port_checksum that software need not do for packets of this port. */
 unsigned port_checksums(const struct port *port);
 
-bool port_link_up(const struct port *port);
+/* Asks the driver. net_virtio_user answers every question about a dead peer with errors in the log: the first
+ * of them stays, the others are held back until the link is up again. */
+bool port_link_up(struct port *port);
 
 /* Up to PORT_BURST packets with a good or an unverified checksum of IPv4 and TCP/UDP resolved: those that
  * are wrong are dropped and counted. The caller owns the packets. */

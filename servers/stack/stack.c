@@ -17,6 +17,7 @@
 #include "lwip/timeouts.h"
 #include "netif/ethernet.h"
 
+#include "counters.h"
 #include "mbuf_pbuf.h"
 #include "port.h"
 
@@ -30,13 +31,16 @@ static struct {
     uint64_t rx_no_memory;
     uint64_t tx_no_mbuf;
     uint64_t polls_busy, polls_idle;
-    uint64_t cycles_busy, cycles_idle;
+    uint64_t cycles_busy, cycles_idle, cycles_away;
     uint64_t tsc_hz;
     uint64_t start_tsc;
     uint64_t turn_tsc;    /* when the last turn ended */
     uint64_t next_ms_tsc; /* when now_ms is to be counted up */
     uint32_t now_ms;
     uint32_t link_check_ms;
+    bool timers_due;     /* now_ms was counted up, and lwIP's timers have not been looked at */
+    uint32_t random[64]; /* drawn anew by stack_start(): a forked process must not repeat its parent's */
+    unsigned random_left;
 } stack;
 
 /* lwIP's source of time. */
@@ -49,20 +53,17 @@ uint32_t stack_now_ms(void) {
 }
 
 uint32_t stack_random(void) {
-    static uint32_t pool[64];
-    static unsigned left;
-
-    if (left == 0) {
+    if (stack.random_left == 0) {
         size_t got = 0;
 
-        while (got < sizeof(pool)) {
-            ssize_t now = getrandom((uint8_t *)pool + got, sizeof(pool) - got, 0);
+        while (got < sizeof(stack.random)) {
+            ssize_t now = getrandom((uint8_t *)stack.random + got, sizeof(stack.random) - got, 0);
 
             got += now > 0 ? (size_t)now : 0;
         }
-        left = sizeof(pool) / sizeof(pool[0]);
+        stack.random_left = sizeof(stack.random) / sizeof(stack.random[0]);
     }
-    return pool[--left];
+    return stack.random[--stack.random_left];
 }
 
 static err_t interface_output(struct netif *netif, struct pbuf *pbuf) {
@@ -118,6 +119,15 @@ static void follow_link(void) {
     }
 }
 
+void stack_init(void) {
+    static bool done;
+
+    if (!done) {
+        lwip_init();
+        done = true;
+    }
+}
+
 int stack_start(const struct stack_config *config, char *error, size_t size) {
     ip4_addr_t address = {config->address}, netmask = {config->netmask}, gateway = {config->gateway};
     bool own_mac = all_zero(config->mac);
@@ -138,7 +148,8 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
     stack.lending.lend_limit = stack.port.spare_mbufs;
     stack.tsc_hz = rte_get_tsc_hz();
     stack.start_tsc = stack.turn_tsc = rte_rdtsc();
-    lwip_init();
+    stack_init();
+    sys_restart_timeouts(); /* the clock begins at 0 */
     if (netif_add(&stack.netif, &address, &netmask, &gateway, NULL, interface_init, ethernet_input) == NULL) {
         port_close(&stack.port);
         snprintf(error, size, "lwIP refused the interface");
@@ -153,13 +164,12 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
 }
 
 /* The clock: one reading of the time stamp counter a turn, one division a millisecond. */
-static bool advance_clock(uint64_t tsc) {
-    if (tsc < stack.next_ms_tsc) {
-        return false;
+static void advance_clock(uint64_t tsc) {
+    if (tsc >= stack.next_ms_tsc) {
+        stack.now_ms = (uint32_t)((tsc - stack.start_tsc) / (stack.tsc_hz / 1000));
+        stack.next_ms_tsc = stack.start_tsc + ((uint64_t)stack.now_ms + 1) * (stack.tsc_hz / 1000);
+        stack.timers_due = true;
     }
-    stack.now_ms = (uint32_t)((tsc - stack.start_tsc) / (stack.tsc_hz / 1000));
-    stack.next_ms_tsc = stack.start_tsc + ((uint64_t)stack.now_ms + 1) * (stack.tsc_hz / 1000);
-    return true;
 }
 
 static unsigned receive(void) {
@@ -178,29 +188,72 @@ static unsigned receive(void) {
     return count;
 }
 
-void stack_poll(void) {
-    uint64_t sent_before = stack.port.counters.tx_packets;
-    unsigned received = receive();
-    uint64_t now;
+/* Takes what was looped. Such packets carry no checksum where the port was to fill it in, and need none. */
+static bool receive_looped(void) {
+    const uint16_t checks = NETIF_CHECKSUM_CHECK_IP | NETIF_CHECKSUM_CHECK_UDP | NETIF_CHECKSUM_CHECK_TCP |
+                            NETIF_CHECKSUM_CHECK_ICMP;
+    bool any = false;
+    struct netif *netif;
 
-    if (advance_clock(stack.turn_tsc)) {
-        sys_check_timeouts();
-        if (stack.now_ms - stack.link_check_ms >= LINK_CHECK_MS) {
-            follow_link();
+    NETIF_FOREACH(netif) {
+        if (netif->loop_first != NULL) {
+            uint16_t flags = netif->chksum_flags;
+
+            NETIF_SET_CHECKSUM_CTRL(netif, flags & ~checks);
+            netif_poll(netif);
+            NETIF_SET_CHECKSUM_CTRL(netif, flags);
+            any = true;
         }
     }
+    return any;
+}
+
+static void run_timers(void) {
+    stack.timers_due = false;
+    sys_check_timeouts();
+    if (stack.now_ms - stack.link_check_ms >= LINK_CHECK_MS) {
+        follow_link();
+    }
+}
+
+/* What has passed since the last turn is added to `cycles`. */
+static void end_turn(uint64_t *cycles) {
+    uint64_t now = rte_rdtsc();
+
+    *cycles += now - stack.turn_tsc;
+    stack.turn_tsc = now;
+}
+
+bool stack_poll(void) {
+    uint64_t sent_before = stack.port.counters.tx_packets;
+    bool busy = receive() > 0;
+
+    busy |= receive_looped();
+    advance_clock(stack.turn_tsc);
+    if (stack.timers_due) {
+        run_timers();
+    }
+    stack_flush();
+    busy |= stack.port.counters.tx_packets != sent_before;
+    if (busy) {
+        stack.polls_busy++;
+        end_turn(&stack.cycles_busy);
+    } else {
+        stack.polls_idle++;
+        end_turn(&stack.cycles_idle);
+    }
+    return busy;
+}
+
+void stack_flush(void) {
     if (stack.port.tx_count > 0) {
         port_flush(&stack.port);
     }
-    now = rte_rdtsc();
-    if (received > 0 || stack.port.counters.tx_packets != sent_before) {
-        stack.polls_busy++;
-        stack.cycles_busy += now - stack.turn_tsc;
-    } else {
-        stack.polls_idle++;
-        stack.cycles_idle += now - stack.turn_tsc;
-    }
-    stack.turn_tsc = now;
+}
+
+void stack_resume(void) {
+    end_turn(&stack.cycles_away);
+    advance_clock(stack.turn_tsc);
 }
 
 void stack_count(struct stack_counters *counters) {
@@ -219,9 +272,20 @@ void stack_count(struct stack_counters *counters) {
         .polls_idle = stack.polls_idle,
         .cycles_busy = stack.cycles_busy,
         .cycles_idle = stack.cycles_idle,
+        .cycles_away = stack.cycles_away,
         .tsc_hz = stack.tsc_hz,
     };
 }
+
+#define FIELD(name)                                                                                          \
+    { #name, offsetof(struct stack_counters, name) }
+
+const struct counter_field stack_counter_fields[] = {
+    FIELD(rx_packets), FIELD(tx_packets), FIELD(rx_dropped),  FIELD(tx_dropped),  FIELD(rx_copied),
+    FIELD(no_mbuf),    FIELD(polls_busy), FIELD(polls_idle),  FIELD(cycles_busy), FIELD(cycles_idle),
+    FIELD(cycles_away), FIELD(tsc_hz),
+};
+const size_t stack_counter_field_count = sizeof(stack_counter_fields) / sizeof(stack_counter_fields[0]);
 
 void stack_describe_port(char *text, size_t size) {
     port_describe(&stack.port, text, size);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* lwIP on one DPDK port, driven by polling from one thread. After stack_start() lwIP's raw API may be used
- * from that thread, between and inside calls of stack_poll(). There is one stack in a process, as lwIP's
- * state is global. */
+/* lwIP on one DPDK port, driven by polling from one thread at a time. After stack_start() lwIP's raw API may
+ * be used by whoever polls, between and inside calls of stack_poll(). There is one stack in a process, as
+ * lwIP's state is global. Packets to the interface's own address and to 127.0.0.0/8 stay inside. */
 #ifndef STACKDUEL_STACK_H
 #define STACKDUEL_STACK_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "counters.h"
 
 struct stack_config {
     uint32_t address; /* IPv4, network byte order, as are the next two */
@@ -22,7 +24,7 @@ struct stack_config {
 };
 
 /* Counted since stack_start(). Cycles are of the time stamp counter, at tsc_hz; a poll is busy when it
- * received a packet or sent one. */
+ * received a packet or sent one. Busy, idle and away add up to the time since stack_start(). */
 struct stack_counters {
     uint64_t rx_packets;
     uint64_t tx_packets;
@@ -35,20 +37,36 @@ struct stack_counters {
     uint64_t polls_idle;
     uint64_t cycles_busy;
     uint64_t cycles_idle;
+    uint64_t cycles_away; /* outside, as told by stack_resume() */
     uint64_t tsc_hz;
 };
+
+/* lwIP's state and nothing else, once for all calls. PCBs may be made, bound and listened on from now on;
+ * what they send before stack_start() finds no route. */
+void stack_init(void);
 
 /* Opens port 0 of EAL, brings the interface up and announces it. EAL must be initialised. 0, or a negative
  * errno with one line in error[]. */
 int stack_start(const struct stack_config *config, char *error, size_t size);
 
-/* One turn: receive a burst, let lwIP take it, run what timers are due, send what has gathered. */
-void stack_poll(void);
+/* One turn: receive a burst, let lwIP take it, run what timers are due, send what has gathered. True if a
+ * packet was received or sent, also one that stayed inside. */
+bool stack_poll(void);
+
+/* Sends what has gathered, and nothing else. */
+void stack_flush(void);
+
+/* The time since the last turn was spent elsewhere: it counts as away, and the clock is read afresh. */
+void stack_resume(void);
 
 /* Milliseconds since stack_start(), as of the current turn. */
 uint32_t stack_now_ms(void);
 
 void stack_count(struct stack_counters *counters);
+
+/* The counters by their names, for counters_print(); retransmits is left out, which is among the common ones. */
+extern const struct counter_field stack_counter_fields[];
+extern const size_t stack_counter_field_count;
 
 /* The port's facts as a JSON object in text[]. */
 void stack_describe_port(char *text, size_t size);

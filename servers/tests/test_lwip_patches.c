@@ -19,7 +19,7 @@
 #define SERVER_PORT 80
 
 static struct netif netif;
-static unsigned syn_acks, data_segments;
+static unsigned syn_acks, data_segments, resets;
 static uint32_t last_sequence;
 static struct tcp_pcb *accepted;
 
@@ -33,6 +33,8 @@ static err_t output(struct netif *out, struct pbuf *packet, const ip4_addr_t *ad
     if ((TCPH_FLAGS(&header) & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
         syn_acks++;
         last_sequence = lwip_ntohl(header.seqno);
+    } else if (TCPH_FLAGS(&header) & TCP_RST) {
+        resets++;
     } else if (packet->tot_len > IP_HLEN + TCPH_HDRLEN_BYTES(&header)) {
         data_segments++;
     }
@@ -88,7 +90,7 @@ static struct tcp_pcb *listen_with(uint16_t backlog) {
 
 static int set_up(void **state) {
     (void)state;
-    syn_acks = data_segments = 0;
+    syn_acks = data_segments = resets = 0;
     accepted = NULL;
     return 0;
 }
@@ -226,6 +228,105 @@ static void test_0004_an_old_syn_does_not(void **state) {
     assert_non_null(tcp_tw_pcbs);
 }
 
+#define CONNECTIONS 10000
+#define FIRST_PORT 20000
+
+static struct {
+    struct tcp_pcb *pcb;
+    uint32_t sequence; /* next of the server's */
+} connections[CONNECTIONS];
+static unsigned finished; /* the connection whose client's FIN came last */
+
+static err_t on_received(void *argument, struct tcp_pcb *pcb, struct pbuf *data, err_t error) {
+    assert_null(data);
+    assert_int_equal(error, ERR_OK);
+    finished = (unsigned)(uintptr_t)argument;
+    assert_ptr_equal(connections[finished].pcb, pcb);
+    return ERR_OK;
+}
+
+static void establish(unsigned i) {
+    uint16_t source = (uint16_t)(FIRST_PORT + i);
+
+    inject(source, 1, 0, TCP_SYN);
+    connections[i].sequence = last_sequence + 1;
+    inject(source, 2, connections[i].sequence, TCP_ACK);
+    connections[i].pcb = accepted;
+    tcp_arg(accepted, (void *)(uintptr_t)i);
+    tcp_recv(accepted, on_received);
+}
+
+static void test_0006_every_segment_finds_its_connection_and_no_other(void **state) {
+    (void)state;
+    listen_with(10);
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        establish(i);
+    }
+    for (unsigned i = 1; i < CONNECTIONS; i += 2) {
+        tcp_abort(connections[i].pcb);
+    }
+    resets = 0;
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        finished = CONNECTIONS;
+        inject((uint16_t)(FIRST_PORT + i), 2, connections[i].sequence, TCP_ACK | TCP_FIN);
+        assert_int_equal(finished, i % 2 == 0 ? i : CONNECTIONS);
+        assert_int_equal(resets, (i + 1) / 2);
+    }
+}
+
+static void test_0006_what_times_out_is_found_no_more(void **state) {
+    (void)state;
+    listen_with(10);
+    inject(20004, 1000, 0, TCP_SYN); /* stays half open */
+    leave_in_time_wait(20005);
+    for (int ticks = 0; tcp_active_pcbs != NULL || tcp_tw_pcbs != NULL; ticks++) {
+        assert_true(ticks < 1000);
+        tcp_tmr();
+    }
+    syn_acks = 0;
+    inject(20004, 1, 0, TCP_SYN);
+    inject(20005, 1, 0, TCP_SYN);
+    assert_int_equal(syn_acks, 2);
+}
+
+static struct tcp_pcb *find(const struct netif *receiver, uint16_t source) {
+    ip_addr_t local = {PP_HTONL(0xc6120003)}, remote = {PP_HTONL(0xc6120001)};
+
+    return tcp_pcb_table_find(&local, SERVER_PORT, &remote, source, receiver);
+}
+
+static void test_0006_an_active_connection_goes_before_one_in_time_wait(void **state) {
+    struct tcp_pcb *active, *waiting;
+
+    (void)state;
+    listen_with(10);
+    leave_in_time_wait(20006);
+    waiting = find(&netif, 20006);
+    assert_ptr_equal(waiting, tcp_tw_pcbs);
+    establish(0);
+    active = accepted;
+    TCP_RMV_ACTIVE(active);
+    active->remote_port = 20006;
+    TCP_REG_ACTIVE(active);
+    assert_ptr_equal(find(&netif, 20006), active);
+    tcp_abort(active);
+    assert_ptr_equal(find(&netif, 20006), waiting);
+}
+
+static void test_0006_a_connection_bound_to_an_interface_is_of_no_other(void **state) {
+    struct netif other = netif;
+
+    (void)state;
+    other.num++;
+    listen_with(10);
+    establish(1);
+    assert_ptr_equal(find(&netif, FIRST_PORT + 1), accepted);
+    assert_ptr_equal(find(&other, FIRST_PORT + 1), accepted);
+    tcp_bind_netif(accepted, &netif);
+    assert_ptr_equal(find(&netif, FIRST_PORT + 1), accepted);
+    assert_null(find(&other, FIRST_PORT + 1));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_0001_a_backlog_beyond_255_holds_them_all, set_up, tear_down),
@@ -235,6 +336,13 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_0004_a_later_syn_reopens_time_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0004_an_old_syn_does_not, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0005_a_full_backlog_gives_up_its_oldest_and_counts_it, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_0006_every_segment_finds_its_connection_and_no_other, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_0006_what_times_out_is_found_no_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_0006_an_active_connection_goes_before_one_in_time_wait, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_0006_a_connection_bound_to_an_interface_is_of_no_other, set_up,
                                         tear_down),
         cmocka_unit_test(test_0003_a_pool_of_more_than_65535_elements_has_them_all),
     };

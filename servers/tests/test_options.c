@@ -123,11 +123,81 @@ static void test_errors(void **state) {
     assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--mtu", "1500"),
                      OPTIONS_ERROR); /* of the other server */
     assert_string_equal(error, "--mtu: no such option; see --help");
+    char *more[] = {"program", "--port", "80", NULL}; /* what lies behind argc is another's */
+    assert_int_equal(options_parse(&o, SERVER_EPOLL, 2, more, error, sizeof(error)), OPTIONS_ERROR);
+    assert_string_equal(error, "--port: the value is missing");
     char wide[1000];
     memset(wide, 'x', sizeof(wide) - 1);
     wide[sizeof(wide) - 1] = '\0';
     assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--port", wide), OPTIONS_ERROR);
     assert_int_equal(strlen(error), 255);
+}
+
+static void test_preload(void **state) {
+    (void)state;
+    struct options o;
+    char error[256];
+    assert_int_equal(PARSE(&o, SERVER_PRELOAD, error, "--address", "198.18.0.2"), OPTIONS_OK);
+    assert_int_equal(o.address, inet_addr("198.18.0.2"));
+    assert_int_equal(o.netmask, inet_addr("255.255.255.0"));
+    assert_int_equal(o.mbufs, 16383);
+    assert_int_equal(o.eal.count, 0);
+    assert_string_equal(o.sockets, "!127.0.0.0/8,0.0.0.0/0");
+    assert_int_equal(o.idle_sleep_us, 0);
+    assert_int_equal(o.linger_ms, 2000);
+    assert_null(o.counters);
+    assert_int_equal(o.port, 0); /* not an option of this one */
+    assert_int_equal(PARSE(&o, SERVER_PRELOAD, error, "--eal", "--no-pci -l 1", "--address=198.18.0.2",
+                           "--eal=--vdev=net_tap0,iface=t", "--sockets", "udp:0.0.0.0/0", "--sockets",
+                           "10.0.0.0/8", "--idle", "sleep:50", "--linger", "0", "--counters", "a=b"),
+                     OPTIONS_OK);
+    assert_int_equal(o.eal.count, 2);
+    assert_string_equal(o.eal.text[0], "--no-pci -l 1");
+    assert_string_equal(o.eal.text[1], "--vdev=net_tap0,iface=t");
+    assert_string_equal(o.sockets, "10.0.0.0/8");
+    assert_int_equal(o.idle_sleep_us, 50);
+    assert_int_equal(o.linger_ms, 0);
+    assert_string_equal(o.counters, "a=b");
+    assert_int_equal(
+        PARSE(&o, SERVER_PRELOAD, error, "--address", "198.18.0.2", "--idle=sleep:9", "--idle=poll"),
+        OPTIONS_OK);
+    assert_int_equal(o.idle_sleep_us, 0);
+    assert_int_equal(PARSE(&o, SERVER_PRELOAD, error, "--mtu", "1500"), OPTIONS_ERROR);
+    assert_string_equal(error, "--address is required; see --help");
+    assert_int_equal(PARSE(&o, SERVER_PRELOAD, error, "--mtu", "1500", "--help"), OPTIONS_HELP);
+    assert_int_equal(PARSE(&o, SERVER_PRELOAD, error, "--port", "80"), OPTIONS_ERROR);
+    assert_string_equal(error, "--port: no such option; see --help");
+}
+
+static void test_idle_errors(void **state) {
+    (void)state;
+    static const char *const wrong[] = {
+        "", "Poll", "poll:1", "sleep", "sleep:", "sleep:0", "sleep:1000001", "sleep:1us", "50", "sleep:-1"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct options o;
+        char error[256];
+        char line[256];
+        assert_int_equal(
+            PARSE(&o, SERVER_PRELOAD, error, "--address", "198.18.0.2", "--idle", (char *)wrong[i]),
+            OPTIONS_ERROR);
+        snprintf(line, sizeof(line), "--idle: '%s' is neither poll nor sleep:1..1000000", wrong[i]);
+        assert_string_equal(error, line);
+    }
+}
+
+/* One that adds up has an end. */
+static void test_many_texts(void **state) {
+    (void)state;
+    struct options o;
+    char error[256];
+    char *argv[OPTION_TEXTS_MAX + 4] = {"on-lwip", "--address=198.18.0.2"};
+    for (int i = 0; i < OPTION_TEXTS_MAX; i++)
+        argv[2 + i] = "--eal=-v";
+    assert_int_equal(parse(&o, SERVER_PRELOAD, error, argv), OPTIONS_OK);
+    assert_int_equal(o.eal.count, OPTION_TEXTS_MAX);
+    argv[2 + OPTION_TEXTS_MAX] = "--eal=-v";
+    assert_int_equal(parse(&o, SERVER_PRELOAD, error, argv), OPTIONS_ERROR);
+    assert_string_equal(error, "--eal: given more than 32 times");
 }
 
 /* Runs `child` in a process of its own; its stdout and stderr in text[size]. Returns its exit code. */
@@ -169,6 +239,10 @@ static void ask_for_help(void) {
     options_parse_or_exit(&o, SERVER_LWIP, 2, (char *[]){"lwip_server", "--help", NULL});
 }
 
+static void list_of_preload(void) {
+    options_list(stdout, SERVER_PRELOAD);
+}
+
 static void test_exits(void **state) {
     (void)state;
     char text[8192];
@@ -199,6 +273,11 @@ static void test_exits(void **state) {
         assert_non_null(strstr(text, line));
     }
     assert_non_null(strstr(text, "(1..65535) [80]"));
+    assert_null(strstr(text, "required"));
+    assert_int_equal(run(list_of_preload, text, sizeof(text)), 0);
+    assert_int_equal(strncmp(text, "  --address ", 12), 0); /* and no usage before it */
+    assert_non_null(strstr(text, "IPv4 address of lwIP's interface [required]\n"));
+    assert_non_null(strstr(text, "(1..1000000) [poll]\n"));
 }
 
 struct extra {
@@ -244,7 +323,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),        cmocka_unit_test(test_every_kind),
         cmocka_unit_test(test_errors),          cmocka_unit_test(test_exits),
-        cmocka_unit_test(test_lines_on_stdout),
+        cmocka_unit_test(test_lines_on_stdout), cmocka_unit_test(test_preload),
+        cmocka_unit_test(test_idle_errors),     cmocka_unit_test(test_many_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

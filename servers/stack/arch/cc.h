@@ -11,6 +11,10 @@
 #define LWIP_TIMEVAL_PRIVATE 0
 #define LWIP_ERRNO_STDINCLUDE 1
 
+/* One instruction, not a call. */
+#define lwip_htons(x) htobe16(x)
+#define lwip_htonl(x) htobe32(x)
+
 #define LWIP_PLATFORM_DIAG(arguments)                                                                        \
     do {                                                                                                     \
         fprintf arguments;                                                                                   \

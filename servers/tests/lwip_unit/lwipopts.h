@@ -3,6 +3,9 @@
  * reason. */
 #include "../../stack/lwipopts.h"
 
+/* The tests use htons() and include no header of libc's that has it. */
+#undef LWIP_DONT_PROVIDE_BYTEORDER_FUNCTIONS
+
 #undef MEM_STATS
 #define MEM_STATS 1
 #undef MEMP_STATS
@@ -29,13 +32,7 @@
 #define PBUF_POOL_SIZE 400
 #define PBUF_POOL_BUFSIZE 592
 
-/* test_etharp sends datagrams. */
-#undef LWIP_UDP
-#define LWIP_UDP 1
-#define UDP_STATS 1
-
 #define LWIP_TESTMODE 1
-#define LWIP_HAVE_LOOPIF 1
 #define ETHARP_SUPPORT_STATIC_ENTRIES 1
 #define LWIP_NETIF_EXT_STATUS_CALLBACK 1
 #define MEMP_NUM_SYS_TIMEOUT (LWIP_NUM_SYS_TIMEOUT_INTERNAL + 8)

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <rte_version.h>
+
+#include "lwip/netif.h"
+#include "lwip/priv/tcp_priv.h"
+
+#include "counters_file.h"
+#include "libc.h"
+#include "signals.h"
+#include "socket.h"
+
+#include "../stack/devargs.h"
+
+/* Turns without a packet before a thread that may sleep does so. */
+#define IDLE_TURNS 256
+#define KERNEL_CHECK_US 20
+#define LINK_WAIT_SECONDS 5
+#define EAL_WORDS_MAX 64
+#define LOW_DESCRIPTORS 256
+
+static struct {
+    pthread_mutex_t mutex;
+    atomic_uint queued; /* threads that want the lock */
+    unsigned waiting;   /* threads in engine_wait() */
+    unsigned batch;     /* answers that the program is expected to give before it waits again */
+    enum { NOT_STARTED, STARTED, FAILED, FORKED, STOPPED } state;
+    bool settings_read;
+    struct settings *settings;
+    pid_t owner;
+    uint64_t tsc_hz;
+    uint64_t kernel_check_tsc;
+    char runtime_directory[256];
+} engine = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static __thread bool inside;
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void say(const char *format, ...) {
+    char line[512] = "stackduel: ";
+    size_t length = strlen(line);
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(line + length, sizeof(line) - length - 1, format, arguments);
+    va_end(arguments);
+    strcat(line, "\n");
+    (void)!libc()->write(STDERR_FILENO, line, strlen(line));
+}
+
+/* --- the lock --------------------------------------------------------------------------------------- */
+
+void engine_lock(void) {
+    if (pthread_mutex_trylock(&engine.mutex) != 0) {
+        engine.queued++;
+        pthread_mutex_lock(&engine.mutex);
+        engine.queued--;
+    }
+    inside = true;
+    /* Whoever has the lock is DPDK's main lcore, so that it uses the caches of the packet pools. */
+    RTE_PER_LCORE(_lcore_id) = 0;
+}
+
+void engine_unlock(void) {
+    inside = false;
+    pthread_mutex_unlock(&engine.mutex);
+}
+
+bool engine_inside(void) {
+    return inside;
+}
+
+static void before_fork(void) {
+    if (!inside) {
+        pthread_mutex_lock(&engine.mutex);
+    }
+}
+
+static void after_fork_in_parent(void) {
+    if (!inside) {
+        pthread_mutex_unlock(&engine.mutex);
+    }
+}
+
+static void after_fork_in_child(void) {
+    pthread_mutex_init(&engine.mutex, NULL);
+    engine.queued = engine.waiting = 0;
+    if (engine.state == STARTED) {
+        engine.state = FORKED;
+        socket_lose_all();
+        counters_file_leave();
+    }
+}
+
+/* --- start ------------------------------------------------------------------------------------------ */
+
+const struct settings *engine_settings(void) {
+    static struct settings settings;
+    char error[256];
+
+    if (!engine.settings_read) {
+        engine.settings_read = true;
+        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+        if (settings_from_environment(&settings, error, sizeof(error)) != 0) {
+            say("%s; all sockets stay with the kernel (programs are to be started with on-lwip)", error);
+        } else {
+            engine.settings = &settings;
+        }
+    }
+    return engine.settings;
+}
+
+/* Removes what only the end of EAL would remove; async-signal-safe. */
+static void remove_traces(void) {
+    if (getpid() == engine.owner) {
+        devargs_remove_sockets(engine.settings->eal_count, engine.settings->eal_words);
+        (void)rmdir(engine.runtime_directory);
+    }
+}
+
+static bool given(const struct settings *settings, const char *option) {
+    for (int i = 0; i < settings->eal_count; i++) {
+        if (strncmp(settings->eal_words[i], option, strlen(option)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* EAL gets descriptors above the first LOW_DESCRIPTORS: programs size tables by how many they expect to have (wrk:
+ * three a connection, and ten). Takes those that are free; false if there is no descriptor to be had. */
+static bool take_low_descriptors(bool taken[LOW_DESCRIPTORS]) {
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    memset(taken, 0, LOW_DESCRIPTORS * sizeof(*taken));
+    while (fd >= 0 && fd < LOW_DESCRIPTORS) {
+        taken[fd] = true;
+        fd = libc()->fcntl(fd, F_DUPFD_CLOEXEC, fd);
+    }
+    return fd >= 0 && libc()->close(fd) == 0;
+}
+
+static void give_low_descriptors(const bool taken[LOW_DESCRIPTORS]) {
+    for (int fd = 0; fd < LOW_DESCRIPTORS; fd++) {
+        if (taken[fd]) {
+            (void)libc()->close(fd);
+        }
+    }
+}
+
+/* EAL would pin the thread that starts it to the first core; where the program runs is its own business. */
+static int start_eal(const struct settings *settings) {
+    static char program[] = "stackduel", one_lcore[] = "--lcores=0@0", quiet[] = "--log-level=error";
+    char *words[EAL_WORDS_MAX];
+    cpu_set_t cpus;
+    int count = 0, code;
+
+    if (settings->eal_count > EAL_WORDS_MAX - 4) {
+        say("more than %d words for EAL", EAL_WORDS_MAX - 4);
+        return -EINVAL;
+    }
+    words[count++] = program;
+    if (!given(settings, "--log-level")) {
+        words[count++] = quiet;
+    }
+    if (!given(settings, "--lcores") && !given(settings, "-l") && !given(settings, "-c")) {
+        words[count++] = one_lcore;
+    }
+    for (int i = 0; i < settings->eal_count; i++) {
+        words[count++] = settings->eal_words[i];
+    }
+    words[count] = NULL;
+    pthread_getaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+    rte_openlog_stream(stderr);
+    code = rte_eal_init(count, words);
+    pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+    if (code < 0) {
+        say("EAL did not start: %s", rte_strerror(rte_errno));
+        return -ENETDOWN;
+    }
+    snprintf(engine.runtime_directory, sizeof(engine.runtime_directory), "%s", rte_eal_get_runtime_dir());
+    return 0;
+}
+
+static bool same_dpdk(void) {
+    char built[32];
+
+    snprintf(built, sizeof(built), RTE_VER_PREFIX " %d.%02d.", RTE_VER_YEAR, RTE_VER_MONTH);
+    if (strncmp(rte_version(), built, strlen(built)) == 0) {
+        return true;
+    }
+    say("built for %sx, but this is %s: build again", built, rte_version());
+    return false;
+}
+
+static int start(void) {
+    const struct settings *settings = engine_settings();
+    bool low[LOW_DESCRIPTORS];
+    char error[512];
+    int code;
+
+    if (settings == NULL || !same_dpdk()) {
+        return -ENETDOWN;
+    }
+    if (devargs_check(settings->eal_count, settings->eal_words, error, sizeof(error)) != 0) {
+        say("%s", error);
+        return -ENETDOWN;
+    }
+    engine.owner = getpid();
+    if (settings->counters_path != NULL && counters_file_open(settings->counters_path) != 0) {
+        say("counters: %s: %s", settings->counters_path, strerror(errno));
+        return -ENETDOWN;
+    }
+    if (!take_low_descriptors(low)) {
+        say("no descriptors left for EAL: %s", strerror(errno));
+        give_low_descriptors(low);
+        return -ENETDOWN;
+    }
+    code = start_eal(settings);
+    if (code == 0 && (code = stack_start(&settings->stack, error, sizeof(error))) != 0) {
+        say("%s", error);
+        rte_eal_cleanup();
+    }
+    give_low_descriptors(low);
+    if (code != 0) {
+        return -ENETDOWN;
+    }
+    engine.tsc_hz = rte_get_tsc_hz();
+    engine.kernel_check_tsc = engine.tsc_hz / 1000000 * KERNEL_CHECK_US;
+    signals_guard(remove_traces);
+    return 0;
+}
+
+int engine_start(void) {
+    switch (engine.state) {
+    case STARTED:
+        return 0;
+    case NOT_STARTED:
+        engine.state = start() == 0 ? STARTED : FAILED;
+        return engine.state == STARTED ? 0 : -ENETDOWN;
+    case FORKED:
+        say("process %d was forked after lwIP had started: its sockets stay with process %d", getpid(), engine.owner);
+        engine.state = FAILED;
+        return -ENETDOWN;
+    default:
+        return -ENETDOWN;
+    }
+}
+
+bool engine_started(void) {
+    return engine.state == STARTED;
+}
+
+int engine_start_linked(void) {
+    uint64_t deadline;
+    int code = engine_start();
+
+    if (code != 0) {
+        return code;
+    }
+    deadline = engine_deadline((int64_t)LINK_WAIT_SECONDS * 1000000000);
+    while (!netif_is_link_up(netif_default)) {
+        (void)stack_poll();
+        if (rte_rdtsc() > deadline) {
+            say("the port's link is down: is there somebody at the other end?");
+            return -ENETDOWN;
+        }
+    }
+    return 0;
+}
+
+uint32_t engine_address(void) {
+    const struct settings *settings = engine_settings();
+
+    return settings == NULL ? INADDR_ANY : settings->stack.address;
+}
+
+bool engine_is_local(uint32_t address) {
+    return address == INADDR_ANY || address == engine_address();
+}
+
+size_t engine_largest_datagram(void) {
+    return netif_default->mtu - 20u - 8u; /* headers of IPv4 and UDP */
+}
+
+/* --- driving ---------------------------------------------------------------------------------------- */
+
+void engine_batch(unsigned events) {
+    engine.batch = events;
+}
+
+void engine_sent(void) {
+    if (engine.batch > 1) {
+        engine.batch--;
+    } else if (engine.state == STARTED) {
+        stack_flush();
+    }
+}
+
+uint64_t engine_deadline(int64_t ns) {
+    if (ns < 0) {
+        return ENGINE_NEVER;
+    }
+    return rte_rdtsc() + (uint64_t)((double)ns * (double)engine.tsc_hz / 1e9);
+}
+
+bool engine_kernel_due(uint64_t *last) {
+    uint64_t now = rte_rdtsc();
+
+    if (now - *last < engine.kernel_check_tsc) {
+        return false;
+    }
+    *last = now;
+    return true;
+}
+
+/* Between two turns: others get the lock, and where that is wanted the thread sleeps. */
+static void give_way(const struct engine_wait *wait, unsigned idle_turns) {
+    uint32_t sleep_us = engine.settings->idle_sleep_us;
+    bool sleeps = sleep_us > 0 && idle_turns > IDLE_TURNS;
+
+    if (!sleeps && engine.queued == 0 && engine.waiting == 1) {
+        return;
+    }
+    engine_unlock();
+    if (sleeps) {
+        struct timespec time = {sleep_us / 1000000, (long)(sleep_us % 1000000) * 1000};
+
+        (void)libc()->ppoll(wait->kernel, wait->kernel_count, &time, NULL);
+    } else {
+        sched_yield();
+    }
+    engine_lock();
+}
+
+int engine_wait(const struct engine_wait *wait) {
+    unsigned seen = signals_at_start(wait->restart);
+    unsigned idle_turns = 0;
+    int result;
+
+    engine.batch = 0;
+    engine.waiting++;
+    stack_resume();
+    for (;;) {
+        idle_turns = stack_poll() ? 0 : idle_turns + 1;
+        if (wait->ready(wait->argument)) {
+            result = 1;
+            break;
+        }
+        if (signals_seen(wait->restart) != seen) {
+            result = -EINTR;
+            break;
+        }
+        if (wait->deadline != ENGINE_NEVER && rte_rdtsc() >= wait->deadline) {
+            result = 0;
+            break;
+        }
+        counters_file_keep(stack_now_ms());
+        give_way(wait, idle_turns);
+    }
+    counters_file_keep(stack_now_ms());
+    engine.waiting--;
+    return result;
+}
+
+/* --- end -------------------------------------------------------------------------------------------- */
+
+static bool all_sent(void) {
+    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        if (pcb->unsent != NULL || pcb->unacked != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The kernel would go on sending after the end of a process; here nobody would. */
+static void linger(void) {
+    uint64_t deadline = engine_deadline((int64_t)engine.settings->linger_ms * 1000000);
+
+    do {
+        (void)stack_poll();
+    } while (!all_sent() && netif_is_link_up(netif_default) && rte_rdtsc() < deadline);
+    /* What is left waits for the peer alone: it goes without RST, which would destroy what the peer has not
+     * read. */
+    while (tcp_active_pcbs != NULL) {
+        tcp_abandon(tcp_active_pcbs, 0);
+    }
+}
+
+void engine_exit(void) {
+    struct timespec until;
+
+    if (engine.state != STARTED || getpid() != engine.owner) {
+        return;
+    }
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec++;
+    /* Held for good: threads that still run wait until the process is gone. */
+    if (inside || pthread_mutex_timedlock(&engine.mutex, &until) != 0) {
+        remove_traces();
+        return;
+    }
+    inside = true;
+    RTE_PER_LCORE(_lcore_id) = 0;
+    stack_resume();
+    socket_close_all();
+    linger();
+    counters_file_write();
+    engine.state = STOPPED;
+    stack_stop();
+    rte_eal_cleanup();
+    remove_traces();
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One stack in the process, one lock round it, and threads that drive it while they wait. Must not know what
+ * they wait for. */
+#ifndef STACKDUEL_ENGINE_H
+#define STACKDUEL_ENGINE_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "settings.h"
+
+#include "../stack/stack.h"
+
+/* Time that never comes, as a deadline. */
+#define ENGINE_NEVER UINT64_MAX
+
+/* The lock is not recursive: engine_inside() tells whether this thread has it (a signal's handler, or a library
+ * that the stack calls, may come back to us); then the call belongs to the kernel. */
+void engine_lock(void);
+void engine_unlock(void);
+bool engine_inside(void);
+
+/* What the launcher was told; NULL when the program was started without it (said once on stderr). */
+const struct settings *engine_settings(void);
+
+/* Starts EAL and the stack at the first call. 0, or -ENETDOWN with the reason on stderr, once. */
+int engine_start(void);
+bool engine_started(void);
+
+/* The same, and waits until the port's link is up: it takes some milliseconds after the start. -ENETDOWN. */
+int engine_start_linked(void);
+
+/* The interface's own address, network byte order. */
+uint32_t engine_address(void);
+
+/* Whether one may bind to it. */
+bool engine_is_local(uint32_t address);
+
+/* Bytes that a UDP datagram may have, as none is fragmented. */
+size_t engine_largest_datagram(void);
+
+/* Something was queued for sending: it leaves at once, or, within a batch of events that the program has just been
+ * given, when the program has answered as many, or waits again. */
+void engine_sent(void);
+void engine_batch(unsigned events);
+
+/* The time stamp counter when `ns` nanoseconds from now have passed; ENGINE_NEVER when ns < 0. */
+uint64_t engine_deadline(int64_t ns);
+
+/* What a thread waits for. `ready` is asked under the lock, after every turn of the stack. `kernel`: descriptors of
+ * the kernel that may make it ready as well; a sleeping thread sleeps on them. */
+struct engine_wait {
+    bool (*ready)(void *argument);
+    void *argument;
+    uint64_t deadline;
+    struct pollfd *kernel;
+    unsigned kernel_count;
+    bool restart; /* as SA_RESTART has it: a handler that asked for that does not end the wait */
+};
+
+/* Drives the stack, under the lock, until it is ready (1), the deadline has passed (0) or a signal's handler ran
+ * (-EINTR). The lock is given up in between. */
+int engine_wait(const struct engine_wait *wait);
+
+/* Whether it is time to look at the kernel's descriptors again, *last being when they were looked at. */
+bool engine_kernel_due(uint64_t *last);
+
+/* The process ends: what is queued gets time to leave, counters are written, EAL's traces removed. */
+void engine_exit(void);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Whether the loader can preload a library here, with all that it needs: told before a program runs, as the
+ * loader goes on without a library that it cannot load, or ends the program with a line of its own. */
+#ifndef STACKDUEL_LIBRARY_CHECK_H
+#define STACKDUEL_LIBRARY_CHECK_H
+
+#include <stddef.h>
+
+/* Asks the loader, in a child, to list what this very program with the library at `path` (absolute) would
+ * load; no code of the library runs. 0; or -EINVAL (LD_PRELOAD cannot hold such a path), -ELIBACC (the
+ * library, another one that it needs, or a symbol is missing), or what kept it from asking, with one line in
+ * error[size]. */
+int library_check(const char *path, char *error, size_t size);
+
+#endif

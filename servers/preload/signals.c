@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "signals.h"
+
+#include <stddef.h>
+
+#include "libc.h"
+
+/* Signals whose default is to end the process. */
+static const int fatal[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGILL,  SIGTRAP, SIGABRT, SIGBUS,
+                            SIGFPE,  SIGUSR1, SIGSEGV, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM,
+                            SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO, SIGSYS};
+
+static struct sigaction program[NSIG]; /* what the program asked for, where `known` */
+static bool known[NSIG];
+static void (*guard)(void);
+static __thread volatile unsigned seen, seen_without_restart;
+static __thread unsigned marked_seen;
+static __thread bool marked;
+
+unsigned signals_seen(bool restart) {
+    return restart ? seen_without_restart : seen;
+}
+
+unsigned signals_at_start(bool restart) {
+    return marked && !restart ? marked_seen : signals_seen(restart);
+}
+
+void signals_begin_mask(const sigset_t *mask, sigset_t *old) {
+    if (mask != NULL) {
+        marked_seen = seen;
+        marked = true;
+        pthread_sigmask(SIG_SETMASK, mask, old);
+    }
+}
+
+void signals_end_mask(const sigset_t *mask, const sigset_t *old) {
+    if (mask != NULL) {
+        marked = false;
+        pthread_sigmask(SIG_SETMASK, old, NULL);
+    }
+}
+
+static void run(int number, siginfo_t *info, void *context) {
+    struct sigaction action = program[number];
+
+    seen++;
+    if (!(action.sa_flags & SA_RESTART)) {
+        seen_without_restart++;
+    }
+    if (action.sa_flags & (int)SA_RESETHAND) {
+        program[number].sa_handler = SIG_DFL;
+    }
+    if (action.sa_flags & SA_SIGINFO) {
+        action.sa_sigaction(number, info, context);
+    } else if (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN) {
+        action.sa_handler(number);
+    }
+}
+
+static void end(int number) {
+    guard();
+    raise(number); /* installed with SA_RESETHAND: now it ends the process, with the right status */
+}
+
+static bool is_fatal(int number) {
+    for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
+        if (fatal[i] == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct sigaction installed_for(int number, const struct sigaction *wanted) {
+    struct sigaction action = *wanted;
+
+    if ((wanted->sa_flags & SA_SIGINFO) ||
+        (wanted->sa_handler != SIG_DFL && wanted->sa_handler != SIG_IGN)) {
+        action.sa_sigaction = run;
+        action.sa_flags |= SA_SIGINFO;
+    } else if (wanted->sa_handler == SIG_DFL && guard != NULL && is_fatal(number)) {
+        action.sa_handler = end;
+        action.sa_flags = (int)SA_RESETHAND | SA_NODEFER;
+    }
+    return action;
+}
+
+int signals_action(int number, const struct sigaction *wanted, struct sigaction *old) {
+    struct sigaction before, previous, action;
+    bool was_known;
+
+    if (number <= 0 || number >= NSIG) {
+        return libc()->sigaction(number, wanted, old);
+    }
+    was_known = known[number];
+    before = program[number];
+    if (wanted == NULL) {
+        if (!was_known || old == NULL) {
+            return libc()->sigaction(number, NULL, old);
+        }
+        *old = before;
+        return 0;
+    }
+    action = installed_for(number, wanted);
+    program[number] = *wanted; /* first, as it may run at once */
+    known[number] = true;
+    if (libc()->sigaction(number, &action, &previous) != 0) {
+        program[number] = before;
+        known[number] = was_known;
+        return -1;
+    }
+    if (old != NULL) {
+        *old = was_known ? before : previous;
+    }
+    return 0;
+}
+
+void signals_guard(void (*cleanup)(void)) {
+    guard = cleanup;
+    for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
+        struct sigaction now;
+
+        if (libc()->sigaction(fatal[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL) {
+            (void)signals_action(fatal[i], &now, NULL);
+        }
+    }
+}
