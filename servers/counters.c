@@ -16,7 +16,8 @@ static const struct counter_field common[] = {
     FIELD(errors_socket),   FIELD(retransmits),
 };
 
-size_t counters_append(char *text, size_t size, const struct counter_field *fields, size_t count, const void *base) {
+size_t counters_append(char *text, size_t size, const struct counter_field *fields, size_t count,
+                       const void *base) {
     size_t length = 0;
 
     for (size_t i = 0; i < count && length < size; i++) {

@@ -31,7 +31,8 @@ struct counter_field {
     size_t offset;
 };
 
-/* Writes `, "name": value` for each of `count` fields at `base` into text[size]; the length, at most `size`. */
+/* Writes `, "name": value` for each of `count` fields at `base` into text[size]; the length, at most `size`.
+ */
 size_t counters_append(char *text, size_t size, const struct counter_field *fields, size_t count,
                        const void *base);
 

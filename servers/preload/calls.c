@@ -223,7 +223,7 @@ ssize_t call_sendfile(struct socket *socket, int in, off_t *offset, size_t size)
     ssize_t total = 0;
 
     if (at < 0) {
-        return errno == ESPIPE ? -EINVAL : -errno; /* a pipe or a socket */
+        return offset != NULL || errno == ESPIPE ? -EINVAL : -errno; /* a pipe or a socket */
     }
     while ((size_t)total < size) {
         size_t chunk = size - (size_t)total < sizeof(buffer) ? size - (size_t)total : sizeof(buffer);

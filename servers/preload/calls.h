@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Socket calls that may wait, for sockets that are ours (or lost). Under the lock, which is given up while waiting.
- * A count or 0, or a negative errno. */
+/* Socket calls that may wait, for sockets that are ours (or lost). Under the lock, which is given up while
+ * waiting. A count or 0, or a negative errno. */
 #ifndef STACKDUEL_CALLS_H
 #define STACKDUEL_CALLS_H
 

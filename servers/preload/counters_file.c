@@ -65,10 +65,10 @@ void counters_file_write(void) {
                               program_invocation_short_name);
     length += counters_append(text + length, sizeof(text) - length, socket_fields,
                               sizeof(socket_fields) / sizeof(socket_fields[0]), &socket_counters);
-    length += counters_append(text + length, sizeof(text) - length, stack_counter_fields, stack_counter_field_count,
-                              &stack);
-    length += (size_t)snprintf(text + length, sizeof(text) - length, ", \"retransmits\": %" PRIu64 ", \"port\": %s}",
-                               stack.retransmits, port);
+    length += counters_append(text + length, sizeof(text) - length, stack_counter_fields,
+                              stack_counter_field_count, &stack);
+    length += (size_t)snprintf(text + length, sizeof(text) - length,
+                               ", \"retransmits\": %" PRIu64 ", \"port\": %s}", stack.retransmits, port);
     memset(text + length, ' ', sizeof(text) - length);
     text[sizeof(text) - 1] = '\n';
     memcpy(page, text, sizeof(text));

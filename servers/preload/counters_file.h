@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the library counts, in a file that others read while the program runs: one JSON object, padded with spaces to
- * COUNTERS_FILE_SIZE bytes and rewritten in place. Who reads it reads until two readings are equal. */
+/* What the library counts, in a file that others read while the program runs: one JSON object, padded with
+ * spaces to COUNTERS_FILE_SIZE bytes and rewritten in place. Who reads it reads until two readings are equal.
+ */
 #ifndef STACKDUEL_COUNTERS_FILE_H
 #define STACKDUEL_COUNTERS_FILE_H
 

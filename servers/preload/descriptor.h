@@ -13,8 +13,8 @@ enum description_kind { DESCRIPTION_SOCKET, DESCRIPTION_EPOLL };
  * is described. */
 struct description {
     enum description_kind kind;
-    unsigned descriptors; /* numbers that stand for it */
-    unsigned users;       /* calls under way, which keep it alive */
+    unsigned descriptors;                  /* numbers that stand for it */
+    unsigned users;                        /* calls under way, which keep it alive */
     void (*closed)(struct description *);  /* the last number was closed */
     void (*release)(struct description *); /* nobody uses it any more; frees it */
 };
@@ -24,12 +24,14 @@ struct description {
 
 extern struct description *descriptor_table[DESCRIPTOR_LIMIT];
 
-/* What `fd` stands for; NULL: nothing of ours. May be called without the lock, for the test against NULL only. */
+/* What `fd` stands for; NULL: nothing of ours. May be called without the lock, for the test against NULL
+ * only. */
 static inline struct description *descriptor_get(int fd) {
     return (unsigned)fd < DESCRIPTOR_LIMIT ? __atomic_load_n(&descriptor_table[fd], __ATOMIC_RELAXED) : NULL;
 }
 
-/* One more number for it. What the number stood for before is dropped. False: the number is beyond the limit. */
+/* One more number for it. What the number stood for before is dropped. False: the number is beyond the limit.
+ */
 bool descriptor_put(int fd, struct description *description);
 
 /* The number is closed. */

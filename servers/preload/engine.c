@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
@@ -36,6 +37,8 @@
 #define LINK_WAIT_SECONDS 5
 #define EAL_WORDS_MAX 64
 #define LOW_DESCRIPTORS 256
+/* The longest that an acknowledgement waits for data to ride on, as the kernel's TCP_DELACK_MIN. */
+#define DELAYED_ACK_MS 40
 
 static struct {
     pthread_mutex_t mutex;
@@ -48,6 +51,7 @@ static struct {
     pid_t owner;
     uint64_t tsc_hz;
     uint64_t kernel_check_tsc;
+    uint32_t acknowledged_ms; /* when delayed acknowledgements were sent */
     char runtime_directory[256];
 } engine = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
@@ -146,8 +150,9 @@ static bool given(const struct settings *settings, const char *option) {
     return false;
 }
 
-/* EAL gets descriptors above the first LOW_DESCRIPTORS: programs size tables by how many they expect to have (wrk:
- * three a connection, and ten). Takes those that are free; false if there is no descriptor to be had. */
+/* EAL gets descriptors above the first LOW_DESCRIPTORS: programs size tables by how many they expect to have
+ * (wrk: three a connection, and ten). Takes those that are free; false if there is no descriptor to be had.
+ */
 static bool take_low_descriptors(bool taken[LOW_DESCRIPTORS]) {
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
@@ -171,6 +176,7 @@ static void give_low_descriptors(const bool taken[LOW_DESCRIPTORS]) {
 static int start_eal(const struct settings *settings) {
     static char program[] = "stackduel", one_lcore[] = "--lcores=0@0", quiet[] = "--log-level=error";
     char *words[EAL_WORDS_MAX];
+    struct rlimit files;
     cpu_set_t cpus;
     int count = 0, code;
 
@@ -190,8 +196,10 @@ static int start_eal(const struct settings *settings) {
     }
     words[count] = NULL;
     pthread_getaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+    (void)getrlimit(RLIMIT_NOFILE, &files);
     rte_openlog_stream(stderr);
     code = rte_eal_init(count, words);
+    (void)setrlimit(RLIMIT_NOFILE, &files); /* EAL raises it, and programs go by it */
     pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
     if (code < 0) {
         say("EAL did not start: %s", rte_strerror(rte_errno));
@@ -258,7 +266,8 @@ int engine_start(void) {
         engine.state = start() == 0 ? STARTED : FAILED;
         return engine.state == STARTED ? 0 : -ENETDOWN;
     case FORKED:
-        say("process %d was forked after lwIP had started: its sockets stay with process %d", getpid(), engine.owner);
+        say("process %d was forked after lwIP had started: its sockets stay with process %d", getpid(),
+            engine.owner);
         engine.state = FAILED;
         return -ENETDOWN;
     default:
@@ -333,6 +342,16 @@ bool engine_kernel_due(uint64_t *last) {
     return true;
 }
 
+static void keep_time(void) {
+    uint32_t now_ms = stack_now_ms();
+
+    if (now_ms - engine.acknowledged_ms >= DELAYED_ACK_MS) {
+        engine.acknowledged_ms = now_ms;
+        tcp_fasttmr();
+    }
+    counters_file_keep(now_ms);
+}
+
 /* Between two turns: others get the lock, and where that is wanted the thread sleeps. */
 static void give_way(const struct engine_wait *wait, unsigned idle_turns) {
     uint32_t sleep_us = engine.settings->idle_sleep_us;
@@ -374,10 +393,10 @@ int engine_wait(const struct engine_wait *wait) {
             result = 0;
             break;
         }
-        counters_file_keep(stack_now_ms());
+        keep_time();
         give_way(wait, idle_turns);
     }
-    counters_file_keep(stack_now_ms());
+    keep_time();
     engine.waiting--;
     return result;
 }

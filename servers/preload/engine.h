@@ -17,8 +17,8 @@
 /* Time that never comes, as a deadline. */
 #define ENGINE_NEVER UINT64_MAX
 
-/* The lock is not recursive: engine_inside() tells whether this thread has it (a signal's handler, or a library
- * that the stack calls, may come back to us); then the call belongs to the kernel. */
+/* The lock is not recursive: engine_inside() tells whether this thread has it (a signal's handler, or a
+ * library that the stack calls, may come back to us); then the call belongs to the kernel. */
 void engine_lock(void);
 void engine_unlock(void);
 bool engine_inside(void);
@@ -42,16 +42,16 @@ bool engine_is_local(uint32_t address);
 /* Bytes that a UDP datagram may have, as none is fragmented. */
 size_t engine_largest_datagram(void);
 
-/* Something was queued for sending: it leaves at once, or, within a batch of events that the program has just been
- * given, when the program has answered as many, or waits again. */
+/* Something was queued for sending: it leaves at once, or, within a batch of events that the program has just
+ * been given, when the program has answered as many, or waits again. */
 void engine_sent(void);
 void engine_batch(unsigned events);
 
 /* The time stamp counter when `ns` nanoseconds from now have passed; ENGINE_NEVER when ns < 0. */
 uint64_t engine_deadline(int64_t ns);
 
-/* What a thread waits for. `ready` is asked under the lock, after every turn of the stack. `kernel`: descriptors of
- * the kernel that may make it ready as well; a sleeping thread sleeps on them. */
+/* What a thread waits for. `ready` is asked under the lock, after every turn of the stack. `kernel`:
+ * descriptors of the kernel that may make it ready as well; a sleeping thread sleeps on them. */
 struct engine_wait {
     bool (*ready)(void *argument);
     void *argument;
@@ -61,7 +61,8 @@ struct engine_wait {
     bool restart; /* as SA_RESTART has it: a handler that asked for that does not end the wait */
 };
 
-/* Drives the stack, under the lock, until it is ready (1), the deadline has passed (0) or a signal's handler ran
+/* Drives the stack, under the lock, until it is ready (1), the deadline has passed (0) or a signal's handler
+ * ran
  * (-EINTR). The lock is given up in between. */
 int engine_wait(const struct engine_wait *wait);
 

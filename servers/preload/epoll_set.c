@@ -27,15 +27,15 @@ struct watch {
 };
 
 struct epoll_set {
-    struct description description; /* first */
-    int fd; /* one that is open: the last that was named */
+    struct description description;       /* first */
+    int fd;                               /* one that is open: the last that was named */
     TAILQ_HEAD(watch_queue, watch) ready; /* something happened to them */
     TAILQ_HEAD(, watch) quiet;
     atomic_uint members;        /* sockets of ours */
     atomic_uint kernel_members; /* perhaps more than there are: a closed descriptor leaves without a word */
     atomic_uint kernel_waiters; /* threads that sleep in the kernel, as the set had no socket of ours */
     bool has_wake;
-    bool ours_first;
+    bool kernel_turn;
     uint64_t kernel_checked; /* when, by the time stamp counter */
 };
 
@@ -45,7 +45,8 @@ static char wake_tag;    /* what it is known by among events */
 struct epoll_set *epoll_set_get(int fd) {
     struct description *description = descriptor_get(fd);
 
-    return description != NULL && description->kind == DESCRIPTION_EPOLL ? (struct epoll_set *)description : NULL;
+    return description != NULL && description->kind == DESCRIPTION_EPOLL ? (struct epoll_set *)description
+                                                                         : NULL;
 }
 
 /* --- members --------------------------------------------------------------------------------------- */
@@ -209,7 +210,8 @@ static int add(struct epoll_set *set, int fd, struct socket *socket, const struc
 
 /* EPOLLEXCLUSIVE: epoll_ctl(2), EINVAL. */
 static bool is_wrong(int operation, const struct watch *watch, const struct epoll_event *event) {
-    const uint32_t allowed = EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
+    const uint32_t allowed =
+        EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
 
     if (operation == EPOLL_CTL_MOD) {
         return (event->events & EPOLLEXCLUSIVE) || (watch != NULL && (watch->flags & EPOLLEXCLUSIVE));
@@ -251,7 +253,8 @@ int epoll_set_control(struct epoll_set *set, int epfd, int operation, int fd, st
     }
 }
 
-int epoll_set_control_kernel(struct epoll_set *set, int epfd, int operation, int fd, struct epoll_event *event) {
+int epoll_set_control_kernel(struct epoll_set *set, int epfd, int operation, int fd,
+                             struct epoll_event *event) {
     int code = libc()->epoll_ctl(epfd, operation, fd, event);
 
     if (code == 0 && operation == EPOLL_CTL_ADD) {
@@ -315,33 +318,34 @@ struct waiting {
     bool always; /* looks at the kernel's members in every turn */
 };
 
-static int look_at_kernel(struct waiting *waiting) {
+static void look_at_kernel(struct waiting *waiting, bool now) {
     struct epoll_set *set = waiting->set;
-    int count = 0;
 
     if (set->kernel_members > 0 && waiting->count < waiting->limit &&
-        (engine_kernel_due(&set->kernel_checked) || waiting->always)) {
-        count = wait_in_kernel(set, waiting->events + waiting->count, waiting->limit - waiting->count, 0, NULL);
+        (engine_kernel_due(&set->kernel_checked) || now)) {
+        int count =
+            wait_in_kernel(set, waiting->events + waiting->count, waiting->limit - waiting->count, 0, NULL);
+
+        waiting->count += count > 0 ? count : 0;
     }
-    return count > 0 ? count : 0;
 }
 
-/* Both kinds have the first places by turns, so that neither starves where there is room for few. */
+/* Ours come first, as they cost nothing; but where they left no room for the kernel's, those have the next
+ * turn. */
 static bool has_events(void *argument) {
     struct waiting *waiting = argument;
     struct epoll_set *set = waiting->set;
+    bool kernel_first = set->kernel_turn;
 
     waiting->count = 0;
-    if (!set->ours_first) {
-        waiting->count = look_at_kernel(waiting);
+    if (kernel_first) {
+        look_at_kernel(waiting, true);
     }
     waiting->count += harvest(set, waiting->events + waiting->count, waiting->limit - waiting->count);
-    if (set->ours_first) {
-        waiting->count += look_at_kernel(waiting);
+    if (!kernel_first) {
+        look_at_kernel(waiting, waiting->always);
     }
-    if (waiting->count > 0) {
-        set->ours_first = !set->ours_first;
-    }
+    set->kernel_turn = !kernel_first && waiting->count == waiting->limit;
     return waiting->count > 0;
 }
 
@@ -354,7 +358,8 @@ static int64_t remaining_ms(uint64_t deadline_ns) {
     return left <= 0 ? 0 : (left + 999999) / 1000000;
 }
 
-/* The set has no socket of ours now: sleeps in the kernel until it has events or gets one. -EAGAIN: it got one. */
+/* The set has no socket of ours now: sleeps in the kernel until it has events or gets one. -EAGAIN: it got
+ * one. */
 static int sleep_in_kernel(struct epoll_set *set, struct epoll_event *events, int limit, int64_t timeout_ns,
                            const sigset_t *mask) {
     struct timespec now;

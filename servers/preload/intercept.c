@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The calls that a program makes, under the C library's names: each finds out whose descriptor it is, and is the
- * kernel's or ours. What they do is POSIX's and Linux's (their manual pages), errno included. */
+/* The calls that a program makes, under the C library's names: each finds out whose descriptor it is, and is
+ * the kernel's or ours. What they do is POSIX's and Linux's (their manual pages), errno included. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -67,8 +67,8 @@ static ssize_t leave(struct socket *socket, ssize_t code) {
     return result(code);
 }
 
-/* After a call that has the address which decides: the socket if it is ours, with the lock; else NULL, without. An
- * address that the kernel would refuse is left to it. */
+/* After a call that has the address which decides: the socket if it is ours, with the lock; else NULL,
+ * without. An address that the kernel would refuse is left to it. */
 static struct socket *enter_decided(int fd, const struct sockaddr *address, socklen_t size, int *code) {
     struct socket *socket = enter_state(fd, SOCKET_UNDECIDED);
     bool valid = address != NULL && size >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET;
@@ -144,7 +144,8 @@ EXPORT int fclose(FILE *file) {
 }
 
 EXPORT int close_range(unsigned first, unsigned last, int flags) {
-    for (unsigned fd = first; !(flags & 4 /* CLOSE_RANGE_CLOEXEC */) && fd <= last && fd < DESCRIPTOR_LIMIT; fd++) {
+    for (unsigned fd = first; !(flags & 4 /* CLOSE_RANGE_CLOEXEC */) && fd <= last && fd < DESCRIPTOR_LIMIT;
+         fd++) {
         forget((int)fd);
     }
     return libc()->close_range(first, last, flags);
@@ -158,7 +159,8 @@ EXPORT void closefrom(int first) {
 static int duplicated(int fd, int copy) {
     int saved = errno;
 
-    if (copy >= 0 && copy != fd && !engine_inside() && (descriptor_get(fd) != NULL || descriptor_get(copy) != NULL)) {
+    if (copy >= 0 && copy != fd && !engine_inside() &&
+        (descriptor_get(fd) != NULL || descriptor_get(copy) != NULL)) {
         engine_lock();
         if (descriptor_get(fd) == NULL) {
             descriptor_drop(copy);
@@ -366,7 +368,8 @@ EXPORT int shutdown(int fd, int how) {
     return (int)leave(socket, code);
 }
 
-/* --- options: the placeholder has them, but for what lwIP alone knows ------------------------------------ */
+/* --- options: the placeholder has them, but for what lwIP alone knows ------------------------------------
+ */
 
 EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t size) {
     int code = libc()->setsockopt(fd, level, option, value, size);
@@ -428,7 +431,8 @@ EXPORT ssize_t read(int fd, void *buffer, size_t size) {
     return size == 0 ? leave(socket, 0) : leave(socket, call_receive(socket, &message, 0));
 }
 
-EXPORT ssize_t recvfrom(int fd, void *buffer, size_t size, int flags, struct sockaddr *address, socklen_t *length) {
+EXPORT ssize_t recvfrom(int fd, void *buffer, size_t size, int flags, struct sockaddr *address,
+                        socklen_t *length) {
     struct socket *socket = enter(fd);
     struct iovec piece = {buffer, size};
     struct message message = {.pieces = &piece, .count = 1};
@@ -526,7 +530,8 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
     leave(socket, 0);
     for (; done < count; done++) {
         bool waits = done == 0 || !(flags & MSG_WAITFORONE);
-        ssize_t code = recvmsg(fd, &messages[done].msg_hdr, (flags & ~MSG_WAITFORONE) | (waits ? 0 : MSG_DONTWAIT));
+        ssize_t code =
+            recvmsg(fd, &messages[done].msg_hdr, (flags & ~MSG_WAITFORONE) | (waits ? 0 : MSG_DONTWAIT));
 
         if (code < 0) {
             break;
@@ -707,7 +712,8 @@ EXPORT int epoll_ctl(int epfd, int operation, int fd, struct epoll_event *event)
                        : epoll_set_control_kernel(set, epfd, operation, fd, event);
 }
 
-EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int limit, int timeout_ms, const sigset_t *mask) {
+EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int limit, int timeout_ms,
+                       const sigset_t *mask) {
     struct epoll_set *set = engine_inside() ? NULL : epoll_set_get(epfd);
 
     if (set == NULL) {
@@ -730,13 +736,15 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int limit, const s
     return epoll_pwait(epfd, events, limit, ns < 0 ? -1 : (int)((ns + 999999) / 1000000), mask);
 }
 
-EXPORT int ppoll(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
+EXPORT int ppoll(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout,
+                 const sigset_t *mask) {
     sigset_t old;
     int code;
 
     /* The kernel refuses more than a process may have open. */
-    if (engine_inside() || count > DESCRIPTOR_LIMIT || (count > 1024 && count > (nfds_t)sysconf(_SC_OPEN_MAX)) ||
-        descriptors == NULL || !poll_concerns(descriptors, count)) {
+    if (engine_inside() || count > DESCRIPTOR_LIMIT ||
+        (count > 1024 && count > (nfds_t)sysconf(_SC_OPEN_MAX)) || descriptors == NULL ||
+        !poll_concerns(descriptors, count)) {
         return libc()->ppoll(descriptors, count, timeout, mask);
     }
     if (invalid(timeout)) {
@@ -792,7 +800,8 @@ EXPORT int select(int limit, fd_set *in, fd_set *out, fd_set *exceptional, struc
     return code;
 }
 
-/* --- what _FORTIFY_SOURCE makes of these calls ------------------------------------------------------------ */
+/* --- what _FORTIFY_SOURCE makes of these calls ------------------------------------------------------------
+ */
 
 extern void __chk_fail(void) __attribute__((noreturn));
 
@@ -814,10 +823,10 @@ EXPORT ssize_t __recv_chk(int fd, void *buffer, size_t size, size_t room, int fl
     return recv(fd, buffer, size, flags);
 }
 
-EXPORT ssize_t __recvfrom_chk(int fd, void *buffer, size_t size, size_t room, int flags, struct sockaddr *address,
-                              socklen_t *length);
-EXPORT ssize_t __recvfrom_chk(int fd, void *buffer, size_t size, size_t room, int flags, struct sockaddr *address,
-                              socklen_t *length) {
+EXPORT ssize_t __recvfrom_chk(int fd, void *buffer, size_t size, size_t room, int flags,
+                              struct sockaddr *address, socklen_t *length);
+EXPORT ssize_t __recvfrom_chk(int fd, void *buffer, size_t size, size_t room, int flags,
+                              struct sockaddr *address, socklen_t *length) {
     check(size, room);
     return recvfrom(fd, buffer, size, flags, address, length);
 }
@@ -828,15 +837,16 @@ EXPORT int __poll_chk(struct pollfd *descriptors, nfds_t count, int timeout_ms, 
     return poll(descriptors, count, timeout_ms);
 }
 
-EXPORT int __ppoll_chk(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
-                       size_t room);
-EXPORT int __ppoll_chk(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
-                       size_t room) {
+EXPORT int __ppoll_chk(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout,
+                       const sigset_t *mask, size_t room);
+EXPORT int __ppoll_chk(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout,
+                       const sigset_t *mask, size_t room) {
     check(count * sizeof(*descriptors), room);
     return ppoll(descriptors, count, timeout, mask);
 }
 
-/* --- signals and the end of the process -------------------------------------------------------------------- */
+/* --- signals and the end of the process --------------------------------------------------------------------
+ */
 
 EXPORT int sigaction(int number, const struct sigaction *wanted, struct sigaction *old) {
     return signals_action(number, wanted, old);

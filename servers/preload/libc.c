@@ -26,8 +26,7 @@ static void *resolve(const char *name) {
 }
 
 void libc_resolve(void) {
-#define CALL(result, name, parameters)                                                                       \
-    *(void **)&libc_calls.name = resolve(#name);
+#define CALL(result, name, parameters) *(void **)&libc_calls.name = resolve(#name);
     LIBC_CALLS(CALL)
 #undef CALL
     libc_resolved = 1;

@@ -83,7 +83,8 @@ static void mask_ours(struct polling *polling) {
 
 int poll_wait(struct pollfd *descriptors, nfds_t count, int64_t timeout_ns) {
     struct pollfd few[FEW];
-    struct polling polling = {.descriptors = descriptors, .count = count, .kernel = few, .always = timeout_ns == 0};
+    struct polling polling = {
+        .descriptors = descriptors, .count = count, .kernel = few, .always = timeout_ns == 0};
     int code;
 
     if (count > FEW && (polling.kernel = calloc(count, sizeof(*polling.kernel))) == NULL) {

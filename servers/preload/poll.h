@@ -11,7 +11,8 @@
 /* Whether any of them is lwIP's. May be called without the lock. */
 bool poll_concerns(const struct pollfd *descriptors, nfds_t count);
 
-/* ppoll(2) without its mask, with nanoseconds (negative: for ever). Takes the lock. A count or a negative errno. */
+/* ppoll(2) without its mask, with nanoseconds (negative: for ever). Takes the lock. A count or a negative
+ * errno. */
 int poll_wait(struct pollfd *descriptors, nfds_t count, int64_t timeout_ns);
 
 /* pselect(2) likewise, by way of poll. */

@@ -6,9 +6,9 @@
 #include "libc.h"
 
 /* Signals whose default is to end the process. */
-static const int fatal[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGILL,  SIGTRAP, SIGABRT, SIGBUS,
-                            SIGFPE,  SIGUSR1, SIGSEGV, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM,
-                            SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO, SIGSYS};
+static const int fatal[] = {SIGHUP,  SIGINT,  SIGQUIT,   SIGILL,  SIGTRAP, SIGABRT, SIGBUS,
+                            SIGFPE,  SIGUSR1, SIGSEGV,   SIGUSR2, SIGPIPE, SIGALRM, SIGTERM,
+                            SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO,   SIGSYS};
 
 static struct sigaction program[NSIG]; /* what the program asked for, where `known` */
 static bool known[NSIG];
@@ -74,8 +74,7 @@ static bool is_fatal(int number) {
 static struct sigaction installed_for(int number, const struct sigaction *wanted) {
     struct sigaction action = *wanted;
 
-    if ((wanted->sa_flags & SA_SIGINFO) ||
-        (wanted->sa_handler != SIG_DFL && wanted->sa_handler != SIG_IGN)) {
+    if ((wanted->sa_flags & SA_SIGINFO) || (wanted->sa_handler != SIG_DFL && wanted->sa_handler != SIG_IGN)) {
         action.sa_sigaction = run;
         action.sa_flags |= SA_SIGINFO;
     } else if (wanted->sa_handler == SIG_DFL && guard != NULL && is_fatal(number)) {

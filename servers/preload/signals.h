@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The program's signal handlers, run through ours, so that a thread that waits in user space knows that one ran. */
+/* The program's signal handlers, run through ours, so that a thread that waits in user space knows that one
+ * ran. */
 #ifndef STACKDUEL_SIGNALS_H
 #define STACKDUEL_SIGNALS_H
 
@@ -12,8 +13,8 @@ unsigned signals_seen(bool restart);
 /* The count that a wait begins with: as it was at signals_begin_mask(), if that was called, or as it is. */
 unsigned signals_at_start(bool restart);
 
-/* The mask of a wait (NULL: none), in place before it begins and gone when it has ended. A handler that runs through
- * that change ends the wait. */
+/* The mask of a wait (NULL: none), in place before it begins and gone when it has ended. A handler that runs
+ * through that change ends the wait. */
 void signals_begin_mask(const sigset_t *mask, sigset_t *old);
 void signals_end_mask(const sigset_t *mask, const sigset_t *old);
 

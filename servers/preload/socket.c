@@ -310,8 +310,8 @@ void socket_close_all(void) {
 
     /* Listeners first: those that wait to be accepted go with them, and out of this list. */
     for (socket = LIST_FIRST(&all_sockets); socket != NULL; socket = next) {
-        bool listens = socket->state == SOCKET_OURS && socket->type == SOCK_STREAM &&
-                       socket->tcp.phase == TCP_LISTENING;
+        bool listens =
+            socket->state == SOCKET_OURS && socket->type == SOCK_STREAM && socket->tcp.phase == TCP_LISTENING;
 
         if (listens) {
             close_ours(socket);

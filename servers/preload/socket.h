@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A socket of the program: with the kernel until its first address decides, then lwIP's or the kernel's for good.
- * All functions are called under the lock, never wait, and give 0 or a count, or a negative errno, which is the one
- * that the kernel gives (socket(7), tcp(7), udp(7)); -EAGAIN: to be tried again when socket_ready() says so. */
+/* A socket of the program: with the kernel until its first address decides, then lwIP's or the kernel's for
+ * good. All functions are called under the lock, never wait, and give 0 or a count, or a negative errno,
+ * which is the one that the kernel gives (socket(7), tcp(7), udp(7)); -EAGAIN: to be tried again when
+ * socket_ready() says so. */
 #ifndef STACKDUEL_SOCKET_H
 #define STACKDUEL_SOCKET_H
 
@@ -47,14 +48,16 @@ struct protocol {
     int (*listen)(struct socket *, int backlog);
     int (*accept)(struct socket *, struct socket **accepted);
     ssize_t (*receive)(struct socket *, struct message *, int flags);
-    ssize_t (*send)(struct socket *, const struct message *, size_t skip, int flags); /* from byte `skip` on */
+    ssize_t (*send)(struct socket *, const struct message *, size_t skip,
+                    int flags); /* from byte `skip` on */
     int (*shutdown)(struct socket *, int how);
     int (*name)(const struct socket *, bool peer, struct sockaddr_in *);
     int (*readable_bytes)(const struct socket *);
-    void (*option)(struct socket *, int level, int name, int value); /* one that the placeholder has accepted */
+    void (*option)(struct socket *, int level, int name,
+                   int value);                /* one that the placeholder has accepted */
     int (*info_state)(const struct socket *); /* TCP_INFO's state; NULL: none */
-    uint32_t (*ready)(struct socket *);                              /* EPOLL* that hold now */
-    bool (*unsent)(const struct socket *); /* bytes are queued that the peer has not acknowledged */
+    uint32_t (*ready)(struct socket *);       /* EPOLL* that hold now */
+    bool (*unsent)(const struct socket *);    /* bytes are queued that the peer has not acknowledged */
     void (*close)(struct socket *);
 };
 
@@ -75,7 +78,7 @@ struct tcp_part {
     bool bound; /* to an address of its own: it stays when the connection goes */
     struct sockaddr_in local, peer;
     STAILQ_HEAD(, socket) accept_queue; /* listening */
-    STAILQ_ENTRY(socket) accept_link; /* waiting to be accepted */
+    STAILQ_ENTRY(socket) accept_link;   /* waiting to be accepted */
 };
 
 struct datagram;
@@ -86,6 +89,7 @@ struct udp_part {
     size_t queued; /* bytes */
     struct sockaddr_in peer;
     bool connected;
+    bool bound;     /* to a port that the program chose */
     bool broadcast; /* SO_BROADCAST */
     bool receive_shut, send_shut;
 };
@@ -97,8 +101,8 @@ struct socket {
     int type;        /* SOCK_STREAM, SOCK_DGRAM */
     const struct protocol *protocol;
     bool nonblocking;
-    bool closing; /* its last descriptor has gone while a call was under way */
-    int error;    /* SO_ERROR: a positive errno */
+    bool closing;               /* its last descriptor has gone while a call was under way */
+    int error;                  /* SO_ERROR: a positive errno */
     int64_t receive_timeout_ns; /* 0: none */
     int64_t send_timeout_ns;
     struct linger linger;

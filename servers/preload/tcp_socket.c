@@ -55,8 +55,8 @@ static void forget(struct tcp_pcb *pcb) {
     tcp_poll(pcb, NULL, 0);
 }
 
-/* Both directions are shut: what is left (FIN, its acknowledgement, TIME-WAIT) is lwIP's alone, which frees the
- * PCB when it is done and tells nobody. */
+/* Both directions are shut: what is left (FIN, its acknowledgement, TIME-WAIT) is lwIP's alone, which frees
+ * the PCB when it is done and tells nobody. */
 static void let_go(struct socket *socket) {
     forget(socket->tcp.pcb);
     socket->tcp.pcb = NULL;
@@ -491,7 +491,8 @@ static ssize_t tcp_receive(struct socket *socket, struct message *message, int f
     if (flags & MSG_OOB) {
         return -EINVAL; /* lwIP has no urgent data */
     }
-    if ((tcp->phase == TCP_FRESH && socket->error == 0 && !tcp->receive_shut) || tcp->phase == TCP_LISTENING) {
+    if ((tcp->phase == TCP_FRESH && socket->error == 0 && !tcp->receive_shut) ||
+        tcp->phase == TCP_LISTENING) {
         return -ENOTCONN;
     }
     if (tcp->received == 0) {

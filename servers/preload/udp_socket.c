@@ -24,13 +24,15 @@ struct datagram {
     struct sockaddr_in from;
 };
 
-static void received(void *argument, struct udp_pcb *pcb, struct pbuf *data, const ip_addr_t *ip, u16_t port) {
+static void received(void *argument, struct udp_pcb *pcb, struct pbuf *data, const ip_addr_t *ip,
+                     u16_t port) {
     struct socket *socket = argument;
     struct udp_part *udp = &socket->udp;
     struct datagram *datagram;
 
     (void)pcb;
-    if (udp->queued + data->tot_len + OVERHEAD > QUEUE_LIMIT || (datagram = malloc(sizeof(*datagram))) == NULL) {
+    if (udp->queued + data->tot_len + OVERHEAD > QUEUE_LIMIT ||
+        (datagram = malloc(sizeof(*datagram))) == NULL) {
         pbuf_free(data);
         return;
     }
@@ -81,6 +83,7 @@ static int errno_of(err_t error) {
 static int udp_bind_address(struct socket *socket, const struct sockaddr_in *address) {
     struct udp_pcb *pcb = socket->udp.pcb;
     ip_addr_t ip = IPADDR4_INIT(address->sin_addr.s_addr);
+    err_t error;
 
     if (pcb->local_port != 0) {
         return -EINVAL;
@@ -91,7 +94,9 @@ static int udp_bind_address(struct socket *socket, const struct sockaddr_in *add
     if (socket->reuse_address) {
         ip_set_option(pcb, SOF_REUSEADDR);
     }
-    return errno_of(udp_bind(pcb, &ip, lwip_ntohs(address->sin_port)));
+    error = udp_bind(pcb, &ip, lwip_ntohs(address->sin_port));
+    socket->udp.bound = error == ERR_OK && address->sin_port != 0;
+    return errno_of(error);
 }
 
 static int udp_connect_address(struct socket *socket, const struct sockaddr_in *address) {
@@ -116,6 +121,17 @@ static int udp_connect_address(struct socket *socket, const struct sockaddr_in *
 
 static int udp_disconnect_peer(struct socket *socket) {
     udp_disconnect(socket->udp.pcb);
+    if (!socket->udp.bound) {
+        struct udp_pcb *pcb = udp_new();
+
+        if (pcb == NULL) {
+            return -ENOBUFS;
+        }
+        /* The kernel gives back a port that it had chosen itself. */
+        udp_remove(socket->udp.pcb);
+        socket->udp.pcb = pcb;
+        udp_recv(pcb, received, socket);
+    }
     socket->udp.connected = socket->udp.receive_shut = socket->udp.send_shut = false;
     return 0;
 }
@@ -145,8 +161,9 @@ static ssize_t udp_receive(struct socket *socket, struct message *message, int f
     }
     size = datagram->data->tot_len;
     for (size_t i = 0; i < message->count && done < size; i++) {
-        done += pbuf_copy_partial(datagram->data, message->pieces[i].iov_base,
-                                  (uint16_t)LWIP_MIN(message->pieces[i].iov_len, size - done), (uint16_t)done);
+        done +=
+            pbuf_copy_partial(datagram->data, message->pieces[i].iov_base,
+                              (uint16_t)LWIP_MIN(message->pieces[i].iov_len, size - done), (uint16_t)done);
     }
     message->name = datagram->from;
     message->has_name = true;
@@ -178,7 +195,8 @@ static bool is_broadcast(in_addr_t target) {
     return ip4_addr_isbroadcast(&address, netif_default);
 }
 
-static ssize_t udp_send_datagram(struct socket *socket, const struct message *message, size_t skip, int flags) {
+static ssize_t udp_send_datagram(struct socket *socket, const struct message *message, size_t skip,
+                                 int flags) {
     struct udp_part *udp = &socket->udp;
     const struct sockaddr_in *target = message->has_name ? &message->name : &udp->peer;
     size_t size = message_size(message);
@@ -209,7 +227,8 @@ static ssize_t udp_send_datagram(struct socket *socket, const struct message *me
     if (size > engine_largest_datagram()) {
         return -EMSGSIZE;
     }
-    ip_addr_set_ip4_u32_val(ip, target->sin_addr.s_addr == INADDR_ANY ? engine_address() : target->sin_addr.s_addr);
+    ip_addr_set_ip4_u32_val(ip, target->sin_addr.s_addr == INADDR_ANY ? engine_address()
+                                                                      : target->sin_addr.s_addr);
     if (!udp->broadcast && is_broadcast(ip_2_ip4(&ip)->addr)) {
         return -EACCES;
     }

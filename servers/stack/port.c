@@ -130,8 +130,8 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
         return code;
     }
     /* Some drivers (virtio-user) receive everything and cannot be told to: then failing is harmless. */
-    if (config->promiscuous && rte_eth_promiscuous_enable(port->id) != 0) {
-        fprintf(stderr, "port %u: promiscuous mode refused; going on without\n", port->id);
+    if (config->promiscuous) {
+        port->promiscuous = rte_eth_promiscuous_enable(port->id) == 0;
     }
     return 0;
 }
@@ -387,8 +387,9 @@ void port_describe(const struct port *port, char *text, size_t size) {
     length = append_offloads(text, size, length, "offloads_granted", port->rx_offloads, port->tx_offloads);
     if (length < size) {
         snprintf(text + length, size - length,
-                 "\"rx_descriptors\": %u, \"tx_descriptors\": %u, \"mtu\": %u, \"hugepages\": %s}",
-                 port->rx_descriptors, port->tx_descriptors, port->mtu,
+                 "\"rx_descriptors\": %u, \"tx_descriptors\": %u, \"mtu\": %u, \"promiscuous\": %s, "
+                 "\"hugepages\": %s}",
+                 port->rx_descriptors, port->tx_descriptors, port->mtu, port->promiscuous ? "true" : "false",
                  rte_eal_has_hugepages() ? "true" : "false");
     }
 }

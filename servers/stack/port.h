@@ -36,6 +36,7 @@ struct port {
     uint16_t tx_descriptors;
     const char *driver;
     uint8_t mac[6];
+    bool promiscuous;                        /* granted */
     uint64_t rx_offloads_asked, rx_offloads; /* RTE_ETH_RX_OFFLOAD_*: asked for, granted */
     uint64_t tx_offloads_asked, tx_offloads; /* RTE_ETH_TX_OFFLOAD_* */
     unsigned spare_mbufs;                    /* receive buffers that may be kept without starving the ring */

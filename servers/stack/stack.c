@@ -281,9 +281,9 @@ void stack_count(struct stack_counters *counters) {
     { #name, offsetof(struct stack_counters, name) }
 
 const struct counter_field stack_counter_fields[] = {
-    FIELD(rx_packets), FIELD(tx_packets), FIELD(rx_dropped),  FIELD(tx_dropped),  FIELD(rx_copied),
-    FIELD(no_mbuf),    FIELD(polls_busy), FIELD(polls_idle),  FIELD(cycles_busy), FIELD(cycles_idle),
-    FIELD(cycles_away), FIELD(tsc_hz),
+    FIELD(rx_packets),  FIELD(tx_packets),  FIELD(rx_dropped),  FIELD(tx_dropped),
+    FIELD(rx_copied),   FIELD(no_mbuf),     FIELD(polls_busy),  FIELD(polls_idle),
+    FIELD(cycles_busy), FIELD(cycles_idle), FIELD(cycles_away), FIELD(tsc_hz),
 };
 const size_t stack_counter_field_count = sizeof(stack_counter_fields) / sizeof(stack_counter_fields[0]);
 

@@ -64,7 +64,8 @@ uint32_t stack_now_ms(void);
 
 void stack_count(struct stack_counters *counters);
 
-/* The counters by their names, for counters_print(); retransmits is left out, which is among the common ones. */
+/* The counters by their names, for counters_print(); retransmits is left out, which is among the common ones.
+ */
 extern const struct counter_field stack_counter_fields[];
 extern const size_t stack_counter_field_count;
 

@@ -266,6 +266,40 @@ CASE(listener_shutdown) {
     close(fd);
 }
 
+CASE(listener_shutdown_with_a_connection) {
+    int listener = open_listener(4), again, one = 1;
+    struct pair pair = {.client = connect_to(listener)};
+
+    pair.server = accept_from(listener);
+    trace(shutdown(listener, SHUT_RD), "shutdown a listener");
+    trace(listen(listener, 4), "listen again");
+    show_names(listener, "listener");
+    trace(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), "SO_REUSEADDR");
+    trace(listen(listener, 4), "listen again");
+    again = open_bound(SOCK_STREAM);
+    note("a port for another: %d", local_address(again).sin_port != 0);
+    close(again);
+    close_pair(pair);
+    close(listener);
+}
+
+CASE(many_listeners) {
+    enum { COUNT = 100 };
+    int listeners[COUNT], clients[COUNT];
+
+    for (int i = 0; i < COUNT; i++) {
+        listeners[i] = open_listener(4);
+        clients[i] = connect_to(listeners[i]);
+    }
+    for (int i = 0; i < COUNT; i++)
+        close(accept_from(listeners[i]));
+    note("%d listen at once", COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        close(clients[i]);
+        close(listeners[i]);
+    }
+}
+
 /* --- accept --------------------------------------------------------------------------------------------- */
 
 CASE(accept_errors) {

@@ -269,6 +269,13 @@ static void *poll_pipe(void *argument) {
     return NULL;
 }
 
+/* Small messages that follow one another at once, whatever the peer has acknowledged. */
+static void send_at_once(int fd) {
+    int one = 1;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0)
+        give_up("TCP_NODELAY");
+}
+
 /* Threads that wait in the kernel hold nothing that others need. */
 CASE(threads_blocked_in_the_kernel) {
     struct pair pair = open_pair();
@@ -278,6 +285,7 @@ CASE(threads_blocked_in_the_kernel) {
 
     if (pipe(ends) != 0)
         give_up("pipe");
+    send_at_once(pair.client);
     threads[0] = start_thread(poll_pipe, &ends[0]);
     nap();
     for (int i = 0; i < 100; i++) {
@@ -307,6 +315,7 @@ CASE(threads_blocked_in_reads) {
     pthread_t thread = start_thread(read_one, &waiting.server);
     char data[8];
 
+    send_at_once(busy.client);
     nap();
     for (int i = 0; i < 100; i++) {
         send_all(busy.client, "a", 1);
