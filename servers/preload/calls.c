@@ -75,6 +75,9 @@ ssize_t call_receive(struct socket *socket, struct message *message, int flags) 
     for (;;) {
         ssize_t now = socket->protocol->receive(socket, message, flags);
 
+        if (now == -EAGAIN && !waits && engine_turn()) {
+            now = socket->protocol->receive(socket, message, flags);
+        }
         if (now > 0) {
             total += now;
             if (!all || !waits || (size_t)total == wanted) {
@@ -104,6 +107,9 @@ ssize_t call_send(struct socket *socket, const struct message *message, int flag
     for (;;) {
         ssize_t now = socket->protocol->send(socket, message, total, flags);
 
+        if (now == -EAGAIN && !waits && engine_turn()) {
+            now = socket->protocol->send(socket, message, total, flags);
+        }
         if (now >= 0) {
             total += (size_t)now;
             if (total == wanted || !waits) {
@@ -177,6 +183,9 @@ int call_accept(struct socket *listener, int flags, struct sockaddr_in *peer) {
     while (listener->state == SOCKET_OURS && listener->tcp.phase == TCP_LISTENING &&
            !(socket_ready(listener) & EPOLLIN)) {
         if (listener->nonblocking) {
+            if (engine_turn() && (socket_ready(listener) & EPOLLIN)) {
+                break;
+            }
             return -EAGAIN;
         }
         code = wait_for(listener, EPOLLIN, listener->receive_timeout_ns, &deadline);
@@ -218,7 +227,7 @@ void call_linger(struct socket *socket) {
 }
 
 ssize_t call_sendfile(struct socket *socket, int in, off_t *offset, size_t size) {
-    char buffer[1 << 16];
+    char buffer[1 << 15];
     off_t at = offset != NULL ? *offset : lseek(in, 0, SEEK_CUR);
     ssize_t total = 0;
 

@@ -150,14 +150,16 @@ static bool given(const struct settings *settings, const char *option) {
     return false;
 }
 
-/* EAL gets descriptors above the first LOW_DESCRIPTORS: programs size tables by how many they expect to have
- * (wrk: three a connection, and ten). Takes those that are free; false if there is no descriptor to be had.
- */
+/* EAL gets descriptors above the first LOW_DESCRIPTORS, or the first quarter of what the process may have: programs
+ * size tables by how many they expect (wrk: three a connection, and ten). Takes those that are free; false if there is
+ * no descriptor to be had. */
 static bool take_low_descriptors(bool taken[LOW_DESCRIPTORS]) {
+    long limit = sysconf(_SC_OPEN_MAX) / 4;
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
+    limit = limit < 0 || limit > LOW_DESCRIPTORS ? LOW_DESCRIPTORS : limit;
     memset(taken, 0, LOW_DESCRIPTORS * sizeof(*taken));
-    while (fd >= 0 && fd < LOW_DESCRIPTORS) {
+    while (fd >= 0 && fd < limit) {
         taken[fd] = true;
         fd = libc()->fcntl(fd, F_DUPFD_CLOEXEC, fd);
     }
@@ -352,6 +354,18 @@ static void keep_time(void) {
     counters_file_keep(now_ms);
 }
 
+bool engine_turn(void) {
+    bool busy;
+
+    if (engine_start() != 0) {
+        return false;
+    }
+    stack_resume();
+    busy = stack_poll();
+    keep_time();
+    return busy;
+}
+
 /* Between two turns: others get the lock, and where that is wanted the thread sleeps. */
 static void give_way(const struct engine_wait *wait, unsigned idle_turns) {
     uint32_t sleep_us = engine.settings->idle_sleep_us;
@@ -434,6 +448,7 @@ void engine_exit(void) {
     }
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec++;
+    engine.queued++; /* who drives gives way */
     /* Held for good: threads that still run wait until the process is gone. */
     if (inside || pthread_mutex_timedlock(&engine.mutex, &until) != 0) {
         remove_traces();

@@ -246,6 +246,9 @@ EXPORT int ioctl(int fd, unsigned long request, ...) {
         return code;
     }
     code = word == NULL ? -EFAULT : socket->protocol->readable_bytes(socket);
+    if (code == 0 && engine_turn()) {
+        code = socket->protocol->readable_bytes(socket);
+    }
     if (code >= 0) {
         *(int *)word = code;
         code = 0;

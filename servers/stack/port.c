@@ -16,8 +16,8 @@
 #include <rte_udp.h>
 
 #define MEMPOOL_CACHE 256
-/* A full ring drains in some microseconds; a peer that is gone never drains it. */
-#define TX_ATTEMPTS 64
+/* At the end: a full ring drains in some microseconds; a peer that is gone never drains it. */
+#define LAST_ATTEMPTS 64
 
 #define NO_MEMORY "packet buffers (lower --mbufs, or give EAL more memory)"
 
@@ -37,7 +37,7 @@ static int create_pools(struct port *port, const struct port_config *config, cha
     /* One buffer holds a frame of the MTU, so that a received packet is one segment. */
     unsigned frame = config->mtu + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;
     unsigned room = RTE_PKTMBUF_HEADROOM + RTE_MAX(frame, (unsigned)RTE_MBUF_DEFAULT_DATAROOM);
-    unsigned tx_mbufs = port->tx_descriptors + 2 * MEMPOOL_CACHE + 2 * PORT_BURST;
+    unsigned tx_mbufs = port->tx_descriptors + PORT_QUEUE + 2 * MEMPOOL_CACHE;
     unsigned held = port->rx_descriptors + 2 * PORT_BURST; /* by the ring, and in passing */
     char name[RTE_MEMPOOL_NAMESIZE];
 
@@ -164,10 +164,10 @@ static void hold_back_driver_log(const struct port *port, bool hold) {
 }
 
 void port_close(struct port *port) {
-    for (unsigned i = 0; i < port->tx_count; i++) {
-        rte_pktmbuf_free(port->tx_queue[i]);
+    for (int attempt = 0; port->tx_count > 0 && attempt < LAST_ATTEMPTS; attempt++) {
+        port_flush(port);
     }
-    port->tx_count = 0;
+    port_drop_queue(port);
     without_sigpipe(stop_device, port);
     hold_back_driver_log(port, false);
     rte_mempool_free(port->rx_pool);
@@ -313,30 +313,46 @@ void port_send(struct port *port, struct rte_mbuf *packet) {
         (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM)) {
         ask_for_checksums(port, packet);
     }
-    port->tx_queue[port->tx_count++] = packet;
-    if (port->tx_count == PORT_BURST) {
+    if (!port_has_room(port)) {
+        port->counters.tx_dropped++;
+        rte_pktmbuf_free(packet);
+        return;
+    }
+    port->tx_queue[port->tx_first + port->tx_count++] = packet;
+    if (port->tx_count % PORT_BURST == 0) {
         port_flush(port);
     }
 }
 
+bool port_has_room(struct port *port) {
+    if (port->tx_first + port->tx_count < PORT_QUEUE) {
+        return true;
+    }
+    port_flush(port);
+    memmove(port->tx_queue, port->tx_queue + port->tx_first, port->tx_count * sizeof(port->tx_queue[0]));
+    port->tx_first = 0;
+    return port->tx_count < PORT_QUEUE;
+}
+
 void port_flush(struct port *port) {
-    unsigned sent = 0;
+    while (port->tx_count > 0) {
+        uint16_t wanted = (uint16_t)RTE_MIN(port->tx_count, (unsigned)PORT_BURST);
+        uint16_t sent = rte_eth_tx_burst(port->id, 0, port->tx_queue + port->tx_first, wanted);
 
-    for (int attempt = 0; sent < port->tx_count && attempt < TX_ATTEMPTS; attempt++) {
-        unsigned now =
-            rte_eth_tx_burst(port->id, 0, port->tx_queue + sent, (uint16_t)(port->tx_count - sent));
-
-        if (now != 0) {
-            attempt = 0;
+        port->counters.tx_packets += sent;
+        port->tx_first += sent;
+        port->tx_count -= sent;
+        if (sent < wanted) {
+            return;
         }
-        sent += now;
     }
-    port->counters.tx_packets += sent;
-    port->counters.tx_dropped += port->tx_count - sent;
-    for (unsigned i = sent; i < port->tx_count; i++) {
-        rte_pktmbuf_free(port->tx_queue[i]);
-    }
-    port->tx_count = 0;
+    port->tx_first = 0;
+}
+
+void port_drop_queue(struct port *port) {
+    port->counters.tx_dropped += port->tx_count;
+    rte_pktmbuf_free_bulk(port->tx_queue + port->tx_first, port->tx_count);
+    port->tx_first = port->tx_count = 0;
 }
 
 void port_receive_losses(const struct port *port, uint64_t *dropped, uint64_t *no_mbuf) {

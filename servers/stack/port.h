@@ -10,6 +10,9 @@
 #include <rte_mbuf.h>
 
 #define PORT_BURST 32
+/* Packets that may wait for room in the ring, as a peer that has the processor taken from it needs a while.
+ */
+#define PORT_QUEUE 1024
 
 struct port_config {
     uint16_t id;             /* ethdev port number */
@@ -25,7 +28,7 @@ struct port_config {
 struct port_counters {
     uint64_t rx_packets;
     uint64_t tx_packets;
-    uint64_t tx_dropped; /* the ring stayed full, or the driver refused the packet */
+    uint64_t tx_dropped; /* ring and queue were full, or the link went down before the packet had left */
     uint64_t rx_bad_checksum;
 };
 
@@ -46,8 +49,8 @@ struct port {
     bool link_up;       /* as port_link_up() found it last; true before */
     uint32_t log_type;  /* of net_virtio_user, which complains at every question about a link that is down */
     uint32_t log_level; /* its level otherwise */
-    unsigned tx_count;
-    struct rte_mbuf *tx_queue[PORT_BURST];
+    unsigned tx_first, tx_count; /* what waits: tx_queue[tx_first] to tx_queue[tx_first + tx_count - 1] */
+    struct rte_mbuf *tx_queue[PORT_QUEUE];
 };
 
 /* Bits: the checksums that the port was granted to verify (RX) and to fill in (TX). */
@@ -78,12 +81,18 @@ bool port_link_up(struct port *port);
  * are wrong are dropped and counted. The caller owns the packets. */
 unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST]);
 
-/* Queues one packet; it goes out with the burst or with port_flush(). Takes ownership, also on failure:
- * what cannot be sent is dropped and counted. */
+/* Whether port_send() can take a packet. */
+bool port_has_room(struct port *port);
+
+/* Queues one packet; it goes out with the burst or with port_flush(). Takes ownership, also without room:
+ * then the packet is dropped and counted. */
 void port_send(struct port *port, struct rte_mbuf *packet);
 
-/* Hands queued packets to the driver; a full ring is tried again a bounded number of times. */
+/* Hands queued packets to the driver, as many as it takes now; the others keep their order and wait. */
 void port_flush(struct port *port);
+
+/* Drops and counts what waits. */
+void port_drop_queue(struct port *port);
 
 /* Packets that the port or its driver lost on receive: ring full, no buffer, errors. */
 void port_receive_losses(const struct port *port, uint64_t *dropped, uint64_t *no_mbuf);

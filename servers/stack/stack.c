@@ -7,11 +7,13 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_cycles.h>
 
 #include "lwip/etharp.h"
 #include "lwip/init.h"
 #include "lwip/netif.h"
+#include "lwip/priv/tcp_priv.h"
 #include "lwip/stats.h"
 #include "lwip/sys.h"
 #include "lwip/timeouts.h"
@@ -38,6 +40,7 @@ static struct {
     uint64_t next_ms_tsc; /* when now_ms is to be counted up */
     uint32_t now_ms;
     uint32_t link_check_ms;
+    bool refused;        /* the port had no room for a packet of lwIP */
     bool timers_due;     /* now_ms was counted up, and lwIP's timers have not been looked at */
     uint32_t random[64]; /* drawn anew by stack_start(): a forked process must not repeat its parent's */
     unsigned random_left;
@@ -67,9 +70,14 @@ uint32_t stack_random(void) {
 }
 
 static err_t interface_output(struct netif *netif, struct pbuf *pbuf) {
-    struct rte_mbuf *packet = mbuf_from_pbuf(stack.port.tx_pool, pbuf);
+    struct rte_mbuf *packet;
 
     (void)netif;
+    if (unlikely(!port_has_room(&stack.port))) {
+        stack.refused = true; /* TCP keeps the segment, whoever sends a datagram is told */
+        return ERR_MEM;
+    }
+    packet = mbuf_from_pbuf(stack.port.tx_pool, pbuf);
     if (packet == NULL) {
         stack.tx_no_mbuf++;
         return ERR_MEM;
@@ -116,6 +124,7 @@ static void follow_link(void) {
         netif_set_link_up(&stack.netif);
     } else if (!up && netif_is_link_up(&stack.netif)) {
         netif_set_link_down(&stack.netif);
+        port_drop_queue(&stack.port); /* not meant for whoever comes next */
     }
 }
 
@@ -234,6 +243,10 @@ bool stack_poll(void) {
         run_timers();
     }
     stack_flush();
+    if (unlikely(stack.refused) && stack.port.tx_count < PORT_BURST) {
+        stack.refused = false;
+        tcp_txnow();
+    }
     busy |= stack.port.counters.tx_packets != sent_before;
     if (busy) {
         stack.polls_busy++;
@@ -293,7 +306,6 @@ void stack_describe_port(char *text, size_t size) {
 
 void stack_stop(void) {
     netif_remove(&stack.netif);
-    /* What lwIP still had to say (RST, FIN) leaves before the port closes. */
-    port_flush(&stack.port);
+    /* What lwIP still had to say (RST, FIN) leaves as the port closes. */
     port_close(&stack.port);
 }

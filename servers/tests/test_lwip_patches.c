@@ -19,7 +19,7 @@
 #define SERVER_PORT 80
 
 static struct netif netif;
-static unsigned syn_acks, data_segments, resets;
+static unsigned syn_acks, data_segments, acknowledgements, resets;
 static uint32_t last_sequence;
 static struct tcp_pcb *accepted;
 
@@ -37,6 +37,8 @@ static err_t output(struct netif *out, struct pbuf *packet, const ip4_addr_t *ad
         resets++;
     } else if (packet->tot_len > IP_HLEN + TCPH_HDRLEN_BYTES(&header)) {
         data_segments++;
+    } else if (TCPH_FLAGS(&header) == TCP_ACK) {
+        acknowledgements++;
     }
     return ERR_OK;
 }
@@ -90,7 +92,7 @@ static struct tcp_pcb *listen_with(uint16_t backlog) {
 
 static int set_up(void **state) {
     (void)state;
-    syn_acks = data_segments = resets = 0;
+    syn_acks = data_segments = acknowledgements = resets = 0;
     accepted = NULL;
     return 0;
 }
@@ -327,8 +329,48 @@ static void test_0006_a_connection_bound_to_an_interface_is_of_no_other(void **s
     assert_null(find(&other, FIRST_PORT + 1));
 }
 
+static void test_0007_a_closed_window_takes_acknowledgements(void **state) {
+    (void)state;
+    listen_with(10);
+    establish(0);
+    accepted->rcv_wnd = 0;
+    inject(FIRST_PORT, 2, connections[0].sequence, TCP_ACK);
+    assert_int_equal(acknowledgements, 0);
+    inject(FIRST_PORT, 1, connections[0].sequence, TCP_ACK); /* a probe, before the window */
+    assert_int_equal(acknowledgements, 1);
+    inject(FIRST_PORT, 3, connections[0].sequence, TCP_ACK); /* beyond it */
+    assert_int_equal(acknowledgements, 2);
+}
+
+static void test_0008_nagle_waits_for_small_segments_only(void **state) {
+    static const char message[TCP_MSS + 100];
+    uint16_t mss;
+
+    (void)state;
+    listen_with(10);
+    establish(0);
+    mss = tcp_mss(accepted);
+    assert_int_equal(tcp_write(accepted, message, mss, 0), ERR_OK);
+    assert_int_equal(tcp_output(accepted), ERR_OK);
+    assert_int_equal(data_segments, 1);
+    /* the rest of the message waits for no acknowledgement of a full segment */
+    assert_int_equal(tcp_write(accepted, message, 100, 0), ERR_OK);
+    assert_int_equal(tcp_output(accepted), ERR_OK);
+    assert_int_equal(data_segments, 2);
+    /* a second small one does wait for the first */
+    assert_int_equal(tcp_write(accepted, message, 10, 0), ERR_OK);
+    assert_int_equal(tcp_output(accepted), ERR_OK);
+    assert_int_equal(data_segments, 2);
+    inject(FIRST_PORT, 2, connections[0].sequence + mss, TCP_ACK);
+    assert_int_equal(data_segments, 2);
+    inject(FIRST_PORT, 2, connections[0].sequence + mss + 100, TCP_ACK);
+    assert_int_equal(data_segments, 3);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_0007_a_closed_window_takes_acknowledgements, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_0008_nagle_waits_for_small_segments_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0001_a_backlog_beyond_255_holds_them_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0002_a_segment_sent_again_after_a_timeout_is_counted, set_up,
                                         tear_down),
