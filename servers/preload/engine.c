@@ -249,6 +249,7 @@ static int start(void) {
     if (code == 0 && (code = stack_start(&settings->stack, error, sizeof(error))) != 0) {
         say("%s", error);
         rte_eal_cleanup();
+        remove_traces();
     }
     give_low_descriptors(low);
     if (code != 0) {

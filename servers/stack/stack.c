@@ -40,8 +40,9 @@ static struct {
     uint64_t next_ms_tsc; /* when now_ms is to be counted up */
     uint32_t now_ms;
     uint32_t link_check_ms;
-    bool refused;        /* the port had no room for a packet of lwIP */
-    bool timers_due;     /* now_ms was counted up, and lwIP's timers have not been looked at */
+    uint64_t tx_packets_checked; /* sent when the link was last looked at */
+    bool refused;                /* the port had no room for a packet of lwIP */
+    bool timers_due;             /* now_ms was counted up, and lwIP's timers have not been looked at */
     uint32_t random[64]; /* drawn anew by stack_start(): a forked process must not repeat its parent's */
     unsigned random_left;
 } stack;
@@ -72,7 +73,9 @@ uint32_t stack_random(void) {
 static err_t interface_output(struct netif *netif, struct pbuf *pbuf) {
     struct rte_mbuf *packet;
 
-    (void)netif;
+    if (unlikely(pbuf->tot_len > netif->mtu + SIZEOF_ETH_HDR)) {
+        return ERR_BUF; /* nothing here cuts datagrams to pieces */
+    }
     if (unlikely(!port_has_room(&stack.port))) {
         stack.refused = true; /* TCP keeps the segment, whoever sends a datagram is told */
         return ERR_MEM;
@@ -108,6 +111,14 @@ static err_t interface_init(struct netif *netif) {
     netif->linkoutput = interface_output;
     NETIF_SET_CHECKSUM_CTRL(netif, software_checksums(port_checksums(&stack.port)));
     return ERR_OK;
+}
+
+/* What has waited for a whole period without anything leaving has no peer that takes it. */
+static void drop_what_is_stuck(void) {
+    if (stack.tx_packets_checked == stack.port.counters.tx_packets) {
+        port_drop_queue(&stack.port);
+    }
+    stack.tx_packets_checked = stack.port.counters.tx_packets;
 }
 
 static bool all_zero(const uint8_t mac[6]) {
@@ -222,6 +233,7 @@ static void run_timers(void) {
     sys_check_timeouts();
     if (stack.now_ms - stack.link_check_ms >= LINK_CHECK_MS) {
         follow_link();
+        drop_what_is_stuck();
     }
 }
 

@@ -3,6 +3,7 @@
 #include "conformance.h"
 
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
@@ -44,10 +45,18 @@ CASE(poll_normal_and_priority_bits) {
 }
 
 CASE(poll_too_many) {
-    struct pollfd entry = {.fd = 0};
-    volatile nfds_t count = 1u << 30;
+    enum { LIMIT = 300 };
+    struct pollfd entries[LIMIT + 1];
+    struct rlimit limit, before;
 
-    trace(poll(&entry, count, 0), "poll 2^30 entries");
+    for (int i = 0; i <= LIMIT; i++)
+        entries[i] = (struct pollfd){.fd = -1};
+    getrlimit(RLIMIT_NOFILE, &before);
+    limit = (struct rlimit){.rlim_cur = LIMIT, .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &limit);
+    trace(poll(entries, LIMIT, 0), "poll as many entries as descriptors are allowed");
+    trace(poll(entries, LIMIT + 1, 0), "poll one more");
+    setrlimit(RLIMIT_NOFILE, &before);
 }
 
 CASE(ppoll_times_and_masks) {

@@ -109,14 +109,61 @@ static void test_a_full_burst_leaves_without_flush(void **state) {
     assert_int_equal(port.tx_count, 0);
 }
 
-static void test_a_ring_that_stays_full_drops_and_counts(void **state) {
-    (void)state;
-    for (int i = 0; i < RING_SIZE + 100; i++) {
-        port_send(&port, segment(0));
+/* Receives `count` packets, which must be those with the lengths from `first` on. */
+static void receive_in_order(unsigned first, unsigned count) {
+    struct rte_mbuf *packets[PORT_BURST];
+
+    while (count > 0) {
+        unsigned received = port_receive(&port, packets);
+
+        assert_in_range(received, 1, count);
+        for (unsigned i = 0; i < received; i++) {
+            assert_int_equal(packets[i]->pkt_len, 54 + first++ % 1000);
+        }
+        rte_pktmbuf_free_bulk(packets, received);
+        count -= received;
     }
+}
+
+static void send_in_order(unsigned first, unsigned count) {
+    for (unsigned i = first; i < first + count; i++) {
+        port_send(&port, segment((uint16_t)(i % 1000)));
+    }
+}
+
+static void test_what_the_ring_does_not_take_waits_in_its_order(void **state) {
+    const unsigned ring = RING_SIZE - 1;
+
+    (void)state;
+    send_in_order(0, ring + 100);
     port_flush(&port);
+    assert_int_equal(port.counters.tx_packets, ring);
+    assert_int_equal(port.tx_count, 100);
+    receive_in_order(0, 64);
+    port_flush(&port);
+    assert_int_equal(port.tx_count, 36);
+    send_in_order(ring + 100, PORT_QUEUE - 36);
+    assert_false(port_has_room(&port));
+    receive_in_order(64, ring);
+    assert_true(port_has_room(&port));
+    port_flush(&port);
+    receive_in_order(64 + ring, PORT_QUEUE);
+    assert_int_equal(port.tx_count, 0);
+    assert_int_equal(port.counters.tx_dropped, 0);
+}
+
+static void test_what_has_no_room_is_dropped_and_counted(void **state) {
+    (void)state;
+    send_in_order(0, RING_SIZE - 1 + PORT_QUEUE + 5);
     assert_int_equal(port.counters.tx_packets, RING_SIZE - 1);
-    assert_int_equal(port.counters.tx_dropped, 101);
+    assert_int_equal(port.tx_count, PORT_QUEUE);
+    assert_int_equal(port.counters.tx_dropped, 5);
+    port_drop_queue(&port);
+    assert_int_equal(port.counters.tx_dropped, PORT_QUEUE + 5);
+    receive_in_order(0, RING_SIZE - 1);
+    send_in_order(7, 1);
+    port_flush(&port);
+    receive_in_order(7, 1);
 }
 
 static void test_unjudged_packets_are_verified_where_the_port_was_to_do_it(void **state) {
@@ -225,7 +272,8 @@ int main(int argc, char *argv[]) {
     const struct CMUnitTest tests[] = {
         PORT_TEST(test_what_is_sent_is_received_in_order),
         PORT_TEST(test_a_full_burst_leaves_without_flush),
-        PORT_TEST(test_a_ring_that_stays_full_drops_and_counts),
+        PORT_TEST(test_what_the_ring_does_not_take_waits_in_its_order),
+        PORT_TEST(test_what_has_no_room_is_dropped_and_counted),
         PORT_TEST(test_unjudged_packets_are_verified_where_the_port_was_to_do_it),
         PORT_TEST(test_a_packet_that_the_port_judged_bad_is_dropped),
         PORT_TEST(test_a_packet_whose_checksum_is_not_filled_in_but_vouched_for_is_taken),

@@ -141,6 +141,22 @@ static void test_a_datagram_to_oneself_arrives(void **state) {
     udp_remove(from);
 }
 
+static void test_a_datagram_larger_than_the_mtu_is_refused(void **state) {
+    const ip_addr_t neighbour = {PP_HTONL(0xc61200ff)}; /* broadcast: needs no address of Ethernet */
+    struct udp_pcb *from = udp_new();
+    struct pbuf *data = pbuf_alloc(PBUF_TRANSPORT, 1472, PBUF_RAM);
+    struct pbuf *more = pbuf_alloc(PBUF_TRANSPORT, 1473, PBUF_RAM);
+
+    (void)state;
+    ip_set_option(from, SOF_BROADCAST);
+    assert_int_equal(udp_sendto(from, data, &neighbour, PORT), ERR_OK);
+    assert_int_equal(udp_sendto(from, more, &neighbour, PORT), ERR_BUF);
+    pbuf_free(data);
+    pbuf_free(more);
+    udp_remove(from);
+    settle();
+}
+
 static void test_a_turn_says_whether_a_packet_moved(void **state) {
     struct stack_counters before, after;
     struct tcp_pcb *pcb = tcp_new();
@@ -278,6 +294,7 @@ int main(int argc, char *argv[]) {
         cmocka_unit_test(test_the_loopback_address_is_inside_too),
         cmocka_unit_test(test_checksums_left_to_the_port_are_not_missed_inside),
         cmocka_unit_test(test_a_datagram_to_oneself_arrives),
+        cmocka_unit_test(test_a_datagram_larger_than_the_mtu_is_refused),
         cmocka_unit_test(test_a_turn_says_whether_a_packet_moved),
         cmocka_unit_test(test_what_has_gathered_leaves_with_a_flush),
         cmocka_unit_test(test_time_away_is_counted_and_the_clock_is_right_after_it),
