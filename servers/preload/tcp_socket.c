@@ -212,18 +212,19 @@ static int tcp_create(struct socket *socket) {
     return 0;
 }
 
-/* After a connection that failed or was given up, lwIP's PCB has gone; the port stays. */
+/* A new PCB after the old one has gone with its connection; the port stays. It is not asked for again, as connections
+ * that were accepted on it may still have it. */
 static int renew(struct socket *socket) {
     struct tcp_pcb *pcb = tcp_new();
-    ip_addr_t ip = IPADDR4_INIT(socket->tcp.local.sin_addr.s_addr);
 
     if (pcb == NULL) {
         return -ENOBUFS;
     }
     attach(socket, pcb);
     if (socket->tcp.local.sin_port != 0) {
-        /* Refused when others have it by now: then it is another port. */
-        (void)tcp_bind(pcb, &ip, lwip_ntohs(socket->tcp.local.sin_port));
+        ip_addr_set_ip4_u32_val(pcb->local_ip, socket->tcp.local.sin_addr.s_addr);
+        pcb->local_port = lwip_ntohs(socket->tcp.local.sin_port);
+        TCP_REG(&tcp_bound_pcbs, pcb);
     }
     return 0;
 }
@@ -267,7 +268,7 @@ static int tcp_bind_address(struct socket *socket, const struct sockaddr_in *add
             return code;
         }
     }
-    if (is_listened_on(&ip, lwip_ntohs(address->sin_port))) {
+    if (address->sin_port != 0 && is_listened_on(&ip, lwip_ntohs(address->sin_port))) {
         return -EADDRINUSE;
     }
     error = tcp_bind(tcp->pcb, &ip, lwip_ntohs(address->sin_port));

@@ -91,9 +91,6 @@ static int udp_bind_address(struct socket *socket, const struct sockaddr_in *add
     if (!engine_is_local(address->sin_addr.s_addr)) {
         return -EADDRNOTAVAIL;
     }
-    if (socket->reuse_address) {
-        ip_set_option(pcb, SOF_REUSEADDR);
-    }
     error = udp_bind(pcb, &ip, lwip_ntohs(address->sin_port));
     socket->udp.bound = error == ERR_OK && address->sin_port != 0;
     return errno_of(error);
@@ -284,6 +281,10 @@ static int udp_readable_bytes(const struct socket *socket) {
 static void udp_option(struct socket *socket, int level, int name, int value) {
     if (level == SOL_SOCKET && name == SO_BROADCAST) {
         socket->udp.broadcast = value != 0;
+    } else if (level == SOL_SOCKET && name == SO_REUSEADDR && value != 0) {
+        ip_set_option(socket->udp.pcb, SOF_REUSEADDR);
+    } else if (level == SOL_SOCKET && name == SO_REUSEADDR) {
+        ip_reset_option(socket->udp.pcb, SOF_REUSEADDR);
     }
 }
 
