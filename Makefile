@@ -13,8 +13,8 @@ HARNESS = $(PYTHON) -m harness
 
 # What a user may set on the command line of make; a variable of the environment that has the same name is not
 # meant, and a name that is not here is a mistake.
-PLAN_KEYS := CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS SERVER_CPUS PORT MAX_CONNECTIONS
-KEYS := PLAN RESUME DRY_RUN PUBLISHED WIRE RUN RUNS LWIP_SRC BUILD PYTHON CC $(PLAN_KEYS)
+PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS SERVER_CPUS PORT MAX_CONNECTIONS
+KEYS := PLAN RESUME DRY_RUN PUBLISHED WIRE APP RUN RUNS LWIP_SRC BUILD PYTHON CC $(PLAN_KEYS)
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 UNKNOWN := $(filter-out $(KEYS),$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -39,7 +39,7 @@ help: ## this list
 
 # --- measuring -------------------------------------------------------------------------------------
 
-.PHONY: bench-tap bench-afpacket bench-afxdp bench-shm report compare restore doctor shell bench-baseline reference
+.PHONY: bench-tap bench-afpacket bench-afxdp bench-shm bench-app report compare restore doctor shell bench-baseline reference
 bench-tap: ## measure lwIP against epoll on the TAP wire, to a finished report (root)
 bench-afpacket: ## the same with lwIP on a veth through AF_PACKET (root)
 bench-afxdp: ## the same with lwIP on a veth through AF_XDP (root)
@@ -48,6 +48,11 @@ bench-shm: ## lwIP at both ends over shared memory against the kernel at both en
 # A rehearsal installs and builds nothing.
 bench-tap bench-afpacket bench-afxdp bench-shm: bench-%: $(if $(call given,DRY_RUN),,ready)
 	@$(HARNESS) bench --wire $* $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
+	    $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(call given,DRY_RUN),--dry-run)
+
+bench-app: $(if $(call given,DRY_RUN),,ready) ## APP=redis|nginx, unmodified, on both stacks as bench-shm has them (root)
+	@case '$(APP)' in redis | nginx) ;; *) echo 'bench-app: which program? APP=redis or APP=nginx' >&2; exit 2 ;; esac
+	@$(HARNESS) bench --wire '$(APP)' $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
 	    $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(call given,DRY_RUN),--dry-run)
 
 report: ## charts and pages of RUN=<id>|reference|DIR again, from its files alone
@@ -248,7 +253,7 @@ $(STACK_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call stack_objects,ch
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) -lcmocka -o $@
 
 # lwIP's own unit tests: its test sources, our options and series.
-LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos etharp/test_etharp \
+LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos udp/test_udp etharp/test_etharp \
               core/test_def core/test_netif core/test_pbuf core/test_timers
 $(TEST)/lwip_unit: servers/tests/lwip_unit.c servers/tests/lwip_unit/lwipopts.h servers/stack/lwipopts.h $(LWIP)/.patched
 	@mkdir -p $(@D)
@@ -271,7 +276,8 @@ test-lwip: $(TEST)/lwip_unit ## lwIP's unit tests with our options and patches
 test-harness: ## the harness, without root
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests --ignore=harness/tests/system
 
-test-system: all $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so $(BUILD)/checked/epoll_server $(BUILD)/checked/lwip_server ## both servers and a short run in real namespaces (root)
+PRELOAD_TESTS := $(addprefix $(BUILD)/,conformance checked/on-lwip checked/libstackduel_preload.so checked/fuzz_preload)
+test-system: all $(BUILD)/lwip_pinger $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so $(BUILD)/checked/epoll_server $(BUILD)/checked/lwip_server $(PRELOAD_TESTS) ## both servers and a short run in real namespaces (root)
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests/system
 
 lint: ## types of the harness, format of the C code

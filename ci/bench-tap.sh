@@ -1,10 +1,4 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# What a CI job runs to measure: the quick plan on the TAP wire, and its Markdown summary to where the CI
-# shows it (GITHUB_STEP_SUMMARY) or to standard output. Needs root, no hardware.
-set -eu
-cd "$(dirname "$0")/.."
-make bench-tap PLAN="${PLAN:-quick}"
-newest=$(find reports/out -mindepth 2 -maxdepth 2 -name summary.md -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
-[ -n "$newest" ] || { echo "bench-tap: no summary was written" >&2; exit 1; }
-cat "$newest" >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"
+# ci/bench.sh on the TAP wire.
+exec "$(dirname "$0")/bench.sh" tap

@@ -34,16 +34,22 @@ install_packages() {
     [ "$(id -u)" = 0 ] || fail "not root: run 'sudo make deps', or: sudo apt-get install --no-install-recommends $list"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q >&2 || say "deps: apt-get update reported an error; trying to install all the same"
-    # A policy that answers 101 keeps packages from starting daemons (nginx) at install time.
+    # A policy that answers 101 keeps packages from starting daemons at install time; it goes whatever ends us.
     policy=/usr/sbin/policy-rc.d
-    made_policy=
     if [ ! -e $policy ]; then
-        printf '#!/bin/sh\nexit 101\n' > $policy && chmod +x $policy && made_policy=yes
+        trap "rm -f $policy" EXIT
+        trap 'exit 130' HUP INT TERM
+        printf '#!/bin/sh\nexit 101\n' > $policy && chmod +x $policy
     fi
     status=0
     # shellcheck disable=SC2086
     apt-get install -y -q --no-install-recommends $list >&2 || status=$?
-    [ -z "$made_policy" ] || rm -f $policy
+    # Nor are those that came just now to start at the next boot.
+    for unit in redis-server memcached nginx; do
+        case " $list" in
+            *" $unit"*) ! command -v systemctl >/dev/null 2>&1 || systemctl -q disable $unit 2>/dev/null || true ;;
+        esac
+    done
     [ $status = 0 ] || fail "apt-get could not install: $list"
 }
 

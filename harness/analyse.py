@@ -26,15 +26,20 @@ _NOTABLE_STEAL = 0.02
 
 @dataclass(frozen=True)
 class Contender:
-    """What the summary says of a contender beside its figures."""
+    """What the summary says of a contender beside its figures; `client`: the stack at its client's end."""
 
     name: str
     label: str
     stack: str
+    client: str
 
     @property
     def polls(self) -> bool:
         return self.stack != "kernel"
+
+    @property
+    def client_polls(self) -> bool:
+        return self.client != "kernel"
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
         "duration_seconds": plan.duration_seconds,
         "baseline": contenders[0].name,
         "caveats": _caveats(plan, facts, records, points, contenders),
-        "contenders": {c.name: {"label": c.label, "stack": c.stack} for c in contenders},
+        "contenders": {c.name: {"label": c.label, "stack": c.stack, "client": c.client} for c in contenders},
         "points": points,
     }
 
@@ -91,13 +96,16 @@ def _point(connections: int, contenders: Sequence[Contender],
            cells: Mapping[tuple[str, int], list[Trial]]) -> dict[str, Any]:
     here = {c.name: cells.get((c.name, connections), []) for c in contenders}
     uses = {name: [trial.use for trial in trials if trial.valid] for name, trials in here.items()}
-    limits = {c.name: verdict.limit(c.polls, connections, uses[c.name]) for c in contenders}
-    baseline = contenders[0].name
+    limits = {c.name: verdict.limit(c.polls, connections, uses[c.name], c.client_polls) for c in contenders}
+    first = contenders[0]
     return {
         "connections": connections,
         "contenders": {name: _figures(trials) for name, trials in here.items()},
-        "gain": {f"{c.name}/{baseline}": _gain(here[c.name], here[baseline], limits[c.name], limits[baseline])
-                 for c in contenders[1:]},
+        "gain": {f"{c.name}/{first.name}": _gain(
+            here[c.name], here[first.name],
+            # a client that differs is part of what is compared, and no bound on it
+            verdict.gain_bound(limits[c.name], limits[first.name]) if c.client == first.client else None)
+            for c in contenders[1:]},
         "limit": {name: {"by": limit.by, "evidence": limit.evidence} for name, limit in limits.items()},
     }
 
@@ -132,15 +140,13 @@ def _cpu(valid: Sequence[Trial]) -> dict[str, Any]:
     return {"median": median, "by_role": split}
 
 
-def _gain(over: Sequence[Trial], baseline: Sequence[Trial], limit: verdict.Limit,
-          limit_baseline: verdict.Limit) -> dict[str, Any]:
+def _gain(over: Sequence[Trial], baseline: Sequence[Trial], bound: str | None) -> dict[str, Any]:
     below = {trial.round: trial.requests_per_sec for trial in baseline if trial.valid}
     pairs = [(trial.requests_per_sec, below[trial.round])
              for trial in sorted(over, key=lambda trial: trial.round) if trial.valid and trial.round in below]
     if not pairs:
         return {"ratio": None, "ci95": None, "verdict": verdict.INCONCLUSIVE, "rounds": 0, "bound": None}
     ratio, interval = stats.paired_gain(pairs)
-    bound = verdict.gain_bound(limit, limit_baseline)
     return {"ratio": stats.round_significant(ratio), "ci95": _interval(interval),
             "verdict": verdict.judge_gain(interval, bound), "rounds": len(pairs), "bound": bound}
 
@@ -169,14 +175,19 @@ def _caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
         bound = [point["connections"] for point in points
                  if point["limit"][contender.name]["by"] == verdict.CLIENT_CPU]
         if bound:
+            meaning = ("its throughput there is a lower bound" if not contender.client_polls
+                       else "there its client's end set the throughput, and its server could do more")
             found.append(f"The client's CPU was the limit for {contender.label} at "
-                         f"{words.connections(bound)}: its throughput there is a lower bound.")
+                         f"{words.connections(bound)}: {meaning}.")
     return [caveat for caveat in found if caveat]
 
 
 def _contender(name: str, facts: Mapping[str, Any]) -> Contender:
     entry = _table(_table(_table(facts, "wire"), "contenders"), name)
-    return Contender(name, _text(entry, "label"), _text(entry, "stack"))
+    client = entry.get("client")
+    return Contender(name, _text(entry, "label"), _text(entry, "stack"),
+                     # runs of before there were others have one client for all
+                     "kernel" if client is None else _text(_table(entry, "client"), "stack"))
 
 
 def _table(facts: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -227,7 +238,8 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
         use=verdict.TrialUse(
             cores=tuple(verdict.CoreUse(cpu, _role(cpu, plan), _share(states, burned[cpu]))
                         for cpu, states in sorted(cores.items()) if _role(cpu, plan)),
-            own_share=_optional(record.get("busy_share"))),
+            own_share=_optional(record.get("busy_share")),
+            client_share=_optional(record.get("client_busy_share"))),
     )
 
 

@@ -10,7 +10,7 @@ import json
 import resource
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
@@ -18,11 +18,12 @@ from typing import Any, Iterator, Mapping, Sequence
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
 from harness.host import Host
+from harness.loadgen import tool_for
 from harness.plan import Plan, TrialSpec, load_plan, schedule
 from harness.progress import Progress, clock
 from harness.provision import Provisioned, provisioned
 from harness.report import problems
-from harness.show import show_run
+from harness.show import show_comparison, show_run
 from harness.store import (OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user,
                            run_id)
 from harness.trial import run_trial
@@ -48,20 +49,40 @@ class Order:
 
 
 def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) -> None:
-    """Measures and reports. Errors end it early, with what was measured kept and the machine as it was.
+    """Measures and reports: one run, or one for each workload of a wire that has several, and then a comparison.
 
-    CheckFailed, after the report, when a contender has no valid trial at some load point.
+    Errors end it early, with what was measured kept and the machine as it was. CheckFailed, after the reports, when a
+    contender has no valid trial at some load point.
     """
+    failed: list[CheckFailed] = []
+    runs = [_run(each, host, results, out, failed) for each in _by_workload(order)]
+    if len(runs) > 1 and not order.dry_run:
+        show_comparison([str(run) for run in runs if run], order.published, out)
+    if failed:
+        raise CheckFailed("; ".join(map(str, failed)))
+
+
+def _by_workload(order: Order) -> list[Order]:
+    """The order for each workload that it leaves open."""
+    if order.resume or order.settings.get("WORKLOAD") or order.plan.endswith(".toml"):
+        return [order]
+    return [replace(order, settings={**order.settings, "WORKLOAD": name}) for name in load_wire(order.wire).workloads]
+
+
+def _run(order: Order, host: Host, results: Path, out: Path, failed: list[CheckFailed]) -> Path | None:
+    """One run to its report; where it is, None of a rehearsal. What is wrong with its trials goes to `failed`."""
     wire, plan, store = _choose(order, host, results)
     remaining = _remaining(plan, store)
     if order.dry_run:
         _rehearse(host, wire, plan, len(remaining))
-        return
+        return None
     if store is None or remaining:
         check_writable(results)
         _allow_files(plan.max_connections + _SPARE_FILES)
-        id_ = store.run.id if store else run_id(datetime.now(timezone.utc), wire.name)
-        with provisioned(host, wire, plan.contenders, id_, log=_say) as up:
+        name = wire.name if plan.workload.name == "rps" else plan.workload.name
+        id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
+        with provisioned(host, wire, plan.contenders, id_, log=_say,
+                         programs=tool_for(plan.workload).programs) as up:
             facts = gather(host, wire, plan, up)
             store = _enter_facts(store, facts) if store else Store.create(id_, plan, facts, results)
             with _kept(store):
@@ -70,7 +91,11 @@ def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) ->
         _drop_cut_line(store)
     show_run(store.run.path, order.published, out)
     give_to_user(store.run.path)
-    _require_valid(store.run, out / store.run.id)
+    try:
+        _require_valid(store.run, out / store.run.id)
+    except CheckFailed as error:
+        failed.append(error)
+    return store.run.path
 
 
 def _choose(order: Order, host: Host, results: Path) -> tuple[Wire, Plan, Store | None]:
@@ -103,7 +128,8 @@ def _remaining(plan: Plan, store: Store | None) -> list[tuple[int, TrialSpec]]:
 
 
 def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int) -> None:
-    with provisioned(host, wire, plan.contenders, "dry-run", dry_run=True, log=print):
+    with provisioned(host, wire, plan.contenders, "dry-run", dry_run=True, log=print,
+                     programs=tool_for(plan.workload).programs):
         pass
     seconds = trials * (plan.warmup_seconds + plan.duration_seconds)
     print(f"# between them: plan {plan.name}, {trials} trials of {', '.join(plan.contenders)} at "
@@ -180,13 +206,19 @@ def _measure(host: Host, wire: Wire, plan: Plan, remaining: Sequence[tuple[int, 
     with Progress(plan, len(remaining)) as progress:
         for place, spec in remaining:
             progress.start(spec)
-            raw = store.raw / f"{place:04d}-{spec.contender}-c{spec.connections}-r{spec.round}"
+            name = wire.contenders[spec.contender].file_name
+            raw = store.raw / f"{place:04d}-{name}-c{spec.connections}-r{spec.round}"
             outcome = run_trial(host, wire, plan, spec, place, up, raw)
             store.append(outcome.record)
-            if outcome.port and spec.contender not in ports:
-                ports[spec.contender] = outcome.port
-                store.write_facts()
+            for end, port in outcome.ports.items():
+                if ports.setdefault(_port_name(spec.contender, end), port) is port:
+                    store.write_facts()
             progress.done(spec, outcome.record)
+
+
+def _port_name(contender: str, end: str) -> str:
+    """Of a port among the facts: the contender's own has its name."""
+    return contender if end == "server" else f"{contender} {end}"
 
 
 @contextmanager

@@ -228,7 +228,7 @@ def _figure(entries: Sequence[Any], note: str, height: float, rows: int = 1,
     longest = max(len(entry.get_label()) for entry in entries)
     across = max(1, min(len(entries), int((WIDTH_INCHES - 0.1) / (_HANDLE + _CHARACTER * longest))))
     top = _TOP + _ROW * math.ceil(len(entries) / across) + (0.16 if columns > 1 else 0)
-    lines = _wrap(note, 95)
+    lines = _wrap(note, 88)
     bottom = _BOTTOM + _NOTE_LINE * len(lines)
     total = top + height + bottom
     figure = Figure(figsize=(WIDTH_INCHES, total))

@@ -52,10 +52,20 @@ def cpu_us_per_request(spent: Mapping[str, Mapping[str, Any]], requests: int) ->
     return round(1e6 * burned / requests, 3)
 
 
+# of what programs print with their counters, the numbers that count nothing
+_NO_COUNT = ("tsc_hz", "pid")
+
+
 def counters_difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
     """What a server's counters grew by. Constants (tsc_hz) and whatever is not a count are left out."""
-    return {key: value - before.get(key, 0) for key, value in after.items()
-            if isinstance(value, int) and not isinstance(value, bool) and key != "tsc_hz"}
+    return {key: value - before.get(key, 0) for key, value in (counts(after) or {}).items()}
+
+
+def counts(counters: Mapping[str, Any] | None) -> dict[str, int] | None:
+    """The counts among a program's counters; None for one that has none."""
+    return None if counters is None else {
+        key: value for key, value in counters.items()
+        if isinstance(value, int) and not isinstance(value, bool) and key not in _NO_COUNT}
 
 
 def dropped(before: Links, after: Links) -> dict[str, dict[str, int]]:
@@ -66,11 +76,15 @@ def dropped(before: Links, after: Links) -> dict[str, dict[str, int]]:
     return {interface: {way: lost(interface, way) for way in ("rx", "tx")} for interface in sorted(after)}
 
 
-def cycles_per_request(counters: Mapping[str, int] | None) -> float | None:
-    """Busy cycles a contender counted itself, for each request it parsed in the same interval."""
-    if not counters or not counters.get("requests_parsed") or "cycles_busy" not in counters:
+def cycles_per_request(counters: Mapping[str, int] | None, answered: int = 0) -> float | None:
+    """Busy cycles a contender counted itself, for each request it parsed in the same interval.
+
+    Of a program under the library, which counts no requests: for each of those `answered`.
+    """
+    requests = (counters or {}).get("requests_parsed", answered)
+    if not counters or not requests or "cycles_busy" not in counters:
         return None
-    return round(counters["cycles_busy"] / counters["requests_parsed"], 1)
+    return round(_worked(counters) / requests, 1)
 
 
 def busy_share(counters: Mapping[str, int] | None, tsc_hz: int | None,
@@ -81,4 +95,9 @@ def busy_share(counters: Mapping[str, int] | None, tsc_hz: int | None,
     """
     if not counters or "cycles_busy" not in counters or not tsc_hz or duration_seconds <= 0:
         return None
-    return round(min(1.0, counters["cycles_busy"] / (tsc_hz * duration_seconds)), 4)
+    return round(min(1.0, _worked(counters) / (tsc_hz * duration_seconds)), 4)
+
+
+def _worked(counters: Mapping[str, int]) -> int:
+    """Cycles of the stack with work, and those in the program above it, where there is one."""
+    return counters["cycles_busy"] + counters.get("cycles_away", 0)

@@ -61,16 +61,25 @@ def _figures(summaries: Sequence[report.Summary],
              others: Sequence[published.Published]) -> Iterator[tuple[str, Any]]:
     lines = [(summary, name) for summary in summaries for name in summary["contenders"]]
     note = f"{_title(summaries)}; 95 % intervals, each of one run.{words.overlay_note(others)}"
-    rates = [report.throughput_series(summary, name, style, f"{summary['run']}: {name}")
+    called = _called(summaries)
+    rates = [report.throughput_series(summary, name, style, f"{called[summary['run']]}: {name}")
              for style, (summary, name) in enumerate(lines)]
     yield "throughput", charts.throughput([*rates, *report.published_rates(others)], note)
-    gains = [report.gain_series(summary, name, style, f"{summary['run']}: {name}/{summary['baseline']}")
+    gains = [report.gain_series(summary, name, style, f"{called[summary['run']]}: {words.pair(name, summary['baseline'])}")
              for style, (summary, name) in enumerate(lines) if name != summary["baseline"]]
     if gains:
         baselines = {summary["baseline"] for summary in summaries}
         over = baselines.pop() if len(baselines) == 1 else "own baseline"
         lines_of_others = report.published_gains(others)
         yield "gain", charts.gain([*gains, *lines_of_others], note, f"Gain (throughput ratio to {over})")
+
+
+def _called(summaries: Sequence[report.Summary]) -> dict[str, str]:
+    """The shortest name of each run in a chart: its workload where that is all they differ in, else its id."""
+    workloads = {summary["run"]: str(summary["workload"]["name"]) for summary in summaries}
+    wires = {summary["wire"] for summary in summaries}
+    return workloads if len(set(workloads.values())) == len(summaries) and len(wires) == 1 else {
+        run: run for run in workloads}
 
 
 def _title(summaries: Sequence[report.Summary]) -> str:
@@ -95,9 +104,10 @@ def _names(summaries: Sequence[report.Summary]) -> list[str]:
     return list(dict.fromkeys(name for summary in summaries for name in summary["contenders"]))
 
 
-def _gains(summaries: Sequence[report.Summary]) -> list[str]:
-    return list(dict.fromkeys(pair for summary in summaries for point in summary["points"]
-                              for pair in point["gain"]))
+def _gains(summaries: Sequence[report.Summary]) -> dict[str, str]:
+    """Every gain's key in a summary, and how it is written."""
+    return {f"{name}/{summary['baseline']}": words.pair(name, summary["baseline"]) for summary in summaries
+            for name in summary["contenders"] if name != summary["baseline"]}
 
 
 def _rows(summaries: Sequence[report.Summary]) -> Iterator[tuple[int, list[tuple[str, Any]]]]:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A contender's life: start, READY, counters, stop. Knows the servers' contract (servers/counters.h), not
-what is measured with them.
+"""A contender's life: start, READY, counters, stop. Knows the servers' contract (servers/counters.h) and the
+preload library's (library.py), not what is measured with them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from harness import library
 from harness.errors import ContenderError
 from harness.host import Host, Process
+from harness.journal import DIRECTORY
 from harness.plan import Plan
 from harness.provision import Provisioned
+from harness.steps import socket_path
 from harness.wire import Contender, Wire
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +31,7 @@ class Running:
     """A started contender. Whoever has one calls stop(), or close() when something else went wrong."""
 
     def __init__(self, host: Host, contender: Contender, port: int, process: Process, stdout: Path,
-                 stderr: Path) -> None:
+                 stderr: Path, counters_file: Path | None = None) -> None:
         self.contender = contender
         self.address = contender.endpoint.ip
         self.port = port
@@ -36,6 +39,7 @@ class Running:
         self._process = process
         self._stdout = stdout
         self._stderr = stderr
+        self._counters_file = counters_file
 
     @property
     def pid(self) -> int:
@@ -58,6 +62,11 @@ class Running:
 
     def snapshot(self, timeout: float = SNAPSHOT_SECONDS) -> dict[str, Any] | None:
         """Its counters so far; None for one that has none. ContenderError when it gives no JSON object."""
+        if self._counters_file:
+            self.check_alive("when asked for its counters")
+            # what was counted just now is not there at once
+            time.sleep(library.REWRITTEN_SECONDS)
+            return self._library_counters(self._counters_file)
         if not self.contender.counters:
             return None
         seen = len(self._lines())
@@ -76,6 +85,8 @@ class Running:
         code = self._process.stop(timeout)
         if code == -signal.SIGKILL:
             raise self._error(f"did not end within {timeout:g} s of SIGTERM and was killed")
+        if self._counters_file:
+            return self._library_counters(self._counters_file)
         if not self.contender.counters:
             return None
         if code != 0:
@@ -91,6 +102,8 @@ class Running:
     def _is_ready(self) -> bool:
         if self.contender.ready == "line":
             return any(line.startswith("READY ") for line in self._lines())
+        if self.contender.ready == "socket":
+            return self._host.exists(socket_path(self.contender))
         try:
             self._host.connect(self.contender.endpoint.namespace, self.address, self.port, 1).close()
         except OSError:
@@ -111,6 +124,12 @@ class Running:
             raise self._error(f"printed no counters but {line[:80]!r}")
         return counters
 
+    def _library_counters(self, file: Path) -> dict[str, Any]:
+        counters = library.read(file)
+        if counters is None:
+            raise self._error(f"has no counters in {file}")
+        return counters
+
     def _error(self, what: str) -> ContenderError:
         said = [line for line in self._stderr.read_text(errors="replace").splitlines() if line.strip()]
         last = f"its last words: {said[-1].strip()}" if said else "it said nothing on stderr"
@@ -127,10 +146,16 @@ def start(host: Host, wire: Wire, contender: Contender, plan: Plan, provisioned:
 
     `raw` must exist. The process is in the journal before this returns, so that a restore finds it.
     """
-    stdout, stderr = raw / f"{contender.name}.stdout", raw / f"{contender.name}.stderr"
-    process = host.spawn(command(wire, contender, plan, provisioned), netns=contender.endpoint.namespace,
+    stdout, stderr, counters = (raw / f"{contender.file_name}.{kind}" for kind in ("stdout", "stderr", "counters"))
+    if contender.socket:
+        # one that was killed has left it, and nobody could listen there
+        host.unlink(socket_path(contender))
+    counts = any("{counters}" in argument for argument in contender.arguments)
+    if counts:
+        counters.unlink(missing_ok=True)
+    process = host.spawn(command(wire, contender, plan, provisioned, counters), netns=contender.endpoint.namespace,
                          cpus=plan.server_cpus, stdout=stdout, stderr=stderr)
-    running = Running(host, contender, plan.port, process, stdout, stderr)
+    running = Running(host, contender, plan.port, process, stdout, stderr, counters if counts else None)
     try:
         provisioned.journal.process(process)
     except BaseException:
@@ -139,15 +164,35 @@ def start(host: Host, wire: Wire, contender: Contender, plan: Plan, provisioned:
     return running
 
 
-def command(wire: Wire, contender: Contender, plan: Plan, provisioned: Provisioned) -> list[str]:
+def command(wire: Wire, contender: Contender, plan: Plan, provisioned: Provisioned, counters: Path) -> list[str]:
     """argv of a contender, its program as an absolute path unless it is one found on PATH."""
-    end = contender.endpoint
+    return _from_top(contender.command(_values(wire, contender, plan, provisioned, counters)))
+
+
+def launcher(wire: Wire, contender: Contender, plan: Plan, provisioned: Provisioned, counters: Path) -> list[str]:
+    """What stands before the argv of a client of this contender; [] for a client of the kernel's sockets.
+
+    `counters`: the file in which this one client process is to count.
+    """
+    return _from_top(contender.client.command(_values(wire, contender, plan, provisioned, counters)))
+
+
+def _values(wire: Wire, contender: Contender, plan: Plan, provisioned: Provisioned,
+            counters: Path) -> dict[str, str]:
+    """What the placeholders of wire.py stand for."""
+    end, client = contender.endpoint, contender.client.endpoint
     memory_mib = wire.hugepage_kib * wire.hugepage_count // 1024
-    words = contender.command({
+    return {
         "address": end.ip, "prefix": end.address.partition("/")[2], "netmask": end.netmask, "mac": end.mac,
         "interface": end.interface, "port": str(plan.port), "max_connections": str(plan.max_connections),
-        "body_size": str(plan.workload.body_size_bytes),
+        "body_size": str(plan.workload.body_size_bytes), "counters": str(counters), "raw": str(counters.parent),
+        "run_directory": DIRECTORY,
+        "socket": socket_path(contender), "ring": str(contender.ring), "client_address": client.ip,
+        "client_netmask": client.netmask, "client_mac": client.mac,
         "eal_memory": "--in-memory" if provisioned.hugepages
         # --in-memory and --no-huge exclude each other; these leave nothing on disk either
-        else f"--no-huge -m {memory_mib} --no-shconf"})
-    return [str(ROOT / words[0]) if "/" in words[0] else words[0], *words[1:]]
+        else f"--no-huge -m {memory_mib} --no-shconf"}
+
+
+def _from_top(words: list[str]) -> list[str]:
+    return [str(ROOT / words[0]) if "/" in words[0] else words[0], *words[1:]] if words else []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from harness.errors import MachineError
 from harness.host import Host
 from harness.journal import left_behind
-from harness.steps import PROGRAMS, ROOT, TUN, Requirements
+from harness.steps import PROGRAMS, ROOT, TUN, Hugepages, Requirements, built, steps
 from harness.wire import TOPOLOGIES, Wire, load_wire
 
 # the wire that decides the exit code
@@ -87,8 +87,8 @@ def _dpdk(host: Host) -> Finding:
 
 
 def _binaries(wires: list[Wire]) -> list[str]:
-    programs = (contender.program for wire in wires for contender in wire.contenders.values())
-    return list(dict.fromkeys(program for program in programs if "/" in program))
+    names = (name for wire in wires for name in built(list(wire.contenders.values())))
+    return list(dict.fromkeys(name for name in names if "/" in name))
 
 
 def _binary(host: Host, program: str) -> Finding:
@@ -134,10 +134,13 @@ def _left_behind(host: Host) -> Finding:
 
 
 def _wire(host: Host, wire: Wire) -> Finding:
-    problem = Requirements(wire, tuple(wire.contenders.values())).check(host)
-    if problem:
-        return Finding(MISSING, f"wire {wire.name}", problem)
-    return Finding(OK, f"wire {wire.name} can run here", f"sudo make bench-{wire.name}")
+    # the others look at what only a run changes
+    needs = [step for step in steps(wire, list(wire.contenders)) if isinstance(step, (Requirements, Hugepages))]
+    problems = [problem for step in needs if (problem := step.check(host)) is not None]
+    if problems:
+        return Finding(MISSING, f"wire {wire.name}", "; ".join(problems))
+    target = wire.name if "rps" in wire.workloads else f"app APP={wire.name}"
+    return Finding(OK, f"wire {wire.name} can run here", f"sudo make bench-{target}")
 
 
 if __name__ == "__main__":

@@ -10,17 +10,17 @@ import json
 import platform
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable, Sequence
 
 from harness.errors import MachineError
 from harness.host import Host
+from harness.loadgen import tool_for
 from harness.plan import Plan
 from harness.provision import Provisioned
+from harness.steps import built, namespaces
 from harness.wire import Contender, Wire
 
 ROOT = Path(__file__).resolve().parent.parent
-LATENCY = ("corrected for coordinated omission by wrk itself, "
-           "so the counts of a histogram may sum to more than the requests")
 # of the kernel's command line, what changes figures; the rest is the machine's own business
 _BOOT_OPTIONS = ("clocksource", "default_hugepagesz", "hugepages", "hugepagesz", "idle",
                  "intel_idle.max_cstate", "intel_iommu", "intel_pstate", "iommu", "irqaffinity", "isolcpus",
@@ -29,6 +29,8 @@ _BOOT_OPTIONS = ("clocksource", "default_hugepagesz", "hugepages", "hugepagesz",
 _CPU = "/sys/devices/system/cpu"
 # of the kernel's TCP at both ends, as a new namespace takes it over
 _TCP = ("congestion_control", "timestamps", "sack", "rmem", "wmem")
+# of servers and load tools that are not of this project, how each is asked
+_SAYS_VERSION = {"redis-server": "--version", "redis-benchmark": "--version", "nginx": "-v"}
 _CLOCK = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
 
@@ -39,6 +41,8 @@ def now() -> str:
 
 def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict[str, Any]:
     """Everything but "schema", "run" and "ports" of facts.json. Read with the wire up, for its offloads."""
+    contenders = [wire.contenders[name] for name in plan.contenders]
+    tool = tool_for(plan.workload)
     return {
         "started_at": now(),
         "machine": _machine(host),
@@ -48,25 +52,23 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict
         "wire": {"name": wire.name, "title": wire.title, "caveat": wire.caveat, "mtu": wire.mtu,
                  "contenders": {name: _contender(wire.contenders[name]) for name in plan.contenders}},
         "cpus": _cpus(host, plan),
-        "versions": _versions(host),
+        "versions": _versions(host, contenders, {**wire.programs, **tool.programs}),
         "git": _git(host),
         "offloads": {f"{namespace}/{interface}": _offloads(host, namespace, interface)
-                     for namespace in namespaces(wire, plan)
+                     for namespace in namespaces(wire, contenders)
                      for interface in sorted(host.link_counters(namespace)) if interface != "lo"},
-        "load_tool": {"name": "wrk", "latency": LATENCY},
+        "load_tool": {"name": tool.name, "latency": tool.latency},
     }
-
-
-def namespaces(wire: Wire, plan: Plan) -> list[str]:
-    """Every namespace that a packet of this plan passes, each once: client, bridge, servers."""
-    servers = [wire.contenders[name].endpoint.namespace for name in plan.contenders]
-    return list(dict.fromkeys([wire.client.namespace, wire.bridge_namespace, *servers]))
 
 
 def _contender(contender: Contender) -> dict[str, Any]:
     return {"label": contender.label, "stack": contender.stack, "link": contender.link,
             "program": contender.program, "arguments": list(contender.arguments),
-            "address": contender.endpoint.address, "namespace": contender.endpoint.namespace}
+            "address": contender.endpoint.address, "namespace": contender.endpoint.namespace,
+            "client": {"stack": contender.client.stack, "launcher": contender.client.launcher or None,
+                       "arguments": list(contender.client.arguments),
+                       "address": contender.client.endpoint.address,
+                       "namespace": contender.client.endpoint.namespace}}
 
 
 def _read(host: Host, path: str) -> str | None:
@@ -81,6 +83,14 @@ def _output(host: Host, argv: list[str], netns: str | None = None) -> str | None
     if host.which(argv[0]) is None:
         return None
     return host.run(argv, netns=netns, check=False).stdout.strip() or None
+
+
+def _said(host: Host, argv: list[str]) -> str | None:
+    """The first line that a program prints, on whichever of its two ways; None without the program or words."""
+    if host.which(argv[0]) is None:
+        return None
+    result = host.run(argv, check=False)
+    return next(iter((result.stdout.strip() or result.stderr.strip()).splitlines()), None)
 
 
 def _fields(text: str | None) -> dict[str, str]:
@@ -121,7 +131,7 @@ def _cpus(host: Host, plan: Plan) -> dict[str, Any]:
             "governor": {str(cpu): _read(host, f"{_CPU}/cpu{cpu}/cpufreq/scaling_governor") for cpu in used}}
 
 
-def _versions(host: Host) -> dict[str, Any]:
+def _versions(host: Host, contenders: Sequence[Contender], programs: Iterable[str]) -> dict[str, Any]:
     wrk = (_output(host, ["wrk", "-v"]) or "").split()
     build_info = _read(host, str(ROOT / "build" / "build-info.json"))
     build = json.loads(build_info) if build_info else {}
@@ -131,7 +141,9 @@ def _versions(host: Host) -> dict[str, Any]:
             "lwip_patches": [name for name in host.listing(ROOT / "servers" / "stack" / "patches")
                              if name.endswith(".patch")],
             "cc": build.get("cc"), "cflags": build.get("cflags"),
-            "python": platform.python_version()}
+            "python": platform.python_version(),
+            "programs": {name: _said(host, [name, _SAYS_VERSION[name]]) for name in programs if name in _SAYS_VERSION},
+            "sha256": {name: host.sha256(ROOT / name) for name in built(contenders) if "/" in name}}
 
 
 def _git(host: Host) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ spawn() is for the main thread only: a child dies with the *thread* that started
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import importlib.util
 import json
 import os
@@ -160,6 +161,13 @@ class Host:
             return Path(path).read_text(errors="replace")
         except OSError as error:
             raise MachineError(f"cannot read {path}: {error.strerror}") from None
+
+    def sha256(self, path: str | Path) -> str | None:
+        """Of a file's bytes, as hex digits; None when it cannot be read."""
+        try:
+            return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        except OSError:
+            return None
 
     def write(self, path: str | Path, text: str) -> None:
         """Replaces the content. MachineError when it cannot."""

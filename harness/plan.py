@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What to measure and in which order: a plan is a pure value. Knows no machine, no clock and no results.
 
-A plan comes from harness/plans/*.toml or a TOML file of one's own; the command line may override any key.
+A plan comes from harness/plans/*.toml or a TOML file of one's own; the command line may override any key. Without
+contenders it is for all of the wire, without a workload for the wire's usual one.
 """
 
 from __future__ import annotations
@@ -24,14 +25,22 @@ MAX_CONNECTIONS = 1024
 
 @dataclass(frozen=True)
 class Workload:
-    """Shape of request and response. "rps": keep-alive ping-pong, one GET of `path` in flight each."""
+    """Shape of request and response: keep-alive ping-pong, one request in flight each.
+
+    A GET of `path` that is answered with a body, or redis's SET or GET of one key with a value of that size.
+    """
 
     name: str
     path: str
     body_size_bytes: int
 
 
-WORKLOADS = {"rps": Workload("rps", "/", 1)}
+WORKLOADS = {each.name: each for each in (
+    Workload("rps", "/", 1), Workload("nginx-get", "/body", 1),
+    # the size is redis-benchmark's own default
+    Workload("redis-set", "", 3), Workload("redis-get", "", 3))}
+# load points that a plan of ours has beside its own: redis-benchmark's default, at which others publish
+_ALSO_AT = {"redis-set": (50,), "redis-get": (50,)}
 
 
 @dataclass(frozen=True)
@@ -86,8 +95,8 @@ _NUMBERS = (
 )
 # of a size, as the servers take it
 _SUFFIXES = {"K": 1 << 10, "M": 1 << 20}
-_REQUIRED = ("contenders", "connections", "rounds", "duration_seconds", "warmup_seconds")
-OVERRIDES = ("CONTENDERS", *(option.override for option in _NUMBERS))
+_REQUIRED = ("connections", "rounds", "duration_seconds", "warmup_seconds")
+OVERRIDES = ("CONTENDERS", "WORKLOAD", *(option.override for option in _NUMBERS))
 
 
 def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Mapping[str, str]) -> Plan:
@@ -97,6 +106,7 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
     Raises UsageError on an unknown plan or key and on every value that makes no sense.
     """
     values, where = _read(name_or_path)
+    ours = "connections" in values and not name_or_path.endswith(".toml")
     places = {key: f"{where}: {key}" for key in values}
     for name, text in overrides.items():
         if name not in OVERRIDES:
@@ -105,10 +115,26 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
             key, value = _parse_override(name, text.strip())
             values[key] = value
             places[key] = f"{name}={text.strip()}"
+            ours &= key != "connections"
     for key in _REQUIRED:
         if key not in values:
             raise UsageError(f"{where}: '{key}' is missing")
-    return _build(values, places, Path(name_or_path).stem, wire, tuple(cpus))
+    values.setdefault("contenders", list(wire.contenders))
+    places.setdefault("contenders", where)
+    shape = _workload(values, places, wire)
+    if ours:
+        values["connections"] = sorted({*values["connections"], *_ALSO_AT.get(shape.name, ())})
+    return _build(values, places, Path(name_or_path).stem, wire, shape, tuple(cpus))
+
+
+def _workload(values: Mapping[str, Any], places: Mapping[str, str], wire: Wire) -> Workload:
+    """UsageError on a workload that there is not, or that the wire's contenders do not answer."""
+    name = values.get("workload", wire.workloads[0])
+    if name not in wire.workloads or name not in WORKLOADS:
+        known = ", ".join(each for each in wire.workloads if each in WORKLOADS)
+        raise UsageError(f"{places.get('workload', wire.name)}: wire '{wire.name}' has no workload {name!r}; "
+                         f"there are: {known}")
+    return WORKLOADS[name]
 
 
 def schedule(plan: Plan) -> list[TrialSpec]:
@@ -171,6 +197,8 @@ def _parse_override(name: str, text: str) -> tuple[str, Any]:
     words = [word.strip() for word in text.split(",")]
     if name == "CONTENDERS":
         return "contenders", words
+    if name == "WORKLOAD":
+        return "workload", text
     option = next(option for option in _NUMBERS if option.override == name)
     if not option.many:
         scale = _SUFFIXES.get(text[-1], 1) if option.key.endswith("_bytes") else 1
@@ -194,7 +222,7 @@ def _whole(word: str, place: str) -> int:
     return int(word)
 
 
-def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: Wire,
+def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: Wire, shape: Workload,
            cpus: tuple[int, ...]) -> Plan:
     for option in _NUMBERS:
         if option.key in values:
@@ -204,18 +232,17 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
         if contender not in wire.contenders:
             raise UsageError(f"{places['contenders']}: wire '{wire.name}' has no contender '{contender}'; "
                              f"there are: {', '.join(wire.contenders)}")
-    workload = values.get("workload", "rps")
-    if not isinstance(workload, str) or workload not in WORKLOADS:
-        raise UsageError(f"{places['workload']}: no workload {workload!r}; there are: {', '.join(WORKLOADS)}")
-    shape = WORKLOADS[workload]
     most = max(values["connections"])
     limit = values.get("max_connections", max(MAX_CONNECTIONS, ROOM_FOR_CONNECTIONS * most))
     if most > limit:
         raise UsageError(f"{places['connections']}: {most} are more than max_connections ({limit})")
+    size = values.get("body_size_bytes", shape.body_size_bytes)
+    if shape.name.startswith("redis-") and not size:
+        raise UsageError(f"{places['body_size_bytes']}: redis-benchmark sends values of 1 byte at least")
     client, server = _choose_cpus(values, places, cpus)
     return Plan(
         name=name, wire=wire.name, contenders=tuple(values["contenders"]),
-        workload=Workload(shape.name, shape.path, values.get("body_size_bytes", shape.body_size_bytes)),
+        workload=Workload(shape.name, shape.path, size),
         connections=tuple(values["connections"]), rounds=values["rounds"],
         duration_seconds=values["duration_seconds"], warmup_seconds=values["warmup_seconds"],
         client_cpus=client, server_cpus=server, port=values.get("port", wire.port), max_connections=limit)

@@ -1,39 +1,41 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Proof that the path leads to the contender that it should, and that its answer is right to the last byte.
 
-Knows the response that our servers give (servers/http.h); a server of other make must give the same body.
+What is asked and what is right: exchange.py. A client of the kernel's sockets pings; one with its own stack cannot,
+so for it both ends' counters must show the request and its answer.
 """
 
 from __future__ import annotations
 
-import socket
-import time
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any, Mapping
 
-from harness.contender import Running
+from harness.client import Client
+from harness.contender import ROOT, Running
 from harness.errors import ContenderError
+from harness.exchange import ANSWER_SECONDS, Answer, ask, order
 from harness.host import Host
 from harness.plan import Workload
 from harness.wire import Wire
 
-# a body may be 64 MiB, on an emulated path
-ANSWER_SECONDS = 60
 _PING_TRIES = 3
+# beyond the answer: the interpreter's start and DPDK's
+_GRACE_SECONDS = 30
 
 
-def expected_body(size: int) -> bytes:
-    """The pattern of servers/http.h: a lost, repeated or moved byte shows."""
-    return b"".join(b"%07d\n" % k for k in range(size // 8 + 1))[:size]
+@dataclass(frozen=True)
+class Proof:
+    """`counters`: of the client process that asked, None for one of the kernel's sockets."""
 
-
-def expected_response(workload: Workload) -> bytes:
-    """Every byte that our servers answer to a GET with."""
-    size = workload.body_size_bytes
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + expected_body(size)
+    answer: Answer
+    counters: dict[str, Any] | None
 
 
 def prove_neighbour(host: Host, wire: Wire, running: Running) -> None:
     """Ping, with ARP resolved anew: the contender's own MAC must answer. ContenderError if not."""
-    client, end = wire.client.namespace, running.contender.endpoint
+    client, end = running.contender.client.endpoint.namespace, running.contender.endpoint
     host.flush_neighbours(client)
     for _ in range(_PING_TRIES):
         result = host.run(["ping", "-c", "1", "-W", "1", "-n", end.ip], netns=client, check=False)
@@ -49,64 +51,61 @@ def prove_neighbour(host: Host, wire: Wire, running: Running) -> None:
                              f"somebody else answers for contender '{running.contender.name}'")
 
 
-def prove_answer(host: Host, wire: Wire, running: Running, workload: Workload) -> tuple[int, str]:
-    """One request; the response's size in bytes, and what is wrong with it ("" if every byte is right).
+def prove_answer(client: Client, workload: Workload, name: str) -> Proof:
+    """One request by the way that the load takes, called `name` among the client's files.
 
-    ContenderError when no whole response comes.
+    ContenderError when no whole answer comes, or when it did not come by that way.
     """
+    return _by_library(client, workload, name) if client.has_launcher else _by_kernel(client, workload)
+
+
+def _by_kernel(client: Client, workload: Workload) -> Proof:
+    running = client.running
     try:
-        with host.connect(wire.client.namespace, running.address, running.port, ANSWER_SECONDS) as connection:
-            connection.sendall(f"GET {workload.path} HTTP/1.1\r\nHost: {running.address}\r\n\r\n".encode())
-            response = _receive(connection)
+        with client.host.connect(client.namespace, running.address, running.port, ANSWER_SECONDS) as connection:
+            return Proof(ask(connection, running.address, workload, running.contender.counters), None)
     except OSError as error:
         running.check_alive("when it was sent a request")
-        raise ContenderError(f"contender '{running.contender.name}' did not answer a request at "
-                             f"{running.address}:{running.port}: {error}") from None
-    return len(response), compare(response, workload, running.contender.counters)
+        raise _unanswered(running, str(error)) from None
 
 
-def _receive(connection: socket.socket) -> bytes:
-    """One response, as long as its Content-Length says; whatever more is there already comes with it."""
-    deadline = time.monotonic() + ANSWER_SECONDS
-    received = bytearray()
-    size = None
-    while size is None or len(received) < size:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"only {len(received)} bytes came within {ANSWER_SECONDS} s")
-        piece = connection.recv(1 << 18)
-        if not piece:
-            raise ConnectionError(f"it closed the connection after {len(received)} bytes")
-        received += piece
-        if size is None:
-            size = _whole_size(received)
-    return bytes(received)
+def _by_library(client: Client, workload: Workload, name: str) -> Proof:
+    running = client.running
+    wanted = order(running.address, running.port, workload, running.contender.counters)
+    before = running.snapshot()
+    ended = client.run(name, "the proof's client",
+                       lambda launcher: [*launcher, sys.executable, "-m", "harness.exchange", wanted],
+                       {"PYTHONPATH": str(ROOT)}, ANSWER_SECONDS + _GRACE_SECONDS)
+    if ended.code != 0:
+        raise _unanswered(running, str(ended.failure()))
+    try:
+        answer = Answer(**json.loads(ended.stdout.read_text()))
+    except (ValueError, TypeError):
+        raise ContenderError(f"the proof's client printed no answer (see {ended.stdout})") from None
+    counters = ended.counters or {}
+    after = running.snapshot()
+    _prove_way(running, answer, counters, before, after)
+    return Proof(answer, counters)
 
 
-def _whole_size(received: bytes | bytearray) -> int | None:
-    """Bytes of the response that `received` begins; None while its head is incomplete."""
-    head, end, _ = bytes(received[:65536]).partition(b"\r\n\r\n")
-    if not end:
-        if len(received) >= 65536:
-            raise ConnectionError("its answer has no end of head within 64 KiB")
-        return None
-    for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-length" and value.strip().isdigit():
-            return len(head) + len(end) + int(value)
-    return len(head) + len(end)
+def _prove_way(running: Running, answer: Answer, counters: Mapping[str, Any], before: Mapping[str, Any] | None,
+               after: Mapping[str, Any] | None) -> None:
+    """ContenderError unless both ends counted that request, that answer, and packets both ways."""
+    name = running.contender.name
+    counted = (counters.get("bytes_sent"), counters.get("bytes_received"))
+    if counted != (answer.sent, answer.received) or not counters.get("rx_packets") or not counters.get("tx_packets"):
+        raise ContenderError(f"the request to contender '{name}' did not go by the client's library alone: it counted"
+                             f" {counted[0]} bytes sent of {answer.sent}, {counted[1]} received of {answer.received},"
+                             f" {counters.get('tx_packets')} packets out and {counters.get('rx_packets')} in")
+    if before is None or after is None:
+        return
+    for key, expected in (("bytes_received", answer.sent), ("bytes_sent", answer.received)):
+        if key in after and after[key] - before.get(key, 0) != expected:
+            raise ContenderError(f"contender '{name}' counted {after[key] - before.get(key, 0)} more {key} for a"
+                                 f" request of {answer.sent} and an answer of {answer.received} bytes: somebody else"
+                                 " answered, or spoke to it")
 
 
-def compare(response: bytes, workload: Workload, ours: bool) -> str:
-    """What is wrong with a response, "" if nothing: every byte of ours, status and body of another's."""
-    expected = expected_response(workload)
-    if not ours:
-        head, _, body = response.partition(b"\r\n\r\n")
-        if head.split(b" ")[1:2] != [b"200"]:
-            return f"the answer is not 200 but {head.splitlines()[:1]}"
-        response, expected = body, expected_body(workload.body_size_bytes)
-    if response == expected:
-        return ""
-    common = min(len(response), len(expected))
-    at = next((i for i in range(common) if response[i] != expected[i]), common)
-    return (f"the response differs from byte {at}: {response[at:at + 16]!r} instead of "
-            f"{expected[at:at + 16]!r} ({len(response)} bytes, expected {len(expected)})")
+def _unanswered(running: Running, why: str) -> ContenderError:
+    return ContenderError(f"contender '{running.contender.name}' did not answer a request at "
+                          f"{running.address}:{running.port}: {why}")

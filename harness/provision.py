@@ -10,7 +10,7 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Iterator, Sequence
+from typing import Iterator, Mapping, Sequence
 
 from harness import journal as journals
 from harness.dryrun import DryRun
@@ -38,13 +38,14 @@ class Provisioned:
 
 @contextmanager
 def provisioned(host: Host, wire: Wire, contenders: Sequence[str], run_id: str, *, dry_run: bool = False,
-                log: Log) -> Iterator[Provisioned]:
+                log: Log, programs: Mapping[str, str] = {}) -> Iterator[Provisioned]:
     """The wire, up for the body of the `with`; undone in reverse afterwards, however that ends.
 
     First undoes what a killed run left. MachineError when the machine lacks something (nothing is changed
     then), a step fails, another run is at work, or something could not be undone. `dry_run` only prints.
+    `programs`: what the run needs on PATH beside what the wire does, with the Debian package that has it.
     """
-    wanted = steps(wire, contenders)
+    wanted = steps(wire, contenders, programs)
     if dry_run:
         yield _rehearse(DryRun(host, log), wire, wanted, run_id, log)
         return
@@ -131,7 +132,10 @@ def _rehearse(dry: DryRun, wire: Wire, wanted: Sequence[Step], run_id: str, log:
     undo = [(step.name, step.undo(dry)) for step in wanted]
     for step in wanted:
         log(f"# {step.name}")
-        step.up(dry)
+        try:
+            step.up(dry)
+        except MachineError as error:
+            log(f"# a real run would end here: {error}")
     log("# afterwards")
     for _, actions in reversed(undo):
         for action in actions:

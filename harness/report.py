@@ -25,7 +25,7 @@ Summary = Mapping[str, Any]
 CAPTIONS = {
     "throughput": "Throughput against the number of connections: medians, with the 95 % interval as a band.",
     "gain": "Gain: throughput over the baseline's, by load point, with its 95 % interval.",
-    "latency": "Latency percentiles, corrected for coordinated omission by the load tool.",
+    "latency": "Latency percentiles, as the load tool gives them (see Method).",
     "cpu": "CPU time burned for one request on all cores of client and server; where a contender counts "
            "them, its own busy cycles.",
 }

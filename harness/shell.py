@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
+from typing import Sequence
 
-from harness.contender import Running, start
-from harness.host import Host
+from harness.contender import Running, launcher, start
+from harness.host import Host, command
 from harness.journal import DIRECTORY, Action
 from harness.plan import Plan
 from harness.provision import Provisioned, provisioned
-from harness.wire import Wire
+from harness.wire import Contender, Wire
 
 # where the contenders' words go, to vanish with the run
 RAW = Path(DIRECTORY) / "shell"
@@ -20,19 +22,21 @@ RAW = Path(DIRECTORY) / "shell"
 
 def shell(host: Host, wire: Wire, plan: Plan) -> int:
     """Runs $SHELL to its end, then leaves the machine as found. Errors: of provisioned() and of Running."""
+    contenders = [wire.contenders[name] for name in plan.contenders]
     with provisioned(host, wire, plan.contenders, "shell", log=_say) as up:
-        _make_raw(host, plan, up)
+        _make_raw(host, contenders, up)
         running: list[Running] = []
         try:
-            for name in plan.contenders:
-                running.append(start(host, wire, wire.contenders[name], plan, up, RAW))
+            for contender in contenders:
+                running.append(start(host, wire, contender, plan, up, RAW))
                 running[-1].wait_ready()
+                _write_starter(host, wire, contender, plan, up)
             for line in hint(wire, plan):
                 _say(line)
             host.interactive([os.environ.get("SHELL", "bash")], netns=wire.client.namespace)
         finally:
-            for contender in running:
-                contender.close()
+            for each in running:
+                each.close()
     return 0
 
 
@@ -42,15 +46,35 @@ def hint(wire: Wire, plan: Plan) -> list[str]:
     lines = [f"You are in namespace {wire.client.namespace} of wire {wire.name}; `exit` ends it. Try:"]
     for name in plan.contenders:
         contender = wire.contenders[name]
-        lines.append(f"  curl -i http://{contender.endpoint.ip}{port}/    # {contender.label}")
+        before = f"sh {_starter(contender)} " if contender.client.launcher else ""
+        lines.append(f"  {before}curl -i http://{contender.endpoint.ip}{port}/    # {contender.label}")
     lines.append(f"  tail {RAW}/*")
-    return [*lines, f"  ip -n {wire.bridge_namespace} -statistics link"]
+    netns = wire.bridge.namespace if wire.bridge else wire.client.namespace
+    return [*lines, f"  ip -n {netns} -statistics link"]
 
 
-def _make_raw(host: Host, plan: Plan, up: Provisioned) -> None:
-    files: list[Action] = [["unlink", str(RAW / f"{name}.{kind}")]
-                           for name in plan.contenders for kind in ("stdout", "stderr")]
-    up.journal.record("words of the contenders", [*files, ["rmdir", str(RAW)]])
+def _starter(contender: Contender) -> Path:
+    """A script that runs its arguments as a client of the contender, where that needs a launcher."""
+    return RAW / f"{contender.file_name}-client"
+
+
+def _write_starter(host: Host, wire: Wire, contender: Contender, plan: Plan, up: Provisioned) -> None:
+    words = launcher(wire, contender, plan, up, _counters(contender))
+    if words:
+        words = command(words, contender.client.endpoint.namespace, plan.client_cpus)
+        host.write(_starter(contender), f'exec {shlex.join(words)} "$@"\n')
+
+
+def _counters(contender: Contender) -> Path:
+    return RAW / f"{contender.file_name}-client.counters"
+
+
+def _make_raw(host: Host, contenders: Sequence[Contender], up: Provisioned) -> None:
+    files = [path for each in contenders for path in (
+        *(RAW / f"{each.file_name}.{kind}" for kind in ("stdout", "stderr", "counters")),
+        *((_starter(each), _counters(each)) if each.client.launcher else ()))]
+    undo: list[Action] = [["unlink", str(path)] for path in files]
+    up.journal.record("words of the contenders", [*undo, ["rmdir", str(RAW)]])
     host.make_directory(RAW)
 
 

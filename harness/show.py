@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, Sequence
 
-from harness import compare, report
+from harness import compare, report, words
 from harness.errors import UsageError
 from harness.progress import rate
 from harness.store import OUT, find_run, give_to_user, load_run
@@ -39,11 +39,13 @@ def show_comparison(names: Sequence[str], published: Sequence[str], out: Path = 
 def gains(summary: dict[str, Any]) -> list[str]:
     """A table for a terminal: medians, and gains with their intervals."""
     names = list(summary["contenders"])
-    lines = [f"{'connections':>11}" + "".join(f"{name:>12}" for name in names) + "  gain [95 % interval]"]
+    wide = max(12, *(len(name) + 2 for name in names))
+    pairs = {f"{name}/{summary['baseline']}": words.pair(name, summary["baseline"]) for name in names}
+    lines = [f"{'connections':>11}" + "".join(f"{name:>{wide}}" for name in names) + "  gain [95 % interval]"]
     for point in summary["points"]:
         medians = [point["contenders"][name]["requests_per_sec"]["median"] for name in names]
-        cells = "".join(f"{'-' if median is None else rate(median):>12}" for median in medians)
-        gain = ", ".join(f"{pair} {_gain(gain)}" for pair, gain in point["gain"].items())
+        cells = "".join(f"{'-' if median is None else rate(median):>{wide}}" for median in medians)
+        gain = ", ".join(f"{pairs[pair]} {_gain(gain)}" for pair, gain in point["gain"].items())
         lines.append(f"{point['connections']:>11}{cells}  {gain}".rstrip())
     return lines
 

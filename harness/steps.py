@@ -7,14 +7,15 @@ Knows nothing of plans, trials or results. New kind of link: one function that r
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Sequence
+from typing import Mapping, Protocol, Sequence
 
 from harness.errors import MachineError, UsageError
 from harness.host import NETNS_DIRECTORY, Host
-from harness.journal import Action
-from harness.wire import Contender, Wire
+from harness.journal import DIRECTORY, Action
+from harness.wire import BRIDGED, Bridge, Contender, Endpoint, Wire
 
 ROOT = Path(__file__).resolve().parent.parent
 TUN = "/dev/net/tun"
@@ -37,17 +38,19 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class Requirements:
-    """What must be on the machine already."""
+    """What must be on the machine already. `programs`: more than PROGRAMS, in the same shape."""
 
     wire: Wire
     contenders: tuple[Contender, ...]
+    programs: Mapping[str, str] = field(default_factory=dict)
     name: str = "requirements"
 
     def check(self, host: Host) -> str | None:
+        programs = {**PROGRAMS, **self.wire.programs, **self.programs}
         missing = [f"{program} (package {package}, or `sudo make deps`)"
-                   for program, package in PROGRAMS.items() if host.which(program) is None]
-        missing += [f"{contender.program} (run `make`)" for contender in self.contenders
-                    if not has_program(host, contender)]
+                   for program, package in programs.items() if host.which(program) is None]
+        missing += [f"{program} (run `make`)" for program in built(self.contenders)
+                    if not has_program(host, program)]
         if any(contender.link == "tap" for contender in self.contenders) and not host.exists(TUN):
             missing.append(f"{TUN} (`modprobe tun`; in a container: --device {TUN})")
         return f"missing: {', '.join(missing)}" if missing else None
@@ -59,19 +62,32 @@ class Requirements:
         """Nothing: what is missing is not for a run to install."""
 
 
-def has_program(host: Host, contender: Contender) -> bool:
+def built(contenders: Sequence[Contender]) -> list[str]:
+    """Every program and other file that the contenders and their clients are started from, each once."""
+    return list(dict.fromkeys(name for each in contenders for name in (
+        each.program, *each.needs, each.client.launcher, *each.client.needs) if name))
+
+
+def has_program(host: Host, name: str) -> bool:
     """Paths count from the top of the project, other names are looked up on PATH."""
-    if "/" in contender.program:
-        return host.exists(ROOT / contender.program)
-    return host.which(contender.program) is not None
+    return host.exists(ROOT / name) if "/" in name else host.which(name) is not None
+
+
+def socket_path(contender: Contender) -> str:
+    """Where both ends of an shm link find each other: in the run's own directory, which is root's alone."""
+    return f"{DIRECTORY}/{contender.socket}"
 
 
 @dataclass
 class Hugepages:
-    """Raises the count by what is missing. A refusal is no failure: `granted` False and `why`."""
+    """Raises the count by what is missing. A refusal is no failure: `granted` False and `why`.
+
+    It is one where something cannot do without them: `needed_for` says what and why, "" if nothing is so.
+    """
 
     size_kib: int
     count: int
+    needed_for: str = ""
     granted: bool = field(default=False, init=False)
     why: str = field(default="no contender uses them", init=False)
 
@@ -80,6 +96,8 @@ class Hugepages:
         return f"hugepages: {self.count} of {self.size_kib} KiB"
 
     def check(self, host: Host) -> str | None:
+        if self.needed_for and not host.exists(self._file("nr")):
+            return f"{self.needed_for}, and {self._none_here()}"
         return None
 
     def undo(self, host: Host) -> list[Action]:
@@ -88,22 +106,30 @@ class Hugepages:
     def up(self, host: Host) -> None:
         if not self.count:
             return
+        self.why = self._raise(host)
+        self.granted = not self.why
+        if self.why and self.needed_for:
+            raise MachineError(f"{self.needed_for}, and {self.why}: free memory, or make them early"
+                               f" (`echo {self.count} > {self._file('nr')}` after a boot)")
+
+    def _raise(self, host: Host) -> str:
+        """Why there are not enough; "" when there are."""
         if not host.exists(self._file("nr")):
-            self.why = f"this kernel has no hugepages of {self.size_kib} KiB"
-            return
+            return self._none_here()
         found, lacking = self._read(host, "nr"), self._lacking(host)
         if lacking > 0:
             try:
                 host.write(self._file("nr"), str(found + lacking))
             except MachineError as error:
-                self.why = f"the machine refused {lacking} hugepages of {self.size_kib} KiB: {error}"
-                return
+                return f"the machine refused {lacking} hugepages of {self.size_kib} KiB: {error}"
         given = self._read(host, "nr") - found
-        self.granted = given >= lacking
-        self.why = ""
-        if not self.granted:
-            host.write(self._file("nr"), str(found))
-            self.why = f"the machine gave {given} of {lacking} hugepages of {self.size_kib} KiB"
+        if given >= lacking:
+            return ""
+        host.write(self._file("nr"), str(found))
+        return f"the machine gave {given} of {lacking} hugepages of {self.size_kib} KiB"
+
+    def _none_here(self) -> str:
+        return f"this kernel has no hugepages of {self.size_kib} KiB"
 
     def _lacking(self, host: Host) -> int:
         return self.count - self._read(host, "free") if host.exists(self._file("free")) else 0
@@ -156,6 +182,26 @@ class EalDirectory:
 
 
 @dataclass(frozen=True)
+class SocketFile:
+    """A server that is killed leaves its socket behind, and no other could then listen there."""
+
+    path: str
+
+    @property
+    def name(self) -> str:
+        return f"socket {self.path}"
+
+    def check(self, host: Host) -> str | None:
+        return None
+
+    def undo(self, host: Host) -> list[Action]:
+        return [["unlink", self.path]]
+
+    def up(self, host: Host) -> None:
+        """Nothing: the server makes it."""
+
+
+@dataclass(frozen=True)
 class Commands:
     """A step made of commands. `absent`: a path that must not exist yet, or it is somebody else's."""
 
@@ -188,89 +234,132 @@ def namespace(name: str) -> Commands:
         (("kill_inside", name), ("run", "ip", "netns", "del", name)), absent=f"{NETNS_DIRECTORY}/{name}")
 
 
-def bridge(wire: Wire) -> Commands:
+def bridge(wire: Wire, on: Bridge) -> Commands:
     # no spanning tree and no delay: a port forwards as soon as a server opens its TAP
-    inside = ("ip", "-n", wire.bridge_namespace, "link")
+    inside = ("ip", "-n", on.namespace, "link")
     return Commands(
-        f"bridge {wire.bridge_namespace}/{wire.bridge}",
-        ((*inside, "add", wire.bridge, "mtu", str(wire.mtu), "type", "bridge",
+        f"bridge {on.namespace}/{on.interface}",
+        ((*inside, "add", on.interface, "mtu", str(wire.mtu), "type", "bridge",
           "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"),
-         (*inside, "set", wire.bridge, "up")),
-        (("run", *inside, "del", wire.bridge),))
+         (*inside, "set", on.interface, "up")),
+        (("run", *inside, "del", on.interface),))
 
 
-def veth(wire: Wire, netns: str, interface: str, mac: str, address: str, port: str) -> Commands:
-    """A veth pair: `interface` with its address in `netns`, `port` in the bridge."""
-    inside, in_bridge = ("ip", "-n", netns), ("ip", "-n", wire.bridge_namespace)
+def veth(wire: Wire, on: Bridge, end: Endpoint, port: str) -> Commands:
+    """A veth pair: the interface of `end` with its address, `port` in the bridge."""
+    inside, in_bridge = ("ip", "-n", end.namespace), ("ip", "-n", on.namespace)
     mtu = ("mtu", str(wire.mtu))
     return Commands(
-        f"veth {netns}/{interface}",
-        ((*inside, "link", "add", interface, "address", mac, *mtu, "type", "veth", "peer", "name", port, *mtu,
-          "netns", wire.bridge_namespace),
-         (*in_bridge, "link", "set", port, "master", wire.bridge, "up"),
-         (*inside, "address", "add", address, "dev", interface),
-         (*inside, "link", "set", interface, "up")),
-        (("run", *inside, "link", "del", interface),))
+        f"veth {end.namespace}/{end.interface}",
+        ((*inside, "link", "add", end.interface, "address", end.mac, *mtu, "type", "veth", "peer", "name", port,
+          *mtu, "netns", on.namespace),
+         (*in_bridge, "link", "set", port, "master", on.interface, "up"),
+         (*inside, "address", "add", end.address, "dev", end.interface),
+         (*inside, "link", "set", end.interface, "up")),
+        (("run", *inside, "link", "del", end.interface),))
 
 
-def tap(wire: Wire, contender: Contender) -> Commands:
+def veth_pair(wire: Wire, contender: Contender) -> Commands:
+    """A veth pair from the client straight to the contender: no bridge, and an address at both ends."""
+    client, end, mtu = wire.client, contender.endpoint, ("mtu", str(wire.mtu))
+    at_client, at_server = ("ip", "-n", client.namespace), ("ip", "-n", end.namespace)
+    return Commands(
+        f"veth {client.namespace}/{client.interface} to {end.namespace}/{end.interface}",
+        ((*at_client, "link", "add", client.interface, "address", client.mac, *mtu, "type", "veth",
+          "peer", "name", end.interface, "address", end.mac, *mtu, "netns", end.namespace),
+         (*at_client, "address", "add", client.address, "dev", client.interface),
+         (*at_server, "address", "add", end.address, "dev", end.interface),
+         (*at_client, "link", "set", client.interface, "up"),
+         (*at_server, "link", "set", end.interface, "up")),
+        (("run", *at_client, "link", "del", client.interface),))
+
+
+def tap(wire: Wire, on: Bridge, contender: Contender) -> Commands:
     """A TAP in the bridge that stays when no server has it open, so that a server may be restarted."""
     end, inside = contender.endpoint, ("ip", "-n", contender.endpoint.namespace)
     return Commands(
         f"TAP {end.namespace}/{end.interface}",
         # net_tap opens it with IFF_MULTI_QUEUE, and the kernel then insists that it was made so
         ((*inside, "tuntap", "add", "dev", end.interface, "mode", "tap", "multi_queue"),
-         (*inside, "link", "set", end.interface, "mtu", str(wire.mtu), "master", wire.bridge, "up")),
+         (*inside, "link", "set", end.interface, "mtu", str(wire.mtu), "master", on.interface, "up")),
         (("run", *inside, "link", "del", end.interface),))
 
 
-def veth_port(wire: Wire, contender: Contender) -> Commands:
+def veth_port(wire: Wire, on: Bridge, contender: Contender) -> Commands:
     """A veth pair whose far end DPDK opens as its port: the kernel has no address there and answers nothing."""
-    end, in_bridge = contender.endpoint, ("ip", "-n", wire.bridge_namespace)
+    end, in_bridge = contender.endpoint, ("ip", "-n", on.namespace)
     inside, port = ("ip", "-n", end.namespace), contender.bridge_port
     return Commands(
         f"veth {end.namespace}/{end.interface}, a port for DPDK",
         ((*inside, "link", "add", end.interface, "mtu", str(wire.mtu), "type", "veth", "peer", "name", port,
-          "mtu", str(wire.mtu), "netns", wire.bridge_namespace),
+          "mtu", str(wire.mtu), "netns", on.namespace),
          # what leaves the bridge here must be whole packets with checksums: no kernel will finish them
-         ("ip", "netns", "exec", wire.bridge_namespace, "ethtool", "-K", port, "tx", "off", "tso", "off",
+         ("ip", "netns", "exec", on.namespace, "ethtool", "-K", port, "tx", "off", "tso", "off",
           "gso", "off"),
-         (*in_bridge, "link", "set", port, "master", wire.bridge, "up"),
+         (*in_bridge, "link", "set", port, "master", on.interface, "up"),
          (*inside, "link", "set", end.interface, "up")),
         (("run", *inside, "link", "del", end.interface),))
 
 
-def _link(wire: Wire, contender: Contender) -> Commands:
-    end = contender.endpoint
-    if contender.link == "tap":
-        return tap(wire, contender)
-    if contender.link == "veth-port":
-        return veth_port(wire, contender)
-    return veth(wire, end.namespace, end.interface, end.mac, end.address, contender.bridge_port)
+def _links(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
+    """Each link once: contenders that take turns may share one."""
+    found: list[Step] = []
+    on = wire.bridge
+    if on and any(contender.link in BRIDGED for contender in contenders):
+        found += [bridge(wire, on), veth(wire, on, wire.client, on.client_port)]
+    for contender in contenders:
+        if contender.link == "shm":
+            found.append(SocketFile(socket_path(contender)))
+        elif contender.link == "veth-pair":
+            found.append(veth_pair(wire, contender))
+        elif on and contender.link == "tap":
+            found.append(tap(wire, on, contender))
+        elif on and contender.link == "veth-port":
+            found.append(veth_port(wire, on, contender))
+        elif on:
+            found.append(veth(wire, on, contender.endpoint, contender.bridge_port))
+    return list({step.name: step for step in found}.values())
 
 
-def _eal_prefix(contender: Contender) -> str:
-    option = "--file-prefix="
-    return next((word[len(option):] for word in contender.arguments if word.startswith(option)), "rte")
+def _eal_prefixes(contenders: Sequence[Contender]) -> list[str]:
+    """The file prefixes of every EAL that is started, each once."""
+    starts = [words for each in contenders for words, stack in (
+        (each.arguments, each.stack), (each.client.arguments, each.client.stack)) if stack == "lwip"]
+    found = [re.search(r"--file-prefix=(\S+)", " ".join(words)) for words in starts]
+    return list(dict.fromkeys(match[1] if match else "rte" for match in found))
 
 
-def steps(wire: Wire, contenders: Sequence[str]) -> list[Step]:
-    """The steps that make `wire` for these contenders, in order. UsageError on one that it does not have."""
+def _needed_for(wire: Wire, contenders: Sequence[Contender]) -> str:
+    """Why hugepages must be there; "" where a run can do without."""
+    names = [contender.name for contender in contenders if contender.link == "shm"]
+    return (f"contender '{names[0]}' of wire {wire.name} needs {wire.hugepage_count} hugepages of"
+            f" {wire.hugepage_kib} KiB (client and server share them; --no-huge gives no memory to share)"
+            if names else "")
+
+
+def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {}) -> list[Step]:
+    """The steps that make `wire` for these contenders, in order. UsageError on one that it does not have.
+
+    `programs`: what else must be on PATH, with the Debian package that has it.
+    """
     for name in contenders:
         if name not in wire.contenders:
             known = ", ".join(wire.contenders)
             raise UsageError(f"wire {wire.name} has no contender '{name}'; it has: {known}")
     chosen = tuple(wire.contenders[name] for name in contenders)
-    on_dpdk = [contender for contender in chosen if contender.stack == "lwip"]
-    namespaces = [wire.client.namespace, wire.bridge_namespace, *(c.endpoint.namespace for c in chosen)]
-    client = wire.client
+    on_dpdk = any("lwip" in (each.stack, each.client.stack) for each in chosen)
     return [
-        Requirements(wire, chosen),
-        Hugepages(wire.hugepage_kib, wire.hugepage_count if on_dpdk else 0),
-        *(EalDirectory(prefix) for prefix in dict.fromkeys(_eal_prefix(contender) for contender in on_dpdk)),
+        Requirements(wire, chosen, programs),
+        Hugepages(wire.hugepage_kib, wire.hugepage_count if on_dpdk else 0, _needed_for(wire, chosen)),
+        *(EalDirectory(prefix) for prefix in _eal_prefixes(chosen)),
         NamespaceDirectory(),
-        *(namespace(name) for name in dict.fromkeys(namespaces)),
-        bridge(wire),
-        veth(wire, client.namespace, client.interface, client.mac, client.address, wire.client_port),
-        *(_link(wire, contender) for contender in chosen),
+        *(namespace(name) for name in namespaces(wire, chosen)),
+        *_links(wire, chosen),
     ]
+
+
+def namespaces(wire: Wire, contenders: Sequence[Contender]) -> list[str]:
+    """Every namespace that a packet of these contenders may pass, each once: clients, bridge, servers."""
+    bridged = [wire.bridge.namespace] if wire.bridge and any(c.link in BRIDGED for c in contenders) else []
+    return list(dict.fromkeys([*(c.client.endpoint.namespace for c in contenders), *bridged,
+                               *(c.endpoint.namespace for c in contenders)]))

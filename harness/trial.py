@@ -10,29 +10,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
-from harness import collect
+from harness import collect, ends, library
+from harness.client import Client
 from harness.contender import Running, start
-from harness.errors import ContenderError
+from harness.exchange import exchange_for
 from harness.facts import now
-from harness.host import Host, Process
-from harness.loadgen import LoadResult, Wrk, rounded
+from harness.host import Host
+from harness.loadgen import Load, LoadResult, LoadTool, rounded, tool_for
 from harness.plan import Plan, TrialSpec
-from harness.prove import prove_answer, prove_neighbour
+from harness.prove import Proof, prove_answer, prove_neighbour
 from harness.provision import Provisioned
-from harness.wire import Wire
+from harness.steps import namespaces
+from harness.wire import Contender, Wire
 
 SCHEMA = 1
 PROOFS = 2
-_TOOL = Wrk()
-_WATCH_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`record`: one line of trials.jsonl. `port`: what the contender says of its network port."""
+    """`record`: one line of trials.jsonl. `ports`: what contender ("server") and "client" say of theirs."""
 
     record: dict[str, Any]
-    port: dict[str, Any] | None
+    ports: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -44,27 +44,56 @@ class _Sample:
 
 
 @dataclass(frozen=True)
+class _Loaded:
+    """A load that has ended; `counters` and `samples` of a client that has a library, as client.Ended."""
+
+    result: LoadResult
+    counters: dict[str, Any] | None
+    samples: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
 class _Measured:
     """All that a trial has seen. `final`: the contender's counters over its whole life."""
 
     started_at: str
-    response_bytes: int
-    wrong: tuple[str, ...]
-    warmup: LoadResult | None
-    load: LoadResult
+    proofs: tuple[Proof, Proof]
+    rehearsals: Mapping[str, _Loaded]
+    load: _Loaded
     before: _Sample
     after: _Sample
     final: dict[str, Any] | None
 
+    @property
+    def results(self) -> list[LoadResult]:
+        return [load.result for load in (*self.rehearsals.values(), self.load)]
+
+    @property
+    def clients(self) -> list[dict[str, Any]]:
+        """Counters of every client process, in their order; [] where the kernel has the sockets."""
+        found: list[Proof | _Loaded] = [self.proofs[0], *self.rehearsals.values(), self.load, self.proofs[1]]
+        return [each.counters for each in found if each.counters is not None]
+
 
 @dataclass(frozen=True)
 class _Setting:
+    """What one trial is made in; `client` runs programs at its client's end."""
+
     host: Host
     wire: Wire
     plan: Plan
     spec: TrialSpec
-    provisioned: Provisioned
-    raw: Path
+    tool: LoadTool
+    client: Client
+
+    @property
+    def contender(self) -> Contender:
+        return self.wire.contenders[self.spec.contender]
+
+    def load(self, seconds: int) -> Load:
+        running = self.client.running
+        return Load(running.address, running.port, self.plan.workload, self.spec.connections, self.spec.threads,
+                    seconds)
 
 
 def run_trial(host: Host, wire: Wire, plan: Plan, spec: TrialSpec, sequence: int, provisioned: Provisioned,
@@ -75,87 +104,64 @@ def run_trial(host: Host, wire: Wire, plan: Plan, spec: TrialSpec, sequence: int
     that fails raises ContenderError.
     """
     raw.mkdir(parents=True, exist_ok=True)
-    setting = _Setting(host, wire, plan, spec, provisioned, raw)
     started_at = now()
     running = start(host, wire, wire.contenders[spec.contender], plan, provisioned, raw)
     try:
+        setting = _Setting(host, wire, plan, spec, tool_for(plan.workload),
+                           Client(host, wire, plan, provisioned, running, raw))
         measured = _measure(setting, running, started_at)
     finally:
         running.close()
-    port = (measured.final or {}).get("port")
-    return Outcome(_record(plan, spec, sequence, measured), port if isinstance(port, dict) else None)
+    said = {"server": (measured.final or {}).get("port"), "client": (measured.load.counters or {}).get("port")}
+    return Outcome(_record(setting, sequence, measured),
+                   {end: port for end, port in said.items() if isinstance(port, dict) and port})
 
 
 def _measure(setting: _Setting, running: Running, started_at: str) -> _Measured:
-    host, wire, plan = setting.host, setting.wire, setting.plan
+    plan, client, tool = setting.plan, setting.client, setting.tool
     running.wait_ready()
-    prove_neighbour(host, wire, running)
-    size, wrong_before = prove_answer(host, wire, running, plan.workload)
-    warmup = _load(setting, running, "warmup", plan.warmup_seconds) if plan.warmup_seconds else None
+    if not client.has_launcher:
+        prove_neighbour(setting.host, setting.wire, running)
+    first = prove_answer(client, plan.workload, "proof-before")
+    seconds = {**({"calibration": 0} if tool.calibrates else {}),
+               **({"warm-up": plan.warmup_seconds} if plan.warmup_seconds else {})}
+    rehearsals = {name: _load(setting, name.replace("-", ""), duration) for name, duration in seconds.items()}
     before = _sample(setting, running)
-    load = _load(setting, running, "wrk", plan.duration_seconds)
+    load = _load(setting, tool.name, plan.duration_seconds)
     after = _sample(setting, running)
-    _, wrong_after = prove_answer(host, wire, running, plan.workload)
-    final = running.stop()
-    wrong = tuple(f"{when}: {wrong}" for when, wrong in (("before the load", wrong_before),
-                                                         ("after the load", wrong_after)) if wrong)
-    return _Measured(started_at, size, wrong, warmup, load, before, after, final)
+    second = prove_answer(client, plan.workload, "proof-after")
+    return _Measured(started_at, (first, second), rehearsals, load, before, after, running.stop())
 
 
 def _sample(setting: _Setting, running: Running) -> _Sample:
-    wire = setting.wire
-    path = dict.fromkeys([wire.client.namespace, wire.bridge_namespace, running.contender.endpoint.namespace])
-    links = {f"{namespace}/{interface}": counters for namespace in path
+    links = {f"{namespace}/{interface}": counters for namespace in namespaces(setting.wire, [setting.contender])
              for interface, counters in setting.host.link_counters(namespace).items() if interface != "lo"}
     return _Sample(running.snapshot(), links)
 
 
-def _load(setting: _Setting, running: Running, name: str, seconds: int) -> LoadResult:
+def _load(setting: _Setting, name: str, seconds: int) -> _Loaded:
     """One run of the load tool; <raw>/<name>.json, .stdout and .stderr stay."""
-    raw, spec = setting.raw, setting.spec
-    report, stderr = raw / f"{name}.json", raw / f"{name}.stderr"
-    url = f"http://{running.address}:{running.port}{setting.plan.workload.path}"
-    process = setting.host.spawn(
-        _TOOL.command(url, spec.connections, spec.threads, seconds), netns=setting.wire.client.namespace,
-        cpus=setting.plan.client_cpus, stdout=raw / f"{name}.stdout", stderr=stderr,
-        env=_TOOL.environment(report))
-    try:
-        setting.provisioned.journal.process(process)
-        code = _watch(process, running, seconds + _TOOL.grace_seconds)
-    finally:
-        if process.poll() is None:
-            process.stop(1)
-    running.check_alive("under load")
-    if code != 0 or not report.exists():
-        words = stderr.read_text(errors="replace").split("\n") if stderr.exists() else []
-        said = next((line for line in reversed(words) if line.strip()), "it said nothing")
-        raise ContenderError(f"wrk failed (exit {code}): {said.strip()} (all in {stderr})")
-    return _TOOL.parse(report.read_text())
+    tool, client, load = setting.tool, setting.client, setting.load(seconds)
+    report = client.raw / f"{name}.json"
+    report.unlink(missing_ok=True)
+    ended = client.run(name, tool.name, lambda launcher: tool.command(load, report, launcher),
+                       tool.environment(report), seconds + tool.grace_seconds)
+    if ended.code != 0 or not report.exists():
+        raise ended.failure()
+    return _Loaded(tool.parse(report.read_text()), ended.counters, ended.samples)
 
 
-def _watch(process: Process, running: Running, timeout: float) -> int:
-    """Waits for the load tool, and for no longer than the contender lives."""
-    waited = 0.0
-    while True:
-        try:
-            return process.wait(_WATCH_SECONDS)
-        except TimeoutError:
-            running.check_alive("under load")
-            waited += _WATCH_SECONDS
-            if waited > timeout:
-                raise ContenderError(f"wrk did not end within {timeout:g} s") from None
-
-
-def _record(plan: Plan, spec: TrialSpec, sequence: int, measured: _Measured) -> dict[str, Any]:
-    load = measured.load
-    reconcile = _reconcile(spec, measured)
+def _record(setting: _Setting, sequence: int, measured: _Measured) -> dict[str, Any]:
+    plan, spec, load = setting.plan, setting.spec, measured.load.result
+    reconcile = _reconcile(setting, measured)
+    both = _ends(setting, measured, reconcile)
     server = None
     if measured.before.counters is not None and measured.after.counters is not None:
         server = collect.counters_difference(measured.before.counters, measured.after.counters)
     start_cpu, end_cpu = map(collect.parse_proc_stat, load.proc_stat)
     cpu = collect.cpu_seconds(start_cpu, end_cpu, plan.client_cpus, plan.server_cpus)
-    problems = [*measured.wrong, *_load_problems(spec, measured), *_reconcile_problems(reconcile),
-                *_server_problems(spec, server)]
+    problems = [*_wrong(measured), *_load_problems(setting, measured), *_reconcile_problems(reconcile),
+                *ends.problems(both or {}), *_server_problems(setting, server)]
     tsc_hz = (measured.final or {}).get("tsc_hz")
     return {
         "schema": SCHEMA, "contender": spec.contender, "connections": spec.connections, "round": spec.round,
@@ -163,20 +169,40 @@ def _record(plan: Plan, spec: TrialSpec, sequence: int, measured: _Measured) -> 
         "started_at": measured.started_at, "duration_seconds": round(load.duration_seconds, 6),
         "requests": load.requests, "requests_per_sec": load.requests_per_sec, "bytes": load.bytes,
         "latency_us": load.latency_us, "latency_histogram_us": rounded(load.histogram), "errors": load.errors,
-        "reconcile": reconcile, "cpu_seconds": cpu,
+        "reconcile": reconcile, "ends": both, "cpu_seconds": cpu,
         "cpu_us_per_request": collect.cpu_us_per_request(cpu, load.requests),
-        "cycles_per_request": collect.cycles_per_request(server),
+        "cycles_per_request": collect.cycles_per_request(server, load.requests),
         "busy_share": collect.busy_share(server, tsc_hz, load.duration_seconds),
-        "server": server, "dropped": collect.dropped(measured.before.links, measured.after.links),
+        "client_busy_share": library.busy_share(measured.load.samples, spec.connections),
+        "server": server, "client": collect.counts(measured.load.counters),
+        "dropped": collect.dropped(measured.before.links, measured.after.links),
     }
 
 
-def _reconcile(spec: TrialSpec, measured: _Measured) -> dict[str, int | None]:
+def _wrong(measured: _Measured) -> list[str]:
+    return [f"{when}: {proof.answer.wrong}" for when, proof in zip(("before the load", "after the load"),
+                                                                   measured.proofs) if proof.answer.wrong]
+
+
+def _reconcile(setting: _Setting, measured: _Measured) -> dict[str, int | None]:
     """Over the contender's whole life: requests answered as the clients know, and as it counted itself."""
-    runs = [measured.load] if measured.warmup is None else [measured.warmup, measured.load]
-    final = measured.final or {}
-    return {"sent": PROOFS + sum(run.requests for run in runs), "parsed": final.get("requests_parsed"),
-            "answered": final.get("responses_sent"), "in_flight_limit": spec.connections * len(runs)}
+    runs, final = measured.results, measured.final or {}
+    parsed, answered = final.get("requests_parsed"), final.get("responses_sent")
+    first, second = (proof.answer.served for proof in measured.proofs)
+    if first is not None and second is not None:
+        # a server of other make was asked twice: what it was asked with is not of the load
+        answered = second - first - exchange_for(setting.plan.workload).asks + PROOFS
+    return {"sent": PROOFS + sum(run.requests for run in runs), "parsed": parsed, "answered": answered,
+            "in_flight_limit": setting.tool.in_flight(setting.load(setting.plan.duration_seconds)) * len(runs)}
+
+
+def _ends(setting: _Setting, measured: _Measured,
+          reconcile: Mapping[str, int | None]) -> dict[str, dict[str, int]] | None:
+    """What both ends counted over the contender's whole life; None unless both count."""
+    if not measured.clients or measured.final is None:
+        return None
+    return ends.reconcile(measured.clients, measured.final, reconcile["sent"] or 0,
+                          reconcile["in_flight_limit"] or 0, setting.contender.ring)
 
 
 def _reconcile_problems(reconcile: Mapping[str, int | None]) -> list[str]:
@@ -190,27 +216,28 @@ def _reconcile_problems(reconcile: Mapping[str, int | None]) -> list[str]:
     return problems
 
 
-def _load_problems(spec: TrialSpec, measured: _Measured) -> list[str]:
-    load, size = measured.load, measured.response_bytes
-    runs = {"warm-up": measured.warmup, "load": load}
-    problems = [f"{name}: {count} {kind} errors" for name, run in runs.items() if run is not None
-                for kind, count in run.errors.items() if count]
+def _load_problems(setting: _Setting, measured: _Measured) -> list[str]:
+    load, size = measured.load.result, measured.proofs[0].answer.single
+    runs = {**measured.rehearsals, "load": measured.load}
+    problems = [f"{name}: {count} {kind} errors" for name, run in runs.items()
+                for kind, count in run.result.errors.items() if count]
     if not load.requests:
         problems.append("not one request was answered")
-    least, most = load.requests * size, (load.requests + spec.connections) * size
-    if not least <= load.bytes <= most:
+    in_flight = setting.tool.in_flight(setting.load(setting.plan.duration_seconds))
+    least, most = load.requests * size, (load.requests + in_flight) * size
+    if setting.tool.same_answers and not least <= load.bytes <= most:
         problems.append(f"{load.requests} responses of {size} bytes came as {load.bytes} bytes")
     return problems
 
 
-def _server_problems(spec: TrialSpec, server: Mapping[str, int] | None) -> list[str]:
+def _server_problems(setting: _Setting, server: Mapping[str, int] | None) -> list[str]:
     if server is None:
         return []
-    # wrk's main thread makes one connection more, to see whether there is a server
-    arrived = server.get("accepts", 0) - 1
+    connections = setting.spec.connections
+    arrived = server.get("accepts", 0) - setting.tool.extra_connections
     problems = []
-    if arrived < spec.connections:
-        problems.append(f"only {arrived} of {spec.connections} connections arrived")
+    if arrived < connections:
+        problems.append(f"only {arrived} of {connections} connections arrived")
     for key, what in (("refused", "connections were refused"), ("errors_http", "answers were errors")):
         if server.get(key):
             problems.append(f"{server[key]} {what}")

@@ -13,6 +13,7 @@ SATURATED = 0.95
 FASTER, SLOWER, INCONCLUSIVE = "faster", "slower", "inconclusive"
 CLIENT_CPU, SERVER_CPU, CONNECTIONS, UNKNOWN = "client cpu", "server cpu", "connections", "unknown"
 _UNCOUNTED = "the server polls and did not count its busy cycles"
+_CLIENT_UNCOUNTED = "the client polls and did not count its busy cycles"
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,12 @@ class CoreUse:
 
 @dataclass(frozen=True)
 class TrialUse:
-    """Who was busy in one trial. `own_share`: a polling contender's time with work, or None."""
+    """Who was busy in one trial. `own_share`: a polling contender's time with work, or None; `client_share`: a
+    polling client's."""
 
     cores: tuple[CoreUse, ...]
     own_share: float | None
+    client_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def judge_gain(interval: Interval | None, bound: str | None) -> str:
 
 
 def gain_bound(numerator: Limit, denominator: Limit) -> str | None:
-    """What a gain says of the servers where a client was the limit.
+    """What a gain says of the servers where a client was the limit, the same client for both.
 
     "lower": only the numerator was held back, the servers' true ratio is at least this. "upper": only the
     denominator was. "both": neither server was at its own limit. None: no client was the limit.
@@ -65,12 +68,13 @@ def gain_bound(numerator: Limit, denominator: Limit) -> str | None:
     return {(True, False): "lower", (False, True): "upper", (True, True): "both"}.get(held)
 
 
-def limit(polls: bool, connections: int, trials: Sequence[TrialUse]) -> Limit:
+def limit(polls: bool, connections: int, trials: Sequence[TrialUse], client_polls: bool = False) -> Limit:
     """What bound one contender at one load point, from its valid trials.
 
-    `polls`: the contender spins, so that its core is always busy and only its own cycle counts tell load from
-    waiting. A side is the limit from a busy share of 0.95 on (median over trials of its busiest core); the
-    client is looked at first, because then the server's figure is a lower bound.
+    `polls`, `client_polls`: contender or client spin, so that their core is always busy and only their own cycle
+    counts tell work from waiting. A side is the limit from a busy share of 0.95 on (median over trials, of its
+    busiest core where it does not poll); the client is looked at first, because then the server's figure is a
+    lower bound.
     """
     if not trials:
         return Limit(UNKNOWN, "There is no valid trial.")
@@ -80,23 +84,36 @@ def limit(polls: bool, connections: int, trials: Sequence[TrialUse]) -> Limit:
     if any("+" in core.role for trial in trials for core in trial.cores):
         busy = _percent(max(client, server))
         return Limit(UNKNOWN, f"Client and server share a core, which was {busy} busy.")
-    said_client = f"the client's busiest core was {_percent(client)} busy"
-    if polls:
-        own = [trial.own_share for trial in trials if trial.own_share is not None]
-        if client < SATURATED and not own:
-            return Limit(UNKNOWN, f"{_sentence(said_client)}; {_UNCOUNTED}.")
-        server = median(own) if own else None
-        said_server = (_UNCOUNTED if server is None
-                       else f"the server's poll loop had work {_percent(server)} of the time")
-    else:
-        said_server = f"the server's busiest core was {_percent(server)} busy"
+    by_client, said_client = _client_share([t.client_share for t in trials]) if client_polls else (
+        client, f"the client's busiest core was {_percent(client)} busy")
+    by_server, said_server = _server_share([t.own_share for t in trials]) if polls else (
+        server, f"the server's busiest core was {_percent(server)} busy")
     evidence = f"{_sentence(said_client)} and {said_server}"
-    if client >= SATURATED:
+    if by_client is not None and by_client >= SATURATED:
         return Limit(CLIENT_CPU, f"{evidence}.")
-    if server is not None and server >= SATURATED:
+    if by_client is None or by_server is None:
+        return Limit(UNKNOWN, f"{_sentence(said_client)}; {said_server}.")
+    if by_server >= SATURATED:
         return Limit(SERVER_CPU, f"{evidence}.")
     flight = "1 connection" if connections == 1 else f"{connections} connections"
     return Limit(CONNECTIONS, f"{evidence}: with {flight} in flight the round trip set the rate.")
+
+
+def _client_share(own: Sequence[float | None]) -> tuple[float | None, str]:
+    """Of a client that polls: its own count, and how to say so."""
+    counted = [share for share in own if share is not None]
+    if not counted:
+        return None, _CLIENT_UNCOUNTED
+    share = median(counted)
+    return share, f"the client's program and stack had work {_percent(share)} of the time"
+
+
+def _server_share(own: Sequence[float | None]) -> tuple[float | None, str]:
+    counted = [share for share in own if share is not None]
+    if not counted:
+        return None, _UNCOUNTED
+    share = median(counted)
+    return share, f"the server's poll loop had work {_percent(share)} of the time"
 
 
 def _core_share(trials: Sequence[TrialUse], role: str) -> float | None:

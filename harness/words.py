@@ -53,6 +53,11 @@ def ratio(value: float | None) -> str:
     return f"{value:.{digits}f}×"
 
 
+def pair(name: str, baseline: str) -> str:
+    """What a gain is the ratio of: lwip/epoll, but redis/lwip over redis/kernel."""
+    return f"{name} over {baseline}" if "/" in name + baseline else f"{name}/{baseline}"
+
+
 def interval(pair: Sequence[float] | None, show: Any = number) -> str:
     """[low, high] as `show` writes them, or nothing where there is no interval."""
     return "" if pair is None else f"[{show(pair[0]).rstrip('×')}, {show(pair[1]).rstrip('×')}]"
@@ -85,6 +90,18 @@ def title(summary: Summary) -> str:
         summary, summary["baseline"])
 
 
+def both_ends(summary: Summary, name: str) -> bool:
+    """Do this contender and the baseline differ in the client's stack too? Then a gain is of both ends together."""
+    def client(of: str) -> str:
+        return str(summary["contenders"][of].get("client", "kernel"))
+    return client(name) != client(summary["baseline"])
+
+
+def both_ended(summary: Summary) -> list[str]:
+    """The contenders whose gain is of both ends."""
+    return [name for name in summary["contenders"] if both_ends(summary, name)]
+
+
 def headline(summary: Summary) -> list[Headline]:
     """One for each contender against the baseline; where there is one contender, its throughput."""
     baseline = summary["baseline"]
@@ -107,6 +124,8 @@ def _gain_headline(summary: Summary, name: str, baseline: str) -> Headline:
     entries = [(point["connections"], point["gain"][f"{name}/{baseline}"]) for point in summary["points"]]
     known = [(count, entry) for count, entry in entries if entry["ratio"] is not None]
     pair = f"{label(summary, name)} against {label(summary, baseline)}"
+    if both_ends(summary, name):
+        pair = f"Both ends differ, not only the server: {pair}"
     if not known:
         return Headline(f"{pair}: no round has a valid trial of both.", ())
     ratios = [float(entry["ratio"]) for _, entry in known]
@@ -163,7 +182,9 @@ def overlay_note(others: Sequence[Published]) -> str:
 
 def workload(summary: Summary) -> str:
     size = summary["workload"]["body_size_bytes"]
-    return f"{summary['workload']['name']}, body of {size:,} " + ("byte" if size == 1 else "bytes")
+    name = str(summary["workload"]["name"])
+    what = "values" if name.startswith("redis-") else "body"
+    return f"{name}, {what} of {size:,} " + ("byte" if size == 1 else "bytes")
 
 
 def flatten(facts: Mapping[str, Any], skip: Sequence[str] = (),
@@ -196,4 +217,8 @@ def command(plan: Plan) -> str:
         "ROUNDS": plan.rounds, "DURATION": plan.duration_seconds, "WARMUP": plan.warmup_seconds,
         "BODY_SIZE": plan.workload.body_size_bytes, "CLIENT_CPUS": numbers(plan.client_cpus),
         "SERVER_CPUS": numbers(plan.server_cpus), "PORT": plan.port, "MAX_CONNECTIONS": plan.max_connections}
-    return f"sudo make bench-{plan.wire} " + " ".join(f"{key}={value}" for key, value in settings.items())
+    target = f"bench-{plan.wire}"
+    if plan.workload.name != "rps":
+        target = f"bench-app APP={plan.wire}"
+        settings = {"WORKLOAD": plan.workload.name, **settings}
+    return f"sudo make {target} " + " ".join(f"{key}={value}" for key, value in settings.items())

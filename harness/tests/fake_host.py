@@ -54,7 +54,7 @@ class FakeHost(Host):
     """`calls`: every act, in order. `fail_at`: the number of the act (from 1) that fails, without effect.
 
     `answers`: argv prefix -> result; the longest that fits counts. `prints`: program's name -> its stdout.
-    `page_limit`: how many hugepages the machine gives. `alive`: pid -> start time of processes it has.
+    `digests`: program's name -> its sha256. `page_limit`: how many hugepages the machine gives. `alive`: pid -> start time of processes it has.
     """
 
     def __init__(self) -> None:
@@ -79,6 +79,7 @@ class FakeHost(Host):
         self.counters: dict[str, dict[str, dict[str, int]]] = {}
         self.neighbours: dict[str, tuple[str, str]] = {}
         self.processes: list[FakeProcess] = []
+        self.digests: dict[str, str] = {}
 
     def state(self) -> object:
         """All that a run could leave changed."""
@@ -157,6 +158,9 @@ class FakeHost(Host):
         if str(path) not in self.files:
             raise MachineError(f"cannot read {path}: {ABSENT}")
         return self.files[str(path)]
+
+    def sha256(self, path: str | Path) -> str | None:
+        return self.digests.get(Path(path).name, "5ha" * 21) if self.exists(path) else None
 
     def write(self, path: str | Path, text: str) -> None:
         self.act(f"write {path} {text}")

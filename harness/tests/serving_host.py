@@ -9,14 +9,17 @@ import socket
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
+from harness.exchange import Http, expected_response
 from harness.plan import Workload
-from harness.prove import expected_response
 from harness.store import ID, Run, load_run
 from harness.tests.fake_host import PAGES, FakeHost, FakeProcess
 from harness.wire import load_wire
 
 REQUESTS = 1000
 COUNTERS = ("requests_parsed", "responses_sent", "accepts", "refused", "errors_http")
+# of a contender on shared memory
+MOVED = ("bytes_received", "bytes_sent", "rx_packets", "tx_packets")
+REQUEST_SIZE = 37
 STAT = "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 {0} 0 50 0 0 0 0 0 0 0\ncpu1 {0} 0 0 0 0 0 0 0 0 0\n"
 FILES = {"/proc/cpuinfo": "processor\t: 0\nmodel name\t: Test CPU\nflags\t\t: sse avx\n",
          "/proc/meminfo": "MemTotal:       24000000 kB\nMemFree: 1 kB\n",
@@ -37,22 +40,43 @@ class ServingProcess(FakeProcess):
 
 
 class LoadingProcess(FakeProcess):
-    """A wrk: its load happens when it is first waited for. `hangs`: it does not end by itself."""
+    """A client: its load happens when it is first waited for. `hangs`: it does not end by itself.
+
+    Under the launcher it counts into the file `counters`, twice while it runs (`samples`) and at its end.
+    """
 
     hangs: bool
     load: Callable[[], None] | None
+    counters: Path | None
+    samples: list[dict[str, Any]]
 
     def wait(self, timeout: float) -> int:
+        if self.counters and self.samples:
+            write_counters(self.counters, self.samples.pop(0))
+            raise TimeoutError
         load, self.load = self.load, None
         if load is not None:
             load()
         return super().wait(timeout)
 
 
+def write_counters(file: Path, counters: Mapping[str, Any]) -> None:
+    """As the preload library does."""
+    file.write_text(json.dumps(counters).ljust(4095) + "\n")
+
+
+def behind_launcher(argv: Sequence[str]) -> tuple[list[str], Path | None]:
+    """A client's own argv, and where the library under its launcher counts."""
+    if Path(argv[0]).name != "on-lwip":
+        return list(argv), None
+    return list(argv[argv.index("--") + 1:]), Path(argv[argv.index("--counters") + 1])
+
+
 class ServingHost(FakeHost):
     """`on_load` is called with every wrk while it runs, `report` may change what wrk reports of a load.
 
-    Every load has REQUESTS requests. `response` is what a proof request is answered with.
+    Every load has REQUESTS requests. `response` is what a proof request is answered with. `on_count` may change
+    what the library has counted of a client process, by the program's name.
     """
 
     def __init__(self) -> None:
@@ -62,24 +86,35 @@ class ServingHost(FakeHost):
         self.response = expected_response(Workload("rps", "/", 1))
         self.report: Callable[[dict[str, Any]], None] = lambda report: None
         self.on_load: Callable[[LoadingProcess], None] = lambda wrk: None
+        self.on_count: Callable[[str, dict[str, Any]], None] = lambda program, counters: None
         self.serving: ServingProcess | None = None
         self.peers: list[socket.socket] = []
-        for contender in load_wire("tap").contenders.values():
+        for contender in (*load_wire("tap").contenders.values(), load_wire("shm").contenders["epoll"]):
             self.neighbours[contender.endpoint.ip] = (contender.endpoint.mac, "REACHABLE")
 
     def spawn(self, argv: Sequence[str], *, netns: str | None = None, cpus: Sequence[int] = (), stdout: Path,
               stderr: Path, env: Mapping[str, str] | None = None) -> FakeProcess:
         process = super().spawn(argv, netns=netns, cpus=cpus, stdout=stdout, stderr=stderr, env=env)
-        if argv[0] == "wrk":
+        words, counters = behind_launcher(argv)
+        if words[0] == "wrk" or "harness.exchange" in words:
             process.__class__ = LoadingProcess
             assert isinstance(process, LoadingProcess)
-            wrk, file = process, Path((env or {})["STACKDUEL_WRK_JSON"])
-            wrk.hangs, wrk.load = False, lambda: self._load(wrk, file)
-            return wrk
+            client = process
+            client.hangs, client.counters, client.samples = False, counters, []
+            if words[0] == "wrk":
+                client.argv = tuple(words)
+                client.samples = [{"sockets": int(words[words.index("--connections") + 1]), "cycles_busy": 100 + 90 * n,
+                                   "cycles_away": 50 * n, "cycles_idle": 7 + 60 * n} for n in range(2)]
+                client.load = lambda: self._load(client, Path((env or {})["STACKDUEL_WRK_JSON"]))
+            else:
+                client.load = lambda: self._ask(client, stdout)
+            return client
         process.__class__ = ServingProcess
         assert isinstance(process, ServingProcess)
         process.stdout = stdout
         process.counters = {"server": "x", **dict.fromkeys(COUNTERS, 0)}
+        if any("net_vhost" in word for word in argv):
+            process.counters |= dict.fromkeys(MOVED, 0)
         if "lwip" in argv[0]:
             process.counters |= {"cycles_busy": 0, "tsc_hz": 1000, "port": {"driver": "net_tap"}}
         stdout.write_text(f"READY {process.pid}\n")
@@ -102,6 +137,37 @@ class ServingHost(FakeHost):
         counters["responses_sent"] += requests
         counters["accepts"] += connections
 
+    def _ask(self, client: LoadingProcess, stdout: Path) -> None:
+        """A proof's client under the launcher: one connection, one request."""
+        received = len(self.response)
+        self._answer(1, 1)
+        wrong = Http().compare(self.response, Workload("rps", "/", 1), True)
+        stdout.write_text(json.dumps({"sent": REQUEST_SIZE, "received": received, "wrong": wrong,
+                                      "single": received, "served": None}) + "\n")
+        self._count(client, "python3", 1, 1)
+        self._end(client)
+
+    def _count(self, client: LoadingProcess, program: str, requests: int, connections: int) -> None:
+        """What both ends' counters say of a client that has ended, where both have some."""
+        if client.counters is None or self.serving is None:
+            return
+        up, down = requests * REQUEST_SIZE, requests * len(self.response)
+        counted: dict[str, Any] = {
+            "pid": client.pid, "program": program, "sockets": 0, "connects": connections, "accepts": 0,
+            "bytes_sent": up, "bytes_received": down, "tx_packets": 2 * requests, "rx_packets": 3 * requests,
+            "rx_dropped": 0, "no_mbuf": 0, "cycles_busy": 900, "cycles_away": 500, "cycles_idle": 600, "tsc_hz": 1000,
+            "port": {"driver": "net_virtio_user"}}
+        for key, count in zip(MOVED, (up, down, 2 * requests, 3 * requests)):
+            self.serving.counters[key] += count
+        self.on_count(program, counted)
+        if counted:
+            write_counters(client.counters, counted)
+
+    def _end(self, client: LoadingProcess) -> None:
+        if not client.hangs:
+            client.code = client.code or 0
+            self.alive.pop(client.pid, None)
+
     def _load(self, wrk: LoadingProcess, file: Path) -> None:
         assert self.serving is not None
         connections = int(wrk.argv[wrk.argv.index("--connections") + 1])
@@ -115,10 +181,9 @@ class ServingHost(FakeHost):
                   "proc_stat": {"before": STAT.format(0), "after": STAT.format(100)}}
         self.report(report)
         file.write_text(json.dumps(report))
+        self._count(wrk, "wrk", REQUESTS, connections + 1)
         self.on_load(wrk)
-        if not wrk.hangs:
-            wrk.code = wrk.code or 0
-            self.alive.pop(wrk.pid, None)
+        self._end(wrk)
 
 
 def only_run(results: Path) -> Run:

@@ -26,12 +26,21 @@ def plan(connections: Collection[int], rounds: int, contenders: Collection[str])
             "server_cpus": [1], "port": 80, "max_connections": 1024}
 
 
-def facts(run: str, contenders: Collection[str], hugepages: bool = True) -> dict[str, Any]:
-    described = {name: {"label": _LABEL[name], "stack": "lwip" if name == "lwip" else "kernel",
-                        "link": "tap" if name == "lwip" else "veth", "program": f"build/{name}_server",
-                        "arguments": ["--address", "{address}"], "address": f"198.18.0.{number}/24",
-                        "namespace": "stackduel-bridge" if name == "lwip" else "stackduel-server"}
-                 for number, name in enumerate(contenders, 2)}
+def facts(run: str, contenders: Collection[str], hugepages: bool = True,
+          own_clients: Collection[str] = ()) -> dict[str, Any]:
+    """`own_clients`: contenders whose client is on lwIP too; without any, facts as runs of before had them."""
+    described: dict[str, dict[str, Any]] = {
+        name: {"label": _LABEL[name], "stack": "lwip" if name == "lwip" else "kernel",
+               "link": "tap" if name == "lwip" else "veth", "program": f"build/{name}_server",
+               "arguments": ["--address", "{address}"], "address": f"198.18.0.{number}/24",
+               "namespace": "stackduel-bridge" if name == "lwip" else "stackduel-server"}
+        for number, name in enumerate(contenders, 2)}
+    for name in described if own_clients else ():
+        own = name in own_clients
+        described[name]["client"] = {
+            "stack": "lwip" if own else "kernel", "launcher": "build/on-lwip" if own else None, "arguments": [],
+            "address": "198.18.0.9/24" if own else "198.18.0.1/24",
+            "namespace": "stackduel-own" if own else "stackduel-client"}
     return {
         "schema": 1, "run": run, "started_at": "2026-01-02T03:04:05Z",
         "machine": {"cpu_model": "A made-up CPU", "cpu_flags": ["fpu", "sse2"], "virtual": True,
@@ -102,15 +111,21 @@ def trial(dice: random.Random, contender: str, connections: int, round_: int, se
 def write(directory: Path, *, run: str = "20260102-030405-tap",
           connections: Collection[int] = (1, 8, 64, 128), rounds: int = 3,
           contenders: Collection[str] = ("epoll", "lwip"), seed: int = 1, hugepages: bool = True,
-          problems: Mapping[tuple[str, int, int], str] = {}) -> Path:
+          problems: Mapping[tuple[str, int, int], str] = {},
+          own_clients: Collection[str] = ()) -> Path:
     """A whole run in `directory`. `problems`: what is wrong with trial (contender, connections, round)."""
     dice = random.Random(seed)
     order = [(contender, count, round_) for round_ in range(rounds) for count in connections
              for contender in (tuple(contenders) if round_ % 2 == 0 else tuple(contenders)[::-1])]
     records = [trial(dice, *key, sequence, problems.get(key, "")) for sequence, key in enumerate(order)]
+    for record in (record for record in records if record["contender"] in own_clients):
+        # such a client spins on its core, whatever it has to do
+        record["client_busy_share"] = 0.97 if record["connections"] > 1 else 0.6
+        core = record["cpu_seconds"]["0"]
+        core["user"], core["idle"] = core["user"] + core["idle"], 0.0
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "plan.json").write_text(json.dumps(plan(connections, rounds, contenders), indent=1) + "\n")
-    (directory / "facts.json").write_text(json.dumps(facts(run, contenders, hugepages), indent=1) + "\n")
+    (directory / "facts.json").write_text(json.dumps(facts(run, contenders, hugepages, own_clients), indent=1) + "\n")
     (directory / "trials.jsonl").write_text(
         "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records))
     return directory

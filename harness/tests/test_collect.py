@@ -86,6 +86,14 @@ def test_cycles_per_request_only_where_counted() -> None:
     assert collect.cycles_per_request(None) is None
     assert collect.cycles_per_request({"requests_parsed": 10}) is None
     assert collect.cycles_per_request({"cycles_busy": 5, "requests_parsed": 0}) is None
+    assert collect.cycles_per_request({"cycles_busy": 5, "requests_parsed": 0}, 4) is None
+
+
+def test_a_program_under_the_library_works_above_the_stack() -> None:
+    counters = {"cycles_busy": 500, "cycles_away": 300, "cycles_idle": 9999}
+    assert collect.cycles_per_request(counters, 10) == 80
+    assert collect.cycles_per_request(counters) is None
+    assert collect.busy_share(counters, 1000, 2.0) == 0.4
 
 
 def test_busy_share_is_over_the_loads_duration() -> None:

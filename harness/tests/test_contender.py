@@ -14,11 +14,12 @@ from typing import Any, Iterator, cast
 import pytest
 
 from harness import contender as contenders
-from harness.contender import Running, command, start
+from harness.contender import Running, command, launcher, start
 from harness.errors import ContenderError
 from harness.host import Host, Process
 from harness.plan import load_plan
 from harness.provision import Provisioned
+from harness.tests.fake_host import FakeHost
 from harness.wire import Contender, load_wire
 
 WIRE = load_wire("tap")
@@ -191,7 +192,7 @@ def test_one_that_prints_no_line_is_ready_when_its_port_accepts(launch: Any) -> 
     (True, ["--in-memory"]),
     (False, ["--no-huge", "-m", str(WIRE.hugepage_kib * WIRE.hugepage_count // 1024), "--no-shconf"])])
 def test_lwip_gets_its_memory_address_and_options(hugepages: bool, memory: list[str]) -> None:
-    argv = command(WIRE, WIRE.contenders["lwip"], PLAN, provisioned(hugepages))
+    argv = command(WIRE, WIRE.contenders["lwip"], PLAN, provisioned(hugepages), Path("/raw/c"))
     assert argv[0] == str(contenders.ROOT / "build" / "lwip_server")
     assert argv[1:1 + len(memory)] == memory
     options = argv[argv.index("--") + 1:]
@@ -202,4 +203,61 @@ def test_lwip_gets_its_memory_address_and_options(hugepages: bool, memory: list[
 
 def test_a_program_on_the_path_stays_a_name() -> None:
     nginx = dataclasses.replace(WIRE.contenders["epoll"], program="nginx", arguments=("-g", "x"))
-    assert command(WIRE, nginx, PLAN, provisioned()) == ["nginx", "-g", "x"]
+    assert command(WIRE, nginx, PLAN, provisioned(), Path("/raw/c")) == ["nginx", "-g", "x"]
+
+
+COUNTING = """
+count() { printf '{"accepts": %d, "bytes_sent": 7}%s\\n' "$1" "$(printf %99s)" > "$0"; }
+trap 'count 3; exit 0' TERM
+count 2
+echo READY 127.0.0.1:8081
+while :; do sleep 0.02; done
+"""
+
+
+def counting(text: str) -> Contender:
+    """A contender under a launcher whose library counts into a file, here the script's own $0."""
+    made = script(text, counters=False)
+    return dataclasses.replace(made, arguments=(*made.arguments, "{counters}"))
+
+
+def test_one_under_the_library_has_the_librarys_counters(tmp_path: Path) -> None:
+    (tmp_path / "epoll.counters").write_text('{"accepts": 99}')
+    running = start(HOST, WIRE, counting(COUNTING), PLAN, provisioned(), tmp_path)
+    try:
+        running.wait_ready()
+        assert running.snapshot() == {"accepts": 2, "bytes_sent": 7}
+        assert running.stop() == {"accepts": 3, "bytes_sent": 7}
+    finally:
+        running.close()
+
+
+def test_one_whose_library_has_not_counted_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.library.READ_SECONDS", 0.05)
+    (tmp_path / "epoll.counters").write_text('{"accepts": 99}')
+    running = start(HOST, WIRE, counting("echo READY 127.0.0.1:8081; exec sleep 30"), PLAN, provisioned(), tmp_path)
+    try:
+        running.wait_ready()
+        with pytest.raises(ContenderError, match="'epoll' has no counters in .*epoll.counters; it said nothing"):
+            running.snapshot()
+    finally:
+        running.close()
+
+
+def test_a_stale_socket_is_removed_before_a_server_starts(tmp_path: Path) -> None:
+    host = FakeHost()
+    wire = load_wire("shm")
+    host.files["/run/stackduel/lwip.sock"] = ""
+    start(host, wire, wire.contenders["lwip"], PLAN, provisioned(), tmp_path)
+    assert host.calls[0] == "unlink /run/stackduel/lwip.sock" and host.calls[1].startswith("spawn ")
+    assert "/run/stackduel/lwip.sock" not in host.files
+
+
+def test_the_words_before_a_client_of_its_own(tmp_path: Path) -> None:
+    wire = load_wire("shm")
+    assert launcher(wire, wire.contenders["epoll"], PLAN, provisioned(), tmp_path / "c") == []
+    words = launcher(wire, wire.contenders["lwip"], PLAN, provisioned(), tmp_path / "c")
+    assert words[0] == str(contenders.ROOT / "build" / "on-lwip")
+    assert words[words.index("--counters") + 1] == str(tmp_path / "c")
+    assert "--vdev=net_virtio_user0,path=/run/stackduel/lwip.sock,queues=1,queue_size=1024,mac=02:53:44:00:00:04" in words
+    assert words[words.index("--eal") + 1].split()[:2] == ["--in-memory", "--single-file-segments"]

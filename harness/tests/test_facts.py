@@ -7,10 +7,11 @@ import json
 from types import SimpleNamespace
 from typing import Any, cast
 
-from harness.facts import ROOT, gather, namespaces
+from harness.facts import ROOT, gather
 from harness.host import Host, Result
 from harness.plan import load_plan
 from harness.provision import Provisioned
+from harness.steps import namespaces
 from harness.tests.fake_host import FakeHost
 from harness.tests.serving_host import ServingHost
 from harness.wire import load_wire
@@ -101,9 +102,9 @@ def test_outside_a_clone_there_is_no_revision() -> None:
 
 
 def test_namespaces_of_the_path_each_once() -> None:
-    assert namespaces(WIRE, PLAN) == ["stackduel-client", "stackduel-bridge", "stackduel-server"]
-    assert namespaces(WIRE, load_plan("quick", WIRE, (0, 1), {"CONTENDERS": "lwip"})) == [
-        "stackduel-client", "stackduel-bridge"]
+    epoll, lwip = WIRE.contenders["epoll"], WIRE.contenders["lwip"]
+    assert namespaces(WIRE, [epoll, lwip]) == ["stackduel-client", "stackduel-bridge", "stackduel-server"]
+    assert namespaces(WIRE, [lwip]) == ["stackduel-client", "stackduel-bridge"]
 
 
 def test_this_machine_tells_its_kernel_and_cpu() -> None:

@@ -9,17 +9,25 @@ from typing import Any
 
 import pytest
 
-from harness.errors import ContenderError
-from harness.loadgen import SCRIPT, Wrk, rounded
+from harness.errors import ContenderError, UsageError
+from harness.loadgen import SCRIPT, Load, Wrk, rounded, tool_for
+from harness.plan import Workload
 
+LOAD = Load("198.18.0.2", 80, Workload("rps", "/", 1), 64, 4, 3)
 RECORDED = (Path(__file__).parent / "data" / "wrk.json").read_text()
 
 
 def test_command_names_threads_connections_seconds_and_the_script() -> None:
-    assert Wrk().command("http://198.18.0.2:80/", 64, 4, 3) == [
-        "wrk", "--threads", "4", "--connections", "64", "--duration", "3s", "--script", str(SCRIPT),
+    assert Wrk().command(LOAD, Path("/x/wrk.json"), ["run-in", "-c"]) == [
+        "run-in", "-c", "wrk", "--threads", "4", "--connections", "64", "--duration", "3s", "--script", str(SCRIPT),
         "http://198.18.0.2:80/"]
     assert SCRIPT.is_file()
+
+
+def test_the_workload_chooses_the_tool() -> None:
+    assert tool_for(LOAD.workload).name == "wrk" and tool_for(LOAD.workload).in_flight(LOAD) == 64
+    with pytest.raises(UsageError, match="no load tool for workload 'x'"):
+        tool_for(Workload("x", "/", 1))
 
 
 def test_report_goes_to_the_file_that_the_script_looks_for() -> None:

@@ -147,7 +147,8 @@ def test_silly_settings_are_refused_in_one_line_that_names_them(name: str, text:
     ("connections = [1.5]", "1.5 is not a whole number"),
     ('rounds = "3"', "'3' is not a whole number"),
     ("duration_seconds = 0.2", "0.2 is not a whole number"),
-    ('workload = "telnet"', "no workload 'telnet'; there are: rps"),
+    ('workload = "telnet"', "wire 'tap' has no workload 'telnet'; there are: rps"),
+    ('workload = "redis-set"', "wire 'tap' has no workload 'redis-set'; there are: rps"),
     ("workload = []", "no workload []"),
     ("contenders = []", "at least one"),
     ('contenders = "epoll"', "must be a list"),
@@ -165,7 +166,7 @@ def test_silly_plan_files_are_refused_with_their_name(tmp_path: Path, line: str,
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["contenders", "connections", "rounds", "duration_seconds", "warmup_seconds"])
+@pytest.mark.parametrize("key", ["connections", "rounds", "duration_seconds", "warmup_seconds"])
 def test_a_plan_without_a_needed_key_says_which(tmp_path: Path, key: str) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("\n".join(line for line in GOOD.splitlines() if not line.startswith(key)))
@@ -198,3 +199,33 @@ def test_a_foreign_plan_json_is_refused(change: dict[str, Any]) -> None:
 def test_what_is_no_plan_at_all_is_refused(data: Any) -> None:
     with pytest.raises(UsageError, match="not a plan of schema 1"):
         from_json(data)
+
+
+def test_without_contenders_a_plan_is_for_all_of_the_wire(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(GOOD.replace('contenders = ["epoll"]\n', ""))
+    assert plan(str(file)).contenders == ("epoll", "lwip")
+    assert load_plan("quick", load_wire("redis"), (0, 1), {}).contenders == ("redis/kernel", "redis/lwip")
+
+
+@pytest.mark.parametrize("wire, settings, name, size", [
+    ("tap", {}, "rps", 1), ("nginx", {}, "nginx-get", 1), ("redis", {}, "redis-set", 3),
+    ("redis", {"WORKLOAD": "redis-get", "BODY_SIZE": "1K"}, "redis-get", 1024)])
+def test_the_wire_knows_its_usual_workload(wire: str, settings: dict[str, str], name: str, size: int) -> None:
+    loaded = load_plan("quick", load_wire(wire), (0, 1), settings)
+    assert (loaded.workload.name, loaded.workload.body_size_bytes) == (name, size)
+    assert from_json(json.loads(json.dumps(to_json(loaded)))) == loaded
+
+
+def test_redis_is_also_measured_where_others_publish(tmp_path: Path) -> None:
+    wire, file = load_wire("redis"), tmp_path / "mine.toml"
+    file.write_text(GOOD.replace('"epoll"', '"redis/lwip"'))
+    assert load_plan("default", wire, (0, 1), {}).connections == (1, 2, 4, 8, 16, 32, 50, 64, 128)
+    assert load_plan("default", wire, (0, 1), {"CONNECTIONS": "1,128"}).connections == (1, 128)
+    assert load_plan(str(file), wire, (0, 1), {}).connections == (1,)
+    assert load_plan("default", load_wire("nginx"), (0, 1), {}).connections == plan("default").connections
+
+
+def test_redis_benchmark_has_no_value_of_no_bytes() -> None:
+    with pytest.raises(UsageError, match="BODY_SIZE=0: redis-benchmark sends values of 1 byte"):
+        load_plan("quick", load_wire("redis"), (0, 1), {"BODY_SIZE": "0"})

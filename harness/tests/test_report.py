@@ -169,6 +169,31 @@ def test_a_run_without_trials_is_a_report_without_figures(tmp_path: Path) -> Non
     assert "The run is incomplete: it has 0 of 24 trials." in (tmp_path / "out" / "summary.md").read_text()
 
 
+def test_a_run_in_which_both_ends_differ_says_so_first(tmp_path: Path) -> None:
+    page, out = written(tmp_path, own_clients=("lwip",))
+    lead = "Both ends differ, not only the server: lwIP on DPDK (net_tap) against kernel TCP (epoll): 0.3"
+    text = page.text
+    assert text.index(lead) < text.index("Before you quote this") < text.index("Results")
+    lines = [line for line in (out / "summary.md").read_text().splitlines() if line]
+    assert lines[1].startswith(f"**{lead}")
+    assert "The load tool, request and response bytes" in text and "lwip, under build/on-lwip , 198.18.0.9/24" in text
+    assert "of lwip its sockets are lwIP's too" in text and "of a polling client: it or its stack had" in text
+    assert "there its client's end set the throughput, and its server could do more" in text
+    summary = json.loads((out / "summary.json").read_text())
+    assert {name: entry["client"] for name, entry in summary["contenders"].items()} == {
+        "epoll": "kernel", "lwip": "lwip"}
+    for point in summary["points"]:
+        limit, gain = point["limit"]["lwip"], point["gain"]["lwip/epoll"]
+        assert limit["by"] == ("client cpu" if point["connections"] > 1 else "connections")
+        assert gain["bound"] is None, "the client is part of what is compared"
+
+
+def test_a_run_with_one_client_says_nothing_of_two_ends(golden_run: Path, tmp_path: Path) -> None:
+    report.write(golden_run, tmp_path / "out")
+    text = Page((tmp_path / "out" / "report.html").read_text()).text.lower()
+    assert "both ends" not in text and "client, request and response bytes" in text
+
+
 def test_three_contenders(tmp_path: Path) -> None:
     page, out = written(tmp_path, contenders=("epoll", "lwip", "uring"))
     assert "lwIP on DPDK (net_tap) and kernel TCP (io_uring) against kernel TCP (epoll)" in page.text

@@ -111,6 +111,23 @@ def test_resume_refuses_another_machine_or_binary(tmp_path: Path, shown: list[Pa
     assert files(tmp_path) == kept and other.state() == before and shown == []
 
 
+def test_resume_refuses_another_build_of_either_end(tmp_path: Path, shown: list[Path]) -> None:
+    host = ServingHost()
+    host.on_load = at_load(5, interrupt)
+    with pytest.raises(Interrupted):
+        bench(Order("shm", "quick", TINY), host, tmp_path, tmp_path / "out")
+    id_ = only_run(tmp_path).id
+    for name in ("lwip_server", "on-lwip", "libstackduel_preload.so"):
+        other = ServingHost()
+        other.digests[name] = "0ther"
+        with pytest.raises(UsageError, match=rf"versions\.sha256\.build/{name}: .* then, \"0ther\" now; start a new"):
+            bench(Order("", "", {}, resume=id_), other, tmp_path, tmp_path / "out")
+    bench(Order("", "", {}, resume=id_), ServingHost(), tmp_path, tmp_path / "out")
+    whole = only_run(tmp_path)
+    assert len(whole.trials) == 8 and all(trial["valid"] for trial in whole.trials)
+    assert set(whole.facts["ports"]) == {"lwip", "lwip client"}
+
+
 def test_resume_as_a_dry_run_writes_nothing(tmp_path: Path, shown: list[Path]) -> None:
     run = cut_short(tmp_path, ServingHost())
     kept = files(tmp_path)

@@ -65,3 +65,24 @@ def test_a_server_that_dies_leaves_no_shell_and_nothing_behind(host: FakeHost) -
 def test_hint_names_every_contender_and_an_unusual_port() -> None:
     text = "\n".join(hint(WIRE, load_plan("quick", WIRE, [0, 1], {"PORT": "8080"})))
     assert "curl -i http://198.18.0.2:8080/" in text and "curl -i http://198.18.0.3:8080/" in text
+
+
+def test_a_client_of_its_own_is_started_by_a_script(tmp_path: Path, host: FakeHost) -> None:
+    wire = load_wire("shm")
+    plan = load_plan("quick", wire, [0, 1], {})
+    before = host.state()
+    written: dict[str, str] = {}
+    def look(argv: object, *, netns: str | None = None) -> int:
+        written.update(host.files)
+        return 0
+    setattr(host, "interactive", look)
+    assert shell(host, wire, plan) == 0
+    script = written[str(tmp_path / "lwip-client")]
+    assert script.startswith("exec ip netns exec stackduel-lwip-client taskset -c 0 /")
+    assert "/build/on-lwip --address 198.18.0.4 " in script and script.endswith(' -- "$@"\n')
+    assert f"--counters {tmp_path}/lwip-client.counters" in script
+    assert str(tmp_path / "epoll-client") not in written, "the kernel's sockets need none"
+    assert host.state() == before
+    text = "\n".join(hint(wire, plan))
+    assert f"  sh {tmp_path}/lwip-client curl -i http://198.18.0.3/" in text
+    assert "  curl -i http://198.18.0.2/" in text and "ip -n stackduel-client -statistics link" in text

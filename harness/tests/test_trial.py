@@ -13,9 +13,9 @@ from typing import Any, Callable, cast
 import pytest
 
 from harness.errors import ContenderError
+from harness.exchange import Http, expected_body, expected_response
 from harness.host import Process, Result
 from harness.plan import Plan, TrialSpec, Workload, load_plan
-from harness.prove import compare, expected_body, expected_response
 from harness.provision import Provisioned
 from harness.tests.serving_host import REQUESTS, LoadingProcess, ServingHost
 from harness.trial import Outcome, run_trial
@@ -68,7 +68,7 @@ def test_record_has_every_field_with_its_figures(tmp_path: Path) -> None:
     zero = {"rx_dropped": 0, "tx_dropped": 0, "rx_errors": 0, "tx_errors": 0}
     host.counters = {"stackduel-client": {"lo": zero, "client0": zero}, "stackduel-bridge": {"tap0": zero}}
     outcome = trial(host, tmp_path / "raw")
-    assert outcome.port == {"driver": "net_tap"}
+    assert outcome.ports == {"server": {"driver": "net_tap"}}
     record = outcome.record
     assert record.pop("started_at").endswith("Z")
     assert record.pop("server") == {"requests_parsed": REQUESTS, "responses_sent": REQUESTS, "accepts": 9,
@@ -82,10 +82,11 @@ def test_record_has_every_field_with_its_figures(tmp_path: Path) -> None:
         "latency_histogram_us": [[10, REQUESTS]],
         "errors": {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0},
         "reconcile": {"sent": 2 * REQUESTS + 2, "parsed": 2 * REQUESTS + 2, "answered": 2 * REQUESTS + 2,
-                      "in_flight_limit": 16},
+                      "in_flight_limit": 16}, "ends": None,
         "cpu_seconds": {"0": {"role": "client", "user": 1.0, "system": 0.0, **idle},
                         "1": {"role": "server", "user": 1.0, "system": 0.0, **idle}},
-        "cpu_us_per_request": 2000.0, "cycles_per_request": 0.5, "busy_share": 0.25,
+        "cpu_us_per_request": 2000.0, "cycles_per_request": 0.5, "busy_share": 0.25, "client_busy_share": None,
+        "client": None,
         "dropped": {"stackduel-client/client0": {"rx": 0, "tx": 0},
                     "stackduel-bridge/tap0": {"rx": 0, "tx": 0}},
     }
@@ -210,16 +211,16 @@ def test_a_body_is_compared_to_the_last_byte() -> None:
     assert expected_body(0) == b"" and expected_body(1) == b"0" and len(expected_body(8)) == 8
     workload = Workload("rps", "/", 3700)
     whole = expected_response(workload)
-    assert compare(whole, workload, True) == ""
-    assert "differs from byte" in compare(whole[:-1] + b"x", workload, True)
-    assert f"({len(whole) - 1} bytes, expected {len(whole)})" in compare(whole[:-1], workload, True)
+    assert Http().compare(whole, workload, True) == ""
+    assert "differs from byte" in Http().compare(whole[:-1] + b"x", workload, True)
+    assert f"({len(whole) - 1} bytes, expected {len(whole)})" in Http().compare(whole[:-1], workload, True)
 
 
 def test_a_foreign_server_must_give_status_and_body_only() -> None:
     head = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: 1\r\n\r\n"
-    assert compare(head + b"0", RPS, False) == ""
-    assert "differs from byte 0" in compare(head + b"1", RPS, False)
-    assert "is not 200" in compare(b"HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\n0", RPS, False)
+    assert Http().compare(head + b"0", RPS, False) == ""
+    assert "differs from byte 0" in Http().compare(head + b"1", RPS, False)
+    assert "is not 200" in Http().compare(b"HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\n0", RPS, False)
 
 
 @pytest.mark.parametrize("entry, words", [

@@ -65,3 +65,25 @@ def test_without_figures_the_limit_is_unknown() -> None:
 def test_a_client_bound_side_makes_the_gain_a_bound(numerator: str, denominator: str,
                                                     bound: str | None) -> None:
     assert gain_bound(Limit(numerator, ""), Limit(denominator, "")) == bound
+
+
+def own_client(client: float | None, own: float | None) -> TrialUse:
+    """Both ends poll: their cores are busy whatever they do."""
+    return TrialUse((CoreUse(0, "client", 1.0), CoreUse(1, "server", 1.0)), own, client)
+
+
+@pytest.mark.parametrize("trial, by", [
+    (own_client(0.95, 0.5), "client cpu"), (own_client(0.96, 0.99), "client cpu"),
+    (own_client(0.94, 0.95), "server cpu"), (own_client(0.5, 0.5), "connections"),
+    (own_client(None, 0.99), "unknown"), (own_client(0.5, None), "unknown"),
+    (own_client(0.99, None), "client cpu")])
+def test_a_client_that_polls_is_judged_by_its_own_cycles(trial: TrialUse, by: str) -> None:
+    assert limit(True, 8, [trial], client_polls=True).by == by
+
+
+def test_evidence_on_two_ends_that_poll() -> None:
+    assert limit(True, 8, [own_client(0.6, 0.3)], client_polls=True).evidence == (
+        "The client's program and stack had work 60 % of the time and the server's poll loop had work 30 % of the "
+        "time: with 8 connections in flight the round trip set the rate.")
+    assert limit(True, 8, [own_client(None, 0.3)], client_polls=True).evidence == (
+        "The client polls and did not count its busy cycles; the server's poll loop had work 30 % of the time.")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.wire import PLACEHOLDERS, TOPOLOGIES, load_wire
+from harness.wire import TOPOLOGIES, Endpoint, load_wire
 
 TAP = (TOPOLOGIES / "tap.toml").read_text()
 
@@ -26,13 +26,14 @@ def altered(tmp_path: Path, old: str, new: str) -> str:
 def test_topology_loads_and_is_consistent(file: Path) -> None:
     wire = load_wire(file.stem)
     assert wire.name == file.stem and wire.contenders
-    ends = [wire.client, *(contender.endpoint for contender in wire.contenders.values())]
+    contenders = wire.contenders.values()
+    ends = {*(contender.endpoint for contender in contenders), *(c.client.endpoint for c in contenders)}
     for what in ("mac", "ip"):
         assert len({getattr(end, what) for end in ends}) == len(ends), f"two ends share a {what}"
     assert {end.netmask for end in ends} == {wire.client.netmask}
-    values = dict.fromkeys(PLACEHOLDERS, "7")
-    for contender in wire.contenders.values():
-        assert not any("{" in word for word in contender.command(values))
+    for contender in contenders:
+        values = dict.fromkeys(contender.placeholders, "7")
+        assert not any("{" in word for word in contender.command(values) + contender.client.command(values))
 
 
 def test_the_taps_kernel_end_has_a_mac_of_its_own() -> None:
@@ -81,7 +82,7 @@ def test_an_unknown_wire_names_the_known_ones() -> None:
     ("port = 80", "port = -1", "port = -1 is not within 1 to 65535"),
     ("count = 96", "count = 1000000000", "[hugepages] count = 1000000000 is not within"),
     ("mtu = 1500", "mtu 1500", "not TOML"),
-    ('link = "tap"', 'link = "rope"', "[contenders.lwip]: 'link' must be one of veth, tap, veth-port, not "),
+    ('link = "tap"', 'link = "rope"', "[contenders.lwip]: 'link' must be one of veth, tap, veth-port, veth-pair, shm, not "),
     ('stack = "kernel"', 'stack = "bsd"', "[contenders.epoll]: 'stack' must be one of kernel, lwip, not"),
     ('label = "kernel TCP (epoll)"', 'label = "x"\nhue = "red"', "[contenders.epoll]: unknown key 'hue'"),
     ("[contenders.epoll]", "[contenders]\nuring = 5\n[contenders.epoll]", "'uring' must be dict, not 5"),
@@ -105,3 +106,96 @@ def test_what_a_topology_may_not_say(tmp_path: Path, old: str, new: str, words: 
     with pytest.raises(UsageError) as caught:
         load_wire(path)
     assert path in str(caught.value) and words in str(caught.value)
+
+
+SHM = (TOPOLOGIES / "shm.toml").read_text()
+
+
+def test_at_both_ends_of_shared_memory_there_is_no_link_to_anywhere_else() -> None:
+    wire = load_wire("shm")
+    epoll, lwip = wire.contenders["epoll"], wire.contenders["lwip"]
+    assert wire.bridge is None and epoll.link == "veth-pair" and lwip.link == "shm"
+    assert (epoll.client.stack, epoll.client.command({})) == ("kernel", []) and epoll.client.endpoint == wire.client
+    assert lwip.client.stack == "lwip" and lwip.client.launcher == "build/on-lwip"
+    alone = {lwip.endpoint.namespace, lwip.client.endpoint.namespace}
+    assert len(alone) == 2 and not alone & {wire.client.namespace, epoll.endpoint.namespace}
+    assert lwip.endpoint.interface == lwip.client.endpoint.interface == ""
+
+
+def test_both_processes_of_shared_memory_have_a_name_of_their_own_for_dpdk() -> None:
+    lwip = load_wire("shm").contenders["lwip"]
+    prefixes = [re.findall(r"--file-prefix=(\S+)", " ".join(words))
+                for words in (lwip.arguments, lwip.client.arguments)]
+    assert [len(found) for found in prefixes] == [1, 1] and prefixes[0] != prefixes[1]
+
+
+def test_a_launcher_stands_before_the_clients_own_words() -> None:
+    lwip = load_wire("shm").contenders["lwip"]
+    values = {**dict.fromkeys(lwip.placeholders, "7"), "eal_memory": "--in-memory --x", "socket": "/run/s"}
+    words = lwip.client.command(values)
+    assert words[0] == "build/on-lwip" and words[-1] == "--"
+    assert words[words.index("--eal") + 1].startswith("--in-memory --x --single-file-segments ")
+    assert "--vdev=net_virtio_user0,path=/run/s,queues=1,queue_size=7,mac=7" in words
+
+
+@pytest.mark.parametrize("old, new, words", [
+    ("ring = 1024", "ring = 1000", "ring = 1000: must be 256, 512 or 1024 packets"),
+    ("ring = 1024", "", "[contenders.lwip]: 'ring' is missing"),
+    ('"lwip.sock"', '"' + "s" * 65 + '"', "cannot name a socket (1 to 64 letters"),
+    ('"lwip.sock"', '"../lwip.sock"', "'../lwip.sock' cannot name a socket"),
+    ('"lwip.sock"', '"."', "'.' cannot name a socket"),
+    ('"stackduel-lwip-server"', '"stackduel-server"', "'lwip' must be in namespaces without a link"),
+    ('"stackduel-lwip-client"', '"stackduel-client"', "without a link, not in stackduel-client"),
+    ('"--counters", "{counters}", ', "", "[client]: no argument has {counters}"),
+    ('{client_mac}"', '{clientmac}"', "[contenders.lwip] [client]: argument '{clientmac}': no placeholder"),
+    ('launcher = "build/on-lwip"', "", "[contenders.lwip] [client]: 'launcher' is missing"),
+    ('stack = "lwip"\nlauncher', 'stack = "kernel"\nlauncher', "[client]: 'stack' must be one of lwip, not 'kernel'"),
+    ('needs = ["build/libstackduel_preload.so"]', "needs = [7]", "[client]: 'needs' must be a list of text"),
+    ("[contenders.lwip.client]", "[contenders.lwip.customer]", "[contenders.lwip]: 'client' is missing"),
+    ('link = "veth-pair"', 'link = "veth"\nbridge_port = "x"', "the link of 'epoll', veth, needs a [bridge]"),
+    ('"--port", "{port}", "--body', '"{socket}", "--body', "argument '{socket}': no placeholder 'socket'"),
+])
+def test_what_a_wire_of_shared_memory_may_not_say(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in SHM, f"{old!r} is not in shm.toml any more"
+    path = tmp_path / "altered.toml"
+    path.write_text(SHM.replace(old, new, 1))
+    with pytest.raises(UsageError) as caught:
+        load_wire(str(path))
+    assert str(path) in str(caught.value) and words in str(caught.value)
+
+
+def test_contenders_may_share_the_one_pair_but_not_split_it(tmp_path: Path) -> None:
+    start, end = SHM.index("[contenders.epoll]"), SHM.index("[contenders.lwip]")
+    second = SHM[start:end].replace("[contenders.epoll]", '[contenders."nginx/kernel"]')
+    path = tmp_path / "wire.toml"
+    path.write_text(SHM + second)
+    nginx = load_wire(str(path)).contenders["nginx/kernel"]
+    assert nginx.file_name == "nginx-kernel"
+    assert isinstance(nginx.endpoint, Endpoint) and nginx.endpoint == load_wire("shm").contenders["epoll"].endpoint
+    path.write_text(SHM + second.replace('"198.18.0.2/24"', '"198.18.0.5/24"'))
+    with pytest.raises(UsageError, match="the client's interface leads to 'epoll' alone"):
+        load_wire(str(path))
+
+
+@pytest.mark.parametrize("app", ["redis", "nginx"])
+def test_programs_of_others_take_the_place_of_our_servers_and_keep_their_links(app: str) -> None:
+    shm, wire = load_wire("shm"), load_wire(app)
+    assert list(wire.contenders) == [f"{app}/kernel", f"{app}/lwip"] and wire.workloads != shm.workloads
+    assert [each.file_name for each in wire.contenders.values()] == [f"{app}-kernel", f"{app}-lwip"]
+    for ours, other in zip(shm.contenders.values(), wire.contenders.values()):
+        assert (other.link, other.endpoint, other.client, other.stack) == (
+            ours.link, ours.endpoint, ours.client, ours.stack)
+    kernel, lwip = wire.contenders.values()
+    words = [word for word in lwip.arguments if word in kernel.arguments or word == kernel.program]
+    assert lwip.arguments[-len(kernel.arguments):] == kernel.arguments or words[-1] == "nginx"
+    assert app in " ".join(wire.programs)
+
+
+def test_a_contender_cannot_stand_instead_of_none(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "tap"\n[contenders.x]\ninstead_of = "uring"\n')
+    with pytest.raises(UsageError, match=r"\[contenders.x\]: its base has no contender 'uring'"):
+        load_wire(str(file))
+    file.write_text('base = "tap"\n[contenders.x]\ninstead_of = "epoll"\nlabel = "y"\n')
+    assert list(load_wire(str(file)).contenders) == ["x", "lwip"]
+    assert load_wire(str(file)).contenders["x"].label == "y"

@@ -14,7 +14,7 @@ import pyroute2.netns  # type: ignore[import]
 import pytest
 
 from harness.contender import Running
-from harness.prove import expected_body
+from harness.exchange import expected_body
 from harness.tests.system.conftest import ROOT, TestBed
 
 Serve = Callable[..., ContextManager[Running]]
@@ -253,7 +253,9 @@ def test_idle_connections_are_kept(bed: TestBed, serve: Serve) -> None:
 def test_clients_that_vanish_are_reclaimed(bed: TestBed, serve: Serve) -> None:
     options = ("--keepalive-idle", "1", "--keepalive-interval", "1", "--keepalive-count", "2",
                "--body-size", "8M")
-    port = ("ip", "-n", bed.wire.bridge_namespace, "link", "set", bed.wire.client_port)
+    bridge = bed.wire.bridge
+    assert bridge is not None
+    port = ("ip", "-n", bridge.namespace, "link", "set", bridge.client_port)
     with serve(*options) as running:
         silent, receiving = bed.connect(running), bed.connect(running)
         receiving.sendall(GET)

@@ -42,7 +42,7 @@ class Doomed(Host):
 
 host, raw = Doomed(), Path(sys.argv[2])
 with provisioned(host, wire(), BOTH, "doomed", log=print) as up:
-    for name in (up.wire.client.namespace, up.wire.bridge_namespace):
+    for name in (up.wire.client.namespace, up.wire.bridge.namespace):
         process = host.spawn(["sleep", "300"], netns=name, stdout=raw / "out", stderr=raw / "err")
         up.journal.process(process)
     # one that left our process group and knows nothing of its parent's end
@@ -186,7 +186,10 @@ def test_a_namespace_of_somebody_else_is_left_alone() -> None:
 
 def test_a_bad_step_undoes_the_others() -> None:
     before = snapshot()
-    taken = dataclasses.replace(wire(), client_port="bridge0")  # the name that the bridge itself has
+    real = wire()
+    assert real.bridge is not None
+    # the name that the bridge itself has
+    taken = dataclasses.replace(real, bridge=dataclasses.replace(real.bridge, client_port=real.bridge.interface))
     with pytest.raises(MachineError, match="File exists"):
         with provisioned(HOST, taken, BOTH, "test", log=print):
             pytest.fail("two links of one name")
