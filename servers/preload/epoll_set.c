@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include "engine.h"
 #include "libc.h"
 #include "signals.h"
 
+#define SPARE_WATCHES 1024
 #define FLAGS (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE)
 
 /* A socket in a set, under one descriptor number: epoll(7) Q1. */
@@ -38,6 +40,10 @@ struct epoll_set {
     bool kernel_turn;
     uint64_t kernel_checked; /* when, by the time stamp counter */
 };
+
+/* Removed watches, for the next ones: some programs remove and add one with every request. */
+static LIST_HEAD(, watch) spare_watches = LIST_HEAD_INITIALIZER(spare_watches);
+static unsigned spare_count;
 
 static int wake_fd = -1; /* always readable */
 static char wake_tag;    /* what it is known by among events */
@@ -81,7 +87,24 @@ static void remove_watch(struct watch *watch) {
     if (!watch->kernels) {
         watch->set->members--;
     }
-    free(watch);
+    if (spare_count < SPARE_WATCHES) {
+        LIST_INSERT_HEAD(&spare_watches, watch, of_socket);
+        spare_count++;
+    } else {
+        free(watch);
+    }
+}
+
+static struct watch *new_watch(void) {
+    struct watch *watch = LIST_FIRST(&spare_watches);
+
+    if (watch == NULL) {
+        return calloc(1, sizeof(*watch));
+    }
+    LIST_REMOVE(watch, of_socket);
+    spare_count--;
+    memset(watch, 0, sizeof(*watch));
+    return watch;
 }
 
 void epoll_set_signal(struct socket *socket, uint32_t events) {
@@ -190,7 +213,7 @@ static void set_interest(struct watch *watch, const struct epoll_event *event) {
 }
 
 static int add(struct epoll_set *set, int fd, struct socket *socket, const struct epoll_event *event) {
-    struct watch *watch = calloc(1, sizeof(*watch));
+    struct watch *watch = new_watch();
 
     if (watch == NULL) {
         return -ENOMEM;

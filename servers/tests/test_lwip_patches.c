@@ -19,7 +19,7 @@
 #define SERVER_PORT 80
 
 static struct netif netif;
-static unsigned syn_acks, data_segments, acknowledgements, resets;
+static unsigned syns, syn_acks, data_segments, acknowledgements, resets;
 static uint32_t last_sequence;
 static struct tcp_pcb *accepted;
 
@@ -33,6 +33,8 @@ static err_t output(struct netif *out, struct pbuf *packet, const ip4_addr_t *ad
     if ((TCPH_FLAGS(&header) & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
         syn_acks++;
         last_sequence = lwip_ntohl(header.seqno);
+    } else if (TCPH_FLAGS(&header) & TCP_SYN) {
+        syns++;
     } else if (TCPH_FLAGS(&header) & TCP_RST) {
         resets++;
     } else if (packet->tot_len > IP_HLEN + TCPH_HDRLEN_BYTES(&header)) {
@@ -92,7 +94,7 @@ static struct tcp_pcb *listen_with(uint16_t backlog) {
 
 static int set_up(void **state) {
     (void)state;
-    syn_acks = data_segments = acknowledgements = resets = 0;
+    syns = syn_acks = data_segments = acknowledgements = resets = 0;
     accepted = NULL;
     return 0;
 }
@@ -161,6 +163,22 @@ static void test_0002_a_segment_sent_again_after_a_timeout_is_counted(void **sta
     }
     assert_int_equal(data_segments, 3);
     assert_int_equal(lwip_stats.mib2.tcpretranssegs, before + 2);
+}
+
+static void test_0002_only_a_syn_sent_again_is_counted(void **state) {
+    unsigned before = lwip_stats.mib2.tcpretranssegs;
+    ip_addr_t client = IPADDR4_INIT(PP_HTONL(0xc6120001));
+    struct tcp_pcb *pcb = tcp_new();
+
+    (void)state;
+    assert_int_equal(tcp_connect(pcb, &client, 7, NULL), ERR_OK);
+    assert_int_equal(syns, 1);
+    assert_int_equal(lwip_stats.mib2.tcpretranssegs, before);
+    for (int ticks = 0; ticks < 100 && syns < 2; ticks++) {
+        tcp_tmr();
+    }
+    assert_int_equal(syns, 2);
+    assert_int_equal(lwip_stats.mib2.tcpretranssegs, before + 1);
 }
 
 static void test_0002_a_fast_retransmit_is_counted_once(void **state) {
@@ -374,6 +392,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_0001_a_backlog_beyond_255_holds_them_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0002_a_segment_sent_again_after_a_timeout_is_counted, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_0002_only_a_syn_sent_again_is_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0002_a_fast_retransmit_is_counted_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0004_a_later_syn_reopens_time_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0004_an_old_syn_does_not, set_up, tear_down),
