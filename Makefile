@@ -39,7 +39,7 @@ help: ## this list
 
 # --- measuring -------------------------------------------------------------------------------------
 
-.PHONY: bench-tap bench-afpacket bench-afxdp bench-shm bench-app report compare restore doctor shell bench-baseline reference
+.PHONY: bench-tap bench-afpacket bench-afxdp bench-shm bench-app report compare restore doctor shell bench-baseline bench-library reference
 bench-tap: ## measure lwIP against epoll on the TAP wire, to a finished report (root)
 bench-afpacket: ## the same with lwIP on a veth through AF_PACKET (root)
 bench-afxdp: ## the same with lwIP on a veth through AF_XDP (root)
@@ -73,6 +73,9 @@ shell: ready ## a shell in the client's namespace of WIRE=tap|afpacket|afxdp|shm
 
 bench-baseline: ready $(BUILD)/minimal_epoll ## epoll_server against a minimal epoll loop and nginx (root)
 	@$(PYTHON) ci/bench_baseline.py
+
+bench-library: ready $(BUILD)/lwip_pinger ## wrk under the preload library against a bare lwIP client (root)
+	@$(PYTHON) ci/bench_library.py
 
 reference: ## make RUN=<id> the committed reference run, with the charts that README shows
 	@test -f 'results/runs/$(RUN)/trials.jsonl' || { echo "no run '$(RUN)' under results/runs" >&2; exit 2; }

@@ -65,7 +65,8 @@ def _figures(summaries: Sequence[report.Summary],
     rates = [report.throughput_series(summary, name, style, f"{called[summary['run']]}: {name}")
              for style, (summary, name) in enumerate(lines)]
     yield "throughput", charts.throughput([*rates, *report.published_rates(others)], note)
-    gains = [report.gain_series(summary, name, style, f"{called[summary['run']]}: {words.pair(name, summary['baseline'])}")
+    gains = [report.gain_series(summary, name, style,
+                                f"{called[summary['run']]}: {words.pair(name, summary['baseline'])}")
              for style, (summary, name) in enumerate(lines) if name != summary["baseline"]]
     if gains:
         baselines = {summary["baseline"] for summary in summaries}

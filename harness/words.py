@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -201,6 +202,11 @@ def flatten(facts: Mapping[str, Any], skip: Sequence[str] = (),
             yield prefix + key, "yes" if value else "no"
         else:
             yield prefix + key, "not known" if value is None else str(value)
+
+
+def command_line(program: str, arguments: Sequence[str]) -> str:
+    """As one would type it, placeholders as they stand in the wire's file."""
+    return " ".join(word if re.fullmatch(r"[^\s\"'$]+", word) else f"'{word}'" for word in (program, *arguments))
 
 
 def facts_line(facts: Mapping[str, Any]) -> str:

@@ -293,7 +293,7 @@ def test_gains_are_a_table_that_tells_what_is_unknown() -> None:
         return {"requests_per_sec": {"median": median}}
     gain: dict[str, Any] = {"ratio": 1.5, "ci95": [1.25, 1.8], "verdict": "faster"}
     nothing: dict[str, Any] = {"ratio": None, "ci95": None, "verdict": "inconclusive"}
-    lines = gains({"contenders": {"epoll": {}, "lwip": {}}, "points": [
+    lines = gains({"baseline": "epoll", "contenders": {"epoll": {}, "lwip": {}}, "points": [
         {"connections": 1, "contenders": {"epoll": cell(12000.0), "lwip": cell(18000.0)},
          "gain": {"lwip/epoll": gain}},
         {"connections": 8, "contenders": {"epoll": cell(None), "lwip": cell(5.0)},

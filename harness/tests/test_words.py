@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness import words
 from harness.words import headline
 
 
@@ -30,3 +31,13 @@ def test_each_reason_of_an_inconclusive_gain_is_a_line_of_its_own() -> None:
         "Client-bound at 3 connections: the gain there is a lower bound.",
         "Client-bound at 4 connections: the gain there is no measure of the servers: the client was the limit "
         "of both.")
+
+
+def test_a_pair_of_names_with_a_slash_is_told_apart() -> None:
+    assert words.pair("lwip", "epoll") == "lwip/epoll"
+    assert words.pair("redis/lwip", "redis/kernel") == "redis/lwip over redis/kernel"
+
+
+def test_a_command_line_keeps_empty_words_and_blanks() -> None:
+    assert words.command_line("redis-server", ["--save", "", "--eal", "a b", "{port}"]) == (
+        "redis-server --save '' --eal 'a b' {port}")

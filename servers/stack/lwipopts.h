@@ -29,8 +29,8 @@
 #define PBUF_POOL_SIZE 16
 #define MEMP_NUM_ARP_QUEUE 512
 
-/* Link. 128 neighbours; the PCB remembers its ARP entry so that no packet walks the table. Many connections may
- * begin before the first answer: a lost SYN would be sent again after 3 s. */
+/* Link. 128 neighbours; the PCB remembers its ARP entry so that no packet walks the table. Many connections
+ * may begin before the first answer: a lost SYN would be sent again after 3 s. */
 #define ARP_TABLE_SIZE 127
 #define ARP_QUEUEING 1
 #define ARP_QUEUE_LEN 256

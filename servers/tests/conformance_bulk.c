@@ -99,7 +99,8 @@ static void write_some(struct end *end) {
     static uint8_t data[64 * 1024];
 
     while (end->writable && end->written < end->to_write) {
-        size_t size = end->to_write - end->written < sizeof(data) ? end->to_write - end->written : sizeof(data);
+        size_t size =
+            end->to_write - end->written < sizeof(data) ? end->to_write - end->written : sizeof(data);
         ssize_t count;
         pattern(data, size, end->written);
         count = write(end->fd, data, size);
@@ -137,8 +138,7 @@ CASE(transfer_with_edges_in_one_thread) {
     for (int i = 0; i < 2; i++) {
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u32 = (uint32_t)i};
         set_nonblocking(fds[i]);
-        ends[i] = (struct end){
-            .fd = fds[i], .to_write = size, .sent = FNV1A_START, .received = FNV1A_START};
+        ends[i] = (struct end){.fd = fds[i], .to_write = size, .sent = FNV1A_START, .received = FNV1A_START};
         epoll_ctl(set, EPOLL_CTL_ADD, fds[i], &event);
     }
     while (ends[0].read < size || ends[1].read < size) {
@@ -159,7 +159,8 @@ CASE(transfer_with_edges_in_one_thread) {
     close_pair(pair);
 }
 
-/* --- many connections ---------------------------------------------------------------------------------------- */
+/* --- many connections
+ * ---------------------------------------------------------------------------------------- */
 
 enum closer { CLIENT_FIRST, SERVER_FIRST, BY_RESET };
 
@@ -219,7 +220,8 @@ CASE(many_at_once) {
     for (int i = 0; i < COUNT; i++)
         send_all(pairs[i].client, &i, sizeof(i));
     for (int i = COUNT - 1; i >= 0; i--)
-        right += receive_all(pairs[i].server, data, sizeof(i)) == sizeof(i) && memcmp(data, &i, sizeof(i)) == 0;
+        right +=
+            receive_all(pairs[i].server, data, sizeof(i)) == sizeof(i) && memcmp(data, &i, sizeof(i)) == 0;
     note("%d of %d right", right, COUNT);
     for (int i = 0; i < COUNT; i++)
         close_pair(pairs[i]);

@@ -189,7 +189,8 @@ CASE(blocked_read_gets_data) {
     close_pair(pair);
 }
 
-/* --- vectors --------------------------------------------------------------------------------------------- */
+/* --- vectors ---------------------------------------------------------------------------------------------
+ */
 
 CASE(vectors) {
     struct pair pair = open_pair();
@@ -302,7 +303,8 @@ CASE(cork) {
     close_pair(pair);
 }
 
-/* --- errors that have nothing to do with the connection's state ---------------------------------------------- */
+/* --- errors that have nothing to do with the connection's state
+ * ---------------------------------------------- */
 
 CASE(data_calls_on_no_socket) {
     char byte = 0;
@@ -374,7 +376,8 @@ CASE(null_pointers) {
 }
 #endif
 
-/* --- full buffers -------------------------------------------------------------------------------------------- */
+/* --- full buffers
+ * -------------------------------------------------------------------------------------------- */
 
 CASE(full_buffer) {
     struct pair pair = open_pair();
@@ -491,7 +494,8 @@ CASE(data_is_taken_at_the_call) {
     close_pair(pair);
 }
 
-/* --- sendfile ------------------------------------------------------------------------------------------------ */
+/* --- sendfile
+ * ------------------------------------------------------------------------------------------------ */
 
 static int file_of(size_t size) {
     uint8_t *data = malloc(size);
@@ -593,7 +597,8 @@ CASE(sendfile_errors) {
     close_pair(pair);
 }
 
-/* --- signals ------------------------------------------------------------------------------------------------- */
+/* --- signals
+ * ------------------------------------------------------------------------------------------------- */
 
 CASE(sigpipe_can_be_ignored) {
     struct pair pair = open_pair();
@@ -719,7 +724,8 @@ CASE(timed_read_is_not_restarted) {
     close_pair(pair);
 }
 
-/* --- other names of the same calls ----------------------------------------------------------------------------- */
+/* --- other names of the same calls
+ * ----------------------------------------------------------------------------- */
 
 /* What a program that was compiled with _FORTIFY_SOURCE or with 64-bit offsets calls. */
 ssize_t __read_chk(int fd, void *data, size_t size, size_t room);

@@ -580,7 +580,8 @@ CASE(epoll_set_duplicated) {
     close_pair(pair);
 }
 
-CASE(epoll_set_is_pollable) {
+CASE_OF(epoll_set_is_pollable,
+        "a set as a member of poll, select or another set shows the kernel's members only", false) {
     struct pair pair = open_pair();
     int set = open_set(), outer = open_set();
     char byte;
@@ -632,7 +633,8 @@ CASE(epoll_modified_data) {
     close(set);
 }
 
-/* --- threads and signals --------------------------------------------------------------------------------- */
+/* --- threads and signals ---------------------------------------------------------------------------------
+ */
 
 struct deed {
     int set, fd, peer;

@@ -130,7 +130,8 @@ CASE(poll_woken_by_data) {
     close_pair(pair);
 }
 
-/* --- select ---------------------------------------------------------------------------------------------- */
+/* --- select ----------------------------------------------------------------------------------------------
+ */
 
 CASE(select_sets) {
     struct pair pair = open_pair();
@@ -247,12 +248,13 @@ CASE(pselect_masks) {
     close_pair(pair);
 }
 
-/* --- all kinds together ------------------------------------------------------------------------------------- */
+/* --- all kinds together
+ * ------------------------------------------------------------------------------------- */
 
 /* One of each kind, all quiet; `wake[i]` is written to, or NULL, to make kind i readable. */
 enum { OURS, PIPE, EVENT, TIMER, SIGNAL, UNIX, LOOPBACK, DATAGRAM, KINDS };
-static const char *const kind_names[KINDS] = {"connection",  "pipe",     "eventfd",     "timerfd", "signalfd",
-                                              "unix socket", "loopback", "udp datagram"};
+static const char *const kind_names[KINDS] = {"connection", "pipe",        "eventfd",  "timerfd",
+                                              "signalfd",   "unix socket", "loopback", "udp datagram"};
 
 struct zoo {
     int fd[KINDS], peer[KINDS];
@@ -453,7 +455,8 @@ CASE(busy_kinds_do_not_starve) {
     close(set);
 }
 
-/* --- loopback and Unix sockets by name stay what they are ------------------------------------------------------ */
+/* --- loopback and Unix sockets by name stay what they are
+ * ------------------------------------------------------ */
 
 CASE(loopback_connection) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

@@ -747,7 +747,8 @@ CASE(connect_port_zero) {
     close(fd);
 }
 
-/* --- not connected --------------------------------------------------------------------------------------- */
+/* --- not connected ---------------------------------------------------------------------------------------
+ */
 
 CASE(not_connected) {
     int fd = open_socket(SOCK_STREAM), there = -1;
@@ -818,7 +819,8 @@ CASE(sendto_connected_tcp) {
     close_pair(pair);
 }
 
-/* --- half close, both ways -------------------------------------------------------------------------------- */
+/* --- half close, both ways --------------------------------------------------------------------------------
+ */
 
 CASE(half_close) {
     struct pair pair = open_pair();
@@ -955,7 +957,8 @@ CASE(simultaneous_close) {
     close_pair(pair);
 }
 
-/* --- reset ------------------------------------------------------------------------------------------------ */
+/* --- reset ------------------------------------------------------------------------------------------------
+ */
 
 CASE(reset_then_read) {
     struct pair pair = open_pair();
@@ -1102,7 +1105,8 @@ CASE(reset_ends_a_blocked_write) {
     close(pair.server);
 }
 
-/* --- SO_LINGER --------------------------------------------------------------------------------------------- */
+/* --- SO_LINGER ---------------------------------------------------------------------------------------------
+ */
 
 CASE(linger_waits_for_the_data) {
     struct pair pair = open_pair();
@@ -1137,7 +1141,8 @@ CASE(linger_runs_out) {
     }
 }
 
-/* --- options ------------------------------------------------------------------------------------------------- */
+/* --- options
+ * ------------------------------------------------------------------------------------------------- */
 
 static void set_and_get(int fd, int level, int name, int value, const char *what) {
     trace(setsockopt(fd, level, name, &value, sizeof(value)), "set %s %d", what, value);
@@ -1296,7 +1301,8 @@ CASE(names_with_little_room) {
     close_pair(pair);
 }
 
-/* --- timeouts ------------------------------------------------------------------------------------------------ */
+/* --- timeouts
+ * ------------------------------------------------------------------------------------------------ */
 
 static void set_timeout(int fd, int option, int wait_ms) {
     struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};

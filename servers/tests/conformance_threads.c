@@ -328,7 +328,8 @@ CASE(threads_blocked_in_reads) {
     close_pair(busy);
 }
 
-/* --- processes --------------------------------------------------------------------------------------------- */
+/* --- processes ---------------------------------------------------------------------------------------------
+ */
 
 /* Runs `body` in a child whose lines come before the parent's next. */
 static void in_child(void (*body)(void *), void *argument) {

@@ -17,7 +17,7 @@ const char *events_text(uint32_t events) {
     static const struct {
         uint32_t bit;
         const char *name;
-    } names[] = {{EPOLLIN, "IN"},   {EPOLLPRI, "PRI"}, {EPOLLOUT, "OUT"},   {EPOLLRDHUP, "RDHUP"},
+    } names[] = {{EPOLLIN, "IN"},   {EPOLLPRI, "PRI"}, {EPOLLOUT, "OUT"}, {EPOLLRDHUP, "RDHUP"},
                  {EPOLLERR, "ERR"}, {EPOLLHUP, "HUP"}, {POLLNVAL, "NVAL"}};
     static __thread char texts[4][64];
     static __thread unsigned turn;

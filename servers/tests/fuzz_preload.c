@@ -199,7 +199,8 @@ static void check_closed(struct fuzz *fuzz, const struct slot *slot, long result
         fail("a closed descriptor took a call");
 }
 
-/* --- connections ------------------------------------------------------------------------------------------- */
+/* --- connections -------------------------------------------------------------------------------------------
+ */
 
 static struct sockaddr_in address_of(struct in_addr host, uint16_t port) {
     return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = host};
@@ -266,7 +267,8 @@ static void make_other(struct fuzz *fuzz) {
         break;
     case 1:
         fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, (int)below(fuzz, 6)) == 0)
+        if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+            listen(fd, (int)below(fuzz, 6)) == 0)
             opened(fuzz, LISTENER, fd);
         else
             close(fd);
@@ -291,7 +293,8 @@ static void make_other(struct fuzz *fuzz) {
     }
 }
 
-/* --- calls: bytes --------------------------------------------------------------------------------------------- */
+/* --- calls: bytes
+ * --------------------------------------------------------------------------------------------- */
 
 static void put_bytes(const struct slot *slot, uint8_t *data, size_t size) {
     for (size_t i = 0; i < size; i++)
@@ -405,7 +408,8 @@ static void call_sendfile(struct fuzz *fuzz, struct slot *slot) {
 
     /* Behind what was there: the kernel sends a file's pages as they are when the packet leaves. */
     put_bytes(slot, data, size);
-    if (pwrite(fuzz->file, data, size, offset) != (ssize_t)size || lseek(fuzz->file, offset, SEEK_SET) != offset)
+    if (pwrite(fuzz->file, data, size, offset) != (ssize_t)size ||
+        lseek(fuzz->file, offset, SEEK_SET) != offset)
         fail("a file");
     fuzz->file_size += (off_t)size;
     last_call = "sendfile";
@@ -415,7 +419,8 @@ static void call_sendfile(struct fuzz *fuzz, struct slot *slot) {
         slot->out->written += (uint64_t)count;
 }
 
-/* --- calls: state --------------------------------------------------------------------------------------------- */
+/* --- calls: state
+ * --------------------------------------------------------------------------------------------- */
 
 static void call_shutdown(struct fuzz *fuzz, struct slot *slot) {
     int how = (int)below(fuzz, 4);
@@ -569,7 +574,8 @@ static void call_duplicate(struct fuzz *fuzz, struct slot *slot) {
 
     if (one_in(fuzz, 2)) {
         last_call = "dup";
-        fd = one_in(fuzz, 2) ? dup(number_of(slot)) : fcntl(number_of(slot), F_DUPFD_CLOEXEC, (int)below(fuzz, 200));
+        fd = one_in(fuzz, 2) ? dup(number_of(slot))
+                             : fcntl(number_of(slot), F_DUPFD_CLOEXEC, (int)below(fuzz, 200));
         check_closed(fuzz, slot, fd);
         add_duplicate(fuzz, slot, fd);
         return;
@@ -594,7 +600,8 @@ static void call_duplicate(struct fuzz *fuzz, struct slot *slot) {
     add_duplicate(fuzz, slot, fd);
 }
 
-/* --- calls: waiting ------------------------------------------------------------------------------------------- */
+/* --- calls: waiting
+ * ------------------------------------------------------------------------------------------- */
 
 static void call_epoll_control(struct fuzz *fuzz, struct slot *slot) {
     static const uint32_t flags[] = {0, EPOLLET, EPOLLONESHOT, EPOLLET | EPOLLONESHOT, EPOLLEXCLUSIVE};
@@ -678,7 +685,8 @@ static void renew_set(struct fuzz *fuzz) {
     forget_number(fuzz, *set);
 }
 
-/* --- the loop -------------------------------------------------------------------------------------------------- */
+/* --- the loop
+ * -------------------------------------------------------------------------------------------------- */
 
 static void one_call(struct fuzz *fuzz) {
     struct slot *slot = any_slot(fuzz);

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The client's end of one contender: runs programs there, one after another, as that end wants them run.
+
+Knows namespaces, CPUs, the launcher and its counters; not what is run, nor what for.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Mapping, Sequence
+
+from harness import library
+from harness.contender import Running, launcher
+from harness.errors import ContenderError, MachineError
+from harness.host import Host, Process
+from harness.plan import Plan
+from harness.provision import Provisioned
+from harness.wire import Wire
+
+_WATCH_SECONDS = 0.25
+# build/on-lwip's for "this machine, or this program, cannot"
+_LAUNCHER_REFUSES = 3
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A client process that has ended. `counters`: its library's over its whole life, and `samples` of them.
+
+    None and () for a client of the kernel's sockets.
+    """
+
+    program: str
+    code: int
+    stdout: Path
+    stderr: Path
+    counters: dict[str, Any] | None
+    samples: tuple[dict[str, Any], ...]
+
+    def failure(self) -> ContenderError:
+        """With its last words."""
+        words = self.stderr.read_text(errors="replace").split("\n") if self.stderr.exists() else []
+        said = next((line for line in reversed(words) if line.strip()), "it said nothing")
+        return ContenderError(f"{self.program} failed (exit {self.code}): {said.strip()} (all in {self.stderr})")
+
+
+@dataclass(frozen=True)
+class Client:
+    """`raw`: the directory for what its programs print."""
+
+    host: Host
+    wire: Wire
+    plan: Plan
+    provisioned: Provisioned
+    running: Running
+    raw: Path
+
+    @property
+    def has_launcher(self) -> bool:
+        return bool(self.running.contender.client.launcher)
+
+    @property
+    def namespace(self) -> str:
+        return self.running.contender.client.endpoint.namespace
+
+    def run(self, name: str, program: str, argv: Callable[[Sequence[str]], list[str]], env: Mapping[str, str],
+            timeout: float) -> Ended:
+        """Runs `program` to its end, for no longer than `timeout` s or than the contender lives.
+
+        `argv` is given the words that must stand before the program's own. <raw>/<name>.stdout, .stderr and, with
+        a launcher, .counters stay. MachineError when the launcher refuses, ContenderError when the program does
+        not end, has not counted or the contender has died; a failure of the program is the caller's to see.
+        """
+        stdout, stderr, counters = (self.raw / f"{name}.{kind}" for kind in ("stdout", "stderr", "counters"))
+        words = launcher(self.wire, self.running.contender, self.plan, self.provisioned, counters)
+        if words:
+            counters.unlink(missing_ok=True)
+        process = self.host.spawn(argv(words), netns=self.namespace, cpus=self.plan.client_cpus, stdout=stdout,
+                                  stderr=stderr, env=env)
+        samples: list[dict[str, Any]] = []
+        try:
+            self.provisioned.journal.process(process)
+            code = self._watch(process, program, timeout, counters if words else None, samples)
+        finally:
+            if process.poll() is None:
+                process.stop(1)
+        self.running.check_alive("under load")
+        ended = Ended(program, code, stdout, stderr, library.read(counters, 0) if words else None, tuple(samples))
+        if words and code == _LAUNCHER_REFUSES:
+            raise MachineError(str(ended.failure()))
+        if words and code == 0 and ended.counters is None:
+            raise ContenderError(f"{program} ran under {shlex.join(words[:1])}, but no counters are in {counters}")
+        return ended
+
+    def _watch(self, process: Process, program: str, timeout: float, counters: Path | None,
+               samples: list[dict[str, Any]]) -> int:
+        waited = 0.0
+        while True:
+            try:
+                return process.wait(_WATCH_SECONDS)
+            except TimeoutError:
+                self.running.check_alive("under load")
+                sample = library.glance(counters) if counters else None
+                if sample:
+                    samples.append(sample)
+                waited += _WATCH_SECONDS
+                if waited > timeout:
+                    raise ContenderError(f"{program} did not end within {timeout:g} s") from None

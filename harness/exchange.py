@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One request and its answer, to the last byte: what to ask a server of a workload, and what it must say.
+
+Usage: python3 -m harness.exchange JSON, for a client whose sockets are not this process's; JSON: {"address", "port",
+"workload", "ours"}. Prints an Answer as JSON.
+Exit code 1, with one line, when no whole answer comes. Imports little: it is started for every proof.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import Any, Mapping, Protocol, Sequence
+
+from harness.errors import UsageError
+from harness.plan import Workload
+
+# a body may be 64 MiB, on an emulated path
+ANSWER_SECONDS = 60
+_LONGEST_HEAD = 65536
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Bytes of one request and of its answer; `wrong`: what is not as it must be, "" if every byte is right.
+
+    `single`: bytes of one answer as the load gets it, for a proof may ask for more. `served`: requests that the
+    server has counted so far, this proof's in it; None if it was not asked.
+    """
+
+    sent: int
+    received: int
+    wrong: str
+    single: int
+    served: int | None
+
+
+class Exchange(Protocol):
+    """A protocol as far as one request and its answer need it. `asks`: requests of a proof that the server counts."""
+
+    asks: int
+
+    def request(self, address: str, workload: Workload) -> bytes: ...
+
+    def size(self, received: bytes | bytearray) -> int | None:
+        """Bytes of the whole answer that `received` begins; None while that cannot be told. OSError if never."""
+        ...
+
+    def compare(self, response: bytes, workload: Workload, ours: bool) -> str:
+        """What is wrong with a response, "" if nothing. `ours`: it comes from a server of this project."""
+        ...
+
+    def single(self, response: bytes, workload: Workload) -> int:
+        """As Answer. The response is a whole one, right or wrong."""
+        ...
+
+    def served(self, response: bytes, workload: Workload) -> int | None:
+        """As Answer. The response is a whole one, right or wrong."""
+        ...
+
+
+def expected_body(size: int) -> bytes:
+    """The pattern of servers/http.h: a lost, repeated or moved byte shows."""
+    return b"".join(b"%07d\n" % k for k in range(size // 8 + 1))[:size]
+
+
+def expected_response(workload: Workload) -> bytes:
+    """Every byte that our servers answer to a GET with."""
+    size = workload.body_size_bytes
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + expected_body(size)
+
+
+class Http:
+    """A GET, answered as servers/http.h says; a server of other make must give the same body."""
+
+    asks = 1
+
+    def request(self, address: str, workload: Workload) -> bytes:
+        return f"GET {workload.path} HTTP/1.1\r\nHost: {address}\r\n\r\n".encode()
+
+    def size(self, received: bytes | bytearray) -> int | None:
+        head, end, _ = bytes(received[:_LONGEST_HEAD]).partition(b"\r\n\r\n")
+        if not end:
+            if len(received) >= _LONGEST_HEAD:
+                raise ConnectionError("its answer has no end of head within 64 KiB")
+            return None
+        for line in head.split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            if name.strip().lower() == b"content-length" and value.strip().isdigit():
+                return len(head) + len(end) + int(value)
+        return len(head) + len(end)
+
+    def compare(self, response: bytes, workload: Workload, ours: bool) -> str:
+        """Every byte of ours, status and body of another's."""
+        expected = expected_response(workload)
+        if not ours:
+            head, _, body = response.partition(b"\r\n\r\n")
+            if head.split(b" ")[1:2] != [b"200"]:
+                return f"the answer is not 200 but {head.splitlines()[:1]}"
+            response, expected = body, expected_body(workload.body_size_bytes)
+        return difference(response, expected)
+
+    def single(self, response: bytes, workload: Workload) -> int:
+        return len(response)
+
+    def served(self, response: bytes, workload: Workload) -> int | None:
+        return None
+
+
+class Nginx:
+    """A GET of the file, and one of nginx's own count of requests (stub_status) on the same connection."""
+
+    asks = 2
+
+    def __init__(self) -> None:
+        self._http = Http()
+
+    def request(self, address: str, workload: Workload) -> bytes:
+        return b"".join(f"GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n".encode()
+                        for path in (workload.path, "/status"))
+
+    def size(self, received: bytes | bytearray) -> int | None:
+        first = self._http.size(received)
+        if first is None or len(received) < first:
+            return None
+        second = self._http.size(received[first:])
+        return None if second is None else first + second
+
+    def compare(self, response: bytes, workload: Workload, ours: bool) -> str:
+        wrong = self._http.compare(response[:self.single(response, workload)], workload, False)
+        if not wrong and self.served(response, workload) is None:
+            return f"nginx did not count: {response[-80:]!r}"
+        return wrong
+
+    def single(self, response: bytes, workload: Workload) -> int:
+        return self._http.size(response) or len(response)
+
+    def served(self, response: bytes, workload: Workload) -> int | None:
+        counted = re.search(rb"\n (\d+) (\d+) (\d+) \n", response[self.single(response, workload):])
+        return int(counted[3]) if counted else None
+
+
+class Redis:
+    """SET and GET of the key that redis-benchmark uses, and redis's own count of calls by command, in one go."""
+
+    asks = 1
+    key = b"key:__rand_int__"
+
+    def request(self, address: str, workload: Workload) -> bytes:
+        value = expected_body(workload.body_size_bytes)
+        commands = ([b"SET", self.key, value], [b"GET", self.key], [b"INFO", b"commandstats"])
+        return b"".join(b"*%d\r\n" % len(words) + b"".join(map(self._bulk, words)) for words in commands)
+
+    def size(self, received: bytes | bytearray) -> int | None:
+        end = 0
+        for _ in range(3):
+            line = received.find(b"\r\n", end)
+            if line < 0:
+                return None
+            bulk = re.fullmatch(rb"\$(\d+)", received[end:line])
+            end = line + 2 + (int(bulk[1]) + 2 if bulk else 0)
+        return end
+
+    def compare(self, response: bytes, workload: Workload, ours: bool) -> str:
+        """An error of any command so far is wrong as well."""
+        expected = self._first(workload)
+        failed = re.search(rb"cmdstat_(\S+):.*(?:rejected_calls=[1-9]|failed_calls=[1-9]).*", response)
+        if failed:
+            return f"commands failed: {failed[0].decode(errors='replace').strip()}"
+        return difference(response[:len(expected)], expected)
+
+    def single(self, response: bytes, workload: Workload) -> int:
+        return len(b"+OK\r\n" if workload.name == "redis-set" else self._bulk(expected_body(workload.body_size_bytes)))
+
+    def served(self, response: bytes, workload: Workload) -> int | None:
+        command = workload.name.removeprefix("redis-").encode()
+        counted = re.search(rb"^cmdstat_%s:calls=(\d+)," % command, response[len(self._first(workload)):], re.M)
+        return int(counted[1]) if counted else None
+
+    def _first(self, workload: Workload) -> bytes:
+        return b"+OK\r\n" + self._bulk(expected_body(workload.body_size_bytes))
+
+    @staticmethod
+    def _bulk(word: bytes) -> bytes:
+        return b"$%d\r\n%s\r\n" % (len(word), word)
+
+
+# workload's name -> what it asks
+EXCHANGES: Mapping[str, Exchange] = {"rps": Http(), "nginx-get": Nginx(), "redis-set": Redis(), "redis-get": Redis()}
+
+
+def exchange_for(workload: Workload) -> Exchange:
+    """Raises UsageError for a workload that has none."""
+    if workload.name not in EXCHANGES:
+        raise UsageError(f"no proof for workload '{workload.name}'; there are some for: {', '.join(EXCHANGES)}")
+    return EXCHANGES[workload.name]
+
+
+def difference(response: bytes, expected: bytes) -> str:
+    """Where and how the two differ; "" if they do not."""
+    if response == expected:
+        return ""
+    common = min(len(response), len(expected))
+    at = next((i for i in range(common) if response[i] != expected[i]), common)
+    return (f"the response differs from byte {at}: {response[at:at + 16]!r} instead of "
+            f"{expected[at:at + 16]!r} ({len(response)} bytes, expected {len(expected)})")
+
+
+def ask(connection: socket.socket, address: str, workload: Workload, ours: bool) -> Answer:
+    """One request on a connection that is up. OSError when no whole answer comes."""
+    exchange = exchange_for(workload)
+    request = exchange.request(address, workload)
+    connection.sendall(request)
+    response = _receive(connection, exchange)
+    return Answer(len(request), len(response), exchange.compare(response, workload, ours),
+                  exchange.single(response, workload), exchange.served(response, workload))
+
+
+def _receive(connection: socket.socket, exchange: Exchange) -> bytes:
+    """One answer, as long as it says it is; whatever more is there already comes with it."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    received = bytearray()
+    size = None
+    while size is None or len(received) < size:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"only {len(received)} bytes came within {ANSWER_SECONDS} s")
+        piece = connection.recv(1 << 18)
+        if not piece:
+            raise ConnectionError(f"it closed the connection after {len(received)} bytes")
+        received += piece
+        if size is None:
+            size = exchange.size(received)
+    return bytes(received)
+
+
+def order(address: str, port: int, workload: Workload, ours: bool) -> str:
+    """The argument with which this module, as a program, asks just that."""
+    return json.dumps({"address": address, "port": port, "workload": asdict(workload), "ours": ours})
+
+
+def main(argv: Sequence[str]) -> int:
+    order: Mapping[str, Any] = json.loads(argv[0])
+    address, workload = order["address"], Workload(**order["workload"])
+    try:
+        with socket.create_connection((address, order["port"]), ANSWER_SECONDS) as connection:
+            answer = ask(connection, address, workload, order["ours"])
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps(asdict(answer)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A trial whose client has its own stack: the launcher before every client, and the counters of both ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Callable, cast
+
+import pytest
+
+from harness.errors import ContenderError, MachineError
+from harness.plan import TrialSpec, load_plan
+from harness.provision import Provisioned
+from harness.tests.serving_host import REQUEST_SIZE, REQUESTS, LoadingProcess, ServingHost
+from harness.tests.test_trial import Journal
+from harness.trial import Outcome, run_trial
+from harness.wire import load_wire
+
+WIRE = load_wire("shm")
+PLAN = load_plan("quick", WIRE, (0, 1), {})
+LWIP = WIRE.contenders["lwip"]
+SERVER, CLIENT = LWIP.endpoint.namespace, LWIP.client.endpoint.namespace
+
+
+def trial(host: ServingHost, raw: Path, contender: str = "lwip") -> Outcome:
+    up = cast(Provisioned, SimpleNamespace(wire=WIRE, hugepages=True, why="", journal=Journal(host)))
+    return run_trial(host, WIRE, PLAN, TrialSpec(contender, 8, 0, 1), 1, up, raw)
+
+
+def problems(host: ServingHost, raw: Path) -> list[str]:
+    record = trial(host, raw).record
+    assert record["valid"] is (record["problems"] == [])
+    return cast(list[str], record["problems"])
+
+
+def test_every_client_goes_by_the_launcher_and_none_by_the_kernel(tmp_path: Path) -> None:
+    host = ServingHost()
+    trial(host, tmp_path)
+    inside = f"spawn ip netns exec {CLIENT} taskset -c 0 "
+    clients = [call for call in host.calls if call.startswith(inside)]
+    assert ["harness.exchange" in call for call in clients] == [True, False, False, True]
+    assert all("/build/on-lwip --address 198.18.0.4 " in call and f" --counters {tmp_path}/" in call
+               and "path=/run/stackduel/lwip.sock" in call for call in clients)
+    assert not any("ping" in call or call.startswith("connect ") or "neighbour" in call for call in host.calls)
+    assert host.calls[0] == "unlink /run/stackduel/lwip.sock", "one that a killed server left"
+    assert host.calls[1].startswith(f"spawn ip netns exec {SERVER} taskset -c 1 ") and "net_vhost0" in host.calls[1]
+    assert sum(call.startswith("journal ") for call in host.calls) == 5 and host.alive == {}
+
+
+def test_the_kernels_contender_of_this_wire_is_proved_as_ever(tmp_path: Path) -> None:
+    host = ServingHost()
+    record = trial(host, tmp_path, "epoll").record
+    assert record["valid"] and record["ends"] is record["client"] is record["client_busy_share"] is None
+    assert any("ping -c 1 -W 1 -n 198.18.0.2" in call for call in host.calls)
+    assert not any("on-lwip" in call for call in host.calls)
+
+
+def test_both_ends_are_in_the_record(tmp_path: Path) -> None:
+    outcome = trial(ServingHost(), tmp_path)
+    assert outcome.ports == {"server": {"driver": "net_tap"}, "client": {"driver": "net_virtio_user"}}
+    record = outcome.record
+    requests = 2 * REQUESTS + 2
+    assert record["ends"] == {
+        "connections": {"sent": 20, "received": 20, "limit": 0},
+        "bytes_to_server": {"sent": requests * REQUEST_SIZE, "received": requests * REQUEST_SIZE,
+                            "limit": 16 * REQUEST_SIZE},
+        "bytes_to_client": {"sent": requests * 39, "received": requests * 39, "limit": 16 * 39},
+        "packets_to_server": {"sent": 2 * requests, "received": 2 * requests, "limit": 4096},
+        "packets_to_client": {"sent": 3 * requests, "received": 3 * requests, "limit": 4096},
+    }
+    assert record["valid"] and record["client"]["bytes_sent"] == REQUESTS * REQUEST_SIZE
+    assert "pid" not in record["client"] and "tsc_hz" not in record["client"]
+    # between the two samples under load: 90 busy, 50 in the program, 60 waiting
+    assert record["client_busy_share"] == 0.7
+
+
+def counting(program: str, **changes: int) -> Callable[[str, dict[str, Any]], None]:
+    """The library counts so many more, in every process of that program."""
+    def change(name: str, counters: dict[str, Any]) -> None:
+        for key, more in changes.items() if name == program else ():
+            counters[key] += more
+    return change
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"bytes_sent": -1}, ["bytes to server: one end counted 74072, the other 74074: at most 592 fewer"]),
+    ({"bytes_sent": 8 * REQUEST_SIZE}, []),
+    ({"bytes_sent": 9 * REQUEST_SIZE + 4}, ["bytes to server: one end counted 74748, the other 74074"]),
+    ({"bytes_received": 1}, ["bytes to client: one end counted 78078, the other 78080"]),
+    ({"bytes_received": -8 * 39}, []),
+    ({"bytes_received": -8 * 39 - 1}, ["bytes to client: one end counted 78078, the other 77452"]),
+    ({"tx_packets": -1}, ["packets to server: one end counted 4002, the other 4004: at most 4096 fewer"]),
+    ({"tx_packets": 2048}, []),
+    ({"tx_packets": 2049}, ["packets to server: one end counted 8102"]),
+    ({"rx_packets": 1}, ["packets to client: "]),
+    ({"rx_packets": -2049}, ["packets to client: "]),
+    ({"rx_packets": -2060, "rx_dropped": 10, "no_mbuf": 2}, []),
+    ({"connects": 1}, ["connections: one end counted 22, the other 20: at most 0 fewer"]),
+    ({"connects": -1}, ["connections: one end counted 18, the other 20"]),
+])
+def test_the_counters_of_both_ends_must_agree(tmp_path: Path, changes: dict[str, int], words: list[str]) -> None:
+    host = ServingHost()
+    host.on_count = counting("wrk", **changes)
+    found = problems(host, tmp_path)
+    assert len(found) == len(words) and all(word in line for word, line in zip(words, found)), found
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"bytes_sent": -REQUEST_SIZE}, "did not go by the client's library alone: it counted 0 bytes sent of 37"),
+    ({"bytes_received": 1}, "40 received of 39"),
+    ({"rx_packets": -3}, "2 packets out and 0 in"),
+    ({"tx_packets": -2}, "0 packets out and 3 in"),
+])
+def test_a_proof_that_took_another_way_is_an_error(tmp_path: Path, changes: dict[str, int], words: str) -> None:
+    host = ServingHost()
+    host.on_count = counting("python3", **changes)
+    with pytest.raises(ContenderError, match=words):
+        trial(host, tmp_path)
+    assert host.alive == {} and not any(" wrk " in call for call in host.calls)
+
+
+def test_a_server_that_counted_another_proof_is_an_error(tmp_path: Path) -> None:
+    host = ServingHost()
+
+    def more(program: str, counters: dict[str, Any]) -> None:
+        assert host.serving is not None
+        host.serving.counters["bytes_received"] += 5
+    host.on_count = more
+    with pytest.raises(ContenderError, match="'lwip' counted 42 more bytes_received for a request of 37 .*somebody"):
+        trial(host, tmp_path)
+
+
+def test_a_client_that_did_not_count_is_an_error(tmp_path: Path) -> None:
+    host = ServingHost()
+    host.on_count = lambda program, counters: counters.clear()
+    with pytest.raises(ContenderError, match="proof's client ran under .*/build/on-lwip, but no counters are in"):
+        trial(host, tmp_path)
+    assert host.alive == {}
+
+
+def test_a_wrong_byte_makes_a_trial_invalid_here_too(tmp_path: Path) -> None:
+    host = ServingHost()
+    host.response = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nX"
+    found = problems(host, tmp_path)
+    assert len(found) == 2 and all("differs from byte 38: b'X' instead of b'0'" in line for line in found)
+
+
+class Ailing(ServingHost):
+    """Clients of a program under the launcher end at once, with a code and last words."""
+
+    def __init__(self, program: str, code: int, said: str) -> None:
+        super().__init__()
+        self.ailing, self.ends_with, self.said = program, code, said
+
+    def spawn(self, *args: Any, **options: Any) -> Any:
+        process = super().spawn(*args, **options)
+        if isinstance(process, LoadingProcess) and any(self.ailing in word for word in process.argv):
+            process.samples, process.load, process.code = [], None, self.ends_with
+            options["stderr"].write_text(self.said)
+            self.alive.pop(process.pid, None)
+        return process
+
+
+@pytest.mark.parametrize("code, error", [(3, MachineError), (1, ContenderError), (-11, ContenderError)])
+def test_last_words_of_a_proof_that_fails(tmp_path: Path, code: int, error: type[Exception]) -> None:
+    host = Ailing("harness.exchange", code, "noise\non-lwip: build/x.so cannot be loaded: no such DPDK\n\n")
+    with pytest.raises(error) as caught:
+        trial(host, tmp_path)
+    assert "on-lwip: build/x.so cannot be loaded: no such DPDK" in str(caught.value)
+    assert "\n" not in str(caught.value) and host.alive == {}
+
+
+def test_a_load_tool_that_crashes_under_the_library_is_an_error(tmp_path: Path) -> None:
+    host = Ailing("wrk", -11, "")
+    with pytest.raises(ContenderError, match=r"wrk failed \(exit -11\): it said nothing"):
+        trial(host, tmp_path)
+    assert host.alive == {}
+
+
+def test_a_server_that_dies_under_load_is_noticed_while_its_client_polls_on(tmp_path: Path) -> None:
+    host = ServingHost()
+
+    def die(wrk: LoadingProcess) -> None:
+        assert host.serving is not None
+        host.serving.code = -9
+        wrk.hangs = True
+    host.on_load = die
+    with pytest.raises(ContenderError, match="'lwip' was killed by SIGKILL under load"):
+        trial(host, tmp_path)
+    assert host.processes[-1].code is not None
+
+
+def test_counters_of_every_process_stay(tmp_path: Path) -> None:
+    trial(ServingHost(), tmp_path)
+    found = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.counters")}
+    assert {name: counters["program"] for name, counters in found.items()} == {
+        "proof-before": "python3", "warmup": "wrk", "wrk": "wrk", "proof-after": "python3"}
+
+
+def test_counters_of_an_earlier_attempt_are_not_taken_for_new_ones(tmp_path: Path) -> None:
+    trial(ServingHost(), tmp_path)
+    host = ServingHost()
+    host.on_count = lambda program, counters: counters.clear()
+    with pytest.raises(ContenderError, match="no counters are in"):
+        trial(host, tmp_path)
