@@ -683,7 +683,7 @@ CASE(accept_interrupted) {
 }
 
 static void *send_after_signals(void *argument) {
-    uint64_t deadline = milliseconds() + WAIT_MS;
+    uint64_t deadline = milliseconds() + (uint64_t)WAIT_MS;
 
     while (signals_counted() < 3 && milliseconds() < deadline)
         poll(NULL, 0, 5);

@@ -819,7 +819,7 @@ CASE(epoll_shared_by_threads) {
     struct pair pairs[PAIRS];
     pthread_t threads[THREADS];
     int stop = eventfd(0, 0), once = 0;
-    uint64_t one = 1, deadline = milliseconds() + WAIT_MS;
+    uint64_t one = 1, deadline = milliseconds() + (uint64_t)WAIT_MS;
     bool all = false;
 
     for (int i = 0; i < PAIRS; i++) {

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+int patience_ms = 20000;
+
 uint64_t milliseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -121,7 +123,7 @@ int pending_error(int fd) {
 
 uint32_t await(int fd, uint32_t events) {
     struct pollfd entry = {.fd = fd, .events = (short)events};
-    uint64_t deadline = milliseconds() + WAIT_MS;
+    uint64_t deadline = milliseconds() + (uint64_t)WAIT_MS;
     int count;
 
     do {
@@ -133,7 +135,7 @@ uint32_t await(int fd, uint32_t events) {
 }
 
 void await_bytes(int fd, int count) {
-    uint64_t deadline = milliseconds() + WAIT_MS;
+    uint64_t deadline = milliseconds() + (uint64_t)WAIT_MS;
     int there = 0;
 
     await(fd, POLLIN);

@@ -196,6 +196,8 @@ def test_without_wrk(tmp_path: Path) -> None:
 
 def test_without_hugepages_the_run_goes_on_and_says_so(tmp_path: Path) -> None:
     count = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+    if int(Path(count).with_name("free_hugepages").read_text()) > 0:
+        pytest.skip("this machine has free hugepages, which the run would take")
     done = harness(tmp_path, "bench", "--wire", "tap", *SHORT, "--set", "CONNECTIONS=1", "--set", "ROUNDS=1",
                    before=f"mount --bind {count} {count}; mount -o remount,bind,ro {count}")
     assert done.returncode == 0, done.stderr

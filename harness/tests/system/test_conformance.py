@@ -10,8 +10,9 @@ from __future__ import annotations
 import difflib
 import re
 import subprocess
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 import pytest
 
@@ -55,11 +56,35 @@ def read_trace(text: str) -> Trace:
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Trace:
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Trace]]]:
+    """Of the kernel and of both builds of the library, made side by side."""
+    with ThreadPoolExecutor() as pool:
+        yield {"kernel": pool.submit(kernel_trace),
+               **{build: pool.submit(library_trace, ROOT / build, tmp_path_factory.mktemp("dpdk"))
+                  for build in ("build", "build/checked")}}
+
+
+def kernel_trace() -> Trace:
     done = alone(ROOT / "build/conformance", "--address", ADDRESS)
     broken = [line for line in done.stdout.splitlines() if BROKEN.search(line)]
     assert (done.returncode, done.stderr, broken) == (0, "", [])
     return read_trace(done.stdout)
+
+
+def library_trace(build: Path, runtime: Path) -> Trace:
+    done = under_library(build, runtime, ROOT / "build/conformance", "--address", ADDRESS)
+    assert "AddressSanitizer" not in done.stderr and "runtime error" not in done.stderr, done.stderr
+    return read_trace(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def kernel(traces: dict[str, Future[Trace]]) -> Trace:
+    return traces["kernel"].result()
+
+
+@pytest.fixture(scope="module", params=["build", "build/checked"])
+def library(request: pytest.FixtureRequest, traces: dict[str, Future[Trace]]) -> Trace:
+    return traces[request.param].result()
 
 
 @pytest.fixture(scope="module")
@@ -68,14 +93,6 @@ def known() -> dict[str, str]:
     done = alone(ROOT / "build/conformance", "--list")
     rows = [line.partition("\t") for line in done.stdout.splitlines()]
     return {name: reason for name, _, reason in rows if reason}
-
-
-@pytest.fixture(scope="module", params=["build", "build/checked"])
-def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trace:
-    done = under_library(ROOT / request.param, tmp_path_factory.mktemp("dpdk"), ROOT / "build/conformance",
-                         "--address", ADDRESS)
-    assert "AddressSanitizer" not in done.stderr and "runtime error" not in done.stderr, done.stderr
-    return read_trace(done.stdout)
 
 
 def test_every_case_has_run(kernel: Trace, library: Trace) -> None:
