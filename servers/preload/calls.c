@@ -2,6 +2,8 @@
 #include "calls.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -38,13 +40,30 @@ static int wait_for(struct socket *socket, uint32_t events, int64_t timeout_ns, 
     return code > 0 ? 0 : code == 0 ? -EAGAIN : code;
 }
 
-static bool has_null(const struct message *message) {
+/* 0, or the errno that the kernel has for such pieces. */
+static int check_pieces(const struct message *message, bool dropped) {
+    size_t total = 0;
+
     for (size_t i = 0; i < message->count; i++) {
-        if (message->pieces[i].iov_base == NULL && message->pieces[i].iov_len > 0) {
-            return true;
+        const struct iovec *piece = &message->pieces[i];
+
+        if (piece->iov_len > SSIZE_MAX - total) {
+            return -EINVAL;
+        }
+        total += piece->iov_len;
+        if (piece->iov_base == NULL && piece->iov_len > 0 && !dropped) {
+            return -EFAULT;
         }
     }
-    return false;
+    return 0;
+}
+
+/* What a call reports that has moved bytes before it failed: the bytes; the error is for the next call. */
+static ssize_t partial(struct socket *socket, ssize_t total, ssize_t error) {
+    if (total > 0 && error < 0 && error != -EAGAIN && error != -EINTR && error != -EPIPE) {
+        socket->error = (int)-error;
+    }
+    return total > 0 ? total : error;
 }
 
 static void advance(struct message *message, size_t size) {
@@ -65,12 +84,14 @@ ssize_t call_receive(struct socket *socket, struct message *message, int flags) 
     size_t wanted = message_size(message);
     uint64_t deadline = 0;
     ssize_t total = 0;
+    int code;
 
     if (flags & MSG_ERRQUEUE) {
         return -EAGAIN; /* lwIP keeps no queue of errors */
     }
-    if (has_null(message)) {
-        return -EFAULT;
+    code = check_pieces(message, socket->type == SOCK_STREAM && (flags & MSG_TRUNC));
+    if (code != 0) {
+        return code;
     }
     for (;;) {
         ssize_t now = socket->protocol->receive(socket, message, flags);
@@ -92,17 +113,18 @@ ssize_t call_receive(struct socket *socket, struct message *message, int flags) 
                 continue;
             }
         }
-        return total > 0 ? total : now;
+        return partial(socket, total, now);
     }
 }
 
 ssize_t call_send(struct socket *socket, const struct message *message, int flags) {
     bool waits = !socket->nonblocking && !(flags & MSG_DONTWAIT);
     size_t wanted = message_size(message), total = 0;
+    int code = check_pieces(message, false);
     uint64_t deadline = 0;
 
-    if (has_null(message)) {
-        return -EFAULT;
+    if (code != 0) {
+        return code;
     }
     for (;;) {
         ssize_t now = socket->protocol->send(socket, message, total, flags);
@@ -123,7 +145,7 @@ ssize_t call_send(struct socket *socket, const struct message *message, int flag
                 continue;
             }
         }
-        return total > 0 ? (ssize_t)total : now;
+        return partial(socket, (ssize_t)total, now);
     }
 }
 
@@ -149,8 +171,19 @@ static void follow_timeout(int fd, int option, int64_t ns) {
 }
 
 /* Options that an accepted socket has from its listener, for getsockopt() as well. */
-static void inherit(const struct socket *listener, int fd) {
+static void inherit(const struct socket *listener, struct socket *accepted, int fd) {
+    static const int keepalive[] = {TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT};
     static const int on = 1;
+
+    for (size_t i = 0; listener->keepalive && i < sizeof(keepalive) / sizeof(keepalive[0]); i++) {
+        int value;
+        socklen_t size = sizeof(value);
+
+        if (libc()->getsockopt(listener->placeholder, IPPROTO_TCP, keepalive[i], &value, &size) == 0 &&
+            libc()->setsockopt(fd, IPPROTO_TCP, keepalive[i], &value, size) == 0) {
+            socket_follow_option(accepted, IPPROTO_TCP, keepalive[i]);
+        }
+    }
 
     if (listener->keepalive) {
         (void)libc()->setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
@@ -159,7 +192,7 @@ static void inherit(const struct socket *listener, int fd) {
         (void)libc()->setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     }
     if (listener->no_delay) {
-        (void)libc()->setsockopt(fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof(on));
+        (void)libc()->setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     }
     if (listener->receive_timeout_ns > 0) {
         follow_timeout(fd, SO_RCVTIMEO, listener->receive_timeout_ns);
@@ -205,7 +238,7 @@ int call_accept(struct socket *listener, int flags, struct sockaddr_in *peer) {
         (void)libc()->close(fd);
         return code;
     }
-    inherit(listener, fd);
+    inherit(listener, accepted, fd);
     *peer = accepted->tcp.peer;
     return fd;
 }
@@ -247,7 +280,7 @@ ssize_t call_sendfile(struct socket *socket, int in, off_t *offset, size_t size)
         }
         sent = call_send(socket, &message, 0);
         if (sent < 0) {
-            total = total == 0 ? sent : total;
+            total = partial(socket, total, sent);
             break;
         }
         total += sent;

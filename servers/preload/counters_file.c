@@ -17,7 +17,17 @@
 #define INTERVAL_MS 10
 
 static char *page;
+static char program[64]; /* its name when it started, fit for JSON */
 static uint32_t written_ms;
+
+static void copy_name(const char *name) {
+    size_t i;
+
+    for (i = 0; i + 1 < sizeof(program) && name[i] != '\0'; i++) {
+        program[i] = name[i] < ' ' || name[i] == '"' || name[i] == '\\' || name[i] == 127 ? '_' : name[i];
+    }
+    program[i] = '\0';
+}
 
 int counters_file_open(const char *path) {
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -25,6 +35,7 @@ int counters_file_open(const char *path) {
     if (fd < 0) {
         return -1;
     }
+    copy_name(program_invocation_short_name);
     if (ftruncate(fd, COUNTERS_FILE_SIZE) == 0) {
         page = mmap(NULL, COUNTERS_FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (page == MAP_FAILED) {
@@ -61,14 +72,16 @@ void counters_file_write(void) {
     }
     stack_count(&stack);
     stack_describe_port(port, sizeof(port));
-    length = (size_t)snprintf(text, sizeof(text), "{\"pid\": %d, \"program\": \"%s\"", getpid(),
-                              program_invocation_short_name);
+    length = (size_t)snprintf(text, sizeof(text), "{\"pid\": %d, \"program\": \"%s\"", getpid(), program);
     length += counters_append(text + length, sizeof(text) - length, socket_fields,
                               sizeof(socket_fields) / sizeof(socket_fields[0]), &socket_counters);
     length += counters_append(text + length, sizeof(text) - length, stack_counter_fields,
                               stack_counter_field_count, &stack);
     length += (size_t)snprintf(text + length, sizeof(text) - length,
                                ", \"retransmits\": %" PRIu64 ", \"port\": %s}", stack.retransmits, port);
+    if (length >= sizeof(text)) {
+        return; /* cannot be: names and numbers are shorter */
+    }
     memset(text + length, ' ', sizeof(text) - length);
     text[sizeof(text) - 1] = '\n';
     memcpy(page, text, sizeof(text));

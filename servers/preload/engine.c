@@ -56,6 +56,7 @@ static struct {
 } engine = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static __thread bool inside;
+static __thread int cancel_state; /* of this thread, when it took the lock */
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -73,20 +74,33 @@ static void say(const char *format, ...) {
 
 /* --- the lock --------------------------------------------------------------------------------------- */
 
-void engine_lock(void) {
+static void take_mutex(void) {
     if (pthread_mutex_trylock(&engine.mutex) != 0) {
-        engine.queued++;
+        engine.queued++; /* who drives gives way */
         pthread_mutex_lock(&engine.mutex);
         engine.queued--;
     }
+}
+
+void engine_lock(void) {
+    int before;
+
+    /* First, so that a signal's handler that comes to us between here and the next line is let through. */
     inside = true;
+    /* A thread that were cancelled in here would keep the lock. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    take_mutex();
+    cancel_state = before;
     /* Whoever has the lock is DPDK's main lcore, so that it uses the caches of the packet pools. */
     RTE_PER_LCORE(_lcore_id) = 0;
 }
 
 void engine_unlock(void) {
-    inside = false;
+    int before = cancel_state;
+
     pthread_mutex_unlock(&engine.mutex);
+    inside = false;
+    pthread_setcancelstate(before, NULL);
 }
 
 bool engine_inside(void) {
@@ -95,7 +109,7 @@ bool engine_inside(void) {
 
 static void before_fork(void) {
     if (!inside) {
-        pthread_mutex_lock(&engine.mutex);
+        take_mutex();
     }
 }
 
@@ -150,9 +164,9 @@ static bool given(const struct settings *settings, const char *option) {
     return false;
 }
 
-/* EAL gets descriptors above the first LOW_DESCRIPTORS, or the first quarter of what the process may have: programs
- * size tables by how many they expect (wrk: three a connection, and ten). Takes those that are free; false if there is
- * no descriptor to be had. */
+/* EAL gets descriptors above the first LOW_DESCRIPTORS, or the first quarter of what the process may have:
+ * programs size tables by how many they expect (wrk: three a connection, and ten). Takes those that are free;
+ * false if there is no descriptor to be had. */
 static bool take_low_descriptors(bool taken[LOW_DESCRIPTORS]) {
     long limit = sysconf(_SC_OPEN_MAX) / 4;
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -375,7 +389,7 @@ static void give_way(const struct engine_wait *wait, unsigned idle_turns) {
     if (!sleeps && engine.queued == 0 && engine.waiting == 1) {
         return;
     }
-    engine_unlock();
+    pthread_mutex_unlock(&engine.mutex);
     if (sleeps) {
         struct timespec time = {sleep_us / 1000000, (long)(sleep_us % 1000000) * 1000};
 
@@ -383,7 +397,8 @@ static void give_way(const struct engine_wait *wait, unsigned idle_turns) {
     } else {
         sched_yield();
     }
-    engine_lock();
+    take_mutex();
+    RTE_PER_LCORE(_lcore_id) = 0;
 }
 
 int engine_wait(const struct engine_wait *wait) {

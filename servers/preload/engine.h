@@ -66,7 +66,8 @@ struct engine_wait {
  * (-EINTR). The lock is given up in between. */
 int engine_wait(const struct engine_wait *wait);
 
-/* One turn of the stack, for a program that asks again and again instead of waiting. True if anything came or left. */
+/* One turn of the stack, for a program that asks again and again instead of waiting. True if anything came or
+ * left. */
 bool engine_turn(void);
 
 /* Whether it is time to look at the kernel's descriptors again, *last being when they were looked at. */

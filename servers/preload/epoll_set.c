@@ -38,6 +38,7 @@ struct epoll_set {
     atomic_uint kernel_waiters; /* threads that sleep in the kernel, as the set had no socket of ours */
     bool has_wake;
     bool kernel_turn;
+    struct epoll_set *next_spare;
     uint64_t kernel_checked; /* when, by the time stamp counter */
 };
 
@@ -130,7 +131,12 @@ static void wake_sleepers(struct epoll_set *set) {
     if (wake_fd < 0) {
         wake_fd = eventfd(1, EFD_CLOEXEC);
     }
-    (void)libc()->epoll_ctl(set->fd, set->has_wake ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, wake_fd, &event);
+    if (libc()->epoll_ctl(set->fd, set->has_wake ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, wake_fd, &event) != 0 &&
+        (errno == EBADF || errno == ENOENT)) {
+        /* The program has closed all that it did not know. */
+        wake_fd = eventfd(1, EFD_CLOEXEC);
+        (void)libc()->epoll_ctl(set->fd, EPOLL_CTL_ADD, wake_fd, &event);
+    }
     set->has_wake = true;
 }
 
@@ -170,16 +176,31 @@ static void set_closed(struct description *description) {
     }
 }
 
+/* Closed sets, for the next ones. They are never freed, as a thread may wait in one that another thread
+ * closes. */
+static struct epoll_set *spare_sets;
+
 static void set_release(struct description *description) {
-    free(description);
+    struct epoll_set *set = (struct epoll_set *)description;
+
+    set->next_spare = spare_sets;
+    spare_sets = set;
 }
 
 bool epoll_set_create(int fd) {
-    struct epoll_set *set = calloc(1, sizeof(*set));
+    struct epoll_set *set = NULL;
 
-    if (set == NULL) {
+    if (spare_sets != NULL) {
+        engine_lock();
+        if ((set = spare_sets) != NULL) {
+            spare_sets = set->next_spare;
+        }
+        engine_unlock();
+    }
+    if (set == NULL && (set = malloc(sizeof(*set))) == NULL) {
         return false;
     }
+    memset(set, 0, sizeof(*set));
     set->description =
         (struct description){.kind = DESCRIPTION_EPOLL, .closed = set_closed, .release = set_release};
     set->fd = fd;
@@ -246,6 +267,9 @@ int epoll_set_control(struct epoll_set *set, int epfd, int operation, int fd, st
                       struct epoll_event *event) {
     struct watch *watch = find(set, socket, fd);
 
+    if (epoll_set_get(epfd) != set) {
+        return -EBADF;
+    }
     set->fd = epfd;
     if (operation != EPOLL_CTL_DEL && event == NULL) {
         return -EFAULT;
@@ -338,6 +362,7 @@ struct waiting {
     struct epoll_event *events;
     int limit;
     int count;
+    int ours;    /* of count */
     bool always; /* looks at the kernel's members in every turn */
 };
 
@@ -364,7 +389,8 @@ static bool has_events(void *argument) {
     if (kernel_first) {
         look_at_kernel(waiting, true);
     }
-    waiting->count += harvest(set, waiting->events + waiting->count, waiting->limit - waiting->count);
+    waiting->ours = harvest(set, waiting->events + waiting->count, waiting->limit - waiting->count);
+    waiting->count += waiting->ours;
     if (!kernel_first) {
         look_at_kernel(waiting, waiting->always);
     }
@@ -401,6 +427,14 @@ static int sleep_in_kernel(struct epoll_set *set, struct epoll_event *events, in
         }
     }
     set->kernel_waiters--;
+    if (set->members > 0 && set->kernel_waiters > 0) {
+        int saved = errno;
+
+        engine_lock();
+        wake_sleepers(set); /* the next one: each wake-up wakes one */
+        engine_unlock();
+        errno = saved;
+    }
     return count < 0 ? -errno : count == 0 && set->members > 0 ? -EAGAIN : count;
 }
 
@@ -417,7 +451,7 @@ static int wait_for_ours(struct epoll_set *set, struct epoll_event *events, int 
     if (code <= 0) {
         return code;
     }
-    engine_batch((unsigned)waiting.count);
+    engine_batch((unsigned)waiting.ours);
     return waiting.count;
 }
 
@@ -436,14 +470,18 @@ int epoll_set_wait(struct epoll_set *set, int epfd, struct epoll_event *events, 
     if (limit <= 0) {
         return -EINVAL;
     }
+    if (events == NULL) {
+        return -EFAULT;
+    }
     signals_begin_mask(mask, &old);
     engine_lock();
-    description_hold(&set->description);
-    count = engine_start();
-    if (count == 0) {
+    if (epoll_set_get(epfd) != set) {
+        count = -EBADF; /* closed by another thread */
+    } else if ((count = engine_start()) == 0) {
+        description_hold(&set->description);
         count = wait_for_ours(set, events, limit, timeout_ns);
+        description_unhold(&set->description);
     }
-    description_unhold(&set->description);
     engine_unlock();
     signals_end_mask(mask, &old);
     return count;

@@ -26,6 +26,7 @@
 
 /* So many pieces are copied without allocating. */
 #define FEW_PIECES 16
+#define LEAST(a, b) ((a) < (b) ? (a) : (b))
 
 static ssize_t result(ssize_t code) {
     if (code < 0) {
@@ -54,6 +55,7 @@ static struct socket *enter_state(int fd, enum socket_state state) {
         return NULL;
     }
     description_hold(description);
+    socket_of(description)->placeholder = fd; /* one that is open */
     return socket_of(description);
 }
 
@@ -324,6 +326,9 @@ EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
     if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) {
         return (int)leave(socket, -EINVAL);
     }
+    if (address != NULL && size == NULL) {
+        return (int)leave(socket, -EFAULT);
+    }
     code = call_accept(socket, flags, &peer);
     if (code >= 0 && address != NULL) {
         (void)give_name(&peer, address, size);
@@ -487,6 +492,9 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *header, int flags) {
         return libc()->recvmsg(fd, header, flags);
     }
     message.count = header->msg_iovlen;
+    if (header->msg_iov == NULL && header->msg_iovlen > 0) {
+        return leave(socket, -EFAULT);
+    }
     if ((pieces = copy_pieces(few, header->msg_iov, header->msg_iovlen)) == NULL) {
         return leave(socket, errno == EINVAL ? -EMSGSIZE : -ENOMEM);
     }
@@ -608,6 +616,9 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *header, int flags) {
     message.count = header->msg_iovlen;
     if (header->msg_iovlen > IOV_MAX) {
         return leave(socket, -EMSGSIZE);
+    }
+    if (header->msg_iov == NULL && header->msg_iovlen > 0) {
+        return leave(socket, -EFAULT);
     }
     if (code != 0 && socket->type == SOCK_DGRAM) {
         return leave(socket, code);
@@ -736,7 +747,7 @@ EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int limit, const s
     if (invalid(timeout)) {
         return (int)result(-EINVAL);
     }
-    return epoll_pwait(epfd, events, limit, ns < 0 ? -1 : (int)((ns + 999999) / 1000000), mask);
+    return epoll_pwait(epfd, events, limit, ns < 0 ? -1 : (int)LEAST((ns + 999999) / 1000000, INT_MAX), mask);
 }
 
 EXPORT int ppoll(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout,
@@ -860,6 +871,33 @@ EXPORT sighandler_t signal(int number, sighandler_t handler) {
 
     sigemptyset(&wanted.sa_mask);
     return signals_action(number, &wanted, &old) == 0 ? old.sa_handler : SIG_ERR;
+}
+
+/* BSD's and System V's ways to the same, which the C library would do past us. */
+EXPORT int siginterrupt(int number, int interrupts) {
+    struct sigaction action;
+
+    if (signals_action(number, NULL, &action) != 0) {
+        return -1;
+    }
+    action.sa_flags = interrupts ? action.sa_flags & ~SA_RESTART : action.sa_flags | SA_RESTART;
+    return signals_action(number, &action, NULL);
+}
+
+EXPORT sighandler_t sysv_signal(int number, sighandler_t handler) {
+    struct sigaction wanted = {.sa_handler = handler, .sa_flags = (int)SA_RESETHAND | SA_NODEFER}, old;
+
+    sigemptyset(&wanted.sa_mask);
+    return signals_action(number, &wanted, &old) == 0 ? old.sa_handler : SIG_ERR;
+}
+
+EXPORT sighandler_t __sysv_signal(int number, sighandler_t handler) {
+    return sysv_signal(number, handler);
+}
+
+/* A child of vfork() would share our tables with its parent, and what it closes would be closed there. */
+EXPORT pid_t vfork(void) {
+    return fork();
 }
 
 EXPORT void _exit(int status) {

@@ -25,9 +25,22 @@ static struct socket *ours(int fd) {
     return socket_of(description)->state >= SOCKET_OURS ? socket_of(description) : NULL;
 }
 
+/* What a number stands for may be looked at under the lock only; most programs never come to that. */
+static bool is_ours(int fd) {
+    bool is;
+
+    if (descriptor_get(fd) == NULL) {
+        return false;
+    }
+    engine_lock();
+    is = ours(fd) != NULL;
+    engine_unlock();
+    return is;
+}
+
 bool poll_concerns(const struct pollfd *descriptors, nfds_t count) {
     for (nfds_t i = 0; i < count; i++) {
-        if (ours(descriptors[i].fd) != NULL) {
+        if (is_ours(descriptors[i].fd)) {
             return true;
         }
     }
@@ -42,6 +55,7 @@ struct polling {
     bool always; /* looks at the kernel's in every turn */
     uint64_t kernel_checked;
     int ready;
+    unsigned ours; /* of ready */
 };
 
 static bool look(void *argument) {
@@ -49,6 +63,7 @@ static bool look(void *argument) {
     int kernel = 0;
 
     polling->ready = 0;
+    polling->ours = 0;
     if (polling->has_kernel && (engine_kernel_due(&polling->kernel_checked) || polling->always)) {
         struct timespec now = {0};
 
@@ -63,6 +78,7 @@ static bool look(void *argument) {
             uint32_t wanted = (uint16_t)descriptor->events | EPOLLERR | EPOLLHUP;
 
             descriptor->revents = (short)(socket_ready(socket) & wanted);
+            polling->ours += descriptor->revents != 0;
         } else if (kernel > 0 && descriptor->fd >= 0) {
             descriptor->revents = polling->kernel[i].revents;
         }
@@ -103,7 +119,7 @@ int poll_wait(struct pollfd *descriptors, nfds_t count, int64_t timeout_ns) {
         code = engine_wait(&wait);
         if (code > 0) {
             code = polling.ready;
-            engine_batch((unsigned)code);
+            engine_batch(polling.ours);
         }
     }
     engine_unlock();
@@ -118,7 +134,7 @@ bool select_concerns(int limit, const fd_set *in, const fd_set *out, const fd_se
         bool wanted = (in != NULL && FD_ISSET(fd, in)) || (out != NULL && FD_ISSET(fd, out)) ||
                       (exceptional != NULL && FD_ISSET(fd, exceptional));
 
-        if (wanted && ours(fd) != NULL) {
+        if (wanted && is_ours(fd)) {
             return true;
         }
     }

@@ -48,7 +48,9 @@ static void run(int number, siginfo_t *info, void *context) {
         seen_without_restart++;
     }
     if (action.sa_flags & (int)SA_RESETHAND) {
-        program[number].sa_handler = SIG_DFL;
+        struct sigaction none = {.sa_handler = SIG_DFL};
+
+        (void)signals_action(number, &none, NULL); /* with the guard, if there is one */
     }
     if (action.sa_flags & SA_SIGINFO) {
         action.sa_sigaction(number, info, context);

@@ -78,7 +78,8 @@ struct tcp_part {
     bool bound; /* to an address of its own: it stays when the connection goes */
     struct sockaddr_in local, peer;
     STAILQ_HEAD(, socket) accept_queue; /* listening */
-    STAILQ_ENTRY(socket) accept_link;   /* waiting to be accepted */
+    unsigned accept_count, accept_limit;
+    STAILQ_ENTRY(socket) accept_link; /* waiting to be accepted */
 };
 
 struct datagram;

@@ -183,8 +183,9 @@ static err_t arrived(void *argument, struct tcp_pcb *pcb, err_t error) {
     if (error != ERR_OK || pcb == NULL) {
         return ERR_VAL;
     }
-    socket = socket_create_accepted(listener);
-    if (socket == NULL) {
+    /* lwIP forgets those that were reset while they waited; here they still count. */
+    if (listener->tcp.accept_count > listener->tcp.accept_limit ||
+        (socket = socket_create_accepted(listener)) == NULL) {
         return ERR_MEM; /* lwIP resets the connection */
     }
     tcp_backlog_delayed(pcb); /* counts against the backlog until the program accepts it */
@@ -194,6 +195,7 @@ static err_t arrived(void *argument, struct tcp_pcb *pcb, err_t error) {
     address_of(&socket->tcp.local, &pcb->local_ip, pcb->local_port);
     address_of(&socket->tcp.peer, &pcb->remote_ip, pcb->remote_port);
     STAILQ_INSERT_TAIL(&listener->tcp.accept_queue, socket, tcp.accept_link);
+    listener->tcp.accept_count++;
     socket_signal(listener, EVENTS_IN);
     return ERR_OK;
 }
@@ -212,8 +214,8 @@ static int tcp_create(struct socket *socket) {
     return 0;
 }
 
-/* A new PCB after the old one has gone with its connection; the port stays. It is not asked for again, as connections
- * that were accepted on it may still have it. */
+/* A new PCB after the old one has gone with its connection; the port stays. It is not asked for again, as
+ * connections that were accepted on it may still have it. */
 static int renew(struct socket *socket) {
     struct tcp_pcb *pcb = tcp_new();
 
@@ -322,6 +324,10 @@ static int tcp_connect_address(struct socket *socket, const struct sockaddr_in *
         }
         return -EISCONN;
     case TCP_ENDED:
+        if (!tcp->connect_reported) {
+            tcp->connect_reported = true;
+            return socket->error != 0 ? -socket_take_error(socket) : 0;
+        }
         return -EISCONN;
     case TCP_FAILED:
         if (tcp->receive_shut || tcp->send_shut) {
@@ -362,6 +368,7 @@ static void stop_listening(struct socket *socket) {
         drop_input(&waiting->tcp);
         waiting->description.release(&waiting->description);
     }
+    tcp->accept_count = 0;
     forget(tcp->pcb);
     (void)tcp_close(tcp->pcb); /* of a listening PCB it cannot fail */
     tcp->pcb = NULL;
@@ -396,6 +403,7 @@ static int tcp_listen_backlog(struct socket *socket, int backlog) {
     struct tcp_pcb *pcb;
     int code;
 
+    tcp->accept_limit = limit;
     if (tcp->phase == TCP_LISTENING) {
         tcp_backlog_set((struct tcp_pcb_listen *)tcp->pcb, limit);
         return 0;
@@ -419,6 +427,7 @@ static int tcp_listen_backlog(struct socket *socket, int backlog) {
     }
     tcp->pcb = pcb;
     tcp->phase = TCP_LISTENING;
+    socket->error = 0;
     tcp_arg(pcb, socket);
     tcp_accept(pcb, arrived);
     socket_counters.listeners++;
@@ -436,6 +445,7 @@ static int tcp_accept_one(struct socket *socket, struct socket **accepted) {
         return -EAGAIN;
     }
     STAILQ_REMOVE_HEAD(&tcp->accept_queue, tcp.accept_link);
+    tcp->accept_count--;
     if ((*accepted)->tcp.pcb != NULL) {
         tcp_backlog_accepted((*accepted)->tcp.pcb);
     }

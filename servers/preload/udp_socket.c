@@ -245,13 +245,10 @@ static ssize_t udp_send_datagram(struct socket *socket, const struct message *me
 static int udp_shut(struct socket *socket, int how) {
     struct udp_part *udp = &socket->udp;
 
-    if (!udp->connected) {
-        return -ENOTCONN;
-    }
     udp->receive_shut |= how != SHUT_WR;
     udp->send_shut |= how != SHUT_RD;
     socket_signal(socket, EVENTS_IN | EVENTS_OUT | EPOLLRDHUP | EPOLLHUP);
-    return 0;
+    return udp->connected ? 0 : -ENOTCONN;
 }
 
 static int udp_name(const struct socket *socket, bool peer, struct sockaddr_in *address) {

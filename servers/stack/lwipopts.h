@@ -71,6 +71,10 @@
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1
 /* Out-of-order data may not pin the receive buffers of the port. */
 #define TCP_OOSEQ_MAX_PBUFS 64
+/* As many ports to connect from as Linux has, and some. */
+#define TCP_LOCAL_PORT_RANGE_START 0x8000
+#define TCP_LOCAL_PORT_RANGE_END 0xffff
+#define TCP_ENSURE_LOCAL_PORT_RANGE(port) ((u16_t)((port) | TCP_LOCAL_PORT_RANGE_START))
 /* A client that vanished is found by keep-alive probes, whose times are options of the server. */
 #define LWIP_TCP_KEEPALIVE 1
 /* 2 MSL as Linux has it: 60 s in TIME-WAIT, not 120. */
