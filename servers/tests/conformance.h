@@ -30,8 +30,8 @@
 #include <unistd.h>
 
 #define WAIT_MS patience_ms /* for what must come */
-#define QUIET_MS 60     /* for what must not come */
-#define NO_SUCH_FD 900  /* a number no descriptor has */
+#define QUIET_MS 60         /* for what must not come */
+#define NO_SUCH_FD 900      /* a number no descriptor has */
 
 struct conformance_case {
     const char *name;

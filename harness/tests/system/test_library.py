@@ -155,6 +155,74 @@ print(server.recv(99).decode())
         f"its sockets stay with process {line.rsplit(' ', 1)[1]}") and "forked after lwIP had started" in line
 
 
+def test_a_child_of_vfork_closes_nothing_here(prefix: str) -> None:
+    done = run(prefix, """
+import subprocess
+listener, client, server = pair()
+subprocess.run(["/bin/true"], check=True, close_fds=True)
+client.sendall(b"still")
+print(server.recv(99).decode())
+""")
+    assert said(done) == ["still"]
+
+
+def test_fork_while_another_thread_waits(prefix: str) -> None:
+    done = run(prefix, """
+import threading
+listener, client, server = pair()
+waiting = threading.Thread(target=lambda: print(server.recv(99).decode(), flush=True))
+waiting.start()
+time.sleep(0.3)
+child = os.fork()
+if child == 0:
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+client.sendall(b"parent")
+waiting.join()
+""")
+    assert said(done) == ["7", "parent"]
+
+
+def test_every_thread_that_sleeps_in_one_epoll_set_wakes(prefix: str) -> None:
+    done = run(prefix, """
+import select, threading
+listener, client, server = pair()
+also = socket.create_connection(listener.getsockname(), timeout=10)
+also_server, _ = listener.accept()
+several = select.epoll()
+def wait():
+    for fd, _ in several.poll(20, 1):
+        print("woken" if fd in (server.fileno(), also_server.fileno()) else fd, flush=True)
+threads = [threading.Thread(target=wait) for _ in range(2)]
+for thread in threads:
+    thread.start()
+time.sleep(0.3)
+for end in (server, also_server):
+    several.register(end, select.EPOLLIN | select.EPOLLONESHOT)
+client.sendall(b"1")
+also.sendall(b"2")
+for thread in threads:
+    thread.join()
+""")
+    assert said(done) == ["woken", "woken"]
+
+
+def test_options_reach_a_duplicate_when_the_first_is_closed(prefix: str) -> None:
+    done = run(prefix, """
+import struct
+listener, client, server = pair()
+copy = server.dup()
+copy.setblocking(True)
+server.close()
+copy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 50000))
+try:
+    copy.recv(1)
+except BlockingIOError as error:
+    print(error.errno)
+""")
+    assert said(done) == ["11"]  # EAGAIN
+
+
 def test_numbers_of_descriptors_stay_low(prefix: str) -> None:
     done = run(prefix, "listener, client, server = pair()\nprint(max(listener.fileno(), client.fileno(), "
                        "server.fileno(), os.dup(0)) < 13)")
@@ -233,6 +301,16 @@ for _ in range(2):
 """], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.split() == ["100", "100"]
     assert done.stderr.splitlines() == ["stackduel: no port 0: give EAL a device, as in --vdev=net_tap0"]
+
+
+def test_a_name_unfit_for_json_is_told_as_it_can_be(prefix: str, tmp_path: Path) -> None:
+    eal = f"--no-huge --no-shconf -m 512 --no-pci --no-telemetry --file-prefix={prefix} --vdev=net_null0,no-rx=1"
+    name = 'a"b\\' + "c" * 5000
+    done = subprocess.run([LAUNCHER, "--address", ADDRESS, "--eal", eal, "--counters", str(tmp_path / "counters"), "--",
+                           "bash", "-c", f"exec -a '{name}' curl -s http://{ADDRESS}:7/"], stdin=subprocess.DEVNULL,
+                          timeout=60, check=False)
+    assert done.returncode == 7  # curl could not connect
+    assert str(counters(tmp_path / "counters")["program"]).startswith("a_b_ccc")
 
 
 def test_without_the_launcher_all_sockets_stay_with_the_kernel() -> None:
