@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "lwip_errno.h"
 
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
@@ -19,22 +20,6 @@
 #define EVENTS_IN (EPOLLIN | EPOLLRDNORM)
 #define EVENTS_OUT (EPOLLOUT | EPOLLWRNORM)
 #define EVENTS_ALL (EVENTS_IN | EVENTS_OUT | EPOLLRDHUP | EPOLLHUP | EPOLLERR)
-
-static int errno_of(err_t error) {
-    switch (error) {
-    case ERR_OK:
-        return 0;
-    case ERR_RTE:
-        return -ENETUNREACH;
-    case ERR_USE:
-        return -EADDRINUSE;
-    case ERR_MEM:
-    case ERR_BUF:
-        return -ENOBUFS;
-    default:
-        return -EINVAL;
-    }
-}
 
 static void address_of(struct sockaddr_in *address, const ip_addr_t *ip, uint16_t port) {
     *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = lwip_htons(port)};
@@ -278,7 +263,7 @@ static int tcp_bind_address(struct socket *socket, const struct sockaddr_in *add
         tcp->bound = address->sin_addr.s_addr != INADDR_ANY;
         address_of(&tcp->local, &tcp->pcb->local_ip, tcp->pcb->local_port);
     }
-    return error == ERR_BUF ? -EADDRINUSE : errno_of(error);
+    return error == ERR_BUF ? -EADDRINUSE : lwip_errno(error);
 }
 
 static int begin_connect(struct socket *socket, const struct sockaddr_in *address) {
@@ -297,7 +282,7 @@ static int begin_connect(struct socket *socket, const struct sockaddr_in *addres
     ip_addr_set_ip4_u32_val(ip, target.s_addr == INADDR_ANY ? engine_address() : target.s_addr);
     error = tcp_connect(tcp->pcb, &ip, lwip_ntohs(address->sin_port), connected);
     if (error != ERR_OK) {
-        return error == ERR_BUF ? -EADDRNOTAVAIL : errno_of(error);
+        return error == ERR_BUF ? -EADDRNOTAVAIL : lwip_errno(error);
     }
     tcp->phase = TCP_CONNECTING;
     tcp->connect_reported = false;
@@ -423,7 +408,7 @@ static int tcp_listen_backlog(struct socket *socket, int backlog) {
     }
     pcb = tcp_listen_with_backlog_and_err(tcp->pcb, limit, &error);
     if (pcb == NULL) {
-        return errno_of(error);
+        return lwip_errno(error);
     }
     tcp->pcb = pcb;
     tcp->phase = TCP_LISTENING;

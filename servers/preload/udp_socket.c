@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "lwip_errno.h"
 
 #include "lwip/udp.h"
 
@@ -64,22 +65,6 @@ static int udp_create(struct socket *socket) {
     return 0;
 }
 
-static int errno_of(err_t error) {
-    switch (error) {
-    case ERR_OK:
-        return 0;
-    case ERR_RTE:
-        return -ENETUNREACH;
-    case ERR_USE:
-        return -EADDRINUSE;
-    case ERR_MEM:
-    case ERR_BUF:
-        return -ENOBUFS;
-    default:
-        return -EINVAL;
-    }
-}
-
 static int udp_bind_address(struct socket *socket, const struct sockaddr_in *address) {
     struct udp_pcb *pcb = socket->udp.pcb;
     ip_addr_t ip = IPADDR4_INIT(address->sin_addr.s_addr);
@@ -93,7 +78,7 @@ static int udp_bind_address(struct socket *socket, const struct sockaddr_in *add
     }
     error = udp_bind(pcb, &ip, lwip_ntohs(address->sin_port));
     socket->udp.bound = error == ERR_OK && address->sin_port != 0;
-    return errno_of(error);
+    return lwip_errno(error);
 }
 
 static int udp_connect_address(struct socket *socket, const struct sockaddr_in *address) {
@@ -113,7 +98,7 @@ static int udp_connect_address(struct socket *socket, const struct sockaddr_in *
         udp->peer = *address;
         udp->peer.sin_addr.s_addr = ip_2_ip4(&ip)->addr;
     }
-    return errno_of(error);
+    return lwip_errno(error);
 }
 
 static int udp_disconnect_peer(struct socket *socket) {
@@ -235,7 +220,7 @@ static ssize_t udp_send_datagram(struct socket *socket, const struct message *me
     error = udp_sendto(udp->pcb, data, &ip, lwip_ntohs(target->sin_port));
     pbuf_free(data);
     if (error != ERR_OK) {
-        return errno_of(error);
+        return lwip_errno(error);
     }
     socket_counters.bytes_sent += size;
     engine_sent();
