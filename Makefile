@@ -144,12 +144,12 @@ DPDK_CFLAGS = $(shell pkg-config --cflags libdpdk)
 DPDK_LIBS = $(shell pkg-config --libs libdpdk)
 
 STACK_FILES := stack port mbuf_pbuf checksum tcp_queue devargs
-COMMON_FILES := http http_site options counters
+COMMON_FILES := http http_site options counters measures
 LLHTTP_FILES := api http llhttp
 
 objects = $(addprefix $(BUILD)/obj/$(1)/,$(addsuffix .o,$(2)))
 common_objects = $(call objects,$(1),$(COMMON_FILES) $(LLHTTP_FILES:%=llhttp/%))
-stack_objects = $(call objects,$(1),$(STACK_FILES:%=stack/%) $(LWIP_FILES:%=lwip/%))
+stack_objects = $(call objects,$(1),$(STACK_FILES:%=stack/%) $(LWIP_FILES:%=lwip/%) measures)
 
 define variant
 $(BUILD)/obj/$(1)/lwip/%.o: $(LWIP)/.patched
@@ -236,7 +236,7 @@ $(BUILD)/build-info.json: $(BUILD)/epoll_server $(BUILD)/lwip_server
 
 # --- tests -------------------------------------------------------------------------------------------
 
-C_TESTS := test_http test_options test_devargs test_rules test_settings test_program_check test_library_check
+C_TESTS := test_http test_options test_measures test_devargs test_rules test_settings test_program_check test_library_check
 STACK_TESTS := test_mbuf_pbuf test_port test_stack test_lwip_patches
 TEST := $(BUILD)/test
 
@@ -261,7 +261,7 @@ LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos udp/test_udp etharp/t
 $(TEST)/lwip_unit: servers/tests/lwip_unit.c servers/tests/lwip_unit/lwipopts.h servers/stack/lwipopts.h $(LWIP)/.patched
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -Iservers/tests/lwip_unit $(LWIP_INCLUDES) -I$(LWIP)/test/unit $(CFLAGS_checked) \
-	    $< servers/stack/checksum.c $(LWIP_TESTS:%=$(LWIP)/test/unit/%.c) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(DPDK_CFLAGS) \
+	    $< servers/stack/checksum.c servers/measures.c $(LWIP_TESTS:%=$(LWIP)/test/unit/%.c) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(DPDK_CFLAGS) \
 	    $$(pkg-config --cflags --libs check) -o $@
 
 .PHONY: test check test-c test-lwip test-harness test-system lint

@@ -17,6 +17,7 @@
 
 #include "counters.h"
 #include "http.h"
+#include "measures.h"
 #include "options.h"
 #include "stack/devargs.h"
 #include "stack/stack.h"
@@ -296,13 +297,16 @@ static uint32_t syn_dropped(void) {
 static void print_counters(void) {
     struct stack_counters stack;
     char port[2048];
-    char tail[2304];
+    char names[512];
+    char tail[3072];
 
     stack_count(&stack);
     server.counters.retransmits = stack.retransmits;
     stack_describe_port(port, sizeof(port));
-    snprintf(tail, sizeof(tail), "\"writes_refused\": %" PRIu64 ", \"syn_dropped\": %u, \"port\": %s",
-             server.writes_refused, syn_dropped(), port);
+    measures_describe(names, sizeof(names));
+    snprintf(tail, sizeof(tail),
+             "\"writes_refused\": %" PRIu64 ", \"syn_dropped\": %u, \"measures\": %s, \"port\": %s",
+             server.writes_refused, syn_dropped(), names, port);
     counters_print("lwip", &server.counters, stack_counter_fields, stack_counter_field_count, &stack, tail);
 }
 
@@ -314,7 +318,7 @@ static int start(const struct options *options) {
                                   .rx_descriptors = (uint16_t)options->rx_descriptors,
                                   .tx_descriptors = (uint16_t)options->tx_descriptors,
                                   .mbufs = (unsigned)options->mbufs,
-                                  .offload = !options->no_offload};
+                                  .offload = !options->no_offload && measure(MEASURE_OFFLOAD)};
     const char *refusal;
     char error[256];
 
@@ -373,6 +377,10 @@ static void catch_signals(void) {
 static void print_own_options(const char *program) {
     printf("\nAfter EAL's options and '--':\n");
     options_help(stdout, SERVER_LWIP, program);
+    printf("\nMeasures, for --without:\n");
+    for (size_t i = 0; i < measure_row_count; i++) {
+        printf("  %-12s %s\n", measure_rows[i].name, measure_rows[i].what);
+    }
 }
 
 /* 0, or the exit code: 2 for words that are wrong, 1 if EAL did not start. */
@@ -389,6 +397,16 @@ static int start_eal(int argc, char *argv[]) {
         return 1;
     }
     return 0;
+}
+
+/* Ends the program with exit code 2 on a name that is none. */
+static void leave_measures_out_or_exit(const char *list) {
+    char error[256];
+
+    if (!measures_leave_out(list, error, sizeof(error))) {
+        fprintf(stderr, "lwip_server: %s\n", error);
+        exit(2);
+    }
 }
 
 int main(int argc, char *argv[]) {
@@ -408,6 +426,7 @@ int main(int argc, char *argv[]) {
     } else {
         options_parse_or_exit(&server.options, SERVER_LWIP, 1, argv);
     }
+    leave_measures_out_or_exit(server.options.without);
     if ((code = start_eal(eal_words, argv)) != 0) {
         return code;
     }

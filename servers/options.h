@@ -31,7 +31,7 @@ struct options {
     uint8_t mac[6];              /* lwip, preload; all zero = the port's own */
     uint64_t port;               /* 1..65535 */
     uint64_t body_size;          /* bytes, 0..64 MiB */
-    uint64_t max_connections;    /* 1..65535; those beyond are refused and counted */
+    uint64_t max_connections;    /* those beyond are refused and counted */
     uint64_t backlog;            /* connections half open or waiting for accept */
     uint64_t keepalive_idle;     /* seconds of silence before the first probe */
     uint64_t keepalive_interval; /* seconds between probes */
@@ -40,6 +40,7 @@ struct options {
     uint64_t rx_descriptors;     /* lwip, preload: slots of the receive ring asked for */
     uint64_t tx_descriptors;     /* lwip, preload: slots of the transmit ring asked for */
     uint64_t mtu;                /* lwip, preload: bytes of an IPv4 packet */
+    const char *without;         /* lwip: names of measures (measures.h) to leave out */
     bool no_offload;             /* lwip, preload: no offload of the port, everything in software */
     struct option_texts eal;     /* preload: words for EAL, several in a text */
     const char *sockets;         /* preload: rules for which sockets are lwIP's */
