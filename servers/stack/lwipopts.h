@@ -17,6 +17,9 @@
 #define LWIP_NOASSERT
 #endif
 
+/* Packets that the stack makes itself: stack_output_segment(). */
+#define LWIP_HOOK_FILENAME "lwip_hooks.h"
+
 /* Memory. PCBs and segments come from fixed pools (constant time, and a full PCB pool recycles the oldest
  * TIME-WAIT); header buffers from libc, whose allocator has no first-fit walk. Pools are sized for 65,535
  * connections and as many again half open or in TIME-WAIT. */

@@ -15,6 +15,8 @@
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
+#include "measures.h"
+
 #define MEMPOOL_CACHE 256
 /* At the end: a full ring drains in some microseconds; a peer that is gone never drains it. */
 #define LAST_ATTEMPTS 64
@@ -266,7 +268,7 @@ unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
     unsigned kept = 0;
 
     port->counters.rx_packets += count;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; measure(MEASURE_PREFETCH) && i < count; i++) {
         rte_prefetch0(rte_pktmbuf_mtod(packets[i], void *));
     }
     for (unsigned i = 0; i < count; i++) {
@@ -313,13 +315,17 @@ void port_send(struct port *port, struct rte_mbuf *packet) {
         (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM)) {
         ask_for_checksums(port, packet);
     }
+    port_send_prepared(port, packet);
+}
+
+void port_send_prepared(struct port *port, struct rte_mbuf *packet) {
     if (!port_has_room(port)) {
         port->counters.tx_dropped++;
         rte_pktmbuf_free(packet);
         return;
     }
     port->tx_queue[port->tx_first + port->tx_count++] = packet;
-    if (port->tx_count % PORT_BURST == 0) {
+    if (port->tx_count % PORT_BURST == 0 || !measure(MEASURE_BATCH)) {
         port_flush(port);
     }
 }

@@ -9,6 +9,8 @@
 
 #include <rte_mbuf.h>
 
+#include "port_checksum.h"
+
 #define PORT_BURST 32
 /* Packets that may wait for room in the ring, as a peer that has the processor taken from it needs a while.
  */
@@ -53,16 +55,6 @@ struct port {
     struct rte_mbuf *tx_queue[PORT_QUEUE];
 };
 
-/* Bits: the checksums that the port was granted to verify (RX) and to fill in (TX). */
-enum port_checksum {
-    PORT_RX_IPV4 = 1 << 0,
-    PORT_RX_TCP = 1 << 1,
-    PORT_RX_UDP = 1 << 2,
-    PORT_TX_IPV4 = 1 << 3,
-    PORT_TX_TCP = 1 << 4,
-    PORT_TX_UDP = 1 << 5,
-};
-
 /* Configures and starts the port. 0, or a negative errno with the reason in error[]; nothing is left open. */
 int port_open(struct port *port, const struct port_config *config, char *error, size_t size);
 
@@ -87,6 +79,9 @@ bool port_has_room(struct port *port);
 /* Queues one packet; it goes out with the burst or with port_flush(). Takes ownership, also without room:
  * then the packet is dropped and counted. */
 void port_send(struct port *port, struct rte_mbuf *packet);
+
+/* The same for a packet that says itself which checksums the port is to fill in. */
+void port_send_prepared(struct port *port, struct rte_mbuf *packet);
 
 /* Hands queued packets to the driver, as many as it takes now; the others keep their order and wait. */
 void port_flush(struct port *port);

@@ -20,8 +20,11 @@
 #include "netif/ethernet.h"
 
 #include "counters.h"
+#include "lwip_hooks.h"
 #include "mbuf_pbuf.h"
+#include "measures.h"
 #include "port.h"
+#include "tcp_packet.h"
 
 /* Asking a driver for its link can be a system call, so it is not done in every turn. */
 #define LINK_CHECK_MS 200
@@ -30,6 +33,9 @@ static struct {
     struct port port;
     struct netif netif;
     struct mbuf_lending lending;
+    struct tcp_packet_config packets;
+    unsigned tx_ready_count; /* empty buffers at hand, their lines on the way to this core */
+    struct rte_mbuf *tx_ready[PORT_BURST];
     uint64_t rx_no_memory;
     uint64_t tx_no_mbuf;
     uint64_t polls_busy, polls_idle;
@@ -70,14 +76,68 @@ uint32_t stack_random(void) {
     return stack.random[--stack.random_left];
 }
 
+/* As many empty buffers at hand as packets have come, as each may be answered. Their lines were last in the
+ * cache of whoever took the packets that left in them: fetched now, they are here when they are written. */
+static void prepare_answers(unsigned count) {
+    unsigned missing = count - RTE_MIN(count, stack.tx_ready_count);
+
+    if (missing > 0 &&
+        rte_pktmbuf_alloc_bulk(stack.port.tx_pool, stack.tx_ready + stack.tx_ready_count, missing) == 0) {
+        stack.tx_ready_count += missing;
+    }
+    for (unsigned i = 0; i < stack.tx_ready_count; i++) {
+        tcp_packet_prefetch(stack.tx_ready[i]);
+    }
+}
+
+static struct rte_mbuf *empty_buffer(void) {
+    struct rte_mbuf *packet = stack.tx_ready_count > 0 ? stack.tx_ready[--stack.tx_ready_count]
+                                                       : rte_pktmbuf_alloc(stack.port.tx_pool);
+
+    if (unlikely(packet == NULL)) {
+        stack.tx_no_mbuf++;
+    }
+    return packet;
+}
+
+/* TCP keeps what finds no room, whoever sends a datagram is told. */
+static bool has_room(void) {
+    if (likely(port_has_room(&stack.port))) {
+        return true;
+    }
+    stack.refused = true;
+    return false;
+}
+
+err_t stack_output_segment(struct netif *netif, struct tcp_pcb *pcb, struct tcp_seg *segment) {
+    const struct eth_addr *to;
+    struct rte_mbuf *packet;
+
+    if (unlikely(netif != &stack.netif || ip_addr_cmp(&pcb->remote_ip, &netif->ip_addr))) {
+        return ERR_VAL; /* stays inside */
+    }
+    to = etharp_find_hinted(netif, ip_2_ip4(&pcb->remote_ip), pcb->netif_hints.addr_hint);
+    if (unlikely(to == NULL)) {
+        return ERR_VAL;
+    }
+    if (unlikely(!has_room() || (packet = empty_buffer()) == NULL)) {
+        return ERR_MEM;
+    }
+    if (unlikely(!tcp_packet_make(packet, &stack.packets, to, pcb, segment))) {
+        rte_pktmbuf_free(packet);
+        return ERR_VAL;
+    }
+    port_send_prepared(&stack.port, packet);
+    return ERR_OK;
+}
+
 static err_t interface_output(struct netif *netif, struct pbuf *pbuf) {
     struct rte_mbuf *packet;
 
     if (unlikely(pbuf->tot_len > netif->mtu + SIZEOF_ETH_HDR)) {
         return ERR_BUF; /* nothing here cuts datagrams to pieces */
     }
-    if (unlikely(!port_has_room(&stack.port))) {
-        stack.refused = true; /* TCP keeps the segment, whoever sends a datagram is told */
+    if (unlikely(!has_room())) {
         return ERR_MEM;
     }
     packet = mbuf_from_pbuf(stack.port.tx_pool, pbuf);
@@ -176,6 +236,7 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
         return -EINVAL;
     }
     memcpy(stack.netif.hwaddr, own_mac ? stack.port.mac : config->mac, ETH_HWADDR_LEN);
+    stack.packets = (struct tcp_packet_config){stack.netif.hwaddr, port_checksums(&stack.port)};
     netif_set_default(&stack.netif);
     netif_set_up(&stack.netif);
     follow_link();
@@ -196,6 +257,9 @@ static unsigned receive(void) {
     struct rte_mbuf *packets[PORT_BURST];
     unsigned count = port_receive(&stack.port, packets);
 
+    if (count > 0 && measure(MEASURE_PREFETCH)) {
+        prepare_answers(count);
+    }
     for (unsigned i = 0; i < count; i++) {
         struct pbuf *pbuf = pbuf_from_mbuf(&stack.lending, packets[i]);
 
@@ -318,6 +382,7 @@ void stack_describe_port(char *text, size_t size) {
 
 void stack_stop(void) {
     netif_remove(&stack.netif);
+    rte_pktmbuf_free_bulk(stack.tx_ready, stack.tx_ready_count);
     /* What lwIP still had to say (RST, FIN) leaves as the port closes. */
     port_close(&stack.port);
 }

@@ -3,6 +3,9 @@
  * reason. */
 #include "../../stack/lwipopts.h"
 
+/* No port here. */
+#undef LWIP_HOOK_FILENAME
+
 /* The tests use htons() and include no header of libc's that has it. */
 #undef LWIP_DONT_PROVIDE_BYTEORDER_FUNCTIONS
 

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tcp_packet.h"
+
+#include <string.h>
+
+#include <rte_memcpy.h>
+
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/prot/ethernet.h"
+#include "lwip/prot/ip.h"
+#include "lwip/prot/ip4.h"
+#include "lwip/prot/tcp.h"
+#include "lwip/tcp.h"
+
+#include "port_checksum.h"
+
+struct headers {
+    struct eth_hdr ethernet;
+    struct ip_hdr ip;
+    struct tcp_hdr tcp;
+} __attribute__((packed));
+
+static void write_ethernet(struct headers *headers, const uint8_t source[6], const struct eth_addr *to) {
+    memcpy(&headers->ethernet.dest, to, ETH_HWADDR_LEN);
+    memcpy(&headers->ethernet.src, source, ETH_HWADDR_LEN);
+    headers->ethernet.type = PP_HTONS(ETHTYPE_IP);
+}
+
+/* Of an atomic datagram (don't fragment) the identification means nothing (RFC 6864, 4.1). */
+static void write_ip(struct headers *headers, const struct tcp_pcb *pcb, unsigned size) {
+    headers->ip = (struct ip_hdr){
+        ._v_hl = 0x45,
+        ._tos = pcb->tos,
+        ._len = lwip_htons((uint16_t)size),
+        ._offset = PP_HTONS(IP_DF),
+        ._ttl = pcb->ttl,
+        ._proto = IP_PROTO_TCP,
+        .src = {ip4_addr_get_u32(ip_2_ip4(&pcb->local_ip))},
+        .dest = {ip4_addr_get_u32(ip_2_ip4(&pcb->remote_ip))},
+    };
+}
+
+static uint16_t fold(uint32_t sum) {
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+/* Of the pseudo header (RFC 9293, 3.1), not inverted, in network byte order. */
+static uint16_t pseudo_sum(const struct headers *headers, unsigned tcp_length) {
+    uint32_t source = headers->ip.src.addr, destination = headers->ip.dest.addr;
+
+    return fold((source & 0xffff) + (source >> 16) + (destination & 0xffff) + (destination >> 16) +
+                PP_HTONS(IP_PROTO_TCP) + lwip_htons((uint16_t)tcp_length));
+}
+
+/* What the port is to fill in, and what not. The data follow the headers. */
+static void set_checksums(struct rte_mbuf *packet, struct headers *headers, unsigned checksums,
+                          unsigned size) {
+    unsigned tcp_length = (unsigned)sizeof(headers->tcp) + size;
+    uint64_t flags = 0;
+
+    if (checksums & PORT_TX_IPV4) {
+        flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
+    } else {
+        headers->ip._chksum = (uint16_t)~stack_checksum(&headers->ip, sizeof(headers->ip));
+    }
+    headers->tcp.chksum = pseudo_sum(headers, tcp_length);
+    if (checksums & PORT_TX_TCP) {
+        flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
+    } else {
+        headers->tcp.chksum = (uint16_t)~stack_checksum(&headers->tcp, (int)tcp_length);
+    }
+    packet->ol_flags = flags;
+    packet->tx_offload =
+        rte_mbuf_tx_offload(sizeof(headers->ethernet), sizeof(headers->ip), sizeof(headers->tcp), 0, 0, 0, 0);
+}
+
+bool tcp_packet_make(struct rte_mbuf *packet, const struct tcp_packet_config *config,
+                     const struct eth_addr *to, const struct tcp_pcb *pcb, const struct tcp_seg *segment) {
+    struct headers *headers;
+    unsigned size = segment->len;
+
+    if (TCP_PACKET_SHIFT + sizeof(*headers) + size > rte_pktmbuf_tailroom(packet)) {
+        return false;
+    }
+    packet->data_off = (uint16_t)(packet->data_off + TCP_PACKET_SHIFT);
+    packet->data_len = (uint16_t)(sizeof(*headers) + size);
+    packet->pkt_len = packet->data_len;
+    headers = rte_pktmbuf_mtod(packet, struct headers *);
+    write_ethernet(headers, config->source, to);
+    write_ip(headers, pcb, (unsigned)(sizeof(headers->ip) + sizeof(headers->tcp)) + size);
+    headers->tcp = *segment->tcphdr;
+    rte_memcpy(headers + 1, segment->data, size);
+    set_checksums(packet, headers, config->checksums, size);
+    return true;
+}
