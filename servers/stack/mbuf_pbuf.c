@@ -6,6 +6,8 @@
 #include <rte_branch_prediction.h>
 #include <rte_memcpy.h>
 
+#include "measures.h"
+
 struct lent_pbuf {
     struct pbuf_custom custom; /* first: lwIP hands back a pointer to the pbuf in it */
     struct rte_mbuf *segment;
@@ -80,6 +82,14 @@ struct pbuf *pbuf_from_mbuf(struct mbuf_lending *lending, struct rte_mbuf *packe
     return copy(lending, packet);
 }
 
+/* The way of the plain design: together in a buffer of its own, and from there into the packet. */
+static void copy_twice(uint8_t *to, const struct pbuf *chain) {
+    uint8_t whole[UINT16_MAX];
+
+    pbuf_copy_partial(chain, whole, chain->tot_len, 0);
+    memcpy(to, whole, chain->tot_len);
+}
+
 struct rte_mbuf *mbuf_from_pbuf(struct rte_mempool *pool, const struct pbuf *chain) {
     struct rte_mbuf *packet = rte_pktmbuf_alloc(pool);
     uint8_t *to;
@@ -91,6 +101,10 @@ struct rte_mbuf *mbuf_from_pbuf(struct rte_mempool *pool, const struct pbuf *cha
     if (unlikely(to == NULL)) {
         rte_pktmbuf_free(packet);
         return NULL;
+    }
+    if (unlikely(!measure(MEASURE_TX_IN_PLACE))) {
+        copy_twice(to, chain);
+        return packet;
     }
     for (const struct pbuf *part = chain;; part = part->next) {
         rte_memcpy(to, part->payload, part->len);

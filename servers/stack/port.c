@@ -28,7 +28,8 @@
      RTE_ETH_RX_OFFLOAD_SCATTER)
 #define TX_OFFLOADS                                                                                          \
     (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |           \
-     RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
+     RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_TCP_TSO)
+#define TX_CUT_UP (RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
 
 static int fail(char *error, size_t size, const char *what, int code) {
     snprintf(error, size, "%s: %s", what, rte_strerror(code < 0 ? -code : code));
@@ -57,7 +58,15 @@ static int create_pools(struct port *port, const struct port_config *config, cha
     }
     snprintf(name, sizeof(name), "tx%u", port->id);
     port->tx_pool = rte_pktmbuf_pool_create(name, tx_mbufs, MEMPOOL_CACHE, 0, (uint16_t)room, SOCKET_ID_ANY);
-    return port->tx_pool == NULL ? fail(error, size, NO_MEMORY, rte_errno) : 0;
+    if (port->tx_pool == NULL) {
+        return fail(error, size, NO_MEMORY, rte_errno);
+    }
+    if (!(port->tx_offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS)) {
+        return 0;
+    }
+    snprintf(name, sizeof(name), "attach%u", port->id);
+    port->attach_pool = rte_pktmbuf_pool_create(name, tx_mbufs, MEMPOOL_CACHE, 0, 0, SOCKET_ID_ANY);
+    return port->attach_pool == NULL ? fail(error, size, NO_MEMORY, rte_errno) : 0;
 }
 
 static int start_queues(struct port *port, const struct rte_eth_dev_info *info,
@@ -174,7 +183,8 @@ void port_close(struct port *port) {
     hold_back_driver_log(port, false);
     rte_mempool_free(port->rx_pool);
     rte_mempool_free(port->tx_pool);
-    port->rx_pool = port->tx_pool = NULL;
+    rte_mempool_free(port->attach_pool);
+    port->rx_pool = port->tx_pool = port->attach_pool = NULL;
 }
 
 unsigned port_checksums(const struct port *port) {
@@ -184,6 +194,10 @@ unsigned port_checksums(const struct port *port) {
            (port->tx_offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM ? PORT_TX_IPV4 : 0) |
            (port->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM ? PORT_TX_TCP : 0) |
            (port->tx_offloads & RTE_ETH_TX_OFFLOAD_UDP_CKSUM ? PORT_TX_UDP : 0);
+}
+
+bool port_segments(const struct port *port) {
+    return (port->tx_offloads & TX_CUT_UP) == TX_CUT_UP;
 }
 
 bool port_link_up(struct port *port) {
@@ -319,7 +333,11 @@ void port_send(struct port *port, struct rte_mbuf *packet) {
 }
 
 void port_send_prepared(struct port *port, struct rte_mbuf *packet) {
-    if (!port_has_room(port)) {
+    /* Drivers want the sum of the pseudo header of a packet to be cut up in ways of their own. */
+    bool refused =
+        (packet->ol_flags & RTE_MBUF_F_TX_TCP_SEG) && rte_eth_tx_prepare(port->id, 0, &packet, 1) != 1;
+
+    if (refused || !port_has_room(port)) {
         port->counters.tx_dropped++;
         rte_pktmbuf_free(packet);
         return;

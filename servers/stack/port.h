@@ -47,6 +47,8 @@ struct port {
     unsigned spare_mbufs;                    /* receive buffers that may be kept without starving the ring */
     struct rte_mempool *rx_pool;
     struct rte_mempool *tx_pool;
+    struct rte_mempool
+        *attach_pool; /* mbufs without room, to point elsewhere; NULL if a packet is one segment */
     struct port_counters counters;
     bool link_up;       /* as port_link_up() found it last; true before */
     uint32_t log_type;  /* of net_virtio_user, which complains at every question about a link that is down */
@@ -65,6 +67,9 @@ void port_close(struct port *port);
 /* The set of enum port_checksum that software need not do for packets of this port. */
 unsigned port_checksums(const struct port *port);
 
+/* Whether the port cuts up what is larger than the MTU. */
+bool port_segments(const struct port *port);
+
 /* Asks the driver. net_virtio_user answers every question about a dead peer with errors in the log: the first
  * of them stays, the others are held back until the link is up again. */
 bool port_link_up(struct port *port);
@@ -80,7 +85,8 @@ bool port_has_room(struct port *port);
  * then the packet is dropped and counted. */
 void port_send(struct port *port, struct rte_mbuf *packet);
 
-/* The same for a packet that says itself which checksums the port is to fill in. */
+/* The same for a packet that says itself which checksums the port is to fill in, and whether it is to cut it
+ * up. */
 void port_send_prepared(struct port *port, struct rte_mbuf *packet);
 
 /* Hands queued packets to the driver, as many as it takes now; the others keep their order and wait. */

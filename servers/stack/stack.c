@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include <rte_branch_prediction.h>
 #include <rte_cycles.h>
+#include <rte_memzone.h>
 
 #include "lwip/etharp.h"
 #include "lwip/init.h"
@@ -28,13 +30,15 @@
 
 /* Asking a driver for its link can be a system call, so it is not done in every turn. */
 #define LINK_CHECK_MS 200
+#define REGION_NAME "stackduel_bodies"
 
 static struct {
     struct port port;
     struct netif netif;
     struct mbuf_lending lending;
     struct tcp_packet_config packets;
-    unsigned tx_ready_count; /* empty buffers at hand, their lines on the way to this core */
+    uint16_t largest_segment; /* of TCP, to be cut up by the port; 0: it cuts up nothing */
+    unsigned tx_ready_count;  /* empty buffers at hand, their lines on the way to this core */
     struct rte_mbuf *tx_ready[PORT_BURST];
     uint64_t rx_no_memory;
     uint64_t tx_no_mbuf;
@@ -44,6 +48,7 @@ static struct {
     uint64_t start_tsc;
     uint64_t turn_tsc;    /* when the last turn ended */
     uint64_t next_ms_tsc; /* when now_ms is to be counted up */
+    uint64_t start_ms;    /* of the system's clock, without the measure "clock" */
     uint32_t now_ms;
     uint32_t link_check_ms;
     uint64_t tx_packets_checked; /* sent when the link was last looked at */
@@ -52,6 +57,9 @@ static struct {
     uint32_t random[64]; /* drawn anew by stack_start(): a forked process must not repeat its parent's */
     unsigned random_left;
 } stack;
+
+/* Read by every core's packets, written only before the first. */
+static struct tcp_packet_region region;
 
 /* lwIP's source of time. */
 u32_t sys_now(void) {
@@ -131,6 +139,13 @@ err_t stack_output_segment(struct netif *netif, struct tcp_pcb *pcb, struct tcp_
     return ERR_OK;
 }
 
+uint16_t stack_largest_segment(const struct tcp_pcb *pcb, const uint8_t *data, uint16_t size) {
+    return !ip_addr_cmp(&pcb->remote_ip, &stack.netif.ip_addr) &&
+                   tcp_packet_can_attach(&stack.packets, data, size)
+               ? stack.largest_segment
+               : 0;
+}
+
 static err_t interface_output(struct netif *netif, struct pbuf *pbuf) {
     struct rte_mbuf *packet;
 
@@ -208,6 +223,24 @@ void stack_init(void) {
     }
 }
 
+static void nobody_frees(void *memory, void *argument) {
+    (void)memory;
+    (void)argument;
+}
+
+void *stack_reserve(size_t size) {
+    const struct rte_memzone *zone =
+        rte_memzone_reserve(REGION_NAME, size, SOCKET_ID_ANY, RTE_MEMZONE_IOVA_CONTIG);
+
+    if (zone == NULL) {
+        return NULL;
+    }
+    region = (struct tcp_packet_region){.base = zone->addr, .size = size, .iova = zone->iova};
+    region.shared.free_cb = nobody_frees;
+    rte_mbuf_ext_refcnt_set(&region.shared, 1); /* ours: packets never have the last one */
+    return zone->addr;
+}
+
 int stack_start(const struct stack_config *config, char *error, size_t size) {
     ip4_addr_t address = {config->address}, netmask = {config->netmask}, gateway = {config->gateway};
     bool own_mac = all_zero(config->mac);
@@ -225,7 +258,7 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
     if (code != 0) {
         return code;
     }
-    stack.lending.lend_limit = stack.port.spare_mbufs;
+    stack.lending.lend_limit = measure(MEASURE_RX_LEND) ? stack.port.spare_mbufs : 0;
     stack.tsc_hz = rte_get_tsc_hz();
     stack.start_tsc = stack.turn_tsc = rte_rdtsc();
     stack_init();
@@ -236,7 +269,14 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
         return -EINVAL;
     }
     memcpy(stack.netif.hwaddr, own_mac ? stack.port.mac : config->mac, ETH_HWADDR_LEN);
-    stack.packets = (struct tcp_packet_config){stack.netif.hwaddr, port_checksums(&stack.port)};
+    stack.packets = (struct tcp_packet_config){
+        .source = stack.netif.hwaddr,
+        .checksums = port_checksums(&stack.port),
+        .attachments = measure(MEASURE_TX_ATTACH) && region.base != NULL ? stack.port.attach_pool : NULL,
+        .region = &region,
+    };
+    stack.largest_segment =
+        measure(MEASURE_TSO) && port_segments(&stack.port) ? UINT16_MAX - IP_HLEN - TCP_HLEN : 0;
     netif_set_default(&stack.netif);
     netif_set_up(&stack.netif);
     follow_link();
@@ -244,8 +284,24 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
     return 0;
 }
 
+/* The clock as the plain design has it: asked, and the timers looked at, in every turn. */
+static void ask_clock(void) {
+    struct timespec now;
+    uint64_t ms;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    stack.start_ms = stack.start_ms != 0 ? stack.start_ms : ms;
+    stack.now_ms = (uint32_t)(ms - stack.start_ms);
+    stack.timers_due = true;
+}
+
 /* The clock: one reading of the time stamp counter a turn, one division a millisecond. */
 static void advance_clock(uint64_t tsc) {
+    if (unlikely(!measure(MEASURE_CLOCK))) {
+        ask_clock();
+        return;
+    }
     if (tsc >= stack.next_ms_tsc) {
         stack.now_ms = (uint32_t)((tsc - stack.start_tsc) / (stack.tsc_hz / 1000));
         stack.next_ms_tsc = stack.start_tsc + ((uint64_t)stack.now_ms + 1) * (stack.tsc_hz / 1000);
@@ -385,4 +441,6 @@ void stack_stop(void) {
     rte_pktmbuf_free_bulk(stack.tx_ready, stack.tx_ready_count);
     /* What lwIP still had to say (RST, FIN) leaves as the port closes. */
     port_close(&stack.port);
+    (void)rte_memzone_free(rte_memzone_lookup(REGION_NAME)); /* there may be none */
+    region.base = NULL;
 }

@@ -49,6 +49,11 @@ void stack_init(void);
  * errno with one line in error[]. */
 int stack_start(const struct stack_config *config, char *error, size_t size);
 
+/* Memory for what is sent again and again (bodies): packets may point into it instead of copying it. Once,
+ * before stack_start(); it stays until stack_stop(). EAL must be initialised. NULL if there is none of that
+ * size. */
+void *stack_reserve(size_t size);
+
 /* One turn: receive a burst, let lwIP take it, run what timers are due, send what has gathered. True if a
  * packet was received or sent, also one that stayed inside. */
 bool stack_poll(void);

@@ -53,11 +53,17 @@ static uint16_t pseudo_sum(const struct headers *headers, unsigned tcp_length) {
                 PP_HTONS(IP_PROTO_TCP) + lwip_htons((uint16_t)tcp_length));
 }
 
-/* What the port is to fill in, and what not. The data follow the headers. */
+/* The sum so far and that of the data. */
+static uint16_t data_sum(uint16_t sum, const struct tcp_seg *segment) {
+    return fold((uint32_t)sum + stack_checksum(segment->data, segment->len));
+}
+
+/* What the port is to fill in, and what not. The data follow the headers, in this mbuf or in the next. */
 static void set_checksums(struct rte_mbuf *packet, struct headers *headers, unsigned checksums,
-                          unsigned size) {
-    unsigned tcp_length = (unsigned)sizeof(headers->tcp) + size;
-    uint64_t flags = 0;
+                          const struct tcp_pcb *pcb, const struct tcp_seg *segment) {
+    unsigned tcp_length = (unsigned)sizeof(headers->tcp) + segment->len;
+    uint16_t cut_to = segment->len > pcb->mss ? pcb->mss : 0;
+    uint64_t flags = cut_to > 0 ? RTE_MBUF_F_TX_TCP_SEG : 0;
 
     if (checksums & PORT_TX_IPV4) {
         flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
@@ -68,29 +74,54 @@ static void set_checksums(struct rte_mbuf *packet, struct headers *headers, unsi
     if (checksums & PORT_TX_TCP) {
         flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
     } else {
-        headers->tcp.chksum = (uint16_t)~stack_checksum(&headers->tcp, (int)tcp_length);
+        headers->tcp.chksum =
+            (uint16_t)~data_sum(stack_checksum(&headers->tcp, sizeof(headers->tcp)), segment);
     }
     packet->ol_flags = flags;
-    packet->tx_offload =
-        rte_mbuf_tx_offload(sizeof(headers->ethernet), sizeof(headers->ip), sizeof(headers->tcp), 0, 0, 0, 0);
+    packet->tx_offload = rte_mbuf_tx_offload(sizeof(headers->ethernet), sizeof(headers->ip),
+                                             sizeof(headers->tcp), cut_to, 0, 0, 0);
+}
+
+/* The data as a second mbuf that points to them. False if there is none. */
+static bool attach(struct rte_mbuf *packet, const struct tcp_packet_config *config,
+                   const struct tcp_seg *segment) {
+    struct tcp_packet_region *region = config->region;
+    struct rte_mbuf *attached = rte_pktmbuf_alloc(config->attachments);
+    size_t offset = (size_t)(segment->data - region->base);
+
+    if (unlikely(attached == NULL)) {
+        return false;
+    }
+    rte_mbuf_ext_refcnt_update(&region->shared, 1);
+    rte_pktmbuf_attach_extbuf(attached, region->base + offset, region->iova + offset, segment->len,
+                              &region->shared);
+    attached->data_len = segment->len;
+    attached->pkt_len = segment->len;
+    packet->next = attached;
+    packet->nb_segs = 2;
+    return true;
 }
 
 bool tcp_packet_make(struct rte_mbuf *packet, const struct tcp_packet_config *config,
                      const struct eth_addr *to, const struct tcp_pcb *pcb, const struct tcp_seg *segment) {
     struct headers *headers;
     unsigned size = segment->len;
+    bool attached = size >= TCP_PACKET_ATTACH_FROM && tcp_packet_can_attach(config, segment->data, size) &&
+                    attach(packet, config, segment);
 
-    if (TCP_PACKET_SHIFT + sizeof(*headers) + size > rte_pktmbuf_tailroom(packet)) {
+    if (!attached && TCP_PACKET_SHIFT + sizeof(*headers) + size > rte_pktmbuf_tailroom(packet)) {
         return false;
     }
     packet->data_off = (uint16_t)(packet->data_off + TCP_PACKET_SHIFT);
-    packet->data_len = (uint16_t)(sizeof(*headers) + size);
-    packet->pkt_len = packet->data_len;
+    packet->data_len = (uint16_t)(sizeof(*headers) + (attached ? 0 : size));
+    packet->pkt_len = (uint32_t)sizeof(*headers) + size;
     headers = rte_pktmbuf_mtod(packet, struct headers *);
     write_ethernet(headers, config->source, to);
     write_ip(headers, pcb, (unsigned)(sizeof(headers->ip) + sizeof(headers->tcp)) + size);
     headers->tcp = *segment->tcphdr;
-    rte_memcpy(headers + 1, segment->data, size);
-    set_checksums(packet, headers, config->checksums, size);
+    if (!attached) {
+        rte_memcpy(headers + 1, segment->data, size);
+    }
+    set_checksums(packet, headers, config->checksums, pcb, segment);
     return true;
 }

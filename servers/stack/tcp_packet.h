@@ -18,10 +18,31 @@ struct tcp_seg;
  * three. */
 #define TCP_PACKET_SHIFT 14
 
+/* Memory that a packet may point into: the port's device can read it, and nobody writes to it or frees it
+ * while packets are on their way. */
+struct tcp_packet_region {
+    uint8_t *base; /* NULL: there is none */
+    size_t size;
+    rte_iova_t iova; /* of base; the region is contiguous there too */
+    struct rte_mbuf_ext_shared_info shared;
+};
+
 struct tcp_packet_config {
     const uint8_t *source; /* hardware address */
     unsigned checksums;    /* enum port_checksum: what the port fills in */
+    struct rte_mempool
+        *attachments; /* of mbufs without room; NULL: the port takes one segment a packet only */
+    struct tcp_packet_region *region;
 };
+
+/* Data from this size on are attached to their packet, if they lie in the region. */
+#define TCP_PACKET_ATTACH_FROM 512
+
+static inline bool tcp_packet_can_attach(const struct tcp_packet_config *config, const uint8_t *data,
+                                         size_t size) {
+    return config->attachments != NULL && data >= config->region->base &&
+           data + size <= config->region->base + config->region->size;
+}
 
 /* The cache lines that a small packet will be written to are on their way, for writing. */
 static inline void tcp_packet_prefetch(const struct rte_mbuf *packet) {
@@ -32,7 +53,8 @@ static inline void tcp_packet_prefetch(const struct rte_mbuf *packet) {
 }
 
 /* Makes the packet of a lean segment, whose header is complete but for its checksum, in `packet`, which is
- * empty and stays the caller's. False, with the packet as it was, if the data do not fit. */
+ * empty and stays the caller's: data in the region are attached where that pays, others are copied. More than
+ * the MSS is marked for the port to cut up. False, with the packet as it was, if the data do not fit. */
 bool tcp_packet_make(struct rte_mbuf *packet, const struct tcp_packet_config *config,
                      const struct eth_addr *to, const struct tcp_pcb *pcb, const struct tcp_seg *segment);
 
