@@ -144,7 +144,7 @@ DPDK_CFLAGS = $(shell pkg-config --cflags libdpdk)
 DPDK_LIBS = $(shell pkg-config --libs libdpdk)
 
 STACK_FILES := stack port mbuf_pbuf tcp_packet checksum tcp_queue devargs
-COMMON_FILES := http http_site options counters measures
+COMMON_FILES := http http_known http_parser http_pool http_site options counters measures
 LLHTTP_FILES := api http llhttp
 
 objects = $(addprefix $(BUILD)/obj/$(1)/,$(addsuffix .o,$(2)))

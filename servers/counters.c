@@ -11,9 +11,9 @@
     { #name, offsetof(struct counters, name) }
 
 static const struct counter_field common[] = {
-    FIELD(requests_parsed), FIELD(responses_sent), FIELD(bytes_received), FIELD(bytes_sent),
-    FIELD(accepts),         FIELD(closes),         FIELD(refused),        FIELD(errors_http),
-    FIELD(errors_socket),   FIELD(retransmits),
+    FIELD(requests_parsed), FIELD(requests_known), FIELD(responses_sent), FIELD(bytes_received),
+    FIELD(bytes_sent),      FIELD(accepts),        FIELD(closes),         FIELD(refused),
+    FIELD(errors_http),     FIELD(errors_socket),  FIELD(retransmits),
 };
 
 size_t counters_append(char *text, size_t size, const struct counter_field *fields, size_t count,

@@ -14,6 +14,7 @@
  */
 struct counters {
     uint64_t requests_parsed; /* complete requests that are answered with 200 */
+    uint64_t requests_known;  /* those of them that were known by their bytes and not parsed again */
     uint64_t responses_sent;  /* responses, of any status, handed to the TCP stack to the last byte */
     uint64_t bytes_received;  /* TCP payload */
     uint64_t bytes_sent;      /* TCP payload handed to the TCP stack */

@@ -35,6 +35,7 @@ enum {
     LINGER_MS = 2000, /* after our FIN: time for the client to read the last response and close */
     RETRY_MS = 100,   /* until accept is tried again when the machine had no resources */
     OTHER_FILES = 16, /* descriptors that are not connections */
+    CACHE_LINE = 64,
 };
 
 /* Edge-triggered, because a level-triggered descriptor is polled once more after every request. The price:
@@ -61,6 +62,8 @@ struct connection {
 
 static struct {
     struct http_site site;
+    void *site_memory;
+    struct http_server http;
     struct counters counters;
     struct connection *connections;
     size_t max_connections;
@@ -110,6 +113,7 @@ static void close_connection(struct connection *c) {
     server.counters.closes++;
     if (c->lingering)
         TAILQ_REMOVE(&server.lingering, c, linger_link);
+    http_close(&server.http, &c->http);
     free(c->rest);
     close(c->fd);
     c->fd = -1;
@@ -141,7 +145,7 @@ static void linger(struct connection *c) {
  */
 static enum io flush(struct connection *c) {
     struct iovec iov[IOV_COUNT];
-    int count = http_pending(&c->http, iov, IOV_COUNT);
+    int count = http_pending(&server.http, &c->http, iov, IOV_COUNT);
     if (count == 0)
         return IO_DONE;
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
@@ -150,8 +154,8 @@ static enum io flush(struct connection *c) {
     if (sent < 0)
         return errno == EAGAIN ? IO_RETRY : IO_ERROR;
     server.counters.bytes_sent += (uint64_t)sent;
-    http_sent(&c->http, (size_t)sent);
-    return http_pending(&c->http, iov, IOV_COUNT) > 0 ? IO_RETRY : IO_DONE;
+    http_sent(&server.http, &c->http, (size_t)sent);
+    return http_pending(&server.http, &c->http, iov, IOV_COUNT) > 0 ? IO_RETRY : IO_DONE;
 }
 
 /* Keeps the unparsed bytes, at most INPUT_SIZE, until the client reads. They may lie in c->rest already. */
@@ -172,7 +176,7 @@ static bool keep_rest(struct connection *c, const char *data, size_t size) {
 static void serve(struct connection *c, const char *data, size_t size) {
     enum io result;
     do {
-        size_t used = http_input(&c->http, data, size);
+        size_t used = http_input(&server.http, &c->http, data, size);
         data += used;
         size -= used;
         result = flush(c);
@@ -197,7 +201,7 @@ static void connection_readable(struct connection *c, uint32_t events) {
     server.counters.bytes_received += (uint64_t)size;
     if (size == 0) {
         c->input_ended = true;
-        http_input_end(&c->http);
+        http_input_end(&server.http, &c->http);
     }
     if (c->lingering) {
         if (size == 0)
@@ -233,7 +237,7 @@ static void open_connection(int fd) {
     }
     SLIST_REMOVE_HEAD(&server.free, free_link);
     memset(c, 0, sizeof(*c));
-    http_init(&c->http, &server.site, &server.counters);
+    http_init(&server.http, &c->http);
     c->fd = fd;
     c->waits_for = READING;
     server.counters.accepts++;
@@ -352,6 +356,14 @@ static void start_signals(void) {
     watch(EPOLL_CTL_ADD, server.signal_fd, EPOLLIN, &server.signal_fd);
 }
 
+static void start_http(const struct options *options) {
+    server.site_memory = aligned_alloc(CACHE_LINE, http_site_size(options->body_size));
+    if (server.site_memory == NULL ||
+        http_server_init(&server.http, &server.site, &server.counters, options->max_connections) != 0)
+        die("not enough memory for", options);
+    http_site_init(&server.site, options->body_size, server.site_memory);
+}
+
 /* As many descriptors as connections are asked for; where the machine gives fewer, fewer are served. */
 static void start_connections(const struct options *options) {
     size_t wanted = options->max_connections;
@@ -382,8 +394,7 @@ int main(int argc, char *argv[]) {
     TAILQ_INIT(&server.lingering);
     signal(SIGPIPE, SIG_IGN);
     server.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (http_site_init(&server.site, options.body_size) != 0)
-        die("not enough memory for", &options);
+    start_http(&options);
     start_signals();
     start_connections(&options);
     start_listening(&options);
@@ -394,6 +405,7 @@ int main(int argc, char *argv[]) {
             close_connection(&server.connections[i]);
     print_counters();
     free(server.connections);
-    http_site_free(&server.site);
+    http_server_free(&server.http);
+    free(server.site_memory);
     return 0;
 }

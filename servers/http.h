@@ -2,15 +2,20 @@
 /*
  * HTTP/1.1 over bytes: request bytes in, complete requests counted, response bytes out. The same object links
  * into every server, so that all give the same answer to the same bytes. Must not know sockets, stacks, time
- * or threads; allocates only in http_site_init.
+ * or threads; allocates only in http_server_init.
  *
  * What is answered (RFC 9110, RFC 9112):
  *   200  GET and HEAD of any target; a request body is read and discarded first
- *   400  malformed; Host missing, repeated or invalid in HTTP/1.1; ambiguous framing   413  body >
- * HTTP_BODY_LIMIT 405  a method that HTTP defines, other than GET and HEAD                           414
- * target > HTTP_TARGET_LIMIT 417  Expect with a body to follow (answered at once, as 9110 10.1.1 demands) 431
- * head > HTTP_HEAD_LIMIT 501  a method or transfer coding nobody defined 505  HTTP major version not 1 Every
- * answer but 200 closes the connection. An error is answered as soon as it is certain.
+ *   400  malformed; Host missing, repeated or invalid in HTTP/1.1; ambiguous framing
+ *   405  a method that HTTP defines, other than GET and HEAD
+ *   413  body > HTTP_BODY_LIMIT
+ *   414  target > HTTP_TARGET_LIMIT
+ *   417  Expect with a body to follow (answered at once, as 9110 10.1.1 demands)
+ *   431  head > HTTP_HEAD_LIMIT
+ *   501  a method or transfer coding nobody defined
+ *   503  no memory to read the request with
+ *   505  HTTP major version not 1
+ * Every answer but 200 closes the connection. An error is answered as soon as it is certain.
  *
  * The body of a 200: byte i is byte i % 8 of the 7-digit decimal number i / 8 and a newline, so that any byte
  * lost, repeated or moved shows. In Python: b"".join(b"%07d\n" % k for k in range(size // 8 + 1))[:size].
@@ -20,8 +25,9 @@
 #define STACKDUEL_HTTP_H
 
 #include "counters.h"
+#include "http_known.h"
+#include "http_pool.h"
 
-#include <llhttp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,16 +39,18 @@ enum {
     HTTP_BODY_LIMIT = 1024 * 1024, /* bytes of a request body; of a chunked one with framing and trailer */
     HTTP_BODY_SIZE_MAX = 64 * 1024 * 1024, /* bytes of a response body */
     HTTP_CONTIGUOUS_LIMIT = 16 * 1024,     /* up to this body size a response is one piece of memory */
-    HTTP_QUEUE_SIZE = 32,                  /* responses that may wait for output; a power of two */
+    HTTP_QUEUE_SIZE = 32,                  /* responses that may wait for output while input is taken */
 };
 
-/* Every response that exists; an index into http_site.responses. */
+/* Every response that exists; an index into http_site.responses. Those below HTTP_CLOSING keep the connection
+ * open, and two bits hold them. */
 enum http_answer {
-    HTTP_200,                /* connection stays open */
+    HTTP_200,
     HTTP_200_KEEP_ALIVE_1_0, /* the same, said aloud for an HTTP/1.0 client */
-    HTTP_200_CLOSE,
     HTTP_200_HEAD,
     HTTP_200_HEAD_KEEP_ALIVE_1_0,
+    HTTP_CLOSING,
+    HTTP_200_CLOSE = HTTP_CLOSING,
     HTTP_200_HEAD_CLOSE,
     HTTP_400,
     HTTP_405,
@@ -51,6 +59,7 @@ enum http_answer {
     HTTP_417,
     HTTP_431,
     HTTP_501,
+    HTTP_503,
     HTTP_505,
     HTTP_ANSWERS,
 };
@@ -61,74 +70,82 @@ struct http_response {
     size_t size; /* bytes of both parts */
 };
 
-/* All responses of one body size. Immutable after http_site_init: a stack may reference the bytes without a
- * copy until http_site_free. */
+/* All responses of one body size. Immutable after http_site_init, so that cores may share it and a stack may
+ * reference the bytes without a copy. */
 struct http_site {
     struct http_response responses[HTTP_ANSWERS];
-    void *memory;
 };
 
-/* One connection's requests and responses. Plain memory without a destructor; the fields are private to
- * http.c. */
-struct http_connection {
-    llhttp_t parser; /* first: callbacks find the connection by it */
+/* What the connections of one core share; no other core may touch it. The fields are private to http.c. */
+struct http_server {
     const struct http_site *site;
     struct counters *counters;
-    const char *input;    /* start of what llhttp reads now; valid only during http_input */
-    size_t sent;          /* bytes of the first queued response already taken */
-    uint32_t queue_first; /* free-running; slot = value % HTTP_QUEUE_SIZE */
-    uint32_t queue_end;
-    uint32_t section_size; /* bytes so far of the head, or of the body, that is being read */
-    uint8_t queue[HTTP_QUEUE_SIZE];
-    char before[4];      /* the bytes of this request's head just before `input` */
-    char name[20];       /* of the header field being read, as far as it fits */
-    uint8_t name_size;   /* saturates at sizeof(name) + 1 */
-    uint8_t field;       /* which header field is being read */
-    uint8_t value_state; /* of the check of its value */
-    uint8_t line_state;  /* of the check of a request line with a method llhttp does not know */
-    uint8_t phase;
-    uint8_t answer;      /* decided so far, or HTTP_ANSWERS */
-    uint8_t hosts;       /* Host fields, saturating */
-    uint8_t codings;     /* Transfer-Encoding fields, saturating */
-    bool foreign_coding; /* one other than chunked */
-    bool expect;
+    struct http_pool parsers;
+    struct http_known known;
+};
+
+/* One connection's requests and responses. All zero but `known` while nothing is under way. The fields are
+ * private to http.c. */
+struct http_connection {
+    struct http_parser *parser; /* of the request that is partly read; NULL between requests */
+    uint64_t queue;             /* answers that wait for output, two bits each, the first one lowest */
+    uint32_t sent;              /* bytes of the first response that waits, already taken */
+    uint8_t queued;             /* answers in `queue` */
+    uint8_t last;               /* the answer after those, which closes; 0: none */
+    uint8_t known;              /* which known request is looked for first */
     bool closing; /* nothing is parsed any more; what is queued goes out, then the connection ends */
 };
 
-/* Builds all responses for bodies of body_size bytes (0..HTTP_BODY_SIZE_MAX). Returns 0; -ENOMEM; -EINVAL
- * when body_size is too large. The site owns its memory until http_site_free. */
-int http_site_init(struct http_site *site, size_t body_size);
-void http_site_free(struct http_site *site);
+_Static_assert(sizeof(struct http_connection) == 24, "what a connection at rest costs");
 
-/* A new connection. `site` and `counters` must outlive it; counters gets requests_parsed, responses_sent and
- * errors_http (the caller counts the rest). */
-void http_init(struct http_connection *connection, const struct http_site *site, struct counters *counters);
+/* Bytes of memory that the responses for bodies of body_size bytes (0..HTTP_BODY_SIZE_MAX) need. */
+size_t http_site_size(size_t body_size);
+
+/* Builds all responses for bodies of body_size bytes in memory[http_site_size(body_size)], aligned to a cache
+ * line. The memory stays the caller's, who keeps it as long as the site is used. */
+void http_site_init(struct http_site *site, size_t body_size, void *memory);
+
+/* For at most max_connections at a time. `site` and `counters` must outlive it; counters gets
+ * requests_parsed, requests_known, responses_sent and errors_http (the caller counts the rest). Returns 0 or
+ * −ENOMEM. */
+int http_server_init(struct http_server *server, const struct http_site *site, struct counters *counters,
+                     size_t max_connections);
+/* All of its connections must have been closed. */
+void http_server_free(struct http_server *server);
+
+/* A new connection; http_close ends it. */
+void http_init(const struct http_server *server, struct http_connection *connection);
 
 /* Takes up to len bytes of input and returns how many: fewer than len only when HTTP_QUEUE_SIZE responses
  * wait (call again with the rest after http_sent). After a request that closes the connection, everything is
  * swallowed. `data` stays the caller's and is not referenced afterwards. */
-size_t http_input(struct http_connection *connection, const char *data, size_t len);
+size_t http_input(struct http_server *server, struct http_connection *connection, const char *data,
+                  size_t len);
 
 /* The client will send no more (FIN): what is queued still goes out, an incomplete request is dropped. */
-void http_input_end(struct http_connection *connection);
+void http_input_end(struct http_server *server, struct http_connection *connection);
 
 /* Whether http_input would take a byte (false: HTTP_QUEUE_SIZE responses wait). */
 static inline bool http_has_room(const struct http_connection *connection) {
-    return connection->closing || connection->queue_end - connection->queue_first < HTTP_QUEUE_SIZE;
+    return connection->closing || connection->queued < HTTP_QUEUE_SIZE;
 }
 
 /* Fills up to `max` (≥ 2) pieces with bytes to send next, in order, and returns their number: 0 = nothing to
- * send. The bytes belong to the site and stay valid until http_site_free. */
-int http_pending(const struct http_connection *connection, struct iovec *iov, int max);
+ * send. The bytes belong to the site. */
+int http_pending(const struct http_server *server, const struct http_connection *connection,
+                 struct iovec *iov, int max);
 
 /* The first n bytes of what http_pending gave were handed to the TCP stack. n may cover several responses, at
  * most all that is queued. */
-void http_sent(struct http_connection *connection, size_t n);
+void http_sent(struct http_server *server, struct http_connection *connection, size_t n);
 
 /* The last response has been handed over completely and the connection is to be closed: shut down the sending
  * side, then read and discard until the client closes or a bounded time has passed (RFC 9112 9.6). */
 static inline bool http_finished(const struct http_connection *connection) {
-    return connection->closing && connection->queue_first == connection->queue_end;
+    return connection->closing && connection->queued == 0 && connection->last == 0;
 }
+
+/* The connection has ended, however it did; what it held goes back. */
+void http_close(struct http_server *server, struct http_connection *connection);
 
 #endif

@@ -26,21 +26,32 @@
 #define POLL_INTERVAL 2 /* lwIP's slow ticks of 500 ms: session_polled() runs once a second */
 #define DRAIN_SECONDS 2 /* how long a closed connection is read for the client's FIN (RFC 9112 9.6) */
 
+#define CACHE_LINE 64
+
+/* What a connection costs beside lwIP's part. Only `http.parser` and `input` lead to more, and only while a
+ * request is partly read or the client takes no responses. */
 struct session {
-    struct tcp_pcb *pcb; /* NULL: the slot is free */
-    struct session *next_free;
-    struct pbuf *input; /* received, not yet taken by HTTP, as too many responses wait */
+    _Alignas(CACHE_LINE) struct tcp_pcb *pcb; /* NULL: the slot is free */
+    union {
+        struct session *next_free;
+        struct pbuf *input; /* received, not yet taken by HTTP, as too many responses wait */
+    };
     struct http_connection http;
     bool peer_closed;
     bool draining;          /* our FIN is on its way; what still comes is discarded */
     unsigned quiet_seconds; /* with data unacknowledged, or draining */
 };
 
+_Static_assert(sizeof(struct session) == CACHE_LINE, "a request touches one line of its session");
+
 static struct {
     struct options options;
     struct http_site site;
+    void *site_memory;
+    struct http_server http;
     struct counters counters;
     struct session *sessions;
+    size_t sessions_used; /* those from the front that were ever in use; the rest was never touched */
     struct session *free_sessions;
     struct tcp_pcb *listener;
     uint32_t syn_dropped;    /* of the listener, once it is closed */
@@ -62,6 +73,7 @@ static void release(struct session *session) {
     if (session->input != NULL) {
         pbuf_free(session->input);
     }
+    http_close(&server.http, &session->http);
     server.counters.closes++;
     session->pcb = NULL;
     session->next_free = server.free_sessions;
@@ -106,7 +118,7 @@ static void discard(struct session *session, struct pbuf *data) {
 static void consume(struct session *session) {
     while (session->input != NULL && http_has_room(&session->http)) {
         struct pbuf *head = session->input;
-        uint16_t taken = (uint16_t)http_input(&session->http, head->payload, head->len);
+        uint16_t taken = (uint16_t)http_input(&server.http, &session->http, head->payload, head->len);
 
         tcp_recved(session->pcb, taken);
         if (taken < head->len) {
@@ -119,7 +131,7 @@ static void consume(struct session *session) {
         }
     }
     if (session->peer_closed && session->input == NULL) {
-        http_input_end(&session->http);
+        http_input_end(&server.http, &session->http);
     }
 }
 
@@ -129,7 +141,7 @@ static bool respond(struct session *session) {
     bool progress = false;
     int count;
 
-    while ((count = http_pending(&session->http, pieces, 16)) > 0) {
+    while ((count = http_pending(&server.http, &session->http, pieces, 16)) > 0) {
         size_t taken = 0, offered = 0;
 
         for (int i = 0; i < count && taken == offered; i++) {
@@ -137,7 +149,7 @@ static bool respond(struct session *session) {
             taken += tcp_queue_bytes(session->pcb, pieces[i].iov_base, pieces[i].iov_len, i + 1 < count,
                                      &server.writes_refused);
         }
-        http_sent(&session->http, taken);
+        http_sent(&server.http, &session->http, taken);
         server.counters.bytes_sent += taken;
         progress |= taken > 0;
         if (taken < offered) {
@@ -237,19 +249,30 @@ static void session_failed(void *argument, err_t error) {
     release(session);
 }
 
-static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error) {
+/* NULL: all are in use. */
+static struct session *take_session(void) {
     struct session *session = server.free_sessions;
+
+    if (session != NULL) {
+        server.free_sessions = session->next_free;
+    } else if (server.sessions_used < server.options.max_connections) {
+        session = &server.sessions[server.sessions_used++];
+    }
+    return session;
+}
+
+static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error) {
+    struct session *session = error == ERR_OK && pcb != NULL ? take_session() : NULL;
     const struct options *options = &server.options;
 
     (void)argument;
-    if (error != ERR_OK || pcb == NULL || session == NULL) {
+    if (session == NULL) {
         server.counters.refused++;
         return ERR_MEM; /* lwIP resets the connection */
     }
-    server.free_sessions = session->next_free;
     server.counters.accepts++;
     *session = (struct session){.pcb = pcb};
-    http_init(&session->http, &server.site, &server.counters);
+    http_init(&server.http, &session->http);
     tcp_arg(pcb, session);
     tcp_recv(pcb, session_received);
     tcp_sent(pcb, session_sent);
@@ -277,16 +300,15 @@ static const char *listen_on(const struct options *options) {
     return NULL;
 }
 
-static int create_sessions(size_t count) {
-    server.sessions = calloc(count, sizeof(*server.sessions));
-    if (server.sessions == NULL) {
+/* The sessions are not written to: memory is given as connections come. */
+static int create_http(const struct options *options) {
+    server.sessions = aligned_alloc(CACHE_LINE, options->max_connections * sizeof(*server.sessions));
+    server.site_memory = aligned_alloc(CACHE_LINE, http_site_size(options->body_size));
+    if (server.sessions == NULL || server.site_memory == NULL) {
         return -ENOMEM;
     }
-    for (size_t i = count; i-- > 0;) {
-        server.sessions[i].next_free = server.free_sessions;
-        server.free_sessions = &server.sessions[i];
-    }
-    return 0;
+    http_site_init(&server.site, options->body_size, server.site_memory);
+    return http_server_init(&server.http, &server.site, &server.counters, options->max_connections);
 }
 
 static uint32_t syn_dropped(void) {
@@ -323,8 +345,7 @@ static int start(const struct options *options) {
     char error[256];
 
     memcpy(config.mac, options->mac, sizeof(config.mac));
-    if (create_sessions(options->max_connections) != 0 ||
-        http_site_init(&server.site, options->body_size) != 0) {
+    if (create_http(options) != 0) {
         fprintf(stderr, "lwip_server: out of memory for %zu connections and a body of %zu bytes\n",
                 (size_t)options->max_connections, (size_t)options->body_size);
         return 1;
@@ -355,14 +376,15 @@ static void stop(void) {
     server.syn_dropped = syn_dropped();
     (void)tcp_close(server.listener);
     server.listener = NULL;
-    for (size_t i = 0; i < server.options.max_connections; i++) {
+    for (size_t i = 0; i < server.sessions_used; i++) {
         if (server.sessions[i].pcb != NULL) {
             tcp_abort(detach(&server.sessions[i]));
         }
     }
     print_counters();
     stack_stop();
-    http_site_free(&server.site);
+    http_server_free(&server.http);
+    free(server.site_memory);
     free(server.sessions);
 }
 

@@ -1,83 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* http.c and http_site.c: every answer, every split of the input, every split of the output, at a guard page.
- */
-#include "guard.h"
-#include "http.h"
+/* http.c, http_parser.c and http_site.c: every answer, every split of the input, every split of the output,
+ * at a guard page. All of it twice: with the table of known requests and without. */
+#include "http_client.h"
 #include "http_samples.h"
-
-#include <errno.h>
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-/* cmocka wants the headers above first */
-#include <cmocka.h>
-
-#define OUTPUT_MAX (64 * 1024)
-
-struct client {
-    struct http_site site;
-    struct counters counters;
-    struct http_connection connection;
-    size_t size;
-    char output[OUTPUT_MAX + 1];
-};
+#include "measures.h"
 
 static struct guard guard;
-
-static void client_open(struct client *c, size_t body_size) {
-    c->size = 0;
-    c->counters = (struct counters){0};
-    assert_int_equal(http_site_init(&c->site, body_size), 0);
-    http_init(&c->connection, &c->site, &c->counters);
-}
-
-static void client_close(struct client *c) {
-    http_site_free(&c->site);
-}
-
-/* Takes all output, at most `step` bytes at a time. */
-static void drain(struct client *c, size_t step) {
-    struct iovec iov[3];
-    int count;
-    while ((count = http_pending(&c->connection, iov, 3)) > 0) {
-        size_t taken = 0;
-        for (int i = 0; i < count && taken < step; i++) {
-            size_t part = iov[i].iov_len < step - taken ? iov[i].iov_len : step - taken;
-            assert_true(part > 0 && c->size + part <= OUTPUT_MAX);
-            memcpy(c->output + c->size, iov[i].iov_base, part);
-            c->size += part;
-            taken += part;
-        }
-        http_sent(&c->connection, taken);
-    }
-}
-
-/* Gives the bytes at the guard page and takes the output whenever the queue is full. */
-static void feed(struct client *c, const char *data, size_t len) {
-    const char *input = guard_put(&guard, data, len);
-    while (len > 0) {
-        size_t used = http_input(&c->connection, input, len);
-        assert_true(used <= len);
-        input += used;
-        len -= used;
-        if (len > 0)
-            assert_false(http_has_room(&c->connection));
-        drain(c, SIZE_MAX);
-    }
-}
-
-/* "200 400." from the bytes of small responses. */
-static void summarize(struct client *c, char *text) {
-    char *to = text;
-    *to = '\0';
-    c->output[c->size] = '\0';
-    for (const char *at = c->output; (at = strstr(at, "HTTP/1.1 ")) != NULL; at += 9)
-        to += sprintf(to, "%s%.3s", to == text ? "" : " ", at + 9);
-    if (http_finished(&c->connection))
-        strcpy(to, ".");
-}
 
 static void check(struct client *c, const struct sample *sample, const char *how, size_t where) {
     char got[256];
@@ -93,8 +21,8 @@ static void test_samples_at_every_split(void **state) {
         for (size_t split = 0; split <= sample->size; split++) {
             struct client c;
             client_open(&c, 1);
-            feed(&c, sample->request, split);
-            feed(&c, sample->request + split, sample->size - split);
+            feed(&c, &guard, sample->request, split);
+            feed(&c, &guard, sample->request + split, sample->size - split);
             check(&c, sample, "split at", split);
             assert_int_equal(c.counters.responses_sent, c.counters.requests_parsed + c.counters.errors_http);
             client_close(&c);
@@ -110,7 +38,7 @@ static void test_samples_in_pieces(void **state) {
             struct client c;
             client_open(&c, 1);
             for (size_t at = 0; at < sample->size; at += piece)
-                feed(&c, sample->request + at, piece < sample->size - at ? piece : sample->size - at);
+                feed(&c, &guard, sample->request + at, piece < sample->size - at ? piece : sample->size - at);
             check(&c, sample, "pieces of", piece);
             client_close(&c);
         }
@@ -138,17 +66,18 @@ static void test_response_bytes(void **state) {
         [HTTP_431] = "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\n"
                      "Connection: close\r\n\r\n",
         [HTTP_501] = "HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        [HTTP_503] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         [HTTP_505] =
             "HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
     };
     struct http_site site;
-    assert_int_equal(http_site_init(&site, 9), 0);
+    void *memory = site_new(&site, 9);
     for (int i = 0; i < HTTP_ANSWERS; i++) {
         assert_int_equal(site.responses[i].size, strlen(expected[i]));
         assert_int_equal(site.responses[i].part[0].iov_len, site.responses[i].size);
         assert_memory_equal(site.responses[i].part[0].iov_base, expected[i], site.responses[i].size);
     }
-    http_site_free(&site);
+    free(memory);
 }
 
 /* Which prebuilt response a request gets: what test_samples cannot tell apart. */
@@ -168,7 +97,7 @@ static void test_variants(void **state) {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct client c;
         client_open(&c, 9);
-        feed(&c, rows[i].request, strlen(rows[i].request));
+        feed(&c, &guard, rows[i].request, strlen(rows[i].request));
         const struct http_response *expected = &c.site.responses[rows[i].answer];
         assert_int_equal(c.size, expected->size);
         assert_memory_equal(c.output, expected->part[0].iov_base, expected->size);
@@ -189,7 +118,7 @@ static void check_long(size_t size, const char *head, char filler, const char *t
         client_open(&c, 1);
         for (size_t at = 0; at < size;) {
             size_t piece = pieces[i] < size - at ? pieces[i] : size - at;
-            feed(&c, request + at, piece);
+            feed(&c, &guard, request + at, piece);
             at += piece;
         }
         check(&c, &(struct sample){head, NULL, 0, expected}, "pieces of", pieces[i]);
@@ -229,15 +158,17 @@ static void test_pipeline_deeper_than_the_queue(void **state) {
         memcpy(requests + i * SIZE, one, SIZE);
     struct client c;
     client_open(&c, 1);
-    assert_int_equal(http_input(&c.connection, requests, sizeof(requests)), HTTP_QUEUE_SIZE * SIZE);
-    assert_int_equal(http_input(&c.connection, requests, SIZE), 0); /* full */
-    http_sent(&c.connection, c.site.responses[HTTP_200].size - 1);  /* not yet the first one whole */
+    assert_int_equal(http_input(&c.server, &c.connection, requests, sizeof(requests)),
+                     HTTP_QUEUE_SIZE * SIZE);
+    assert_int_equal(http_input(&c.server, &c.connection, requests, SIZE), 0); /* full */
+    http_sent(&c.server, &c.connection,
+              c.site.responses[HTTP_200].size - 1); /* not yet the first one whole */
     assert_int_equal(c.counters.responses_sent, 0);
-    assert_int_equal(http_input(&c.connection, requests, SIZE), 0);
-    http_sent(&c.connection, 1);
-    assert_int_equal(http_input(&c.connection, requests, 2 * SIZE), SIZE);
+    assert_int_equal(http_input(&c.server, &c.connection, requests, SIZE), 0);
+    http_sent(&c.server, &c.connection, 1);
+    assert_int_equal(http_input(&c.server, &c.connection, requests, 2 * SIZE), SIZE);
     drain(&c, SIZE_MAX);
-    feed(&c, requests, sizeof(requests));
+    feed(&c, &guard, requests, sizeof(requests));
     assert_int_equal(c.counters.requests_parsed, HTTP_QUEUE_SIZE + 1 + REQUESTS);
     assert_int_equal(c.counters.responses_sent, c.counters.requests_parsed);
     client_close(&c);
@@ -251,12 +182,13 @@ static void test_output_at_every_step(void **state) {
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct client whole;
         client_open(&whole, sizes[i]);
-        feed(&whole, requests, sizeof(requests) - 1);
+        feed(&whole, &guard, requests, sizeof(requests) - 1);
         size_t last = sizes[i] > 1000 ? 1000 : whole.size;
         for (size_t step = 1; step <= last; step += sizes[i] > 1000 ? 111 : 1) {
             struct client c;
             client_open(&c, sizes[i]);
-            assert_int_equal(http_input(&c.connection, requests, sizeof(requests) - 1), sizeof(requests) - 1);
+            assert_int_equal(http_input(&c.server, &c.connection, requests, sizeof(requests) - 1),
+                             sizeof(requests) - 1);
             drain(&c, step);
             assert_int_equal(c.size, whole.size);
             assert_memory_equal(c.output, whole.output, whole.size);
@@ -283,10 +215,11 @@ static void test_bodies(void **state) {
                                    1024 * 1024,
                                    HTTP_BODY_SIZE_MAX};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        static const enum http_answer with_body[] = {HTTP_200, HTTP_200_KEEP_ALIVE_1_0, HTTP_200_CLOSE};
         struct http_site site;
-        assert_int_equal(http_site_init(&site, sizes[i]), 0);
-        for (int answer = HTTP_200; answer <= HTTP_200_CLOSE; answer++) {
-            const struct http_response *response = &site.responses[answer];
+        void *memory = site_new(&site, sizes[i]);
+        for (size_t k = 0; k < sizeof(with_body) / sizeof(with_body[0]); k++) {
+            const struct http_response *response = &site.responses[with_body[k]];
             const char *body = response->part[1].iov_base;
             if (sizes[i] <= HTTP_CONTIGUOUS_LIMIT)
                 body = (char *)response->part[0].iov_base + response->size - sizes[i];
@@ -299,10 +232,8 @@ static void test_bodies(void **state) {
                 assert_memory_equal(body + at, block, sizes[i] - at < 8 ? sizes[i] - at : 8);
             }
         }
-        http_site_free(&site);
+        free(memory);
     }
-    struct http_site site;
-    assert_int_equal(http_site_init(&site, (size_t)HTTP_BODY_SIZE_MAX + 1), -EINVAL);
 }
 
 static void test_end_of_input(void **state) {
@@ -310,11 +241,12 @@ static void test_end_of_input(void **state) {
     struct client c;
     client_open(&c, 1);
     static const char requests[] = GET "\r\nGET /";
-    assert_int_equal(http_input(&c.connection, requests, sizeof(requests) - 1), sizeof(requests) - 1);
+    assert_int_equal(http_input(&c.server, &c.connection, requests, sizeof(requests) - 1),
+                     sizeof(requests) - 1);
     assert_false(http_finished(&c.connection));
-    http_input_end(&c.connection);
+    http_input_end(&c.server, &c.connection);
     assert_false(http_finished(&c.connection)); /* one response is still to go */
-    assert_int_equal(http_input(&c.connection, GET, sizeof(GET)), sizeof(GET));
+    assert_int_equal(http_input(&c.server, &c.connection, GET, sizeof(GET)), sizeof(GET));
     drain(&c, SIZE_MAX);
     assert_true(http_finished(&c.connection));
     assert_int_equal(c.counters.responses_sent, 1);
@@ -340,8 +272,8 @@ static void test_mutations(void **state) {
         for (int way = 0; way < 2; way++) {
             struct client c;
             client_open(&c, 1);
-            feed(&c, mutant, way == 0 ? sample->size : split);
-            feed(&c, mutant + split, way == 0 ? 0 : sample->size - split);
+            feed(&c, &guard, mutant, way == 0 ? sample->size : split);
+            feed(&c, &guard, mutant + split, way == 0 ? 0 : sample->size - split);
             summarize(&c, answers[way]);
             client_close(&c);
         }
@@ -365,7 +297,9 @@ int main(void) {
         cmocka_unit_test(test_mutations),
     };
     guard = guard_new(HTTP_BODY_LIMIT + 1024);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("all measures", tests, NULL, NULL);
+    measures &= ~(uint32_t)MEASURE_REQUEST;
+    failed += cmocka_run_group_tests_name("without request", tests, NULL, NULL);
     guard_free(&guard);
     return failed;
 }
