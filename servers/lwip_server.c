@@ -303,7 +303,7 @@ static const char *listen_on(const struct options *options) {
 /* The sessions are not written to: memory is given as connections come. */
 static int create_http(const struct options *options) {
     server.sessions = aligned_alloc(CACHE_LINE, options->max_connections * sizeof(*server.sessions));
-    server.site_memory = aligned_alloc(CACHE_LINE, http_site_size(options->body_size));
+    server.site_memory = stack_reserve(http_site_size(options->body_size));
     if (server.sessions == NULL || server.site_memory == NULL) {
         return -ENOMEM;
     }
@@ -384,7 +384,6 @@ static void stop(void) {
     print_counters();
     stack_stop();
     http_server_free(&server.http);
-    free(server.site_memory);
     free(server.sessions);
 }
 

@@ -275,8 +275,9 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
         .attachments = measure(MEASURE_TX_ATTACH) && region.base != NULL ? stack.port.attach_pool : NULL,
         .region = &region,
     };
-    stack.largest_segment =
-        measure(MEASURE_TSO) && port_segments(&stack.port) ? UINT16_MAX - IP_HLEN - TCP_HLEN : 0;
+    stack.largest_segment = measure(MEASURE_TSO) && port_segments(&stack.port)
+                                ? UINT16_MAX - SIZEOF_ETH_HDR - IP_HLEN - TCP_HLEN
+                                : 0;
     netif_set_default(&stack.netif);
     netif_set_up(&stack.netif);
     follow_link();
