@@ -143,7 +143,7 @@ LWIP_INCLUDES := -I$(LWIP)/src/include -Iservers/stack
 DPDK_CFLAGS = $(shell pkg-config --cflags libdpdk)
 DPDK_LIBS = $(shell pkg-config --libs libdpdk)
 
-STACK_FILES := stack port mbuf_pbuf tcp_packet checksum tcp_queue devargs
+STACK_FILES := stack port mbuf_pbuf tcp_packet pool checksum tcp_queue devargs
 COMMON_FILES := http http_known http_parser http_pool http_site options counters measures
 LLHTTP_FILES := api http llhttp
 
@@ -261,7 +261,7 @@ LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos udp/test_udp etharp/t
 $(TEST)/lwip_unit: servers/tests/lwip_unit.c servers/tests/lwip_unit/lwipopts.h servers/stack/lwipopts.h $(LWIP)/.patched
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -Iservers/tests/lwip_unit $(LWIP_INCLUDES) -I$(LWIP)/test/unit $(CFLAGS_checked) \
-	    $< servers/stack/checksum.c servers/measures.c $(LWIP_TESTS:%=$(LWIP)/test/unit/%.c) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(DPDK_CFLAGS) \
+	    $< servers/stack/checksum.c servers/stack/pool.c servers/measures.c $(LWIP_TESTS:%=$(LWIP)/test/unit/%.c) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(DPDK_CFLAGS) \
 	    $$(pkg-config --cflags --libs check) -o $@
 
 .PHONY: test check test-c test-lwip test-harness test-system lint

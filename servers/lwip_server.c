@@ -333,7 +333,8 @@ static void print_counters(void) {
 }
 
 static int start(const struct options *options) {
-    struct stack_config config = {.address = options->address,
+    struct stack_config config = {.connections = (uint32_t)options->max_connections,
+                                  .address = options->address,
                                   .netmask = options->netmask,
                                   .gateway = options->gateway,
                                   .mtu = (uint16_t)options->mtu,

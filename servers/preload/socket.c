@@ -268,9 +268,7 @@ int socket_decide(struct socket *socket, const struct sockaddr_in *address) {
         epoll_set_decided(socket);
         return 0;
     }
-    stack_init();
-    code = socket->protocol->create(socket);
-    if (code != 0) {
+    if ((code = stack_init()) != 0 || (code = socket->protocol->create(socket)) != 0) {
         return code;
     }
     socket->state = SOCKET_OURS;

@@ -56,9 +56,6 @@
 #define LWIP_BROADCAST_PING 0
 #define LWIP_MULTICAST_PING 0
 
-/* Two connections a place when every PCB is in use. */
-#define TCP_PCB_TABLE_BITS 16
-
 /* TCP. Full-size segments and 256 KiB windows as the kernel's default socket has, which need scaling. */
 #define TCP_MSS 1460
 #define LWIP_WND_SCALE 1

@@ -31,6 +31,7 @@
 /* Asking a driver for its link can be a system call, so it is not done in every turn. */
 #define LINK_CHECK_MS 200
 #define REGION_NAME "stackduel_bodies"
+#define CONNECTIONS 65536 /* unless asked for another number */
 
 static struct {
     struct port port;
@@ -214,13 +215,22 @@ static void follow_link(void) {
     }
 }
 
-void stack_init(void) {
+/* Once for all calls. 0, or -ENOMEM. */
+static int init_for(uint32_t connections) {
     static bool done;
 
     if (!done) {
+        if (tcp_pcb_table_size(connections) != ERR_OK) {
+            return -ENOMEM;
+        }
         lwip_init();
         done = true;
     }
+    return 0;
+}
+
+int stack_init(void) {
+    return init_for(CONNECTIONS);
 }
 
 static void nobody_frees(void *memory, void *argument) {
@@ -254,6 +264,11 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
     int code;
 
     memset(&stack, 0, sizeof(stack));
+    if (init_for(config->connections != 0 ? config->connections : CONNECTIONS) != 0) {
+        snprintf(error, size, "no addresses are left for the memory of %u connections",
+                 (unsigned)config->connections);
+        return -ENOMEM;
+    }
     code = port_open(&stack.port, &port, error, size);
     if (code != 0) {
         return code;
@@ -261,7 +276,6 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
     stack.lending.lend_limit = measure(MEASURE_RX_LEND) ? stack.port.spare_mbufs : 0;
     stack.tsc_hz = rte_get_tsc_hz();
     stack.start_tsc = stack.turn_tsc = rte_rdtsc();
-    stack_init();
     sys_restart_timeouts(); /* the clock begins at 0 */
     if (netif_add(&stack.netif, &address, &netmask, &gateway, NULL, interface_init, ethernet_input) == NULL) {
         port_close(&stack.port);

@@ -12,6 +12,8 @@
 #include "counters.h"
 
 struct stack_config {
+    uint32_t connections; /* as many at once, and as many again half open or in TIME-WAIT; 0: 65,536. Counts
+                           * unless stack_init() was called before */
     uint32_t address; /* IPv4, network byte order, as are the next two */
     uint32_t netmask;
     uint32_t gateway; /* 0: none */
@@ -41,9 +43,9 @@ struct stack_counters {
     uint64_t tsc_hz;
 };
 
-/* lwIP's state and nothing else, once for all calls. PCBs may be made, bound and listened on from now on;
- * what they send before stack_start() finds no route. */
-void stack_init(void);
+/* lwIP's state and nothing else, once for all calls, for 65,536 connections. PCBs may be made, bound and
+ * listened on from now on; what they send before stack_start() finds no route. 0, or -ENOMEM. */
+int stack_init(void);
 
 /* Opens port 0 of EAL, brings the interface up and announces it. EAL must be initialised. 0, or a negative
  * errno with one line in error[]. */

@@ -312,7 +312,7 @@ static void test_0006_what_times_out_is_found_no_more(void **state) {
 static struct tcp_pcb *find(const struct netif *receiver, uint16_t source) {
     ip_addr_t local = {PP_HTONL(0xc6120003)}, remote = {PP_HTONL(0xc6120001)};
 
-    return tcp_pcb_table_find(&local, SERVER_PORT, &remote, source, receiver);
+    return tcp_pcb_find(&local, SERVER_PORT, &remote, source, receiver);
 }
 
 static void test_0006_an_active_connection_goes_before_one_in_time_wait(void **state) {

@@ -269,13 +269,13 @@ static int start(void **state) {
     char error[128] = "";
 
     (void)state;
-    stack_init();
+    assert_int_equal(stack_init(), 0);
     listener = tcp_new();
     assert_int_equal(tcp_bind(listener, IP_ANY_TYPE, PORT), ERR_OK);
     listener = tcp_listen(listener);
     assert_non_null(listener);
     tcp_accept(listener, on_accept);
-    stack_init();
+    assert_int_equal(stack_init(), 0);
     assert_int_equal(stack_start(&config, error, sizeof(error)), 0);
     settle();
     return 0;

@@ -10,6 +10,8 @@
 
 /* lwIP's patches ask measure(MEASURE_…). */
 #include "../../measures.h"
+/* … and take memory from pools. */
+#include "../pool.h"
 
 #define LWIP_TIMEVAL_PRIVATE 0
 #define LWIP_ERRNO_STDINCLUDE 1
