@@ -25,7 +25,7 @@
  * connections and as many again half open or in TIME-WAIT. */
 #define MEM_LIBC_MALLOC 1
 #define MEM_ALIGNMENT 8
-#define MEMP_NUM_TCP_PCB 131072
+#define MEMP_NUM_TCP_PCB 262144
 #define MEMP_NUM_TCP_PCB_LISTEN 1024
 #define MEMP_NUM_TCP_SEG 262144
 #define MEMP_NUM_PBUF 262144

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* For tests: lwIP with one interface whose other end is the test. Segments go in one by one as if a client
+ * had sent them, and what lwIP sends is counted. */
+#ifndef STACKDUEL_TESTS_LWIP_CLIENT_H
+#define STACKDUEL_TESTS_LWIP_CLIENT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/prot/ip4.h"
+#include "lwip/prot/tcp.h"
+#include "lwip/tcp.h"
+
+#define SERVER_PORT 80
+#define SERVER_ADDRESS 0xc6120003u /* 198.18.0.3, host byte order as the others */
+#define CLIENT_ADDRESS 0xc6120001u
+
+static struct netif netif;
+static unsigned syns, syn_acks, data_segments, acknowledgements, resets;
+static uint32_t last_sequence;
+static struct tcp_pcb *accepted;
+
+/* The wire: looks at what lwIP sends. */
+static err_t output(struct netif *out, struct pbuf *packet, const ip4_addr_t *address) {
+    struct tcp_hdr header;
+
+    (void)out;
+    (void)address;
+    assert_int_equal(pbuf_copy_partial(packet, &header, sizeof(header), IP_HLEN), sizeof(header));
+    if ((TCPH_FLAGS(&header) & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
+        syn_acks++;
+        last_sequence = lwip_ntohl(header.seqno);
+    } else if (TCPH_FLAGS(&header) & TCP_SYN) {
+        syns++;
+    } else if (TCPH_FLAGS(&header) & TCP_RST) {
+        resets++;
+    } else if (packet->tot_len > IP_HLEN + TCPH_HDRLEN_BYTES(&header)) {
+        data_segments++;
+    } else if (TCPH_FLAGS(&header) == TCP_ACK) {
+        acknowledgements++;
+    }
+    return ERR_OK;
+}
+
+static err_t interface_init(struct netif *self) {
+    self->output = output;
+    self->mtu = 1500;
+    self->flags = NETIF_FLAG_LINK_UP;
+    NETIF_SET_CHECKSUM_CTRL(self, 0);
+    return ERR_OK;
+}
+
+static void start_interface(void) {
+    ip4_addr_t address = {PP_HTONL(SERVER_ADDRESS)}, netmask = {PP_HTONL(0xffff0000)}, gateway = {0};
+
+    netif_add(&netif, &address, &netmask, &gateway, NULL, interface_init, ip4_input);
+    netif_set_default(&netif);
+    netif_set_up(&netif);
+}
+
+/* A segment without data from `address` and port `source` to port `destination` of the server. */
+static void inject_from(uint32_t address, uint16_t source, uint16_t destination, uint32_t sequence,
+                        uint32_t acknowledged, uint8_t flags) {
+    struct pbuf *packet = pbuf_alloc(PBUF_RAW, IP_HLEN + TCP_HLEN, PBUF_RAM);
+    struct ip_hdr *ip = packet->payload;
+    struct tcp_hdr *tcp = (struct tcp_hdr *)(ip + 1);
+
+    memset(packet->payload, 0, packet->len);
+    IPH_VHL_SET(ip, 4, 5);
+    IPH_LEN_SET(ip, lwip_htons(IP_HLEN + TCP_HLEN));
+    IPH_TTL_SET(ip, 64);
+    IPH_PROTO_SET(ip, IP_PROTO_TCP);
+    ip->src.addr = lwip_htonl(address);
+    ip->dest.addr = lwip_htonl(SERVER_ADDRESS);
+    tcp->src = lwip_htons(source);
+    tcp->dest = lwip_htons(destination);
+    tcp->seqno = lwip_htonl(sequence);
+    tcp->ackno = lwip_htonl(acknowledged);
+    tcp->wnd = lwip_htons(60000);
+    TCPH_HDRLEN_FLAGS_SET(tcp, 5, flags);
+    assert_int_equal(netif.input(packet, &netif), ERR_OK);
+}
+
+/* The same from port `source` of the client. */
+static void inject(uint16_t source, uint32_t sequence, uint32_t acknowledged, uint8_t flags) {
+    inject_from(CLIENT_ADDRESS, source, SERVER_PORT, sequence, acknowledged, flags);
+}
+
+static err_t on_accept(void *argument, struct tcp_pcb *pcb, err_t error) {
+    (void)argument;
+    assert_int_equal(error, ERR_OK);
+    accepted = pcb;
+    return ERR_OK;
+}
+
+static struct tcp_pcb *listen_with(uint16_t backlog) {
+    struct tcp_pcb *pcb = tcp_new();
+
+    assert_int_equal(tcp_bind(pcb, IP_ANY_TYPE, SERVER_PORT), ERR_OK);
+    pcb = tcp_listen_with_backlog(pcb, backlog);
+    assert_non_null(pcb);
+    tcp_accept(pcb, on_accept);
+    return pcb;
+}
+
+static int set_up(void **state) {
+    (void)state;
+    syns = syn_acks = data_segments = acknowledgements = resets = 0;
+    accepted = NULL;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    while (tcp_active_pcbs != NULL) {
+        tcp_abort(tcp_active_pcbs);
+    }
+    while (tcp_tw_pcbs != NULL) {
+        tcp_abort(tcp_tw_pcbs);
+    }
+    while (tcp_listen_pcbs.pcbs != NULL) {
+        assert_int_equal(tcp_close(tcp_listen_pcbs.pcbs), ERR_OK);
+    }
+    return 0;
+}
+
+#endif
