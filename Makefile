@@ -120,7 +120,7 @@ $(LWIP)/.patched: $(PATCHES) $(BUILD)/lwip-source
 	@for patch in $(PATCHES); do patch -s -d $(LWIP) -p1 --fuzz=0 --no-backup-if-mismatch < $$patch || exit 1; done
 	@touch $@
 
-LWIP_CORE := init def inet_chksum ip mem memp netif pbuf raw stats sys tcp tcp_in tcp_out timeouts udp
+LWIP_CORE := init def inet_chksum ip mem memp netif pbuf raw stats sys tcp tcp_in tcp_out tcp_timer tcp_wheel timeouts udp
 LWIP_IPV4 := etharp icmp ip4 ip4_addr ip4_frag
 LWIP_FILES := $(LWIP_CORE:%=core/%) $(LWIP_IPV4:%=core/ipv4/%) netif/ethernet
 
@@ -275,6 +275,7 @@ test-c: $(C_TESTS:%=$(TEST)/%) $(STACK_TESTS:%=$(TEST)/%) ## C modules under ASa
 
 test-lwip: $(TEST)/lwip_unit ## lwIP's unit tests with our options and patches
 	@echo "== $<"; $<
+	@echo "== $< all (measures left out)"; $< all
 
 test-harness: ## the harness, without root
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests --ignore=harness/tests/system

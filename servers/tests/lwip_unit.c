@@ -12,6 +12,8 @@
 #include "lwip/netif.h"
 #include "lwip/stats.h"
 
+#include "../measures.h"
+
 #include "core/test_def.h"
 #include "core/test_netif.h"
 #include "core/test_pbuf.h"
@@ -64,12 +66,18 @@ void lwip_check_ensure_no_alloc(unsigned int skip) {
     }
 }
 
-int main(void) {
+/* usage: lwip_unit [MEASURES], those to be left out as with --without of lwip_server */
+int main(int argc, char *argv[]) {
     suite_getter_fn *suites[] = {tcp_suite,  tcp_oos_suite, def_suite,    netif_suite,
                                  pbuf_suite, timers_suite,  etharp_suite, udp_suite};
     SRunner *runner = srunner_create(NULL);
+    char error[256];
     int failed;
 
+    if (argc > 1 && !measures_leave_out(argv[1], error, sizeof(error))) {
+        fprintf(stderr, "lwip_unit: %s\n", error);
+        return 2;
+    }
     lwip_init();
     for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
         srunner_add_suite(runner, suites[i]());
