@@ -236,8 +236,11 @@ $(BUILD)/build-info.json: $(BUILD)/epoll_server $(BUILD)/lwip_server
 
 # --- tests -------------------------------------------------------------------------------------------
 
-C_TESTS := test_http test_options test_measures test_devargs test_rules test_settings test_program_check test_library_check
-STACK_TESTS := test_mbuf_pbuf test_port test_stack test_lwip_patches test_lwip_scale
+C_TESTS := test_http test_http_known test_options test_measures \
+           test_devargs test_rules test_settings \
+           test_program_check test_library_check
+STACK_TESTS := test_mbuf_pbuf test_port test_stack \
+               test_lwip_patches test_lwip_scale
 TEST := $(BUILD)/test
 
 $(TEST)/%: servers/tests/%.c $(call common_objects,checked)

@@ -67,6 +67,7 @@ static struct {
     struct counters counters;
     struct connection *connections;
     size_t max_connections;
+    size_t connections_used; /* those from the front that were ever in use; the rest was never touched */
     SLIST_HEAD(, connection) free;
     TAILQ_HEAD(, connection) lingering; /* by deadline */
     int epoll_fd;
@@ -229,13 +230,22 @@ static void refuse(int fd) {
     server.counters.refused++;
 }
 
-static void open_connection(int fd) {
+/* NULL: all are in use. */
+static struct connection *take_connection(void) {
     struct connection *c = SLIST_FIRST(&server.free);
+    if (c != NULL)
+        SLIST_REMOVE_HEAD(&server.free, free_link);
+    else if (server.connections_used < server.max_connections)
+        c = &server.connections[server.connections_used++];
+    return c;
+}
+
+static void open_connection(int fd) {
+    struct connection *c = take_connection();
     if (c == NULL) {
         refuse(fd);
         return;
     }
-    SLIST_REMOVE_HEAD(&server.free, free_link);
     memset(c, 0, sizeof(*c));
     http_init(&server.http, &c->http);
     c->fd = fd;
@@ -262,7 +272,7 @@ static void listener_readable(void) {
 
 static void print_counters(void) {
     struct counters counters = server.counters;
-    for (size_t i = 0; i < server.max_connections; i++)
+    for (size_t i = 0; i < server.connections_used; i++)
         if (server.connections[i].fd >= 0)
             counters.retransmits += retransmits_of(&server.connections[i]);
     counters_print("epoll", &counters, NULL, 0, NULL, NULL);
@@ -379,13 +389,9 @@ static void start_connections(const struct options *options) {
                 (size_t)limit.rlim_max);
     }
     server.max_connections = wanted;
-    server.connections = calloc(wanted, sizeof(struct connection));
+    server.connections = malloc(wanted * sizeof(struct connection)); /* not written to before it is needed */
     if (server.connections == NULL)
         die("not enough memory for", options);
-    for (size_t i = wanted; i-- > 0;) {
-        server.connections[i].fd = -1;
-        SLIST_INSERT_HEAD(&server.free, &server.connections[i], free_link);
-    }
 }
 
 int main(int argc, char *argv[]) {
@@ -400,7 +406,7 @@ int main(int argc, char *argv[]) {
     start_listening(&options);
     ready_print(options.address, (uint16_t)options.port);
     run();
-    for (size_t i = 0; i < server.max_connections; i++)
+    for (size_t i = 0; i < server.connections_used; i++)
         if (server.connections[i].fd >= 0)
             close_connection(&server.connections[i]);
     print_counters();

@@ -97,7 +97,7 @@ void http_server_free(struct http_server *server) {
 }
 
 void http_init(const struct http_server *server, struct http_connection *c) {
-    *c = (struct http_connection){.known = server->known.latest};
+    *c = (struct http_connection){.known = server->known.expected};
 }
 
 /* Reads on in a request, or begins one. Returns how many bytes it took. */

@@ -6,14 +6,13 @@ void http_known_init(struct http_known *known) {
         known->requests[i].size = 0;
         known->requests[i].recent = false;
     }
-    memset(known->marks, 0, sizeof(known->marks));
+    memset(known->places, 0, sizeof(known->places));
     known->hand = 0;
-    known->latest = 0;
+    known->expected = 0;
 }
 
-/* Finds the place of a request without comparing it to all others. Whoever makes two with the same mark has
- * them replace each other. */
-static uint32_t mark_of(const char *data, size_t size) {
+/* Where to look for a request that was remembered before. */
+static uint8_t *place_of(struct http_known *known, const char *data, size_t size) {
     const uint64_t spread = UINT64_C(0x9E3779B97F4A7C15); /* 2^64 / golden ratio */
     uint64_t mark = size;
     uint64_t word;
@@ -25,20 +24,12 @@ static uint32_t mark_of(const char *data, size_t size) {
     word = 0;
     memcpy(&word, data, size);
     mark = (mark ^ word) * spread;
-    return (uint32_t)(mark >> 32);
-}
-
-/* No early exit, so that the compiler may compare several at once. HTTP_KNOWN_REQUESTS: none. */
-static int find(const struct http_known *known, uint32_t mark) {
-    int found = HTTP_KNOWN_REQUESTS;
-    for (int i = 0; i < HTTP_KNOWN_REQUESTS; i++)
-        found = known->marks[i] == mark ? i : found;
-    return found;
+    return &known->places[mark >> 56];
 }
 
 /* Second chance: what is in use stays, however many requests pass that come but once. */
-static int make_room(struct http_known *known) {
-    int place;
+static uint8_t make_room(struct http_known *known) {
+    uint8_t place;
     bool recent;
     do {
         place = known->hand;
@@ -50,20 +41,17 @@ static int make_room(struct http_known *known) {
 }
 
 uint8_t http_known_remember(struct http_known *known, const char *data, size_t size, uint8_t answer) {
-    uint32_t mark = mark_of(data, size);
-    int place = find(known, mark);
-    if (place == HTTP_KNOWN_REQUESTS)
-        place = make_room(known);
-    struct http_known_request *request = &known->requests[place];
-    if (request->size != size || memcmp(request->bytes, data, size) != 0) {
+    uint8_t *place = place_of(known, data, size);
+    struct http_known_request *request = &known->requests[*place];
+    if (request->size == size && memcmp(request->bytes, data, size) == 0) {
+        request->recent = true;
+        known->expected = *place;
+    } else {
+        *place = make_room(known);
+        request = &known->requests[*place];
         memcpy(request->bytes, data, size);
         request->size = (uint16_t)size;
         request->answer = answer;
-        request->recent = false;
-        known->marks[place] = mark;
-    } else {
-        request->recent = true;
     }
-    known->latest = (uint8_t)place;
-    return (uint8_t)place;
+    return *place;
 }

@@ -30,9 +30,9 @@ struct http_known_request {
 
 struct http_known {
     struct http_known_request requests[HTTP_KNOWN_REQUESTS];
-    uint32_t marks[HTTP_KNOWN_REQUESTS]; /* mark_of() each */
-    uint8_t hand;                        /* where the search for a place begins */
-    uint8_t latest;                      /* remembered last: what a new connection likely sends */
+    uint8_t places[256]; /* by the hash of its bytes, where a request was put; may be stale */
+    uint8_t hand;        /* where the search for room begins */
+    uint8_t expected;    /* of a new connection: the last that came again */
 };
 
 void http_known_init(struct http_known *known);

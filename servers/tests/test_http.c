@@ -158,15 +158,13 @@ static void test_pipeline_deeper_than_the_queue(void **state) {
         memcpy(requests + i * SIZE, one, SIZE);
     struct client c;
     client_open(&c, 1);
-    assert_int_equal(http_input(&c.server, &c.connection, requests, sizeof(requests)),
-                     HTTP_QUEUE_SIZE * SIZE);
-    assert_int_equal(http_input(&c.server, &c.connection, requests, SIZE), 0); /* full */
-    http_sent(&c.server, &c.connection,
-              c.site.responses[HTTP_200].size - 1); /* not yet the first one whole */
+    assert_int_equal(http_input(&c.server, c.connection, requests, sizeof(requests)), HTTP_QUEUE_SIZE * SIZE);
+    assert_int_equal(http_input(&c.server, c.connection, requests, SIZE), 0); /* full */
+    http_sent(&c.server, c.connection, c.site.responses[HTTP_200].size - 1); /* not yet the first one whole */
     assert_int_equal(c.counters.responses_sent, 0);
-    assert_int_equal(http_input(&c.server, &c.connection, requests, SIZE), 0);
-    http_sent(&c.server, &c.connection, 1);
-    assert_int_equal(http_input(&c.server, &c.connection, requests, 2 * SIZE), SIZE);
+    assert_int_equal(http_input(&c.server, c.connection, requests, SIZE), 0);
+    http_sent(&c.server, c.connection, 1);
+    assert_int_equal(http_input(&c.server, c.connection, requests, 2 * SIZE), SIZE);
     drain(&c, SIZE_MAX);
     feed(&c, &guard, requests, sizeof(requests));
     assert_int_equal(c.counters.requests_parsed, HTTP_QUEUE_SIZE + 1 + REQUESTS);
@@ -187,13 +185,13 @@ static void test_output_at_every_step(void **state) {
         for (size_t step = 1; step <= last; step += sizes[i] > 1000 ? 111 : 1) {
             struct client c;
             client_open(&c, sizes[i]);
-            assert_int_equal(http_input(&c.server, &c.connection, requests, sizeof(requests) - 1),
+            assert_int_equal(http_input(&c.server, c.connection, requests, sizeof(requests) - 1),
                              sizeof(requests) - 1);
             drain(&c, step);
             assert_int_equal(c.size, whole.size);
             assert_memory_equal(c.output, whole.output, whole.size);
             assert_int_equal(c.counters.responses_sent, 4);
-            assert_true(http_finished(&c.connection));
+            assert_true(http_finished(c.connection));
             client_close(&c);
         }
         client_close(&whole);
@@ -241,15 +239,44 @@ static void test_end_of_input(void **state) {
     struct client c;
     client_open(&c, 1);
     static const char requests[] = GET "\r\nGET /";
-    assert_int_equal(http_input(&c.server, &c.connection, requests, sizeof(requests) - 1),
+    assert_int_equal(http_input(&c.server, c.connection, requests, sizeof(requests) - 1),
                      sizeof(requests) - 1);
-    assert_false(http_finished(&c.connection));
-    http_input_end(&c.server, &c.connection);
-    assert_false(http_finished(&c.connection)); /* one response is still to go */
-    assert_int_equal(http_input(&c.server, &c.connection, GET, sizeof(GET)), sizeof(GET));
+    assert_false(http_finished(c.connection));
+    http_input_end(&c.server, c.connection);
+    assert_int_equal(c.server.parsers.taken, 0);
+    assert_false(http_finished(c.connection)); /* one response is still to go */
+    assert_int_equal(http_input(&c.server, c.connection, GET, sizeof(GET)), sizeof(GET));
     drain(&c, SIZE_MAX);
-    assert_true(http_finished(&c.connection));
+    assert_true(http_finished(c.connection));
     assert_int_equal(c.counters.responses_sent, 1);
+    client_close(&c);
+}
+
+/* More requests are partly read than there is memory for: only who comes too late is turned away. */
+static void test_no_memory(void **state) {
+    (void)state;
+    enum { ROOM = 2 };
+    struct client c;
+    client_open(&c, 1);
+    http_server_free(&c.server);
+    assert_int_equal(http_server_init(&c.server, &c.site, &c.counters, ROOM), 0);
+    for (int i = 0; i < ROOM; i++) {
+        c.connection = &c.connections[i];
+        feed(&c, &guard, "GET", 3);
+    }
+    c.connection = &c.connections[ROOM];
+    feed(&c, &guard, GET "\r\n" GET "\r\n", 2 * strlen(GET "\r\n"));
+    check(&c, &(struct sample){"more than there is memory for", NULL, 0, "503."}, "connection", 1);
+    assert_int_equal(c.counters.errors_http, 1);
+    assert_int_equal(c.counters.requests_parsed, 0);
+    for (int i = 0; i < ROOM; i++) {
+        c.connection = &c.connections[i];
+        feed(&c, &guard, &GET "\r\n"[3], strlen(GET "\r\n") - 3);
+    }
+    assert_int_equal(c.counters.requests_parsed, ROOM);
+    c.connection = &c.connections[ROOM + 1];
+    feed(&c, &guard, GET "\r\n", strlen(GET "\r\n"));
+    check(&c, &(struct sample){"more than there is memory for", NULL, 0, "503 200 200 200"}, "connection", 1);
     client_close(&c);
 }
 
@@ -294,6 +321,7 @@ int main(void) {
         cmocka_unit_test(test_output_at_every_step),
         cmocka_unit_test(test_bodies),
         cmocka_unit_test(test_end_of_input),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_mutations),
     };
     guard = guard_new(HTTP_BODY_LIMIT + 1024);

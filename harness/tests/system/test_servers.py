@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 import time
+from pathlib import Path
 from typing import Callable, ContextManager
 
 import pyroute2.netns  # type: ignore[import]
@@ -271,6 +272,62 @@ def test_clients_that_vanish_are_reclaimed(bed: TestBed, serve: Serve) -> None:
             silent.close()
             receiving.close()
         assert (counters["accepts"], counters["closes"], counters["errors_socket"]) == (2, 2, 2)
+
+
+def test_requests_known_by_their_bytes_are_counted(bed: TestBed, serve: Serve) -> None:
+    with serve() as running, bed.connect(running) as connection:
+        for _ in range(10):
+            connection.sendall(GET)
+            assert read_exactly(connection, len(OK)) == OK
+        counters = running.snapshot()
+        assert counters is not None
+        assert (counters["requests_parsed"], counters["requests_known"]) == (10, 9)
+
+
+def test_without_the_measure_every_request_is_parsed(bed: TestBed) -> None:
+    with bed.server("lwip", "--without=request") as running, bed.connect(running) as connection:
+        connection.sendall(GET * 10)
+        assert read_exactly(connection, 10 * len(OK)) == 10 * OK
+        counters = running.snapshot()
+        assert counters is not None
+        assert (counters["requests_parsed"], counters["requests_known"]) == (10, 0)
+
+
+def test_requests_that_are_broken_off_leave_nothing_behind(bed: TestBed, serve: Serve) -> None:
+    """A parser is held while a request is partly read, and there are as many as connections."""
+    reset = struct.pack("ii", 1, 0)
+    with serve("--max-connections", "4") as running:
+        for round_ in range(20):
+            connections = [bed.connect(running) for _ in range(4)]
+            for connection in connections:
+                connection.sendall(GET[:-1])
+            wait_for(running, lambda now: now["bytes_received"] >= 4 * (len(GET) - 1) * (round_ + 1), 10)
+            for connection in connections:
+                if round_ % 2 == 0:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+                connection.close()
+            wait_for(running, lambda now: now["closes"] == 4 * (round_ + 1), 10)
+        with bed.connect(running) as connection:
+            for byte in GET:
+                connection.sendall(bytes([byte]))
+            assert read_exactly(connection, len(OK)) == OK
+        counters = running.snapshot()
+        assert counters is not None and counters["errors_http"] == 0
+
+
+def resident_kib(running: Running) -> int:
+    lines = (Path("/proc") / str(running.pid) / "status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
+@pytest.mark.parametrize("name, most", [("epoll", 1 << 20), ("lwip", 1 << 25)])
+def test_connections_that_have_not_come_take_no_memory(bed: TestBed, name: str, most: int) -> None:
+    resident = []
+    for limit in (1000, most):
+        with bed.server(name, "--max-connections", str(limit), checked=False) as running:
+            assert_serves(bed, running)
+            resident.append(resident_kib(running))
+    assert resident[1] - resident[0] < 16 << 10
 
 
 def test_connections_beyond_the_limit_are_refused_and_counted(bed: TestBed, serve: Serve) -> None:
