@@ -121,6 +121,7 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
     *port = (struct port){.id = config->id,
                           .mtu = config->mtu,
                           .link_up = true,
+                          .tx_burst = measure(MEASURE_BATCH) ? PORT_BURST : 1,
                           .rx_descriptors = config->rx_descriptors,
                           .tx_descriptors = config->tx_descriptors};
     port->log_type = (uint32_t)rte_log_register("pmd.net.virtio.driver"); /* known to EAL by now */
@@ -343,7 +344,7 @@ void port_send_prepared(struct port *port, struct rte_mbuf *packet) {
         return;
     }
     port->tx_queue[port->tx_first + port->tx_count++] = packet;
-    if (port->tx_count % PORT_BURST == 0 || !measure(MEASURE_BATCH)) {
+    if (port->tx_count >= port->tx_burst) {
         port_flush(port);
     }
 }

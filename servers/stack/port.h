@@ -53,6 +53,7 @@ struct port {
     bool link_up;       /* as port_link_up() found it last; true before */
     uint32_t log_type;  /* of net_virtio_user, which complains at every question about a link that is down */
     uint32_t log_level; /* its level otherwise */
+    unsigned tx_burst;  /* packets that are handed to the driver at a time, 1 to PORT_BURST */
     unsigned tx_first, tx_count; /* what waits: tx_queue[tx_first] to tx_queue[tx_first + tx_count - 1] */
     struct rte_mbuf *tx_queue[PORT_QUEUE];
 };

@@ -22,6 +22,7 @@
 #include "netif/ethernet.h"
 
 #include "counters.h"
+#include "lookahead.h"
 #include "lwip_hooks.h"
 #include "mbuf_pbuf.h"
 #include "measures.h"
@@ -330,6 +331,11 @@ static unsigned receive(void) {
 
     if (count > 0 && measure(MEASURE_PREFETCH)) {
         prepare_answers(count);
+        look_ahead(packets, count);
+    }
+    if (measure(MEASURE_BATCH)) {
+        /* Whoever asked waits for the first answer: what came together leaves in four parts. */
+        stack.port.tx_burst = RTE_MAX(count / 4, 1u);
     }
     for (unsigned i = 0; i < count; i++) {
         struct pbuf *pbuf = pbuf_from_mbuf(&stack.lending, packets[i]);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "lookahead.h"
+
+#include <rte_mbuf.h>
+
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/prot/ethernet.h"
+#include "lwip/prot/ip.h"
+#include "lwip/prot/ip4.h"
+#include "lwip/prot/tcp.h"
+
+#include "port.h"
+
+struct headers {
+    struct eth_hdr ethernet;
+    struct ip_hdr ip;
+    struct tcp_hdr tcp;
+} __attribute__((packed));
+
+/* Where the connection of a packet stands in the table; NULL for what is no plain segment of TCP. */
+static struct tcp_pcb *const *place_of(const struct rte_mbuf *packet) {
+    const struct headers *headers = rte_pktmbuf_mtod(packet, const struct headers *);
+    ip_addr_t local, remote;
+
+    if (packet->data_len < sizeof(*headers) || headers->ethernet.type != PP_HTONS(ETHTYPE_IP) ||
+        headers->ip._v_hl != 0x45 || headers->ip._proto != IP_PROTO_TCP) {
+        return NULL;
+    }
+    ip_addr_set_ip4_u32(&local, headers->ip.dest.addr);
+    ip_addr_set_ip4_u32(&remote, headers->ip.src.addr);
+    return tcp_pcb_prefetch_place(&local, lwip_ntohs(headers->tcp.dest), &remote,
+                                  lwip_ntohs(headers->tcp.src));
+}
+
+void look_ahead(struct rte_mbuf *const packets[], unsigned count) {
+    struct tcp_pcb *const *places[PORT_BURST];
+    struct tcp_pcb *pcbs[PORT_BURST];
+
+    for (unsigned i = 0; i < count; i++) {
+        places[i] = place_of(packets[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        pcbs[i] = tcp_pcb_prefetch(places[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (pcbs[i] != NULL) {
+            rte_prefetch0(pcbs[i]->callback_arg);
+            rte_prefetch0(pcbs[i]->unacked);
+        }
+    }
+}
