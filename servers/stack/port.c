@@ -121,9 +121,9 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
     *port = (struct port){.id = config->id,
                           .mtu = config->mtu,
                           .link_up = true,
-                          .tx_burst = measure(MEASURE_BATCH) ? PORT_BURST : 1,
                           .rx_descriptors = config->rx_descriptors,
                           .tx_descriptors = config->tx_descriptors};
+    port_set_burst(port, PORT_BURST);
     port->log_type = (uint32_t)rte_log_register("pmd.net.virtio.driver"); /* known to EAL by now */
     port->log_level = (uint32_t)rte_log_get_level(port->log_type);
     if (!rte_eth_dev_is_valid_port(config->id)) {

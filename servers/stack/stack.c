@@ -325,6 +325,16 @@ static void advance_clock(uint64_t tsc) {
     }
 }
 
+static void take(struct rte_mbuf *packet) {
+    struct pbuf *pbuf = pbuf_from_mbuf(&stack.lending, packet);
+
+    if (pbuf == NULL) {
+        stack.rx_no_memory++;
+    } else if (stack.netif.input(pbuf, &stack.netif) != ERR_OK) {
+        pbuf_free(pbuf);
+    }
+}
+
 static unsigned receive(void) {
     struct rte_mbuf *packets[PORT_BURST];
     unsigned count = port_receive(&stack.port, packets);
@@ -333,19 +343,12 @@ static unsigned receive(void) {
         prepare_answers(count);
         look_ahead(packets, count);
     }
-    if (measure(MEASURE_BATCH)) {
-        /* Whoever asked waits for the first answer: what came together leaves in four parts. */
-        stack.port.tx_burst = RTE_MAX(count / 4, 1u);
-    }
+    /* Whoever asked waits for the first answer: those to one burst leave in four parts. */
+    port_set_burst(&stack.port, RTE_MAX(count / 4, 1u));
     for (unsigned i = 0; i < count; i++) {
-        struct pbuf *pbuf = pbuf_from_mbuf(&stack.lending, packets[i]);
-
-        if (pbuf == NULL) {
-            stack.rx_no_memory++;
-        } else if (stack.netif.input(pbuf, &stack.netif) != ERR_OK) {
-            pbuf_free(pbuf);
-        }
+        take(packets[i]);
     }
+    port_set_burst(&stack.port, PORT_BURST);
     return count;
 }
 
