@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import socket
 import struct
@@ -194,6 +195,19 @@ def test_a_client_that_takes_nothing_is_given_up(bed: TestBed, serve: Serve) -> 
         assert (counters["accepts"], counters["closes"], counters["errors_socket"]) == (1, 1, 1)
 
 
+def connect_when_free(connection: socket.socket, running: Running, seconds: float) -> None:
+    """The client's kernel keeps the port until the server has acknowledged the last connection's FIN."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            connection.connect((running.address, running.port))
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
 def test_a_port_may_be_used_again_after_the_server_closed(bed: TestBed, serve: Serve) -> None:
     request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     with serve() as running:
@@ -202,7 +216,7 @@ def test_a_port_may_be_used_again_after_the_server_closed(bed: TestBed, serve: S
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 connection.bind((bed.wire.client.ip, 12345))
                 connection.settimeout(5)
-                connection.connect((running.address, running.port))
+                connect_when_free(connection, running, 5)
                 connection.sendall(request)
                 while connection.recv(4096):
                     pass
