@@ -123,18 +123,24 @@ static size_t parse(struct http_server *server, struct http_connection *c, const
     return used;
 }
 
+/* The whole request if its bytes are those that this connection sent last. Returns how many; 0: not known. */
+static size_t recognise(struct http_server *server, struct http_connection *c, const char *data, size_t len) {
+    uint8_t answer;
+    if (c->parser != NULL) /* data goes on where a request was cut */
+        return 0;
+    size_t used = http_known_match(&server->known, c->known, data, len, &answer);
+    if (used > 0) {
+        server->counters->requests_known++;
+        respond(server, c, answer);
+    }
+    return used;
+}
+
 size_t http_input(struct http_server *server, struct http_connection *c, const char *data, size_t len) {
     size_t used = 0;
     while (used < len && !c->closing && http_has_room(c)) {
-        uint8_t answer;
-        size_t known = c->parser != NULL
-                           ? 0
-                           : http_known_match(&server->known, c->known, data + used, len - used, &answer);
-        if (known > 0) {
-            server->counters->requests_known++;
-            respond(server, c, answer);
-        }
-        used += known > 0 ? known : parse(server, c, data + used, len - used);
+        size_t taken = recognise(server, c, data + used, len - used);
+        used += taken > 0 ? taken : parse(server, c, data + used, len - used);
     }
     return c->closing ? len : used;
 }
