@@ -236,7 +236,7 @@ $(BUILD)/build-info.json: $(BUILD)/epoll_server $(BUILD)/lwip_server
 
 # --- tests -------------------------------------------------------------------------------------------
 
-C_TESTS := test_http test_http_known test_options test_measures \
+C_TESTS := test_http test_http_known test_options test_measures test_pool \
            test_devargs test_rules test_settings \
            test_program_check test_library_check
 STACK_TESTS := test_mbuf_pbuf test_port test_stack \
@@ -247,6 +247,7 @@ $(TEST)/%: servers/tests/%.c $(call common_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) -MF $@.d $(filter %.c %.o,$^) -lcmocka $(LIBS_$*) -o $@
 
+$(TEST)/test_pool: $(call objects,checked,stack/pool)
 $(TEST)/test_devargs: $(call objects,checked,stack/devargs)
 $(TEST)/test_rules: $(call objects,checked,preload/rules)
 $(TEST)/test_settings: $(call objects,checked,preload/settings preload/rules)

@@ -20,12 +20,11 @@
 /* Packets that the stack makes itself: stack_output_segment(). */
 #define LWIP_HOOK_FILENAME "lwip_hooks.h"
 
-/* Memory. PCBs and segments come from fixed pools (constant time, and a full PCB pool recycles the oldest
- * TIME-WAIT); header buffers from libc, whose allocator has no first-fit walk. Pools are sized for 65,535
- * connections and as many again half open or in TIME-WAIT. */
-#define MEM_LIBC_MALLOC 1
+/* Memory comes from pools that grow; these are their limits, where stack_init() does not set them by the
+ * number of connections. The heap, in place of the pools without MEASURE_POOLS, is as large as it may get. */
+#define MEM_SIZE (64 * 1024 * 1024)
 #define MEM_ALIGNMENT 8
-#define MEMP_NUM_TCP_PCB 262144
+#define MEMP_NUM_TCP_PCB 131072
 #define MEMP_NUM_TCP_PCB_LISTEN 1024
 #define MEMP_NUM_TCP_SEG 262144
 #define MEMP_NUM_PBUF 262144

@@ -2,7 +2,6 @@
 #include "pool.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <sys/mman.h>
 
 #define PAGE ((size_t)4096)

@@ -6,6 +6,7 @@
 #ifndef STACKDUEL_POOL_H
 #define STACKDUEL_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -46,6 +47,11 @@ int pool_open(struct pool *pool, size_t size, size_t alignment, size_t limit);
 /* Gives the memory of all elements back, in use or not. A pool that is all zero or closed is left as it is.
  */
 void pool_close(struct pool *pool);
+
+/* Whether `element` is one of the pool's. */
+static inline bool pool_owns(const struct pool *pool, const void *element) {
+    return (uintptr_t)element - (uintptr_t)pool->base < pool->touched * pool->size;
+}
 
 void pool_describe(const struct pool *pool, struct pool_usage *usage);
 

@@ -14,6 +14,8 @@
 
 #include "lwip/etharp.h"
 #include "lwip/init.h"
+#include "lwip/mem.h"
+#include "lwip/memp.h"
 #include "lwip/netif.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/stats.h"
@@ -32,7 +34,8 @@
 /* Asking a driver for its link can be a system call, so it is not done in every turn. */
 #define LINK_CHECK_MS 200
 #define REGION_NAME "stackduel_bodies"
-#define CONNECTIONS 65536 /* unless asked for another number */
+#define CONNECTIONS 65536u /* there is room for at the least */
+#define BUFFER_BYTES 2048u /* of each size of buffer, for each segment that there may be */
 
 static struct {
     struct port port;
@@ -216,12 +219,24 @@ static void follow_link(void) {
     }
 }
 
+/* Addresses for as many connections, and as many again that are half open or in TIME-WAIT. Of what a
+ * connection needs only while it has data on the way there is enough for all of them at a time, and for many
+ * segments of fewer. */
+static bool reserve_memory(uint64_t connections) {
+    uint32_t segments = (uint32_t)RTE_MIN(2 * connections + MEMP_NUM_TCP_SEG, (uint64_t)UINT32_MAX);
+
+    return tcp_pcb_table_size((uint32_t)connections) == ERR_OK &&
+           memp_reserve(MEMP_TCP_PCB, (uint32_t)RTE_MIN(2 * connections, (uint64_t)UINT32_MAX)) == ERR_OK &&
+           memp_reserve(MEMP_TCP_SEG, segments) == ERR_OK && memp_reserve(MEMP_PBUF, segments) == ERR_OK &&
+           mem_reserve((size_t)segments * BUFFER_BYTES) == ERR_OK;
+}
+
 /* Once for all calls. 0, or -ENOMEM. */
 static int init_for(uint32_t connections) {
     static bool done;
 
     if (!done) {
-        if (tcp_pcb_table_size(connections) != ERR_OK) {
+        if (!reserve_memory(RTE_MAX(connections, CONNECTIONS))) {
             return -ENOMEM;
         }
         lwip_init();
@@ -231,7 +246,7 @@ static int init_for(uint32_t connections) {
 }
 
 int stack_init(void) {
-    return init_for(CONNECTIONS);
+    return init_for(0);
 }
 
 static void nobody_frees(void *memory, void *argument) {
@@ -265,7 +280,7 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
     int code;
 
     memset(&stack, 0, sizeof(stack));
-    if (init_for(config->connections != 0 ? config->connections : CONNECTIONS) != 0) {
+    if (init_for(config->connections) != 0) {
         snprintf(error, size, "no addresses are left for the memory of %u connections",
                  (unsigned)config->connections);
         return -ENOMEM;

@@ -12,8 +12,8 @@
 #include "counters.h"
 
 struct stack_config {
-    uint32_t connections; /* as many at once, and as many again half open or in TIME-WAIT; 0: 65,536. Counts
-                           * unless stack_init() was called before */
+    uint32_t connections; /* at once, and as many again half open or in TIME-WAIT; there is room for 65,536
+                           * at the least, and for no more if stack_init() was called before */
     uint32_t address;     /* IPv4, network byte order, as are the next two */
     uint32_t netmask;
     uint32_t gateway; /* 0: none */
