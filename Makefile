@@ -143,7 +143,7 @@ LWIP_INCLUDES := -I$(LWIP)/src/include -Iservers/stack
 DPDK_CFLAGS = $(shell pkg-config --cflags libdpdk)
 DPDK_LIBS = $(shell pkg-config --libs libdpdk)
 
-STACK_FILES := stack port mbuf_pbuf tcp_packet lookahead pool checksum tcp_queue devargs
+STACK_FILES := stack port mbuf_pbuf tcp_packet lookahead pool checksum tcp_queue devargs memory
 COMMON_FILES := http http_known http_parser http_pool http_site options counters measures
 LLHTTP_FILES := api http llhttp
 
@@ -236,11 +236,9 @@ $(BUILD)/build-info.json: $(BUILD)/epoll_server $(BUILD)/lwip_server
 
 # --- tests -------------------------------------------------------------------------------------------
 
-C_TESTS := test_http test_http_known test_options test_measures test_pool \
-           test_devargs test_rules test_settings \
-           test_program_check test_library_check
-STACK_TESTS := test_mbuf_pbuf test_port test_stack \
-               test_lwip_patches test_lwip_scale
+C_TESTS := test_http test_http_known test_options test_measures test_pool test_devargs \
+           test_rules test_settings test_program_check test_library_check
+STACK_TESTS := test_mbuf_pbuf test_port test_stack test_lwip_patches test_lwip_scale test_memory
 TEST := $(BUILD)/test
 
 $(TEST)/%: servers/tests/%.c $(call common_objects,checked)

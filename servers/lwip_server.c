@@ -20,6 +20,7 @@
 #include "measures.h"
 #include "options.h"
 #include "stack/devargs.h"
+#include "stack/memory.h"
 #include "stack/stack.h"
 #include "stack/tcp_queue.h"
 
@@ -317,18 +318,22 @@ static uint32_t syn_dropped(void) {
 }
 
 static void print_counters(void) {
+    struct memory_per_connection one = memory_per_connection();
     struct stack_counters stack;
-    char port[2048];
-    char names[512];
-    char tail[3072];
+    char port[2048], names[512], memory[2048];
+    char tail[6144];
 
     stack_count(&stack);
     server.counters.retransmits = stack.retransmits;
     stack_describe_port(port, sizeof(port));
     measures_describe(names, sizeof(names));
-    snprintf(tail, sizeof(tail),
-             "\"writes_refused\": %" PRIu64 ", \"syn_dropped\": %u, \"measures\": %s, \"port\": %s",
-             server.writes_refused, syn_dropped(), names, port);
+    memory_describe(memory, sizeof(memory));
+    snprintf(
+        tail, sizeof(tail),
+        "\"writes_refused\": %" PRIu64 ", \"syn_dropped\": %u, \"bytes_per_connection\": {\"pcb\": %zu, "
+        "\"table\": %zu, \"session\": %zu, \"total\": %zu}, \"memory\": %s, \"measures\": %s, \"port\": %s",
+        server.writes_refused, syn_dropped(), one.pcb, one.table, sizeof(struct session),
+        one.pcb + one.table + sizeof(struct session), memory, names, port);
     counters_print("lwip", &server.counters, stack_counter_fields, stack_counter_field_count, &stack, tail);
 }
 

@@ -14,8 +14,6 @@
 
 #include "lwip/etharp.h"
 #include "lwip/init.h"
-#include "lwip/mem.h"
-#include "lwip/memp.h"
 #include "lwip/netif.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/stats.h"
@@ -28,6 +26,7 @@
 #include "lwip_hooks.h"
 #include "mbuf_pbuf.h"
 #include "measures.h"
+#include "memory.h"
 #include "port.h"
 #include "tcp_packet.h"
 
@@ -35,7 +34,6 @@
 #define LINK_CHECK_MS 200
 #define REGION_NAME "stackduel_bodies"
 #define CONNECTIONS 65536u /* there is room for at the least */
-#define BUFFER_BYTES 2048u /* of each size of buffer, for each segment that there may be */
 
 static struct {
     struct port port;
@@ -219,25 +217,15 @@ static void follow_link(void) {
     }
 }
 
-/* Addresses for as many connections, and as many again that are half open or in TIME-WAIT. Of what a
- * connection needs only while it has data on the way there is enough for all of them at a time, and for many
- * segments of fewer. */
-static bool reserve_memory(uint64_t connections) {
-    uint32_t segments = (uint32_t)RTE_MIN(2 * connections + MEMP_NUM_TCP_SEG, (uint64_t)UINT32_MAX);
-
-    return tcp_pcb_table_size((uint32_t)connections) == ERR_OK &&
-           memp_reserve(MEMP_TCP_PCB, (uint32_t)RTE_MIN(2 * connections, (uint64_t)UINT32_MAX)) == ERR_OK &&
-           memp_reserve(MEMP_TCP_SEG, segments) == ERR_OK && memp_reserve(MEMP_PBUF, segments) == ERR_OK &&
-           mem_reserve((size_t)segments * BUFFER_BYTES) == ERR_OK;
-}
-
 /* Once for all calls. 0, or -ENOMEM. */
 static int init_for(uint32_t connections) {
     static bool done;
 
     if (!done) {
-        if (!reserve_memory(RTE_MAX(connections, CONNECTIONS))) {
-            return -ENOMEM;
+        int code = memory_reserve(RTE_MAX(connections, CONNECTIONS));
+
+        if (code != 0) {
+            return code;
         }
         lwip_init();
         done = true;
