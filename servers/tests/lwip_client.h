@@ -8,14 +8,21 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+
+#include "lwip/init.h"
 
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/prot/ip4.h"
 #include "lwip/prot/tcp.h"
 #include "lwip/tcp.h"
+
+#include "measures.h"
 
 #define SERVER_PORT 80
 #define SERVER_ADDRESS 0xc6120003u /* 198.18.0.3, host byte order as the others */
@@ -128,6 +135,33 @@ static int tear_down(void **state) {
         assert_int_equal(tcp_close(tcp_listen_pcbs.pcbs), ERR_OK);
     }
     return 0;
+}
+
+/* All tests once with all measures and once with none, each in a process of its own, as measures are set once
+ * before lwIP starts. `reserve` is called before lwip_init(); true if all is well. How often any test failed.
+ */
+static inline int run_with_and_without_measures(const struct CMUnitTest *tests, size_t count,
+                                                bool (*reserve)(void)) {
+    static const uint32_t both[] = {UINT32_MAX, 0};
+    int failures = 0;
+
+    for (size_t i = 0; i < 2; i++) {
+        int status;
+        pid_t child = fork();
+
+        if (child == 0) {
+            measures = both[i];
+            if (!reserve()) {
+                _exit(EXIT_FAILURE);
+            }
+            lwip_init();
+            start_interface();
+            exit(_cmocka_run_group_tests(measures == 0 ? "without measures" : "with all measures", tests,
+                                         count, set_up, tear_down));
+        }
+        failures += child < 0 || waitpid(child, &status, 0) != child || status != 0;
+    }
+    return failures;
 }
 
 #endif

@@ -3,13 +3,8 @@
  * back. Every test runs with all measures and with none. */
 #include "lwip_client.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "lwip/init.h"
 #include "lwip/mem.h"
 #include "lwip/memp.h"
 #include "measures.h"
@@ -175,22 +170,8 @@ static void test_the_pools_are_told_by_name(void **state) {
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-/* In a process of its own, as measures are set once before lwIP starts. Whether any test failed. */
-static int run(const struct CMUnitTest *tests, size_t count, uint32_t in_force) {
-    int status;
-    pid_t child = fork();
-
-    if (child == 0) {
-        measures = in_force;
-        if (memory_reserve(CONNECTIONS) != 0) {
-            _exit(EXIT_FAILURE);
-        }
-        lwip_init();
-        start_interface();
-        exit(_cmocka_run_group_tests(in_force == 0 ? "without measures" : "with all measures", tests, count,
-                                     set_up, tear_down));
-    }
-    return child < 0 || waitpid(child, &status, 0) != child || status != 0;
+static bool reserve(void) {
+    return memory_reserve(CONNECTIONS) == 0;
 }
 
 int main(void) {
@@ -203,6 +184,5 @@ int main(void) {
         TEST(test_the_pools_are_told_by_name),
     };
 
-    return run(tests, sizeof(tests) / sizeof(tests[0]), UINT32_MAX) +
-           run(tests, sizeof(tests) / sizeof(tests[0]), 0);
+    return run_with_and_without_measures(tests, sizeof(tests) / sizeof(tests[0]), reserve);
 }
