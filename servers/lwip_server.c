@@ -24,7 +24,7 @@
 #include "stack/stack.h"
 #include "stack/tcp_queue.h"
 
-#define POLL_INTERVAL 2 /* lwIP's slow ticks of 500 ms: session_polled() runs once a second */
+#define POLL_INTERVAL 2 /* of 500 ms: session_polled() runs once a second while a session is watched */
 #define DRAIN_SECONDS 2 /* how long a closed connection is read for the client's FIN (RFC 9112 9.6) */
 
 #define CACHE_LINE 64
@@ -40,6 +40,7 @@ struct session {
     struct http_connection http;
     bool peer_closed;
     bool draining;          /* our FIN is on its way; what still comes is discarded */
+    bool watched;           /* session_polled() runs */
     unsigned quiet_seconds; /* with data unacknowledged, or draining */
 };
 
@@ -69,6 +70,8 @@ static void on_signal(int number) {
         stop_requested = 1;
     }
 }
+
+static err_t session_polled(void *argument, struct tcp_pcb *pcb);
 
 static void release(struct session *session) {
     if (session->input != NULL) {
@@ -160,6 +163,23 @@ static bool respond(struct session *session) {
     return progress;
 }
 
+/* Whether the client has yet to take something, or to close. An idle client is left to keep-alive. */
+static bool waits_for_client(const struct session *session) {
+    struct iovec pieces[2];
+
+    return session->draining || tcp_queue_has_data(session->pcb) ||
+           http_pending(&session->http, pieces, 2) > 0;
+}
+
+/* A connection that is asked all the time stays watched: session_polled() ends it, once there is nothing to
+ * wait for. */
+static void watch(struct session *session) {
+    if (!session->watched && waits_for_client(session)) {
+        session->watched = true;
+        tcp_poll(session->pcb, session_polled, POLL_INTERVAL);
+    }
+}
+
 /* Goes on as far as input and send buffer allow. To be called from a callback of lwIP, which sends what is
  * queued once it has returned, with this result. */
 static err_t advance(struct session *session) {
@@ -168,6 +188,7 @@ static err_t advance(struct session *session) {
     } while (respond(session) && session->input != NULL);
 
     if (!http_finished(&session->http)) {
+        watch(session);
         return ERR_OK;
     }
     if (session->peer_closed && !tcp_queue_has_data(session->pcb)) {
@@ -185,6 +206,7 @@ static err_t advance(struct session *session) {
     }
     session->draining = true;
     session->quiet_seconds = 0;
+    watch(session);
     return ERR_OK;
 }
 
@@ -227,6 +249,12 @@ static err_t session_polled(void *argument, struct tcp_pcb *pcb) {
     struct session *session = argument;
     const struct options *options = &server.options;
 
+    if (!waits_for_client(session)) {
+        session->quiet_seconds = 0;
+        session->watched = false;
+        tcp_poll(pcb, NULL, 0);
+        return ERR_OK;
+    }
     if (session->draining && !tcp_queue_has_data(pcb)) {
         return ++session->quiet_seconds > DRAIN_SECONDS ? close_session(session) : ERR_OK;
     }
@@ -278,7 +306,6 @@ static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error) 
     tcp_recv(pcb, session_received);
     tcp_sent(pcb, session_sent);
     tcp_err(pcb, session_failed);
-    tcp_poll(pcb, session_polled, POLL_INTERVAL);
     tcp_nagle_disable(pcb);
     ip_set_option(pcb, SOF_KEEPALIVE);
     pcb->keep_idle = (uint32_t)options->keepalive_idle * 1000;

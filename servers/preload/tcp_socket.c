@@ -150,6 +150,7 @@ static void apply_options(struct socket *socket) {
     } else {
         tcp_nagle_enable(pcb);
     }
+    tcp_timer_update(pcb);
 }
 
 static void attach(struct socket *socket, struct tcp_pcb *pcb) {
@@ -632,6 +633,7 @@ static void keepalive_option(struct tcp_pcb *pcb, int name, int value) {
     default:
         break;
     }
+    tcp_timer_update(pcb);
 }
 
 static void tcp_option(struct socket *socket, int level, int name, int value) {

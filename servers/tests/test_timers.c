@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* TCP's timers (patch 0015), with time simulated: what each does and when, the same by deadline as by walking
+ * all connections; and what idle connections cost. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "lwip/priv/tcp_timer.h"
+#include "peer.h"
+
+static struct trace traces[2];
+
+/* The events from `first` on: letter and step, in a row. */
+static void describe(const struct trace *trace, size_t first, char *text, size_t size) {
+    size_t length = 0;
+
+    text[0] = '\0';
+    for (size_t i = first; i < trace->count && length < size; i++) {
+        length += (size_t)snprintf(text + length, size - length, "%s%c%u", length > 0 ? " " : "",
+                                   trace->records[i].what, (unsigned)trace->records[i].step);
+    }
+}
+
+/* Runs a scenario by deadline and by walking. The connection is established at step 0 when it begins (but for
+ * those that say otherwise), and what is recorded from there on must be `expected`, in both. */
+static void check(void (*scenario)(struct peer *peer), bool established, const char *expected) {
+    static struct peer peer;
+    char text[4096];
+
+    for (int i = 0; i < 2; i++) {
+        size_t first;
+
+        measures = i == 0 ? UINT32_MAX : UINT32_MAX & ~(uint32_t)MEASURE_TIMERS;
+        traces[i].count = 0;
+        wire_start(&peer, 1);
+        peer.trace = &traces[i];
+        if (established) {
+            peer_connects(&peer);
+            assert_non_null(peer.pcb);
+        }
+        first = traces[i].count;
+        scenario(&peer);
+        wire_stop();
+        describe(&traces[i], first, text, sizeof(text));
+        assert_string_equal(text, expected);
+    }
+    measures = UINT32_MAX;
+    assert_int_equal(traces[0].count, traces[1].count);
+    assert_memory_equal(traces[0].records, traces[1].records, traces[0].count * sizeof(struct record));
+}
+
+static void application_writes(struct peer *peer, uint16_t length) {
+    static const char bytes[4 * TCP_MSS];
+
+    assert_int_equal(tcp_write(peer->pcb, bytes, length, 0), ERR_OK);
+    assert_int_equal(tcp_output(peer->pcb), ERR_OK);
+}
+
+static void lost_data(struct peer *peer) {
+    peer->deaf = true;
+    application_writes(peer, 100);
+    wire_steps(12000);
+}
+
+static void test_lost_data_is_sent_again_ever_more_seldom_and_then_given_up(void **state) {
+    (void)state;
+    check(lost_data, true, "P0 P10 P30 P70 P150 P310 P630 P1270 P2550 P3830 P5110 P6390 P7670 E7672");
+}
+
+static void lost_and_found(struct peer *peer) {
+    peer->deaf = true;
+    application_writes(peer, 2000);
+    wire_steps(50);
+    peer->deaf = false;
+    wire_steps(100);
+    peer_acknowledges(peer); /* rto is that of before */
+    wire_steps(100);
+}
+
+static void test_an_acknowledgement_ends_the_backing_off(void **state) {
+    (void)state;
+    check(lost_and_found, true, "P0 P0 P0 P0 P10 P30 P70 P150 S150 P150 P150 P158 P174 P206");
+}
+
+/* Data first, as a window is made smaller only from a later sequence number on. */
+static void close_window(struct peer *peer) {
+    peer_sends_data(peer, 1);
+    peer->window = 0;
+    peer_acknowledges(peer);
+    application_writes(peer, 100);
+}
+
+static void closed_window(struct peer *peer) {
+    close_window(peer);
+    wire_steps(500);
+    peer->window = 50; /* room for a half */
+    peer_acknowledges(peer);
+    wire_steps(200);
+    peer->window = 60000;
+    peer_acknowledges(peer);
+}
+
+static void test_a_closed_window_is_probed(void **state) {
+    (void)state;
+    check(closed_window, true, "R0 P1 P6 P18 P42 P90 P186 P378 P618 P628 P648 P688 S700 P700");
+}
+
+static void closed_window_silence(struct peer *peer) {
+    close_window(peer);
+    wire_steps(4000);
+}
+
+static void test_a_window_that_stays_closed_is_given_up(void **state) {
+    (void)state;
+    check(closed_window_silence, true,
+          "R0 P1 P6 P18 P42 P90 P186 P378 P618 P858 P1098 P1338 P1578 P1818 E1820");
+}
+
+static void keep_alive(struct peer *peer) {
+    ip_set_option(peer->pcb, SOF_KEEPALIVE);
+    peer->pcb->keep_idle = 10000;
+    peer->pcb->keep_intvl = 2000;
+    peer->pcb->keep_cnt = 3;
+    tcp_timer_update(peer->pcb);
+}
+
+static void silent(struct peer *peer) {
+    keep_alive(peer);
+    wire_steps(200);
+}
+
+static void test_a_silent_peer_is_probed_and_given_up(void **state) {
+    (void)state;
+    check(silent, true, "P42 P50 P58 P66 E66");
+}
+
+static void alive(struct peer *peer) {
+    keep_alive(peer);
+    wire_steps(51); /* the second probe is answered */
+    peer_acknowledges(peer);
+    wire_steps(50);
+    peer_acknowledges(peer);
+    wire_steps(50);
+}
+
+static void test_an_answer_ends_the_probing(void **state) {
+    (void)state;
+    check(alive, true, "P42 P50 P92 P100 P142 P150");
+}
+
+static void takes_data(struct peer *peer) {
+    wire_step();
+    peer_sends_data(peer, 10);
+    wire_steps(3);
+    peer_sends_data(peer, 10);
+    peer_sends_data(peer, 10); /* the second is acknowledged at once */
+    wire_steps(10);
+}
+
+static void test_an_acknowledgement_is_delayed_once(void **state) {
+    (void)state;
+    check(takes_data, true, "R1 P2 R4 R4 P4");
+}
+
+static void refuses_data(struct peer *peer) {
+    peer->refuses = true;
+    peer_sends_data(peer, 10);
+    wire_steps(4);
+    peer->refuses = false;
+    wire_steps(4);
+}
+
+static void test_refused_data_is_offered_again(void **state) {
+    (void)state;
+    check(refuses_data, true, "R0 P1 R1 R2 R3 R4 R5");
+}
+
+static void half_closed(struct peer *peer) {
+    assert_int_equal(tcp_close(peer->pcb), ERR_OK);
+    wire_steps(3);
+    peer_acknowledges(peer);
+    assert_int_equal(peer->pcb->state, FIN_WAIT_2);
+    wire_steps(200);
+}
+
+static void test_fin_wait_2_ends(void **state) {
+    (void)state;
+    check(half_closed, true, "P0 E82");
+}
+
+static void half_shut(struct peer *peer) {
+    assert_int_equal(tcp_shutdown(peer->pcb, 0, 1), ERR_OK);
+    peer_acknowledges(peer);
+    wire_steps(200); /* not closed for receiving: waits for ever */
+    assert_int_equal(tcp_shutdown(peer->pcb, 1, 0), ERR_OK);
+    wire_steps(200);
+}
+
+static void test_fin_wait_2_ends_once_it_is_closed_for_receiving(void **state) {
+    (void)state;
+    check(half_shut, true, "P0 E202");
+}
+
+static void time_wait(struct peer *peer) {
+    assert_int_equal(tcp_close(peer->pcb), ERR_OK);
+    peer_sends_fin(peer);
+    assert_non_null(tcp_tw_pcbs);
+    wire_steps(100);
+    peer->next--;
+    peer_sends_fin(peer); /* its first was not acknowledged, so it says */
+    for (int i = 0; i < 300 && tcp_tw_pcbs != NULL; i++) {
+        wire_step();
+    }
+    trace_event(peer, 'T', 0);
+}
+
+static void test_time_wait_lasts_2_msl_from_the_last_fin_on(void **state) {
+    (void)state;
+    check(time_wait, true, "P0 F0 P0 P100 T342");
+}
+
+static void last_ack(struct peer *peer) {
+    peer->deaf = true;
+    peer_sends_fin(peer);
+    wire_steps(3);
+    assert_int_equal(tcp_close(peer->pcb), ERR_OK);
+    assert_int_equal(peer->pcb->state, LAST_ACK);
+    wire_steps(300);
+}
+
+static void test_last_ack_ends(void **state) {
+    (void)state;
+    check(last_ack, true, "F0 P0 P3 P12 P32 P72 P152 E242");
+}
+
+static void half_open(struct peer *peer) {
+    peer_sends(peer, peer->next++, TCP_SYN, 0);
+    for (int i = 0; i < 100 && tcp_active_pcbs != NULL; i++) {
+        wire_step();
+    }
+    trace_event(peer, 'T', 0);
+}
+
+static void test_syn_rcvd_ends(void **state) {
+    (void)state;
+    check(half_open, false, "P0 P12 P36 T82");
+}
+
+static void nobody_there(struct peer *peer) {
+    ip_addr_t address = IPADDR4_INIT(PP_HTONL(0xc6120001));
+
+    application_attach(peer, tcp_new());
+    wire_steps(7);
+    assert_int_equal(tcp_connect(peer->pcb, &address, peer->port, NULL), ERR_OK);
+    wire_steps(200);
+}
+
+static void test_a_syn_is_sent_again_and_then_given_up(void **state) {
+    (void)state;
+    check(nobody_there, false, "P7 P18 P30 P42 P54 P66 P78 E80");
+}
+
+static void polled(struct peer *peer) {
+    tcp_poll(peer->pcb, application_polled, 3);
+    wire_steps(15);
+    application_writes(peer, 10);
+    wire_steps(3);
+    peer_acknowledges(peer); /* which begins the interval anew */
+    wire_steps(10);
+    tcp_poll(peer->pcb, application_polled, 1); /* shorter than what has passed */
+    wire_steps(5);
+    tcp_poll(peer->pcb, NULL, 0);
+    wire_steps(20);
+}
+
+static void test_poll_callbacks_come_every_interval(void **state) {
+    (void)state;
+    check(polled, true, "O6 O12 P15 O18 S18 O24 O30 O32");
+}
+
+static void no_room(struct peer *peer) {
+    peer->refused = true;
+    (void)tcp_write(peer->pcb, "response", 8, 0); /* sent by the slow timer, as tcp_output() is not called */
+    wire_steps(6);
+    peer->refused = false;
+    wire_steps(4);
+    peer_acknowledges(peer);
+    peer->refused = true;
+    peer_sends_data(peer, 10);
+    wire_steps(3);
+    peer_sends_data(peer, 10);
+    wire_steps(3);
+}
+
+static void test_what_the_interface_refused_is_sent_again(void **state) {
+    (void)state;
+    check(no_room, true, "X2 X4 X6 P8 S10 R10 X11 R13 X14");
+}
+
+static void out_of_order(struct peer *peer) {
+    peer_sends(peer, peer->next + 10, TCP_ACK, 10);
+    wire_steps(58);
+    peer_sends_data(peer, 10); /* both are acknowledged */
+    peer->next += 10;
+    peer_sends(peer, peer->next + 10, TCP_ACK, 10);
+    wire_steps(60);
+    peer_sends_data(peer, 10); /* the second was forgotten */
+    wire_steps(2);
+}
+
+static void test_what_came_out_of_order_is_forgotten_after_a_while(void **state) {
+    (void)state;
+    check(out_of_order, true, "P0 R58 P58 R118 P119");
+}
+
+enum { IDLE = 10000, MINUTE = 240 };
+
+static struct peer many[IDLE];
+
+static uint32_t visits_of_a_minute(void) {
+    uint32_t before = tcp_wheel.visits;
+
+    wire_steps(MINUTE);
+    return tcp_wheel.visits - before;
+}
+
+static int idle_set_up(void **state) {
+    (void)state;
+    wire_start(many, IDLE);
+    for (size_t i = 0; i < IDLE; i++) {
+        peer_connects(&many[i]);
+        assert_non_null(many[i].pcb);
+    }
+    return 0;
+}
+
+static int idle_tear_down(void **state) {
+    (void)state;
+    wire_stop();
+    return 0;
+}
+
+static void test_an_idle_connection_costs_no_visit(void **state) {
+    (void)state;
+    visits_of_a_minute(); /* of the handshake, of which each had a timer */
+    for (int minutes = 0; minutes < 10; minutes++) {
+        assert_int_equal(visits_of_a_minute(), 0);
+    }
+}
+
+/* After a response that was acknowledged there is nothing left to wait for. */
+static void test_a_connection_that_was_asked_is_idle_again(void **state) {
+    (void)state;
+    for (size_t i = 0; i < IDLE; i++) {
+        peer_sends_data(&many[i], 50);
+        application_writes(&many[i], 50);
+        peer_acknowledges(&many[i]);
+    }
+    assert_true(visits_of_a_minute() <= IDLE);
+    assert_int_equal(visits_of_a_minute(), 0);
+}
+
+static void test_keep_alive_costs_two_visits_a_probe(void **state) {
+    uint32_t visits;
+
+    (void)state;
+    for (size_t i = 0; i < IDLE; i++) {
+        ip_set_option(many[i].pcb, SOF_KEEPALIVE);
+        many[i].pcb->keep_idle = 59500;
+        many[i].pcb->keep_intvl = 10000;
+        tcp_timer_update(many[i].pcb);
+    }
+    visits_of_a_minute();
+    visits = tcp_wheel.visits;
+    for (int minutes = 0; minutes < 5; minutes++) {
+        for (size_t i = 0; i < IDLE; i++) {
+            peer_acknowledges(&many[i]);
+        }
+        wire_steps(MINUTE);
+    }
+    assert_in_range(tcp_wheel.visits - visits, 5 * IDLE, 10 * IDLE);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lost_data_is_sent_again_ever_more_seldom_and_then_given_up),
+        cmocka_unit_test(test_an_acknowledgement_ends_the_backing_off),
+        cmocka_unit_test(test_a_closed_window_is_probed),
+        cmocka_unit_test(test_a_window_that_stays_closed_is_given_up),
+        cmocka_unit_test(test_a_silent_peer_is_probed_and_given_up),
+        cmocka_unit_test(test_an_answer_ends_the_probing),
+        cmocka_unit_test(test_an_acknowledgement_is_delayed_once),
+        cmocka_unit_test(test_refused_data_is_offered_again),
+        cmocka_unit_test(test_fin_wait_2_ends),
+        cmocka_unit_test(test_fin_wait_2_ends_once_it_is_closed_for_receiving),
+        cmocka_unit_test(test_time_wait_lasts_2_msl_from_the_last_fin_on),
+        cmocka_unit_test(test_last_ack_ends),
+        cmocka_unit_test(test_syn_rcvd_ends),
+        cmocka_unit_test(test_a_syn_is_sent_again_and_then_given_up),
+        cmocka_unit_test(test_poll_callbacks_come_every_interval),
+        cmocka_unit_test(test_what_the_interface_refused_is_sent_again),
+        cmocka_unit_test(test_what_came_out_of_order_is_forgotten_after_a_while),
+        cmocka_unit_test_setup_teardown(test_an_idle_connection_costs_no_visit, idle_set_up, idle_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_connection_that_was_asked_is_idle_again, idle_set_up,
+                                        idle_tear_down),
+        cmocka_unit_test_setup_teardown(test_keep_alive_costs_two_visits_a_probe, idle_set_up,
+                                        idle_tear_down),
+    };
+
+    wire_create();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
