@@ -120,6 +120,24 @@ static void test_a_window_that_stays_closed_is_given_up(void **state) {
           "R0 P1 P6 P18 P42 P90 P186 P378 P618 P858 P1098 P1338 P1578 P1818 E1820");
 }
 
+static void last_byte_as_probe(struct peer *peer) {
+    peer_sends_data(peer, 1);
+    peer->window = 0;
+    peer_acknowledges(peer);
+    application_writes(peer, 1);
+    wire_steps(10);
+    peer_acknowledges(peer);
+    wire_steps(500);
+    assert_int_equal(peer->pcb->persist_backoff, 0);
+    application_writes(peer, 1); /* the interval begins anew */
+    wire_steps(10);
+}
+
+static void test_0028_a_last_byte_that_went_as_a_probe_ends_the_probing(void **state) {
+    (void)state;
+    check(last_byte_as_probe, true, "R0 P1 P6 S10 P516");
+}
+
 static void keep_alive(struct peer *peer) {
     ip_set_option(peer->pcb, SOF_KEEPALIVE);
     peer->pcb->keep_idle = 10000;
@@ -391,6 +409,7 @@ int main(void) {
         cmocka_unit_test(test_an_acknowledgement_ends_the_backing_off),
         cmocka_unit_test(test_a_closed_window_is_probed),
         cmocka_unit_test(test_a_window_that_stays_closed_is_given_up),
+        cmocka_unit_test(test_0028_a_last_byte_that_went_as_a_probe_ends_the_probing),
         cmocka_unit_test(test_a_silent_peer_is_probed_and_given_up),
         cmocka_unit_test(test_an_answer_ends_the_probing),
         cmocka_unit_test(test_an_acknowledgement_is_delayed_once),
