@@ -258,6 +258,25 @@ $(STACK_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call stack_objects,ch
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) -lcmocka -o $@
 
+# lwIP with our series on a simulated wire, with statistics of its pools.
+SIM_TESTS := test_wire_faults
+SIM_INCLUDES := -Iservers/tests/sim $(LWIP_INCLUDES)
+SIM_COMMON := $(addprefix $(BUILD)/obj/sim/,tests/wire_faults.o tests/lwip_checks.o stack/tcp_queue.o stack/checksum.o \
+                $(LWIP_FILES:%=lwip/%.o)) $(call common_objects,checked)
+SIM_NET := $(addprefix $(BUILD)/obj/sim/tests/,sim_net.o sim_stream.o)
+
+$(BUILD)/obj/sim/lwip/%.o: $(LWIP)/.patched servers/tests/sim/lwipopts.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -MMD -MP -Wall -Werror $(CFLAGS_checked) $(SIM_INCLUDES) -c $(LWIP)/src/$*.c -o $@
+
+$(BUILD)/obj/sim/%.o: servers/%.c $(LWIP)/.patched
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(SIM_INCLUDES) $(DPDK_CFLAGS) -c $< -o $@
+
+$(SIM_TESTS:%=$(TEST)/%): $(TEST)/%: $(BUILD)/obj/sim/tests/%.o $(SIM_NET) $(SIM_COMMON)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -lcmocka -o $@
+
 # lwIP's own unit tests: its test sources, our options and series.
 LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos udp/test_udp etharp/test_etharp \
               core/test_def core/test_netif core/test_pbuf core/test_timers
@@ -273,7 +292,7 @@ test: deps ## everything to passed tests (root for the ones in namespaces; other
 
 check: all lint test-c test-lwip test-harness test-system
 
-test-c: $(C_TESTS:%=$(TEST)/%) $(STACK_TESTS:%=$(TEST)/%) ## C modules under ASan and UBSan
+test-c: $(C_TESTS:%=$(TEST)/%) $(STACK_TESTS:%=$(TEST)/%) $(SIM_TESTS:%=$(TEST)/%) ## C modules under ASan and UBSan
 	@for program in $^; do echo "== $$program"; $$program || exit 1; done
 
 test-lwip: $(TEST)/lwip_unit ## lwIP's unit tests with our options and patches

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Our options, with what the tests on a simulated wire look at switched on, and pools that they can exhaust.
+ */
+#include "../../stack/lwipopts.h"
+
+#undef MEM_STATS
+#define MEM_STATS 1
+#undef MEMP_STATS
+#define MEMP_STATS 1
+
+#undef MEMP_NUM_TCP_PCB
+#define MEMP_NUM_TCP_PCB 1024
+#undef MEMP_NUM_TCP_SEG
+#define MEMP_NUM_TCP_SEG 4096
+#undef MEMP_NUM_PBUF
+#define MEMP_NUM_PBUF 4096
+#undef TCP_PCB_TABLE_BITS
+#define TCP_PCB_TABLE_BITS 10

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "sim_net.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lwip/etharp.h"
+#include "lwip/init.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/prot/ip4.h"
+#include "lwip/sys.h"
+#include "lwip/timeouts.h"
+#include "netif/ethernet.h"
+
+#include "lwip_checks.h"
+
+#define SIDES 2
+#define MTU 1500
+
+/* A frame that lwIP holds as the port's buffers are held: a pbuf around memory of another. */
+struct lent {
+    struct pbuf_custom custom; /* first: lwIP hands back a pointer to the pbuf in it */
+    struct wire_frame *frame;
+};
+
+static struct {
+    struct netif netif[SIDES];
+    struct wire wire[SIDES]; /* by the side that sends */
+    struct lwip_memory memory;
+    uint64_t now_us;
+    uint64_t seed;
+    uint64_t random;
+    unsigned refuse;
+    bool refused;
+    bool running; /* from sim_begin() to sim_end() */
+    size_t lent;
+    bool vanished[UINT16_MAX + 1];
+} sim;
+
+static const ip_addr_t address[SIDES] = {{PP_HTONL(0xc6120101)}, {PP_HTONL(0xc6120102)}};
+
+u32_t sys_now(void) {
+    return (u32_t)(sim.now_us / 1000);
+}
+
+uint32_t stack_random(void) {
+    return (uint32_t)wire_random(&sim.random);
+}
+
+uint32_t sim_random(uint32_t bound) {
+    return (uint32_t)(wire_random(&sim.random) % bound);
+}
+
+uint64_t sim_now_us(void) {
+    return sim.now_us;
+}
+
+const ip_addr_t *sim_address(enum sim_side side) {
+    return &address[side];
+}
+
+void sim_vanish(uint16_t client_port) {
+    sim.vanished[client_port] = true;
+}
+
+static bool of_vanished(enum sim_side from, const uint8_t *frame, size_t size) {
+    size_t at = SIZEOF_ETH_HDR + IP_HLEN + (from == SIM_CLIENT ? 0 : 2);
+
+    return size >= at + 2 && frame[SIZEOF_ETH_HDR + 9] == IP_PROTO_TCP &&
+           sim.vanished[frame[at] << 8 | frame[at + 1]];
+}
+
+static err_t put_on_wire(struct netif *netif, struct pbuf *packet) {
+    enum sim_side side = (enum sim_side)(netif - sim.netif);
+    uint8_t frame[SIZEOF_ETH_HDR + MTU];
+
+    assert_true(packet->tot_len <= netif->mtu + SIZEOF_ETH_HDR);
+    if (sim.refuse > 0 && sim_random(WIRE_ALWAYS) < sim.refuse) {
+        sim.refused = true;
+        return ERR_MEM;
+    }
+    assert_int_equal(pbuf_copy_partial(packet, frame, packet->tot_len, 0), packet->tot_len);
+    if (!of_vanished(side, frame, packet->tot_len)) {
+        wire_put(&sim.wire[side], frame, packet->tot_len, sim.now_us);
+    }
+    return ERR_OK;
+}
+
+static err_t interface_init(struct netif *netif) {
+    netif->mtu = MTU;
+    netif->hwaddr_len = ETH_HWADDR_LEN;
+    memcpy(netif->hwaddr, "\2SIM\0", ETH_HWADDR_LEN - 1);
+    netif->hwaddr[ETH_HWADDR_LEN - 1] = (uint8_t)(netif - sim.netif);
+    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
+    netif->output = etharp_output;
+    netif->linkoutput = put_on_wire;
+    NETIF_SET_CHECKSUM_CTRL(netif, NETIF_CHECKSUM_ENABLE_ALL);
+    return ERR_OK;
+}
+
+static void initialise(void) {
+    static bool done;
+    const ip4_addr_t netmask = {PP_HTONL(0xffffff00)}, none = {0};
+
+    if (done) {
+        return;
+    }
+    done = true;
+    lwip_init();
+    for (int side = 0; side < SIDES; side++) {
+        assert_non_null(netif_add(&sim.netif[side], &address[side], &netmask, &none, NULL, interface_init,
+                                  ethernet_input));
+        netif_set_up(&sim.netif[side]);
+    }
+}
+
+void sim_begin(const struct sim_config *config) {
+    if (sim.running) {
+        skip();
+    }
+    sim.running = true;
+    sim.seed = sim.random = config->seed;
+    memset(sim.vanished, 0, sizeof(sim.vanished));
+    for (int side = 0; side < SIDES; side++) {
+        wire_init(&sim.wire[side], &config->rates, wire_random(&sim.random));
+    }
+    initialise();
+    sim.netif[SIM_CLIENT].mtu = sim.netif[SIM_SERVER].mtu = config->mtu != 0 ? config->mtu : MTU;
+    sim.refuse = config->refuse;
+    sim.memory = lwip_memory_used();
+}
+
+void sim_end(void) {
+    const char *broken;
+
+    sim.refuse = 0;
+    lwip_abort_all();
+    for (int side = 0; side < SIDES; side++) {
+        wire_clear(&sim.wire[side]);
+        etharp_cleanup_netif(&sim.netif[side]);
+    }
+    if ((broken = lwip_memory_differs(&sim.memory)) != NULL) {
+        fail_msg("%s", broken);
+    }
+    assert_int_equal(sim.lent, 0);
+    sim.running = false;
+}
+
+bool sim_left(uint64_t *seed) {
+    *seed = sim.seed;
+    return sim.running;
+}
+
+struct tcp_pcb *sim_pcb(enum sim_side side) {
+    struct tcp_pcb *pcb = tcp_new();
+
+    assert_non_null(pcb);
+    tcp_bind_netif(pcb, &sim.netif[side]);
+    return pcb;
+}
+
+static void give_back(struct pbuf *pbuf) {
+    struct lent *lent = (struct lent *)pbuf;
+
+    sim.lent--;
+    free(lent->frame);
+    free(lent);
+}
+
+static void deliver(enum sim_side to, struct wire_frame *frame) {
+    struct netif *netif = &sim.netif[to], *other = &sim.netif[1 - to];
+    struct lent *lent = malloc(sizeof(*lent));
+    struct pbuf *packet;
+
+    assert_non_null(lent);
+    lent->frame = frame;
+    lent->custom.custom_free_function = give_back;
+    sim.lent++;
+    packet = pbuf_alloced_custom(PBUF_RAW, (uint16_t)frame->size, PBUF_REF, &lent->custom, frame->bytes,
+                                 (uint16_t)frame->size);
+    /* Both interfaces lead to the network of whoever sent the packet. What answers without a PCB is to leave
+     * by the one that it came by. */
+    other->flags &= (uint8_t)~NETIF_FLAG_LINK_UP;
+    if (netif->input(packet, netif) != ERR_OK) {
+        pbuf_free(packet);
+    }
+    other->flags |= NETIF_FLAG_LINK_UP;
+}
+
+static uint64_t next_timer_us(void) {
+    uint32_t left = sys_timeouts_sleeptime();
+
+    return left == SYS_TIMEOUTS_SLEEPTIME_INFINITE ? UINT64_MAX : (sim.now_us / 1000 + left) * 1000;
+}
+
+bool sim_step(void) {
+    uint64_t timer = next_timer_us();
+    uint64_t next = timer;
+    struct wire_frame *frame;
+
+    for (int side = 0; side < SIDES; side++) {
+        next = LWIP_MIN(next, wire_due_us(&sim.wire[side]));
+    }
+    if (next == UINT64_MAX) {
+        return false;
+    }
+    sim.now_us = LWIP_MAX(sim.now_us, next);
+    for (int side = 0; side < SIDES; side++) {
+        if ((frame = wire_take(&sim.wire[side], sim.now_us)) != NULL) {
+            deliver(side == SIM_CLIENT ? SIM_SERVER : SIM_CLIENT, frame);
+        }
+    }
+    if (timer <= sim.now_us) {
+        sys_check_timeouts();
+    }
+    if (sim.refused) {
+        sim.refused = false;
+        tcp_txnow();
+    }
+    return true;
+}
+
+bool sim_run_until(bool (*done)(void), uint64_t limit_us) {
+    uint64_t end = sim.now_us + limit_us;
+
+    while (!done()) {
+        if (sim.now_us > end || !sim_step()) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sim_no_connections(void) {
+    return tcp_active_pcbs == NULL && tcp_tw_pcbs == NULL && tcp_bound_pcbs == NULL;
+}
+
+struct wire_counts sim_counts(void) {
+    struct wire_counts a = sim.wire[SIM_CLIENT].counts, b = sim.wire[SIM_SERVER].counts;
+
+    return (struct wire_counts){.taken = a.taken + b.taken,
+                                .lost = a.lost + b.lost,
+                                .duplicated = a.duplicated + b.duplicated,
+                                .reordered = a.reordered + b.reordered,
+                                .damaged = a.damaged + b.damaged,
+                                .delivered = a.delivered + b.delivered};
+}
+
+void sim_check_lists(void) {
+    const char *broken = lwip_lists_broken();
+
+    if (broken != NULL) {
+        fail_msg("%s", broken);
+    }
+}
