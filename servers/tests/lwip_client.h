@@ -29,7 +29,7 @@
 #define CLIENT_ADDRESS 0xc6120001u
 
 static struct netif netif;
-static unsigned syns, syn_acks, data_segments, acknowledgements, resets;
+static unsigned syns, syn_acks, data_segments, acknowledgements, resets, fins;
 static uint32_t last_sequence;
 static struct tcp_pcb *accepted;
 
@@ -40,6 +40,7 @@ static err_t output(struct netif *out, struct pbuf *packet, const ip4_addr_t *ad
     (void)out;
     (void)address;
     assert_int_equal(pbuf_copy_partial(packet, &header, sizeof(header), IP_HLEN), sizeof(header));
+    fins += (TCPH_FLAGS(&header) & TCP_FIN) != 0;
     if ((TCPH_FLAGS(&header) & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
         syn_acks++;
         last_sequence = lwip_ntohl(header.seqno);
@@ -118,7 +119,7 @@ static struct tcp_pcb *listen_with(uint16_t backlog) {
 
 static int set_up(void **state) {
     (void)state;
-    syns = syn_acks = data_segments = acknowledgements = resets = 0;
+    syns = syn_acks = data_segments = acknowledgements = resets = fins = 0;
     accepted = NULL;
     return 0;
 }

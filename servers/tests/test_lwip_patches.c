@@ -278,6 +278,49 @@ static void test_0008_nagle_waits_for_small_segments_only(void **state) {
     assert_int_equal(data_segments, 3);
 }
 
+static void test_0025_a_segment_that_is_split_keeps_no_fin(void **state) {
+    static const char response[300];
+    uint32_t sent;
+
+    (void)state;
+    listen_with(10);
+    establish(0);
+    sent = connections[0].sequence;
+    accepted->snd_wnd = 100;
+    assert_int_equal(tcp_write(accepted, response, sizeof(response), 0), ERR_OK);
+    assert_int_equal(tcp_shutdown(accepted, 0, 1), ERR_OK);
+    for (int ticks = 0; ticks < 100 && data_segments == 0; ticks++) {
+        tcp_tmr();
+    }
+    assert_int_equal(data_segments, 1);
+    assert_int_equal(fins, 0);
+    inject(FIRST_PORT, 2, sent + 100, TCP_ACK);
+    assert_int_equal(data_segments, 2);
+    assert_int_equal(fins, 1);
+}
+
+static err_t on_accept_close(void *argument, struct tcp_pcb *pcb, err_t error) {
+    (void)argument;
+    (void)error;
+    accepted = pcb;
+    return tcp_shutdown(pcb, 0, 1);
+}
+
+static void test_0026_a_fin_with_the_end_of_the_handshake_leaves_our_own_standing(void **state) {
+    struct tcp_pcb *listener = listen_with(10);
+
+    (void)state;
+    tcp_accept(listener, on_accept_close);
+    inject(FIRST_PORT, 1, 0, TCP_SYN);
+    inject(FIRST_PORT, 2, last_sequence + 1, TCP_ACK | TCP_FIN);
+    assert_int_equal(fins, 1);
+    assert_int_equal(accepted->state, CLOSING);
+    inject(FIRST_PORT, 3, last_sequence + 2, TCP_ACK);
+    assert_int_equal(accepted->state, TIME_WAIT);
+    assert_int_equal(tcp_close(accepted), ERR_OK);
+    assert_int_equal(fins, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_0007_a_closed_window_takes_acknowledgements, set_up, tear_down),
@@ -298,6 +341,9 @@ int main(void) {
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_0006_a_connection_bound_to_an_interface_is_of_no_other, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_0025_a_segment_that_is_split_keeps_no_fin, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_0026_a_fin_with_the_end_of_the_handshake_leaves_our_own_standing,
+                                        set_up, tear_down),
         cmocka_unit_test(test_0003_a_pool_of_more_than_65535_elements_has_them_all),
     };
 
