@@ -259,11 +259,11 @@ $(STACK_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call stack_objects,ch
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) -lcmocka -o $@
 
 # lwIP with our series on a simulated wire, with statistics of its pools.
-SIM_TESTS := test_wire_faults
+SIM_TESTS := test_wire_faults test_wire_churn
 SIM_INCLUDES := -Iservers/tests/sim $(LWIP_INCLUDES)
 SIM_COMMON := $(addprefix $(BUILD)/obj/sim/,tests/wire_faults.o tests/lwip_checks.o stack/tcp_queue.o stack/checksum.o \
                 $(LWIP_FILES:%=lwip/%.o)) $(call common_objects,checked)
-SIM_NET := $(addprefix $(BUILD)/obj/sim/tests/,sim_net.o sim_stream.o)
+SIM_NET := $(addprefix $(BUILD)/obj/sim/tests/,sim_net.o sim_stream.o sim_http.o)
 
 $(BUILD)/obj/sim/lwip/%.o: $(LWIP)/.patched servers/tests/sim/lwipopts.h
 	@mkdir -p $(@D)

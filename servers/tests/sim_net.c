@@ -68,6 +68,10 @@ void sim_vanish(uint16_t client_port) {
     sim.vanished[client_port] = true;
 }
 
+void sim_appear(uint16_t client_port) {
+    sim.vanished[client_port] = false;
+}
+
 static bool of_vanished(enum sim_side from, const uint8_t *frame, size_t size) {
     size_t at = SIZEOF_ETH_HDR + IP_HLEN + (from == SIM_CLIENT ? 0 : 2);
 

@@ -52,6 +52,8 @@ const ip_addr_t *sim_address(enum sim_side side);
 
 /* The client's machine with this port has vanished: nothing from or to it passes any more. */
 void sim_vanish(uint16_t client_port);
+/* A new one has it. */
+void sim_appear(uint16_t client_port);
 
 /* Of both directions. */
 struct wire_counts sim_counts(void);
