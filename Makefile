@@ -258,24 +258,39 @@ $(STACK_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call stack_objects,ch
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) -lcmocka -o $@
 
-# lwIP with our series on a simulated wire, with statistics of its pools.
+# lwIP with our series, with statistics of its memory: on a simulated wire (sim), and fuzzed (fuzz) with an allocation for
+# each element of its pools, so that a use after its end is seen.
 SIM_TESTS := test_wire_faults test_wire_churn
 SIM_INCLUDES := -Iservers/tests/sim $(LWIP_INCLUDES)
-SIM_COMMON := $(addprefix $(BUILD)/obj/sim/,tests/wire_faults.o tests/lwip_checks.o stack/tcp_queue.o stack/checksum.o \
-                $(LWIP_FILES:%=lwip/%.o)) $(call common_objects,checked)
-SIM_NET := $(addprefix $(BUILD)/obj/sim/tests/,sim_net.o sim_stream.o sim_http.o)
+SIM_FILES := $(LWIP_FILES:%=lwip/%) stack/tcp_queue stack/checksum \
+             $(addprefix tests/,wire_faults lwip_checks sim_http)
+SIM_FLAGS_sim :=
+SIM_FLAGS_fuzz := -DSIM_HEAP
+sim_objects = $(addprefix $(BUILD)/obj/$(1)/,$(addsuffix .o,$(2) $(SIM_FILES))) $(call common_objects,checked)
 
-$(BUILD)/obj/sim/lwip/%.o: $(LWIP)/.patched servers/tests/sim/lwipopts.h
-	@mkdir -p $(@D)
-	$(CC) -std=gnu11 -MMD -MP -Wall -Werror $(CFLAGS_checked) $(SIM_INCLUDES) -c $(LWIP)/src/$*.c -o $@
+define sim_variant
+$(BUILD)/obj/$(1)/lwip/%.o: $(LWIP)/.patched servers/tests/sim/lwipopts.h
+	@mkdir -p $$(@D)
+	$(CC) -std=gnu11 -MMD -MP -Wall -Werror $(CFLAGS_checked) $(SIM_FLAGS_$(1)) $(SIM_INCLUDES) -c $(LWIP)/src/$$*.c -o $$@
 
-$(BUILD)/obj/sim/%.o: servers/%.c $(LWIP)/.patched
-	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(SIM_INCLUDES) $(DPDK_CFLAGS) -c $< -o $@
+$(BUILD)/obj/$(1)/%.o: servers/%.c $(LWIP)/.patched
+	@mkdir -p $$(@D)
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(SIM_FLAGS_$(1)) $(SIM_INCLUDES) $$(DPDK_CFLAGS) -c $$< -o $$@
+endef
+$(eval $(call sim_variant,sim))
+$(eval $(call sim_variant,fuzz))
 
-$(SIM_TESTS:%=$(TEST)/%): $(TEST)/%: $(BUILD)/obj/sim/tests/%.o $(SIM_NET) $(SIM_COMMON)
+$(SIM_TESTS:%=$(TEST)/%): $(TEST)/%: $(call sim_objects,sim,tests/sim_net tests/sim_stream) $(BUILD)/obj/sim/tests/%.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -lcmocka -o $@
+
+# The same target with a driver of our own, for the same inputs every time, and with libFuzzer. lwIP's own fuzz inputs
+# begin the corpus.
+FUZZ_FILES := tests/fuzz_stack tests/fuzz_peer tests/fuzz_app
+FUZZ_INPUTS := $(LWIP)/test/fuzz/inputs
+$(TEST)/fuzz_stack: $(call sim_objects,fuzz,tests/fuzz_main $(FUZZ_FILES))
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
 
 # lwIP's own unit tests: its test sources, our options and series.
 LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos udp/test_udp etharp/test_etharp \

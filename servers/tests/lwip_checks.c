@@ -82,11 +82,14 @@ static const char *connection_broken(const struct tcp_pcb *pcb) {
     return NULL;
 }
 
+size_t lwip_connections(void) {
+    return list_length(tcp_active_pcbs) + list_length(tcp_tw_pcbs) + list_length(tcp_bound_pcbs);
+}
+
 const char *lwip_lists_broken(void) {
     const char *broken = NULL;
 
-    if (list_length(tcp_active_pcbs) + list_length(tcp_tw_pcbs) + list_length(tcp_bound_pcbs) >
-        MEMP_NUM_TCP_PCB) {
+    if (lwip_connections() > MEMP_NUM_TCP_PCB) {
         return "the lists hold more connections than there are";
     }
     for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL && broken == NULL; pcb = pcb->next) {

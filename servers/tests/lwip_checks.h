@@ -17,6 +17,9 @@ struct lwip_memory {
  * lies in the order of its sequence numbers; what it holds out of order lies beyond what it expects. */
 const char *lwip_lists_broken(void);
 
+/* PCBs in all lists but that of listeners. */
+size_t lwip_connections(void);
+
 /* What is in use. */
 struct lwip_memory lwip_memory_used(void);
 

@@ -16,3 +16,14 @@
 #define MEMP_NUM_PBUF 4096
 #undef TCP_PCB_TABLE_BITS
 #define TCP_PCB_TABLE_BITS 10
+
+/* Every element and every buffer is an allocation of its own, so that a use after its end is seen, and which
+ * may fail. */
+#ifdef SIM_HEAP
+#include <stddef.h>
+void *sim_malloc(size_t size);
+#define mem_clib_malloc sim_malloc
+#define MEMP_MEM_MALLOC 1
+/* Makes the size of a timeout one that nothing else has: without a timeout lwIP stops. */
+#define LWIP_DEBUG_TIMERNAMES 1
+#endif
