@@ -27,7 +27,7 @@ PUBLISHED_ARGUMENTS = $(foreach name,$(call given,PUBLISHED),--published '$(name
 
 .PHONY: all
 all: $(BUILD)/epoll_server $(BUILD)/lwip_server $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so \
-     $(BUILD)/build-info.json
+     $(BUILD)/loadgen $(BUILD)/build-info.json
 
 .PHONY: help
 help: ## this list
@@ -172,6 +172,10 @@ $(BUILD)/obj/$(1)/preload/%.o: servers/preload/%.c $(LWIP)/.patched
 	@mkdir -p $$(@D)
 	$(CC) $(BASE_CFLAGS) -D_GNU_SOURCE $(WARNINGS) $$(CFLAGS_$(1)) $(SHARED_CFLAGS) -ftls-model=initial-exec $(LWIP_INCLUDES) $$(DPDK_CFLAGS) -c $$< -o $$@
 
+$(BUILD)/obj/$(1)/loadgen/%.o: servers/loadgen/%.c
+	@mkdir -p $$(@D)
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $$(CFLAGS_$(1)) $$(DPDK_CFLAGS) -c $$< -o $$@
+
 $(BUILD)/obj/$(1)/%.o: servers/%.c
 	@mkdir -p $$(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $$(CFLAGS_$(1)) $(SHARED_CFLAGS) -c $$< -o $$@
@@ -182,14 +186,23 @@ $(eval $(call variant,checked))
 $(BUILD)/epoll_server: $(call objects,release,epoll_server) $(call common_objects,release)
 	$(CC) $(CFLAGS_release) $^ -o $@
 
-$(BUILD)/lwip_server: $(call objects,release,lwip_server) $(call common_objects,release) $(call stack_objects,release)
+$(BUILD)/lwip_server: $(call objects,release,lwip_server stack/eal) $(call common_objects,release) $(call stack_objects,release)
 	$(CC) $(CFLAGS_release) $^ $(DPDK_LIBS) -o $@
 
 $(BUILD)/checked/epoll_server: $(call objects,checked,epoll_server) $(call common_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ -o $@
 
-$(BUILD)/checked/lwip_server: $(call objects,checked,lwip_server) $(call common_objects,checked) $(call stack_objects,checked)
+$(BUILD)/checked/lwip_server: $(call objects,checked,lwip_server stack/eal) $(call common_objects,checked) $(call stack_objects,checked)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
+
+LOADGEN_FILES := $(addprefix loadgen/,loadgen generator actions modes link report answer connection segment template \
+                   arp deadlines turns histogram) stack/port stack/eal stack/devargs
+$(BUILD)/loadgen: $(call objects,release,$(LOADGEN_FILES)) $(call common_objects,release)
+	$(CC) $(CFLAGS_release) $^ $(DPDK_LIBS) -o $@
+
+$(BUILD)/checked/loadgen: $(call objects,checked,$(LOADGEN_FILES)) $(call common_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
 

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include <rte_eal.h>
-#include <rte_errno.h>
 #include <rte_log.h>
 
 #include "lwip/priv/tcp_priv.h"
@@ -19,7 +18,7 @@
 #include "http.h"
 #include "measures.h"
 #include "options.h"
-#include "stack/devargs.h"
+#include "stack/eal.h"
 #include "stack/memory.h"
 #include "stack/stack.h"
 #include "stack/tcp_queue.h"
@@ -437,22 +436,6 @@ static void print_own_options(const char *program) {
     }
 }
 
-/* 0, or the exit code: 2 for words that are wrong, 1 if EAL did not start. */
-static int start_eal(int argc, char *argv[]) {
-    char error[256];
-    int code = devargs_check(argc, argv, error, sizeof(error));
-
-    if (code != 0) {
-        fprintf(stderr, "lwip_server: %s\n", error);
-        return code == -EINVAL ? 2 : 1;
-    }
-    if (rte_eal_init(argc, argv) < 0) {
-        fprintf(stderr, "lwip_server: EAL did not start: %s\n", rte_strerror(rte_errno));
-        return 1;
-    }
-    return 0;
-}
-
 /* Ends the program with exit code 2 on a name that is none. */
 static void leave_measures_out_or_exit(const char *list) {
     char error[256];
@@ -464,24 +447,14 @@ static void leave_measures_out_or_exit(const char *list) {
 }
 
 int main(int argc, char *argv[]) {
-    int eal_words = 1;
-    int code;
+    int eal_words, code;
 
     rte_openlog_stream(stderr);
     rte_set_application_usage_hook(print_own_options);
-    while (eal_words < argc && strcmp(argv[eal_words], "--") != 0) {
-        eal_words++;
-    }
     /* Own options first: a mistake in them is told at once, not after EAL has taken hugepages. */
-    if (eal_words < argc) {
-        argv[eal_words] = argv[0];
-        options_parse_or_exit(&server.options, SERVER_LWIP, argc - eal_words, argv + eal_words);
-        argv[eal_words] = "--";
-    } else {
-        options_parse_or_exit(&server.options, SERVER_LWIP, 1, argv);
-    }
+    eal_words = options_parse_after_eal_or_exit(&server.options, SERVER_LWIP, argc, argv);
     leave_measures_out_or_exit(server.options.without);
-    if ((code = start_eal(eal_words, argv)) != 0) {
+    if ((code = eal_start("lwip_server", eal_words, argv)) != 0) {
         return code;
     }
     code = start(&server.options);

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { NUMBER, SIZE, IPV4, MAC, FLAG, TEXT, TEXTS, IDLE };
+enum kind { NUMBER, SIZE, SECONDS, IPV4, MAC, FLAG, TEXT, TEXTS, IDLE, CHOICE };
 
 struct row {
     const char *name;
-    const char *metavar;
+    const char *metavar; /* of a CHOICE: its words, as in "a|b" */
     enum kind kind;
     const char *fallback; /* the default, as it would be typed; NULL = none; or REQUIRED */
     uint64_t min;
@@ -24,7 +24,12 @@ struct row {
 
 static const char REQUIRED[] = "required"; /* known by its address */
 
-enum { BOTH = SERVER_EPOLL | SERVER_LWIP, STACK = SERVER_LWIP | SERVER_PRELOAD };
+enum {
+    BOTH = SERVER_EPOLL | SERVER_LWIP,
+    STACK = SERVER_LWIP | SERVER_PRELOAD,
+    PORT = STACK | SERVER_LOADGEN,
+    BODY = BOTH | SERVER_LOADGEN
+};
 
 #define AT(field) offsetof(struct options, field)
 
@@ -35,26 +40,45 @@ static const struct row rows[] = {
     {"address", "IPV4", IPV4, REQUIRED, 0, 0, SERVER_PRELOAD, AT(address), "IPv4 address of lwIP's interface"},
     {"netmask", "IPV4", IPV4, "255.255.255.0", 0, 0, STACK, AT(netmask), "IPv4 netmask"},
     {"gateway", "IPV4", IPV4, "0.0.0.0", 0, 0, STACK, AT(gateway), "default router; 0.0.0.0 = none"},
-    {"mac", "ADDRESS", MAC, NULL, 0, 0, STACK, AT(mac), "aa:bb:cc:dd:ee:ff; else the port's own"},
+    {"mac", "ADDRESS", MAC, NULL, 0, 0, PORT, AT(mac), "aa:bb:cc:dd:ee:ff; else the port's own"},
     {"port", "N", NUMBER, "80", 1, 65535, BOTH, AT(port), "TCP port to listen on"},
-    {"body-size", "BYTES", SIZE, "1", 0, 64 << 20, BOTH, AT(body_size), "of the response body; 16K, 1M"},
+    {"body-size", "BYTES", SIZE, "1", 0, 64 << 20, BODY, AT(body_size), "of the response body; 16K, 1M"},
     {"max-connections", "N", NUMBER, "10000", 1, 1048576, SERVER_EPOLL, AT(max_connections), "more are refused"},
     {"max-connections", "N", NUMBER, "10000", 1, 33554432, SERVER_LWIP, AT(max_connections), "more are refused"},
     {"backlog", "N", NUMBER, "4096", 1, 65535, BOTH, AT(backlog), "half open or waiting for accept"},
     {"keepalive-idle", "S", NUMBER, "60", 1, 32767, BOTH, AT(keepalive_idle), "seconds without a byte before a probe"},
     {"keepalive-interval", "S", NUMBER, "10", 1, 32767, BOTH, AT(keepalive_interval), "seconds between probes"},
     {"keepalive-count", "N", NUMBER, "6", 1, 127, BOTH, AT(keepalive_count), "silent probes before it is closed"},
-    {"mbufs", "N", NUMBER, "16383", 1023, 4194303, STACK, AT(mbufs), "packet buffers in the pool"},
-    {"rx-descriptors", "N", NUMBER, "1024", 64, 32768, STACK, AT(rx_descriptors), "receive ring"},
-    {"tx-descriptors", "N", NUMBER, "1024", 64, 32768, STACK, AT(tx_descriptors), "transmit ring"},
-    {"mtu", "BYTES", NUMBER, "1500", 576, 9000, STACK, AT(mtu), "largest IPv4 packet"},
+    {"mbufs", "N", NUMBER, "16383", 1023, 4194303, PORT, AT(mbufs), "packet buffers in the pool"},
+    {"rx-descriptors", "N", NUMBER, "1024", 64, 32768, PORT, AT(rx_descriptors), "receive ring"},
+    {"tx-descriptors", "N", NUMBER, "1024", 64, 32768, PORT, AT(tx_descriptors), "transmit ring"},
+    {"mtu", "BYTES", NUMBER, "1500", 576, 9000, PORT, AT(mtu), "largest IPv4 packet"},
     {"without", "NAMES", TEXT, "", 0, 0, SERVER_LWIP, AT(without), "measures left out, as lookup,timers; all"},
-    {"no-offload", "", FLAG, NULL, 0, 0, STACK, AT(no_offload), "compute everything in software"},
+    {"no-offload", "", FLAG, NULL, 0, 0, PORT, AT(no_offload), "compute everything in software"},
     {"eal", "WORDS", TEXTS, NULL, 0, 0, SERVER_PRELOAD, AT(eal), "EAL's options, split at spaces; may be repeated"},
     {"sockets", "RULES", TEXT, "!127.0.0.0/8,0.0.0.0/0", 0, 0, SERVER_PRELOAD, AT(sockets), "which sockets are lwIP's"},
     {"idle", "poll|sleep:US", IDLE, "poll", 1, 1000000, SERVER_PRELOAD, AT(idle_sleep_us), "when a waiting thread has nothing to do"},
     {"linger", "MS", NUMBER, "2000", 0, 600000, SERVER_PRELOAD, AT(linger_ms), "at exit, for unsent data to leave"},
     {"counters", "FILE", TEXT, NULL, 0, 0, SERVER_PRELOAD, AT(counters), "counters as JSON, kept up to date"},
+    {"address", "IPV4", IPV4, "198.18.0.1", 0, 0, SERVER_LOADGEN, AT(address), "the first to connect from"},
+    {"addresses", "N", NUMBER, "1", 1, 65536, SERVER_LOADGEN, AT(addresses), "to connect from, one after the other, 64512 ports each"},
+    {"netmask", "IPV4", IPV4, "255.254.0.0", 0, 0, SERVER_LOADGEN, AT(netmask), "within which the server is asked for by ARP"},
+    {"gateway-address", "IPV4", IPV4, "0.0.0.0", 0, 0, SERVER_LOADGEN, AT(gateway_address), "one more that ARP is answered for: the server's route to addresses that are too many for its ARP table; 0.0.0.0 = none"},
+    {"server", "IPV4", IPV4, REQUIRED, 0, 0, SERVER_LOADGEN, AT(server), "address of the server"},
+    {"server-mac", "ADDRESS", MAC, NULL, 0, 0, SERVER_LOADGEN, AT(server_mac), "aa:bb:cc:dd:ee:ff; else asked by ARP"},
+    {"port", "N", NUMBER, "80", 1, 65535, SERVER_LOADGEN, AT(port), "TCP port of the server"},
+    {"mode", "closed|open|connect|hold", CHOICE, "closed", 0, 0, SERVER_LOADGEN, AT(mode), "next request when the answer is there; requests at --rate; connections one after the other; as closed, of many few active"},
+    {"connections", "N", NUMBER, "1", 1, 33554432, SERVER_LOADGEN, AT(connections), "that stand; connect: at most so many at a time"},
+    {"active", "N", NUMBER, "33554432", 0, 33554432, SERVER_LOADGEN, AT(active), "how many of them are asked, all if there are fewer"},
+    {"rotate", "", FLAG, NULL, 0, 0, SERVER_LOADGEN, AT(rotate), "the active ones move on through all connections"},
+    {"rate", "N", NUMBER, NULL, 1, 1000000000, SERVER_LOADGEN, AT(rate), "open: requests a second over all active connections"},
+    {"connect-rate", "N", NUMBER, NULL, 1, 1000000000, SERVER_LOADGEN, AT(connect_rate), "connections opened a second; else as fast as they are accepted"},
+    {"close", "client|server", CHOICE, "client", 0, 0, SERVER_LOADGEN, AT(closer), "connect: who closes first"},
+    {"duration", "S", SECONDS, "3", 0, 86400, SERVER_LOADGEN, AT(duration_us), "measured seconds, as in 2.5"},
+    {"warmup", "S", SECONDS, "1", 0, 86400, SERVER_LOADGEN, AT(warmup_us), "seconds of load before"},
+    {"linger", "", FLAG, NULL, 0, 0, SERVER_LOADGEN, AT(stay), "keep the connections after the result, until a signal"},
+    {"path", "TARGET", TEXT, "/", 0, 0, SERVER_LOADGEN, AT(path), "what is asked for"},
+    {"window", "BYTES", SIZE, "256K", 2048, 1 << 30, SERVER_LOADGEN, AT(window), "receive window announced"},
 };
 /* clang-format on */
 
@@ -77,6 +101,36 @@ static bool parse_number(const char *text, bool suffix, uint64_t *value) {
         end++;
     }
     return *end == '\0';
+}
+
+/* Decimal digits with up to six after a point, as microseconds. False when it is none or does not fit. */
+static bool parse_seconds(const char *text, uint64_t *us) {
+    const char *point = strchr(text, '.');
+    char whole[16], part[] = "000000";
+    size_t digits = point != NULL ? (size_t)(point - text) : strlen(text);
+    uint64_t seconds, fraction;
+    if (digits >= sizeof(whole) || (point != NULL && (point[1] == '\0' || strlen(point + 1) > 6)))
+        return false;
+    snprintf(whole, sizeof(whole), "%.*s", (int)digits, text);
+    if (point != NULL)
+        memcpy(part, point + 1, strlen(point + 1));
+    if (!parse_number(whole, false, &seconds) || !parse_number(part, false, &fraction) ||
+        seconds > UINT32_MAX)
+        return false;
+    *us = seconds * 1000000 + fraction;
+    return true;
+}
+
+/* The place of `text` among the words of "a|b|c". */
+static bool parse_choice(const char *words, const char *text, uint64_t *value) {
+    *value = 0;
+    for (const char *word = words; *word != '\0'; (*value)++) {
+        size_t length = strcspn(word, "|");
+        if (strlen(text) == length && memcmp(text, word, length) == 0)
+            return true;
+        word += length + (word[length] == '|');
+    }
+    return false;
 }
 
 static bool parse_mac(const char *text, uint8_t mac[6]) {
@@ -137,6 +191,21 @@ static int store(struct options *options, const struct row *row, const char *tex
             return OPTIONS_OK;
         }
         snprintf(error, size, "--%s: '%s' is neither poll nor sleep:%llu..%llu", row->name, text,
+                 (unsigned long long)row->min, (unsigned long long)row->max);
+        return OPTIONS_ERROR;
+    case CHOICE:
+        if (parse_choice(row->metavar, text, &number)) {
+            memcpy(field, &number, sizeof(number));
+            return OPTIONS_OK;
+        }
+        snprintf(error, size, "--%s: '%s' is none of %s", row->name, text, row->metavar);
+        return OPTIONS_ERROR;
+    case SECONDS:
+        if (parse_seconds(text, &number) && number >= row->min * 1000000 && number <= row->max * 1000000) {
+            memcpy(field, &number, sizeof(number));
+            return OPTIONS_OK;
+        }
+        snprintf(error, size, "--%s: '%s' is no time in %llu..%llu seconds", row->name, text,
                  (unsigned long long)row->min, (unsigned long long)row->max);
         return OPTIONS_ERROR;
     default:
@@ -236,4 +305,19 @@ void options_parse_or_exit(struct options *options, unsigned server, int argc, c
         fprintf(stderr, "%s: %s\n", program_name(argv), error);
         exit(2);
     }
+}
+
+int options_parse_after_eal_or_exit(struct options *options, unsigned server, int argc, char *argv[]) {
+    int words = 1;
+    while (words < argc && strcmp(argv[words], "--") != 0)
+        words++;
+    if (words == argc) {
+        options_parse_or_exit(options, server, 1, argv);
+        return words;
+    }
+    char *separator = argv[words];
+    argv[words] = argv[0];
+    options_parse_or_exit(options, server, argc - words, argv + words);
+    argv[words] = separator;
+    return words;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Command line of all servers and of on-lwip: one table (in options.c), one row an option, from which come
- * parsing, limits, defaults and --help. Must not know what the values are used for.
+ * Command line of all servers, of on-lwip and of loadgen: one table (in options.c), one row an option, from
+ * which come parsing, limits, defaults and --help. Must not know what the values are used for.
  */
 #ifndef STACKDUEL_OPTIONS_H
 #define STACKDUEL_OPTIONS_H
@@ -12,9 +12,13 @@
 #include <stdio.h>
 
 /* Bits: which servers a row of the table applies to. */
-enum option_server { SERVER_EPOLL = 1, SERVER_LWIP = 2, SERVER_PRELOAD = 4 };
+enum option_server { SERVER_EPOLL = 1, SERVER_LWIP = 2, SERVER_PRELOAD = 4, SERVER_LOADGEN = 8 };
 
 #define OPTION_TEXTS_MAX 32
+
+/* Of loadgen's --mode and --close, in the order of their words in the table. */
+enum option_mode { MODE_CLOSED, MODE_OPEN, MODE_CONNECT, MODE_HOLD };
+enum option_closer { CLOSED_BY_CLIENT, CLOSED_BY_SERVER };
 
 /* The values of an option that adds up when it is given again, in their order. */
 struct option_texts {
@@ -47,6 +51,23 @@ struct options {
     uint64_t idle_sleep_us;      /* preload: sleep of a thread that waits in vain; 0 = it polls */
     uint64_t linger_ms;          /* preload: at exit, for what is unsent */
     const char *counters;        /* preload: file; NULL = none */
+    /* loadgen alone */
+    uint64_t addresses;       /* how many, from `address` on */
+    uint32_t gateway_address; /* one more that is answered for; 0 = none */
+    uint32_t server;
+    uint8_t server_mac[6]; /* all zero = asked by ARP */
+    uint64_t mode;         /* enum option_mode */
+    uint64_t closer;       /* enum option_closer */
+    uint64_t connections;
+    uint64_t active; /* may be more than there are connections */
+    bool rotate;
+    uint64_t rate;         /* requests/s; 0 = not given */
+    uint64_t connect_rate; /* connections/s; 0 = as fast as it goes */
+    uint64_t duration_us;
+    uint64_t warmup_us;
+    bool stay; /* after the result */
+    const char *path;
+    uint64_t window; /* bytes */
 };
 
 enum { OPTIONS_OK = 0, OPTIONS_HELP = 1, OPTIONS_ERROR = -1 };
@@ -69,6 +90,10 @@ void options_list(FILE *out, unsigned server);
 /* What main wants: options_parse, or --help on stdout and exit 0, or `<program>: <error>` on stderr and
  * exit 2. */
 void options_parse_or_exit(struct options *options, unsigned server, int argc, char *const argv[]);
+
+/* The same for a program whose argv has EAL's words first: the options are those after '--'. Returns the
+ * number of EAL's words with argv[0]. */
+int options_parse_after_eal_or_exit(struct options *options, unsigned server, int argc, char *argv[]);
 
 /* The file name of argv[0], for diagnostics. Points into argv. */
 const char *program_name(char *const argv[]);

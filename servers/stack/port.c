@@ -121,6 +121,7 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
     *port = (struct port){.id = config->id,
                           .mtu = config->mtu,
                           .link_up = true,
+                          .verify = config->verify,
                           .rx_descriptors = config->rx_descriptors,
                           .tx_descriptors = config->tx_descriptors};
     port_set_burst(port, PORT_BURST);
@@ -259,7 +260,7 @@ static bool verify_in_software(const struct rte_mbuf *packet, bool ip_known, boo
 }
 
 /* lwIP skips exactly those checks that the port has been granted; a packet that the port did not judge
- * (flags "unknown") is judged here. */
+ * (flags "unknown") is judged here, and where no stack checks, every other, too. */
 static bool checksums_right(const struct port *port, const struct rte_mbuf *packet) {
     const uint64_t l4_offloads = RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
     uint64_t ip = packet->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
@@ -272,9 +273,9 @@ static bool checksums_right(const struct port *port, const struct rte_mbuf *pack
     /* "None" is a sum that is not filled in, of a packet that never left this machine: verified by its
      * source. */
     ip_known = ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD || ip == RTE_MBUF_F_RX_IP_CKSUM_NONE ||
-               !(port->rx_offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
+               !(port->verify || (port->rx_offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM));
     l4_known = l4 == RTE_MBUF_F_RX_L4_CKSUM_GOOD || l4 == RTE_MBUF_F_RX_L4_CKSUM_NONE ||
-               !(port->rx_offloads & l4_offloads);
+               !(port->verify || (port->rx_offloads & l4_offloads));
     return (ip_known && l4_known) || verify_in_software(packet, ip_known, l4_known);
 }
 

@@ -25,7 +25,8 @@ struct port_config {
     unsigned mbufs;        /* receive buffers */
     uint16_t mbuf_private; /* bytes of private area in each receive buffer */
     bool offload;          /* ask for what the port can do; false: everything in software */
-    bool promiscuous;      /* frames to an address other than the port's own are wanted */
+    bool verify;      /* received checksums that the port is not granted to verify are verified in software */
+    bool promiscuous; /* frames to an address other than the port's own are wanted */
 };
 
 struct port_counters {
@@ -42,7 +43,8 @@ struct port {
     uint16_t tx_descriptors;
     const char *driver;
     uint8_t mac[6];
-    bool promiscuous;                        /* granted */
+    bool promiscuous; /* granted */
+    bool verify;
     uint64_t rx_offloads_asked, rx_offloads; /* RTE_ETH_RX_OFFLOAD_*: asked for, granted */
     uint64_t tx_offloads_asked, tx_offloads; /* RTE_ETH_TX_OFFLOAD_* */
     unsigned spare_mbufs;                    /* receive buffers that may be kept without starving the ring */

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "answer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "http.h"
+
+static int on_head_complete(llhttp_t *parser) {
+    (void)parser;
+    return HPE_PAUSED; /* what follows is compared, not parsed */
+}
+
+static const llhttp_settings_t settings = {.on_headers_complete = on_head_complete};
+
+void answer_init(struct answer *answer, uint32_t body) {
+    memset(answer, 0, sizeof(*answer));
+    answer->body = body;
+    llhttp_init(&answer->parser, HTTP_RESPONSE, &settings);
+}
+
+void answer_free(struct answer *answer) {
+    free(answer->bytes);
+    answer->bytes = NULL;
+    answer->size = 0;
+}
+
+static const struct iovec *body_of(const struct http_site *site, uint32_t body) {
+    const struct http_response *response = &site->responses[HTTP_200];
+
+    return response->part[1].iov_len == body ? &response->part[1] : &response->part[0];
+}
+
+/* The head is whole: head and body become what every answer is compared with. */
+static bool adopt(struct answer *answer) {
+    const uint8_t *line_end = memchr(answer->head, '\n', answer->received);
+    const struct iovec *part;
+    struct http_site site;
+
+    if (http_site_init(&site, answer->body) != 0) {
+        return false;
+    }
+    answer->bytes = malloc((size_t)answer->received + answer->body);
+    if (answer->bytes != NULL) {
+        part = body_of(&site, answer->body);
+        memcpy(answer->bytes, answer->head, answer->received);
+        memcpy(answer->bytes + answer->received,
+               (const uint8_t *)part->iov_base + part->iov_len - answer->body, answer->body);
+        answer->line = (uint32_t)(line_end + 1 - answer->head);
+        answer->size = answer->received + answer->body;
+    }
+    http_site_free(&site);
+    return answer->bytes != NULL;
+}
+
+static enum answer_verdict judge_head(struct answer *answer) {
+    const llhttp_t *parser = &answer->parser;
+
+    if (parser->status_code != 200) {
+        snprintf(answer->problem, sizeof(answer->problem), "the first answer has status %u",
+                 (unsigned)parser->status_code);
+        return ANSWER_WRONG_STATUS;
+    }
+    if ((parser->flags & F_CHUNKED) || !(parser->flags & F_CONTENT_LENGTH)) {
+        snprintf(answer->problem, sizeof(answer->problem), "the first answer has no Content-Length");
+        return ANSWER_WRONG_CONTENT;
+    }
+    if (parser->content_length != answer->body) {
+        snprintf(answer->problem, sizeof(answer->problem),
+                 "the first answer has a body of %" PRIu64 " bytes, and --body-size is %u",
+                 parser->content_length, answer->body);
+        return ANSWER_WRONG_CONTENT;
+    }
+    answer->keep_alive = llhttp_should_keep_alive(parser);
+    if (!adopt(answer)) {
+        snprintf(answer->problem, sizeof(answer->problem), "no memory for a body of %u bytes", answer->body);
+        return ANSWER_WRONG_CONTENT;
+    }
+    return ANSWER_RIGHT;
+}
+
+/* Takes bytes of the first head, at most up to its end; says how many in *taken. */
+static enum answer_verdict learn(struct answer *answer, const uint8_t *data, uint32_t length,
+                                 uint32_t *taken) {
+    llhttp_errno_t state = llhttp_execute(&answer->parser, (const char *)data, length);
+
+    *taken = length;
+    if (state == HPE_PAUSED) {
+        *taken = (uint32_t)((const uint8_t *)llhttp_get_error_pos(&answer->parser) - data);
+    } else if (state != HPE_OK) {
+        snprintf(answer->problem, sizeof(answer->problem), "the first answer is no HTTP: %s",
+                 llhttp_get_error_reason(&answer->parser));
+        return ANSWER_WRONG_STATUS;
+    }
+    if (*taken > ANSWER_HEAD_MAX - answer->received) {
+        snprintf(answer->problem, sizeof(answer->problem),
+                 "the first answer has a head of more than %d bytes", ANSWER_HEAD_MAX);
+        return ANSWER_WRONG_CONTENT;
+    }
+    memcpy(answer->head + answer->received, data, *taken);
+    answer->received += *taken;
+    return state == HPE_PAUSED ? judge_head(answer) : ANSWER_RIGHT;
+}
+
+static enum answer_verdict difference(const struct answer *answer, uint32_t at, const uint8_t *data,
+                                      uint32_t length) {
+    uint32_t line = at < answer->line ? answer->line - at : 0;
+
+    return memcmp(answer->bytes + at, data, line < length ? line : length) != 0 ? ANSWER_WRONG_STATUS
+                                                                                : ANSWER_WRONG_CONTENT;
+}
+
+enum answer_verdict answer_check(struct answer *answer, uint32_t at, const uint8_t *data, uint32_t length) {
+    if (answer->size == 0) {
+        uint32_t taken;
+        enum answer_verdict verdict = learn(answer, data, length, &taken);
+
+        if (verdict != ANSWER_RIGHT || answer->size == 0) {
+            return verdict;
+        }
+        at += taken;
+        data += taken;
+        length -= taken;
+    }
+    if (length > answer->size - at) {
+        return ANSWER_WRONG_CONTENT;
+    }
+    return memcmp(answer->bytes + at, data, length) == 0 ? ANSWER_RIGHT
+                                                         : difference(answer, at, data, length);
+}
+
+enum answer_verdict answer_check_packet(struct answer *answer, uint32_t at, const struct rte_mbuf *packet,
+                                        uint32_t offset, uint32_t length) {
+    while (offset >= packet->data_len && packet->next != NULL) {
+        offset -= packet->data_len;
+        packet = packet->next;
+    }
+    while (length > packet->data_len - offset) {
+        uint32_t here = packet->data_len - offset;
+        enum answer_verdict verdict =
+            answer_check(answer, at, rte_pktmbuf_mtod_offset(packet, const uint8_t *, offset), here);
+
+        if (verdict != ANSWER_RIGHT) {
+            return verdict;
+        }
+        at += here;
+        length -= here;
+        offset = 0;
+        packet = packet->next;
+    }
+    return answer_check(answer, at, rte_pktmbuf_mtod_offset(packet, const uint8_t *, offset), length);
+}

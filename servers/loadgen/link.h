@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The port with what lies between it and connections: ARP, and segments made from templates. Must not know
+ * what connections do. */
+#ifndef STACKDUEL_LINK_H
+#define STACKDUEL_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "flows.h"
+#include "options.h"
+#include "stack/port.h"
+#include "template.h"
+
+enum link_segment { LINK_SYN, LINK_ACK, LINK_REQUEST, LINK_FIN, LINK_RESET, LINK_SEGMENTS };
+
+struct link {
+    struct port port;
+    struct flows flows;
+    struct template_ends ends;
+    uint32_t gateway; /* answered for by ARP, too; 0: none */
+    bool server_known;
+    uint16_t window;          /* as the header has it, scaled */
+    uint16_t window_unscaled; /* for a peer that knows no scaling, and in a SYN */
+    uint64_t no_mbuf;         /* segments that could not be made */
+    struct template templates[LINK_SEGMENTS];
+};
+
+/* Opens port 0. The request is made from the options. 0, or a negative errno with one line in error[]. */
+int link_open(struct link *link, const struct options *options, char *error, size_t size);
+void link_close(struct link *link);
+
+/* Asks for the server's MAC address. */
+void link_ask_for_server(struct link *link);
+
+/* ARP's packets: answers for all addresses, learns the server's. Any other is ignored. The packet stays the
+ * caller's. */
+void link_input(struct link *link, const struct rte_mbuf *packet);
+
+/* Whether a segment that could as well be sent later may go now. What must be sent at once, as it answers a
+ * packet, finds room beyond this. */
+static inline bool link_has_room(const struct link *link) {
+    return link->port.tx_count < PORT_QUEUE / 2;
+}
+
+/* Makes a segment and queues it; `scaled`: the peer knows window scaling. False: no buffer; a segment that
+ * finds no room behind that is lost and counted by the port, as on any wire. */
+bool link_send(struct link *link, enum link_segment kind, uint32_t flow, uint32_t seq, uint32_t ack,
+               bool scaled);
+
+static inline uint32_t link_request_size(const struct link *link) {
+    return link->templates[LINK_REQUEST].payload;
+}
+
+#endif
