@@ -87,7 +87,8 @@ void action_acknowledge_later(struct generator *generator, uint32_t index) {
 
 /* The delay is the same for all, so the first in the queue is due first. */
 void action_delayed_acknowledgements(struct generator *generator) {
-    for (int budget = PORT_BURST; budget > 0 && generator->ack_first != QUEUE_EMPTY; budget--) {
+    for (int budget = PORT_BURST;
+         budget > 0 && generator->ack_first != QUEUE_EMPTY && link_has_room(&generator->link); budget--) {
         struct connection *connection = &generator->connections[generator->ack_first];
 
         if ((int32_t)(connection->ack_ms - generator->now_ms) > 0) {
@@ -147,6 +148,15 @@ void action_reset(struct generator *generator, uint32_t index) {
     leave(generator, index);
 }
 
+/* There is no load where the first connection has no right answer. */
+static const char *const first_failures[FAILURES] = {
+    [FAILED_CONNECT] = "the server refuses connections, or does not answer them",
+    [FAILED_RESET] = "the server ended the first connection before its answer was whole",
+    [FAILED_TIMEOUT] = "the server does not answer",
+    [FAILED_CONTENT] = "the first answer has another body than it should have",
+    [FAILED_STATUS] = "the first answer is none",
+};
+
 void action_abandon(struct generator *generator, uint32_t index, enum failure failure, bool reset) {
     generator->tally.failures[failure]++;
     if (reset) {
@@ -155,11 +165,9 @@ void action_abandon(struct generator *generator, uint32_t index, enum failure fa
         leave(generator, index);
     }
     if (generator->phase == PHASE_LEARN) {
-        generator_fail(generator, "%s",
-                       generator->answer.problem[0] != '\0' ? generator->answer.problem
-                       : failure == FAILED_CONNECT          ? "the server refuses connections"
-                       : failure == FAILED_TIMEOUT          ? "the server does not answer"
-                                                            : "the first answer is not what it should be");
+        const char *problem = generator->answer.problem;
+
+        generator_fail(generator, "%s", problem[0] != '\0' ? problem : first_failures[failure]);
     }
     mode_ended(generator, index);
 }

@@ -137,13 +137,21 @@ static void wait_for_peer(struct generator *generator, uint32_t index) {
     }
 }
 
+/* Answers a segment that belongs to no connection, but to an older one of its flow. */
+static void refuse(struct generator *generator, uint32_t flow, const struct segment *segment) {
+    if ((segment->flags & (RTE_TCP_ACK_FLAG | RTE_TCP_RST_FLAG)) == RTE_TCP_ACK_FLAG) {
+        (void)link_send(&generator->link, LINK_RESET, flow, segment->ack, segment->seq + segment->length,
+                        false);
+    }
+}
+
 /* What is not the ordinary answer in one segment. In the order in which it happens on the connection. */
 static void react(struct generator *generator, uint32_t index, const struct segment *segment,
                   unsigned events) {
     struct connection *connection = &generator->connections[index];
 
     if (events & EVENT_STRAY) {
-        (void)link_send(&generator->link, LINK_RESET, connection->flow, segment->ack, 0, false);
+        refuse(generator, connection->flow, segment);
     }
     if (events & EVENT_RESET) {
         action_abandon(generator, index,
@@ -175,14 +183,6 @@ static void react(struct generator *generator, uint32_t index, const struct segm
     }
     if (events & EVENT_CLOSED) {
         action_end(generator, index);
-    }
-}
-
-/* Of a flow without a connection: an older one's last words. */
-static void refuse(struct generator *generator, uint32_t flow, const struct segment *segment) {
-    if ((segment->flags & (RTE_TCP_ACK_FLAG | RTE_TCP_RST_FLAG)) == RTE_TCP_ACK_FLAG) {
-        (void)link_send(&generator->link, LINK_RESET, flow, segment->ack, segment->seq + segment->length,
-                        false);
     }
 }
 
@@ -335,8 +335,10 @@ void generator_turn(struct generator *generator) {
     port_flush(&generator->link.port);
     end = rte_rdtsc();
     if (count > 0 || generator->link.port.counters.tx_packets != sent) {
+        generator->tally.polls_busy++;
         generator->tally.cycles_busy += end - generator->turn_end;
     } else {
+        generator->tally.polls_idle++;
         generator->tally.cycles_idle += end - generator->turn_end;
     }
     generator->turn_end = end;

@@ -31,8 +31,9 @@ struct tally {
     uint64_t bytes;    /* TCP payload received */
     uint64_t connects;
     uint64_t retransmits;
-    uint64_t failures[FAILURES]; /* connections that ended otherwise than they should */
-    uint64_t rx_malformed;       /* frames that are no whole packets */
+    uint64_t failures[FAILURES];     /* connections that ended otherwise than they should */
+    uint64_t rx_malformed;           /* frames that are no whole packets */
+    uint64_t polls_busy, polls_idle; /* turns that received or sent, and the others */
     uint64_t cycles_busy, cycles_idle;
 };
 
@@ -66,9 +67,10 @@ struct generator {
     struct queue ready;           /* to send as soon as there is room */
     uint32_t ack_first, ack_last; /* queue of delayed acknowledgements, linked by ack_next */
 
-    double interval;         /* open loop: cycles between requests */
+    double interval;         /* open loop: cycles between requests; 0: it has not begun */
     uint64_t schedule_start; /* TSC */
     uint64_t schedule_next;  /* number of the request that is to be sent next */
+    uint64_t schedule_sent;
     uint32_t schedule_place; /* its place among the active ones */
 
     uint32_t srtt8, rttvar4; /* ms, scaled by 8 and by 4 (RFC 6298 with its usual integers); 0: none yet */

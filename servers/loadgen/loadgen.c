@@ -21,7 +21,7 @@
 #define LINK_SECONDS 30 /* until the other end is there */
 #define ARP_MS 100
 #define ARP_SECONDS 10
-#define GOODBYE_SECONDS 10
+#define STUCK_SECONDS 1    /* without anything leaving: the other end is gone */
 #define PATH_MAX_BYTES 400 /* so that a request fits in TEMPLATE_PAYLOAD_MAX */
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_MACHINE = 3 };
@@ -189,22 +189,34 @@ static void measure(struct interval *interval) {
     interval_end(interval, &generator);
 }
 
+/* Turns while the queue is longer than `limit`. False: nobody takes it. */
+static bool drain(unsigned limit) {
+    uint64_t sent = generator.link.port.counters.tx_packets;
+    uint64_t end = generator.turn_end + STUCK_SECONDS * generator.tsc_hz;
+
+    while (generator.link.port.tx_count > limit) {
+        generator_turn(&generator);
+        if (generator.link.port.counters.tx_packets != sent) {
+            sent = generator.link.port.counters.tx_packets;
+            end = generator.turn_end + STUCK_SECONDS * generator.tsc_hz;
+        } else if (generator.turn_end > end) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The server should not keep what nobody will ask for. */
 static void say_goodbye(void) {
-    uint64_t end = generator.turn_end + GOODBYE_SECONDS * generator.tsc_hz;
-
-    generator.phase = PHASE_REST;
-    for (uint32_t i = 0; i < generator.opened && generator.turn_end < end; i++) {
-        while (!link_has_room(&generator.link) && generator.turn_end < end) {
-            generator_turn(&generator);
-        }
+    for (uint32_t i = 0; i < generator.opened; i++) {
         if (generator.connections[i].state != CONNECTION_NONE) {
             action_reset(&generator, i);
         }
+        if (!link_has_room(&generator.link) && !drain(0)) {
+            return;
+        }
     }
-    while (generator.link.port.tx_count > 0 && generator.turn_end < end) {
-        generator_turn(&generator);
-    }
+    (void)drain(0);
 }
 
 static uint64_t failures(void) {

@@ -5,10 +5,10 @@
 
 #include "actions.h"
 
-#define SEND_BUDGET 64   /* a turn; more would leave what comes in lying */
-#define PENDING_MAX 2048 /* SYNs without an answer: less than servers have backlog for */
-#define PREFETCH 8       /* connections ahead */
-#define SEARCH 64        /* for an idle connection */
+#define SEND_BUDGET PORT_BURST /* a turn: what is answered in a burst comes in with one */
+#define PENDING_MAX 1024       /* SYNs without an answer: less than servers have backlog for */
+#define PREFETCH 8             /* connections ahead */
+#define SEARCH 64              /* for an idle connection */
 #define NO_TURN UINT64_MAX
 
 void mode_make_ready(struct generator *generator, uint32_t index) {
@@ -87,6 +87,7 @@ static void ask_scheduled(struct generator *generator, uint32_t index) {
     }
     if (action_ask(generator, index, since)) {
         connection->turn += generator->active;
+        generator->schedule_sent++;
     } else {
         mode_make_ready(generator, index);
     }
@@ -271,6 +272,14 @@ void mode_send(struct generator *generator) {
     case PHASE_REST:
         break;
     }
+}
+
+uint64_t mode_unsent(const struct generator *generator) {
+    if (generator->interval == 0) {
+        return 0; /* no schedule, or not begun */
+    }
+    return (uint64_t)((double)(generator->now - generator->schedule_start) / generator->interval) + 1 -
+           generator->schedule_sent;
 }
 
 void mode_check(struct generator *generator) {

@@ -25,6 +25,9 @@ void mode_make_ready(struct generator *generator, uint32_t index);
 /* Sends what is due, as far as there is room; once a turn. */
 void mode_send(struct generator *generator);
 
+/* Open loop: requests that were due by now and have not been sent, as their connections are busy. */
+uint64_t mode_unsent(const struct generator *generator);
+
 /* Once a millisecond: whether the load goes on by itself. */
 void mode_check(struct generator *generator);
 

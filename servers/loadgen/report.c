@@ -5,8 +5,9 @@
 #include <stdio.h>
 
 #include "counters.h"
+#include "modes.h"
 
-#define CLIENT_BOUND 1.0 / 3 /* of its core: from here on the client may be what limits */
+#define CLIENT_BOUND (1.0 / 3) /* of its core: from here on the client may be what limits */
 
 static const char *const modes[] = {
     [MODE_CLOSED] = "closed", [MODE_OPEN] = "open", [MODE_CONNECT] = "connect", [MODE_HOLD] = "hold"};
@@ -41,64 +42,119 @@ void interval_end(struct interval *interval, struct generator *generator) {
     }
 }
 
+/* What is printed as it is. Without "total": of the interval. */
+struct figures {
+    uint64_t requests, bytes, connects;
+    uint64_t total_requests, total_connects, in_flight, unsent;
+    uint64_t retransmits, total_retransmits;
+    uint64_t polls_busy, polls_idle, cycles_busy, cycles_idle, tsc_hz;
+    uint64_t rx_packets, tx_packets, rx_dropped, tx_dropped;
+    uint64_t state_bytes_per_connection, memory_bytes;
+};
+
+#define FIELD(name)                                                                                          \
+    { #name, offsetof(struct figures, name) }
+
+static const struct counter_field figure_fields[] = {
+    FIELD(requests),
+    FIELD(bytes),
+    FIELD(connects),
+    FIELD(total_requests),
+    FIELD(total_connects),
+    FIELD(in_flight),
+    FIELD(unsent),
+    FIELD(retransmits),
+    FIELD(total_retransmits),
+    FIELD(polls_busy),
+    FIELD(polls_idle),
+    FIELD(cycles_busy),
+    FIELD(cycles_idle),
+    FIELD(tsc_hz),
+    FIELD(rx_packets),
+    FIELD(tx_packets),
+    FIELD(rx_dropped),
+    FIELD(tx_dropped),
+    FIELD(state_bytes_per_connection),
+    FIELD(memory_bytes),
+};
+
+static struct figures figures_of(const struct interval *interval, const struct generator *generator) {
+    const struct tally *begin = &interval->begin, *end = &interval->end;
+
+    return (struct figures){
+        .requests = end->requests - begin->requests,
+        .bytes = end->bytes - begin->bytes,
+        .connects = end->connects - begin->connects,
+        .total_requests = generator->tally.requests,
+        .total_connects = generator->tally.connects,
+        .in_flight = generator->in_flight,
+        .unsent = mode_unsent(generator),
+        .retransmits = end->retransmits - begin->retransmits,
+        .total_retransmits = generator->tally.retransmits,
+        .polls_busy = end->polls_busy - begin->polls_busy,
+        .polls_idle = end->polls_idle - begin->polls_idle,
+        .cycles_busy = end->cycles_busy - begin->cycles_busy,
+        .cycles_idle = end->cycles_idle - begin->cycles_idle,
+        .tsc_hz = generator->tsc_hz,
+        .rx_packets = interval->rx_packets,
+        .tx_packets = interval->tx_packets,
+        .rx_dropped = interval->rx_dropped,
+        .tx_dropped = interval->tx_dropped,
+        .state_bytes_per_connection = sizeof(struct connection),
+        .memory_bytes = generator_bytes(generator),
+    };
+}
+
+static const struct counter_field error_fields[FAILURES] = {
+    {"connect", FAILED_CONNECT * sizeof(uint64_t)}, {"reset", FAILED_RESET * sizeof(uint64_t)},
+    {"timeout", FAILED_TIMEOUT * sizeof(uint64_t)}, {"content", FAILED_CONTENT * sizeof(uint64_t)},
+    {"status", FAILED_STATUS * sizeof(uint64_t)},
+};
+
+/* Of the process's life. */
+static void print_errors(const struct tally *tally) {
+    char text[256];
+
+    counters_append(text, sizeof(text), error_fields, FAILURES, tally->failures);
+    printf(", \"errors\": {%s}", text + sizeof(", ") - 1);
+}
+
 static void print_latencies(const struct generator *generator) {
     double us = 1e6 / (double)generator->tsc_hz;
     const char *comma = "";
 
-    printf("\"latency_us\": [");
+    printf(", \"latency_us\": [");
     for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         if (generator->latencies.counts[i] > 0) {
             printf("%s[%.3f, %" PRIu64 "]", comma, histogram_value(i) * us, generator->latencies.counts[i]);
             comma = ", ";
         }
     }
-    printf("], ");
+    printf("]");
 }
 
-/* Of the process's life. */
-static void print_errors(const struct tally *tally) {
-    printf("\"errors\": {\"connect\": %" PRIu64 ", \"reset\": %" PRIu64 ", \"timeout\": %" PRIu64
-           ", \"content\": %" PRIu64 ", \"status\": %" PRIu64 "}, ",
-           tally->failures[FAILED_CONNECT], tally->failures[FAILED_RESET], tally->failures[FAILED_TIMEOUT],
-           tally->failures[FAILED_CONTENT], tally->failures[FAILED_STATUS]);
-}
-
-static void print_cycles(const struct interval *interval, const struct generator *generator) {
-    uint64_t busy = interval->end.cycles_busy - interval->begin.cycles_busy;
-    uint64_t idle = interval->end.cycles_idle - interval->begin.cycles_idle;
-    double share = busy + idle > 0 ? (double)busy / (double)(busy + idle) : 0;
-
-    printf("\"busy_share\": %.4f, \"client_bound\": %s, \"cycles_busy\": %" PRIu64
-           ", \"cycles_idle\": %" PRIu64 ", \"tsc_hz\": %" PRIu64 ", ",
-           share, share > CLIENT_BOUND ? "true" : "false", busy, idle, generator->tsc_hz);
+static double ratio(double part, double whole) {
+    return whole > 0 ? part / whole : 0;
 }
 
 void report_print(const struct interval *interval, const struct generator *generator) {
+    struct figures figures = figures_of(interval, generator);
     double seconds = (double)(interval->end_tsc - interval->begin_tsc) / (double)generator->tsc_hz;
-    uint64_t requests = interval->end.requests - interval->begin.requests;
-    uint64_t connects = interval->end.connects - interval->begin.connects;
-    char port[2048];
+    double busy = ratio((double)figures.cycles_busy, (double)(figures.cycles_busy + figures.cycles_idle));
+    char text[2048];
 
-    port_describe(&generator->link.port, port, sizeof(port));
-    printf("{\"program\": \"loadgen\", \"mode\": \"%s\", \"connections\": %u, \"active\": %u, ",
+    printf("{\"program\": \"loadgen\", \"mode\": \"%s\", \"connections\": %u, \"active\": %u",
            modes[generator->options->mode], generator->count, generator->active);
-    printf("\"duration_seconds\": %.6f, \"requests\": %" PRIu64 ", \"bytes\": %" PRIu64
-           ", \"requests_per_sec\": %.1f, ",
-           seconds, requests, interval->end.bytes - interval->begin.bytes,
-           seconds > 0 ? (double)requests / seconds : 0);
-    printf("\"connects\": %" PRIu64 ", \"connects_per_sec\": %.1f, \"connect_seconds\": %.6f, ", connects,
-           seconds > 0 ? (double)connects / seconds : 0, interval->connect_seconds);
-    printf("\"total_requests\": %" PRIu64 ", \"total_connects\": %" PRIu64 ", \"in_flight\": %u, ",
-           generator->tally.requests, generator->tally.connects, generator->in_flight);
+    printf(", \"duration_seconds\": %.6f, \"requests_per_sec\": %.1f, \"connects_per_sec\": %.1f", seconds,
+           ratio((double)figures.requests, seconds), ratio((double)figures.connects, seconds));
+    printf(", \"connect_seconds\": %.6f, \"busy_share\": %.4f, \"client_bound\": %s",
+           interval->connect_seconds, busy, busy > CLIENT_BOUND ? "true" : "false");
+    counters_append(text, sizeof(text), figure_fields, sizeof(figure_fields) / sizeof(figure_fields[0]),
+                    &figures);
+    printf("%s", text);
     print_errors(&generator->tally);
-    printf("\"retransmits\": %" PRIu64 ", \"total_retransmits\": %" PRIu64 ", ",
-           interval->end.retransmits - interval->begin.retransmits, generator->tally.retransmits);
     print_latencies(generator);
-    print_cycles(interval, generator);
-    printf("\"rx_packets\": %" PRIu64 ", \"tx_packets\": %" PRIu64 ", \"rx_dropped\": %" PRIu64
-           ", \"tx_dropped\": %" PRIu64 ", ",
-           interval->rx_packets, interval->tx_packets, interval->rx_dropped, interval->tx_dropped);
-    printf("\"state_bytes_per_connection\": %zu, \"memory_bytes\": %" PRIu64 ", \"port\": %s}\n",
-           sizeof(struct connection), generator_bytes(generator), port);
+    port_describe(&generator->link.port, text, sizeof(text));
+    printf(", \"port\": %s}\n", text);
     fflush(stdout);
 }
