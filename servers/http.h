@@ -135,6 +135,11 @@ static inline bool http_has_room(const struct http_connection *connection) {
 int http_pending(const struct http_server *server, const struct http_connection *connection,
                  struct iovec *iov, int max);
 
+/* Whether http_pending would give a byte. */
+static inline bool http_has_pending(const struct http_connection *connection) {
+    return connection->queued > 0 || connection->last != 0;
+}
+
 /* The first n bytes of what http_pending gave were handed to the TCP stack. n may cover several responses, at
  * most all that is queued. */
 void http_sent(struct http_server *server, struct http_connection *connection, size_t n);
@@ -142,7 +147,7 @@ void http_sent(struct http_server *server, struct http_connection *connection, s
 /* The last response has been handed over completely and the connection is to be closed: shut down the sending
  * side, then read and discard until the client closes or a bounded time has passed (RFC 9112 9.6). */
 static inline bool http_finished(const struct http_connection *connection) {
-    return connection->closing && connection->queued == 0 && connection->last == 0;
+    return connection->closing && !http_has_pending(connection);
 }
 
 /* The connection has ended, however it did; what it held goes back. */

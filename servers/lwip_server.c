@@ -164,10 +164,7 @@ static bool respond(struct session *session) {
 
 /* Whether the client has yet to take something, or to close. An idle client is left to keep-alive. */
 static bool waits_for_client(const struct session *session) {
-    struct iovec pieces[2];
-
-    return session->draining || tcp_queue_has_data(session->pcb) ||
-           http_pending(&session->http, pieces, 2) > 0;
+    return session->draining || tcp_queue_has_data(session->pcb) || http_has_pending(&session->http);
 }
 
 /* A connection that is asked all the time stays watched: session_polled() ends it, once there is nothing to

@@ -36,11 +36,13 @@ static const struct iovec *body_of(const struct http_site *site, uint32_t body) 
 static bool adopt(struct answer *answer) {
     const uint8_t *line_end = memchr(answer->head, '\n', answer->received);
     const struct iovec *part;
+    void *memory = aligned_alloc(64, http_site_size(answer->body));
     struct http_site site;
 
-    if (http_site_init(&site, answer->body) != 0) {
+    if (memory == NULL) {
         return false;
     }
+    http_site_init(&site, answer->body, memory);
     answer->bytes = malloc((size_t)answer->received + answer->body);
     if (answer->bytes != NULL) {
         part = body_of(&site, answer->body);
@@ -50,7 +52,7 @@ static bool adopt(struct answer *answer) {
         answer->line = (uint32_t)(line_end + 1 - answer->head);
         answer->size = answer->received + answer->body;
     }
-    http_site_free(&site);
+    free(memory);
     return answer->bytes != NULL;
 }
 

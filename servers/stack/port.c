@@ -360,6 +360,10 @@ bool port_has_room(struct port *port) {
     return port->tx_count < PORT_QUEUE;
 }
 
+void port_set_burst(struct port *port, unsigned count) {
+    port->tx_burst = measure(MEASURE_BATCH) ? count : 1;
+}
+
 void port_flush(struct port *port) {
     while (port->tx_count > 0) {
         uint16_t wanted = (uint16_t)RTE_MIN(port->tx_count, (unsigned)PORT_BURST);

@@ -9,7 +9,6 @@
 
 #include <rte_mbuf.h>
 
-#include "measures.h"
 #include "port_checksum.h"
 
 #define PORT_BURST 32
@@ -95,9 +94,7 @@ void port_send_prepared(struct port *port, struct rte_mbuf *packet);
 
 /* Packets are handed to the driver as `count` wait, 1 to PORT_BURST; without the measure "batch" one by one.
  */
-static inline void port_set_burst(struct port *port, unsigned count) {
-    port->tx_burst = measure(MEASURE_BATCH) ? count : 1;
-}
+void port_set_burst(struct port *port, unsigned count);
 
 /* Hands queued packets to the driver, as many as it takes now; the others keep their order and wait. */
 void port_flush(struct port *port);
