@@ -143,7 +143,7 @@ LWIP_INCLUDES := -I$(LWIP)/src/include -Iservers/stack
 DPDK_CFLAGS = $(shell pkg-config --cflags libdpdk)
 DPDK_LIBS = $(shell pkg-config --libs libdpdk)
 
-STACK_FILES := stack port mbuf_pbuf tcp_packet lookahead pool checksum tcp_queue devargs memory
+STACK_FILES := stack port mbuf_pbuf tcp_packet expected lookahead pool checksum tcp_queue devargs memory
 COMMON_FILES := http http_known http_parser http_pool http_site options counters measures
 LLHTTP_FILES := api http llhttp
 

@@ -4,26 +4,15 @@
 #include <rte_mbuf.h>
 
 #include "lwip/priv/tcp_priv.h"
-#include "lwip/prot/ethernet.h"
-#include "lwip/prot/ip.h"
-#include "lwip/prot/ip4.h"
-#include "lwip/prot/tcp.h"
-
 #include "port.h"
-
-struct headers {
-    struct eth_hdr ethernet;
-    struct ip_hdr ip;
-    struct tcp_hdr tcp;
-} __attribute__((packed));
+#include "tcp_headers.h"
 
 /* Where the connection of a packet stands in the table; NULL for what is no plain segment of TCP. */
 static struct tcp_pcb *const *place_of(const struct rte_mbuf *packet) {
-    const struct headers *headers = rte_pktmbuf_mtod(packet, const struct headers *);
+    const struct tcp_headers *headers = tcp_headers_of(packet);
     ip_addr_t local, remote;
 
-    if (packet->data_len < sizeof(*headers) || headers->ethernet.type != PP_HTONS(ETHTYPE_IP) ||
-        headers->ip._v_hl != 0x45 || headers->ip._proto != IP_PROTO_TCP) {
+    if (headers == NULL) {
         return NULL;
     }
     ip_addr_set_ip4_u32(&local, headers->ip.dest.addr);

@@ -55,6 +55,10 @@ static struct pbuf *lend(struct mbuf_lending *lending, struct rte_mbuf *packet) 
     return chain;
 }
 
+struct pbuf *pbuf_lent(struct mbuf_lending *lending, struct rte_mbuf *packet) {
+    return likely(lending->lent + packet->nb_segs <= lending->lend_limit) ? lend(lending, packet) : NULL;
+}
+
 static struct pbuf *copy(struct mbuf_lending *lending, struct rte_mbuf *packet) {
     struct pbuf *pbuf = pbuf_alloc(PBUF_RAW, (uint16_t)packet->pkt_len, PBUF_RAM);
 
@@ -72,14 +76,14 @@ static struct pbuf *copy(struct mbuf_lending *lending, struct rte_mbuf *packet) 
 }
 
 struct pbuf *pbuf_from_mbuf(struct mbuf_lending *lending, struct rte_mbuf *packet) {
+    struct pbuf *pbuf;
+
     if (unlikely(packet->pkt_len == 0 || packet->pkt_len > UINT16_MAX)) {
         rte_pktmbuf_free(packet);
         return NULL;
     }
-    if (likely(lending->lent + packet->nb_segs <= lending->lend_limit)) {
-        return lend(lending, packet);
-    }
-    return copy(lending, packet);
+    pbuf = pbuf_lent(lending, packet);
+    return pbuf != NULL ? pbuf : copy(lending, packet);
 }
 
 /* The way of the plain design: together in a buffer of its own, and from there into the packet. */

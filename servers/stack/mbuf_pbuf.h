@@ -30,6 +30,10 @@ uint16_t mbuf_pbuf_private_size(void);
  * memory, or an empty or oversized packet). `lending` must outlive the pbuf. */
 struct pbuf *pbuf_from_mbuf(struct mbuf_lending *lending, struct rte_mbuf *packet);
 
+/* The same without a copy, for a packet that is not empty and not oversized. NULL, with the packet still the
+ * caller's, if the limit is reached. */
+struct pbuf *pbuf_lent(struct mbuf_lending *lending, struct rte_mbuf *packet);
+
 /* A copy of the pbuf chain in a new mbuf of `pool`; NULL if the pool is empty or the chain does not fit.
  * The pbuf stays with the caller, the mbuf is the caller's. */
 struct rte_mbuf *mbuf_from_pbuf(struct rte_mempool *pool, const struct pbuf *chain);

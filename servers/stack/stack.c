@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -22,6 +23,7 @@
 #include "netif/ethernet.h"
 
 #include "counters.h"
+#include "expected.h"
 #include "lookahead.h"
 #include "lwip_hooks.h"
 #include "mbuf_pbuf.h"
@@ -243,13 +245,24 @@ static void nobody_frees(void *memory, void *argument) {
 }
 
 void *stack_reserve(size_t size) {
-    const struct rte_memzone *zone =
-        rte_memzone_reserve(REGION_NAME, size, SOCKET_ID_ANY, RTE_MEMZONE_IOVA_CONTIG);
+    const struct rte_memzone *zone = rte_memzone_reserve(REGION_NAME, size, SOCKET_ID_ANY, 0);
+    size_t pages;
 
     if (zone == NULL) {
         return NULL;
     }
-    region = (struct tcp_packet_region){.base = zone->addr, .size = size, .iova = zone->iova};
+    region = (struct tcp_packet_region){.base = RTE_PTR_ALIGN_FLOOR(zone->addr, zone->hugepage_sz),
+                                        .page = zone->hugepage_sz};
+    region.size = (size_t)((uint8_t *)zone->addr + size - region.base);
+    pages = (region.size + region.page - 1) / region.page;
+    region.iovas = malloc(pages * sizeof(*region.iovas));
+    if (region.iovas == NULL) {
+        rte_memzone_free(zone);
+        return NULL;
+    }
+    for (size_t i = 0; i < pages; i++) {
+        region.iovas[i] = rte_mem_virt2iova(region.base + i * region.page);
+    }
     region.shared.free_cb = nobody_frees;
     rte_mbuf_ext_refcnt_set(&region.shared, 1); /* ours: packets never have the last one */
     return zone->addr;
@@ -329,8 +342,12 @@ static void advance_clock(uint64_t tsc) {
 }
 
 static void take(struct rte_mbuf *packet) {
-    struct pbuf *pbuf = pbuf_from_mbuf(&stack.lending, packet);
+    struct pbuf *pbuf;
 
+    if (measure(MEASURE_PREDICTION) && take_expected(&stack.netif, &stack.lending, packet)) {
+        return;
+    }
+    pbuf = pbuf_from_mbuf(&stack.lending, packet);
     if (pbuf == NULL) {
         stack.rx_no_memory++;
     } else if (stack.netif.input(pbuf, &stack.netif) != ERR_OK) {
@@ -469,5 +486,6 @@ void stack_stop(void) {
     /* What lwIP still had to say (RST, FIN) leaves as the port closes. */
     port_close(&stack.port);
     (void)rte_memzone_free(rte_memzone_lookup(REGION_NAME)); /* there may be none */
-    region.base = NULL;
+    free(region.iovas);
+    region = (struct tcp_packet_region){0};
 }

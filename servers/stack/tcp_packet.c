@@ -6,28 +6,19 @@
 #include <rte_memcpy.h>
 
 #include "lwip/priv/tcp_priv.h"
-#include "lwip/prot/ethernet.h"
-#include "lwip/prot/ip.h"
-#include "lwip/prot/ip4.h"
-#include "lwip/prot/tcp.h"
 #include "lwip/tcp.h"
 
 #include "port_checksum.h"
+#include "tcp_headers.h"
 
-struct headers {
-    struct eth_hdr ethernet;
-    struct ip_hdr ip;
-    struct tcp_hdr tcp;
-} __attribute__((packed));
-
-static void write_ethernet(struct headers *headers, const uint8_t source[6], const struct eth_addr *to) {
+static void write_ethernet(struct tcp_headers *headers, const uint8_t source[6], const struct eth_addr *to) {
     memcpy(&headers->ethernet.dest, to, ETH_HWADDR_LEN);
     memcpy(&headers->ethernet.src, source, ETH_HWADDR_LEN);
     headers->ethernet.type = PP_HTONS(ETHTYPE_IP);
 }
 
 /* Of an atomic datagram (don't fragment) the identification means nothing (RFC 6864, 4.1). */
-static void write_ip(struct headers *headers, const struct tcp_pcb *pcb, unsigned size) {
+static void write_ip(struct tcp_headers *headers, const struct tcp_pcb *pcb, unsigned size) {
     headers->ip = (struct ip_hdr){
         ._v_hl = 0x45,
         ._tos = pcb->tos,
@@ -45,21 +36,13 @@ static uint16_t fold(uint32_t sum) {
     return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 
-/* Of the pseudo header (RFC 9293, 3.1), not inverted, in network byte order. */
-static uint16_t pseudo_sum(const struct headers *headers, unsigned tcp_length) {
-    uint32_t source = headers->ip.src.addr, destination = headers->ip.dest.addr;
-
-    return fold((source & 0xffff) + (source >> 16) + (destination & 0xffff) + (destination >> 16) +
-                PP_HTONS(IP_PROTO_TCP) + lwip_htons((uint16_t)tcp_length));
-}
-
 /* The sum so far and that of the data. */
 static uint16_t data_sum(uint16_t sum, const struct tcp_seg *segment) {
     return fold((uint32_t)sum + stack_checksum(segment->data, segment->len));
 }
 
 /* What the port is to fill in, and what not. The data follow the headers, in this mbuf or in the next. */
-static void set_checksums(struct rte_mbuf *packet, struct headers *headers, unsigned checksums,
+static void set_checksums(struct rte_mbuf *packet, struct tcp_headers *headers, unsigned checksums,
                           const struct tcp_pcb *pcb, const struct tcp_seg *segment) {
     unsigned tcp_length = (unsigned)sizeof(headers->tcp) + segment->len;
     uint16_t cut_to = segment->len > pcb->mss ? pcb->mss : 0;
@@ -70,7 +53,7 @@ static void set_checksums(struct rte_mbuf *packet, struct headers *headers, unsi
     } else {
         headers->ip._chksum = (uint16_t)~stack_checksum(&headers->ip, sizeof(headers->ip));
     }
-    headers->tcp.chksum = pseudo_sum(headers, tcp_length);
+    headers->tcp.chksum = tcp_headers_pseudo_sum(headers, tcp_length);
     if (checksums & PORT_TX_TCP) {
         flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
     } else {
@@ -87,13 +70,13 @@ static bool attach(struct rte_mbuf *packet, const struct tcp_packet_config *conf
                    const struct tcp_seg *segment) {
     struct tcp_packet_region *region = config->region;
     struct rte_mbuf *attached = rte_pktmbuf_alloc(config->attachments);
-    size_t offset = (size_t)(segment->data - region->base);
+    void *data = region->base + (segment->data - region->base); /* without const: nobody writes through it */
 
     if (unlikely(attached == NULL)) {
         return false;
     }
     rte_mbuf_ext_refcnt_update(&region->shared, 1);
-    rte_pktmbuf_attach_extbuf(attached, region->base + offset, region->iova + offset, segment->len,
+    rte_pktmbuf_attach_extbuf(attached, data, tcp_packet_iova(region, data, segment->len), segment->len,
                               &region->shared);
     attached->data_len = segment->len;
     attached->pkt_len = segment->len;
@@ -104,7 +87,7 @@ static bool attach(struct rte_mbuf *packet, const struct tcp_packet_config *conf
 
 bool tcp_packet_make(struct rte_mbuf *packet, const struct tcp_packet_config *config,
                      const struct eth_addr *to, const struct tcp_pcb *pcb, const struct tcp_seg *segment) {
-    struct headers *headers;
+    struct tcp_headers *headers;
     unsigned size = segment->len;
     bool attached = size >= TCP_PACKET_ATTACH_FROM && tcp_packet_can_attach(config, segment->data, size) &&
                     attach(packet, config, segment);
@@ -115,7 +98,7 @@ bool tcp_packet_make(struct rte_mbuf *packet, const struct tcp_packet_config *co
     packet->data_off = (uint16_t)(packet->data_off + TCP_PACKET_SHIFT);
     packet->data_len = (uint16_t)(sizeof(*headers) + (attached ? 0 : size));
     packet->pkt_len = (uint32_t)sizeof(*headers) + size;
-    headers = rte_pktmbuf_mtod(packet, struct headers *);
+    headers = rte_pktmbuf_mtod(packet, struct tcp_headers *);
     write_ethernet(headers, config->source, to);
     write_ip(headers, pcb, (unsigned)(sizeof(headers->ip) + sizeof(headers->tcp)) + size);
     headers->tcp = *segment->tcphdr;

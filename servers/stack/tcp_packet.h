@@ -23,7 +23,8 @@ struct tcp_seg;
 struct tcp_packet_region {
     uint8_t *base; /* NULL: there is none */
     size_t size;
-    rte_iova_t iova; /* of base; the region is contiguous there too */
+    size_t page;       /* bytes; base begins with one */
+    rte_iova_t *iovas; /* of each page */
     struct rte_mbuf_ext_shared_info shared;
 };
 
@@ -38,10 +39,21 @@ struct tcp_packet_config {
 /* Data from this size on are attached to their packet, if they lie in the region. */
 #define TCP_PACKET_ATTACH_FROM 512
 
+/* Of that memory as the device sees it; RTE_BAD_IOVA if it is in pieces there. Segments are smaller than two
+ * pages. */
+static inline rte_iova_t tcp_packet_iova(const struct tcp_packet_region *region, const uint8_t *data,
+                                         size_t size) {
+    size_t first = (size_t)(data - region->base), last = first + size - 1;
+    rte_iova_t iova = region->iovas[first / region->page] + first % region->page;
+
+    return region->iovas[last / region->page] + last % region->page == iova + size - 1 ? iova : RTE_BAD_IOVA;
+}
+
 static inline bool tcp_packet_can_attach(const struct tcp_packet_config *config, const uint8_t *data,
                                          size_t size) {
     return config->attachments != NULL && data >= config->region->base &&
-           data + size <= config->region->base + config->region->size;
+           data + size <= config->region->base + config->region->size &&
+           tcp_packet_iova(config->region, data, size) != RTE_BAD_IOVA;
 }
 
 /* The cache lines that a small packet will be written to are on their way, for writing. */

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "expected.h"
+
+#include <string.h>
+
+#include "lwip/netif.h"
+#include "lwip/priv/tcp_priv.h"
+
+#include "mbuf_pbuf.h"
+#include "tcp_headers.h"
+
+#define IN_FRONT (SIZEOF_ETH_HDR + IP_HLEN) /* of TCP's header */
+
+/* Whole, unpadded, in one piece, and for this interface. */
+static bool is_for(const struct netif *netif, const struct rte_mbuf *packet,
+                   const struct tcp_headers *headers) {
+    return packet->nb_segs == 1 && packet->data_len == SIZEOF_ETH_HDR + lwip_ntohs(headers->ip._len) &&
+           (headers->ip._offset & PP_HTONS((uint16_t)~IP_DF)) == 0 &&
+           headers->ip.dest.addr == ip4_addr_get_u32(netif_ip4_addr(netif)) &&
+           memcmp(&headers->ethernet.dest, netif->hwaddr, ETH_HWADDR_LEN) == 0;
+}
+
+/* Those of its sums that no port has verified. */
+static bool sums_are_right(const struct netif *netif, const struct tcp_headers *headers,
+                           unsigned tcp_length) {
+    uint32_t sum;
+
+    if ((netif->chksum_flags & NETIF_CHECKSUM_CHECK_IP) && stack_checksum(&headers->ip, IP_HLEN) != 0xffff) {
+        return false;
+    }
+    if (!(netif->chksum_flags & NETIF_CHECKSUM_CHECK_TCP)) {
+        return true;
+    }
+    sum = (uint32_t)tcp_headers_pseudo_sum(headers, tcp_length) +
+          stack_checksum(&headers->tcp, (int)tcp_length);
+    return (sum & 0xffff) + (sum >> 16) == 0xffff;
+}
+
+static struct tcp_pcb *connection_of(const struct netif *netif, const struct tcp_headers *headers) {
+    ip_addr_t local, remote;
+
+    ip_addr_set_ip4_u32(&local, headers->ip.dest.addr);
+    ip_addr_set_ip4_u32(&remote, headers->ip.src.addr);
+    return tcp_pcb_find(&local, lwip_ntohs(headers->tcp.dest), &remote, lwip_ntohs(headers->tcp.src), netif);
+}
+
+bool take_expected(struct netif *netif, struct mbuf_lending *lending, struct rte_mbuf *packet) {
+    const struct tcp_headers *headers = tcp_headers_of(packet);
+    struct tcp_pcb *pcb;
+    struct pbuf *pbuf;
+
+    if (headers == NULL || !is_for(netif, packet, headers) ||
+        !sums_are_right(netif, headers, packet->data_len - IN_FRONT) ||
+        (pcb = connection_of(netif, headers)) == NULL ||
+        !tcp_segment_is_expected(pcb, &headers->tcp, (u16_t)(packet->data_len - IN_FRONT - TCP_HLEN)) ||
+        (pbuf = pbuf_lent(lending, packet)) == NULL) {
+        return false;
+    }
+    pbuf_remove_header(pbuf, IN_FRONT); /* cannot fail: it is that long */
+    tcp_input_expected(pcb, pbuf);
+    return true;
+}
