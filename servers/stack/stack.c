@@ -145,10 +145,10 @@ err_t stack_output_segment(struct netif *netif, struct tcp_pcb *pcb, struct tcp_
 }
 
 uint16_t stack_largest_segment(const struct tcp_pcb *pcb, const uint8_t *data, uint16_t size) {
-    return !ip_addr_cmp(&pcb->remote_ip, &stack.netif.ip_addr) &&
-                   tcp_packet_can_attach(&stack.packets, data, size)
-               ? stack.largest_segment
-               : 0;
+    if (stack.largest_segment == 0 || ip_addr_cmp(&pcb->remote_ip, &stack.netif.ip_addr)) {
+        return 0; /* what stays inside is cut up by nobody */
+    }
+    return RTE_MIN(stack.largest_segment, (uint16_t)tcp_packet_attachable(&stack.packets, data, size));
 }
 
 static err_t interface_output(struct netif *netif, struct pbuf *pbuf) {

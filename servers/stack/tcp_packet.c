@@ -76,8 +76,7 @@ static bool attach(struct rte_mbuf *packet, const struct tcp_packet_config *conf
         return false;
     }
     rte_mbuf_ext_refcnt_update(&region->shared, 1);
-    rte_pktmbuf_attach_extbuf(attached, data, tcp_packet_iova(region, data, segment->len), segment->len,
-                              &region->shared);
+    rte_pktmbuf_attach_extbuf(attached, data, tcp_packet_iova(region, data), segment->len, &region->shared);
     attached->data_len = segment->len;
     attached->pkt_len = segment->len;
     packet->next = attached;
@@ -89,7 +88,8 @@ bool tcp_packet_make(struct rte_mbuf *packet, const struct tcp_packet_config *co
                      const struct eth_addr *to, const struct tcp_pcb *pcb, const struct tcp_seg *segment) {
     struct tcp_headers *headers;
     unsigned size = segment->len;
-    bool attached = size >= TCP_PACKET_ATTACH_FROM && tcp_packet_can_attach(config, segment->data, size) &&
+    bool attached = size >= TCP_PACKET_ATTACH_FROM &&
+                    tcp_packet_attachable(config, segment->data, size) == size &&
                     attach(packet, config, segment);
 
     if (!attached && TCP_PACKET_SHIFT + sizeof(*headers) + size > rte_pktmbuf_tailroom(packet)) {

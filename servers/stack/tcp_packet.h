@@ -39,21 +39,27 @@ struct tcp_packet_config {
 /* Data from this size on are attached to their packet, if they lie in the region. */
 #define TCP_PACKET_ATTACH_FROM 512
 
-/* Of that memory as the device sees it; RTE_BAD_IOVA if it is in pieces there. Segments are smaller than two
- * pages. */
-static inline rte_iova_t tcp_packet_iova(const struct tcp_packet_region *region, const uint8_t *data,
-                                         size_t size) {
-    size_t first = (size_t)(data - region->base), last = first + size - 1;
-    rte_iova_t iova = region->iovas[first / region->page] + first % region->page;
+static inline rte_iova_t tcp_packet_iova(const struct tcp_packet_region *region, const uint8_t *data) {
+    size_t offset = (size_t)(data - region->base);
 
-    return region->iovas[last / region->page] + last % region->page == iova + size - 1 ? iova : RTE_BAD_IOVA;
+    return region->iovas[offset / region->page] + offset % region->page;
 }
 
-static inline bool tcp_packet_can_attach(const struct tcp_packet_config *config, const uint8_t *data,
-                                         size_t size) {
-    return config->attachments != NULL && data >= config->region->base &&
-           data + size <= config->region->base + config->region->size &&
-           tcp_packet_iova(config->region, data, size) != RTE_BAD_IOVA;
+/* How many of these bytes, fewer than a page, one packet may point to: those that are in one piece for the
+ * device too. 0: none. */
+static inline size_t tcp_packet_attachable(const struct tcp_packet_config *config, const uint8_t *data,
+                                           size_t size) {
+    const struct tcp_packet_region *region = config->region;
+    size_t to_page_end;
+
+    if (config->attachments == NULL || data < region->base || data + size > region->base + region->size) {
+        return 0;
+    }
+    to_page_end = region->page - (size_t)(data - region->base) % region->page;
+    return size <= to_page_end ||
+                   tcp_packet_iova(region, data + to_page_end) == tcp_packet_iova(region, data) + to_page_end
+               ? size
+               : to_page_end;
 }
 
 /* The cache lines that a small packet will be written to are on their way, for writing. */
