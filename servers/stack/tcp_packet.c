@@ -92,10 +92,9 @@ bool tcp_packet_make(struct rte_mbuf *packet, const struct tcp_packet_config *co
                     tcp_packet_attachable(config, segment->data, size) == size &&
                     attach(packet, config, segment);
 
-    if (!attached && TCP_PACKET_SHIFT + sizeof(*headers) + size > rte_pktmbuf_tailroom(packet)) {
+    if (!attached && sizeof(*headers) + size > rte_pktmbuf_tailroom(packet)) {
         return false;
     }
-    packet->data_off = (uint16_t)(packet->data_off + TCP_PACKET_SHIFT);
     packet->data_len = (uint16_t)(sizeof(*headers) + (attached ? 0 : size));
     packet->pkt_len = (uint32_t)sizeof(*headers) + size;
     headers = rte_pktmbuf_mtod(packet, struct tcp_headers *);

@@ -13,11 +13,6 @@ struct eth_addr;
 struct tcp_pcb;
 struct tcp_seg;
 
-/* Bytes by which an empty buffer's data begin later than DPDK has it: then the headers, and the 10 or 12
- * bytes that virtio puts before them, begin with a cache line, and a small response takes two lines, not
- * three. */
-#define TCP_PACKET_SHIFT 14
-
 /* Memory that a packet may point into: the port's device can read it, and nobody writes to it or frees it
  * while packets are on their way. */
 struct tcp_packet_region {
