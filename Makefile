@@ -197,8 +197,8 @@ $(BUILD)/checked/lwip_server: $(call objects,checked,lwip_server stack/eal) $(ca
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
 
-LOADGEN_FILES := $(addprefix loadgen/,loadgen generator actions modes link report answer connection segment template \
-                   arp deadlines turns histogram) stack/port stack/eal stack/devargs
+LOADGEN_PARTS := $(addprefix loadgen/,answer connection segment template arp deadlines turns histogram)
+LOADGEN_FILES := $(LOADGEN_PARTS) $(addprefix loadgen/,loadgen generator actions modes link report) stack/port stack/eal stack/devargs
 $(BUILD)/loadgen: $(call objects,release,$(LOADGEN_FILES)) $(call common_objects,release)
 	$(CC) $(CFLAGS_release) $^ $(DPDK_LIBS) -o $@
 
@@ -253,6 +253,7 @@ C_TESTS := test_http test_http_known test_options test_measures test_pool test_d
            test_rules test_settings test_program_check test_library_check
 STACK_TESTS := test_mbuf_pbuf test_port test_stack test_lwip_patches test_lwip_scale test_memory \
                test_wheel test_timers test_timers_random
+LOADGEN_TESTS := test_loadgen_parts test_loadgen_connection
 TEST := $(BUILD)/test
 
 $(TEST)/%: servers/tests/%.c $(call common_objects,checked)
@@ -305,6 +306,10 @@ $(TEST)/fuzz_stack: $(call sim_objects,fuzz,tests/fuzz_main $(FUZZ_FILES))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
 
+$(LOADGEN_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call objects,checked,$(LOADGEN_PARTS)) $(call common_objects,checked)
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) -lcmocka -o $@
+
 # lwIP's own unit tests: its test sources, our options and series.
 LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos udp/test_udp etharp/test_etharp \
               core/test_def core/test_netif core/test_pbuf core/test_timers
@@ -320,7 +325,7 @@ test: deps ## everything to passed tests (root for the ones in namespaces; other
 
 check: all lint test-c test-lwip test-harness test-system
 
-test-c: $(C_TESTS:%=$(TEST)/%) $(STACK_TESTS:%=$(TEST)/%) $(SIM_TESTS:%=$(TEST)/%) ## C modules under ASan and UBSan
+test-c: $(C_TESTS:%=$(TEST)/%) $(LOADGEN_TESTS:%=$(TEST)/%) $(STACK_TESTS:%=$(TEST)/%) $(SIM_TESTS:%=$(TEST)/%) ## C modules under ASan and UBSan
 	@for program in $^; do echo "== $$program"; $$program || exit 1; done
 
 test-lwip: $(TEST)/lwip_unit ## lwIP's unit tests with our options and patches

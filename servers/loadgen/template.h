@@ -17,7 +17,8 @@
     (sizeof(struct rte_ether_hdr) + sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_tcp_hdr))
 /* Every host takes segments of 536 bytes (RFC 9293 3.7.1), so a request is never cut. */
 #define TEMPLATE_PAYLOAD_MAX 536
-#define TEMPLATE_MAX 592 /* of bytes; a multiple of 16 */
+#define TEMPLATE_OPTIONS_MAX 8
+#define TEMPLATE_MAX 608 /* of bytes; a multiple of 16 */
 
 struct template_ends {
     uint8_t mac[6];
@@ -43,7 +44,11 @@ struct template_values {
     uint16_t window; /* as in the header */
 };
 
-/* `options`: bytes of TCP options, a multiple of 4; payload_size ≤ TEMPLATE_PAYLOAD_MAX. */
+_Static_assert(TEMPLATE_HEADERS + TEMPLATE_OPTIONS_MAX + TEMPLATE_PAYLOAD_MAX <= TEMPLATE_MAX,
+               "the longest frame has room");
+
+/* `options`: bytes of TCP options, a multiple of 4, ≤ TEMPLATE_OPTIONS_MAX; payload_size ≤
+ * TEMPLATE_PAYLOAD_MAX. */
 void template_init(struct template *template, const struct template_ends *ends, uint8_t flags,
                    const uint8_t *options, size_t options_size, const void *payload, size_t payload_size);
 

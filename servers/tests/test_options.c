@@ -169,6 +169,70 @@ static void test_preload(void **state) {
     assert_string_equal(error, "--port: no such option; see --help");
 }
 
+#define LOADGEN(options, error, ...)                                                                         \
+    PARSE(options, SERVER_LOADGEN, error, "--server", "198.18.0.3", __VA_ARGS__)
+
+static void test_loadgen(void **state) {
+    (void)state;
+    struct options o;
+    char error[256];
+    assert_int_equal(LOADGEN(&o, error, NULL), OPTIONS_OK);
+    assert_int_equal(o.address, inet_addr("198.18.0.1"));
+    assert_int_equal(o.netmask, inet_addr("255.254.0.0"));
+    assert_int_equal(o.server, inet_addr("198.18.0.3"));
+    assert_int_equal(o.mode, MODE_CLOSED);
+    assert_int_equal(o.closer, CLOSED_BY_CLIENT);
+    assert_int_equal(o.duration_us, 3000000);
+    assert_int_equal(o.warmup_us, 1000000);
+    assert_int_equal(o.window, 256 << 10);
+    assert_string_equal(o.path, "/");
+    assert_false(o.rotate || o.stay);
+    assert_int_equal(LOADGEN(&o, error, "--mode", "hold", "--active=0", "--close=server", "--duration=0.25",
+                             "--warmup", "2.000001", "--linger", "--rotate"),
+                     OPTIONS_OK);
+    assert_int_equal(o.mode, MODE_HOLD);
+    assert_int_equal(o.active, 0);
+    assert_int_equal(o.closer, CLOSED_BY_SERVER);
+    assert_int_equal(o.duration_us, 250000);
+    assert_int_equal(o.warmup_us, 2000001);
+    assert_true(o.rotate && o.stay);
+    assert_int_equal(LOADGEN(&o, error, "--backlog", "1"), OPTIONS_ERROR);
+    assert_int_equal(PARSE(&o, SERVER_LOADGEN, error, "--port", "80"), OPTIONS_ERROR);
+    assert_string_equal(error, "--server is required; see --help");
+}
+
+static void test_choices_and_times_that_are_none(void **state) {
+    (void)state;
+    static const char *const modes[] = {"", "close", "closed|open", "Closed", "hold "};
+    static const char *const times[] = {"",     "-1",    "1.", ".5",      "1.0000001",
+                                        "1e3",  "86401", "1s", "86400.1", "99999999999999999999",
+                                        "1.-5", "1.2.3"};
+    struct options o;
+    char error[256];
+    char line[256];
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        assert_int_equal(LOADGEN(&o, error, "--mode", (char *)modes[i]), OPTIONS_ERROR);
+        snprintf(line, sizeof(line), "--mode: '%s' is none of closed|open|connect|hold", modes[i]);
+        assert_string_equal(error, line);
+    }
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        assert_int_equal(LOADGEN(&o, error, "--duration", (char *)times[i]), OPTIONS_ERROR);
+        snprintf(line, sizeof(line), "--duration: '%s' is no time in 0..86400 seconds", times[i]);
+        assert_string_equal(error, line);
+    }
+}
+
+static void test_own_options_come_after_eals(void **state) {
+    (void)state;
+    struct options o;
+    char *argv[] = {"lwip_server", "-l", "1", "--", "--port", "8080", NULL};
+    assert_int_equal(options_parse_after_eal_or_exit(&o, SERVER_LWIP, 6, argv), 3);
+    assert_int_equal(o.port, 8080);
+    assert_string_equal(argv[3], "--");
+    assert_int_equal(options_parse_after_eal_or_exit(&o, SERVER_LWIP, 3, argv), 3);
+    assert_int_equal(o.port, 80);
+}
+
 static void test_idle_errors(void **state) {
     (void)state;
     static const char *const wrong[] = {
@@ -321,10 +385,17 @@ static void test_lines_on_stdout(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_every_kind),
-        cmocka_unit_test(test_errors),          cmocka_unit_test(test_exits),
-        cmocka_unit_test(test_lines_on_stdout), cmocka_unit_test(test_preload),
-        cmocka_unit_test(test_idle_errors),     cmocka_unit_test(test_many_texts),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_every_kind),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_exits),
+        cmocka_unit_test(test_lines_on_stdout),
+        cmocka_unit_test(test_preload),
+        cmocka_unit_test(test_idle_errors),
+        cmocka_unit_test(test_many_texts),
+        cmocka_unit_test(test_loadgen),
+        cmocka_unit_test(test_choices_and_times_that_are_none),
+        cmocka_unit_test(test_own_options_come_after_eals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
