@@ -41,11 +41,12 @@ struct peer {
     struct trace *trace;             /* NULL: nobody looks */
     uint32_t next;                   /* sequence number of what it sends next */
     uint32_t server_first, received; /* lwIP's first sequence number, and the next that is expected */
-    uint32_t random;                 /* a generator of its own, so that peers do not depend on each other */
+    uint32_t random; /* not 0: the state of a generator of its own, so that no peer depends on another */
     uint16_t window;
     uint16_t port;
     uint16_t server_port; /* lwIP's */
-    bool deaf;            /* what is sent to it is lost */
+    uint8_t loss;         /* of a hundred segments that are sent to it, as many are lost */
+    bool deaf;            /* all are */
     bool refused;         /* the interface has no room for what is sent to it */
     bool refuses;         /* the application does not take what it sends */
 };
@@ -78,6 +79,14 @@ static inline void trace_event(struct peer *peer, char what, unsigned length) {
     trace_add(peer, (struct record){.what = what, .length = (uint16_t)length});
 }
 
+/* Below `below`: xorshift (Marsaglia 2003). */
+static inline uint32_t peer_draws(struct peer *peer, uint32_t below) {
+    peer->random ^= peer->random << 13;
+    peer->random ^= peer->random >> 17;
+    peer->random ^= peer->random << 5;
+    return peer->random % below;
+}
+
 /* The interface: all packets go to the peer that their port says. */
 static inline err_t wire_output(struct netif *out, struct pbuf *packet, const ip4_addr_t *address) {
     struct tcp_hdr header;
@@ -107,7 +116,8 @@ static inline err_t wire_output(struct netif *out, struct pbuf *packet, const ip
         return ERR_MEM;
     }
     end = sequence + length + ((TCPH_FLAGS(&header) & (TCP_SYN | TCP_FIN)) != 0);
-    if (!peer->deaf && TCP_SEQ_LEQ(sequence, peer->received) && TCP_SEQ_GT(end, peer->received)) {
+    if (!peer->deaf && (peer->loss == 0 || peer_draws(peer, 100) >= peer->loss) &&
+        TCP_SEQ_LEQ(sequence, peer->received) && TCP_SEQ_GT(end, peer->received)) {
         peer->received = end;
     }
     return ERR_OK;
@@ -235,6 +245,7 @@ static inline void peer_reset(struct peer *peer) {
     peer->server_first = peer->received = 0;
     peer->window = 60000;
     peer->server_port = SERVER_PORT;
+    peer->loss = 0;
     peer->deaf = peer->refused = peer->refuses = false;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* TCP's timers (patch 0015), with time simulated: what each does and when, the same by deadline as by walking
- * all connections; and what idle connections cost. */
+ * all connections. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +28,8 @@ static void describe(const struct trace *trace, size_t first, char *text, size_t
 /* Runs a scenario by deadline and by walking. The connection is established at step 0 when it begins (but for
  * those that say otherwise), and what is recorded from there on must be `expected`, in both. */
 static void check(void (*scenario)(struct peer *peer), bool established, const char *expected) {
-    static struct peer peer;
+    static struct peer peers[2]; /* one is looked at */
+    struct peer *peer = &peers[0];
     char text[4096];
 
     for (int i = 0; i < 2; i++) {
@@ -36,14 +37,14 @@ static void check(void (*scenario)(struct peer *peer), bool established, const c
 
         measures = i == 0 ? UINT32_MAX : UINT32_MAX & ~(uint32_t)MEASURE_TIMERS;
         traces[i].count = 0;
-        wire_start(&peer, 1);
-        peer.trace = &traces[i];
+        wire_start(peers, 2);
+        peer->trace = &traces[i];
         if (established) {
-            peer_connects(&peer);
-            assert_non_null(peer.pcb);
+            peer_connects(peer);
+            assert_non_null(peer->pcb);
         }
         first = traces[i].count;
-        scenario(&peer);
+        scenario(peer);
         wire_stop();
         describe(&traces[i], first, text, sizeof(text));
         assert_string_equal(text, expected);
@@ -170,6 +171,40 @@ static void test_an_answer_ends_the_probing(void **state) {
     check(alive, true, "P42 P50 P92 P100 P142 P150");
 }
 
+static void alive_before_the_next_probe(struct peer *peer) {
+    keep_alive(peer);
+    peer->pcb->keep_idle = 2000;
+    peer->pcb->keep_intvl = 10000;
+    tcp_timer_update(peer->pcb);
+    wire_steps(11);
+    peer_acknowledges(peer);
+    wire_steps(20);
+}
+
+static void test_after_an_answer_the_first_probe_may_be_earlier_than_the_next_was(void **state) {
+    (void)state;
+    check(alive_before_the_next_probe, true, "P10 P20");
+}
+
+/* Several small segments on their way, of which the first is acknowledged: the others get the usual time
+ * again. */
+static void partly_found(struct peer *peer) {
+    tcp_nagle_disable(peer->pcb);
+    peer->deaf = true;
+    for (int i = 0; i < 3; i++) {
+        application_writes(peer, 10);
+    }
+    wire_steps(160);
+    peer->received += 10;
+    peer_acknowledges(peer);
+    wire_steps(40);
+}
+
+static void test_an_acknowledgement_of_a_part_ends_the_backing_off_too(void **state) {
+    (void)state;
+    check(partly_found, true, "P0 P0 P0 P10 P10 P10 P30 P30 P30 P70 P70 P70 P150 P150 P150 S160 P178 P178");
+}
+
 static void takes_data(struct peer *peer) {
     wire_step();
     peer_sends_data(peer, 10);
@@ -255,6 +290,19 @@ static void test_last_ack_ends(void **state) {
     check(last_ack, true, "F0 P0 P3 P12 P32 P72 P152 E242");
 }
 
+static void late_last_ack(struct peer *peer) {
+    peer_sends_fin(peer);
+    wire_steps(500);
+    assert_int_equal(tcp_close(peer->pcb), ERR_OK);
+    wire_steps(10);
+}
+
+/* LAST-ACK counts from what was last received, as 2.1.3 has it. */
+static void test_last_ack_after_a_long_close_wait_ends_at_once(void **state) {
+    (void)state;
+    check(late_last_ack, true, "F0 P0 P500 E502");
+}
+
 static void half_open(struct peer *peer) {
     peer_sends(peer, peer->next++, TCP_SYN, 0);
     for (int i = 0; i < 100 && tcp_active_pcbs != NULL; i++) {
@@ -272,7 +320,8 @@ static void nobody_there(struct peer *peer) {
     ip_addr_t address = IPADDR4_INIT(PP_HTONL(0xc6120001));
 
     application_attach(peer, tcp_new());
-    wire_steps(7);
+    tcp_poll(peer->pcb, application_polled, 50);
+    wire_steps(7); /* not counted */
     assert_int_equal(tcp_connect(peer->pcb, &address, peer->port, NULL), ERR_OK);
     wire_steps(200);
 }
@@ -298,6 +347,45 @@ static void polled(struct peer *peer) {
 static void test_poll_callbacks_come_every_interval(void **state) {
     (void)state;
     check(polled, true, "O6 O12 P15 O18 S18 O24 O30 O32");
+}
+
+/* To the second peer: the list of connections is another one then. */
+static void application_connects(void) {
+    ip_addr_t address = IPADDR4_INIT(PP_HTONL(0xc6120001));
+
+    assert_int_equal(tcp_connect(tcp_new(), &address, PEER_FIRST_PORT + 1, NULL), ERR_OK);
+}
+
+static err_t connects_when_polled(void *argument, struct tcp_pcb *pcb) {
+    application_connects();
+    return application_polled(argument, pcb);
+}
+
+static void polled_and_connecting(struct peer *peer) {
+    tcp_poll(peer->pcb, connects_when_polled, 2);
+    wire_steps(13);
+}
+
+static void test_polling_goes_on_when_a_callback_changes_the_list(void **state) {
+    (void)state;
+    check(polled_and_connecting, true, "O4 O8 O12");
+}
+
+static err_t connects_and_refuses(void *argument, struct tcp_pcb *pcb, struct pbuf *data, err_t error) {
+    application_connects();
+    return application_received(argument, pcb, data, error);
+}
+
+static void refusing_and_connecting(struct peer *peer) {
+    peer->refuses = true;
+    tcp_recv(peer->pcb, connects_and_refuses);
+    peer_sends_data(peer, 10);
+    wire_steps(4);
+}
+
+static void test_refused_data_is_offered_again_when_a_callback_changes_the_list(void **state) {
+    (void)state;
+    check(refusing_and_connecting, true, "R0 P1 R1 R2 R3 R4");
 }
 
 static void no_room(struct peer *peer) {
@@ -335,74 +423,6 @@ static void test_what_came_out_of_order_is_forgotten_after_a_while(void **state)
     check(out_of_order, true, "P0 R58 P58 R118 P119");
 }
 
-enum { IDLE = 10000, MINUTE = 240 };
-
-static struct peer many[IDLE];
-
-static uint32_t visits_of_a_minute(void) {
-    uint32_t before = tcp_wheel.visits;
-
-    wire_steps(MINUTE);
-    return tcp_wheel.visits - before;
-}
-
-static int idle_set_up(void **state) {
-    (void)state;
-    wire_start(many, IDLE);
-    for (size_t i = 0; i < IDLE; i++) {
-        peer_connects(&many[i]);
-        assert_non_null(many[i].pcb);
-    }
-    return 0;
-}
-
-static int idle_tear_down(void **state) {
-    (void)state;
-    wire_stop();
-    return 0;
-}
-
-static void test_an_idle_connection_costs_no_visit(void **state) {
-    (void)state;
-    visits_of_a_minute(); /* of the handshake, of which each had a timer */
-    for (int minutes = 0; minutes < 10; minutes++) {
-        assert_int_equal(visits_of_a_minute(), 0);
-    }
-}
-
-/* After a response that was acknowledged there is nothing left to wait for. */
-static void test_a_connection_that_was_asked_is_idle_again(void **state) {
-    (void)state;
-    for (size_t i = 0; i < IDLE; i++) {
-        peer_sends_data(&many[i], 50);
-        application_writes(&many[i], 50);
-        peer_acknowledges(&many[i]);
-    }
-    assert_true(visits_of_a_minute() <= IDLE);
-    assert_int_equal(visits_of_a_minute(), 0);
-}
-
-static void test_keep_alive_costs_two_visits_a_probe(void **state) {
-    uint32_t visits;
-
-    (void)state;
-    for (size_t i = 0; i < IDLE; i++) {
-        ip_set_option(many[i].pcb, SOF_KEEPALIVE);
-        many[i].pcb->keep_idle = 59500;
-        many[i].pcb->keep_intvl = 10000;
-        tcp_timer_update(many[i].pcb);
-    }
-    visits_of_a_minute();
-    visits = tcp_wheel.visits;
-    for (int minutes = 0; minutes < 5; minutes++) {
-        for (size_t i = 0; i < IDLE; i++) {
-            peer_acknowledges(&many[i]);
-        }
-        wire_steps(MINUTE);
-    }
-    assert_in_range(tcp_wheel.visits - visits, 5 * IDLE, 10 * IDLE);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lost_data_is_sent_again_ever_more_seldom_and_then_given_up),
@@ -412,22 +432,22 @@ int main(void) {
         cmocka_unit_test(test_0028_a_last_byte_that_went_as_a_probe_ends_the_probing),
         cmocka_unit_test(test_a_silent_peer_is_probed_and_given_up),
         cmocka_unit_test(test_an_answer_ends_the_probing),
+        cmocka_unit_test(test_after_an_answer_the_first_probe_may_be_earlier_than_the_next_was),
+        cmocka_unit_test(test_an_acknowledgement_of_a_part_ends_the_backing_off_too),
         cmocka_unit_test(test_an_acknowledgement_is_delayed_once),
         cmocka_unit_test(test_refused_data_is_offered_again),
         cmocka_unit_test(test_fin_wait_2_ends),
         cmocka_unit_test(test_fin_wait_2_ends_once_it_is_closed_for_receiving),
         cmocka_unit_test(test_time_wait_lasts_2_msl_from_the_last_fin_on),
         cmocka_unit_test(test_last_ack_ends),
+        cmocka_unit_test(test_last_ack_after_a_long_close_wait_ends_at_once),
         cmocka_unit_test(test_syn_rcvd_ends),
         cmocka_unit_test(test_a_syn_is_sent_again_and_then_given_up),
         cmocka_unit_test(test_poll_callbacks_come_every_interval),
+        cmocka_unit_test(test_polling_goes_on_when_a_callback_changes_the_list),
+        cmocka_unit_test(test_refused_data_is_offered_again_when_a_callback_changes_the_list),
         cmocka_unit_test(test_what_the_interface_refused_is_sent_again),
         cmocka_unit_test(test_what_came_out_of_order_is_forgotten_after_a_while),
-        cmocka_unit_test_setup_teardown(test_an_idle_connection_costs_no_visit, idle_set_up, idle_tear_down),
-        cmocka_unit_test_setup_teardown(test_a_connection_that_was_asked_is_idle_again, idle_set_up,
-                                        idle_tear_down),
-        cmocka_unit_test_setup_teardown(test_keep_alive_costs_two_visits_a_probe, idle_set_up,
-                                        idle_tear_down),
     };
 
     wire_create();

@@ -21,24 +21,16 @@ static struct trace traces[2][PEERS];
 static uint32_t quiet_until[PEERS]; /* the peer says nothing before this step */
 static const char bytes[4 * TCP_MSS];
 
-/* xorshift (Marsaglia 2003), one for each peer: what one does depends on no other. */
-static uint32_t draw(struct peer *peer, uint32_t below) {
-    peer->random ^= peer->random << 13;
-    peer->random ^= peer->random >> 17;
-    peer->random ^= peer->random << 5;
-    return peer->random % below;
-}
-
 static size_t index_of(const struct peer *peer) {
     return (size_t)(peer - peers);
 }
 
 static void write_some(struct peer *peer, struct tcp_pcb *pcb) {
-    err_t error =
-        tcp_write(pcb, bytes, (uint16_t)(1 + draw(peer, draw(peer, 2) ? 100 : sizeof(bytes) - 1)), 0);
+    err_t error = tcp_write(
+        pcb, bytes, (uint16_t)(1 + peer_draws(peer, peer_draws(peer, 2) ? 100 : sizeof(bytes) - 1)), 0);
 
     trace_event(peer, 'w', (unsigned)-error);
-    if (draw(peer, 4) != 0) {
+    if (peer_draws(peer, 4) != 0) {
         trace_event(peer, 'o', (unsigned)-tcp_output(pcb));
     }
 }
@@ -52,7 +44,7 @@ static void detach(struct peer *peer, struct tcp_pcb *pcb) {
 }
 
 static err_t sometimes_acts(struct peer *peer, struct tcp_pcb *pcb, bool may_free) {
-    switch (draw(peer, 60)) {
+    switch (peer_draws(peer, 60)) {
     case 0:
         tcp_abort(pcb);
         return ERR_ABRT;
@@ -80,11 +72,11 @@ static err_t polled(void *argument, struct tcp_pcb *pcb) {
 static err_t received(void *argument, struct tcp_pcb *pcb, struct pbuf *data, err_t error) {
     struct peer *peer = argument;
 
-    if (data != NULL && draw(peer, 6) == 0) {
+    if (data != NULL && peer_draws(peer, 6) == 0) {
         trace_event(peer, 'R', data->tot_len);
         return ERR_MEM;
     }
-    if (data == NULL || draw(peer, 20) != 0) {
+    if (data == NULL || peer_draws(peer, 20) != 0) {
         application_received(argument, pcb, data, error);
     } else {
         pbuf_free(data); /* the window stays as it is */
@@ -94,18 +86,25 @@ static err_t received(void *argument, struct tcp_pcb *pcb, struct pbuf *data, er
     return sometimes_acts(peer, pcb, false);
 }
 
+/* In ms, short ones as often as long ones. */
+static uint32_t some_time(struct peer *peer) {
+    return 500 * (1 + peer_draws(peer, peer_draws(peer, 2) == 0 ? 6 : 150));
+}
+
 static void set_up_application(struct peer *peer, struct tcp_pcb *pcb) {
     application_attach(peer, pcb);
     tcp_recv(pcb, received);
-    if (draw(peer, 2) == 0) {
-        tcp_poll(pcb, polled, (uint8_t)draw(peer, 7));
+    if (peer_draws(peer, 2) == 0) {
+        tcp_poll(pcb, polled, (uint8_t)peer_draws(peer, 7));
     }
-    if (draw(peer, 2) == 0) {
+    if (peer_draws(peer, 4) == 0) {
+        tcp_nagle_disable(pcb);
+    }
+    if (peer_draws(peer, 2) == 0) {
         ip_set_option(pcb, SOF_KEEPALIVE);
-        pcb->keep_idle = 1000 * (1 + draw(peer, 90));
-        pcb->keep_intvl = 500 * (1 + draw(peer, 60));
-        pcb->keep_cnt = 1 + draw(peer, 8);
-        tcp_timer_update(pcb);
+        pcb->keep_idle = some_time(peer);
+        pcb->keep_intvl = some_time(peer);
+        pcb->keep_cnt = 1 + peer_draws(peer, 8);
     }
 }
 
@@ -144,9 +143,10 @@ static void begin(struct peer *peer) {
 
     peer_reset(peer);
     peer->random = random;
-    peer->deaf = draw(peer, 8) == 0;
-    quiet_until[index_of(peer)] = wire.step + (draw(peer, 3) == 0 ? draw(peer, 300) : 0);
-    if (draw(peer, 2) == 0) {
+    peer->deaf = peer_draws(peer, 8) == 0;
+    peer->loss = peer_draws(peer, 2) == 0 ? (uint8_t)peer_draws(peer, 60) : 0;
+    quiet_until[index_of(peer)] = wire.step + (peer_draws(peer, 3) == 0 ? peer_draws(peer, 300) : 0);
+    if (peer_draws(peer, 2) == 0) {
         peer_sends(peer, peer->next++, TCP_SYN, 0);
         return;
     }
@@ -163,19 +163,19 @@ static void peer_acts(struct peer *peer) {
         peer_sends(peer, peer->next++, TCP_SYN | TCP_ACK, 0);
         return;
     }
-    switch (draw(peer, 24)) {
+    switch (peer_draws(peer, 24)) {
     case 0:
-        peer->window = windows[draw(peer, 8)];
+        peer->window = windows[peer_draws(peer, 8)];
         peer_sends_data(peer, 1);
         peer_acknowledges(peer);
         break;
     case 1:
     case 2:
     case 3:
-        peer_sends_data(peer, (uint16_t)(1 + draw(peer, 1000)));
+        peer_sends_data(peer, (uint16_t)(1 + peer_draws(peer, 1000)));
         break;
     case 4:
-        peer_sends(peer, peer->next + draw(peer, 2000), TCP_ACK, (uint16_t)(1 + draw(peer, 500)));
+        peer_sends(peer, peer->next + peer_draws(peer, 2000), TCP_ACK, (uint16_t)(1 + peer_draws(peer, 500)));
         break;
     case 5:
         for (int duplicates = 0; duplicates < 4; duplicates++) {
@@ -183,23 +183,23 @@ static void peer_acts(struct peer *peer) {
         }
         break;
     case 6:
-        if (draw(peer, 8) == 0) {
+        if (peer_draws(peer, 8) == 0) {
             peer_sends_fin(peer);
         }
         break;
     case 7:
-        if (draw(peer, 16) == 0) {
+        if (peer_draws(peer, 16) == 0) {
             peer_sends(peer, peer->next, TCP_RST | TCP_ACK, 0);
         }
         break;
     case 8:
-        quiet_until[index_of(peer)] = wire.step + draw(peer, draw(peer, 4) == 0 ? 2000 : 100);
+        quiet_until[index_of(peer)] = wire.step + peer_draws(peer, peer_draws(peer, 4) == 0 ? 2000 : 100);
         break;
     case 9:
-        peer->deaf = draw(peer, 3) == 0;
+        peer->deaf = peer_draws(peer, 3) == 0;
         break;
     case 10:
-        peer->refused = draw(peer, 3) == 0;
+        peer->refused = peer_draws(peer, 3) == 0;
         break;
     default:
         peer_acknowledges(peer);
@@ -208,32 +208,33 @@ static void peer_acts(struct peer *peer) {
 }
 
 static void application_acts(struct peer *peer, struct tcp_pcb *pcb) {
-    switch (draw(peer, 40)) {
+    switch (peer_draws(peer, 40)) {
     case 0:
     case 1:
         write_some(peer, pcb);
         break;
     case 2:
-        tcp_poll(pcb, draw(peer, 2) ? polled : NULL, (uint8_t)draw(peer, 7));
+        tcp_poll(pcb, peer_draws(peer, 2) ? polled : NULL, (uint8_t)peer_draws(peer, 7));
         break;
     case 3:
-        if (draw(peer, 10) == 0) {
-            trace_event(peer, 's', (unsigned)-tcp_shutdown(pcb, draw(peer, 2) == 0, draw(peer, 4) != 0));
+        if (peer_draws(peer, 10) == 0) {
+            trace_event(peer, 's',
+                        (unsigned)-tcp_shutdown(pcb, peer_draws(peer, 2) == 0, peer_draws(peer, 4) != 0));
         }
         break;
     case 4:
-        if (draw(peer, 10) == 0) {
+        if (peer_draws(peer, 10) == 0) {
             detach(peer, pcb);
             trace_event(peer, 'x', (unsigned)-tcp_close(pcb));
         }
         break;
     case 5:
-        if (draw(peer, 10) == 0) {
+        if (peer_draws(peer, 10) == 0) {
             tcp_abort(pcb);
         }
         break;
     case 6:
-        pcb->keep_idle = 1000 * (1 + draw(peer, 90));
+        pcb->keep_idle = some_time(peer);
         tcp_timer_update(pcb);
         break;
     default:
@@ -265,7 +266,7 @@ static void step(struct peer *peer) {
 
     peer->pcb = pcb;
     if (pcb == NULL) {
-        if (draw(peer, 20) == 0) {
+        if (peer_draws(peer, 20) == 0) {
             begin(peer);
         }
         return;
