@@ -14,7 +14,7 @@ HARNESS = $(PYTHON) -m harness
 # What a user may set on the command line of make; a variable of the environment that has the same name is not
 # meant, and a name that is not here is a mistake.
 PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS SERVER_CPUS PORT MAX_CONNECTIONS
-KEYS := PLAN RESUME DRY_RUN PUBLISHED WIRE APP RUN RUNS LWIP_SRC BUILD PYTHON CC $(PLAN_KEYS)
+KEYS := PLAN RESUME DRY_RUN PUBLISHED WIRE APP RUN RUNS LWIP_SRC BUILD PYTHON CC CLANG FUZZ_SECONDS SOAK_SECONDS $(PLAN_KEYS)
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 UNKNOWN := $(filter-out $(KEYS),$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -309,6 +309,22 @@ $(TEST)/fuzz_stack: $(call sim_objects,fuzz,tests/fuzz_main $(FUZZ_FILES))
 $(LOADGEN_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call objects,checked,$(LOADGEN_PARTS)) $(call common_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) -lcmocka -o $@
+
+# Clang is not among the packages that are installed: nothing else needs it.
+CLANG := clang
+FUZZ_SECONDS := 60
+$(BUILD)/fuzz/fuzz_stack: $(wildcard servers/tests/*.[ch]) servers/tests/sim/lwipopts.h $(LWIP)/.patched
+	@mkdir -p $(@D)
+	@command -v $(CLANG) >/dev/null || { echo "make fuzz needs clang with libFuzzer: apt-get install clang" >&2; exit 3; }
+	$(CLANG) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(CFLAGS_checked) -fsanitize=fuzzer $(SIM_FLAGS_fuzz) $(SIM_INCLUDES) $(DPDK_CFLAGS) \
+	    $(FUZZ_FILES:%=servers/%.c) $(patsubst %,servers/%.c,$(filter-out lwip/%,$(SIM_FILES))) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(COMMON_FILES:%=servers/%.c) \
+	    $(LLHTTP_FILES:%=$(LLHTTP)/%.c) $(DPDK_LIBS) -o $@
+
+.PHONY: fuzz
+fuzz: $(BUILD)/fuzz/fuzz_stack ## frames into lwIP's input path for FUZZ_SECONDS=60, with libFuzzer (clang)
+	@mkdir -p $(BUILD)/fuzz/corpus
+	@for file in $(FUZZ_INPUTS)/*/*.bin; do { printf '\000\377\377'; cat $$file; } > $(BUILD)/fuzz/corpus/$$(basename $$file); done
+	@cd $(BUILD)/fuzz && ./fuzz_stack -max_total_time=$(FUZZ_SECONDS) -max_len=2048 -print_final_stats=1 corpus
 
 # lwIP's own unit tests: its test sources, our options and series.
 LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos udp/test_udp etharp/test_etharp \

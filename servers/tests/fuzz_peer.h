@@ -14,7 +14,7 @@
 #define PEER_FRAME_MAX 1514
 #define PEER_OPTIONS_MAX 40
 /* A connection of the peer's is known by a number; each is to one of two ports of lwIP's. */
-#define PEERS 16
+#define PEERS 6
 #define PEER_HTTP_PORT 80
 #define PEER_FREE_PORT 1200 /* where lwIP's own fuzz inputs knock */
 

@@ -40,6 +40,7 @@ static struct {
     uint64_t random;
     unsigned allowed; /* allocations, before as many as `starved` fail */
     unsigned starved;
+    unsigned times; /* that the next segment is sent */
     uint8_t requests[PEER_FRAME_MAX];
     bool started;
 } fuzz;
@@ -107,11 +108,16 @@ static const uint8_t *piece(struct input *input, size_t *size) {
     return data;
 }
 
+/* Where a frame is cut in two: in the headers or in the options of TCP. */
+static uint16_t cut(uint8_t how) {
+    return how & 2 ? (uint16_t)(34 + how * 4) : 0;
+}
+
 static void send_raw(struct input *input, uint8_t how) {
     size_t size = two_bytes(input);
     const uint8_t *frame = piece(input, &size);
 
-    peer_send_frame(frame, size, how & 1, how & 2 ? (uint16_t)(how * 3) : 0);
+    peer_send_frame(frame, size, how & 1, cut(how));
 }
 
 /* Near the edges where comparisons of sequence numbers turn. */
@@ -150,21 +156,32 @@ static uint8_t options(struct input *input, uint8_t kind, uint8_t to[PEER_OPTION
     return (uint8_t)((size + 3) / 4 * 4);
 }
 
+/* Those of a living connection more often, else none lives long. */
+static uint8_t segment_flags(uint8_t kind) {
+    if (kind < 192) {
+        return TCP_ACK | (kind & TCP_PSH);
+    }
+    return kind < 208 ? TCP_ACK | TCP_FIN : kind & TCP_FLAGS;
+}
+
 static void send_segment(struct input *input, uint8_t how) {
     uint8_t options_bytes[PEER_OPTIONS_MAX] = {0};
     struct peer_segment segment = {.options = options_bytes, .payload = fuzz.requests};
     unsigned number = byte(input) % PEERS;
 
-    segment.flags = byte(input) & TCP_FLAGS;
+    segment.flags = segment_flags(byte(input));
     segment.sequence_offset = offset(input);
     segment.acknowledgement_offset = offset(input);
-    segment.window = two_bytes(input);
+    segment.window = how & 8 ? two_bytes(input) : UINT16_MAX;
     segment.options_size = options(input, byte(input), options_bytes);
     segment.payload_size = how & 1 ? two_bytes(input) % (TCP_MSS + 1) : byte(input);
     segment.bad_checksum = how % 16 == 15;
-    segment.cut = how & 2 ? (uint16_t)(how * 3) : 0;
+    segment.cut = cut(how);
     segment.urgent = how & 4 ? two_bytes(input) : 0;
-    peer_send(number, &segment);
+    for (unsigned times = fuzz.times; times > 0; times--) {
+        peer_send(number, &segment);
+    }
+    fuzz.times = 1;
 }
 
 static void shake_hands(struct input *input) {
@@ -230,7 +247,11 @@ static void obey(struct input *input) {
         fuzz.starved = how;
         break;
     case 8:
-        tcp_txnow();
+        if (how % 2 == 0) {
+            tcp_txnow();
+        } else {
+            fuzz.times = how; /* the next segment comes as often */
+        }
         break;
     default:
         send_segment(input, how);
@@ -259,6 +280,7 @@ static void start(void) {
 
 static void reset(const uint8_t *data, size_t size) {
     fuzz.starved = 0;
+    fuzz.times = 1;
     lwip_abort_all();
     pass_time(1, 25); /* TCP's timer ends */
     peer_reset();

@@ -26,4 +26,7 @@ void *sim_malloc(size_t size);
 #define MEMP_MEM_MALLOC 1
 /* Makes the size of a timeout one that nothing else has: without a timeout lwIP stops. */
 #define LWIP_DEBUG_TIMERNAMES 1
+/* A window that a few segments fill. */
+#undef TCP_WND
+#define TCP_WND (6 * TCP_MSS)
 #endif
