@@ -13,8 +13,10 @@ HARNESS = $(PYTHON) -m harness
 
 # What a user may set on the command line of make; a variable of the environment that has the same name is not
 # meant, and a name that is not here is a mistake.
-PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS SERVER_CPUS PORT MAX_CONNECTIONS
-KEYS := PLAN RESUME DRY_RUN PUBLISHED WIRE APP RUN RUNS LWIP_SRC BUILD PYTHON CC CLANG FUZZ_SECONDS SOAK_SECONDS $(PLAN_KEYS)
+PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
+             SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS
+KEYS := PLAN RESUME DRY_RUN PUBLISHED WIRE APP RUN RUNS LWIP_SRC BUILD PYTHON CC CLANG \
+        FUZZ_SECONDS SOAK_SECONDS $(PLAN_KEYS)
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 UNKNOWN := $(filter-out $(KEYS),$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -32,21 +34,24 @@ all: $(BUILD)/epoll_server $(BUILD)/lwip_server $(BUILD)/on-lwip $(BUILD)/libsta
 .PHONY: help
 help: ## this list
 	@echo "Targets:"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1;\2/p' Makefile | awk -F';' '{printf "  %-15s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1;\2/p' Makefile | awk -F';' '{printf "  %-17s %s\n", $$1, $$2}'
 	@echo "Settings, as in 'make bench-tap PLAN=quick ROUNDS=5':"
 	@echo "  PLAN=quick|default|full|FILE  RESUME=ID  DRY_RUN=1  PUBLISHED=NAME  LWIP_SRC=DIR"
 	@echo "  $(PLAN_KEYS)"
 
 # --- measuring -------------------------------------------------------------------------------------
 
-.PHONY: bench-tap bench-afpacket bench-afxdp bench-shm bench-app report compare restore doctor shell bench-baseline bench-library reference
+.PHONY: bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale bench-ablate ablate bench-app report compare restore doctor shell bench-baseline bench-library reference
 bench-tap: ## measure lwIP against epoll on the TAP wire, to a finished report (root)
 bench-afpacket: ## the same with lwIP on a veth through AF_PACKET (root)
 bench-afxdp: ## the same with lwIP on a veth through AF_XDP (root)
 bench-shm: ## lwIP at both ends over shared memory against the kernel at both ends of a veth (root)
+bench-shm-loadgen: ## our own load generator against lwIP over shared memory and the kernel over a veth (root)
+bench-scale: ## the same from 1 to a million connections, MOST_CONNECTIONS=10000000 for more (root)
+ablate: bench-ablate ## what each measure of the lwIP server is worth: the ladder, and each left out alone (root)
 
 # A rehearsal installs and builds nothing.
-bench-tap bench-afpacket bench-afxdp bench-shm: bench-%: $(if $(call given,DRY_RUN),,ready)
+bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale bench-ablate: bench-%: $(if $(call given,DRY_RUN),,ready)
 	@$(HARNESS) bench --wire $* $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
 	    $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(call given,DRY_RUN),--dry-run)
 

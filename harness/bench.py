@@ -18,7 +18,7 @@ from typing import Any, Iterator, Mapping, Sequence
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
 from harness.host import Host
-from harness.loadgen import tool_for
+from harness.own_client import load_tool
 from harness.plan import Plan, TrialSpec, load_plan, schedule
 from harness.progress import Progress, clock
 from harness.provision import Provisioned, provisioned
@@ -27,7 +27,8 @@ from harness.show import show_comparison, show_run
 from harness.store import (OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user,
                            run_id)
 from harness.trial import run_trial
-from harness.wire import Wire, load_wire
+from harness.wire import LOADGEN, Wire, load_wire
+from harness.workload import GENERAL, SIZES, Workload
 
 DEFAULT_PLAN = "default"
 # descriptors of a server or of wrk beside its connections
@@ -63,10 +64,16 @@ def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) ->
 
 
 def _by_workload(order: Order) -> list[Order]:
-    """The order for each workload that it leaves open."""
-    if order.resume or order.settings.get("WORKLOAD") or order.plan.endswith(".toml"):
+    """The order for each workload, and each size of a body, that it leaves open."""
+    if order.resume or order.plan.endswith(".toml"):
         return [order]
-    return [replace(order, settings={**order.settings, "WORKLOAD": name}) for name in load_wire(order.wire).workloads]
+    given = order.settings.get("WORKLOAD", "").strip()
+    orders = [replace(order, settings={**order.settings, "WORKLOAD": name})
+              for name in ([given] if given else load_wire(order.wire).workloads)]
+    if order.settings.get("BODY_SIZE"):
+        return orders
+    return [replace(each, settings={**each.settings, **size}) for each in orders for size in
+            [{"BODY_SIZE": str(size)} for size in SIZES.get(each.settings["WORKLOAD"], ())] or [{}]]
 
 
 def _run(order: Order, host: Host, results: Path, out: Path, failed: list[CheckFailed]) -> Path | None:
@@ -78,11 +85,11 @@ def _run(order: Order, host: Host, results: Path, out: Path, failed: list[CheckF
         return None
     if store is None or remaining:
         check_writable(results)
-        _allow_files(plan.max_connections + _SPARE_FILES)
-        name = wire.name if plan.workload.name == "rps" else plan.workload.name
+        _allow_files(_files(wire, plan) + _SPARE_FILES)
+        name = _name(wire, plan.workload)
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
         with provisioned(host, wire, plan.contenders, id_, log=_say,
-                         programs=tool_for(plan.workload).programs) as up:
+                         programs=load_tool(wire, plan.workload).programs) as up:
             facts = gather(host, wire, plan, up)
             store = _enter_facts(store, facts) if store else Store.create(id_, plan, facts, results)
             with _kept(store):
@@ -129,11 +136,27 @@ def _remaining(plan: Plan, store: Store | None) -> list[tuple[int, TrialSpec]]:
 
 def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int) -> None:
     with provisioned(host, wire, plan.contenders, "dry-run", dry_run=True, log=print,
-                     programs=tool_for(plan.workload).programs):
+                     programs=load_tool(wire, plan.workload).programs):
         pass
     seconds = trials * (plan.warmup_seconds + plan.duration_seconds)
     print(f"# between them: plan {plan.name}, {trials} trials of {', '.join(plan.contenders)} at "
           f"{', '.join(map(str, plan.connections))} connections, {clock(seconds)} of load")
+
+
+def _name(wire: Wire, workload: Workload) -> str:
+    """What follows the date in a run's id."""
+    if workload.name not in GENERAL:
+        return workload.name
+    if wire.ladder or workload.name == "rps":
+        return wire.name
+    size = f"-{workload.body_size_bytes}" if workload.name in SIZES else ""
+    return f"{wire.name}-{workload.name}{size}"
+
+
+def _files(wire: Wire, plan: Plan) -> int:
+    """Most sockets that one process of the run may have; loadgen has none, nor has lwip_server."""
+    return max((plan.room(name) for name in plan.contenders if wire.contenders[name].stack == "kernel"
+                or wire.contenders[name].client.stack != LOADGEN), default=0)
 
 
 def _allow_files(count: int) -> None:

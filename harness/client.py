@@ -20,8 +20,10 @@ from harness.provision import Provisioned
 from harness.wire import Wire
 
 _WATCH_SECONDS = 0.25
-# build/on-lwip's for "this machine, or this program, cannot"
-_LAUNCHER_REFUSES = 3
+# build/on-lwip's for "this machine, or this program, cannot", and build/loadgen's
+_MACHINE_CANNOT = 3
+# a million connections are reset first
+_STOP_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,48 @@ class Ended:
 
     def failure(self) -> ContenderError:
         """With its last words."""
-        words = self.stderr.read_text(errors="replace").split("\n") if self.stderr.exists() else []
-        said = next((line for line in reversed(words) if line.strip()), "it said nothing")
-        return ContenderError(f"{self.program} failed (exit {self.code}): {said.strip()} (all in {self.stderr})")
+        return _failure(self.program, self.code, self.stderr)
+
+
+class Started:
+    """A client process that is at work. Whoever has one calls stop(), or close() when something else went wrong."""
+
+    def __init__(self, process: Process, program: str, running: Running, stdout: Path, stderr: Path) -> None:
+        self.stdout = stdout
+        self._process = process
+        self._program = program
+        self._running = running
+        self._stderr = stderr
+
+    def lines(self) -> list[str]:
+        """Whole lines of its stdout so far."""
+        return self.stdout.read_text(errors="replace").split("\n")[:-1]
+
+    def check_alive(self) -> None:
+        """ContenderError if it or the contender has ended; MachineError if it says that the machine cannot."""
+        code = self._process.poll()
+        if code is not None:
+            failure = self.failure(code)
+            raise MachineError(str(failure)) if code == _MACHINE_CANNOT else failure
+        self._running.check_alive("under load")
+
+    def stop(self) -> int:
+        """Its exit code."""
+        return self._process.stop(_STOP_SECONDS)
+
+    def close(self) -> None:
+        """Ends it in whatever state it is; never fails for one that has ended already."""
+        if self._process.poll() is None:
+            self._process.stop(_STOP_SECONDS)
+
+    def failure(self, code: int) -> ContenderError:
+        return _failure(self._program, code, self._stderr)
+
+
+def _failure(program: str, code: int, stderr: Path) -> ContenderError:
+    words = stderr.read_text(errors="replace").split("\n") if stderr.exists() else []
+    said = next((line for line in reversed(words) if line.strip()), "it said nothing")
+    return ContenderError(f"{program} failed (exit {code}): {said.strip()} (all in {stderr})")
 
 
 @dataclass(frozen=True)
@@ -63,6 +104,20 @@ class Client:
     @property
     def namespace(self) -> str:
         return self.running.contender.client.endpoint.namespace
+
+    def start(self, name: str, program: str, argv: Callable[[Sequence[str]], list[str]]) -> Started:
+        """Starts `program`, as run() does, and leaves it at work. <raw>/<name>.stdout and .stderr stay."""
+        stdout, stderr, counters = (self.raw / f"{name}.{kind}" for kind in ("stdout", "stderr", "counters"))
+        words = argv(launcher(self.wire, self.running.contender, self.plan, self.provisioned, counters))
+        process = self.host.spawn(words, netns=self.namespace, cpus=self.plan.client_cpus, stdout=stdout,
+                                  stderr=stderr)
+        started = Started(process, program, self.running, stdout, stderr)
+        try:
+            self.provisioned.journal.process(process)
+        except BaseException:
+            started.close()
+            raise
+        return started
 
     def run(self, name: str, program: str, argv: Callable[[Sequence[str]], list[str]], env: Mapping[str, str],
             timeout: float) -> Ended:
@@ -87,7 +142,7 @@ class Client:
                 process.stop(1)
         self.running.check_alive("under load")
         ended = Ended(program, code, stdout, stderr, library.read(counters, 0) if words else None, tuple(samples))
-        if words and code == _LAUNCHER_REFUSES:
+        if words and code == _MACHINE_CANNOT:
             raise MachineError(str(ended.failure()))
         if words and code == 0 and ended.counters is None:
             raise ContenderError(f"{program} ran under {shlex.join(words[:1])}, but no counters are in {counters}")

@@ -7,6 +7,7 @@ Knows neither who took the samples nor what is done with the sums.
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, Mapping, Sequence
 
 from harness.errors import ContenderError
@@ -53,7 +54,7 @@ def cpu_us_per_request(spent: Mapping[str, Mapping[str, Any]], requests: int) ->
 
 
 # of what programs print with their counters, the numbers that count nothing
-_NO_COUNT = ("tsc_hz", "pid")
+_NO_COUNT = ("tsc_hz", "pid", "bytes_per_connection")
 
 
 def counters_difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
@@ -101,3 +102,18 @@ def busy_share(counters: Mapping[str, int] | None, tsc_hz: int | None,
 def _worked(counters: Mapping[str, int]) -> int:
     """Cycles of the stack with work, and those in the program above it, where there is one."""
     return counters["cycles_busy"] + counters.get("cycles_away", 0)
+
+
+def memory(status: str, meminfo: str | None) -> dict[str, int]:
+    """Bytes that a server holds: of /proc/<pid>/status its own pages and hugepages; of /proc/meminfo, where it is given
+    because the kernel has the server's sockets, what the whole kernel holds in slabs.
+    """
+    wanted = (("resident_bytes", status, "VmRSS"), ("hugepage_bytes", status, "HugetlbPages"),
+              *((("kernel_bytes", meminfo, "Slab"),) if meminfo is not None else ()))
+    found = {}
+    for name, text, key in wanted:
+        line = re.search(rf"^{key}:\s+(\d+) kB$", text, re.M)
+        if line is None:
+            raise ContenderError(f"this kernel does not tell {key} of a process or of itself")
+        found[name] = int(line[1]) * 1024
+    return found

@@ -184,11 +184,11 @@ def _values(wire: Wire, contender: Contender, plan: Plan, provisioned: Provision
     memory_mib = wire.hugepage_kib * wire.hugepage_count // 1024
     return {
         "address": end.ip, "prefix": end.address.partition("/")[2], "netmask": end.netmask, "mac": end.mac,
-        "interface": end.interface, "port": str(plan.port), "max_connections": str(plan.max_connections),
+        "interface": end.interface, "port": str(plan.port), "max_connections": str(plan.room(contender.name)),
         "body_size": str(plan.workload.body_size_bytes), "counters": str(counters), "raw": str(counters.parent),
         "run_directory": DIRECTORY,
         "socket": socket_path(contender), "ring": str(contender.ring), "client_address": client.ip,
-        "client_netmask": client.netmask, "client_mac": client.mac,
+        "client_netmask": client.netmask, "client_mac": client.mac, "client_interface": client.interface,
         "eal_memory": "--in-memory" if provisioned.hugepages
         # --in-memory and --no-huge exclude each other; these leave nothing on disk either
         else f"--no-huge -m {memory_mib} --no-shconf"}

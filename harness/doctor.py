@@ -14,6 +14,7 @@ from harness.host import Host
 from harness.journal import left_behind
 from harness.steps import PROGRAMS, ROOT, TUN, Hugepages, Requirements, built, steps
 from harness.wire import TOPOLOGIES, Wire, load_wire
+from harness.workload import GENERAL
 
 # the wire that decides the exit code
 MAIN_WIRE = "tap"
@@ -139,7 +140,7 @@ def _wire(host: Host, wire: Wire) -> Finding:
     problems = [problem for step in needs if (problem := step.check(host)) is not None]
     if problems:
         return Finding(MISSING, f"wire {wire.name}", "; ".join(problems))
-    target = wire.name if "rps" in wire.workloads else f"app APP={wire.name}"
+    target = wire.name if wire.workloads[0] in GENERAL else f"app APP={wire.name}"
     return Finding(OK, f"wire {wire.name} can run here", f"sudo make bench-{target}")
 
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Mapping, Protocol, Sequence
 
 from harness.errors import UsageError
-from harness.plan import Workload
+from harness.workload import Workload
 
 # a body may be 64 MiB, on an emulated path
 ANSWER_SECONDS = 60
@@ -190,7 +190,7 @@ class Redis:
 
 
 # workload's name -> what it asks
-EXCHANGES: Mapping[str, Exchange] = {"rps": Http(), "nginx-get": Nginx(), "redis-set": Redis(), "redis-get": Redis()}
+EXCHANGES: Mapping[str, Exchange] = {"rps": Http(), "cps": Http(), "bandwidth": Http(), "nginx-get": Nginx(), "redis-set": Redis(), "redis-get": Redis()}
 
 
 def exchange_for(workload: Workload) -> Exchange:

@@ -12,9 +12,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterable, Sequence
 
+from harness import ladder
 from harness.errors import MachineError
 from harness.host import Host
-from harness.loadgen import tool_for
+from harness.own_client import load_tool
 from harness.plan import Plan
 from harness.provision import Provisioned
 from harness.steps import built, namespaces
@@ -42,7 +43,7 @@ def now() -> str:
 def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict[str, Any]:
     """Everything but "schema", "run" and "ports" of facts.json. Read with the wire up, for its offloads."""
     contenders = [wire.contenders[name] for name in plan.contenders]
-    tool = tool_for(plan.workload)
+    tool = load_tool(wire, plan.workload)
     return {
         "started_at": now(),
         "machine": _machine(host),
@@ -50,7 +51,8 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict
         "hugepages": {"used": provisioned.hugepages, "why": provisioned.why,
                       "size_kib": wire.hugepage_kib, "count": wire.hugepage_count},
         "wire": {"name": wire.name, "title": wire.title, "caveat": wire.caveat, "mtu": wire.mtu,
-                 "contenders": {name: _contender(wire.contenders[name]) for name in plan.contenders}},
+                 "contenders": {name: _contender(wire.contenders[name]) for name in plan.contenders},
+                 **({"measures": [[each.name, each.what] for each in ladder.measures()]} if wire.ladder else {})},
         "cpus": _cpus(host, plan),
         "versions": _versions(host, contenders, {**wire.programs, **tool.programs}),
         "git": _git(host),
@@ -62,7 +64,10 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict
 
 
 def _contender(contender: Contender) -> dict[str, Any]:
-    return {"label": contender.label, "stack": contender.stack, "link": contender.link,
+    left_out = {"without": list(contender.without)} if contender.without else {}
+    end = {"most_connections": contender.most_connections,
+           "most_because": contender.most_because} if contender.most_connections else {}
+    return {"label": contender.label, "stack": contender.stack, "link": contender.link, **left_out, **end,
             "program": contender.program, "arguments": list(contender.arguments),
             "address": contender.endpoint.address, "namespace": contender.endpoint.namespace,
             "client": {"stack": contender.client.stack, "launcher": contender.client.launcher or None,

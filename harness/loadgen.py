@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Mapping, Protocol, Sequence
 
 from harness.errors import ContenderError, UsageError
-from harness.plan import Workload
+from harness.workload import Workload
 from harness.stats import quantile
 
 SCRIPT = Path(__file__).resolve().parent / "wrk_report.lua"
@@ -28,13 +28,15 @@ PERMILLES = {"p50": 500, "p90": 900, "p99": 990, "p999": 999, "max": 1000}
 
 @dataclass(frozen=True)
 class LoadResult:
-    """`histogram`: (microseconds, count), ascending. `proc_stat`: its text when the load began and ended."""
+    """`histogram`: (microseconds, count), ascending; loadgen tells parts of them. `proc_stat`: its text when the load
+    began and ended.
+    """
 
     requests: int
     bytes: int
     duration_seconds: float
     errors: dict[str, int]
-    histogram: tuple[tuple[int, int], ...]
+    histogram: tuple[tuple[float, int], ...]
     proc_stat: tuple[str, str]
 
     @property
@@ -42,7 +44,7 @@ class LoadResult:
         return round(self.requests / self.duration_seconds, 2)
 
     @property
-    def latency_us(self) -> dict[str, int | None]:
+    def latency_us(self) -> dict[str, float | None]:
         """Percentiles; null without a single answer."""
         return {name: quantile(self.histogram, permille) if self.histogram else None
                 for name, permille in PERMILLES.items()}
@@ -60,22 +62,28 @@ class Load:
     seconds: int
 
 
-class LoadTool(Protocol):
-    """A program that loads a server and writes a report. `name` is its own, and that of its files.
+class Tool(Protocol):
+    """A program that loads a server. `name` is its own, and that of its files.
 
-    `programs`: what must be on PATH, with the Debian package that has it. `grace_seconds`: how much longer than
-    its load it may take. `extra_connections`: those it makes beside the load's. `same_answers`: each answer of the load
-    is as long as the proof's (exchange.py). `calibrates`: it needs a load of 0 seconds before any other, in the same
-    directory, to learn how many requests one of so many seconds has. `latency`: how its latencies are to be read.
+    `programs`: what must be on PATH, with the Debian package that has it. `latency`: how its latencies are to be read.
     """
 
     name: str
     programs: Mapping[str, str]
+    latency: str
+
+
+class LoadTool(Tool, Protocol):
+    """A load tool with sockets that ends with its load and writes a report. `grace_seconds`: how much longer than
+    its load it may take. `extra_connections`: those it makes beside the load's. `same_answers`: each answer of the load
+    is as long as the proof's (exchange.py). `calibrates`: it needs a load of 0 seconds before any other, in the same
+    directory, to learn how many requests one of so many seconds has.
+    """
+
     grace_seconds: float
     extra_connections: int
     same_answers: bool
     calibrates: bool
-    latency: str
 
     def command(self, load: Load, report: Path, launcher: Sequence[str]) -> list[str]:
         """argv; `launcher` are words that must stand before the program that has the sockets."""
@@ -116,8 +124,10 @@ class Wrk:
     def command(self, load: Load, report: Path, launcher: Sequence[str]) -> list[str]:
         """argv; wrk knows whole seconds only."""
         url = f"http://{load.address}:{load.port}{load.workload.path}"
+        # wrk connects anew when it is told that its connection ends
+        closing = ["--header", "Connection: close"] if load.workload.connect else []
         return [*launcher, "wrk", "--threads", str(load.threads), "--connections", str(load.connections),
-                "--duration", f"{load.seconds}s", "--script", str(SCRIPT), url]
+                "--duration", f"{load.seconds}s", "--script", str(SCRIPT), *closing, url]
 
     def in_flight(self, load: Load) -> int:
         return load.connections
@@ -239,7 +249,8 @@ def _cumulated(rows: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 
 
 _WRK, _REDIS = Wrk(), RedisBenchmark()
-_TOOLS: Mapping[str, LoadTool] = {"rps": _WRK, "nginx-get": _WRK, "redis-set": _REDIS, "redis-get": _REDIS}
+_TOOLS: Mapping[str, LoadTool] = {"rps": _WRK, "cps": _WRK, "bandwidth": _WRK, "nginx-get": _WRK,
+                                  "redis-set": _REDIS, "redis-get": _REDIS}
 
 
 def _count(value: Any) -> int:
@@ -248,11 +259,13 @@ def _count(value: Any) -> int:
     return value
 
 
-def rounded(histogram: Sequence[tuple[int, int]]) -> list[list[int]]:
+def rounded(histogram: Sequence[tuple[float, int]]) -> list[list[float]]:
     """The histogram with values from 1000 us on rounded to 3 significant digits, equal ones put together."""
-    merged: dict[int, int] = {}
+    merged: dict[float, int] = {}
     for value, count in histogram:
-        step = 10 ** max(0, len(str(value)) - 3)
-        near = (value + step // 2) // step * step
+        near = value
+        if value >= 1000:
+            step = 10 ** (len(str(int(value))) - 3)
+            near = int(value + step // 2) // step * step
         merged[near] = merged.get(near, 0) + count
     return [[value, merged[value]] for value in sorted(merged)]

@@ -9,43 +9,34 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from harness.errors import UsageError
 from harness.wire import Wire
+from harness.workload import GENERAL, WORKLOADS
+from harness.workload import Workload as Workload
 
 PLANS = Path(__file__).resolve().parent / "plans"
 SCHEMA = 1
 # wrk opens a second set of connections for the measurement while the server may still hold the warm-up's.
 ROOM_FOR_CONNECTIONS = 2
+# beside the load's own: for connections that are closing
+SPARE_CONNECTIONS = 1024
 MAX_CONNECTIONS = 1024
 
 
-@dataclass(frozen=True)
-class Workload:
-    """Shape of request and response: keep-alive ping-pong, one request in flight each.
-
-    A GET of `path` that is answered with a body, or redis's SET or GET of one key with a value of that size.
-    """
-
-    name: str
-    path: str
-    body_size_bytes: int
-
-
-WORKLOADS = {each.name: each for each in (
-    Workload("rps", "/", 1), Workload("nginx-get", "/body", 1),
-    # the size is redis-benchmark's own default
-    Workload("redis-set", "", 3), Workload("redis-get", "", 3))}
 # load points that a plan of ours has beside its own: redis-benchmark's default, at which others publish
 _ALSO_AT = {"redis-set": (50,), "redis-get": (50,)}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Durations in whole seconds: wrk knows no smaller unit. The first contender is the baseline."""
+    """Durations in whole seconds: wrk knows no smaller unit. The first contender is the baseline.
+
+    `most_connections`: by contender, of those that are not measured beyond so many.
+    """
 
     name: str
     wire: str
@@ -59,6 +50,16 @@ class Plan:
     server_cpus: tuple[int, ...]
     port: int
     max_connections: int
+    most_connections: Mapping[str, int] = field(default_factory=dict)
+
+    def follows(self, contender: str, connections: int) -> bool:
+        """Is this contender measured at this load point?"""
+        return connections <= self.most_connections.get(contender, connections)
+
+    def room(self, contender: str) -> int:
+        """The limit of connections that this contender is started with: its own end, if it has one, comes first."""
+        most = self.most_connections.get(contender)
+        return self.max_connections if most is None else min(self.max_connections, most + SPARE_CONNECTIONS)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ class TrialSpec:
     connections: int
     round: int
     threads: int
+
+
+# connections: what lwip_server takes, and what wrk may be asked for
+MOST, MOST_OF_WRK = 1 << 25, 10_000
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class _Option:
 
 
 _NUMBERS = (
-    _Option("connections", "CONNECTIONS", 1, 10_000, many=True),
+    _Option("connections", "CONNECTIONS", 1, MOST, many=True),
     _Option("rounds", "ROUNDS", 1, 1000),
     _Option("duration_seconds", "DURATION", 1, 3600),
     _Option("warmup_seconds", "WARMUP", 0, 600),
@@ -91,21 +96,25 @@ _NUMBERS = (
     _Option("client_cpus", "CLIENT_CPUS", 0, 4095, many=True),
     _Option("server_cpus", "SERVER_CPUS", 0, 4095, many=True),
     _Option("port", "PORT", 1, 65_535),
-    _Option("max_connections", "MAX_CONNECTIONS", 1, 65_535),
+    _Option("max_connections", "MAX_CONNECTIONS", 1, MOST),
 )
+# load points up to this one: those of a plan beyond it are left out, and powers of ten lead on to it
+_REACH = _Option("reach", "MOST_CONNECTIONS", 1, MOST)
 # of a size, as the servers take it
 _SUFFIXES = {"K": 1 << 10, "M": 1 << 20}
 _REQUIRED = ("connections", "rounds", "duration_seconds", "warmup_seconds")
-OVERRIDES = ("CONTENDERS", "WORKLOAD", *(option.override for option in _NUMBERS))
+OVERRIDES = ("CONTENDERS", "WORKLOAD", *(option.override for option in (*_NUMBERS, _REACH)))
 
 
 def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Mapping[str, str]) -> Plan:
     """The plan harness/plans/<name>.toml (or the file at a path) for `wire` on a machine with `cpus`.
 
+    A wire may have plans of its own by the same names, in harness/plans/<wire>/.
+
     `overrides` maps the names of OVERRIDES to text; empty text means not given.
     Raises UsageError on an unknown plan or key and on every value that makes no sense.
     """
-    values, where = _read(name_or_path)
+    values, where = _read(name_or_path, wire.name)
     ours = "connections" in values and not name_or_path.endswith(".toml")
     places = {key: f"{where}: {key}" for key in values}
     for name, text in overrides.items():
@@ -124,25 +133,45 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
     shape = _workload(values, places, wire)
     if ours:
         values["connections"] = sorted({*values["connections"], *_ALSO_AT.get(shape.name, ())})
+    if "reach" in values:
+        _check_range(_REACH, values["reach"], places["reach"])
+        values["connections"] = _reaching(values["connections"], values.pop("reach"))
     return _build(values, places, Path(name_or_path).stem, wire, shape, tuple(cpus))
 
 
 def _workload(values: Mapping[str, Any], places: Mapping[str, str], wire: Wire) -> Workload:
-    """UsageError on a workload that there is not, or that the wire's contenders do not answer."""
+    """UsageError on a workload that there is not, or that the wire's contenders do not answer or its client not make."""
     name = values.get("workload", wire.workloads[0])
-    if name not in wire.workloads or name not in WORKLOADS:
-        known = ", ".join(each for each in wire.workloads if each in WORKLOADS)
-        raise UsageError(f"{places.get('workload', wire.name)}: wire '{wire.name}' has no workload {name!r}; "
-                         f"there are: {known}")
+    known = [each for each in (*wire.workloads, *(GENERAL if wire.workloads[0] in GENERAL else ()))
+             if each in WORKLOADS and (wire.has_loadgen or not WORKLOADS[each].needs_loadgen)]
+    place = places.get("workload", wire.name)
+    if name in GENERAL and name not in known and wire.workloads[0] in GENERAL:
+        raise UsageError(f"{place}: wrk, the client of wire '{wire.name}', asks every connection that it opens; workload "
+                         f"'{name}' needs loadgen: WIRE=shm-loadgen")
+    if name not in known:
+        raise UsageError(f"{place}: wire '{wire.name}' has no workload {name!r}; "
+                         f"there are: {', '.join(dict.fromkeys(known))}")
     return WORKLOADS[name]
 
 
+def _reaching(connections: Sequence[int], most: int) -> list[int]:
+    """Those up to `most`, and from the last of them powers of ten up to it."""
+    points = sorted(point for point in connections if point <= most) or [1]
+    while points[-1] * 10 <= most:
+        points.append(10 ** len(str(points[-1])))
+    return points
+
+
 def schedule(plan: Plan) -> list[TrialSpec]:
-    """All trials in order: every load point is one A B pair, and odd rounds turn it round (B A)."""
+    """All trials in order: every load point is one A B pair, and odd rounds turn it round (B A).
+
+    A contender has none where it cannot follow.
+    """
     return [TrialSpec(contender, connections, round_, _threads(connections, len(plan.client_cpus)))
             for round_ in range(plan.rounds)
             for connections in plan.connections
-            for contender in (plan.contenders if round_ % 2 == 0 else plan.contenders[::-1])]
+            for contender in (plan.contenders if round_ % 2 == 0 else plan.contenders[::-1])
+            if plan.follows(contender, connections)]
 
 
 def _threads(connections: int, cpus: int) -> int:
@@ -174,11 +203,17 @@ def from_json(data: Any) -> Plan:
     if not all(isinstance(text, str) for text in texts):
         raise UsageError("name, wire and workload of a plan must be text")
     _check_names(plan.contenders, "contenders")
+    if not isinstance(plan.most_connections, dict) or not all(
+            isinstance(most, int) for most in plan.most_connections.values()):
+        raise UsageError("most_connections of a plan must be a table of numbers")
     return plan
 
 
-def _read(name_or_path: str) -> tuple[dict[str, Any], str]:
-    path = Path(name_or_path) if name_or_path.endswith(".toml") else PLANS / f"{name_or_path}.toml"
+def _read(name_or_path: str, wire: str) -> tuple[dict[str, Any], str]:
+    path = Path(name_or_path)
+    if not name_or_path.endswith(".toml"):
+        own = PLANS / wire / f"{name_or_path}.toml"
+        path = own if own.is_file() else PLANS / f"{name_or_path}.toml"
     try:
         values = tomllib.loads(path.read_text())
     except OSError:
@@ -199,7 +234,7 @@ def _parse_override(name: str, text: str) -> tuple[str, Any]:
         return "contenders", words
     if name == "WORKLOAD":
         return "workload", text
-    option = next(option for option in _NUMBERS if option.override == name)
+    option = next(option for option in (*_NUMBERS, _REACH) if option.override == name)
     if not option.many:
         scale = _SUFFIXES.get(text[-1], 1) if option.key.endswith("_bytes") else 1
         return option.key, _whole(text[:-1] if scale > 1 else text, f"{name}={text}") * scale
@@ -233,7 +268,11 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
             raise UsageError(f"{places['contenders']}: wire '{wire.name}' has no contender '{contender}'; "
                              f"there are: {', '.join(wire.contenders)}")
     most = max(values["connections"])
-    limit = values.get("max_connections", max(MAX_CONNECTIONS, ROOM_FOR_CONNECTIONS * most))
+    if not wire.has_loadgen and most > MOST_OF_WRK:
+        raise UsageError(f"{places['connections']}: wrk opens {MOST_OF_WRK} connections at most, not {most}; more need "
+                         "loadgen: WIRE=shm-loadgen")
+    room = most + SPARE_CONNECTIONS if wire.has_loadgen and not shape.connect else ROOM_FOR_CONNECTIONS * most
+    limit = values.get("max_connections", min(MOST, max(MAX_CONNECTIONS, room)))
     if most > limit:
         raise UsageError(f"{places['connections']}: {most} are more than max_connections ({limit})")
     size = values.get("body_size_bytes", shape.body_size_bytes)
@@ -242,10 +281,12 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
     client, server = _choose_cpus(values, places, cpus)
     return Plan(
         name=name, wire=wire.name, contenders=tuple(values["contenders"]),
-        workload=Workload(shape.name, shape.path, size),
+        workload=replace(shape, body_size_bytes=size),
         connections=tuple(values["connections"]), rounds=values["rounds"],
         duration_seconds=values["duration_seconds"], warmup_seconds=values["warmup_seconds"],
-        client_cpus=client, server_cpus=server, port=values.get("port", wire.port), max_connections=limit)
+        client_cpus=client, server_cpus=server, port=values.get("port", wire.port), max_connections=limit,
+        most_connections={name: wire.contenders[name].most_connections for name in values["contenders"]
+                          if wire.contenders[name].most_connections})
 
 
 def _choose_cpus(values: Mapping[str, Any], places: Mapping[str, str],

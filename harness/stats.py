@@ -34,16 +34,16 @@ def median(values: Sequence[float]) -> float:
     return float(statistics.median(values))
 
 
-def merge_histograms(histograms: Iterable[Iterable[tuple[int, int]]]) -> list[tuple[int, int]]:
+def merge_histograms(histograms: Iterable[Iterable[tuple[float, int]]]) -> list[tuple[float, int]]:
     """One histogram of (value, count) by ascending value; every response weighs the same."""
-    merged: dict[int, int] = {}
+    merged: dict[float, int] = {}
     for histogram in histograms:
         for value, count in histogram:
             merged[value] = merged.get(value, 0) + count
     return sorted((value, count) for value, count in merged.items() if count > 0)
 
 
-def quantile(histogram: Sequence[tuple[int, int]], permille: int) -> int:
+def quantile(histogram: Sequence[tuple[float, int]], permille: int) -> float:
     """The nearest-rank quantile of a merged histogram: the value of rank ceil(permille * N / 1000).
 
     Always a value that was observed. `permille` is 1 to 1000
@@ -91,3 +91,18 @@ def paired_gain(pairs: Sequence[tuple[float, float]]) -> tuple[float, Interval |
     """
     ratios = [numerator / denominator for numerator, denominator in pairs]
     return geometric_mean(ratios), log_t_interval(ratios)
+
+
+def paired_difference(pairs: Sequence[tuple[float, float]], confidence: float = 0.95) -> tuple[float, Interval | None]:
+    """(mean of before - after, its interval) of pairs (before, after), one pair a round; not empty.
+
+    Student's t interval: it assumes that the differences are independent and normal, and is None with fewer than two.
+    """
+    differences = [before - after for before, after in pairs]
+    n = len(differences)
+    mean = math.fsum(differences) / n
+    if n < 2:
+        return mean, None
+    deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in differences) / (n - 1))
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(n)
+    return mean, Interval(mean - half, mean + half)

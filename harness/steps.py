@@ -21,9 +21,12 @@ ROOT = Path(__file__).resolve().parent.parent
 TUN = "/dev/net/tun"
 EAL_DIRECTORY = "/run/dpdk"
 XDP_DIRECTORY = "/run/xdp"
+# of a kernel server's namespace: a queue for as many SYNs and accepted connections as it can have, and for those that
+# it closed first
+SERVER_SYSCTLS = {"core.somaxconn": 65535, "ipv4.tcp_max_syn_backlog": 65535, "ipv4.tcp_max_tw_buckets": 1048576}
 # program -> Debian package that has it
 PROGRAMS = {"ip": "iproute2", "ping": "iputils-ping", "wrk": "wrk", "ethtool": "ethtool",
-            "taskset": "util-linux", "setpriv": "util-linux"}
+            "sysctl": "procps", "taskset": "util-linux", "setpriv": "util-linux"}
 
 
 class Step(Protocol):
@@ -301,6 +304,30 @@ def veth_port(wire: Wire, on: Bridge, contender: Contender) -> Commands:
         (("run", *inside, "link", "del", end.interface),))
 
 
+def veth_to_port(wire: Wire, contender: Contender) -> Commands:
+    """A veth pair from the contender straight to an end that its client opens: the kernel there answers nothing.
+
+    The contender is given what a busy server is given: room for the SYNs of many clients at once, and the way back to
+    all addresses that the client has, through the first of them. A namespace of its own tracks no connections.
+    """
+    client, end, mtu = contender.client.endpoint, contender.endpoint, ("mtu", str(wire.mtu))
+    at_client, at_server = ("ip", "-n", client.namespace), ("ip", "-n", end.namespace)
+    inside = ("ip", "netns", "exec", end.namespace)
+    return Commands(
+        f"veth {end.namespace}/{end.interface} to {client.namespace}/{client.interface}, a port for DPDK",
+        ((*at_client, "link", "add", client.interface, *mtu, "type", "veth",
+          "peer", "name", end.interface, "address", end.mac, *mtu, "netns", end.namespace),
+         # what leaves here must be whole packets with checksums: no kernel will finish them
+         (*inside, "ethtool", "-K", end.interface, "tx", "off", "tso", "off"),
+         *((*inside, "sysctl", "-q", "-w", f"net.{key}={value}") for key, value in SERVER_SYSCTLS.items()),
+         (*at_server, "address", "add", f"{end.ip}/32", "dev", end.interface),
+         (*at_client, "link", "set", client.interface, "up"),
+         (*at_server, "link", "set", end.interface, "up"),
+         (*at_server, "route", "add", f"{client.ip}/32", "dev", end.interface),
+         (*at_server, "route", "add", client.network, "via", client.ip)),
+        (("run", *at_client, "link", "del", client.interface),))
+
+
 def _links(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
     """Each link once: contenders that take turns may share one."""
     found: list[Step] = []
@@ -312,6 +339,8 @@ def _links(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
             found.append(SocketFile(socket_path(contender)))
         elif contender.link == "veth-pair":
             found.append(veth_pair(wire, contender))
+        elif contender.link == "veth-to-port":
+            found.append(veth_to_port(wire, contender))
         elif on and contender.link == "tap":
             found.append(tap(wire, on, contender))
         elif on and contender.link == "veth-port":
@@ -324,7 +353,7 @@ def _links(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
 def _eal_prefixes(contenders: Sequence[Contender]) -> list[str]:
     """The file prefixes of every EAL that is started, each once."""
     starts = [words for each in contenders for words, stack in (
-        (each.arguments, each.stack), (each.client.arguments, each.client.stack)) if stack == "lwip"]
+        (each.arguments, each.stack), (each.client.arguments, each.client.stack)) if stack != "kernel"]
     found = [re.search(r"--file-prefix=(\S+)", " ".join(words)) for words in starts]
     return list(dict.fromkeys(match[1] if match else "rte" for match in found))
 
@@ -347,7 +376,7 @@ def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {
             known = ", ".join(wire.contenders)
             raise UsageError(f"wire {wire.name} has no contender '{name}'; it has: {known}")
     chosen = tuple(wire.contenders[name] for name in contenders)
-    on_dpdk = any("lwip" in (each.stack, each.client.stack) for each in chosen)
+    on_dpdk = any((each.stack, each.client.stack) != ("kernel", "kernel") for each in chosen)
     return [
         Requirements(wire, chosen, programs),
         Hugepages(wire.hugepage_kib, wire.hugepage_count if on_dpdk else 0, _needed_for(wire, chosen)),

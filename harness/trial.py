@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One trial: start, READY, prove the path, warm up, load, collect, stop; and the record that comes of it.
 
+With our own load generator proof, warm-up and load are one process, which compares every byte of every answer.
 Knows no other trial and no run. What each field of the record means: results/README.md.
 """
 
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
-from harness import collect, ends, library
+from harness import collect, ends, library, own_client
 from harness.client import Client
 from harness.contender import Running, start
 from harness.exchange import exchange_for
@@ -21,7 +22,7 @@ from harness.plan import Plan, TrialSpec
 from harness.prove import Proof, prove_answer, prove_neighbour
 from harness.provision import Provisioned
 from harness.steps import namespaces
-from harness.wire import Contender, Wire
+from harness.wire import LOADGEN, Contender, Wire
 
 SCHEMA = 1
 PROOFS = 2
@@ -54,15 +55,20 @@ class _Loaded:
 
 @dataclass(frozen=True)
 class _Measured:
-    """All that a trial has seen. `final`: the contender's counters over its whole life."""
+    """All that a trial has seen. `final`: the contender's counters over its whole life; `account`: our own load
+    generator's, `failed`: what made it end with an exit code, and `memory` as collect.memory, None without one.
+    """
 
     started_at: str
-    proofs: tuple[Proof, Proof]
+    proofs: tuple[Proof, ...]
     rehearsals: Mapping[str, _Loaded]
     load: _Loaded
     before: _Sample
     after: _Sample
     final: dict[str, Any] | None
+    account: own_client.Account | None = None
+    failed: str = ""
+    memory: dict[str, int] | None = None
 
     @property
     def results(self) -> list[LoadResult]:
@@ -71,7 +77,7 @@ class _Measured:
     @property
     def clients(self) -> list[dict[str, Any]]:
         """Counters of every client process, in their order; [] where the kernel has the sockets."""
-        found: list[Proof | _Loaded] = [self.proofs[0], *self.rehearsals.values(), self.load, self.proofs[1]]
+        found: list[Proof | _Loaded] = [*self.proofs[:1], *self.rehearsals.values(), self.load, *self.proofs[1:]]
         return [each.counters for each in found if each.counters is not None]
 
 
@@ -83,8 +89,12 @@ class _Setting:
     wire: Wire
     plan: Plan
     spec: TrialSpec
-    tool: LoadTool
     client: Client
+
+    @property
+    def tool(self) -> LoadTool:
+        """Of a client with sockets."""
+        return tool_for(self.plan.workload)
 
     @property
     def contender(self) -> Contender:
@@ -107,9 +117,9 @@ def run_trial(host: Host, wire: Wire, plan: Plan, spec: TrialSpec, sequence: int
     started_at = now()
     running = start(host, wire, wire.contenders[spec.contender], plan, provisioned, raw)
     try:
-        setting = _Setting(host, wire, plan, spec, tool_for(plan.workload),
-                           Client(host, wire, plan, provisioned, running, raw))
-        measured = _measure(setting, running, started_at)
+        setting = _Setting(host, wire, plan, spec, Client(host, wire, plan, provisioned, running, raw))
+        measure = _measure_in_one if setting.contender.client.stack == LOADGEN else _measure
+        measured = measure(setting, running, started_at)
     finally:
         running.close()
     said = {"server": (measured.final or {}).get("port"), "client": (measured.load.counters or {}).get("port")}
@@ -131,6 +141,30 @@ def _measure(setting: _Setting, running: Running, started_at: str) -> _Measured:
     after = _sample(setting, running)
     second = prove_answer(client, plan.workload, "proof-after")
     return _Measured(started_at, (first, second), rehearsals, load, before, after, running.stop())
+
+
+def _measure_in_one(setting: _Setting, running: Running, started_at: str) -> _Measured:
+    """With our own load generator, one process from the first SYN to the last counter."""
+    host, load = setting.host, setting.load(setting.plan.duration_seconds)
+    running.wait_ready()
+    loading = own_client.start(setting.client, load, setting.plan.warmup_seconds)
+    try:
+        loading.wait_measuring()
+        stat_before, before = _proc_stat(host), _sample(setting, running)
+        line = loading.wait_account()
+        stat_after, after = _proc_stat(host), _sample(setting, running)
+        memory = collect.memory(host.read(f"/proc/{running.pid}/status"),
+                                host.read("/proc/meminfo") if setting.contender.stack == "kernel" else None)
+        failed = loading.end()
+    finally:
+        loading.close()
+    account = own_client.LOADGEN.parse(line, load, (stat_before, stat_after))
+    return _Measured(started_at, (), {}, _Loaded(account.result, dict(account.counters), ()), before, after,
+                     running.stop(), account, failed, memory)
+
+
+def _proc_stat(host: Host) -> str:
+    return host.read("/proc/stat").partition("intr ")[0]
 
 
 def _sample(setting: _Setting, running: Running) -> _Sample:
@@ -161,8 +195,10 @@ def _record(setting: _Setting, sequence: int, measured: _Measured) -> dict[str, 
     start_cpu, end_cpu = map(collect.parse_proc_stat, load.proc_stat)
     cpu = collect.cpu_seconds(start_cpu, end_cpu, plan.client_cpus, plan.server_cpus)
     problems = [*_wrong(measured), *_load_problems(setting, measured), *_reconcile_problems(reconcile),
-                *ends.problems(both or {}), *_server_problems(setting, server)]
-    tsc_hz = (measured.final or {}).get("tsc_hz")
+                *ends.problems(both or {}), *_server_problems(setting, measured, server),
+                *_measure_problems(setting.contender, measured.final)]
+    final, account = measured.final or {}, measured.account
+    tsc_hz = final.get("tsc_hz")
     return {
         "schema": SCHEMA, "contender": spec.contender, "connections": spec.connections, "round": spec.round,
         "sequence": sequence, "threads": spec.threads, "valid": not problems, "problems": problems,
@@ -173,9 +209,13 @@ def _record(setting: _Setting, sequence: int, measured: _Measured) -> dict[str, 
         "cpu_us_per_request": collect.cpu_us_per_request(cpu, load.requests),
         "cycles_per_request": collect.cycles_per_request(server, load.requests),
         "busy_share": collect.busy_share(server, tsc_hz, load.duration_seconds),
-        "client_busy_share": library.busy_share(measured.load.samples, spec.connections),
+        "client_busy_share": account.busy_share if account else library.busy_share(measured.load.samples,
+                                                                                   spec.connections),
         "server": server, "client": collect.counts(measured.load.counters),
         "dropped": collect.dropped(measured.before.links, measured.after.links),
+        **({} if account is None else {
+            "client_bound": account.client_bound, "connections_per_sec": account.connections_per_sec,
+            "memory": measured.memory, "bytes_per_connection": final.get("bytes_per_connection")}),
     }
 
 
@@ -188,6 +228,9 @@ def _reconcile(setting: _Setting, measured: _Measured) -> dict[str, int | None]:
     """Over the contender's whole life: requests answered as the clients know, and as it counted itself."""
     runs, final = measured.results, measured.final or {}
     parsed, answered = final.get("requests_parsed"), final.get("responses_sent")
+    if measured.account:
+        return {"sent": measured.account.sent, "parsed": parsed, "answered": answered,
+                "in_flight_limit": measured.account.in_flight}
     first, second = (proof.answer.served for proof in measured.proofs)
     if first is not None and second is not None:
         # a server of other make was asked twice: what it was asked with is not of the load
@@ -199,7 +242,7 @@ def _reconcile(setting: _Setting, measured: _Measured) -> dict[str, int | None]:
 def _ends(setting: _Setting, measured: _Measured,
           reconcile: Mapping[str, int | None]) -> dict[str, dict[str, int]] | None:
     """What both ends counted over the contender's whole life; None unless both count."""
-    if not measured.clients or measured.final is None:
+    if not measured.clients or measured.final is None or measured.account:
         return None
     return ends.reconcile(measured.clients, measured.final, reconcile["sent"] or 0,
                           reconcile["in_flight_limit"] or 0, setting.contender.ring)
@@ -217,12 +260,15 @@ def _reconcile_problems(reconcile: Mapping[str, int | None]) -> list[str]:
 
 
 def _load_problems(setting: _Setting, measured: _Measured) -> list[str]:
-    load, size = measured.load.result, measured.proofs[0].answer.single
+    load = measured.load.result
     runs = {**measured.rehearsals, "load": measured.load}
     problems = [f"{name}: {count} {kind} errors" for name, run in runs.items()
                 for kind, count in run.result.errors.items() if count]
     if not load.requests:
         problems.append("not one request was answered")
+    if measured.account:
+        return [*problems, *([measured.failed] if measured.failed else [])]
+    size = measured.proofs[0].answer.single
     in_flight = setting.tool.in_flight(setting.load(setting.plan.duration_seconds))
     least, most = load.requests * size, (load.requests + in_flight) * size
     if setting.tool.same_answers and not least <= load.bytes <= most:
@@ -230,15 +276,32 @@ def _load_problems(setting: _Setting, measured: _Measured) -> list[str]:
     return problems
 
 
-def _server_problems(setting: _Setting, server: Mapping[str, int] | None) -> list[str]:
+def _server_problems(setting: _Setting, measured: _Measured, server: Mapping[str, int] | None) -> list[str]:
     if server is None:
         return []
-    connections = setting.spec.connections
-    arrived = server.get("accepts", 0) - setting.tool.extra_connections
+    account, expected, arrived = measured.account, setting.spec.connections, server.get("accepts", 0)
+    if account:
+        # they were opened before the interval; of those opened one by one, the last may not have arrived
+        server = collect.counts(measured.final) or {}
+        arrived = server.get("accepts", 0)
+        expected = account.connects - (expected if setting.plan.workload.connect else 0)
+    else:
+        arrived -= setting.tool.extra_connections
     problems = []
-    if arrived < connections:
-        problems.append(f"only {arrived} of {connections} connections arrived")
+    if arrived < expected:
+        problems.append(f"only {arrived} of {expected} connections arrived")
     for key, what in (("refused", "connections were refused"), ("errors_http", "answers were errors")):
         if server.get(key):
             problems.append(f"{server[key]} {what}")
     return problems
+
+
+def _measure_problems(contender: Contender, final: Mapping[str, Any] | None) -> list[str]:
+    """Had the server in force what its name says? It is asked where a contender leaves measures out."""
+    if not contender.without:
+        return []
+    there = (final or {}).get("measures")
+    if not isinstance(there, list):
+        return ["the server did not say which measures it had in force"]
+    stayed = [name for name in contender.without if name in there]
+    return [f"the server had {', '.join(stayed)} in force, which '{contender.name}' is without"] if stayed else []

@@ -5,26 +5,30 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import tomllib
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any, Mapping
 
+from harness import ladder
 from harness.errors import UsageError
+from harness.topology import TOPOLOGIES as TOPOLOGIES
+from harness.topology import Table, path_of, read
 
-TOPOLOGIES = Path(__file__).resolve().parent.parent / "topologies"
 # how a contender hangs on the bridge: by the kernel's end of a veth; by a TAP; by a veth whose end has no address,
-# for a user-space driver to open. Without the bridge: by a veth that ends at the client; by memory that its client
-# shares with it
-LINKS = ("veth", "tap", "veth-port", "veth-pair", "shm")
+# for a user-space driver to open. Without the bridge: by a veth that ends at the client; by one whose client's end
+# has no address, for the client to open; by memory that its client shares with it
+LINKS = ("veth", "tap", "veth-port", "veth-pair", "veth-to-port", "shm")
+# at whose other end is a client of the contender's own
+OWN_ENDED = ("veth-to-port", "shm")
 BRIDGE_PORTS = ("veth", "veth-port")
 BRIDGED = ("veth", "tap", "veth-port")
-DEEPEST_BASE = 4
 STACKS = ("kernel", "lwip")
+# which has the client's sockets; LOADGEN has none and makes packets of its own
+LOADGEN = "loadgen"
+CLIENT_STACKS = ("lwip", LOADGEN)
 PLACEHOLDERS = ("address", "prefix", "netmask", "port", "mac", "interface", "body_size", "max_connections",
                 "eal_memory", "counters", "raw", "run_directory")
-# of a contender whose link is memory
-SHM_PLACEHOLDERS = ("socket", "ring", "client_address", "client_netmask", "client_mac")
+# of a contender with a client of its own
+CLIENT_PLACEHOLDERS = ("socket", "ring", "client_address", "client_netmask", "client_mac", "client_interface")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,10 @@ class Endpoint:
         return str(ipaddress.ip_interface(self.address).ip)
 
     @property
+    def network(self) -> str:
+        return str(ipaddress.ip_interface(self.address).network)
+
+    @property
     def netmask(self) -> str:
         return str(ipaddress.ip_interface(self.address).network.netmask)
 
@@ -49,7 +57,8 @@ class Endpoint:
 class Client:
     """The client's end of a contender. `stack` "lwip": not the kernel has its sockets, but the launcher's library.
 
-    `launcher` with `arguments` stands before a client's own argv; `needs`: what else must have been built.
+    `launcher` with `arguments` stands before a client's own argv; `needs`: what else must have been built. "loadgen":
+    the launcher is the load tool itself, and what follows are its options.
     """
 
     endpoint: Endpoint
@@ -80,7 +89,8 @@ class Contender:
     "socket" (its end of an shm link is there).
     `counters`: SIGUSR1 and its end print a JSON line of counters (../servers/options.h). `needs`: files beside
     its program that must have been built. `socket`: name of the Unix socket by which both ends of an shm link
-    find each other; `ring`: packets that this link holds in each direction.
+    find each other; `ring`: packets that this link holds in each direction. `without`: measures (ladder.py) that
+    its program leaves out. `most_connections`: it is not measured beyond, for the reason `most_because`; 0: no end.
     """
 
     name: str
@@ -97,6 +107,9 @@ class Contender:
     needs: tuple[str, ...] = ()
     socket: str = ""
     ring: int = 0
+    without: tuple[str, ...] = ()
+    most_connections: int = 0
+    most_because: str = ""
 
     @property
     def file_name(self) -> str:
@@ -105,11 +118,12 @@ class Contender:
 
     @property
     def placeholders(self) -> tuple[str, ...]:
-        return (*PLACEHOLDERS, *(SHM_PLACEHOLDERS if self.link == "shm" else ()))
+        return (*PLACEHOLDERS, *(CLIENT_PLACEHOLDERS if self.link in OWN_ENDED else ()))
 
     def command(self, values: Mapping[str, str]) -> list[str]:
         """argv with the placeholders filled; one that stands alone becomes as many words as its value has."""
-        return [self.program, *_filled(self.arguments, values)]
+        left_out = [f"--without={','.join(self.without)}"] if self.without else []
+        return [self.program, *_filled(self.arguments, values), *left_out]
 
 
 def _filled(arguments: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
@@ -127,8 +141,8 @@ class Wire:
     """What lies between client and server. MTU in bytes; hugepages as a count of pages of `hugepage_kib`.
 
     `client`: of every contender that has none of its own. `bridge`: None where each link leads straight to it.
-    `workloads`: names of those that its contenders answer, the usual one first. `programs`: what must be on PATH
-    for them, with the Debian package that has it.
+    `workloads`: names of those that are measured on it, the usual one first. `programs`: what must be on PATH
+    for them, with the Debian package that has it. `ladder`: its contenders are the steps of harness/ladder.py.
     """
 
     name: str
@@ -143,44 +157,15 @@ class Wire:
     contenders: Mapping[str, Contender]
     workloads: tuple[str, ...] = ("rps",)
     programs: Mapping[str, str] = field(default_factory=dict)
+    ladder: bool = False
+
+    @property
+    def has_loadgen(self) -> bool:
+        """Is its client our own load generator? Then it is so for all contenders."""
+        return any(contender.client.stack == LOADGEN for contender in self.contenders.values())
 
 
-class _Table:
-    """A TOML table that insists on types, and on being read to the last key."""
-
-    def __init__(self, data: Mapping[str, Any], where: str) -> None:
-        self._data = dict(data)
-        self._where = where
-
-    def take(self, key: str, kind: type, default: Any = None) -> Any:
-        if key not in self._data:
-            if default is None:
-                raise UsageError(f"{self._where}: '{key}' is missing")
-            return default
-        value = self._data.pop(key)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise UsageError(f"{self._where}: '{key}' must be {kind.__name__}, not {value!r}")
-        return value
-
-    def table(self, key: str, where: str = "") -> "_Table":
-        return _Table(self.take(key, dict), where or f"{self._where} [{key}]")
-
-    def keys(self) -> list[str]:
-        return list(self._data)
-
-    def done(self) -> None:
-        if self._data:
-            raise UsageError(f"{self._where}: unknown key '{sorted(self._data)[0]}'")
-
-
-def _choice(table: _Table, where: str, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
-    value: str = table.take(key, str, default)
-    if value not in allowed:
-        raise UsageError(f"{where}: '{key}' must be one of {', '.join(allowed)}, not '{value}'")
-    return value
-
-
-def _endpoint(table: _Table, where: str, link: str = "") -> Endpoint:
+def _endpoint(table: Table, where: str, link: str = "") -> Endpoint:
     """An end of shared memory has no interface."""
     interface = "" if link == "shm" else table.take("interface", str)
     endpoint = Endpoint(table.take("namespace", str), interface, table.take("mac", str), table.take("address", str))
@@ -193,31 +178,27 @@ def _endpoint(table: _Table, where: str, link: str = "") -> Endpoint:
     return endpoint
 
 
-def _words(table: _Table, where: str, key: str, default: list[str] | None = None) -> tuple[str, ...]:
-    words = table.take(key, list, default)
-    if not all(isinstance(word, str) for word in words):
-        raise UsageError(f"{where}: '{key}' must be a list of text")
-    return tuple(words)
-
-
-def _contender(name: str, table: _Table, client: Endpoint, where: str) -> Contender:
-    link = _choice(table, where, "link", LINKS)
+def _contender(name: str, table: Table, client: Endpoint, where: str) -> Contender:
+    link = table.choice("link", LINKS)
     contender = Contender(
         name=name,
         label=table.take("label", str),
-        stack=_choice(table, where, "stack", STACKS),
+        stack=table.choice("stack", STACKS),
         program=table.take("program", str),
-        arguments=_words(table, where, "arguments"),
+        arguments=table.words("arguments"),
         link=link,
         endpoint=_endpoint(table, where, link),
         bridge_port=table.take("bridge_port", str, ""),
-        ready=_choice(table, where, "ready", ("line", "connect", "socket"), "line"),
+        ready=table.choice("ready", ("line", "connect", "socket"), "line"),
         counters=table.take("counters", bool, True),
-        client=_client(table.table("client", f"{where} [client]"), f"{where} [client]") if link == "shm"
+        client=_client(table.table("client", f"{where} [client]"), f"{where} [client]", link) if link in OWN_ENDED
         else Client(client),
-        needs=_words(table, where, "needs", []),
+        needs=table.words("needs", []),
         socket=table.take("socket", str) if link == "shm" else "",
         ring=table.take("ring", int) if link == "shm" else 0,
+        without=table.words("without", []),
+        most_connections=table.take("most_connections", int, 0),
+        most_because=table.take("most_because", str, ""),
     )
     table.done()
     for argument in contender.arguments:
@@ -227,16 +208,16 @@ def _contender(name: str, table: _Table, client: Endpoint, where: str) -> Conten
     return contender
 
 
-def _client(table: _Table, where: str) -> Client:
+def _client(table: Table, where: str, link: str) -> Client:
     client = Client(
-        endpoint=_endpoint(table, where, "shm"),
-        stack=_choice(table, where, "stack", STACKS[1:]),
+        endpoint=_endpoint(table, where, link),
+        stack=table.choice("stack", CLIENT_STACKS),
         launcher=table.take("launcher", str),
-        arguments=_words(table, where, "arguments"),
-        needs=_words(table, where, "needs", []),
+        arguments=table.words("arguments"),
+        needs=table.words("needs", []),
     )
     table.done()
-    if not any("{counters}" in argument for argument in client.arguments):
+    if client.stack != LOADGEN and not any("{counters}" in argument for argument in client.arguments):
         raise UsageError(f"{where}: no argument has {{counters}}, the file by which this end is known to be used")
     return client
 
@@ -252,60 +233,17 @@ def _check_argument(contender: Contender, argument: str, where: str) -> None:
         raise UsageError(f"{where}: argument '{argument}' is not one with placeholders: {error}") from None
 
 
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the keys of `over`; tables merge, everything else is replaced."""
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merged(merged[key], value) if both else value
-    return merged
-
-
-def _path(name: str) -> Path:
-    return Path(name) if name.endswith(".toml") else TOPOLOGIES / f"{name}.toml"
-
-
-def _read(name: str, depth: int = 0) -> dict[str, Any]:
-    """The file's tables over those of the wire it names as its `base`."""
-    path = _path(name)
-    try:
-        data = tomllib.loads(path.read_text())
-    except OSError:
-        known = ", ".join(sorted(file.stem for file in TOPOLOGIES.glob("*.toml")))
-        raise UsageError(f"no wire '{name}'; there are: {known}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not TOML: {error}") from None
-    base = data.pop("base", None)
-    if base is None:
-        return data
-    if not isinstance(base, str) or depth == DEEPEST_BASE:
-        raise UsageError(f"{path}: 'base' must name a wire, and no chain of them may be longer than {DEEPEST_BASE}")
-    return _over(_read(base, depth + 1), data, path)
-
-
-def _over(base: dict[str, Any], data: dict[str, Any], path: Path) -> dict[str, Any]:
-    """`data` over `base`. A contender that stands `instead_of` one of the base has that one's keys, and its place."""
-    for name, table in data.get("contenders", {}).items():
-        instead_of = table.pop("instead_of", None) if isinstance(table, dict) else None
-        if instead_of is None:
-            continue
-        there = base.get("contenders", {})
-        if instead_of not in there:
-            raise UsageError(f"{path} [contenders.{name}]: its base has no contender '{instead_of}'")
-        base["contenders"] = {name if key == instead_of else key: value for key, value in there.items()}
-    return _merged(base, data)
-
-
 def load_wire(name: str) -> Wire:
     """The wire of topologies/<name>.toml, or of the TOML file at path `name`.
 
     A file may name another wire as its `base` and give only what differs. Raises UsageError on an unknown wire,
     an unknown key, a wrong type or a missing value.
     """
-    where = str(_path(name))
-    top = _Table(_read(name), where)
+    where = str(path_of(name))
+    top = Table(read(name), where)
     pages, contenders = top.table("hugepages"), top.table("contenders")
     client = _table_endpoint(top, where)
+    ladder_of = top.take("ladder_of", str, "")
     wire = Wire(
         name=top.take("name", str),
         title=top.take("title", str),
@@ -318,27 +256,37 @@ def load_wire(name: str) -> Wire:
         hugepage_count=pages.take("count", int),
         contenders={key: _contender(key, contenders.table(key, place), client, place) for key in contenders.keys()
                     for place in [f"{where} [contenders.{key}]"]},
-        workloads=_words(top, where, "workloads", ["rps"]),
+        workloads=top.words("workloads", ["rps"]),
         programs=_programs(top.table("programs")) if "programs" in top.keys() else {},
     )
     for table in (top, pages):
         table.done()
     _check(wire, where)
-    return wire
+    return _laddered(wire, ladder_of, where) if ladder_of else wire
 
 
-def _table_endpoint(top: _Table, where: str) -> Endpoint:
+def _laddered(wire: Wire, of: str, where: str) -> Wire:
+    """The wire with the steps of the ladder in the stead of its contenders, each made from the contender `of`."""
+    if of not in wire.contenders:
+        raise UsageError(f"{where}: ladder_of: there is no contender '{of}'")
+    climber = wire.contenders[of]
+    return replace(wire, ladder=True, contenders={
+        step.name: replace(climber, name=step.name, label=step.label, without=step.without)
+        for step in ladder.steps(ladder.measures())})
+
+
+def _table_endpoint(top: Table, where: str) -> Endpoint:
     table = top.table("client")
     endpoint = _endpoint(table, f"{where} [client]")
     table.done()
     return endpoint
 
 
-def _programs(table: _Table) -> dict[str, str]:
+def _programs(table: Table) -> dict[str, str]:
     return {program: table.take(program, str) for program in table.keys()}
 
 
-def _bridge(table: _Table) -> Bridge:
+def _bridge(table: Table) -> Bridge:
     bridge = Bridge(table.take("namespace", str), table.take("interface", str), table.take("client_port", str))
     table.done()
     return bridge
@@ -350,7 +298,8 @@ def _check(wire: Wire, where: str) -> None:
         raise UsageError(f"{where}: name '{wire.name}' cannot be part of a run's id (letters, digits, - _)")
     all_ = list(wire.contenders.values())
     ends = [wire.client, *(end for contender in all_ for end in (contender.endpoint, contender.client.endpoint))]
-    interfaces = [contender.endpoint.interface for contender in all_ if contender.link != "shm"]
+    interfaces = [end.interface for contender in all_ if contender.link != "shm"
+                  for end in (contender.endpoint, contender.client.endpoint)]
     ports = [contender.bridge_port for contender in all_ if contender.link in BRIDGE_PORTS]
     bridge = [wire.bridge] if wire.bridge else []
     for name in (wire.client.interface, *interfaces, *ports,
@@ -367,11 +316,17 @@ def _check(wire: Wire, where: str) -> None:
             raise UsageError(f"{where}: {what} = {value} is not within {low} to {high}")
     for contender in all_:
         _check_link(wire, contender, where)
+    if wire.has_loadgen and any(contender.client.stack != LOADGEN for contender in all_):
+        raise UsageError(f"{where}: the load generator must be the client of all contenders or of none")
 
 
 def _check_link(wire: Wire, contender: Contender, where: str) -> None:
     """UsageError on a link that cannot be made on this wire."""
     name, end, linked = contender.name, contender.endpoint, [c for c in wire.contenders.values() if c.link != "shm"]
+    if contender.link == "veth-to-port" and contender.client.stack != LOADGEN:
+        raise UsageError(f"{where}: the link of '{name}', veth-to-port, needs a client that opens it: loadgen")
+    if contender.most_connections < 0 or bool(contender.most_connections) != bool(contender.most_because):
+        raise UsageError(f"{where}: '{name}': most_connections and most_because go together")
     if contender.link in BRIDGED and wire.bridge is None:
         raise UsageError(f"{where}: the link of '{name}', {contender.link}, needs a [bridge]")
     if contender.link == "tap" and wire.bridge and end.namespace != wire.bridge.namespace:

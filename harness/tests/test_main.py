@@ -230,7 +230,7 @@ def test_a_second_signal_does_not_disturb_the_undoing(here: Path, shown: list[Pa
     (["bench", "--wire", "tap", "--colour"], "unrecognized arguments: --colour"),
     (["bench", "--wire", "tap", "--set", "CONNECTIONS"], "must be KEY=VALUE"),
     (["bench", "--wire", "tap", "--set", "COLOUR=red"], "unknown setting 'COLOUR'"),
-    (["bench", "--wire", "tap", "--set", "CONNECTIONS=0"], "CONNECTIONS=0: must be 1 to 10000"),
+    (["bench", "--wire", "tap", "--set", "CONNECTIONS=0"], "CONNECTIONS=0: must be 1 to 33554432"),
     (["shell"], "which wire?"),
     (["report"], "required: RUN"),
     (["report", "nowhere"], "no run 'nowhere'"),
