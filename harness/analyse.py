@@ -11,9 +11,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness import stats, verdict, words
+from harness import ablation, stats, verdict, words
 from harness.errors import UsageError
-from harness.plan import Plan
+from harness.plan import Plan, schedule
 
 SCHEMA = 1
 PERCENTILES = {"p50": 500, "p90": 900, "p99": 990, "p999": 999, "max": 1000}
@@ -26,12 +26,16 @@ _NOTABLE_STEAL = 0.02
 
 @dataclass(frozen=True)
 class Contender:
-    """What the summary says of a contender beside its figures; `client`: the stack at its client's end."""
+    """What the summary says of a contender beside its figures; `client`: the stack at its client's end.
+
+    `because`: why it is not measured beyond a number of connections, "" if it is.
+    """
 
     name: str
     label: str
     stack: str
     client: str
+    because: str
 
     @property
     def polls(self) -> bool:
@@ -40,6 +44,11 @@ class Contender:
     @property
     def client_polls(self) -> bool:
         return self.client != "kernel"
+
+    @property
+    def client_is_compared(self) -> bool:
+        """Is the client part of what is compared? Our load generator is the same for all, as the kernel's wrk is."""
+        return self.client == "lwip"
 
 
 @dataclass(frozen=True)
@@ -51,12 +60,15 @@ class Trial:
     round: int
     valid: bool
     requests_per_sec: float
-    latency_us: tuple[tuple[int, int], ...]
+    latency_us: tuple[tuple[float, int], ...]
     errors: int
     cpu_us_per_request: float | None
     burned_seconds: Mapping[str, float]
     steal_share: float
     cycles_per_request: float | None
+    connections_per_sec: float | None
+    memory_bytes: float | None
+    bytes_per_connection: float | None
     use: verdict.TrialUse
 
 
@@ -72,7 +84,10 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
                              f"{trial.connections} connections in round {trial.round}")
         seen.add((trial.contender, trial.connections, trial.round))
         cells.setdefault((trial.contender, trial.connections), []).append(trial)
-    points = [_point(connections, contenders, cells) for connections in plan.connections]
+    points = [_point(connections, contenders, cells, plan) for connections in plan.connections]
+    _share_memory(points)
+    ladder = ablation.summarise(plan, facts, [(trial.contender, trial.connections, trial.round, trial.cycles_per_request)
+                                              for trial in records if trial.valid])
     return {
         "schema": SCHEMA,
         "run": _text(facts, "run"),
@@ -84,7 +99,24 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
         "caveats": _caveats(plan, facts, records, points, contenders),
         "contenders": {c.name: {"label": c.label, "stack": c.stack, "client": c.client} for c in contenders},
         "points": points,
+        **({"ablation": ladder} if ladder else {}),
     }
+
+
+def _share_memory(points: Sequence[Mapping[str, Any]]) -> None:
+    """Bytes that each connection adds: what the server holds more than at its fewest connections, by those more.
+
+    Where there are a hundred times as many; fewer would share out what the server takes for itself.
+    """
+    fewest: dict[str, tuple[int, float]] = {}
+    for point in sorted(points, key=lambda point: int(point["connections"])):
+        for name, cell in point["contenders"].items():
+            if "memory_bytes" not in cell:
+                continue
+            count, held = point["connections"], cell["memory_bytes"]["median"]
+            least, before = fewest.setdefault(name, (count, held))
+            if count >= 100 * least:
+                cell["memory_bytes"]["per_connection"] = stats.round_significant((held - before) / (count - least))
 
 
 def to_text(summary: Mapping[str, Any]) -> str:
@@ -93,14 +125,17 @@ def to_text(summary: Mapping[str, Any]) -> str:
 
 
 def _point(connections: int, contenders: Sequence[Contender],
-           cells: Mapping[tuple[str, int], list[Trial]]) -> dict[str, Any]:
+           cells: Mapping[tuple[str, int], list[Trial]], plan: Plan) -> dict[str, Any]:
     here = {c.name: cells.get((c.name, connections), []) for c in contenders}
     uses = {name: [trial.use for trial in trials if trial.valid] for name, trials in here.items()}
-    limits = {c.name: verdict.limit(c.polls, connections, uses[c.name], c.client_polls) for c in contenders}
+    absent = {c.name: c.because for c in contenders if not plan.follows(c.name, connections)}
+    limits = {c.name: verdict.Limit(verdict.UNKNOWN, f"Not measured: {c.because}.") if c.name in absent else
+              verdict.limit(c.polls, connections, uses[c.name], c.client_polls) for c in contenders}
     first = contenders[0]
     return {
         "connections": connections,
-        "contenders": {name: _figures(trials) for name, trials in here.items()},
+        "contenders": {name: {**_figures(trials), **({"not_measured": absent[name]} if name in absent else {})}
+                       for name, trials in here.items()},
         "gain": {f"{c.name}/{first.name}": _gain(
             here[c.name], here[first.name],
             # a client that differs is part of what is compared, and no bound on it
@@ -126,7 +161,11 @@ def _figures(trials: Sequence[Trial]) -> dict[str, Any]:
     }
     cycles = [trial.cycles_per_request for trial in valid if trial.cycles_per_request is not None]
     if cycles:
-        figures["cycles_per_request"] = {"median": _median(cycles)}
+        figures["cycles_per_request"] = {"median": _median(cycles), "ci95": _interval(stats.log_t_interval(cycles))}
+    for key in ("connections_per_sec", "memory_bytes", "bytes_per_connection"):
+        known = [value for trial in valid if (value := getattr(trial, key)) is not None]
+        if known:
+            figures[key] = {"median": _median(known)}
     return figures
 
 
@@ -161,7 +200,7 @@ def _caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
     shared = sorted(set(plan.client_cpus) & set(plan.server_cpus))
     if shared:
         found.append(f"Client and server shared CPU {', '.join(map(str, shared))}.")
-    planned = plan.rounds * len(plan.connections) * len(plan.contenders)
+    planned = len(schedule(plan))
     if len(trials) < planned:
         found.append(f"The run is incomplete: it has {len(trials)} of {planned} trials.")
     invalid = sum(not trial.valid for trial in trials)
@@ -175,7 +214,7 @@ def _caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
         bound = [point["connections"] for point in points
                  if point["limit"][contender.name]["by"] == verdict.CLIENT_CPU]
         if bound:
-            meaning = ("its throughput there is a lower bound" if not contender.client_polls
+            meaning = ("its throughput there is a lower bound" if not contender.client_is_compared
                        else "there its client's end set the throughput, and its server could do more")
             found.append(f"The client's CPU was the limit for {contender.label} at "
                          f"{words.connections(bound)}: {meaning}.")
@@ -187,7 +226,8 @@ def _contender(name: str, facts: Mapping[str, Any]) -> Contender:
     client = entry.get("client")
     return Contender(name, _text(entry, "label"), _text(entry, "stack"),
                      # runs of before there were others have one client for all
-                     "kernel" if client is None else _text(_table(entry, "client"), "stack"))
+                     "kernel" if client is None else _text(_table(entry, "client"), "stack"),
+                     _text(entry, "most_because") if "most_because" in entry else "")
 
 
 def _table(facts: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -223,12 +263,15 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
     clock = math.fsum(_finite(value) for states in cores.values() for key, value in states.items()
                       if key != "role")
     stolen = math.fsum(_finite(states.get(_STOLEN, 0)) for states in cores.values())
+    memory = record.get("memory")
     return Trial(
         contender=record["contender"], connections=int(record["connections"]), round=int(record["round"]),
         # Nothing answered is nothing measured: a rate of 0 has no logarithm.
         valid=record["valid"] is True and rate > 0,
         requests_per_sec=rate,
-        latency_us=tuple((int(value), int(count)) for value, count in record["latency_histogram_us"]),
+        # whole microseconds stay whole: the summary shows them as they came
+        latency_us=tuple((value if isinstance(value, int) else _finite(value), int(count))
+                         for value, count in record["latency_histogram_us"]),
         errors=sum(int(count) for count in record["errors"].values()),
         cpu_us_per_request=_optional(record["cpu_us_per_request"]),
         burned_seconds={role: math.fsum(burned[cpu] for cpu in burned if _role(cpu, plan) == role)
@@ -239,7 +282,11 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
             cores=tuple(verdict.CoreUse(cpu, _role(cpu, plan), _share(states, burned[cpu]))
                         for cpu, states in sorted(cores.items()) if _role(cpu, plan)),
             own_share=_optional(record.get("busy_share")),
-            client_share=_optional(record.get("client_busy_share"))),
+            client_share=_optional(record.get("client_busy_share")),
+            client_bound=record.get("client_bound") is True),
+        connections_per_sec=_optional(record.get("connections_per_sec")),
+        memory_bytes=math.fsum(map(_finite, memory.values())) if memory else None,
+        bytes_per_connection=_optional(record.get("bytes_per_connection")),
     )
 
 

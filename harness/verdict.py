@@ -31,11 +31,12 @@ class CoreUse:
 @dataclass(frozen=True)
 class TrialUse:
     """Who was busy in one trial. `own_share`: a polling contender's time with work, or None; `client_share`: a
-    polling client's."""
+    polling client's. `client_bound`: our load generator says that it was too busy to be surely no limit."""
 
     cores: tuple[CoreUse, ...]
     own_share: float | None
     client_share: float | None = None
+    client_bound: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def limit(polls: bool, connections: int, trials: Sequence[TrialUse], client_poll
     `polls`, `client_polls`: contender or client spin, so that their core is always busy and only their own cycle
     counts tell work from waiting. A side is the limit from a busy share of 0.95 on (median over trials, of its
     busiest core where it does not poll); the client is looked at first, because then the server's figure is a
-    lower bound.
+    lower bound. Our load generator says itself, from a busy share far below that, when it may have been the limit: it
+    counts as one unless the server was saturated.
     """
     if not trials:
         return Limit(UNKNOWN, "There is no valid trial.")
@@ -95,6 +97,8 @@ def limit(polls: bool, connections: int, trials: Sequence[TrialUse], client_poll
         return Limit(UNKNOWN, f"{_sentence(said_client)}; {said_server}.")
     if by_server >= SATURATED:
         return Limit(SERVER_CPU, f"{evidence}.")
+    if 2 * sum(trial.client_bound for trial in trials) > len(trials):
+        return Limit(CLIENT_CPU, f"{evidence}: more than the part of its time up to which it is surely no limit.")
     flight = "1 connection" if connections == 1 else f"{connections} connections"
     return Limit(CONNECTIONS, f"{evidence}: with {flight} in flight the round trip set the rate.")
 

@@ -21,22 +21,43 @@ COUNTERS = ("requests_parsed", "responses_sent", "accepts", "refused", "errors_h
 MOVED = ("bytes_received", "bytes_sent", "rx_packets", "tx_packets")
 REQUEST_SIZE = 37
 STAT = "cpu  0 0 0 0 0 0 0 0 0 0\ncpu0 {0} 0 50 0 0 0 0 0 0 0\ncpu1 {0} 0 0 0 0 0 0 0 0 0\n"
+STATUS = "VmRSS:\t    1000 kB\nHugetlbPages:\t    2048 kB\n"
 FILES = {"/proc/cpuinfo": "processor\t: 0\nmodel name\t: Test CPU\nflags\t\t: sse avx\n",
-         "/proc/meminfo": "MemTotal:       24000000 kB\nMemFree: 1 kB\n",
+         "/proc/meminfo": "MemTotal:       24000000 kB\nMemFree: 1 kB\nSlab:    50000 kB\n", "/proc/stat": STAT.format(0),
          "/proc/sys/kernel/osrelease": "6.1.0-test\n"}
 
 
 class ServingProcess(FakeProcess):
-    """A contender: SIGUSR1 and SIGTERM print its counters."""
+    """A contender: SIGUSR1 and SIGTERM print its counters; a load may wait for the first of them."""
 
     counters: dict[str, Any]
     stdout: Path
+    counted: Callable[[], None] | None
 
     def signal(self, number: int) -> None:
         super().signal(number)
         if number in (signal.SIGUSR1, signal.SIGTERM):
             with open(self.stdout, "a") as file:
                 file.write(json.dumps(self.counters) + "\n")
+        load, self.counted = self.counted, None
+        if load is not None and number == signal.SIGUSR1:
+            load()
+
+
+class OwnProcess(FakeProcess):
+    """loadgen: `says` is its JSON; it lingers until it is signalled, and then ends with `ends_with`."""
+
+    stdout: Path
+    ends_with: int
+
+    def say(self, *lines: str) -> None:
+        with open(self.stdout, "a") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+
+    def signal(self, number: int) -> None:
+        super().signal(number)
+        if self.code == 0:
+            self.code = self.ends_with
 
 
 class LoadingProcess(FakeProcess):
@@ -86,16 +107,26 @@ class ServingHost(FakeHost):
         self.response = expected_response(Workload("rps", "/", 1))
         self.report: Callable[[dict[str, Any]], None] = lambda report: None
         self.on_load: Callable[[LoadingProcess], None] = lambda wrk: None
+        self.account: Callable[[dict[str, Any]], None] = lambda account: None
         self.on_count: Callable[[str, dict[str, Any]], None] = lambda program, counters: None
         self.serving: ServingProcess | None = None
         self.peers: list[socket.socket] = []
         for contender in (*load_wire("tap").contenders.values(), load_wire("shm").contenders["epoll"]):
             self.neighbours[contender.endpoint.ip] = (contender.endpoint.mac, "REACHABLE")
 
+    def read(self, path: str | Path) -> str:
+        return STATUS if str(path).endswith("/status") else super().read(path)
+
     def spawn(self, argv: Sequence[str], *, netns: str | None = None, cpus: Sequence[int] = (), stdout: Path,
               stderr: Path, env: Mapping[str, str] | None = None) -> FakeProcess:
         process = super().spawn(argv, netns=netns, cpus=cpus, stdout=stdout, stderr=stderr, env=env)
         words, counters = behind_launcher(argv)
+        if Path(words[0]).name == "loadgen":
+            process.__class__ = OwnProcess
+            assert isinstance(process, OwnProcess)
+            process.stdout, process.ends_with = stdout, 0
+            self._connect(process, argv)
+            return process
         if words[0] == "wrk" or "harness.exchange" in words:
             process.__class__ = LoadingProcess
             assert isinstance(process, LoadingProcess)
@@ -113,6 +144,7 @@ class ServingHost(FakeHost):
         assert isinstance(process, ServingProcess)
         process.stdout = stdout
         process.counters = {"server": "x", **dict.fromkeys(COUNTERS, 0)}
+        process.counted = None
         if any("net_vhost" in word for word in argv):
             process.counters |= dict.fromkeys(MOVED, 0)
         if "lwip" in argv[0]:
@@ -129,6 +161,29 @@ class ServingHost(FakeHost):
         self.peers.append(peer)
         self._answer(1, 1)
         return ours
+
+    def _connect(self, loadgen: OwnProcess, argv: Sequence[str]) -> None:
+        """Its connections and warm-up; the load when the server has first been asked for its counters."""
+        assert self.serving is not None
+        connections = int(argv[argv.index("--connections") + 1])
+        self._answer(REQUESTS, connections)
+        loadgen.stdout.write_text(f"CONNECTED {connections}\nMEASURING\n")
+        self.serving.counted = lambda: self._load_own(loadgen, connections, int(argv[argv.index("--duration") + 1]))
+
+    def _load_own(self, loadgen: OwnProcess, connections: int, seconds: int) -> None:
+        assert self.serving is not None
+        self._answer(REQUESTS, 0)
+        self.serving.counters |= {"cycles_busy": self.serving.counters.get("cycles_busy", 0) + 500}
+        self.files["/proc/stat"] = STAT.format(100)
+        account = {"program": "loadgen", "mode": "closed", "connections": connections, "active": connections,
+                   "duration_seconds": float(seconds), "requests": REQUESTS, "bytes": REQUESTS * len(self.response),
+                   "connects": 0, "connects_per_sec": 0, "connect_seconds": 0.25, "total_requests": 2 * REQUESTS,
+                   "total_connects": connections, "in_flight": 3,
+                   "errors": {"connect": 0, "reset": 0, "timeout": 0, "content": 0, "status": 0},
+                   "latency_us": [[1.25, REQUESTS - 1], [40, 1]], "busy_share": 0.2, "client_bound": False,
+                   "rx_packets": 7, "port": {"driver": "net_vhost"}}
+        self.account(account)
+        loadgen.say(json.dumps(account))
 
     def _answer(self, requests: int, connections: int) -> None:
         assert self.serving is not None
