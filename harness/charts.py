@@ -110,6 +110,14 @@ def render(figure: Figure) -> dict[str, bytes]:
     return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
+def compact(count: int) -> str:
+    """Of a number of connections, short enough for an axis: 1000, 10k, 1M."""
+    for unit, factor in (("M", 1_000_000), ("k", 1000)):
+        if count >= max(factor, 10_000) and count * 100 % factor == 0:
+            return f"{count / factor:g}{unit}"
+    return str(count)
+
+
 def throughput(series: Sequence[Series], note: str) -> Figure:
     """Requests per second against connections; intervals as bands."""
     known = _numbers(series)
@@ -177,6 +185,24 @@ def latency(panels: Sequence[tuple[str, Sequence[Series]]], note: str) -> Figure
     return figure
 
 
+def cycles(series: Sequence[Series], note: str) -> Figure:
+    """A server's own busy cycles for one request against connections; intervals as bands."""
+    known = _numbers(series)
+    figure, (axes,) = _figure(_line_entries(series), note, height=2.1)
+    _connections_axis(axes, series)
+    for one in series:
+        _line(axes, one)
+    axes.set_ylabel("Busy cycles per request")
+    if known and max(known) > _LOG_FROM * min(known):
+        _log_axis(axes, known)
+    else:
+        axes.set_ylim(0, 1.12 * max(known) if known else 1)
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.grid(axis="y", linewidth=0.3, color="#cccccc")
+    _mark_missing(axes, series)
+    return figure
+
+
 _PARTS = {"server": ("", 1.0, "server cores"), "client": ("//////", 0.35, "client cores"),
           "both": ("......", 0.6, "client and server cores")}
 
@@ -202,7 +228,7 @@ def cpu(connections: Sequence[int], bars: Sequence[Bars], cycles: Sequence[Serie
         axes.set_xlim(-0.6, len(connections) - 0.4)
         axes.set_ylim(bottom=0)
         axes.grid(axis="y", linewidth=0.3, color="#cccccc")
-        axes.set_xticks(range(len(connections)), [str(c) if axes is rows[-1] else "" for c in connections],
+        axes.set_xticks(range(len(connections)), [compact(c) if axes is rows[-1] else "" for c in connections],
                         rotation=45 if len(connections) > 12 else 0)
     rows[0].set_ylabel("CPU time (µs/request)")
     if cycles:
@@ -228,11 +254,10 @@ def _figure(entries: Sequence[Any], note: str, height: float, rows: int = 1,
     longest = max(len(entry.get_label()) for entry in entries)
     across = max(1, min(len(entries), int((WIDTH_INCHES - 0.1) / (_HANDLE + _CHARACTER * longest))))
     top = _TOP + _ROW * math.ceil(len(entries) / across) + (0.16 if columns > 1 else 0)
-    lines = _wrap(note, 88)
+    lines = wrap(note, 88)
     bottom = _BOTTOM + _NOTE_LINE * len(lines)
     total = top + height + bottom
-    figure = Figure(figsize=(WIDTH_INCHES, total))
-    FigureCanvasAgg(figure)
+    figure = canvas(total)
     grid = figure.add_gridspec(rows, columns, left=_LEFT / WIDTH_INCHES, right=1 - _RIGHT / WIDTH_INCHES,
                                bottom=bottom / total, top=1 - top / total, hspace=0.1, wspace=0.1)
     figure.legend(handles=entries, ncol=across, loc="upper center", bbox_to_anchor=(0.5, 1.0), frameon=False,
@@ -241,7 +266,15 @@ def _figure(entries: Sequence[Any], note: str, height: float, rows: int = 1,
     return figure, [figure.add_subplot(grid[row, column]) for row in range(rows) for column in range(columns)]
 
 
-def _wrap(text: str, width: int) -> list[str]:
+def canvas(height: float) -> Figure:
+    """An empty figure of column width; `height` in inches."""
+    figure = Figure(figsize=(WIDTH_INCHES, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters, for a note below a chart."""
     lines = [""]
     for word in text.split():
         if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
@@ -306,7 +339,7 @@ def _connections_axis(axes: Any, series: Sequence[Series], label: bool = True) -
         if all(abs(math.log2(point / other)) >= least for other in named):
             named.append(point)
     named.sort()
-    axes.set_xticks(named, [str(point) for point in named])
+    axes.set_xticks(named, [compact(point) for point in named])
     axes.set_xticks([point for point in points if point not in named], minor=True)
     axes.xaxis.set_minor_formatter("")
     if label:

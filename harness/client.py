@@ -59,6 +59,10 @@ class Started:
         """Whole lines of its stdout so far."""
         return self.stdout.read_text(errors="replace").split("\n")[:-1]
 
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.poll()
+
     def check_alive(self) -> None:
         """ContenderError if it or the contender has ended; MachineError if it says that the machine cannot."""
         code = self._process.poll()

@@ -126,14 +126,18 @@ class Loading:
         self._wait(lambda lines: bool(lines) and lines[-1].startswith("{"), self._loading, "gave no account")
         return self._started.lines()[-1]
 
-    def end(self) -> str:
-        """Ends it; why it says that its load was no good, "" if it was. ContenderError when it does not end well."""
+    def problem(self) -> str:
+        """Why its load was cut short, "" if it was not. To be asked after its account: then it lingers only if all was
+        well; what it had to say against answers is in the account.
+        """
+        code = self._started.poll()
+        return "" if code is None else str(self._started.failure(code))
+
+    def end(self) -> None:
+        """Ends it. ContenderError when it does not end by itself, with 0 or, if its server went first, with 1."""
         code = self._started.stop()
-        if code == 0:
-            return ""
-        if code == 1:
-            return str(self._started.failure(code))
-        raise self._started.failure(code)
+        if code not in (0, 1):
+            raise self._started.failure(code)
 
     def close(self) -> None:
         self._started.close()

@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import jinja2
 
-from harness import analyse, charts, published, words
+from harness import analyse, charts, published, waterfall, words
 from harness.errors import MachineError, UsageError
 from harness.store import Run, load_run
 
@@ -28,6 +28,10 @@ CAPTIONS = {
     "latency": "Latency percentiles, as the load tool gives them (see Method).",
     "cpu": "CPU time burned for one request on all cores of client and server; where a contender counts "
            "them, its own busy cycles.",
+    "cycles": "Busy cycles of the server itself for one request, against connections: medians, with the 95 % interval "
+              "as a band.",
+    "waterfall": "Busy cycles for one request: what each measure saves when it is added to those above it, and what it "
+                 "saves when all others are there; 95 % intervals of the differences within each round.",
 }
 # Of some sixty features of an interface, those that change what TCP costs.
 _OFFLOADS = ("rx-checksumming", "tx-checksumming", "scatter-gather", "tcp-segmentation-offload",
@@ -37,7 +41,11 @@ COLUMNS = (
     "requests_per_sec_ci95_high", "latency_p50_us", "latency_p90_us", "latency_p99_us", "latency_p999_us",
     "latency_max_us", "trials_valid", "trials_invalid", "errors", "cpu_us_per_request_median",
     "cycles_per_request_median", "gain_over", "gain_ratio", "gain_ci95_low", "gain_ci95_high", "gain_verdict",
-    "gain_rounds", "gain_bound", "limit_by", "limit_evidence")
+    "gain_rounds", "gain_bound", "limit_by", "limit_evidence", "connections_per_sec_median", "memory_bytes_median",
+    "memory_bytes_per_connection", "bytes_per_connection_reported")
+# of what a connection costs, where our load generator held them: key and part of a cell of the summary
+_COSTS = (("connections_per_sec", "median"), ("memory_bytes", "median"), ("memory_bytes", "per_connection"),
+          ("bytes_per_connection", "median"))
 _SHOWN_FACTS = ("started_at", "machine", "kernel", "cpus", "hugepages", "versions", "git", "load_tool")
 
 
@@ -66,7 +74,8 @@ def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> 
     files = {f"{name}.{kind}": data for name, kinds in pictures.items() for kind, data in kinds.items()}
     context = {
         "summary": summary, "facts": run.facts, "plan": run.plan, "words": words, "published": others,
-        "charts": {name: data_uri(kinds["svg"]) for name, kinds in pictures.items()}, "captions": CAPTIONS,
+        "charts": {name: data_uri(kinds["svg"]) for name, kinds in pictures.items()},
+        "captions": {name: CAPTIONS[name.partition("-")[0]] for name in pictures},
         "headline": words.headline(summary), "machine": list(words.flatten(
             {key: run.facts.get(key) for key in _SHOWN_FACTS}, skip=("cpu_flags",))),
         "offloads": offloads(run.facts), "ports": run.facts.get("ports", {}),
@@ -80,7 +89,10 @@ def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> 
 
 
 def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -> Iterator[tuple[str, Any]]:
-    """The four charts; the gain's is left out where there is one contender only."""
+    """The charts of a run; the gain's is left out where there is one contender only."""
+    if "ablation" in summary:
+        yield from _waterfalls(run, summary)
+        return
     note = words.note(summary, str(run.facts["wire"].get("title", "")))
     overlay = words.overlay_note(others)
     names = list(summary["contenders"])
@@ -99,7 +111,25 @@ def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -
             for number, name in enumerate(names)]
     cycles = [_series(summary, name, number, _cycles) for number, name in enumerate(names)
               if any("cycles_per_request" in point["contenders"][name] for point in points)]
-    yield "cpu", charts.cpu([point["connections"] for point in points], bars, cycles, note)
+    own = words.has_loadgen(summary)
+    yield "cpu", charts.cpu([point["connections"] for point in points], bars, [] if own else cycles, note)
+    if own and cycles:
+        yield "cycles", charts.cycles(cycles, note)
+
+
+def _waterfalls(run: Run, summary: Summary) -> Iterator[tuple[str, Any]]:
+    """One a load point that has the plain design's figure."""
+    drawn = [each for each in summary["ablation"] if each["plain"] is not None]
+    for each in drawn:
+        name = "waterfall" if len(drawn) == 1 else f"waterfall-{each['connections']}"
+        steps = [waterfall.Step(row["name"], _saving(row["saved"]), _saving(row["saved_alone"]))
+                 for row in each["measures"]]
+        note = words.note(summary, str(run.facts["wire"].get("title", "")))
+        yield name, waterfall.draw(each["plain"], steps, f"{words.connections([each['connections']])}. {note}")
+
+
+def _saving(saved: Mapping[str, Any]) -> waterfall.Saving:
+    return waterfall.Saving(saved["mean"], *(saved["ci95"] or (None, None)))
 
 
 def throughput_series(summary: Summary, name: str, style: int, label: str = "") -> charts.Series:
@@ -112,13 +142,18 @@ def gain_series(summary: Summary, name: str, style: int, label: str = "") -> cha
     """One contender's gain over the baseline, its verdicts as markers; `label` instead of its own."""
     key = f"{name}/{summary['baseline']}"
     values = []
-    for point in summary["points"]:
+    points = _measured(summary, name)
+    for point in points:
         gain = point["gain"][key]
         low, high = gain["ci95"] or (None, None)
         values.append(charts.Value(gain["ratio"], low, high, gain["bound"] is not None,
                                    charts.VERDICT_MARKERS[gain["verdict"]]))
-    return charts.series(label or words.label(summary, name), style,
-                         [point["connections"] for point in summary["points"]], values)
+    return charts.series(label or words.label(summary, name), style, [point["connections"] for point in points], values)
+
+
+def _measured(summary: Summary, name: str) -> list[Mapping[str, Any]]:
+    """The load points at which a contender was to be measured."""
+    return [point for point in summary["points"] if "not_measured" not in point["contenders"][name]]
 
 
 def _latency_series(summary: Summary, name: str, style: int, key: str) -> charts.Series:
@@ -143,16 +178,17 @@ def _series(summary: Summary, name: str, style: int,
             pick: Callable[[Mapping[str, Any]], tuple[float | None, Sequence[float] | None]],
             label: str = "") -> charts.Series:
     values = []
-    for point in summary["points"]:
+    points = _measured(summary, name)
+    for point in points:
         centre, interval = pick(point["contenders"][name])
         low, high = interval or (None, None)
         values.append(charts.Value(centre, low, high, point["limit"][name]["by"] == "client cpu"))
-    return charts.series(label or words.label(summary, name), style,
-                         [point["connections"] for point in summary["points"]], values)
+    return charts.series(label or words.label(summary, name), style, [point["connections"] for point in points], values)
 
 
-def _cycles(cell: Mapping[str, Any]) -> tuple[float | None, None]:
-    return cell.get("cycles_per_request", {}).get("median"), None
+def _cycles(cell: Mapping[str, Any]) -> tuple[float | None, Sequence[float] | None]:
+    cycles = cell.get("cycles_per_request", {})
+    return cycles.get("median"), cycles.get("ci95")
 
 
 def _parts(cpu: Mapping[str, Any]) -> dict[str, float] | None:
@@ -173,7 +209,8 @@ def rows(summary: Summary) -> Iterator[list[Any]]:
                    cell["errors"], cell["cpu_us_per_request"]["median"], _cycles(cell)[0],
                    summary["baseline"] if gain else None, gain.get("ratio"),
                    *(gain.get("ci95") or (None, None)), gain.get("verdict"), gain.get("rounds"),
-                   gain.get("bound"), limit["by"], limit["evidence"]]
+                   gain.get("bound"), limit["by"], limit["evidence"],
+                   *(cell.get(key, {}).get(part) for key, part in _COSTS)]
 
 
 def table(columns: Sequence[str], lines: Iterator[list[Any]]) -> bytes:

@@ -155,12 +155,15 @@ def _measure_in_one(setting: _Setting, running: Running, started_at: str) -> _Me
         stat_after, after = _proc_stat(host), _sample(setting, running)
         memory = collect.memory(host.read(f"/proc/{running.pid}/status"),
                                 host.read("/proc/meminfo") if setting.contender.stack == "kernel" else None)
-        failed = loading.end()
+        failed = loading.problem()
+        # the server first: DPDK's virtio-user may abort when the other end of its memory goes
+        final = running.stop()
+        loading.end()
     finally:
         loading.close()
     account = own_client.LOADGEN.parse(line, load, (stat_before, stat_after))
     return _Measured(started_at, (), {}, _Loaded(account.result, dict(account.counters), ()), before, after,
-                     running.stop(), account, failed, memory)
+                     final, account, failed, memory)
 
 
 def _proc_stat(host: Host) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
 from harness.plan import Plan
+from harness.workload import FEW, GENERAL
 from harness.published import Published
 
 Summary = Mapping[str, Any]
@@ -21,6 +22,14 @@ BOUNDS = {
     "lower": "a lower bound",
     "upper": "an upper bound",
     "both": "no measure of the servers: the client was the limit of both",
+}
+
+
+# what a workload does, where its name does not say it
+SHAPES = {
+    "cps": "cps: each request on a connection of its own, closed after the answer",
+    "conns": f"conns: of all connections that stand, the same {FEW} have a request in flight",
+    "turns": f"turns: {FEW} requests in flight, after each answer the turn passes to the next of all connections",
 }
 
 
@@ -103,11 +112,48 @@ def both_ended(summary: Summary) -> list[str]:
     return [name for name in summary["contenders"] if both_ends(summary, name)]
 
 
+def has_loadgen(summary: Summary) -> bool:
+    """Was the load that of our own generator?"""
+    return any(entry.get("client") == "loadgen" for entry in summary["contenders"].values())
+
+
 def headline(summary: Summary) -> list[Headline]:
     """One for each contender against the baseline; where there is one contender, its throughput."""
+    if "ablation" in summary:
+        return [_ablation_headline(each) for each in summary["ablation"]]
     baseline = summary["baseline"]
     others = [name for name in summary["contenders"] if name != baseline]
     return [_gain_headline(summary, name, baseline) for name in others] or [_lone_headline(summary, baseline)]
+
+
+def _ablation_headline(point: Mapping[str, Any]) -> Headline:
+    where, plain, all_ = connections([point["connections"]]), point["plain"], point["all"]
+    if plain is None or all_ is None:
+        return Headline(f"At {where}: no valid trial of the plain design or of all measures.", ())
+    largest = sorted((row for row in point["measures"] if row["saved"]["mean"] is not None),
+                     key=lambda row: -float(row["saved"]["mean"]))[:3]
+    return Headline(f"At {where} a request costs the plain design {number(plain)} cycles and the server with all "
+                    f"measures {number(all_)}: {ratio(all_ / plain)} as many.",
+                    tuple(f"{row['name']} ({row['what']}) saves {saved(row['saved'])} cycles a request."
+                          for row in largest))
+
+
+def costs(cell: Mapping[str, Any]) -> list[str]:
+    """Of one contender at one load point: requests/s, cycles a request, connects/s, memory in MiB, bytes a connection
+    as measured and as the server says."""
+    if "not_measured" in cell:
+        return [f"not measured: {cell['not_measured']}", *[""] * 5]
+    cycles, memory = cell.get("cycles_per_request", {}), cell.get("memory_bytes", {})
+    held = memory.get("median")
+    return [number(cell["requests_per_sec"]["median"]),
+            f"{number(cycles.get('median'))} {interval(cycles.get('ci95'))}".strip(),
+            number(cell.get("connections_per_sec", {}).get("median")), number(None if held is None else held / (1 << 20)),
+            number(memory.get("per_connection")), number(cell.get("bytes_per_connection", {}).get("median"))]
+
+
+def saved(entry: Mapping[str, Any]) -> str:
+    """312 [290, 334]"""
+    return f"{number(entry['mean'])} {interval(entry['ci95'])}".strip()
 
 
 def _lone_headline(summary: Summary, name: str) -> Headline:
@@ -184,6 +230,7 @@ def overlay_note(others: Sequence[Published]) -> str:
 def workload(summary: Summary) -> str:
     size = summary["workload"]["body_size_bytes"]
     name = str(summary["workload"]["name"])
+    name = SHAPES.get(name, name)
     what = "values" if name.startswith("redis-") else "body"
     return f"{name}, {what} of {size:,} " + ("byte" if size == 1 else "bytes")
 
@@ -223,8 +270,7 @@ def command(plan: Plan) -> str:
         "ROUNDS": plan.rounds, "DURATION": plan.duration_seconds, "WARMUP": plan.warmup_seconds,
         "BODY_SIZE": plan.workload.body_size_bytes, "CLIENT_CPUS": numbers(plan.client_cpus),
         "SERVER_CPUS": numbers(plan.server_cpus), "PORT": plan.port, "MAX_CONNECTIONS": plan.max_connections}
-    target = f"bench-{plan.wire}"
+    target = f"bench-{plan.wire}" if plan.workload.name in GENERAL else f"bench-app APP={plan.wire}"
     if plan.workload.name != "rps":
-        target = f"bench-app APP={plan.wire}"
         settings = {"WORKLOAD": plan.workload.name, **settings}
     return f"sudo make {target} " + " ".join(f"{key}={value}" for key, value in settings.items())

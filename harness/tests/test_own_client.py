@@ -73,7 +73,7 @@ def test_one_process_is_proof_and_warm_up_and_load(tmp_path: Path) -> None:
     server, client = host.processes
     signals = [call for call in host.calls if call.startswith("signal ")]
     assert signals == [f"signal {server.pid} SIGUSR1", f"signal {server.pid} SIGUSR1",
-                       f"signal {client.pid} SIGTERM", f"signal {server.pid} SIGTERM"]
+                       f"signal {server.pid} SIGTERM", f"signal {client.pid} SIGTERM"]
     assert sum(call.startswith("journal ") for call in host.calls) == 2 and host.alive == {}
 
 
@@ -122,19 +122,36 @@ def test_what_makes_a_trial_invalid(tmp_path: Path, values: dict[str, Any], word
     assert all(word in line for word, line in zip(words, record["problems"])), record["problems"]
 
 
-def test_a_load_that_the_tool_itself_calls_bad_is_invalid(tmp_path: Path) -> None:
+def test_a_load_that_was_cut_short_is_invalid(tmp_path: Path) -> None:
     host = Host()
 
     def fail(account: dict[str, Any]) -> None:
         client = host.processes[-1]
-        assert isinstance(client, OwnProcess)
-        client.ends_with = 1
-        (tmp_path / "loadgen.stderr").write_text("loadgen: 3 answers were wrong\n")
+        client.code = 1
+        host.alive.pop(client.pid)
+        (tmp_path / "loadgen.stderr").write_text("loadgen: the link went down\n")
     host.account = fail
     record = trial(host, tmp_path).record
     assert not record["valid"]
-    assert record["problems"] == [f"loadgen failed (exit 1): loadgen: 3 answers were wrong (all in {tmp_path}/"
+    assert record["problems"] == [f"loadgen failed (exit 1): loadgen: the link went down (all in {tmp_path}/"
                                   "loadgen.stderr)"]
+
+
+@pytest.mark.parametrize("code, good", [(0, True), (1, True), (3, False), (-11, False)])
+def test_how_a_tool_ends_when_its_server_went_first(tmp_path: Path, code: int, good: bool) -> None:
+    host = Host()
+
+    def end(account: dict[str, Any]) -> None:
+        client = host.processes[-1]
+        assert isinstance(client, OwnProcess)
+        client.ends_with = code
+    host.account = end
+    if good:
+        assert trial(host, tmp_path).record["valid"]
+    else:
+        with pytest.raises(ContenderError, match=rf"loadgen failed \(exit {code}\)"):
+            trial(host, tmp_path)
+    assert host.alive == {}
 
 
 @pytest.mark.parametrize("values, words", [
