@@ -7,6 +7,7 @@ from round to round is in both. It depends on which other measures are there: ea
 
 from __future__ import annotations
 
+import math
 from typing import Any, Iterable, Mapping, Sequence
 
 from harness import ladder, stats
@@ -41,18 +42,19 @@ def _point(table: Sequence[ladder.Measure], connections: int, cycles: Cycles) ->
     below, apart = ladder.below(table), ladder.apart(table)
     return {
         "connections": connections,
-        "plain": _median(cycles, ladder.PLAIN, connections),
-        "all": _median(cycles, ladder.added(table[-1].name), connections),
+        "plain": _mean(cycles, ladder.PLAIN, connections),
+        "all": _mean(cycles, ladder.added(table[-1].name), connections),
         "measures": [{"name": each.name, "what": each.what,
-                      "cycles_per_request": _median(cycles, ladder.added(each.name), connections),
+                      "cycles_per_request": _mean(cycles, ladder.added(each.name), connections),
                       "saved": _difference(cycles, *below[each.name], connections),
                       "saved_alone": _difference(cycles, *apart[each.name], connections)} for each in table],
     }
 
 
-def _median(cycles: Cycles, contender: str, connections: int) -> float | None:
+def _mean(cycles: Cycles, contender: str, connections: int) -> float | None:
+    """Means and not medians: so the differences of whole rounds add up from the plain design to all measures."""
     counted = list(cycles.get((contender, connections), {}).values())
-    return stats.round_significant(stats.median(counted)) if counted else None
+    return stats.round_significant(math.fsum(counted) / len(counted)) if counted else None
 
 
 def _difference(cycles: Cycles, without: str, with_: str, connections: int) -> dict[str, Any]:

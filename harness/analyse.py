@@ -210,15 +210,22 @@ def _caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
     if stolen:
         found.append(f"The hypervisor took CPU time away in {len(stolen)} of {len(trials)} trials, "
                      f"up to {100 * max(stolen):.0f} %.")
+    return [caveat for caveat in (*found, *_client_limits(points, contenders)) if caveat]
+
+
+def _client_limits(points: Sequence[Mapping[str, Any]], contenders: Sequence[Contender]) -> list[str]:
+    """One sentence for all contenders that were held back at the same load points."""
+    held: dict[tuple[str, str], list[str]] = {}
     for contender in contenders:
         bound = [point["connections"] for point in points
                  if point["limit"][contender.name]["by"] == verdict.CLIENT_CPU]
         if bound:
             meaning = ("its throughput there is a lower bound" if not contender.client_is_compared
                        else "there its client's end set the throughput, and its server could do more")
-            found.append(f"The client's CPU was the limit for {contender.label} at "
-                         f"{words.connections(bound)}: {meaning}.")
-    return [caveat for caveat in found if caveat]
+            held.setdefault((words.connections(bound), meaning), []).append(contender.label)
+    return [f"The client's CPU was the limit for {words.listed(labels)} at {where}: "
+            f"{meaning if len(labels) == 1 else meaning.replace('its', 'their')}."
+            for (where, meaning), labels in held.items()]
 
 
 def _contender(name: str, facts: Mapping[str, Any]) -> Contender:

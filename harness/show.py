@@ -38,6 +38,8 @@ def show_comparison(names: Sequence[str], published: Sequence[str], out: Path = 
 
 def gains(summary: dict[str, Any]) -> list[str]:
     """A table for a terminal: medians, and gains with their intervals."""
+    if "ablation" in summary:
+        return [line for point in summary["ablation"] for line in _ladder(point)]
     names = list(summary["contenders"])
     wide = max(12, *(len(name) + 2 for name in names))
     pairs = {f"{name}/{summary['baseline']}": words.pair(name, summary["baseline"]) for name in names}
@@ -48,6 +50,15 @@ def gains(summary: dict[str, Any]) -> list[str]:
         gain = ", ".join(f"{pairs[pair]} {_gain(gain)}" for pair, gain in point["gain"].items())
         lines.append(f"{point['connections']:>11}{cells}  {gain}".rstrip())
     return lines
+
+
+def _ladder(point: dict[str, Any]) -> list[str]:
+    """What each measure saves, in cycles a request."""
+    lines = [f"{words.connections([point['connections']])}, busy cycles a request of the plain design: "
+             f"{words.number(point['plain'])}, with all measures: {words.number(point['all'])}",
+             f"{'measure':>12}  {'saved when added':<28}saved when left out alone"]
+    return lines + [f"{row['name']:>12}  {words.saved(row['saved']):<28}{words.saved(row['saved_alone'])}"
+                    for row in point["measures"]]
 
 
 def _gain(gain: dict[str, Any]) -> str:

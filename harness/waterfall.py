@@ -60,8 +60,10 @@ def draw(plain: float, steps: Sequence[Step], note: str) -> Figure:
     left.set_yticks(range(rows), ["plain design", *(step.name for step in steps), "all measures"])
     right.set_yticks(range(rows), [""] * rows)
     left.set_xlim(0, 1.08 * max([plain, *reached]))
-    left.xaxis.set_major_locator(MaxNLocator(5))
-    right.xaxis.set_major_locator(MaxNLocator(3))
+    right.set_xlim(*_reach([step.alone for step in steps]))
+    for axes, most in ((left, 5), (right, 3)):
+        axes.xaxis.set_major_locator(MaxNLocator(most))
+        axes.xaxis.set_major_formatter(_thousands)
     left.set_xlabel("Busy cycles per request", fontsize=7)
     right.set_xlabel("Saved", fontsize=7)
     entries = [Patch(facecolor=SAVES, label="saves"), Patch(facecolor=COSTS, label="costs"),
@@ -98,7 +100,20 @@ def _bar(axes: Any, place: int, start: float, saving: Saving, downwards: bool = 
     sign = -1 if downwards else 1
     axes.barh(place, sign * saving.mean, left=start, height=0.7, color=SAVES if saving.mean >= 0 else COSTS)
     if saving.low is not None and saving.high is not None:
-        end = start + sign * saving.mean
-        reach = sorted((abs(saving.mean - saving.low), abs(saving.high - saving.mean)))
-        axes.errorbar([end], [place], xerr=[[reach[0]], [reach[1]]], color="black", linewidth=0.6, capsize=1.5,
+        half = (saving.high - saving.low) / 2
+        axes.errorbar([start + sign * saving.mean], [place], xerr=[half], color="black", linewidth=0.6, capsize=1.5,
                       capthick=0.6, fmt="none")
+
+
+def _reach(savings: Sequence[Saving]) -> tuple[float, float]:
+    """What the axis of savings must show; of an interval at most three times the largest of them."""
+    known = [saving for saving in savings if saving.mean is not None]
+    most = 3 * max((abs(saving.mean or 0) for saving in known), default=0) or 1.0
+    ends = [0.0, *(end for saving in known for end in (saving.mean, saving.low, saving.high) if end is not None)]
+    low, high = max(-most, min(ends)), min(most, max(ends))
+    margin = 0.06 * (high - low)
+    return low - margin, high + margin
+
+
+def _thousands(value: float, _: int) -> str:
+    return f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:g}"

@@ -90,7 +90,12 @@ def listed(items: Sequence[Any]) -> str:
 
 
 def connections(counts: Sequence[int]) -> str:
-    return "1 connection" if list(counts) == [1] else f"{listed(counts)} connections"
+    return "1 connection" if list(counts) == [1] else f"{listed([thousands(each) for each in counts])} connections"
+
+
+def thousands(connections: int) -> str:
+    """Of connections: 1000, but 1,000,000."""
+    return f"{connections:,}" if connections >= 10_000 else str(connections)
 
 
 def title(summary: Summary) -> str:
@@ -188,7 +193,8 @@ def _gain_headline(summary: Summary, name: str, baseline: str) -> Headline:
     if missing:
         details.append(f"Without a gain at {connections(missing)}: no round has a valid trial of both.")
     counts = [count for count, _ in known]
-    where = connections(counts) if len(counts) < 3 else f"{min(counts)} to {max(counts)} connections"
+    where = (connections(counts) if len(counts) < 3
+             else f"{thousands(min(counts))} to {thousands(max(counts))} connections")
     return Headline(f"{pair}: {span} the requests per second at {where}.", tuple(details))
 
 
