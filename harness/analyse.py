@@ -128,13 +128,14 @@ def _point(connections: int, contenders: Sequence[Contender],
            cells: Mapping[tuple[str, int], list[Trial]], plan: Plan) -> dict[str, Any]:
     here = {c.name: cells.get((c.name, connections), []) for c in contenders}
     uses = {name: [trial.use for trial in trials if trial.valid] for name, trials in here.items()}
-    absent = {c.name: c.because for c in contenders if not plan.follows(c.name, connections)}
-    limits = {c.name: verdict.Limit(verdict.UNKNOWN, f"Not measured: {c.because}.") if c.name in absent else
+    absent = {c.name: f" beyond {words.thousands(plan.most_connections[c.name])} connections: {c.because}"
+              for c in contenders if not plan.follows(c.name, connections)}
+    limits = {c.name: verdict.Limit(verdict.UNKNOWN, f"Not measured{absent[c.name]}.") if c.name in absent else
               verdict.limit(c.polls, connections, uses[c.name], c.client_polls) for c in contenders}
     first = contenders[0]
     return {
         "connections": connections,
-        "contenders": {name: {**_figures(trials), **({"not_measured": absent[name]} if name in absent else {})}
+        "contenders": {name: {**_figures(trials), **({"not_measured": absent[name].strip()} if name in absent else {})}
                        for name, trials in here.items()},
         "gain": {f"{c.name}/{first.name}": _gain(
             here[c.name], here[first.name],

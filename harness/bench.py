@@ -19,7 +19,7 @@ from harness.errors import CheckFailed, Interrupted, MachineError, StackduelErro
 from harness.facts import gather
 from harness.host import Host
 from harness.own_client import load_tool
-from harness.plan import Plan, TrialSpec, load_plan, schedule
+from harness.plan import SPARE_FILES, Plan, TrialSpec, load_plan, schedule
 from harness.progress import Progress, clock
 from harness.provision import Provisioned, provisioned
 from harness.report import problems
@@ -31,8 +31,8 @@ from harness.wire import LOADGEN, Wire, load_wire
 from harness.workload import GENERAL, SIZES, Workload
 
 DEFAULT_PLAN = "default"
-# descriptors of a server or of wrk beside its connections
-_SPARE_FILES = 256
+# fs.nr_open where nobody has changed it: what a process may have at most
+_MOST_FILES = 1 << 20
 # the facts that the trials of one run must share
 _SAME = ("wire", "hugepages.used", "versions", "git", "machine.cpu_model", "kernel.release", "cpus")
 
@@ -85,7 +85,7 @@ def _run(order: Order, host: Host, results: Path, out: Path, failed: list[CheckF
         return None
     if store is None or remaining:
         check_writable(results)
-        _allow_files(_files(wire, plan) + _SPARE_FILES)
+        _allow_files(_files(wire, plan) + SPARE_FILES)
         name = _name(wire, plan.workload)
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
         with provisioned(host, wire, plan.contenders, id_, log=_say,
@@ -109,14 +109,16 @@ def _choose(order: Order, host: Host, results: Path) -> tuple[Wire, Plan, Store 
     """What to run: a new plan, or the rest of an old run, which the command line must not contradict."""
     if not order.resume:
         wire = load_wire(order.wire)
-        return wire, load_plan(order.plan or DEFAULT_PLAN, wire, host.cpus(), order.settings), None
+        files = _most_files() if wire.has_loadgen else None
+        return wire, load_plan(order.plan or DEFAULT_PLAN, wire, host.cpus(), order.settings, files), None
     store = Store.resume(order.resume, results)
     run = store.run
     wire = load_wire(order.wire or run.plan.wire)
     if wire.name != run.plan.wire:
         raise UsageError(f"run {run.id} is of wire '{run.plan.wire}', not of '{wire.name}'")
     if order.plan or any(order.settings.values()):
-        if load_plan(order.plan or run.plan.name, wire, host.cpus(), order.settings) != run.plan:
+        files = _most_files() if wire.has_loadgen else None
+        if load_plan(order.plan or run.plan.name, wire, host.cpus(), order.settings, files) != run.plan:
             raise UsageError(f"run {run.id} has another plan; to finish it give RESUME={run.id} alone")
     absent = {*run.plan.client_cpus, *run.plan.server_cpus} - set(host.cpus())
     if absent:
@@ -157,6 +159,16 @@ def _files(wire: Wire, plan: Plan) -> int:
     """Most sockets that one process of the run may have; loadgen has none, nor has lwip_server."""
     return max((plan.room(name) for name in plan.contenders if wire.contenders[name].stack == "kernel"
                 or wire.contenders[name].client.stack != LOADGEN), default=0)
+
+
+def _most_files() -> int:
+    """How many files this machine lets a child of ours have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        _allow_files(_MOST_FILES)
+    except MachineError:
+        return hard
+    return _MOST_FILES
 
 
 def _allow_files(count: int) -> None:

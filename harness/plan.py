@@ -25,6 +25,8 @@ ROOM_FOR_CONNECTIONS = 2
 # beside the load's own: for connections that are closing
 SPARE_CONNECTIONS = 1024
 MAX_CONNECTIONS = 1024
+# descriptors of a server or of wrk beside its connections
+SPARE_FILES = 256
 
 
 # load points that a plan of ours has beside its own: redis-benchmark's default, at which others publish
@@ -106,12 +108,14 @@ _REQUIRED = ("connections", "rounds", "duration_seconds", "warmup_seconds")
 OVERRIDES = ("CONTENDERS", "WORKLOAD", *(option.override for option in (*_NUMBERS, _REACH)))
 
 
-def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Mapping[str, str]) -> Plan:
+def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Mapping[str, str],
+              files: int | None = None) -> Plan:
     """The plan harness/plans/<name>.toml (or the file at a path) for `wire` on a machine with `cpus`.
 
     A wire may have plans of its own by the same names, in harness/plans/<wire>/.
 
-    `overrides` maps the names of OVERRIDES to text; empty text means not given.
+    `overrides` maps the names of OVERRIDES to text; empty text means not given. `files`: how many a process may have
+    open there, which is where a server on the kernel's sockets cannot follow any more; None: as many as it wants.
     Raises UsageError on an unknown plan or key and on every value that makes no sense.
     """
     values, where = _read(name_or_path, wire.name)
@@ -136,7 +140,10 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
     if "reach" in values:
         _check_range(_REACH, values["reach"], places["reach"])
         values["connections"] = _reaching(values["connections"], values.pop("reach"))
-    return _build(values, places, Path(name_or_path).stem, wire, shape, tuple(cpus))
+    plan = _build(values, places, Path(name_or_path).stem, wire, shape, tuple(cpus))
+    return plan if files is None else replace(plan, most_connections={
+        name: min(most, max(1, files - SPARE_FILES - SPARE_CONNECTIONS))
+        if wire.contenders[name].stack == "kernel" else most for name, most in plan.most_connections.items()})
 
 
 def _workload(values: Mapping[str, Any], places: Mapping[str, str], wire: Wire) -> Workload:

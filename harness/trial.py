@@ -13,7 +13,7 @@ from typing import Any, Mapping
 
 from harness import collect, ends, library, own_client
 from harness.client import Client
-from harness.contender import Running, start
+from harness.contender import STOP_SECONDS, Running, start
 from harness.exchange import exchange_for
 from harness.facts import now
 from harness.host import Host
@@ -157,7 +157,7 @@ def _measure_in_one(setting: _Setting, running: Running, started_at: str) -> _Me
                                 host.read("/proc/meminfo") if setting.contender.stack == "kernel" else None)
         failed = loading.problem()
         # the server first: DPDK's virtio-user may abort when the other end of its memory goes
-        final = running.stop()
+        final = running.stop(STOP_SECONDS + load.connections / own_client.LEAST_CONNECTS_PER_SECOND)
         loading.end()
     finally:
         loading.close()

@@ -147,7 +147,7 @@ def costs(cell: Mapping[str, Any]) -> list[str]:
     """Of one contender at one load point: requests/s, cycles a request, connects/s, memory in MiB, bytes a connection
     as measured and as the server says."""
     if "not_measured" in cell:
-        return [f"not measured: {cell['not_measured']}", *[""] * 5]
+        return [f"not measured {cell['not_measured']}", *[""] * 5]
     cycles, memory = cell.get("cycles_per_request", {}), cell.get("memory_bytes", {})
     held = memory.get("median")
     return [number(cell["requests_per_sec"]["median"]),

@@ -26,20 +26,30 @@ def written(directory: Path, run: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in (directory / "out").iterdir()}
 
 
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bytes]]:
+    """Every file of the golden reports, written once: charts take their time."""
+    directory = tmp_path_factory.mktemp("golden")
+    return {name: written(directory / name, make(directory / name / "run")) for name, make in RUNS.items()}
+
+
 def summary_of(files: dict[str, bytes]) -> Any:
     return json.loads(files["summary.json"])
 
 
+def analysed(run: Path) -> Any:
+    """The summary alone, without charts."""
+    return report.loaded(run)[1]
+
+
 @pytest.mark.parametrize("name", RUNS)
-def test_golden(tmp_path: Path, name: str) -> None:
-    files = written(tmp_path, RUNS[name](tmp_path / "run"))
+def test_golden(reports: dict[str, dict[str, bytes]], name: str) -> None:
     for kind in KINDS:
-        assert files[f"summary.{kind}"] == (GOLDEN / f"{name}.{kind}").read_bytes(), kind
-    assert written(tmp_path / "again", RUNS[name](tmp_path / "again" / "run")) == files
+        assert reports[name][f"summary.{kind}"] == (GOLDEN / f"{name}.{kind}").read_bytes(), kind
 
 
-def test_what_a_connection_costs(tmp_path: Path) -> None:
-    files = written(tmp_path, synthetic_own.scale(tmp_path / "run"))
+def test_what_a_connection_costs(reports: dict[str, dict[str, bytes]]) -> None:
+    files = reports["scale"]
     points = {point["connections"]: point["contenders"] for point in summary_of(files)["points"]}
     assert points[1]["lwip"]["memory_bytes"].keys() == {"median"}, "nothing to compare it with"
     assert points[1_000_000]["lwip"]["memory_bytes"]["per_connection"] == pytest.approx(550, abs=0.1)
@@ -49,22 +59,20 @@ def test_what_a_connection_costs(tmp_path: Path) -> None:
     low, high = points[1000]["lwip"]["cycles_per_request"]["ci95"]
     assert low < points[1000]["lwip"]["cycles_per_request"]["median"] < high
     text = Page(files["report.html"].decode()).text
-    assert "not measured: it would never end" in text and "What a request and a connection cost the server" in text
+    assert "not measured beyond 1000 connections: it would never end" in text and "What a request and a connection cost the server" in text
     assert "every byte of every answer was right" in text and "before and after the load" not in text
     assert {"cycles.png", "cycles.svg", "cpu.png", "throughput.png", "gain.png"} <= set(files)
 
 
 def test_a_contender_that_is_not_measured_somewhere_is_not_missing_there(tmp_path: Path) -> None:
-    files = written(tmp_path, synthetic_own.scale(tmp_path / "run"))
-    summary = summary_of(files)
+    run, summary = report.loaded(synthetic_own.scale(tmp_path))
     last = summary["points"][-1]
-    assert last["contenders"]["plain"]["not_measured"] == "it would never end"
-    assert last["limit"]["plain"] == {"by": "unknown", "evidence": "Not measured: it would never end."}
+    assert last["contenders"]["plain"]["not_measured"] == "beyond 1000 connections: it would never end"
+    assert last["limit"]["plain"] == {"by": "unknown", "evidence": "Not measured beyond 1000 connections: it would never end."}
     assert not any("incomplete" in caveat for caveat in summary["caveats"])
-    run, loaded = report.loaded(tmp_path / "run")
-    series = {one.label: one for one in [report.throughput_series(loaded, name, 0) for name in run.plan.contenders]}
+    series = {one.label: one for one in [report.throughput_series(summary, name, 0) for name in run.plan.contenders]}
     assert series["lwIP, plain"].connections == (1, 1000) and series["lwIP"].connections == (1, 1000, 1_000_000)
-    assert report.gain_series(loaded, "plain", 0).connections == (1, 1000)
+    assert report.gain_series(summary, "plain", 0).connections == (1, 1000)
 
 
 @pytest.mark.parametrize("client, busy, by, bound", [
@@ -72,14 +80,14 @@ def test_a_contender_that_is_not_measured_somewhere_is_not_missing_there(tmp_pat
     (0.96, 0.97, "client cpu", "both")])
 def test_a_busy_load_generator_is_a_limit_unless_the_server_was_saturated(tmp_path: Path, client: float, busy: float,
                                                                          by: str, bound: str | None) -> None:
-    summary = summary_of(written(tmp_path, synthetic_own.scale(tmp_path / "run", client, busy)))
+    summary = analysed(synthetic_own.scale(tmp_path, client, busy))
     point = summary["points"][1]
     assert point["limit"]["lwip"]["by"] == by and point["gain"]["lwip/epoll"]["bound"] == bound
     assert f"{client:.0%}".replace("%", " %") in point["limit"]["lwip"]["evidence"]
 
 
-def test_what_each_measure_saves(tmp_path: Path) -> None:
-    files = written(tmp_path, synthetic_own.climb(tmp_path / "run"))
+def test_what_each_measure_saves(reports: dict[str, dict[str, bytes]]) -> None:
+    files = reports["ablate"]
     (point,) = summary_of(files)["ablation"]
     assert point["connections"] == 64
     saved = {row["name"]: row for row in point["measures"]}
