@@ -154,7 +154,7 @@ def _workload(values: Mapping[str, Any], places: Mapping[str, str], wire: Wire) 
     place = places.get("workload", wire.name)
     if name in GENERAL and name not in known and wire.workloads[0] in GENERAL:
         raise UsageError(f"{place}: wrk, the client of wire '{wire.name}', asks every connection that it opens; workload "
-                         f"'{name}' needs loadgen: WIRE=shm-loadgen")
+                         f"'{name}' needs loadgen: wire shm-loadgen")
     if name not in known:
         raise UsageError(f"{place}: wire '{wire.name}' has no workload {name!r}; "
                          f"there are: {', '.join(dict.fromkeys(known))}")
@@ -277,7 +277,7 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
     most = max(values["connections"])
     if not wire.has_loadgen and most > MOST_OF_WRK:
         raise UsageError(f"{places['connections']}: wrk opens {MOST_OF_WRK} connections at most, not {most}; more need "
-                         "loadgen: WIRE=shm-loadgen")
+                         "loadgen: wire shm-loadgen")
     room = most + SPARE_CONNECTIONS if wire.has_loadgen and not shape.connect else ROOM_FOR_CONNECTIONS * most
     limit = values.get("max_connections", min(MOST, max(MAX_CONNECTIONS, room)))
     if most > limit:

@@ -326,7 +326,7 @@ def _check_link(wire: Wire, contender: Contender, where: str) -> None:
     if contender.link == "veth-to-port" and contender.client.stack != LOADGEN:
         raise UsageError(f"{where}: the link of '{name}', veth-to-port, needs a client that opens it: loadgen")
     if contender.most_connections < 0 or bool(contender.most_connections) != bool(contender.most_because):
-        raise UsageError(f"{where}: '{name}': most_connections and most_because go together")
+        raise UsageError(f"{where}: '{name}': most_connections and most_because go together, and cannot be negative")
     if contender.link in BRIDGED and wire.bridge is None:
         raise UsageError(f"{where}: the link of '{name}', {contender.link}, needs a [bridge]")
     if contender.link == "tap" and wire.bridge and end.namespace != wire.bridge.namespace:
