@@ -118,6 +118,11 @@ def compact(count: int) -> str:
     return str(count)
 
 
+def thousands(value: float, _: object = None) -> str:
+    """A tick's label that is never long: 1000, 20k."""
+    return f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:g}"
+
+
 def throughput(series: Sequence[Series], note: str) -> Figure:
     """Requests per second against connections; intervals as bands."""
     known = _numbers(series)
@@ -198,6 +203,7 @@ def cycles(series: Sequence[Series], note: str) -> Figure:
     else:
         axes.set_ylim(0, 1.12 * max(known) if known else 1)
         axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.yaxis.set_major_formatter(thousands)
     axes.grid(axis="y", linewidth=0.3, color="#cccccc")
     _mark_missing(axes, series)
     return figure

@@ -76,11 +76,18 @@ def _figures(summaries: Sequence[report.Summary],
 
 
 def _called(summaries: Sequence[report.Summary]) -> dict[str, str]:
-    """The shortest name of each run in a chart: its workload where that is all they differ in, else its id."""
-    workloads = {summary["run"]: str(summary["workload"]["name"]) for summary in summaries}
-    wires = {summary["wire"] for summary in summaries}
-    return workloads if len(set(workloads.values())) == len(summaries) and len(wires) == 1 else {
-        run: run for run in workloads}
+    """The shortest name of each run in a chart: its workload where that is all they differ in, else its id.
+
+    Of one workload with bodies of several sizes, the size.
+    """
+    runs = {summary["run"]: summary["workload"] for summary in summaries}
+    names = {run: str(workload["name"]) for run, workload in runs.items()}
+    sizes = {run: f"{workload['body_size_bytes']:,} bytes" for run, workload in runs.items()}
+    alike = len({summary["wire"] for summary in summaries}) == 1
+    for called in (names, sizes) if len(set(names.values())) in (1, len(runs)) else ():
+        if alike and len(set(called.values())) == len(runs):
+            return called
+    return {run: run for run in runs}
 
 
 def _title(summaries: Sequence[report.Summary]) -> str:

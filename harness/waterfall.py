@@ -63,7 +63,7 @@ def draw(plain: float, steps: Sequence[Step], note: str) -> Figure:
     right.set_xlim(*_reach([step.alone for step in steps]))
     for axes, most in ((left, 5), (right, 3)):
         axes.xaxis.set_major_locator(MaxNLocator(most))
-        axes.xaxis.set_major_formatter(_thousands)
+        axes.xaxis.set_major_formatter(charts.thousands)
     left.set_xlabel("Busy cycles per request", fontsize=7)
     right.set_xlabel("Saved", fontsize=7)
     entries = [Patch(facecolor=SAVES, label="saves"), Patch(facecolor=COSTS, label="costs"),
@@ -111,9 +111,5 @@ def _reach(savings: Sequence[Saving]) -> tuple[float, float]:
     most = 3 * max((abs(saving.mean or 0) for saving in known), default=0) or 1.0
     ends = [0.0, *(end for saving in known for end in (saving.mean, saving.low, saving.high) if end is not None)]
     low, high = max(-most, min(ends)), min(most, max(ends))
-    margin = 0.06 * (high - low)
+    margin = 0.06 * (high - low) or 1.0
     return low - margin, high + margin
-
-
-def _thousands(value: float, _: int) -> str:
-    return f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:g}"

@@ -25,6 +25,8 @@ SHAPES: dict[str, list[Series]] = {
     "nothing": [line(0, [1, 8], Value(None), Value(None))],
     "wide": [line(0, [1, 2], Value(10, 1e-9, 1e12), Value(1e6, 9e5, 2e6))],
     "crowded": [line(0, [1, 2, 3, 5, 6, 7, 100, 1000, 1024], *[Value(1e4 * n) for n in range(1, 10)])],
+    "a million": [line(0, [10 ** n for n in range(7)], *[Value(1e3 * 4 ** n, 900.0 * 4 ** n, 2e3 * 4 ** n)
+                                                        for n in range(7)])],
     "overlay": [line(0, [1, 2], Value(1e4), Value(2e4)), charts.overlay("theirs", 0, [1, 4], [2e4, 9e5])],
 }
 
@@ -36,7 +38,7 @@ def draw(series: Sequence[Series]) -> list[Any]:
     cycles = [one for one in series[:1] if any(value.centre is not None for value in one.values)]
     return [charts.throughput(series, "A note."), charts.gain(series, "A note.", "Gain"),
             charts.latency(panels, "A note."),
-            charts.cpu(counts, [Bars("c", "#0072B2", tuple(parts))], cycles, "")]
+            charts.cpu(counts, [Bars("c", "#0072B2", tuple(parts))], cycles, ""), charts.cycles(series, "A note.")]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -118,3 +120,18 @@ def test_log_ticks_are_round_inside_and_at_least_three(low: float, high: float) 
     ticks = charts.log_ticks(low, high)
     assert len(ticks) >= 3 and ticks == sorted(set(ticks))
     assert all(low <= tick <= high for tick in ticks)
+
+
+@pytest.mark.parametrize("count, text", [(1, "1"), (1000, "1000"), (1024, "1024"), (9999, "9999"), (10_000, "10k"),
+                                         (16_384, "16384"), (100_000, "100k"), (1_000_000, "1M"), (1_500_000, "1.5M"),
+                                         (10_000_000, "10M")])
+def test_connections_are_short_on_an_axis(count: int, text: str) -> None:
+    assert charts.compact(count) == text
+
+
+def test_a_collapse_gets_a_logarithmic_axis() -> None:
+    with charts.styled():
+        flat, steep = (charts.cycles([line(0, [1, 100], Value(1000.0), Value(last))], "").axes[0]
+                       for last in (1300.0, 99_000.0))
+        assert (flat.get_yscale(), steep.get_yscale()) == ("linear", "log")
+        assert flat.get_ylim()[0] == 0

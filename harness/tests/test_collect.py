@@ -103,3 +103,21 @@ def test_busy_share_is_over_the_loads_duration() -> None:
     assert collect.busy_share({"requests_parsed": 5}, 1000, 2.0) is None
     assert collect.busy_share({"cycles_busy": 5}, None, 2.0) is None
     assert collect.busy_share({"cycles_busy": 5}, 0, 2.0) is None
+
+
+STATUS = "Name:\tx\nVmRSS:\t    1200 kB\nRssAnon:\t 1 kB\nHugetlbPages:\t    4096 kB\n"
+
+
+def test_what_a_server_holds() -> None:
+    assert collect.memory(STATUS, None) == {"resident_bytes": 1200 << 10, "hugepage_bytes": 4096 << 10}
+    assert collect.memory(STATUS, "MemFree: 1 kB\nSlab:     77 kB\n")["kernel_bytes"] == 77 << 10
+
+
+@pytest.mark.parametrize("status, meminfo, key", [("VmRSS:\t1 kB\n", None, "HugetlbPages"), (STATUS, "", "Slab")])
+def test_a_kernel_that_does_not_tell(status: str, meminfo: str | None, key: str) -> None:
+    with pytest.raises(ContenderError, match=f"does not tell {key}"):
+        collect.memory(status, meminfo)
+
+
+def test_what_a_connection_takes_is_no_count() -> None:
+    assert collect.counts({"accepts": 3, "bytes_per_connection": 500}) == {"accepts": 3}

@@ -12,6 +12,7 @@ import pytest
 from harness.errors import ContenderError, UsageError
 from harness.loadgen import SCRIPT, Load, Wrk, rounded, tool_for
 from harness.plan import Workload
+from harness.workload import WORKLOADS
 
 LOAD = Load("198.18.0.2", 80, Workload("rps", "/", 1), 64, 4, 3)
 RECORDED = (Path(__file__).parent / "data" / "wrk.json").read_text()
@@ -82,3 +83,15 @@ def test_rounding_keeps_counts_order_and_three_digits() -> None:
     histogram = [(999, 1), (1000, 2), (1004, 3), (1005, 4), (1014, 5), (9996, 6), (123456, 7), (123499, 8)]
     assert rounded(histogram) == [[999, 1], [1000, 5], [1010, 9], [10000, 6], [123000, 15]]
     assert rounded([]) == []
+
+
+def test_a_connection_for_each_request_is_asked_for_by_its_header() -> None:
+    load = Load("198.18.0.2", 80, WORKLOADS["cps"], 8, 1, 3)
+    words = Wrk().command(load, Path("/x/wrk.json"), [])
+    assert words[-3:] == ["--header", "Connection: close", "http://198.18.0.2:80/"]
+    assert tool_for(load.workload).name == tool_for(WORKLOADS["bandwidth"]).name == "wrk"
+
+
+def test_parts_of_microseconds_stay_and_long_times_are_rounded() -> None:
+    assert rounded([(1.25, 3), (999.9, 1), (1000.4, 2), (1004.9, 1), (12345.6, 1)]) == [
+        [1.25, 3], [999.9, 1], [1000, 3], [12300, 1]]

@@ -110,3 +110,13 @@ def test_interval_of_gain_covers_and_pairing_takes_out_drift() -> None:
         widths.append(math.log(interval.high / interval.low))
     assert 930 <= hits <= 970
     assert stats.median(widths) < 0.3
+
+
+def test_a_difference_and_its_interval_are_scipys() -> None:
+    pairs = [(10.0, 7.0), (12.0, 8.5), (11.0, 8.4), (10.5, 7.7)]
+    differences = [a - b for a, b in pairs]
+    mean, interval = stats.paired_difference(pairs)
+    assert mean == pytest.approx(sum(differences) / 4)
+    expected = scipy.stats.t.interval(0.95, 3, loc=mean, scale=scipy.stats.sem(differences))
+    assert interval == pytest.approx(expected)
+    assert stats.paired_difference(pairs[:1]) == (3.0, None)
