@@ -25,7 +25,7 @@ SHAPES: dict[str, list[Series]] = {
     "nothing": [line(0, [1, 8], Value(None), Value(None))],
     "wide": [line(0, [1, 2], Value(10, 1e-9, 1e12), Value(1e6, 9e5, 2e6))],
     "crowded": [line(0, [1, 2, 3, 5, 6, 7, 100, 1000, 1024], *[Value(1e4 * n) for n in range(1, 10)])],
-    "a million": [line(0, [10 ** n for n in range(7)], *[Value(1e3 * 4 ** n, 900.0 * 4 ** n, 2e3 * 4 ** n)
+    "a million": [line(0, [10 ** n for n in range(7)], *[Value(1e3 * 2 ** n, 900.0 * 2 ** n, 2e3 * 2 ** n)
                                                         for n in range(7)])],
     "overlay": [line(0, [1, 2], Value(1e4), Value(2e4)), charts.overlay("theirs", 0, [1, 4], [2e4, 9e5])],
 }

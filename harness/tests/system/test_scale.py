@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Wires with our own load generator as a user runs them: every workload, many connections, the ladder of measures.
+
+Every test ends with the machine as it was: no namespace, process, hugepage, socket or file in /run more.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+from harness.tests.system.conftest import ROOT
+from harness.tests.system.test_bench import harness, one_line, processes, run_directory, started, stored
+from harness.tests.system.test_wire_root import snapshot
+
+ONE = ("--plan", "quick", "--set", "ROUNDS=1", "--set", "DURATION=1", "--set", "WARMUP=0")
+
+
+def machine() -> object:
+    return snapshot(), processes(), sorted(Path("/run/dpdk").glob("stackduel*"))
+
+
+@pytest.fixture(autouse=True)
+def same_machine() -> Iterator[None]:
+    before = machine()
+    yield
+    assert machine() == before
+
+
+def bench(directory: Path, wire: str, *settings: str) -> list[dict[str, Any]]:
+    """The trials of one short run, each of which must count."""
+    done = harness(directory, "bench", "--wire", wire, *ONE, *(word for each in settings for word in ("--set", each)))
+    assert done.returncode == 0, done.stderr
+    trials = [json.loads(line) for line in stored(directory)]
+    assert trials and [trial["problems"] for trial in trials] == [[]] * len(trials)
+    return trials
+
+
+def test_the_same_client_for_kernel_and_lwip(tmp_path: Path) -> None:
+    trials = bench(tmp_path, "shm-loadgen", "CONNECTIONS=1,64")
+    assert [(t["contender"], t["connections"]) for t in trials] == [("epoll", 1), ("lwip", 1), ("epoll", 64),
+                                                                    ("lwip", 64)]
+    for trial in trials:
+        counts = trial["reconcile"]
+        assert counts["sent"] <= counts["parsed"] == counts["answered"] <= counts["sent"] + counts["in_flight_limit"]
+        assert 0 < trial["client_busy_share"] <= 1 and sum(trial["memory"].values()) > 1 << 20
+        assert ("kernel_bytes" in trial["memory"]) == (trial["contender"] == "epoll")
+    facts = json.loads((run_directory(tmp_path) / "facts.json").read_text())
+    assert facts["load_tool"]["name"] == "loadgen" and facts["ports"]["lwip"]["driver"] == "net_virtio_user"
+    assert facts["ports"]["lwip client"]["driver"] == "net_vhost"
+    assert facts["ports"]["epoll client"]["driver"] == "net_af_packet"
+    assert set(facts["versions"]["sha256"]) == {"build/epoll_server", "build/lwip_server", "build/loadgen"}
+    offloads = facts["offloads"]["stackduel-server/server0"]
+    assert "tx-checksumming" not in offloads and "tcp-segmentation-offload" not in offloads
+
+
+def test_a_connection_for_each_request(tmp_path: Path) -> None:
+    for trial in bench(tmp_path, "shm-loadgen", "WORKLOAD=cps", "CONNECTIONS=16"):
+        assert trial["connections_per_sec"] == pytest.approx(trial["requests_per_sec"], rel=0.1)
+        assert trial["server"]["accepts"] > 100
+
+
+@pytest.mark.parametrize("wire", ["tap", "shm"])
+def test_a_connection_for_each_request_of_wrk(tmp_path: Path, wire: str) -> None:
+    for trial in bench(tmp_path, wire, "WORKLOAD=cps", "CONNECTIONS=8"):
+        assert trial["server"]["accepts"] > 100 and trial["server"]["accepts"] >= trial["requests"] - 8
+
+
+def test_large_bodies(tmp_path: Path) -> None:
+    for trial in bench(tmp_path, "shm-loadgen", "WORKLOAD=bandwidth", "BODY_SIZE=64K", "CONNECTIONS=8"):
+        assert trial["bytes"] >= trial["requests"] * 65536 > 0
+
+
+@pytest.mark.parametrize("workload", ["conns", "turns"])
+def test_many_connections_of_which_few_are_asked(tmp_path: Path, workload: str) -> None:
+    trials = bench(tmp_path, "scale", f"WORKLOAD={workload}", "CONNECTIONS=10,2000")
+    assert [t["contender"] for t in trials] == ["epoll", "lwip", "plain"] * 2
+    for trial in trials:
+        assert trial["client"]["active"] == min(64, trial["connections"])
+        assert trial["connections_per_sec"] is None or trial["connections_per_sec"] > 0
+    out = tmp_path / "out" / run_directory(tmp_path).name
+    rows = list(csv.DictReader((out / "summary.csv").open()))
+    assert all(float(row["memory_bytes_median"]) > 0 for row in rows) and (out / "cycles.png").is_file()
+    plain = json.loads((run_directory(tmp_path) / "facts.json").read_text())["wire"]["contenders"]["plain"]
+    assert plain["without"] == ["lookup", "timers", "pools"] and plain["most_connections"] == 10_000
+
+
+def test_some_rungs_of_the_ladder(tmp_path: Path) -> None:
+    trials = bench(tmp_path, "ablate", "CONTENDERS=plain,+lookup,-lookup", "CONNECTIONS=8")
+    assert all(trial["cycles_per_request"] > 0 for trial in trials)
+    out = tmp_path / "out" / run_directory(tmp_path).name
+    (point,) = json.loads((out / "summary.json").read_text())["ablation"]
+    assert point["measures"][0]["name"] == "lookup" and point["measures"][0]["saved"]["rounds"] == 1
+    assert (out / "waterfall.png").is_file() and not (out / "throughput.png").is_file()
+
+
+def test_a_load_generator_that_is_killed_ends_the_run_with_it_kept(tmp_path: Path) -> None:
+    run = started(tmp_path, "bench", "--wire", "shm-loadgen", *ONE, "--set", "CONTENDERS=lwip", "--set", "DURATION=5",
+                  "--set", "CONNECTIONS=1,8", trials=1)
+    deadline = time.monotonic() + 30
+    while not (found := loadgens()):
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(found[0], signal.SIGKILL)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 4 and "1 of 2 trials are kept" in one_line(said), said
+
+
+def loadgens() -> list[int]:
+    """Pids of the load generator in the client's namespace."""
+    listed = subprocess.run(["ip", "netns", "pids", "stackduel-lwip-client"], capture_output=True, text=True)
+    return [int(pid) for pid in listed.stdout.split()
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(str(ROOT / "build/loadgen").encode())]
