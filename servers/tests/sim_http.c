@@ -12,6 +12,7 @@
 #define POLL_INTERVAL 2 /* polled() runs once a second */
 #define DRAIN_SECONDS 2
 #define GIVE_UP_SECONDS 30
+#define SESSIONS 10000
 
 struct session {
     struct sim_http *http;
@@ -36,6 +37,7 @@ static void release(struct session *session) {
     if (session->input != NULL) {
         pbuf_free(session->input);
     }
+    http_close(&session->http->server, &session->connection);
     session->http->counters.closes++;
     session->http->sessions--;
     free(session);
@@ -77,7 +79,8 @@ static void discard(struct session *session, struct pbuf *data) {
 static void consume(struct session *session) {
     while (session->input != NULL && http_has_room(&session->connection)) {
         struct pbuf *head = session->input;
-        uint16_t taken = (uint16_t)http_input(&session->connection, head->payload, head->len);
+        uint16_t taken =
+            (uint16_t)http_input(&session->http->server, &session->connection, head->payload, head->len);
 
         tcp_recved(session->pcb, taken);
         if (taken < head->len) {
@@ -90,7 +93,7 @@ static void consume(struct session *session) {
         }
     }
     if (session->peer_closed && session->input == NULL) {
-        http_input_end(&session->connection);
+        http_input_end(&session->http->server, &session->connection);
     }
 }
 
@@ -99,7 +102,7 @@ static bool respond(struct session *session) {
     bool progress = false;
     int count;
 
-    while ((count = http_pending(&session->connection, pieces, 16)) > 0) {
+    while ((count = http_pending(&session->http->server, &session->connection, pieces, 16)) > 0) {
         size_t taken = 0, offered = 0;
 
         for (int i = 0; i < count && taken == offered; i++) {
@@ -107,7 +110,7 @@ static bool respond(struct session *session) {
             taken += tcp_queue_bytes(session->pcb, pieces[i].iov_base, pieces[i].iov_len, i + 1 < count,
                                      &session->refused);
         }
-        http_sent(&session->connection, taken);
+        http_sent(&session->http->server, &session->connection, taken);
         session->http->counters.bytes_sent += taken;
         progress |= taken > 0;
         if (taken < offered) {
@@ -208,7 +211,7 @@ static err_t accepted(void *argument, struct tcp_pcb *pcb, err_t error) {
     session->pcb = pcb;
     http->sessions++;
     http->counters.accepts++;
-    http_init(&session->connection, &http->site, &http->counters);
+    http_init(&http->server, &session->connection);
     tcp_arg(pcb, session);
     tcp_recv(pcb, received);
     tcp_sent(pcb, sent);
@@ -224,7 +227,9 @@ static err_t accepted(void *argument, struct tcp_pcb *pcb, err_t error) {
 
 void sim_http_start(struct sim_http *http, struct tcp_pcb *pcb, size_t body_size) {
     *http = (struct sim_http){.give_up_seconds = GIVE_UP_SECONDS};
-    if (http_site_init(&http->site, body_size) != 0) {
+    http->site_memory = or_die(aligned_alloc(64, http_site_size(body_size)));
+    http_site_init(&http->site, body_size, http->site_memory);
+    if (http_server_init(&http->server, &http->site, &http->counters, SESSIONS) != 0) {
         or_die(NULL);
     }
     http->listener = or_die(tcp_listen(pcb));
@@ -234,5 +239,6 @@ void sim_http_start(struct sim_http *http, struct tcp_pcb *pcb, size_t body_size
 
 void sim_http_stop(struct sim_http *http) {
     (void)tcp_close(http->listener); /* cannot fail: it listens */
-    http_site_free(&http->site);
+    http_server_free(&http->server);
+    free(http->site_memory);
 }

@@ -13,6 +13,8 @@
 
 struct sim_http {
     struct http_site site;
+    void *site_memory;
+    struct http_server server;
     struct counters counters;
     struct tcp_pcb *listener;
     unsigned give_up_seconds; /* a client that is silent, or takes nothing, for as long */
