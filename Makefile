@@ -281,7 +281,7 @@ $(STACK_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call stack_objects,ch
 # each element of its pools, so that a use after its end is seen.
 SIM_TESTS := test_wire_faults test_wire_churn
 SIM_INCLUDES := -Iservers/tests/sim $(LWIP_INCLUDES)
-SIM_FILES := $(LWIP_FILES:%=lwip/%) stack/tcp_queue stack/checksum \
+SIM_FILES := $(LWIP_FILES:%=lwip/%) stack/tcp_queue stack/checksum stack/pool \
              $(addprefix tests/,wire_faults lwip_checks sim_http)
 SIM_FLAGS_sim :=
 SIM_FLAGS_fuzz := -DSIM_HEAP
