@@ -228,6 +228,9 @@ $(BUILD)/checked/libstackduel_preload.so: $(call objects,checked,$(PRELOAD_FILES
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) -shared $^ $(DPDK_LIBS) -o $@
 
+$(BUILD)/faulty_wire: servers/tests/faulty_wire.c servers/tests/wire_faults.c servers/tests/wire_faults.h
+	$(CC) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(WARNINGS) $(CFLAGS_release) $(filter %.c,$^) -o $@
+
 $(BUILD)/minimal_epoll: servers/tests/minimal_epoll.c
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_release) $< -o $@
 
@@ -346,8 +349,12 @@ test: deps ## everything to passed tests (root for the ones in namespaces; other
 
 check: all lint test-c test-lwip test-harness test-system
 
-test-c: $(C_TESTS:%=$(TEST)/%) $(LOADGEN_TESTS:%=$(TEST)/%) $(STACK_TESTS:%=$(TEST)/%) $(SIM_TESTS:%=$(TEST)/%) ## C modules under ASan and UBSan
-	@for program in $^; do echo "== $$program"; $$program || exit 1; done
+test-c: $(C_TESTS:%=$(TEST)/%) $(LOADGEN_TESTS:%=$(TEST)/%) $(STACK_TESTS:%=$(TEST)/%) $(SIM_TESTS:%=$(TEST)/%) test-fuzz ## C modules under ASan and UBSan
+	@for program in $(filter-out test-fuzz,$^); do echo "== $$program"; $$program || exit 1; done
+
+.PHONY: test-fuzz
+test-fuzz: $(TEST)/fuzz_stack
+	@echo "== $<"; $< 50000 --raw $(FUZZ_INPUTS)/*/*.bin
 
 test-lwip: $(TEST)/lwip_unit ## lwIP's unit tests with our options and patches
 	@echo "== $<"; $<
@@ -357,7 +364,7 @@ test-harness: ## the harness, without root
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests --ignore=harness/tests/system
 
 PRELOAD_TESTS := $(addprefix $(BUILD)/,conformance checked/on-lwip checked/libstackduel_preload.so checked/fuzz_preload)
-test-system: all $(BUILD)/lwip_pinger $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so $(BUILD)/checked/epoll_server $(BUILD)/checked/lwip_server $(PRELOAD_TESTS) ## both servers and a short run in real namespaces (root)
+test-system: all $(BUILD)/lwip_pinger $(BUILD)/faulty_wire $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so $(BUILD)/checked/epoll_server $(BUILD)/checked/lwip_server $(PRELOAD_TESTS) ## both servers and a short run in real namespaces (root)
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests/system
 
 lint: ## types of the harness, format of the C code
