@@ -318,9 +318,14 @@ $(LOADGEN_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call objects,checke
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) -lcmocka -o $@
 
+.PHONY: soak
+soak: all ## clients that come and go for SOAK_SECONDS=600: does lwip_server lose memory? (root)
+	@$(PYTHON) ci/soak.py --build $(BUILD) --seconds $(SOAK_SECONDS)
+
 # Clang is not among the packages that are installed: nothing else needs it.
 CLANG := clang
 FUZZ_SECONDS := 60
+SOAK_SECONDS := 600
 $(BUILD)/fuzz/fuzz_stack: $(wildcard servers/tests/*.[ch]) servers/tests/sim/lwipopts.h $(LWIP)/.patched
 	@mkdir -p $(@D)
 	@command -v $(CLANG) >/dev/null || { echo "make fuzz needs clang with libFuzzer: apt-get install clang" >&2; exit 3; }
