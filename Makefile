@@ -341,7 +341,7 @@ fuzz: $(BUILD)/fuzz/fuzz_stack ## frames into lwIP's input path for FUZZ_SECONDS
 
 # lwIP's own unit tests: its test sources, our options and series.
 LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos udp/test_udp etharp/test_etharp \
-              core/test_def core/test_netif core/test_pbuf core/test_timers
+              core/test_def core/test_mem core/test_netif core/test_pbuf core/test_timers
 $(TEST)/lwip_unit: servers/tests/lwip_unit.c servers/tests/lwip_unit/lwipopts.h servers/stack/lwipopts.h $(LWIP)/.patched
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -Iservers/tests/lwip_unit $(LWIP_INCLUDES) -I$(LWIP)/test/unit $(CFLAGS_checked) \
@@ -363,7 +363,6 @@ test-fuzz: $(TEST)/fuzz_stack
 
 test-lwip: $(TEST)/lwip_unit ## lwIP's unit tests with our options and patches
 	@echo "== $<"; $<
-	@echo "== $< all (measures left out)"; $< all
 
 test-harness: ## the harness, without root
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests --ignore=harness/tests/system

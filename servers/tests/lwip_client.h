@@ -152,7 +152,7 @@ static inline int run_with_and_without_measures(const struct CMUnitTest *tests, 
 
         if (child == 0) {
             measures = both[i];
-            if (!reserve()) {
+            if (reserve != NULL && !reserve()) {
                 _exit(EXIT_FAILURE);
             }
             lwip_init();

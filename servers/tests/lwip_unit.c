@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Runs lwIP's own unit tests (its test/unit) on our options and our patch series: those suites whose modules
- * the servers link. Not run: sockets, DHCP, IPv6, mDNS, MQTT and IP reassembly, which are not built here, and
- * lwIP's heap, for which libc's stands in. */
+/* Runs lwIP's own unit tests (its test/unit) on our options and our patch series, with all measures and with
+ * none: those suites whose modules the servers link. Not run: sockets, DHCP, IPv6, mDNS, MQTT and IP
+ * reassembly, which are not built here. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "lwip_check.h"
 
@@ -12,9 +14,8 @@
 #include "lwip/netif.h"
 #include "lwip/stats.h"
 
-#include "../measures.h"
-
 #include "core/test_def.h"
+#include "core/test_mem.h"
 #include "core/test_netif.h"
 #include "core/test_pbuf.h"
 #include "core/test_timers.h"
@@ -66,24 +67,41 @@ void lwip_check_ensure_no_alloc(unsigned int skip) {
     }
 }
 
-/* usage: lwip_unit [MEASURES], those to be left out as with --without of lwip_server */
-int main(int argc, char *argv[]) {
+/* Whether any test failed. */
+static bool run_suites(void) {
     suite_getter_fn *suites[] = {tcp_suite,  tcp_oos_suite, def_suite,    netif_suite,
                                  pbuf_suite, timers_suite,  etharp_suite, udp_suite};
     SRunner *runner = srunner_create(NULL);
-    char error[256];
     int failed;
 
-    if (argc > 1 && !measures_leave_out(argv[1], error, sizeof(error))) {
-        fprintf(stderr, "lwip_unit: %s\n", error);
-        return 2;
-    }
     lwip_init();
     for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
         srunner_add_suite(runner, suites[i]());
     }
+    if (!measure(MEASURE_POOLS)) {
+        srunner_add_suite(runner, mem_suite()); /* lwIP's heap */
+    }
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return failed != 0;
+}
+
+/* The same in a process of its own, as measures are set once before lwIP starts. */
+static bool run_suites_with(uint32_t in_force) {
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        measures = in_force;
+        printf("%s measures\n", in_force == 0 ? "without" : "with all");
+        exit(run_suites() ? EXIT_FAILURE : EXIT_SUCCESS);
+    }
+    return child < 0 || waitpid(child, &status, 0) != child || status != 0;
+}
+
+int main(void) {
+    bool with = run_suites_with(UINT32_MAX), without = run_suites_with(0);
+
+    return with || without ? EXIT_FAILURE : EXIT_SUCCESS;
 }

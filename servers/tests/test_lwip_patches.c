@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What each patch of stack/patches/ is for, seen from outside of lwIP: packets in, packets out, counters. */
+/* What each patch of stack/patches/ is for, seen from outside of lwIP: packets in, packets out, counters.
+ * Every test runs with all measures and with none. */
 #include "lwip_client.h"
 
-#include "lwip/init.h"
 #include "lwip/memp.h"
 #include "lwip/stats.h"
 
@@ -347,7 +347,5 @@ int main(void) {
         cmocka_unit_test(test_0003_a_pool_of_more_than_65535_elements_has_them_all),
     };
 
-    lwip_init();
-    start_interface();
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return run_with_and_without_measures(tests, sizeof(tests) / sizeof(tests[0]), NULL);
 }

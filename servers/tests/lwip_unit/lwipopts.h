@@ -38,6 +38,9 @@
 /* The UDP tests send from 0.0.0.0, which is refused where nobody speaks DHCP. */
 #define LWIP_IP_ACCEPT_UDP_PORT(port) 0
 
+/* The tests of the heap free what is none of its, and look whether that was counted. */
+#define LWIP_MEM_ILLEGAL_FREE(message)
+
 #define LWIP_TESTMODE 1
 #define ETHARP_SUPPORT_STATIC_ENTRIES 1
 #define LWIP_NETIF_EXT_STATUS_CALLBACK 1
