@@ -461,6 +461,5 @@ int main(int argc, char *argv[]) {
         serve();
         stop();
     }
-    rte_eal_cleanup();
-    return code;
+    return code; /* without rte_eal_cleanup(): see eal.h */
 }

@@ -271,6 +271,5 @@ int main(int argc, char *argv[]) {
         code = EXIT_MACHINE;
     }
     generator_free(&generator);
-    rte_eal_cleanup();
-    return code;
+    return code; /* without rte_eal_cleanup(): see eal.h */
 }
