@@ -368,7 +368,7 @@ test-harness: ## the harness, without root
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests --ignore=harness/tests/system
 
 PRELOAD_TESTS := $(addprefix $(BUILD)/,conformance checked/on-lwip checked/libstackduel_preload.so checked/fuzz_preload)
-test-system: all $(BUILD)/lwip_pinger $(BUILD)/faulty_wire $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so $(BUILD)/checked/epoll_server $(BUILD)/checked/lwip_server $(PRELOAD_TESTS) ## both servers and a short run in real namespaces (root)
+test-system: all $(BUILD)/lwip_pinger $(BUILD)/faulty_wire $(BUILD)/checked/loadgen $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so $(BUILD)/checked/epoll_server $(BUILD)/checked/lwip_server $(PRELOAD_TESTS) ## both servers and a short run in real namespaces (root)
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests/system
 
 lint: ## types of the harness, format of the C code
