@@ -38,6 +38,7 @@ void action_open(struct generator *generator, uint32_t index) {
     connection->flags &= CONNECTION_TIMED | CONNECTION_ACK_WAITS; /* places in queues stay */
     generator->pending++;
     generator->begun++;
+    link_announce(&generator->link, connection->flow);
     (void)link_send(&generator->link, LINK_SYN, connection->flow, sequence, 0, false);
     deadlines_set(&generator->deadlines, index, generator->now_ms + SYN_MS);
 }

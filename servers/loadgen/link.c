@@ -102,12 +102,25 @@ static void send_arp(struct link *link, const struct arp *arp, const uint8_t *to
     port_send(&link->port, packet);
 }
 
-void link_ask_for_server(struct link *link) {
-    struct arp arp = {
-        .operation = RTE_ARP_OP_REQUEST, .sender = link->flows.address, .target = link->ends.server};
+static void ask_from(struct link *link, uint32_t address) {
+    struct arp arp = {.operation = RTE_ARP_OP_REQUEST, .sender = address, .target = link->ends.server};
 
     memcpy(arp.sender_mac, link->ends.mac, sizeof(arp.sender_mac));
     send_arp(link, &arp, NULL);
+}
+
+void link_ask_for_server(struct link *link) {
+    ask_from(link, link->gateway != 0 ? link->gateway : link->flows.address);
+}
+
+void link_announce(struct link *link, uint32_t flow) {
+    /* Behind a gateway it is the only neighbour. */
+    uint32_t wanted = link->gateway != 0 ? 1 : flow / FLOW_PORTS + 1;
+
+    while (link->announced < wanted) {
+        ask_from(link, link->gateway != 0 ? link->gateway : link->flows.address + link->announced);
+        link->announced++;
+    }
 }
 
 void link_input(struct link *link, const struct rte_mbuf *packet) {

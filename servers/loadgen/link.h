@@ -21,6 +21,7 @@ struct link {
     struct template_ends ends;
     uint32_t gateway; /* answered for by ARP, too; 0: none */
     bool server_known;
+    uint32_t announced;       /* addresses that have asked for the server, the first ones */
     uint16_t window;          /* as the header has it, scaled */
     uint16_t window_unscaled; /* for a peer that knows no scaling, and in a SYN */
     uint64_t no_mbuf;         /* segments that could not be made */
@@ -31,8 +32,12 @@ struct link {
 int link_open(struct link *link, const struct options *options, char *error, size_t size);
 void link_close(struct link *link);
 
-/* Asks for the server's MAC address. */
+/* Asks for the server's MAC address, from the gateway if there is one, else from the first address. */
 void link_ask_for_server(struct link *link);
+
+/* To be called before the first segment of a flow: its address asks, too, as any host would. So the server
+ * knows it before many connections begin at once, for which it would have to hold packets. */
+void link_announce(struct link *link, uint32_t flow);
 
 /* ARP's packets: answers for all addresses, learns the server's. Any other is ignored. The packet stays the
  * caller's. */
