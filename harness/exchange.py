@@ -22,6 +22,8 @@ from harness.workload import Workload
 # a body may be 64 MiB, on an emulated path
 ANSWER_SECONDS = 60
 _LONGEST_HEAD = 65536
+# asked for, as the load does, and said by our servers, where every request has a connection of its own
+CLOSE = b"Connection: close\r\n"
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def expected_body(size: int) -> bytes:
 def expected_response(workload: Workload) -> bytes:
     """Every byte that our servers answer to a GET with."""
     size = workload.body_size_bytes
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + expected_body(size)
+    closing = CLOSE if workload.connect else b""
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n" % (size, closing) + expected_body(size)
 
 
 class Http:
@@ -80,7 +83,8 @@ class Http:
     asks = 1
 
     def request(self, address: str, workload: Workload) -> bytes:
-        return f"GET {workload.path} HTTP/1.1\r\nHost: {address}\r\n\r\n".encode()
+        closing = CLOSE if workload.connect else b""
+        return f"GET {workload.path} HTTP/1.1\r\nHost: {address}\r\n".encode() + closing + b"\r\n"
 
     def size(self, received: bytes | bytearray) -> int | None:
         head, end, _ = bytes(received[:_LONGEST_HEAD]).partition(b"\r\n\r\n")

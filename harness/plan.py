@@ -150,15 +150,27 @@ def _workload(values: Mapping[str, Any], places: Mapping[str, str], wire: Wire) 
     """UsageError on a workload that there is not, or that the wire's contenders do not answer or its client not make."""
     name = values.get("workload", wire.workloads[0])
     known = [each for each in (*wire.workloads, *(GENERAL if wire.workloads[0] in GENERAL else ()))
-             if each in WORKLOADS and (wire.has_loadgen or not WORKLOADS[each].needs_loadgen)]
+             if each in WORKLOADS and not _needs_loadgen(WORKLOADS[each], wire)]
     place = places.get("workload", wire.name)
     if name in GENERAL and name not in known and wire.workloads[0] in GENERAL:
-        raise UsageError(f"{place}: wrk, the client of wire '{wire.name}', asks every connection that it opens; workload "
-                         f"'{name}' needs loadgen: wire shm-loadgen")
+        raise UsageError(f"{place}: {_needs_loadgen(WORKLOADS[name], wire)}; workload '{name}' needs loadgen: wire "
+                         "shm-loadgen")
     if name not in known:
         raise UsageError(f"{place}: wire '{wire.name}' has no workload {name!r}; "
                          f"there are: {', '.join(dict.fromkeys(known))}")
     return WORKLOADS[name]
+
+
+def _needs_loadgen(workload: Workload, wire: Wire) -> str:
+    """Why the client of this wire cannot make that load; "" if it can."""
+    if wire.has_loadgen:
+        return ""
+    if workload.active:
+        return f"wrk, the client of wire '{wire.name}', asks every connection that it opens"
+    if workload.connect and any(contender.client.stack == "lwip" for contender in wire.contenders.values()):
+        return (f"each wrk on lwIP, as wire '{wire.name}' has it, begins with the same ports, which a server that closes "
+                "first still keeps from the wrk before")
+    return ""
 
 
 def _reaching(connections: Sequence[int], most: int) -> list[int]:

@@ -31,11 +31,6 @@ class Workload:
         """How many of so many connections have a request in flight at a time."""
         return min(connections, self.active) if self.active else connections
 
-    @property
-    def needs_loadgen(self) -> bool:
-        """wrk asks all connections that it opens."""
-        return self.active > 0
-
 
 WORKLOADS: Mapping[str, Workload] = {each.name: each for each in (
     Workload("rps", "/", 1),

@@ -16,6 +16,7 @@ import pytest
 from harness.errors import UsageError
 from harness.exchange import difference, exchange_for, expected_response, order
 from harness.plan import Workload
+from harness.workload import WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
 RPS = Workload("rps", "/", 3)
@@ -102,3 +103,14 @@ def test_difference() -> None:
     assert difference(b"abX", b"abc") == ("the response differs from byte 2: b'X' instead of b'c' "
                                           "(3 bytes, expected 3)")
     assert "differs from byte 2: b'' instead of b'c'" in difference(b"ab", b"abc")
+
+
+def test_a_proof_asks_as_the_load_does() -> None:
+    cps = WORKLOADS["cps"]
+    http = exchange_for(cps)
+    assert b"\r\nConnection: close\r\n\r\n" in http.request("198.18.0.2", cps)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 600\r\nConnection: close\r\n\r\n"
+    assert expected_response(cps).startswith(answer) and len(expected_response(cps)) == len(answer) + 600
+    assert http.compare(expected_response(cps), cps, True) == ""
+    assert "differs" in http.compare(expected_response(cps).replace(b"close", b"never"), cps, True)
+    assert b"Connection" not in http.request("198.18.0.2", RPS) + expected_response(RPS)
