@@ -73,7 +73,7 @@ restore: ## undo what a killed run left on this machine (root)
 doctor: ## what this machine can run, and what is missing
 	@$(HARNESS) doctor
 
-shell: ready ## a shell in the client's namespace of WIRE=tap|afpacket|afxdp|shm, both servers up (root)
+shell: ready ## a shell in the client's namespace of WIRE=tap|afpacket|afxdp|shm|shm-loadgen, both servers up (root)
 	@$(HARNESS) shell --wire '$(or $(call given,WIRE),tap)' $(PLAN_ARGUMENT) $(SETTINGS)
 
 bench-baseline: ready $(BUILD)/minimal_epoll ## epoll_server against a minimal epoll loop and nginx (root)

@@ -14,7 +14,7 @@ from harness.host import Host, command
 from harness.journal import DIRECTORY, Action
 from harness.plan import Plan
 from harness.provision import Provisioned, provisioned
-from harness.wire import Contender, Wire
+from harness.wire import LOADGEN, Contender, Wire
 
 # where the contenders' words go, to vanish with the run
 RAW = Path(DIRECTORY) / "shell"
@@ -22,7 +22,7 @@ RAW = Path(DIRECTORY) / "shell"
 
 def shell(host: Host, wire: Wire, plan: Plan) -> int:
     """Runs $SHELL to its end, then leaves the machine as found. Errors: of provisioned() and of Running."""
-    contenders = [wire.contenders[name] for name in plan.contenders]
+    contenders = side_by_side(wire, plan)
     with provisioned(host, wire, plan.contenders, "shell", log=_say) as up:
         _make_raw(host, contenders, up)
         running: list[Running] = []
@@ -40,12 +40,22 @@ def shell(host: Host, wire: Wire, plan: Plan) -> int:
     return 0
 
 
+def side_by_side(wire: Wire, plan: Plan) -> list[Contender]:
+    """Those that can be up at once: of several on the same end of a link, as with and without a measure, the first."""
+    first: dict[object, Contender] = {}
+    for name in plan.contenders:
+        first.setdefault(wire.contenders[name].endpoint, wire.contenders[name])
+    return list(first.values())
+
+
 def hint(wire: Wire, plan: Plan) -> list[str]:
     """What to try in the shell, a line each."""
     port = "" if plan.port == 80 else f":{plan.port}"
     lines = [f"You are in namespace {wire.client.namespace} of wire {wire.name}; `exit` ends it. Try:"]
-    for name in plan.contenders:
-        contender = wire.contenders[name]
+    for contender in side_by_side(wire, plan):
+        if contender.client.stack == LOADGEN:
+            lines.append(f"  sh {_starter(contender)} --connections 64    # {contender.label}; --help for more")
+            continue
         before = f"sh {_starter(contender)} " if contender.client.launcher else ""
         lines.append(f"  {before}curl -i http://{contender.endpoint.ip}{port}/    # {contender.label}")
     lines.append(f"  tail {RAW}/*")

@@ -10,7 +10,7 @@ import pytest
 import harness.shell
 from harness.errors import ContenderError
 from harness.plan import load_plan
-from harness.shell import hint, shell
+from harness.shell import hint, shell, side_by_side
 from harness.tests.fake_host import FakeHost
 from harness.wire import load_wire
 
@@ -86,3 +86,11 @@ def test_a_client_of_its_own_is_started_by_a_script(tmp_path: Path, host: FakeHo
     text = "\n".join(hint(wire, plan))
     assert f"  sh {tmp_path}/lwip-client curl -i http://198.18.0.3/" in text
     assert "  curl -i http://198.18.0.2/" in text and "ip -n stackduel-client -statistics link" in text
+
+
+def test_of_servers_that_share_an_end_the_first_is_up_and_loadgen_is_what_to_try() -> None:
+    wire = load_wire("scale")
+    plan = load_plan("quick", wire, [0, 1], {})
+    assert [contender.name for contender in side_by_side(wire, plan)] == ["epoll", "lwip"]
+    text = "\n".join(hint(wire, plan))
+    assert "sh /run/stackduel/shell/lwip-client --connections 64    # lwIP on DPDK" in text and "curl" not in text
