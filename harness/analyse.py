@@ -68,7 +68,7 @@ class Trial:
     cycles_per_request: float | None
     connections_per_sec: float | None
     memory_bytes: float | None
-    bytes_per_connection: float | None
+    bytes_per_connection: Mapping[str, int]
     use: verdict.TrialUse
 
 
@@ -163,11 +163,12 @@ def _figures(trials: Sequence[Trial]) -> dict[str, Any]:
     cycles = [trial.cycles_per_request for trial in valid if trial.cycles_per_request is not None]
     if cycles:
         figures["cycles_per_request"] = {"median": _median(cycles), "ci95": _interval(stats.log_t_interval(cycles))}
-    for key in ("connections_per_sec", "memory_bytes", "bytes_per_connection"):
+    for key in ("connections_per_sec", "memory_bytes"):
         known = [value for trial in valid if (value := getattr(trial, key)) is not None]
         if known:
             figures[key] = {"median": _median(known)}
-    return figures
+    told = next((trial.bytes_per_connection for trial in valid if trial.bytes_per_connection), None)
+    return {**figures, **({"bytes_per_connection": dict(told)} if told else {})}
 
 
 def _cpu(valid: Sequence[Trial]) -> dict[str, Any]:
@@ -294,7 +295,7 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
             client_bound=record.get("client_bound") is True),
         connections_per_sec=_optional(record.get("connections_per_sec")),
         memory_bytes=math.fsum(map(_finite, memory.values())) if memory else None,
-        bytes_per_connection=_optional(record.get("bytes_per_connection")),
+        bytes_per_connection={str(part): int(count) for part, count in (record.get("bytes_per_connection") or {}).items()},
     )
 
 

@@ -45,7 +45,7 @@ COLUMNS = (
     "memory_bytes_per_connection", "bytes_per_connection_reported")
 # of what a connection costs, where our load generator held them: key and part of a cell of the summary
 _COSTS = (("connections_per_sec", "median"), ("memory_bytes", "median"), ("memory_bytes", "per_connection"),
-          ("bytes_per_connection", "median"))
+          ("bytes_per_connection", "total"))
 _SHOWN_FACTS = ("started_at", "machine", "kernel", "cpus", "hugepages", "versions", "git", "load_tool")
 
 

@@ -153,7 +153,19 @@ def costs(cell: Mapping[str, Any]) -> list[str]:
     return [number(cell["requests_per_sec"]["median"]),
             f"{number(cycles.get('median'))} {interval(cycles.get('ci95'))}".strip(),
             number(cell.get("connections_per_sec", {}).get("median")), number(None if held is None else held / (1 << 20)),
-            number(memory.get("per_connection")), number(cell.get("bytes_per_connection", {}).get("median"))]
+            number(memory.get("per_connection")), number(cell.get("bytes_per_connection", {}).get("total"))]
+
+
+def told(summary: Summary) -> list[str]:
+    """What each server says that an idle connection takes, part by part."""
+    lines = []
+    for name in summary["contenders"]:
+        parts = next((cell["bytes_per_connection"] for point in summary["points"]
+                      if "bytes_per_connection" in (cell := point["contenders"][name])), None)
+        if parts:
+            listed = [f"{part} {count}" for part, count in parts.items() if part != "total"]
+            lines.append(f"{label(summary, name)}: {' + '.join(listed)} = {parts.get('total', NONE)} bytes")
+    return lines
 
 
 def saved(entry: Mapping[str, Any]) -> str:

@@ -70,7 +70,7 @@ def trial(dice: random.Random, contender: str, connections: int, round_: int, se
         "busy_share": None if kernel else busy, "client_busy_share": client, "server": None, "client": None,
         "dropped": {}, "client_bound": client > 1 / 3, "memory": memory,
         "connections_per_sec": (100_000 if kernel else 900_000) * dice.lognormvariate(0, 0.02),
-        "bytes_per_connection": None if kernel else 520}
+        "bytes_per_connection": None if kernel else {"pcb": 400, "session": 120, "total": 520}}
 
 
 def scale(directory: Path, client: float = 0.25, busy: float = 0.97) -> Path:

@@ -54,12 +54,13 @@ def test_what_a_connection_costs(reports: dict[str, dict[str, bytes]]) -> None:
     assert points[1]["lwip"]["memory_bytes"].keys() == {"median"}, "nothing to compare it with"
     assert points[1_000_000]["lwip"]["memory_bytes"]["per_connection"] == pytest.approx(550, abs=0.1)
     assert points[1_000_000]["epoll"]["memory_bytes"]["per_connection"] == pytest.approx(4024, abs=0.1)
-    assert points[1000]["lwip"]["bytes_per_connection"]["median"] == 520
+    assert points[1000]["lwip"]["bytes_per_connection"] == {"pcb": 400, "session": 120, "total": 520}
     assert "bytes_per_connection" not in points[1000]["epoll"]
     low, high = points[1000]["lwip"]["cycles_per_request"]["ci95"]
     assert low < points[1000]["lwip"]["cycles_per_request"]["median"] < high
     text = Page(files["report.html"].decode()).text
     assert "not measured beyond 1000 connections: it would never end" in text and "What a request and a connection cost the server" in text
+    assert "an idle connection takes, of lwIP: pcb 400 + session 120 = 520 bytes" in text
     assert "every byte of every answer was right" in text and "before and after the load" not in text
     assert {"cycles.png", "cycles.svg", "cpu.png", "throughput.png", "gain.png"} <= set(files)
 
