@@ -22,6 +22,8 @@ ROLES = ("client", "server")
 _IDLE = ("idle", "iowait")
 _STOLEN = "steal"
 _NOTABLE_STEAL = 0.02
+# connections, for what each takes to stand out from what the server takes anyway
+ENOUGH = 10_000
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,8 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
         cells.setdefault((trial.contender, trial.connections), []).append(trial)
     points = [_point(connections, contenders, cells, plan) for connections in plan.connections]
     _share_memory(points)
-    ladder = ablation.summarise(plan, facts, [(trial.contender, trial.connections, trial.round, trial.cycles_per_request)
-                                              for trial in records if trial.valid])
+    ladder = ablation.summarise(plan, facts, [
+        (trial.contender, trial.connections, trial.round, trial.cycles_per_request) for trial in records if trial.valid])
     return {
         "schema": SCHEMA,
         "run": _text(facts, "run"),
@@ -106,7 +108,7 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
 def _share_memory(points: Sequence[Mapping[str, Any]]) -> None:
     """Bytes that each connection adds: what the server holds more than at its fewest connections, by those more.
 
-    Where there are a hundred times as many; fewer would share out what the server takes for itself.
+    Where there are ENOUGH of them; fewer would share out what the server takes for itself, and noise.
     """
     fewest: dict[str, tuple[int, float]] = {}
     for point in sorted(points, key=lambda point: int(point["connections"])):
@@ -115,7 +117,7 @@ def _share_memory(points: Sequence[Mapping[str, Any]]) -> None:
                 continue
             count, held = point["connections"], cell["memory_bytes"]["median"]
             least, before = fewest.setdefault(name, (count, held))
-            if count >= 100 * least:
+            if count >= max(ENOUGH, 100 * least):
                 cell["memory_bytes"]["per_connection"] = stats.round_significant((held - before) / (count - least))
 
 
@@ -295,7 +297,8 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
             client_bound=record.get("client_bound") is True),
         connections_per_sec=_optional(record.get("connections_per_sec")),
         memory_bytes=math.fsum(map(_finite, memory.values())) if memory else None,
-        bytes_per_connection={str(part): int(count) for part, count in (record.get("bytes_per_connection") or {}).items()},
+        bytes_per_connection={str(part): int(count)
+                              for part, count in (record.get("bytes_per_connection") or {}).items()},
     )
 
 

@@ -147,7 +147,7 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
 
 
 def _workload(values: Mapping[str, Any], places: Mapping[str, str], wire: Wire) -> Workload:
-    """UsageError on a workload that there is not, or that the wire's contenders do not answer or its client not make."""
+    """UsageError on a workload that there is not, that the wire's contenders do not answer or its client cannot make."""
     name = values.get("workload", wire.workloads[0])
     known = [each for each in (*wire.workloads, *(GENERAL if wire.workloads[0] in GENERAL else ()))
              if each in WORKLOADS and not _needs_loadgen(WORKLOADS[each], wire)]
@@ -168,8 +168,8 @@ def _needs_loadgen(workload: Workload, wire: Wire) -> str:
     if workload.active:
         return f"wrk, the client of wire '{wire.name}', asks every connection that it opens"
     if workload.connect and any(contender.client.stack == "lwip" for contender in wire.contenders.values()):
-        return (f"each wrk on lwIP, as wire '{wire.name}' has it, begins with the same ports, which a server that closes "
-                "first still keeps from the wrk before")
+        return (f"each wrk on lwIP, as wire '{wire.name}' has it, begins with the same ports, which a server that "
+                "closes first still keeps from the wrk before")
     return ""
 
 

@@ -76,3 +76,17 @@ def test_fewer_than_two_different_runs_are_refused(runs: list[Path], tmp_path: P
     with pytest.raises(UsageError, match="compare needs two or more different runs"):
         compare.write([runs[number] for number in which], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("workloads, names", [
+    ([("bandwidth", 3700), ("bandwidth", 65536)], ["3,700 bytes", "65,536 bytes"]),
+    ([("conns", 1), ("turns", 1)], ["conns", "turns"]), ([("rps", 1), ("rps", 1)], ["run-0", "run-1"]),
+    ([("rps", 1), ("rps", 2), ("cps", 2)], ["run-0", "run-1", "run-2"])])
+def test_a_run_goes_by_the_shortest_name_that_tells_it_apart(workloads: list[tuple[str, int]],
+                                                            names: list[str]) -> None:
+    summaries = [{"run": f"run-{place}", "wire": "w", "workload": {"name": name, "body_size_bytes": size}}
+                 for place, (name, size) in enumerate(workloads)]
+    assert list(compare._called(summaries).values()) == names
+    for place, summary in enumerate(summaries):
+        summary["wire"] = f"w{place}"
+    assert list(compare._called(summaries)) == list(compare._called(summaries).values())
