@@ -139,8 +139,8 @@ static int tear_down(void **state) {
 }
 
 /* All tests once with all measures and once with none, each in a process of its own, as measures are set once
- * before lwIP starts. `reserve` is called before lwip_init(); true if all is well. How often any test failed.
- */
+ * before lwIP starts. `reserve` is called before lwip_init() and says whether all is well; NULL: nothing is
+ * to be done then. How often any test failed. */
 static inline int run_with_and_without_measures(const struct CMUnitTest *tests, size_t count,
                                                 bool (*reserve)(void)) {
     static const uint32_t both[] = {UINT32_MAX, 0};
