@@ -129,8 +129,9 @@ LWIP_CORE := init def inet_chksum ip mem memp netif pbuf raw stats sys tcp tcp_i
 LWIP_IPV4 := etharp icmp ip4 ip4_addr ip4_frag
 LWIP_FILES := $(LWIP_CORE:%=core/%) $(LWIP_IPV4:%=core/ipv4/%) netif/ethernet
 
-# --- objects: two variants ---------------------------------------------------------------------------
-# release is measured; checked has sanitizers and every assertion of lwIP, and is what the tests use.
+# --- objects: two variants, and two more of the stack ------------------------------------------------
+# release is measured; checked has sanitizers and every assertion of lwIP, and is what the tests use. The
+# library's stack is one in the process, the servers' one in each thread (servers/stack/arch/cc.h).
 
 WARNINGS := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow
 # Whole-program: lwIP is many small functions in many files.
@@ -141,6 +142,10 @@ CFLAGS_checked += -fno-sanitize=alignment
 # The stack's objects are linked into servers and into a shared library, where no name of theirs may meet one of
 # the program's.
 SHARED_CFLAGS := -fPIC -fvisibility=hidden
+# What is thread-local, DPDK's number of the lcore too, is found without a call: all are there when a program starts.
+SHARED_CFLAGS += -ftls-model=initial-exec
+CFLAGS_release-library := $(CFLAGS_release) -DSTACK_PROCESS_WIDE
+CFLAGS_checked-library := $(CFLAGS_checked) -DSTACK_PROCESS_WIDE
 # Strict: without it llhttp takes any byte after CR for LF.
 LLHTTP_CFLAGS := -DLLHTTP_STRICT_MODE=1 -I$(LLHTTP_INCLUDE)
 BASE_CFLAGS := -std=gnu11 -MMD -MP -Iservers $(LLHTTP_CFLAGS)
@@ -148,7 +153,8 @@ LWIP_INCLUDES := -I$(LWIP)/src/include -Iservers/stack
 DPDK_CFLAGS = $(shell pkg-config --cflags libdpdk)
 DPDK_LIBS = $(shell pkg-config --libs libdpdk)
 
-STACK_FILES := stack port mbuf_pbuf tcp_packet expected lookahead pool checksum tcp_queue devargs memory
+STACK_FILES := stack port port_shared port_sleep steer mbuf_pbuf tcp_packet expected lookahead pool checksum tcp_queue devargs memory
+SERVER_FILES := lwip_server lwip_report cores
 COMMON_FILES := http http_known http_parser http_pool http_site options counters measures
 LLHTTP_FILES := api http llhttp
 
@@ -169,13 +175,13 @@ $(BUILD)/obj/$(1)/stack/%.o: servers/stack/%.c $(LWIP)/.patched
 	@mkdir -p $$(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $$(CFLAGS_$(1)) $(SHARED_CFLAGS) $(LWIP_INCLUDES) $$(DPDK_CFLAGS) -c $$< -o $$@
 
-$(BUILD)/obj/$(1)/lwip_server.o: servers/lwip_server.c $(LWIP)/.patched
+$(patsubst %,$(BUILD)/obj/$(1)/%.o,$(SERVER_FILES)): $(BUILD)/obj/$(1)/%.o: servers/%.c $(LWIP)/.patched
 	@mkdir -p $$(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $$(CFLAGS_$(1)) $(LWIP_INCLUDES) $$(DPDK_CFLAGS) -c $$< -o $$@
 
 $(BUILD)/obj/$(1)/preload/%.o: servers/preload/%.c $(LWIP)/.patched
 	@mkdir -p $$(@D)
-	$(CC) $(BASE_CFLAGS) -D_GNU_SOURCE $(WARNINGS) $$(CFLAGS_$(1)) $(SHARED_CFLAGS) -ftls-model=initial-exec $(LWIP_INCLUDES) $$(DPDK_CFLAGS) -c $$< -o $$@
+	$(CC) $(BASE_CFLAGS) -D_GNU_SOURCE $(WARNINGS) $$(CFLAGS_$(1)) $(SHARED_CFLAGS) $(LWIP_INCLUDES) $$(DPDK_CFLAGS) -c $$< -o $$@
 
 $(BUILD)/obj/$(1)/loadgen/%.o: servers/loadgen/%.c
 	@mkdir -p $$(@D)
@@ -187,23 +193,27 @@ $(BUILD)/obj/$(1)/%.o: servers/%.c
 endef
 $(eval $(call variant,release))
 $(eval $(call variant,checked))
+$(eval $(call variant,release-library))
+$(eval $(call variant,checked-library))
 
 $(BUILD)/epoll_server: $(call objects,release,epoll_server) $(call common_objects,release)
 	$(CC) $(CFLAGS_release) $^ -o $@
 
-$(BUILD)/lwip_server: $(call objects,release,lwip_server stack/eal) $(call common_objects,release) $(call stack_objects,release)
+$(BUILD)/lwip_server: $(call objects,release,$(SERVER_FILES) stack/eal) $(call common_objects,release) $(call stack_objects,release)
 	$(CC) $(CFLAGS_release) $^ $(DPDK_LIBS) -o $@
 
 $(BUILD)/checked/epoll_server: $(call objects,checked,epoll_server) $(call common_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ -o $@
 
-$(BUILD)/checked/lwip_server: $(call objects,checked,lwip_server stack/eal) $(call common_objects,checked) $(call stack_objects,checked)
+$(BUILD)/checked/lwip_server: $(call objects,checked,$(SERVER_FILES) stack/eal) $(call common_objects,checked) $(call stack_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
 
+# Of stack/, what knows no lwIP.
+PORT_FILES := $(addprefix stack/,port port_shared port_sleep steer)
 LOADGEN_PARTS := $(addprefix loadgen/,answer connection segment template arp deadlines turns histogram)
-LOADGEN_FILES := $(LOADGEN_PARTS) $(addprefix loadgen/,loadgen generator actions modes link report) stack/port stack/eal stack/devargs
+LOADGEN_FILES := $(LOADGEN_PARTS) $(addprefix loadgen/,loadgen generator actions modes link report) $(PORT_FILES) stack/eal stack/devargs
 $(BUILD)/loadgen: $(call objects,release,$(LOADGEN_FILES)) $(call common_objects,release)
 	$(CC) $(CFLAGS_release) $^ $(DPDK_LIBS) -o $@
 
@@ -221,10 +231,10 @@ $(BUILD)/checked/on-lwip: $(call objects,checked,$(LAUNCHER_FILES))
 
 PRELOAD_FILES := $(addprefix preload/,intercept calls socket tcp_socket udp_socket epoll_set poll engine \
                    descriptor signals libc counters_file settings rules) options counters
-$(BUILD)/libstackduel_preload.so: $(call objects,release,$(PRELOAD_FILES)) $(call stack_objects,release)
+$(BUILD)/libstackduel_preload.so: $(call objects,release-library,$(PRELOAD_FILES)) $(call stack_objects,release-library)
 	$(CC) $(CFLAGS_release) -shared -Wl,-z,defs $^ $(DPDK_LIBS) -o $@
 
-$(BUILD)/checked/libstackduel_preload.so: $(call objects,checked,$(PRELOAD_FILES)) $(call stack_objects,checked)
+$(BUILD)/checked/libstackduel_preload.so: $(call objects,checked-library,$(PRELOAD_FILES)) $(call stack_objects,checked-library)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) -shared $^ $(DPDK_LIBS) -o $@
 
@@ -348,11 +358,11 @@ $(TEST)/lwip_unit: servers/tests/lwip_unit.c servers/tests/lwip_unit/lwipopts.h 
 	    $< servers/stack/checksum.c servers/stack/pool.c servers/measures.c $(LWIP_TESTS:%=$(LWIP)/test/unit/%.c) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(DPDK_CFLAGS) \
 	    $$(pkg-config --cflags --libs check) -o $@
 
-.PHONY: test check test-c test-lwip test-harness test-system lint
+.PHONY: test check test-c test-lwip test-harness test-system lint check-globals
 test: deps ## everything to passed tests (root for the ones in namespaces; others say what they skipped)
 	@$(MAKE) --no-print-directory check
 
-check: all lint test-c test-lwip test-harness test-system
+check: all lint check-globals test-c test-lwip test-harness test-system
 
 test-c: $(C_TESTS:%=$(TEST)/%) $(LOADGEN_TESTS:%=$(TEST)/%) $(STACK_TESTS:%=$(TEST)/%) $(SIM_TESTS:%=$(TEST)/%) test-fuzz ## C modules under ASan and UBSan
 	@for program in $(filter-out test-fuzz,$^); do echo "== $$program"; $$program || exit 1; done
@@ -375,6 +385,9 @@ lint: ## types of the harness, format of the C code
 	@$(PYTHON) -m mypy --strict --no-error-summary harness
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $$(find servers -name '*.[ch]'); \
 	 else echo "clang-format is not installed: format not checked"; fi
+
+check-globals: $(call objects,checked,$(SERVER_FILES)) $(call common_objects,checked) $(call stack_objects,checked) ## no variable that the cores of a server share
+	@$(PYTHON) ci/check_globals.py $(sort $^)
 
 .PHONY: clean distclean FORCE
 clean: ## remove what was built, keep the fetched source

@@ -16,6 +16,8 @@ static const struct counter_field common[] = {
     FIELD(errors_http),     FIELD(errors_socket),  FIELD(retransmits),
 };
 
+enum { COMMON = sizeof(common) / sizeof(common[0]) };
+
 size_t counters_append(char *text, size_t size, const struct counter_field *fields, size_t count,
                        const void *base) {
     size_t length = 0;
@@ -28,10 +30,21 @@ size_t counters_append(char *text, size_t size, const struct counter_field *fiel
     return length < size ? length : size;
 }
 
+size_t counters_append_common(char *text, size_t size, const struct counters *counters) {
+    return counters_append(text, size, common, COMMON, counters);
+}
+
+void counters_add(struct counters *sum, const struct counters *counters) {
+    for (size_t i = 0; i < COMMON; i++) {
+        *(uint64_t *)((char *)sum + common[i].offset) +=
+            *(const uint64_t *)((const char *)counters + common[i].offset);
+    }
+}
+
 void counters_print(const char *server, const struct counters *counters, const struct counter_field *more,
                     size_t count, const void *base, const char *tail) {
     char text[4096];
-    size_t length = counters_append(text, sizeof(text), common, sizeof(common) / sizeof(common[0]), counters);
+    size_t length = counters_append_common(text, sizeof(text), counters);
     counters_append(text + length, sizeof(text) - length, more, count, base);
     printf("{\"server\": \"%s\"%s%s%s}\n", server, text, tail != NULL ? ", " : "", tail != NULL ? tail : "");
     fflush(stdout);

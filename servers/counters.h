@@ -37,6 +37,12 @@ struct counter_field {
 size_t counters_append(char *text, size_t size, const struct counter_field *fields, size_t count,
                        const void *base);
 
+/* The same of the counters that all servers have. */
+size_t counters_append_common(char *text, size_t size, const struct counters *counters);
+
+/* Adds one core's counters to a sum. */
+void counters_add(struct counters *sum, const struct counters *counters);
+
 /*
  * Prints one line on stdout and flushes it:
  *     {"server": "lwip", <every field of counters>, <`count` fields of `more` at `base`>, <tail>}

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The HTTP server on lwIP over DPDK: lwIP's raw callbacks, one thread that polls. What happens to packets is
- * stack/'s business, what the bytes mean is http.c's; this file joins the two, connection by connection. */
+/* The HTTP server on lwIP over DPDK: lwIP's raw callbacks, polled by one thread a core, each with a stack and
+ * connections of its own. What happens to packets is stack/'s business, what the bytes mean is http.c's; this
+ * file joins the two, connection by connection. */
 #include <errno.h>
-#include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <rte_eal.h>
+#include <rte_lcore.h>
 #include <rte_log.h>
 
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
+#include "cores.h"
 #include "counters.h"
 #include "http.h"
+#include "lwip_report.h"
 #include "measures.h"
 #include "options.h"
 #include "stack/eal.h"
-#include "stack/memory.h"
 #include "stack/stack.h"
 #include "stack/tcp_queue.h"
 
@@ -27,6 +28,7 @@
 #define DRAIN_SECONDS 2 /* how long a closed connection is read for the client's FIN (RFC 9112 9.6) */
 
 #define CACHE_LINE 64
+#define IDLE_TURNS 256 /* turns without a packet before a core that may sleep does so */
 
 /* What a connection costs beside lwIP's part. Only `http.parser` and `input` lead to more, and only while a
  * request is partly read or the client takes no responses. */
@@ -45,30 +47,26 @@ struct session {
 
 _Static_assert(sizeof(struct session) == CACHE_LINE, "a request touches one line of its session");
 
+/* Of the process: written before the cores start; then each writes its own report. */
 static struct {
     struct options options;
     struct http_site site;
-    void *site_memory;
-    struct http_server http;
+    struct port_shared *port;
+    struct lwip_report *reports; /* [cores] */
+} shared;
+
+/* Of the core that looks at it. */
+static __thread struct {
+    _Alignas(CACHE_LINE) struct http_server http;
     struct counters counters;
     struct session *sessions;
+    size_t max_sessions;
     size_t sessions_used; /* those from the front that were ever in use; the rest was never touched */
     struct session *free_sessions;
     struct tcp_pcb *listener;
     uint32_t syn_dropped;    /* of the listener, once it is closed */
     uint64_t writes_refused; /* lwIP had no segment or no room in its queue; tried again later */
 } server;
-
-static volatile sig_atomic_t stop_requested;
-static volatile sig_atomic_t count_requested;
-
-static void on_signal(int number) {
-    if (number == SIGUSR1) {
-        count_requested = 1;
-    } else {
-        stop_requested = 1;
-    }
-}
 
 static err_t session_polled(void *argument, struct tcp_pcb *pcb);
 
@@ -243,7 +241,7 @@ static err_t session_sent(void *argument, struct tcp_pcb *pcb, uint16_t length) 
 
 static err_t session_polled(void *argument, struct tcp_pcb *pcb) {
     struct session *session = argument;
-    const struct options *options = &server.options;
+    const struct options *options = &shared.options;
 
     if (!waits_for_client(session)) {
         session->quiet_seconds = 0;
@@ -280,7 +278,7 @@ static struct session *take_session(void) {
 
     if (session != NULL) {
         server.free_sessions = session->next_free;
-    } else if (server.sessions_used < server.options.max_connections) {
+    } else if (server.sessions_used < server.max_sessions) {
         session = &server.sessions[server.sessions_used++];
     }
     return session;
@@ -288,7 +286,7 @@ static struct session *take_session(void) {
 
 static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error) {
     struct session *session = error == ERR_OK && pcb != NULL ? take_session() : NULL;
-    const struct options *options = &server.options;
+    const struct options *options = &shared.options;
 
     (void)argument;
     if (session == NULL) {
@@ -324,15 +322,31 @@ static const char *listen_on(const struct options *options) {
     return NULL;
 }
 
-/* The sessions are not written to: memory is given as connections come. */
-static int create_http(const struct options *options) {
-    server.sessions = aligned_alloc(CACHE_LINE, options->max_connections * sizeof(*server.sessions));
-    server.site_memory = stack_reserve(http_site_size(options->body_size));
-    if (server.sessions == NULL || server.site_memory == NULL) {
+/* What all cores answer with. */
+static int create_shared(const struct options *options) {
+    size_t reports = options->cores * sizeof(*shared.reports);
+    void *bodies = stack_reserve(http_site_size(options->body_size));
+
+    shared.reports = aligned_alloc(CACHE_LINE, reports);
+    if (bodies == NULL || shared.reports == NULL) {
         return -ENOMEM;
     }
-    http_site_init(&server.site, options->body_size, server.site_memory);
-    return http_server_init(&server.http, &server.site, &server.counters, options->max_connections);
+    memset(shared.reports, 0, reports);
+    http_site_init(&shared.site, options->body_size, bodies);
+    return 0;
+}
+
+static size_t share_of_connections(const struct options *options) {
+    return (options->max_connections + options->cores - 1) / options->cores;
+}
+
+/* The sessions are not written to: memory is given as connections come, to the core that has them. */
+static int create_http(const struct options *options) {
+    server.max_sessions = share_of_connections(options);
+    server.sessions = aligned_alloc(CACHE_LINE, server.max_sessions * sizeof(*server.sessions));
+    return server.sessions == NULL
+               ? -ENOMEM
+               : http_server_init(&server.http, &shared.site, &server.counters, server.max_sessions);
 }
 
 static uint32_t syn_dropped(void) {
@@ -340,28 +354,27 @@ static uint32_t syn_dropped(void) {
                                    : server.syn_dropped;
 }
 
-static void print_counters(void) {
-    struct memory_per_connection one = memory_per_connection();
-    struct stack_counters stack;
-    char port[2048], names[512], memory[2048];
-    char tail[6144];
+static void report(unsigned core) {
+    struct lwip_report *mine = &shared.reports[core];
 
-    stack_count(&stack);
-    server.counters.retransmits = stack.retransmits;
-    stack_describe_port(port, sizeof(port));
-    measures_describe(names, sizeof(names));
-    memory_describe(memory, sizeof(memory));
-    snprintf(
-        tail, sizeof(tail),
-        "\"writes_refused\": %" PRIu64 ", \"syn_dropped\": %u, \"bytes_per_connection\": {\"pcb\": %zu, "
-        "\"table\": %zu, \"session\": %zu, \"total\": %zu}, \"memory\": %s, \"measures\": %s, \"port\": %s",
-        server.writes_refused, syn_dropped(), one.pcb, one.table, sizeof(struct session),
-        one.pcb + one.table + sizeof(struct session), memory, names, port);
-    counters_print("lwip", &server.counters, stack_counter_fields, stack_counter_field_count, &stack, tail);
+    *mine = (struct lwip_report){.lcore = rte_lcore_id(),
+                                 .counters = server.counters,
+                                 .writes_refused = server.writes_refused,
+                                 .syn_dropped = syn_dropped()};
+    stack_count(&mine->stack);
+    memory_count(&mine->memory);
+    mine->counters.retransmits = mine->stack.retransmits;
 }
 
-static int start(const struct options *options) {
-    struct stack_config config = {.connections = (uint32_t)options->max_connections,
+static int out_of_memory(const struct options *options) {
+    fprintf(stderr, "lwip_server: out of memory for %zu connections and a body of %zu bytes\n",
+            (size_t)options->max_connections, (size_t)options->body_size);
+    return 1;
+}
+
+/* On the core's own thread, core 0 first. 0, or the exit code. */
+static int start(const struct options *options, unsigned core) {
+    struct stack_config config = {.connections = (uint32_t)share_of_connections(options),
                                   .address = options->address,
                                   .netmask = options->netmask,
                                   .gateway = options->gateway,
@@ -369,59 +382,105 @@ static int start(const struct options *options) {
                                   .rx_descriptors = (uint16_t)options->rx_descriptors,
                                   .tx_descriptors = (uint16_t)options->tx_descriptors,
                                   .mbufs = (unsigned)options->mbufs,
-                                  .offload = !options->no_offload && measure(MEASURE_OFFLOAD)};
+                                  .offload = !options->no_offload && measure(MEASURE_OFFLOAD),
+                                  .interrupts = options->idle == IDLE_INTR,
+                                  .cores = (uint16_t)options->cores,
+                                  .core = (uint16_t)core,
+                                  .shared = shared.port};
     const char *refusal;
     char error[256];
 
     memcpy(config.mac, options->mac, sizeof(config.mac));
     if (create_http(options) != 0) {
-        fprintf(stderr, "lwip_server: out of memory for %zu connections and a body of %zu bytes\n",
-                (size_t)options->max_connections, (size_t)options->body_size);
-        return 1;
+        return out_of_memory(options);
     }
     if (stack_start(&config, error, sizeof(error)) != 0) {
         fprintf(stderr, "lwip_server: %s\n", error);
         return 1;
     }
+    if (core == 0) {
+        shared.port = stack_shared();
+    }
     if ((refusal = listen_on(options)) != NULL) {
         fprintf(stderr, "lwip_server: port %u: %s\n", (unsigned)options->port, refusal);
         return 1;
     }
+    cores_serving(core, stack_waker());
     return 0;
 }
 
-static void serve(void) {
-    while (!stop_requested) {
-        stack_poll();
-        if (count_requested) {
-            count_requested = 0;
-            print_counters();
+static void serve(unsigned core) {
+    unsigned idle_turns = 0;
+
+    while (!cores_stopping()) {
+        idle_turns = stack_poll() ? 0 : idle_turns + 1;
+        if (shared.options.idle == IDLE_INTR && idle_turns > IDLE_TURNS) {
+            stack_sleep();
+        }
+        if (cores_report_due(core)) {
+            report(core);
+            cores_reported(core);
+        }
+        if (core == 0 && cores_report_complete()) {
+            lwip_report_print(shared.reports, (unsigned)shared.options.cores, sizeof(struct session));
         }
     }
 }
 
-static void stop(void) {
-    /* First the door, so that what is counted below is all there was. Closing a listening PCB cannot fail. */
+/* First the door, so that what is counted is all there was. */
+static void end_sessions(unsigned core) {
     server.syn_dropped = syn_dropped();
-    (void)tcp_close(server.listener);
+    (void)tcp_close(server.listener); /* cannot fail: it listens */
     server.listener = NULL;
     for (size_t i = 0; i < server.sessions_used; i++) {
         if (server.sessions[i].pcb != NULL) {
             tcp_abort(detach(&server.sessions[i]));
         }
     }
-    print_counters();
+    report(core);
+}
+
+static void stop(void) {
     stack_stop();
     http_server_free(&server.http);
     free(server.sessions);
 }
 
-static void catch_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal};
+/* What every core but the first does from its beginning to its end. */
+static int run_core(unsigned core) {
+    int code = start(&shared.options, core);
 
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
+    if (code == 0) {
+        serve(core);
+        end_sessions(core);
+        stop();
+    }
+    return code;
+}
+
+/* Core 0, and through it the others. 0, or the exit code. */
+static int run(const struct options *options) {
+    int code;
+
+    if (create_shared(options) != 0) {
+        return out_of_memory(options);
+    }
+    if ((code = start(options, 0)) != 0) {
+        return code;
+    }
+    if ((code = cores_start((unsigned)options->cores, run_core)) == 0) {
+        cores_catch_signals();
+        ready_print(options->address, (uint16_t)options->port);
+        serve(0);
+    }
+    end_sessions(0);
+    cores_join();
+    if (code == 0) {
+        lwip_report_print(shared.reports, (unsigned)options->cores, sizeof(struct session));
+    }
+    stop();
+    free(shared.reports);
+    return code;
 }
 
 static void print_own_options(const char *program) {
@@ -430,6 +489,17 @@ static void print_own_options(const char *program) {
     printf("\nMeasures, for --without:\n");
     for (size_t i = 0; i < measure_row_count; i++) {
         printf("  %-12s %s\n", measure_rows[i].name, measure_rows[i].what);
+    }
+}
+
+/* Ends the program with exit code 2 when EAL has too few lcores. */
+static void have_lcores_or_exit(unsigned cores) {
+    unsigned lcores = rte_lcore_count();
+
+    if (cores > lcores) {
+        fprintf(stderr, "lwip_server: --cores %u, but EAL has %u lcore%s: give it more with -l or --lcores\n",
+                cores, lcores, lcores == 1 ? "" : "s");
+        exit(2);
     }
 }
 
@@ -449,17 +519,11 @@ int main(int argc, char *argv[]) {
     rte_openlog_stream(stderr);
     rte_set_application_usage_hook(print_own_options);
     /* Own options first: a mistake in them is told at once, not after EAL has taken hugepages. */
-    eal_words = options_parse_after_eal_or_exit(&server.options, SERVER_LWIP, argc, argv);
-    leave_measures_out_or_exit(server.options.without);
+    eal_words = options_parse_after_eal_or_exit(&shared.options, SERVER_LWIP, argc, argv);
+    leave_measures_out_or_exit(shared.options.without);
     if ((code = eal_start("lwip_server", eal_words, argv)) != 0) {
         return code;
     }
-    code = start(&server.options);
-    if (code == 0) {
-        catch_signals();
-        ready_print(server.options.address, (uint16_t)server.options.port);
-        serve();
-        stop();
-    }
-    return code; /* without rte_eal_cleanup(): see eal.h */
+    have_lcores_or_exit((unsigned)shared.options.cores);
+    return run(&shared.options); /* without rte_eal_cleanup(): see eal.h */
 }

@@ -16,7 +16,8 @@ enum option_server { SERVER_EPOLL = 1, SERVER_LWIP = 2, SERVER_PRELOAD = 4, SERV
 
 #define OPTION_TEXTS_MAX 32
 
-/* Of loadgen's --mode and --close, in the order of their words in the table. */
+/* Of lwip_server's --idle and loadgen's --mode and --close, in the order of their words in the table. */
+enum option_idle { IDLE_POLL, IDLE_INTR };
 enum option_mode { MODE_CLOSED, MODE_OPEN, MODE_CONNECT, MODE_HOLD };
 enum option_closer { CLOSED_BY_CLIENT, CLOSED_BY_SERVER };
 
@@ -45,6 +46,8 @@ struct options {
     uint64_t tx_descriptors;     /* lwip, preload: slots of the transmit ring asked for */
     uint64_t mtu;                /* lwip, preload: bytes of an IPv4 packet */
     const char *without;         /* lwip: names of measures (measures.h) to leave out */
+    uint64_t cores;              /* lwip: stacks, each on a core of its own */
+    uint64_t idle;               /* lwip: enum option_idle */
     bool no_offload;             /* lwip, preload: no offload of the port, everything in software */
     struct option_texts eal;     /* preload: words for EAL, several in a text */
     const char *sockets;         /* preload: rules for which sockets are lwIP's */

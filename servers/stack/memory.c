@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lwip/mem.h"
 #include "lwip/memp.h"
@@ -14,7 +15,7 @@
 /* Of each size of buffer, for each segment that there may be. */
 #define BUFFER_BYTES ((size_t)2048)
 
-static uint32_t connections_reserved;
+static LWIP_TLS uint32_t connections_reserved;
 
 /* Of what a connection needs only while it has data on the way there is enough for all of them at a time, and
  * for many segments of fewer. */
@@ -38,39 +39,58 @@ struct memory_per_connection memory_per_connection(void) {
     };
 }
 
-static size_t append(char *text, size_t size, size_t length, const char *name,
-                     const struct pool_usage *usage) {
-    if (length < size) {
-        length += (size_t)snprintf(text + length, size - length,
-                                   "%s\"%s\": {\"used\": %zu, \"high\": %zu, \"bytes\": %zu}",
-                                   length > 1 ? ", " : "", name, usage->used, usage->high, usage->bytes);
+/* A pool of that name, in small letters. */
+static void note(struct memory_usage *usage, const char *name, const struct pool_usage *pool) {
+    char *to = usage->pools[usage->count].name;
+    size_t i;
+
+    for (i = 0; name[i] != '\0' && i + 1 < sizeof(usage->pools[0].name); i++) {
+        to[i] = (char)tolower((unsigned char)name[i]);
     }
-    return length;
+    to[i] = '\0';
+    usage->pools[usage->count++].pool = *pool;
 }
 
-void memory_describe(char *text, size_t size) {
+void memory_count(struct memory_usage *usage) {
     size_t places = tcp_pcb_table_bytes() / sizeof(struct tcp_pcb *);
     /* A place is in use whether a connection stands there or not. */
-    struct pool_usage usage = {.used = places, .high = places, .bytes = tcp_pcb_table_bytes()};
-    size_t length = (size_t)snprintf(text, size, "{");
+    struct pool_usage pool = {.used = places, .high = places, .bytes = tcp_pcb_table_bytes()};
 
-    length = append(text, size, length, "tcp_table", &usage);
+    _Static_assert(1 + MEMP_MAX + MEM_CLASSES <= MEMORY_POOLS_MAX, "there is room for all");
+    usage->count = 0;
+    note(usage, "tcp_table", &pool);
     for (int type = 0; type < MEMP_MAX; type++) {
-        const char *lwips = memp_describe((memp_t)type, &usage);
-        char name[32];
-        size_t i;
+        const char *name = memp_describe((memp_t)type, &pool);
 
-        for (i = 0; lwips[i] != '\0' && i + 1 < sizeof(name); i++) {
-            name[i] = (char)tolower((unsigned char)lwips[i]);
-        }
-        name[i] = '\0';
-        length = append(text, size, length, name, &usage);
+        note(usage, name, &pool);
     }
     for (unsigned i = 0; i < MEM_CLASSES; i++) {
-        char name[32];
+        char name[sizeof(usage->pools[0].name)];
 
-        snprintf(name, sizeof(name), "buffer_%zu", mem_describe(i, &usage));
-        length = append(text, size, length, name, &usage);
+        snprintf(name, sizeof(name), "buffer_%zu", mem_describe(i, &pool));
+        note(usage, name, &pool);
+    }
+}
+
+void memory_add(struct memory_usage *sum, const struct memory_usage *usage) {
+    sum->count = usage->count;
+    for (unsigned i = 0; i < usage->count; i++) {
+        memcpy(sum->pools[i].name, usage->pools[i].name, sizeof(sum->pools[i].name));
+        sum->pools[i].pool.used += usage->pools[i].pool.used;
+        sum->pools[i].pool.high += usage->pools[i].pool.high;
+        sum->pools[i].pool.bytes += usage->pools[i].pool.bytes;
+    }
+}
+
+void memory_describe(const struct memory_usage *usage, char *text, size_t size) {
+    size_t length = (size_t)snprintf(text, size, "{");
+
+    for (unsigned i = 0; i < usage->count && length < size; i++) {
+        const struct pool_usage *pool = &usage->pools[i].pool;
+
+        length += (size_t)snprintf(
+            text + length, size - length, "%s\"%s\": {\"used\": %zu, \"high\": %zu, \"bytes\": %zu}",
+            i > 0 ? ", " : "", usage->pools[i].name, pool->used, pool->high, pool->bytes);
     }
     if (length < size) {
         snprintf(text + length, size - length, "}");

@@ -16,6 +16,8 @@
 #include <rte_udp.h>
 
 #include "measures.h"
+#include "port_shared.h"
+#include "port_sleep.h"
 
 #define MEMPOOL_CACHE 256
 /* At the end: a full ring drains in some microseconds; a peer that is gone never drains it. */
@@ -41,12 +43,16 @@ static int fail(char *error, size_t size, const char *what, int code) {
     return code < 0 ? code : -code;
 }
 
+/* Pools for every core: packets are freed by the core that has their pool, but for those that changed cores.
+ */
 static int create_pools(struct port *port, const struct port_config *config, char *error, size_t size) {
+    struct port_shared *shared = port->shared;
     /* One buffer holds a frame of the MTU, so that a received packet is one segment. */
     unsigned frame = config->mtu + RTE_ETHER_HDR_LEN + 2 * RTE_VLAN_HLEN;
     unsigned room = RTE_PKTMBUF_HEADROOM + RTE_MAX(frame, (unsigned)RTE_MBUF_DEFAULT_DATAROOM);
     unsigned tx_mbufs = port->tx_descriptors + PORT_QUEUE + 2 * MEMPOOL_CACHE;
-    unsigned held = port->rx_descriptors + 2 * PORT_BURST; /* by the ring, and in passing */
+    /* by the ring, in passing, and on their way to other cores */
+    unsigned held = port->rx_descriptors + 2u * PORT_BURST + (shared->cores - 1u) * STEER_RING;
     char name[RTE_MEMPOOL_NAMESIZE];
 
     if (config->mbufs <= held || config->mbufs < 2 * MEMPOOL_CACHE) {
@@ -54,26 +60,32 @@ static int create_pools(struct port *port, const struct port_config *config, cha
                  config->mbufs, port->rx_descriptors, RTE_MAX(held, 2 * MEMPOOL_CACHE - 1u));
         return -EINVAL;
     }
-    port->spare_mbufs = config->mbufs - held;
-    snprintf(name, sizeof(name), "rx%u", port->id);
-    port->rx_pool =
-        rte_pktmbuf_pool_create(name, config->mbufs, MEMPOOL_CACHE, PRIVATE_SIZE(config->mbuf_private),
-                                (uint16_t)room, SOCKET_ID_ANY);
-    if (port->rx_pool == NULL) {
-        return fail(error, size, NO_MEMORY, rte_errno);
+    /* Any core may come to hold packets of any pool, unless the port sorts them. */
+    port->spare_mbufs = (config->mbufs - held) / (shared->by_port ? 1 : shared->cores);
+    for (unsigned core = 0; core < shared->cores; core++) {
+        snprintf(name, sizeof(name), "tx%u.%u", port->id, core);
+        shared->tx_pools[core] = rte_pktmbuf_pool_create(name, tx_mbufs, MEMPOOL_CACHE, PRIVATE_SIZE(0),
+                                                         (uint16_t)room, SOCKET_ID_ANY);
+        snprintf(name, sizeof(name), "rx%u.%u", port->id, core);
+        if (core < shared->rx_queues) {
+            shared->rx_pools[core] =
+                rte_pktmbuf_pool_create(name, config->mbufs, MEMPOOL_CACHE,
+                                        PRIVATE_SIZE(config->mbuf_private), (uint16_t)room, SOCKET_ID_ANY);
+        }
+        if (shared->tx_pools[core] == NULL || (core < shared->rx_queues && shared->rx_pools[core] == NULL)) {
+            return fail(error, size, NO_MEMORY, rte_errno);
+        }
+        if (!(port->tx_offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS)) {
+            continue;
+        }
+        snprintf(name, sizeof(name), "attach%u.%u", port->id, core);
+        shared->attach_pools[core] =
+            rte_pktmbuf_pool_create(name, tx_mbufs, MEMPOOL_CACHE, 0, 0, SOCKET_ID_ANY);
+        if (shared->attach_pools[core] == NULL) {
+            return fail(error, size, NO_MEMORY, rte_errno);
+        }
     }
-    snprintf(name, sizeof(name), "tx%u", port->id);
-    port->tx_pool = rte_pktmbuf_pool_create(name, tx_mbufs, MEMPOOL_CACHE, PRIVATE_SIZE(0), (uint16_t)room,
-                                            SOCKET_ID_ANY);
-    if (port->tx_pool == NULL) {
-        return fail(error, size, NO_MEMORY, rte_errno);
-    }
-    if (!(port->tx_offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS)) {
-        return 0;
-    }
-    snprintf(name, sizeof(name), "attach%u", port->id);
-    port->attach_pool = rte_pktmbuf_pool_create(name, tx_mbufs, MEMPOOL_CACHE, 0, 0, SOCKET_ID_ANY);
-    return port->attach_pool == NULL ? fail(error, size, NO_MEMORY, rte_errno) : 0;
+    return 0;
 }
 
 static int start_queues(struct port *port, const struct rte_eth_dev_info *info,
@@ -81,18 +93,23 @@ static int start_queues(struct port *port, const struct rte_eth_dev_info *info,
     struct rte_eth_rxconf rx = info->default_rxconf;
     struct rte_eth_txconf tx = info->default_txconf;
     int socket = rte_eth_dev_socket_id(port->id);
-    int code;
+    const struct port_shared *shared = port->shared;
+    int code = 0;
 
     rx.offloads = conf->rxmode.offloads;
     tx.offloads = conf->txmode.offloads;
-    code = rte_eth_rx_queue_setup(port->id, 0, port->rx_descriptors, (unsigned)socket, &rx, port->rx_pool);
-    if (code == 0) {
-        code = rte_eth_tx_queue_setup(port->id, 0, port->tx_descriptors, (unsigned)socket, &tx);
+    for (uint16_t queue = 0; code == 0 && queue < shared->rx_queues; queue++) {
+        code = rte_eth_rx_queue_setup(port->id, queue, port->rx_descriptors, (unsigned)socket, &rx,
+                                      shared->rx_pools[queue]);
+    }
+    for (uint16_t queue = 0; code == 0 && queue < shared->cores; queue++) {
+        code = rte_eth_tx_queue_setup(port->id, queue, port->tx_descriptors, (unsigned)socket, &tx);
     }
     return code == 0 ? rte_eth_dev_start(port->id) : code;
 }
 
 static int configure(struct port *port, const struct port_config *config, char *error, size_t size) {
+    struct port_shared *shared = port->shared;
     struct rte_eth_conf conf = {0};
     struct rte_eth_dev_info info;
     int code = rte_eth_dev_info_get(port->id, &info);
@@ -106,7 +123,11 @@ static int configure(struct port *port, const struct port_config *config, char *
     port->rx_offloads = conf.rxmode.offloads = port->rx_offloads_asked & info.rx_offload_capa;
     port->tx_offloads = conf.txmode.offloads = port->tx_offloads_asked & info.tx_offload_capa;
     conf.rxmode.mtu = config->mtu;
-    if ((code = rte_eth_dev_configure(port->id, 1, 1, &conf)) != 0) {
+    conf.intr_conf.rxq = config->interrupts;
+    if ((code = port_shared_decide_queues(shared, &info, &conf, error, size)) != 0) {
+        return code;
+    }
+    if ((code = rte_eth_dev_configure(port->id, shared->rx_queues, shared->cores, &conf)) != 0) {
         return fail(error, size, "port configuration", code);
     }
     if ((code = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &port->rx_descriptors, &port->tx_descriptors)) !=
@@ -122,6 +143,26 @@ static int configure(struct port *port, const struct port_config *config, char *
     return 0;
 }
 
+static int open_shared(struct port *port, const struct port_config *config, char *error, size_t size) {
+    struct port_shared *shared = port_shared_create(RTE_MAX(config->cores, (uint16_t)1));
+    int code;
+
+    if ((port->shared = shared) == NULL) {
+        return fail(error, size, "port", -ENOMEM);
+    }
+    shared->interrupts = config->interrupts;
+    if ((code = configure(port, config, error, size)) != 0) {
+        return code;
+    }
+    if ((code = port_shared_complete(shared)) != 0) {
+        return fail(error, size, "what the cores share", code);
+    }
+    if ((code = rte_eth_macaddr_get(port->id, (struct rte_ether_addr *)port->mac)) != 0) {
+        return fail(error, size, "port address", code);
+    }
+    return 0;
+}
+
 int port_open(struct port *port, const struct port_config *config, char *error, size_t size) {
     int code;
 
@@ -129,6 +170,7 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
                           .mtu = config->mtu,
                           .link_up = true,
                           .verify = config->verify,
+                          .epoll = -1,
                           .rx_descriptors = config->rx_descriptors,
                           .tx_descriptors = config->tx_descriptors};
     port_set_burst(port, PORT_BURST);
@@ -138,14 +180,7 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
         snprintf(error, size, "no port %u: give EAL a device, as in --vdev=net_tap0", config->id);
         return -ENODEV;
     }
-    code = configure(port, config, error, size);
-    if (code == 0) {
-        code = rte_eth_macaddr_get(port->id, (struct rte_ether_addr *)port->mac);
-        if (code != 0) {
-            fail(error, size, "port address", code);
-        }
-    }
-    if (code != 0) {
+    if ((code = open_shared(port, config, error, size)) != 0) {
         port_close(port);
         return code;
     }
@@ -153,6 +188,9 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
     if (config->promiscuous) {
         port->promiscuous = rte_eth_promiscuous_enable(port->id) == 0;
     }
+    atomic_store(&port->shared->link_up, port->link_up);
+    port->shared->first = *port;
+    port_shared_take(port, 0);
     return 0;
 }
 
@@ -188,11 +226,13 @@ void port_close(struct port *port) {
         port_flush(port);
     }
     port_drop_queue(port);
-    without_sigpipe(stop_device, port);
-    hold_back_driver_log(port, false);
-    rte_mempool_free(port->rx_pool);
-    rte_mempool_free(port->tx_pool);
-    rte_mempool_free(port->attach_pool);
+    port_sleep_finish(port);
+    if (port->core == 0) {
+        without_sigpipe(stop_device, port);
+        hold_back_driver_log(port, false);
+        port_shared_free(port->shared);
+    }
+    port->shared = NULL;
     port->rx_pool = port->tx_pool = port->attach_pool = NULL;
 }
 
@@ -211,11 +251,16 @@ bool port_segments(const struct port *port) {
 
 bool port_link_up(struct port *port) {
     struct rte_eth_link link = {0};
-    bool up = rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+    bool up;
 
+    if (port->core != 0) {
+        return port->link_up = atomic_load_explicit(&port->shared->link_up, memory_order_relaxed);
+    }
+    up = rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
     if (up != port->link_up) {
         hold_back_driver_log(port, !up);
         port->link_up = up;
+        atomic_store_explicit(&port->shared->link_up, up, memory_order_relaxed);
     }
     return up;
 }
@@ -286,11 +331,30 @@ static bool checksums_right(const struct port *port, const struct rte_mbuf *pack
     return (ip_known && l4_known) || verify_in_software(packet, ip_known, l4_known);
 }
 
-unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
+/* First what others have handed over, then what came here: neither may keep the other waiting for ever. */
+static unsigned receive_steered(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
+    unsigned taken = steer_take(&port->steer, packets, port->receives ? PORT_BURST / 2 : PORT_BURST);
+    unsigned count;
+
+    if (!port->receives) {
+        return taken;
+    }
+    count = rte_eth_rx_burst(port->id, port->core, packets + taken, (uint16_t)(PORT_BURST - taken));
+    port->counters.rx_packets += count;
+    return taken + steer_sort(&port->steer, packets + taken, count, port->rx_pool);
+}
+
+static unsigned receive_burst(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
     unsigned count = rte_eth_rx_burst(port->id, 0, packets, PORT_BURST);
-    unsigned kept = 0;
 
     port->counters.rx_packets += count;
+    return count;
+}
+
+unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
+    unsigned count = unlikely(port->steered) ? receive_steered(port, packets) : receive_burst(port, packets);
+    unsigned kept = 0;
+
     for (unsigned i = 0; measure(MEASURE_PREFETCH) && i < count; i++) {
         rte_prefetch0(rte_pktmbuf_mtod(packets[i], void *));
     }
@@ -374,7 +438,7 @@ void port_set_burst(struct port *port, unsigned count) {
 void port_flush(struct port *port) {
     while (port->tx_count > 0) {
         uint16_t wanted = (uint16_t)RTE_MIN(port->tx_count, (unsigned)PORT_BURST);
-        uint16_t sent = rte_eth_tx_burst(port->id, 0, port->tx_queue + port->tx_first, wanted);
+        uint16_t sent = rte_eth_tx_burst(port->id, port->core, port->tx_queue + port->tx_first, wanted);
 
         port->counters.tx_packets += sent;
         port->tx_first += sent;
@@ -395,9 +459,9 @@ void port_drop_queue(struct port *port) {
 void port_receive_losses(const struct port *port, uint64_t *dropped, uint64_t *no_mbuf) {
     struct rte_eth_stats stats = {0};
 
-    *dropped = port->counters.rx_bad_checksum;
+    *dropped = port->counters.rx_bad_checksum + port->steer.dropped;
     *no_mbuf = 0;
-    if (rte_eth_stats_get(port->id, &stats) == 0) {
+    if (port->core == 0 && rte_eth_stats_get(port->id, &stats) == 0) {
         *dropped += stats.imissed + stats.ierrors;
         *no_mbuf = stats.rx_nombuf;
     }
@@ -431,6 +495,7 @@ static size_t append_offloads(char *text, size_t size, size_t length, const char
 }
 
 void port_describe(const struct port *port, char *text, size_t size) {
+    const struct port_shared *shared = port->shared;
     size_t length = (size_t)snprintf(
         text, size, "{\"driver\": \"%s\", \"mac\": \"%02x:%02x:%02x:%02x:%02x:%02x\", ", port->driver,
         port->mac[0], port->mac[1], port->mac[2], port->mac[3], port->mac[4], port->mac[5]);
@@ -440,8 +505,13 @@ void port_describe(const struct port *port, char *text, size_t size) {
     length = append_offloads(text, size, length, "offloads_granted", port->rx_offloads, port->tx_offloads);
     if (length < size) {
         snprintf(text + length, size - length,
+                 "\"rx_queues\": %u, \"tx_queues\": %u, \"steering\": \"%s\", "
                  "\"rx_descriptors\": %u, \"tx_descriptors\": %u, \"mtu\": %u, \"promiscuous\": %s, "
                  "\"hugepages\": %s}",
+                 shared->rx_queues, shared->cores,
+                 !port->steered    ? "none"
+                 : shared->by_port ? "port"
+                                   : "software",
                  port->rx_descriptors, port->tx_descriptors, port->mtu, port->promiscuous ? "true" : "false",
                  rte_eal_has_hugepages() ? "true" : "false");
     }

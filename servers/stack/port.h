@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One Ethernet port with one queue pair: configured, received from, sent to, closed. The only place with
- * rte_eth_*. Must not know lwIP. */
+/* One Ethernet port, of one core or shared by several: configured, received from, sent to, closed. Every core
+ * has a queue to send by; one without a queue to receive from gets its packets from the others. port.c and
+ * port_sleep.c are the only places with rte_eth_*. Must not know lwIP. */
 #ifndef STACKDUEL_PORT_H
 #define STACKDUEL_PORT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_epoll.h>
 #include <rte_mbuf.h>
 
 #include "port_checksum.h"
+#include "steer.h"
+#include "waker.h"
 
+#define PORT_CORES_MAX STEER_CORES_MAX
 #define PORT_BURST 32
 /* Packets that may wait for room in the ring, as a peer that has the processor taken from it needs a while.
  */
@@ -21,11 +26,13 @@ struct port_config {
     uint16_t rx_descriptors; /* wished for; the driver may round */
     uint16_t tx_descriptors;
     uint16_t mtu;          /* bytes of IP packet */
-    unsigned mbufs;        /* receive buffers */
+    unsigned mbufs;        /* receive buffers of each queue */
     uint16_t mbuf_private; /* bytes of private area in each receive buffer */
     bool offload;          /* ask for what the port can do; false: everything in software */
     bool verify;      /* received checksums that the port is not granted to verify are verified in software */
     bool promiscuous; /* frames to an address other than the port's own are wanted */
+    uint16_t cores;   /* that share the port; 0: one */
+    bool interrupts;  /* port_sleep() is wanted */
 };
 
 struct port_counters {
@@ -35,8 +42,18 @@ struct port_counters {
     uint64_t rx_bad_checksum;
 };
 
+struct port_shared;
+
+/* One core's end of the port. */
 struct port {
     uint16_t id;
+    uint16_t core; /* its number, and that of its queues; core 0 opened the port and closes it */
+    bool receives; /* has a queue to receive from */
+    bool steered;  /* packets are sorted by core */
+    struct port_shared *shared;
+    struct steer steer;
+    int epoll; /* what port_sleep() waits on; -1: port_sleep_prepare() was not called */
+    struct rte_epoll_event wake_event; /* DPDK's, of the waker in it */
     uint16_t mtu;
     uint16_t rx_descriptors;
     uint16_t tx_descriptors;
@@ -60,11 +77,16 @@ struct port {
     struct rte_mbuf *tx_queue[PORT_QUEUE];
 };
 
-/* Configures and starts the port. 0, or a negative errno with the reason in error[]; nothing is left open. */
+/* Configures and starts the port, for core 0. 0, or a negative errno with the reason in error[]; nothing is
+ * left open. */
 int port_open(struct port *port, const struct port_config *config, char *error, size_t size);
 
-/* Stops and closes the port, frees its pools. Buffers lent out must have come back. Never raises SIGPIPE,
- * though a driver may write to a peer that is gone. */
+/* The same port for another of the cores that it was opened for, `shared` being core 0's. */
+void port_join(struct port *port, struct port_shared *shared, uint16_t core);
+
+/* Stops and closes the port, frees its pools; by core 0 when the others have closed theirs, who only send
+ * what waits. Buffers lent out must have come back. Never raises SIGPIPE, though a driver may write to a peer
+ * that is gone. */
 void port_close(struct port *port);
 
 /* The set of enum port_checksum that software need not do for packets of this port. */
@@ -73,8 +95,9 @@ unsigned port_checksums(const struct port *port);
 /* Whether the port cuts up what is larger than the MTU. */
 bool port_segments(const struct port *port);
 
-/* Asks the driver. net_virtio_user answers every question about a dead peer with errors in the log: the first
- * of them stays, the others are held back until the link is up again. */
+/* Core 0 asks the driver, the others go by its answer. net_virtio_user answers every question about a dead
+ * peer with errors in the log: the first of them stays, the others are held back until the link is up again.
+ */
 bool port_link_up(struct port *port);
 
 /* Up to PORT_BURST packets with a good or an unverified checksum of IPv4 and TCP/UDP resolved: those that
@@ -102,7 +125,8 @@ void port_flush(struct port *port);
 /* Drops and counts what waits. */
 void port_drop_queue(struct port *port);
 
-/* Packets that the port or its driver lost on receive: ring full, no buffer, errors. */
+/* Packets lost on receive: ring full, no buffer, errors. What only the port or its driver counts is core 0's.
+ */
 void port_receive_losses(const struct port *port, uint64_t *dropped, uint64_t *no_mbuf);
 
 /* The object of facts about the port for the server's counters: a JSON object in text[]. */

@@ -30,6 +30,7 @@
 #include "measures.h"
 #include "memory.h"
 #include "port.h"
+#include "port_sleep.h"
 #include "tcp_packet.h"
 
 /* Asking a driver for its link can be a system call, so it is not done in every turn. */
@@ -37,18 +38,20 @@
 #define REGION_NAME "stackduel_bodies"
 #define CONNECTIONS 65536u /* there is room for at the least */
 
-static struct {
+static LWIP_TLS struct {
     struct port port;
     struct netif netif;
     struct mbuf_lending lending;
     struct tcp_packet_config packets;
-    uint16_t largest_segment; /* of TCP, to be cut up by the port; 0: it cuts up nothing */
-    unsigned tx_ready_count;  /* empty buffers at hand, their lines on the way to this core */
+    struct tcp_packet_region region; /* the same for all, but for the count of this core's packets */
+    uint16_t largest_segment;        /* of TCP, to be cut up by the port; 0: it cuts up nothing */
+    unsigned tx_ready_count;         /* empty buffers at hand, their lines on the way to this core */
     struct rte_mbuf *tx_ready[PORT_BURST];
     uint64_t rx_no_memory;
     uint64_t tx_no_mbuf;
     uint64_t polls_busy, polls_idle;
-    uint64_t cycles_busy, cycles_idle, cycles_away;
+    uint64_t cycles_busy, cycles_idle, cycles_away, cycles_asleep;
+    uint64_t sleeps, wakeups;
     uint64_t tsc_hz;
     uint64_t start_tsc;
     uint64_t turn_tsc;    /* when the last turn ended */
@@ -57,13 +60,14 @@ static struct {
     uint32_t now_ms;
     uint32_t link_check_ms;
     uint64_t tx_packets_checked; /* sent when the link was last looked at */
+    bool tx_waited;              /* something was queued then */
     bool refused;                /* the port had no room for a packet of lwIP */
     bool timers_due;             /* now_ms was counted up, and lwIP's timers have not been looked at */
     uint32_t random[64]; /* drawn anew by stack_start(): a forked process must not repeat its parent's */
     unsigned random_left;
 } stack;
 
-/* Read by every core's packets, written only before the first. */
+/* Of the bodies; written before the cores start, copied by each. */
 static struct tcp_packet_region region;
 
 /* lwIP's source of time. */
@@ -193,11 +197,13 @@ static err_t interface_init(struct netif *netif) {
     return ERR_OK;
 }
 
-/* What has waited for a whole period without anything leaving has no peer that takes it. */
+/* What has waited for a whole period without anything leaving has no peer that takes it. (A turn after a
+ * sleep may look when its first packets have just been queued: those have not waited.) */
 static void drop_what_is_stuck(void) {
-    if (stack.tx_packets_checked == stack.port.counters.tx_packets) {
+    if (stack.tx_waited && stack.tx_packets_checked == stack.port.counters.tx_packets) {
         port_drop_queue(&stack.port);
     }
+    stack.tx_waited = stack.port.tx_count > 0;
     stack.tx_packets_checked = stack.port.counters.tx_packets;
 }
 
@@ -221,7 +227,7 @@ static void follow_link(void) {
 
 /* Once for all calls. 0, or -ENOMEM. */
 static int init_for(uint32_t connections) {
-    static bool done;
+    static LWIP_TLS bool done;
 
     if (!done) {
         int code = memory_reserve(RTE_MAX(connections, CONNECTIONS));
@@ -268,6 +274,22 @@ void *stack_reserve(size_t size) {
     return zone->addr;
 }
 
+/* The port with what this core needs of it. */
+static int get_port(const struct stack_config *config, const struct port_config *port, char *error,
+                    size_t size) {
+    int code = 0;
+
+    if (config->core == 0) {
+        code = port_open(&stack.port, port, error, size);
+    } else {
+        port_join(&stack.port, config->shared, config->core);
+    }
+    if (code == 0 && config->interrupts && (code = port_sleep_prepare(&stack.port, error, size)) != 0) {
+        port_close(&stack.port);
+    }
+    return code;
+}
+
 int stack_start(const struct stack_config *config, char *error, size_t size) {
     ip4_addr_t address = {config->address}, netmask = {config->netmask}, gateway = {config->gateway};
     bool own_mac = all_zero(config->mac);
@@ -277,7 +299,9 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
                                .mbufs = config->mbufs,
                                .mbuf_private = mbuf_pbuf_private_size(),
                                .offload = config->offload,
-                               .promiscuous = !own_mac};
+                               .promiscuous = !own_mac,
+                               .cores = config->cores,
+                               .interrupts = config->interrupts};
     int code;
 
     memset(&stack, 0, sizeof(stack));
@@ -286,7 +310,7 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
                  (unsigned)config->connections);
         return -ENOMEM;
     }
-    code = port_open(&stack.port, &port, error, size);
+    code = get_port(config, &port, error, size);
     if (code != 0) {
         return code;
     }
@@ -300,11 +324,12 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
         return -EINVAL;
     }
     memcpy(stack.netif.hwaddr, own_mac ? stack.port.mac : config->mac, ETH_HWADDR_LEN);
+    stack.region = region;
     stack.packets = (struct tcp_packet_config){
         .source = stack.netif.hwaddr,
         .checksums = port_checksums(&stack.port),
         .attachments = measure(MEASURE_TX_ATTACH) && region.base != NULL ? stack.port.attach_pool : NULL,
-        .region = &region,
+        .region = &stack.region,
     };
     stack.largest_segment = measure(MEASURE_TSO) && port_segments(&stack.port)
                                 ? UINT16_MAX - SIZEOF_ETH_HDR - IP_HLEN - TCP_HLEN
@@ -440,6 +465,35 @@ void stack_flush(void) {
     }
 }
 
+/* Until lwIP's next timer; while the link is down until it is to be looked at again. */
+static int sleep_limit_ms(void) {
+    uint32_t ms = sys_timeouts_sleeptime();
+
+    if (!netif_is_link_up(&stack.netif)) {
+        ms = LWIP_MIN(ms, LINK_CHECK_MS);
+    }
+    return (int)LWIP_MIN(ms, INT32_MAX);
+}
+
+void stack_sleep(void) {
+    port_sleep_arm(&stack.port);
+    if (!stack_poll() && stack.port.tx_count == 0 && !stack.refused) {
+        stack.sleeps++;
+        stack.wakeups += port_sleep(&stack.port, sleep_limit_ms());
+        end_turn(&stack.cycles_asleep);
+        advance_clock(stack.turn_tsc);
+    }
+    port_sleep_disarm(&stack.port);
+}
+
+const struct waker *stack_waker(void) {
+    return port_waker(&stack.port);
+}
+
+struct port_shared *stack_shared(void) {
+    return stack.port.shared;
+}
+
 void stack_resume(void) {
     end_turn(&stack.cycles_away);
     advance_clock(stack.turn_tsc);
@@ -462,6 +516,11 @@ void stack_count(struct stack_counters *counters) {
         .cycles_busy = stack.cycles_busy,
         .cycles_idle = stack.cycles_idle,
         .cycles_away = stack.cycles_away,
+        .cycles_asleep = stack.cycles_asleep,
+        .sleeps = stack.sleeps,
+        .wakeups = stack.wakeups,
+        .handed_over = stack.port.steer.handed_over,
+        .taken_over = stack.port.steer.taken_over,
         .tsc_hz = stack.tsc_hz,
     };
 }
@@ -470,11 +529,21 @@ void stack_count(struct stack_counters *counters) {
     { #name, offsetof(struct stack_counters, name) }
 
 const struct counter_field stack_counter_fields[] = {
-    FIELD(rx_packets),  FIELD(tx_packets),  FIELD(rx_dropped),  FIELD(tx_dropped),
-    FIELD(rx_copied),   FIELD(no_mbuf),     FIELD(polls_busy),  FIELD(polls_idle),
-    FIELD(cycles_busy), FIELD(cycles_idle), FIELD(cycles_away), FIELD(tsc_hz),
+    FIELD(rx_packets),    FIELD(tx_packets), FIELD(rx_dropped), FIELD(tx_dropped),  FIELD(rx_copied),
+    FIELD(no_mbuf),       FIELD(polls_busy), FIELD(polls_idle), FIELD(cycles_busy), FIELD(cycles_idle),
+    FIELD(cycles_asleep), FIELD(sleeps),     FIELD(wakeups),    FIELD(cycles_away), FIELD(handed_over),
+    FIELD(taken_over),    FIELD(tsc_hz),
 };
 const size_t stack_counter_field_count = sizeof(stack_counter_fields) / sizeof(stack_counter_fields[0]);
+
+void stack_counters_add(struct stack_counters *sum, const struct stack_counters *counters) {
+    for (size_t i = 0; i < stack_counter_field_count; i++) {
+        *(uint64_t *)((char *)sum + stack_counter_fields[i].offset) +=
+            *(const uint64_t *)((const char *)counters + stack_counter_fields[i].offset);
+    }
+    sum->retransmits += counters->retransmits;
+    sum->tsc_hz = counters->tsc_hz;
+}
 
 void stack_describe_port(char *text, size_t size) {
     port_describe(&stack.port, text, size);

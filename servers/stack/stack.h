@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* lwIP on one DPDK port, driven by polling from one thread at a time. After stack_start() lwIP's raw API may
- * be used by whoever polls, between and inside calls of stack_poll(). There is one stack in a process, as
- * lwIP's state is global. Packets to the interface's own address and to 127.0.0.0/8 stay inside. */
+/* lwIP on one DPDK port, driven by polling. After stack_start() lwIP's raw API may be used by whoever polls,
+ * between and inside calls of stack_poll(). Packets to the interface's own address and to 127.0.0.0/8 stay
+ * inside.
+ *
+ * A stack is its thread's: all functions here are about the stack of the thread that calls them, and several
+ * may share a port, one a core, each with its own connections and ARP table. Compiled with STACK_PROCESS_WIDE
+ * there is one in the process, driven by one thread at a time. */
 #ifndef STACKDUEL_STACK_H
 #define STACKDUEL_STACK_H
 
@@ -10,6 +14,9 @@
 #include <stdint.h>
 
 #include "counters.h"
+
+struct port_shared;
+struct waker;
 
 struct stack_config {
     uint32_t connections; /* at once, and as many again half open or in TIME-WAIT; there is room for 65,536
@@ -21,12 +28,16 @@ struct stack_config {
     uint16_t mtu;     /* bytes */
     uint16_t rx_descriptors;
     uint16_t tx_descriptors;
-    unsigned mbufs; /* receive buffers: what the ring leaves of them, lwIP may hold at a time */
+    unsigned mbufs; /* receive buffers of a core: what the ring leaves of them, lwIP may hold at a time */
     bool offload;
+    bool interrupts;            /* stack_sleep() is wanted */
+    uint16_t cores;             /* that share the port; 0: one */
+    uint16_t core;              /* of them, from 0 */
+    struct port_shared *shared; /* of core 0, for the others: stack_shared(), called there */
 };
 
 /* Counted since stack_start(). Cycles are of the time stamp counter, at tsc_hz; a poll is busy when it
- * received a packet or sent one. Busy, idle and away add up to the time since stack_start(). */
+ * received a packet or sent one. Busy, idle, asleep and away add up to the time since stack_start(). */
 struct stack_counters {
     uint64_t rx_packets;
     uint64_t tx_packets;
@@ -40,6 +51,11 @@ struct stack_counters {
     uint64_t cycles_busy;
     uint64_t cycles_idle;
     uint64_t cycles_away; /* outside, as told by stack_resume() */
+    uint64_t cycles_asleep;
+    uint64_t sleeps;
+    uint64_t wakeups;     /* sleeps that a packet ended, another core or a signal, not a timer */
+    uint64_t handed_over; /* packets received here that belong to other cores */
+    uint64_t taken_over;  /* received by other cores, which belong here */
     uint64_t tsc_hz;
 };
 
@@ -47,8 +63,9 @@ struct stack_counters {
  * listened on from now on; what they send before stack_start() finds no route. 0, or -ENOMEM. */
 int stack_init(void);
 
-/* Opens port 0 of EAL, brings the interface up and announces it. EAL must be initialised. 0, or a negative
- * errno with one line in error[]. */
+/* Opens port 0 of EAL, brings the interface up and announces it; cores other than 0 join that port. EAL must
+ * be initialised, and with several cores each be one of its lcores. 0, or a negative errno with one line in
+ * error[]. */
 int stack_start(const struct stack_config *config, char *error, size_t size);
 
 /* Memory for what is sent again and again (bodies): packets may point into it instead of copying it. Once,
@@ -56,12 +73,23 @@ int stack_start(const struct stack_config *config, char *error, size_t size);
  * size. */
 void *stack_reserve(size_t size);
 
+/* What the other cores need to start theirs. Core 0's stack owns it, and stops last. */
+struct port_shared *stack_shared(void);
+
 /* One turn: receive a burst, let lwIP take it, run what timers are due, send what has gathered. True if a
  * packet was received or sent, also one that stayed inside. */
 bool stack_poll(void);
 
 /* Sends what has gathered, and nothing else. */
 void stack_flush(void);
+
+/* Looks for packets once more and, if there are none, sleeps until one comes, a timer of lwIP's is due, or
+ * stack_waker() is used. Only with `interrupts`. */
+void stack_sleep(void);
+
+/* For waker_wake(), from any thread or a signal's handler: ends this stack's sleep, or the next. NULL without
+ * `interrupts`. */
+const struct waker *stack_waker(void);
 
 /* The time since the last turn was spent elsewhere: it counts as away, and the clock is read afresh. */
 void stack_resume(void);
@@ -71,6 +99,9 @@ uint32_t stack_now_ms(void);
 
 void stack_count(struct stack_counters *counters);
 
+/* Adds one core's counters to a sum; tsc_hz is the same on all. */
+void stack_counters_add(struct stack_counters *sum, const struct stack_counters *counters);
+
 /* The counters by their names, for counters_print(); retransmits is left out, which is among the common ones.
  */
 extern const struct counter_field stack_counter_fields[];
@@ -79,7 +110,9 @@ extern const size_t stack_counter_field_count;
 /* The port's facts as a JSON object in text[]. */
 void stack_describe_port(char *text, size_t size);
 
-/* Takes the interface down and closes the port. All PCBs must be closed or aborted. */
+/* Takes the interface down and closes the port; on core 0 after all others. All PCBs must be closed or
+ * aborted.
+ */
 void stack_stop(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* lwIP's view of the compiler and the platform: 64-bit little- or big-endian Linux, one thread. */
+/* lwIP's view of the compiler and the platform: 64-bit little- or big-endian Linux, one thread a stack. */
 #ifndef STACKDUEL_ARCH_CC_H
 #define STACKDUEL_ARCH_CC_H
 
@@ -12,6 +12,14 @@
 #include "../../measures.h"
 /* … and take memory from pools. */
 #include "../pool.h"
+
+/* A stack's state: one in each thread, as every core of a server has a stack; one in the process where the
+ * program's threads take turns with it, as they do in the library. */
+#ifdef STACK_PROCESS_WIDE
+#define LWIP_TLS
+#else
+#define LWIP_TLS __thread
+#endif
 
 #define LWIP_TIMEVAL_PRIVATE 0
 #define LWIP_ERRNO_STDINCLUDE 1

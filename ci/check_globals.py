@@ -1,0 +1,80 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fails on a writable variable that the cores of a server would share: every one is to be thread-local
+(LWIP_TLS, see servers/stack/arch/cc.h) or to stand below with its reason.
+
+usage: check_globals.py OBJECT…   (not of link-time optimisation, whose objects have no sections yet)"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Iterator, NamedTuple
+
+# Object file and variable (without the number that the compiler gives to one inside a function): why all cores may
+# share it.
+SHARED = {
+    ("measures.o", "measures"): "set before the cores start, only read from then on",
+    ("stack.o", "region"): "set before the cores start, copied by each",
+    ("lwip_server.o", "shared"): "set before the cores start; then each writes its own report",
+    ("cores.o", "cores"): "how they are told to stop and to report: atomic, a line for each core",
+    ("llhttp.o", "lookup_table"): "llhttp's generator leaves out the const; nothing writes it",
+}
+
+# Every thread's stack holds a copy of all that is thread-local, also those of DPDK's own threads.
+THREAD_LOCAL_LIMIT = 1 << 20
+
+WRITABLE = re.compile(r"\.(data|bss)(\..*)?$|\*COM\*$")
+READ_ONLY_ONCE_LOADED = re.compile(r"\.data\.rel\.ro(\..*)?$")
+THREAD_LOCAL = re.compile(r"\.(tdata|tbss)(\..*)?$")
+OF_THE_SANITIZER = re.compile(r"__(odr_)?asan|\.L")
+# address, flags (7 columns; O: an object), section, size, name
+SYMBOL = re.compile(r"^[0-9a-f]+ (.{7}) (\S+)\t([0-9a-f]+)\s+(?:\.hidden\s+)?(\S+)$")
+
+
+class Variable(NamedTuple):
+    file: str
+    name: str
+    section: str
+    size: int
+
+
+def variables(objects: list[str]) -> Iterator[Variable]:
+    for path in objects:
+        table = subprocess.run(["objdump", "-t", path], check=True, capture_output=True, text=True).stdout
+        for line in table.splitlines():
+            match = SYMBOL.match(line)
+            if match and ("O" in match[1] or THREAD_LOCAL.match(match[2])) and not OF_THE_SANITIZER.match(match[4]):
+                name = re.sub(r"\.\d+$", "", match[4])
+                yield Variable(Path(path).name, name, match[2], int(match[3], 16))
+
+
+def main(objects: list[str]) -> int:
+    found = list(variables(objects))
+    writable = [v for v in found if WRITABLE.match(v.section) and not READ_ONLY_ONCE_LOADED.match(v.section)]
+    thread_local = [v for v in found if THREAD_LOCAL.match(v.section)]
+    wrong = sorted({(v.file, v.name) for v in writable} - SHARED.keys())
+    for file, name in wrong:
+        print(f"check_globals: {file}: {name} is writable and all cores share it: make it thread-local "
+              "(LWIP_TLS), or say in ci/check_globals.py why it may be", file=sys.stderr)
+    compiled = {Path(path).name for path in objects}
+    gone = [(file, name) for file, name in SHARED
+            if file in compiled and (file, name) not in {(v.file, v.name) for v in writable}]
+    for file, name in gone:
+        print(f"check_globals: {file} has no writable {name}: take it off the list", file=sys.stderr)
+    size = sum(v.size for v in thread_local)
+    if size > THREAD_LOCAL_LIMIT:
+        largest = max(thread_local, key=lambda v: v.size)
+        print(f"check_globals: {size} bytes a thread are too many ({largest.name} of {largest.file} has "
+              f"{largest.size}): allocate them when the stack starts", file=sys.stderr)
+    if not thread_local:
+        print("check_globals: no thread-local variable at all: are these the servers' objects?", file=sys.stderr)
+    return 1 if wrong or gone or size > THREAD_LOCAL_LIMIT or not thread_local else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1:]))
