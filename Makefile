@@ -154,7 +154,7 @@ DPDK_CFLAGS = $(shell pkg-config --cflags libdpdk)
 DPDK_LIBS = $(shell pkg-config --libs libdpdk)
 
 STACK_FILES := stack port port_shared port_sleep steer mbuf_pbuf tcp_packet expected lookahead pool checksum tcp_queue devargs memory
-SERVER_FILES := lwip_server lwip_report cores
+SERVER_FILES := lwip_server lwip_http lwip_report cores
 COMMON_FILES := http http_known http_parser http_pool http_site options counters measures
 LLHTTP_FILES := api http llhttp
 

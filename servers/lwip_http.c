@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "lwip_http.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/tcp.h"
+
+#include "stack/tcp_queue.h"
+
+#define POLL_INTERVAL 2 /* of 500 ms: session_polled() runs once a second while a session is watched */
+#define DRAIN_SECONDS 2 /* how long a closed connection is read for the client's FIN (RFC 9112 9.6) */
+
+/* What a connection costs beside lwIP's part. Only `http.parser` and `input` lead to more, and only while a
+ * request is partly read or the client takes no responses. */
+struct session {
+    _Alignas(LWIP_HTTP_SESSION_BYTES) struct tcp_pcb *pcb; /* NULL: the slot is free */
+    union {
+        struct session *next_free;
+        struct pbuf *input; /* received, not yet taken by HTTP, as too many responses wait */
+    };
+    struct lwip_http *server;
+    struct http_connection http;
+    bool peer_closed;
+    bool draining;          /* our FIN is on its way; what still comes is discarded */
+    bool watched;           /* session_polled() runs */
+    unsigned quiet_seconds; /* with data unacknowledged, or draining */
+};
+
+_Static_assert(sizeof(struct session) == LWIP_HTTP_SESSION_BYTES,
+               "a request touches one line of its session");
+
+static err_t session_polled(void *argument, struct tcp_pcb *pcb);
+
+static void release(struct session *session) {
+    if (session->input != NULL) {
+        pbuf_free(session->input);
+    }
+    http_close(&session->server->http, &session->http);
+    session->server->counters.closes++;
+    session->pcb = NULL;
+    session->next_free = session->server->free_sessions;
+    session->server->free_sessions = session;
+}
+
+/* lwIP keeps the PCB until the peer agrees; the session ends now. */
+static struct tcp_pcb *detach(struct session *session) {
+    struct tcp_pcb *pcb = session->pcb;
+
+    tcp_arg(pcb, NULL);
+    tcp_recv(pcb, NULL);
+    tcp_sent(pcb, NULL);
+    tcp_err(pcb, NULL);
+    tcp_poll(pcb, NULL, 0);
+    release(session);
+    return pcb;
+}
+
+static err_t abort_session(struct session *session) {
+    session->server->counters.errors_socket++;
+    tcp_abort(detach(session));
+    return ERR_ABRT;
+}
+
+static err_t close_session(struct session *session) {
+    struct tcp_pcb *pcb = detach(session);
+
+    if (tcp_close(pcb) != ERR_OK) {
+        tcp_abort(pcb);
+        return ERR_ABRT;
+    }
+    return ERR_OK;
+}
+
+static void discard(struct session *session, struct pbuf *data) {
+    tcp_recved(session->pcb, data->tot_len);
+    pbuf_free(data);
+}
+
+/* Feeds held input to HTTP until it is used up or too many responses wait. */
+static void consume(struct session *session) {
+    while (session->input != NULL && http_has_room(&session->http)) {
+        struct pbuf *head = session->input;
+        uint16_t taken =
+            (uint16_t)http_input(&session->server->http, &session->http, head->payload, head->len);
+
+        tcp_recved(session->pcb, taken);
+        if (taken < head->len) {
+            session->input = pbuf_free_header(head, taken);
+        } else {
+            if ((session->input = head->next) != NULL) {
+                pbuf_ref(session->input); /* else it would go with its head */
+            }
+            pbuf_free(head);
+        }
+    }
+    if (session->peer_closed && session->input == NULL) {
+        http_input_end(&session->server->http, &session->http);
+    }
+}
+
+/* Queues responses until none waits or the send buffer is full. True if any byte was taken. */
+static bool respond(struct session *session) {
+    struct iovec pieces[16];
+    bool progress = false;
+    int count;
+
+    while ((count = http_pending(&session->server->http, &session->http, pieces, 16)) > 0) {
+        size_t taken = 0, offered = 0;
+
+        for (int i = 0; i < count && taken == offered; i++) {
+            offered += pieces[i].iov_len;
+            taken += tcp_queue_bytes(session->pcb, pieces[i].iov_base, pieces[i].iov_len, i + 1 < count,
+                                     &session->server->writes_refused);
+        }
+        http_sent(&session->server->http, &session->http, taken);
+        session->server->counters.bytes_sent += taken;
+        progress |= taken > 0;
+        if (taken < offered) {
+            break;
+        }
+    }
+    return progress;
+}
+
+/* Whether the client has yet to take something, or to close. An idle client is left to keep-alive. */
+static bool waits_for_client(const struct session *session) {
+    return session->draining || tcp_queue_has_data(session->pcb) || http_has_pending(&session->http);
+}
+
+/* A connection that is asked all the time stays watched: session_polled() ends it, once there is nothing to
+ * wait for. */
+static void watch(struct session *session) {
+    if (!session->watched && waits_for_client(session)) {
+        session->watched = true;
+        tcp_poll(session->pcb, session_polled, POLL_INTERVAL);
+    }
+}
+
+/* Goes on as far as input and send buffer allow. To be called from a callback of lwIP, which sends what is
+ * queued once it has returned, with this result. */
+static err_t advance(struct session *session) {
+    do {
+        consume(session);
+    } while (respond(session) && session->input != NULL);
+
+    if (!http_finished(&session->http)) {
+        watch(session);
+        return ERR_OK;
+    }
+    if (session->peer_closed && !tcp_queue_has_data(session->pcb)) {
+        return close_session(session);
+    }
+    if (session->input != NULL) {
+        discard(session, session->input);
+        session->input = NULL;
+    }
+    /* The session stays until the client has it all, so that it counts against the limit and is timed out.
+     * Closing at once would also answer late input with RST, which would destroy what the client has not
+     * read. */
+    if (tcp_shutdown(session->pcb, 0, 1) != ERR_OK) {
+        return abort_session(session);
+    }
+    session->draining = true;
+    session->quiet_seconds = 0;
+    watch(session);
+    return ERR_OK;
+}
+
+static err_t session_received(void *argument, struct tcp_pcb *pcb, struct pbuf *data, err_t error) {
+    struct session *session = argument;
+
+    (void)error;
+    if (data == NULL) {
+        session->peer_closed = true;
+        if (session->draining) {
+            return tcp_queue_has_data(pcb) ? ERR_OK : close_session(session);
+        }
+        return advance(session);
+    }
+    session->server->counters.bytes_received += data->tot_len;
+    if (session->draining) {
+        discard(session, data);
+        return ERR_OK;
+    }
+    if (session->input == NULL) {
+        session->input = data;
+    } else {
+        pbuf_cat(session->input, data);
+    }
+    return advance(session);
+}
+
+static err_t session_sent(void *argument, struct tcp_pcb *pcb, uint16_t length) {
+    struct session *session = argument;
+
+    (void)length;
+    session->quiet_seconds = 0;
+    if (session->draining) {
+        return session->peer_closed && !tcp_queue_has_data(pcb) ? close_session(session) : ERR_OK;
+    }
+    return advance(session);
+}
+
+static err_t session_polled(void *argument, struct tcp_pcb *pcb) {
+    struct session *session = argument;
+    const struct lwip_http_config *config = &session->server->config;
+
+    if (!waits_for_client(session)) {
+        session->quiet_seconds = 0;
+        session->watched = false;
+        tcp_poll(pcb, NULL, 0);
+        return ERR_OK;
+    }
+    if (session->draining && !tcp_queue_has_data(pcb)) {
+        return ++session->quiet_seconds > DRAIN_SECONDS ? close_session(session) : ERR_OK;
+    }
+    /* A client that takes nothing is given up after the time that keep-alive gives one that says nothing: its
+     * answers to window probes would keep the connection for ever. */
+    session->quiet_seconds = tcp_queue_has_data(pcb) ? session->quiet_seconds + 1 : 0;
+    if (session->quiet_seconds >
+        config->keepalive_idle + config->keepalive_interval * config->keepalive_count) {
+        return abort_session(session);
+    }
+    return session->draining ? ERR_OK : advance(session);
+}
+
+/* lwIP has freed the PCB: reset by the peer, or too many retransmissions or probes without an answer. */
+static void session_failed(void *argument, err_t error) {
+    struct session *session = argument;
+
+    if (error != ERR_CLSD) {
+        session->server->counters.errors_socket++;
+    }
+    release(session);
+}
+
+/* NULL: all are in use. */
+static struct session *take_session(struct lwip_http *server) {
+    struct session *session = server->free_sessions;
+
+    if (session != NULL) {
+        server->free_sessions = session->next_free;
+    } else if (server->sessions_used < server->config.max_sessions) {
+        session = &server->sessions[server->sessions_used++];
+    }
+    return session;
+}
+
+static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error) {
+    struct lwip_http *server = argument;
+    const struct lwip_http_config *config = &server->config;
+    struct session *session = error == ERR_OK && pcb != NULL ? take_session(server) : NULL;
+
+    if (session == NULL) {
+        server->counters.refused++;
+        return ERR_MEM; /* lwIP resets the connection */
+    }
+    server->counters.accepts++;
+    *session = (struct session){.pcb = pcb, .server = server};
+    http_init(&server->http, &session->http);
+    tcp_arg(pcb, session);
+    tcp_recv(pcb, session_received);
+    tcp_sent(pcb, session_sent);
+    tcp_err(pcb, session_failed);
+    tcp_nagle_disable(pcb);
+    ip_set_option(pcb, SOF_KEEPALIVE);
+    pcb->keep_idle = config->keepalive_idle * 1000;
+    pcb->keep_intvl = config->keepalive_interval * 1000;
+    pcb->keep_cnt = config->keepalive_count;
+    return ERR_OK;
+}
+
+/* The sessions are not written to: memory is given as connections come. */
+int lwip_http_create(struct lwip_http *server, const struct lwip_http_config *config) {
+    *server = (struct lwip_http){.config = *config};
+    server->sessions =
+        aligned_alloc(LWIP_HTTP_SESSION_BYTES, config->max_sessions * sizeof(*server->sessions));
+    if (server->sessions == NULL) {
+        return -ENOMEM;
+    }
+    if (http_server_init(&server->http, config->site, &server->counters, config->max_sessions) != 0) {
+        free(server->sessions);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+const char *lwip_http_listen(struct lwip_http *server, struct tcp_pcb *pcb) {
+    err_t error = ERR_OK;
+
+    if (pcb == NULL) {
+        pcb = tcp_new();
+        error = pcb == NULL ? ERR_MEM : tcp_bind(pcb, IP_ANY_TYPE, server->config.port);
+    }
+    if (error == ERR_OK) {
+        server->listener = tcp_listen_with_backlog_and_err(pcb, server->config.backlog, &error);
+    }
+    if (error != ERR_OK) {
+        return lwip_strerr(error);
+    }
+    tcp_arg(server->listener, server);
+    tcp_accept(server->listener, session_accepted);
+    return NULL;
+}
+
+uint32_t lwip_http_syn_dropped(const struct lwip_http *server) {
+    return server->listener != NULL ? ((struct tcp_pcb_listen *)server->listener)->syn_dropped
+                                    : server->syn_dropped;
+}
+
+void lwip_http_close(struct lwip_http *server) {
+    /* First the door, so that what is counted is all there was. */
+    server->syn_dropped = lwip_http_syn_dropped(server);
+    (void)tcp_close(server->listener); /* cannot fail: it listens */
+    server->listener = NULL;
+    for (size_t i = 0; i < server->sessions_used; i++) {
+        if (server->sessions[i].pcb != NULL) {
+            tcp_abort(detach(&server->sessions[i]));
+        }
+    }
+}
+
+void lwip_http_free(struct lwip_http *server) {
+    http_server_free(&server->http);
+    free(server->sessions);
+}
