@@ -235,6 +235,7 @@ static void application_acts(struct peer *peer, struct tcp_pcb *pcb) {
         break;
     case 6:
         pcb->keep_idle = some_time(peer);
+        pcb->keep_cnt = 1 + peer_draws(peer, 8);
         tcp_timer_update(pcb);
         break;
     default:
