@@ -14,7 +14,6 @@
 #include "actions.h"
 #include "modes.h"
 
-#define MSS_HEADERS 40
 #define RTO_INITIAL_MS 1000 /* RFC 6298 2.1 */
 /* Below RFC 6298's second, as Linux has it: a lost request should not cost a whole measurement. */
 #define RTO_MIN_MS 200
@@ -170,11 +169,7 @@ static void react(struct generator *generator, uint32_t index, const struct segm
     if (events & EVENT_ANSWERED) {
         answered(generator, index);
     } else if (events & EVENT_RECEIVED) {
-        if (connection->rcv_nxt - connection->rcv_told >= 2u * (generator->link.port.mtu - MSS_HEADERS)) {
-            action_acknowledge(generator, connection);
-        } else {
-            generator->partial[generator->partial_count++] = index;
-        }
+        generator->partial[generator->partial_count++] = index;
     }
     if (events & EVENT_PEER_CLOSED) {
         peer_closed(generator, index);
@@ -237,6 +232,19 @@ static uint32_t index_of(const struct generator *generator, uint32_t flow) {
     return flow < generator->count ? flow : flow % generator->count;
 }
 
+/* One acknowledgement for what a burst has brought of an answer, as a host whose card or kernel puts segments
+ * together sends it; of whole answers the next request takes it along. */
+static void acknowledge_partial(struct generator *generator) {
+    for (unsigned i = 0; i < generator->partial_count; i++) {
+        struct connection *connection = &generator->connections[generator->partial[i]];
+
+        if ((connection->flags & CONNECTION_ASKED) && connection->rcv_told != connection->rcv_nxt) {
+            action_acknowledge(generator, connection);
+        }
+    }
+    generator->partial_count = 0;
+}
+
 static void receive(struct generator *generator, struct rte_mbuf **packets, unsigned count) {
     struct segment segments[PORT_BURST];
     uint32_t flows[PORT_BURST];
@@ -247,19 +255,12 @@ static void receive(struct generator *generator, struct rte_mbuf **packets, unsi
             rte_prefetch0(&generator->connections[index_of(generator, flows[i])]);
         }
     }
-    generator->partial_count = 0;
     for (unsigned i = 0; i < count; i++) {
         if (flows[i] != FLOW_NONE) {
             input(generator, index_of(generator, flows[i]), flows[i], &segments[i]);
         }
     }
-    for (unsigned i = 0; i < generator->partial_count; i++) {
-        struct connection *connection = &generator->connections[generator->partial[i]];
-
-        if ((connection->flags & CONNECTION_ASKED) && connection->rcv_told != connection->rcv_nxt) {
-            action_acknowledge(generator, connection);
-        }
-    }
+    acknowledge_partial(generator);
     rte_pktmbuf_free_bulk(packets, count);
     generator->heard_ms = generator->now_ms;
 }

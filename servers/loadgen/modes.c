@@ -135,7 +135,8 @@ static void ask_again(struct generator *generator, uint32_t index) {
         pass_turn(generator, index);
     } else if (queue_count(&generator->ready) > 0 || !link_has_room(&generator->link) ||
                !action_ask(generator, index, generator->now)) {
-        mode_make_ready(generator, index); /* behind those that wait already */
+        mode_make_ready(generator, index);          /* behind those that wait already, */
+        action_acknowledge_later(generator, index); /* which may take long */
     }
 }
 
