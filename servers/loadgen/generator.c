@@ -181,14 +181,16 @@ static void react(struct generator *generator, uint32_t index, const struct segm
     }
 }
 
-static void input(struct generator *generator, uint32_t index, uint32_t flow, const struct segment *segment) {
+/* False: the packet has been sent again. */
+static bool input(struct generator *generator, uint32_t index, uint32_t flow, const struct segment *segment,
+                  struct rte_mbuf *packet) {
     struct connection *connection = &generator->connections[index];
     uint32_t before = connection->rcv_nxt;
     unsigned events;
 
     if (unlikely(connection->state == CONNECTION_NONE || connection->flow != flow)) {
         refuse(generator, flow, segment);
-        return;
+        return true;
     }
     events = connection_input(connection, segment, &generator->answer);
     if ((events & EVENT_ACKED) && !(connection->flags & CONNECTION_REPEATED)) { /* Karn's rule */
@@ -198,11 +200,13 @@ static void input(struct generator *generator, uint32_t index, uint32_t flow, co
     if (events & EVENT_RECEIVED) {
         generator->tally.bytes += connection->rcv_nxt - before - (events & EVENT_PEER_CLOSED ? 1 : 0);
     }
+    link_lend(&generator->link, packet);
     if (likely(events == (EVENT_ACKED | EVENT_RECEIVED | EVENT_ANSWERED))) {
         answered(generator, index);
     } else if (events != 0) {
         react(generator, index, segment, events);
     }
+    return link_take_back(&generator->link);
 }
 
 /* The flow of a packet that is a segment for one of the connections, whose state is then on its way from
@@ -248,6 +252,7 @@ static void acknowledge_partial(struct generator *generator) {
 static void receive(struct generator *generator, struct rte_mbuf **packets, unsigned count) {
     struct segment segments[PORT_BURST];
     uint32_t flows[PORT_BURST];
+    unsigned kept = 0;
 
     for (unsigned i = 0; i < count; i++) {
         flows[i] = classify(generator, packets[i], &segments[i]);
@@ -256,12 +261,13 @@ static void receive(struct generator *generator, struct rte_mbuf **packets, unsi
         }
     }
     for (unsigned i = 0; i < count; i++) {
-        if (flows[i] != FLOW_NONE) {
-            input(generator, index_of(generator, flows[i]), flows[i], &segments[i]);
+        if (flows[i] == FLOW_NONE ||
+            input(generator, index_of(generator, flows[i]), flows[i], &segments[i], packets[i])) {
+            packets[kept++] = packets[i];
         }
     }
     acknowledge_partial(generator);
-    rte_pktmbuf_free_bulk(packets, count);
+    rte_pktmbuf_free_bulk(packets, kept);
     generator->heard_ms = generator->now_ms;
 }
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include <rte_arp.h>
-#include <rte_errno.h>
+#include <rte_ethdev.h>
 
 #include "arp.h"
 
@@ -76,6 +76,9 @@ int link_open(struct link *link, const struct options *options, char *error, siz
     link->flows =
         (struct flows){.address = ntohl(options->address), .addresses = (uint32_t)options->addresses};
     link->gateway = ntohl(options->gateway_address);
+    /* A driver that frees all at once wants all from one pool, and a receive ring must not starve. */
+    link->recycles = !(link->port.tx_offloads & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE) &&
+                     link->port.spare_mbufs > (unsigned)PORT_QUEUE + link->port.tx_descriptors;
     link->ends =
         (struct template_ends){.server = ntohl(options->server), .server_port = (uint16_t)options->port};
     memcpy(link->ends.mac, own_mac ? link->port.mac : options->mac, sizeof(link->ends.mac));
@@ -90,11 +93,25 @@ void link_close(struct link *link) {
     port_close(&link->port);
 }
 
-static void send_arp(struct link *link, const struct arp *arp, const uint8_t *to) {
-    struct rte_mbuf *packet = rte_pktmbuf_alloc(link->port.tx_pool);
+/* A buffer for a segment, empty. NULL: there is none. */
+static struct rte_mbuf *get_packet(struct link *link) {
+    struct rte_mbuf *packet = link->lent;
 
     if (packet == NULL) {
-        link->no_mbuf++;
+        packet = rte_pktmbuf_alloc(link->port.tx_pool);
+        link->no_mbuf += packet == NULL;
+        return packet;
+    }
+    link->lent = NULL;
+    link->lent_is_gone = true;
+    rte_pktmbuf_reset(packet);
+    return packet;
+}
+
+static void send_arp(struct link *link, const struct arp *arp, const uint8_t *to) {
+    struct rte_mbuf *packet = get_packet(link);
+
+    if (packet == NULL) {
         return;
     }
     arp_write(rte_pktmbuf_mtod(packet, uint8_t *), arp, to);
@@ -145,7 +162,7 @@ void link_input(struct link *link, const struct rte_mbuf *packet) {
 bool link_send(struct link *link, enum link_segment kind, uint32_t flow, uint32_t seq, uint32_t ack,
                bool scaled) {
     const struct template *template = &link->templates[kind];
-    struct rte_mbuf *packet = rte_pktmbuf_alloc(link->port.tx_pool);
+    struct rte_mbuf *packet = get_packet(link);
     struct template_values values = {
         .address = flow_address(&link->flows, flow),
         .port = flow_port(flow),
@@ -155,7 +172,6 @@ bool link_send(struct link *link, enum link_segment kind, uint32_t flow, uint32_
     };
 
     if (unlikely(packet == NULL)) {
-        link->no_mbuf++;
         return false;
     }
     template_write(template, rte_pktmbuf_mtod(packet, uint8_t *), &values);

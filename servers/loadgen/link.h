@@ -25,6 +25,9 @@ struct link {
     uint16_t window;          /* as the header has it, scaled */
     uint16_t window_unscaled; /* for a peer that knows no scaling, and in a SYN */
     uint64_t no_mbuf;         /* segments that could not be made */
+    bool recycles;            /* received packets may be sent again */
+    bool lent_is_gone;
+    struct rte_mbuf *lent; /* the one that may be next */
     struct template templates[LINK_SEGMENTS];
 };
 
@@ -53,6 +56,19 @@ static inline bool link_has_room(const struct link *link) {
  * finds no room behind that is lost and counted by the port, as on any wire. */
 bool link_send(struct link *link, enum link_segment kind, uint32_t flow, uint32_t seq, uint32_t ack,
                bool scaled);
+
+/* Lends a received packet, of which nothing will be read any more, for the next segment that is sent: it is
+ * in the cache, and one to be freed and one to be allocated are saved. */
+static inline void link_lend(struct link *link, struct rte_mbuf *packet) {
+    link->lent = link->recycles && packet->nb_segs == 1 ? packet : NULL;
+    link->lent_is_gone = false;
+}
+
+/* Ends the loan. False: the packet is on its way, and not the caller's any more. */
+static inline bool link_take_back(struct link *link) {
+    link->lent = NULL;
+    return !link->lent_is_gone;
+}
 
 static inline uint32_t link_request_size(const struct link *link) {
     return link->templates[LINK_REQUEST].payload;
