@@ -408,7 +408,7 @@ void port_send(struct port *port, struct rte_mbuf *packet) {
 void port_send_prepared(struct port *port, struct rte_mbuf *packet) {
     /* Drivers want the sum of the pseudo header of a packet to be cut up in ways of their own. */
     bool refused =
-        (packet->ol_flags & RTE_MBUF_F_TX_TCP_SEG) && rte_eth_tx_prepare(port->id, 0, &packet, 1) != 1;
+        (packet->ol_flags & RTE_MBUF_F_TX_TCP_SEG) && rte_eth_tx_prepare(port->id, port->core, &packet, 1) != 1;
 
     if (refused || !port_has_room(port)) {
         port->counters.tx_dropped++;
