@@ -137,6 +137,8 @@ WARNINGS := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wsha
 # Whole-program: lwIP is many small functions in many files.
 CFLAGS_release := -O2 -g -DNDEBUG -flto=auto
 CFLAGS_checked := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+# Data races; DPDK's rings with atomics that the sanitizer understands, where they have both.
+CFLAGS_threads := -O1 -g -fno-omit-frame-pointer -fsanitize=thread -Wno-tsan -DRTE_USE_C11_MEM_MODEL
 # lwIP and DPDK read unaligned words on purpose; the machines they run on allow it.
 CFLAGS_checked += -fno-sanitize=alignment
 # The stack's objects are linked into servers and into a shared library, where no name of theirs may meet one of
@@ -193,6 +195,7 @@ $(BUILD)/obj/$(1)/%.o: servers/%.c
 endef
 $(eval $(call variant,release))
 $(eval $(call variant,checked))
+$(eval $(call variant,threads))
 $(eval $(call variant,release-library))
 $(eval $(call variant,checked-library))
 
@@ -286,12 +289,19 @@ $(TEST)/test_program_check: $(call objects,checked,preload/program_check)
 $(TEST)/test_library_check: $(call objects,checked,preload/library_check)
 LIBS_test_program_check := -lelf
 
+# Ports made of its own rings, which only the driver itself can make.
+LIBS_test_cores := -lrte_net_ring
+
 $(STACK_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call stack_objects,checked)
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) -lcmocka -o $@
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) $(LIBS_$*) -lcmocka -o $@
 
 # lwIP with our series, with statistics of its memory: on a simulated wire (sim), and fuzzed (fuzz) with an allocation for
 # each element of its pools, so that a use after its end is seen.
+$(TEST)/threads/%: servers/tests/%.c $(call stack_objects,threads)
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_threads) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) $(LIBS_$*) -lcmocka -o $@
+
 SIM_TESTS := test_wire_faults test_wire_churn
 SIM_INCLUDES := -Iservers/tests/sim $(LWIP_INCLUDES)
 SIM_FILES := $(LWIP_FILES:%=lwip/%) stack/tcp_queue stack/checksum stack/pool \
@@ -358,7 +368,7 @@ $(TEST)/lwip_unit: servers/tests/lwip_unit.c servers/tests/lwip_unit/lwipopts.h 
 	    $< servers/stack/checksum.c servers/stack/pool.c servers/measures.c $(LWIP_TESTS:%=$(LWIP)/test/unit/%.c) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(DPDK_CFLAGS) \
 	    $$(pkg-config --cflags --libs check) -o $@
 
-.PHONY: test check test-c test-lwip test-harness test-system lint check-globals
+.PHONY: test check test-c test-threads test-lwip test-harness test-system lint check-globals
 test: deps ## everything to passed tests (root for the ones in namespaces; others say what they skipped)
 	@$(MAKE) --no-print-directory check
 
@@ -370,6 +380,9 @@ test-c: $(C_TESTS:%=$(TEST)/%) $(LOADGEN_TESTS:%=$(TEST)/%) $(STACK_TESTS:%=$(TE
 .PHONY: test-fuzz
 test-fuzz: $(TEST)/fuzz_stack
 	@echo "== $<"; $< 50000 --raw $(FUZZ_INPUTS)/*/*.bin
+
+test-threads: $(TEST)/threads/test_cores ## stacks on several cores under TSan
+	@echo "== $<"; $<
 
 test-lwip: $(TEST)/lwip_unit ## lwIP's unit tests with our options and patches
 	@echo "== $<"; $<

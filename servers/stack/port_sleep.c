@@ -26,8 +26,20 @@ static int watch_queue(const struct port *port) {
     return code;
 }
 
+static int watch(struct port *port, char *error, size_t size) {
+    port->wake_event = (struct rte_epoll_event){.epdata.event = EPOLLIN};
+    if (rte_epoll_ctl(port->epoll, EPOLL_CTL_ADD, port_waker(port)->fd, &port->wake_event) != 0) {
+        snprintf(error, size, "--idle=intr: the waker cannot be watched");
+        return -EIO;
+    }
+    if (port->receives && watch_queue(port) != 0) {
+        snprintf(error, size, "--idle=intr: %s has no receive interrupts; leave it at poll", port->driver);
+        return -ENOTSUP;
+    }
+    return 0;
+}
+
 int port_sleep_prepare(struct port *port, char *error, size_t size) {
-    const struct waker *waker = port_waker(port);
     int code;
 
     if ((port->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) {
@@ -35,16 +47,11 @@ int port_sleep_prepare(struct port *port, char *error, size_t size) {
         snprintf(error, size, "--idle=intr: %s", strerror(errno));
         return code;
     }
-    port->wake_event = (struct rte_epoll_event){.epdata.event = EPOLLIN};
-    if (rte_epoll_ctl(port->epoll, EPOLL_CTL_ADD, waker->fd, &port->wake_event) != 0) {
-        snprintf(error, size, "--idle=intr: the waker cannot be watched");
-        return -EIO;
+    if ((code = watch(port, error, size)) != 0) {
+        close(port->epoll);
+        port->epoll = -1;
     }
-    if (port->receives && (code = watch_queue(port)) != 0) {
-        snprintf(error, size, "--idle=intr: %s has no receive interrupts; leave it at poll", port->driver);
-        return -ENOTSUP;
-    }
-    return 0;
+    return code;
 }
 
 void port_sleep_finish(struct port *port) {

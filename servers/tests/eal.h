@@ -11,7 +11,7 @@
 
 #include <rte_eal.h>
 
-#define EAL_WORDS 10
+#define EAL_WORDS 9
 #define EAL_DEVICES 16
 
 /* EAL makes its runtime directory, empty here, and leaves it. */
@@ -24,12 +24,19 @@ static inline void remove_runtime_directory(void) {
     }
 }
 
-/* Ends the program when EAL does not start. Ports 0 to count - 1 are devices of `driver`. */
-static inline void start_eal(const char *program, const char *driver, int count) {
+/* Ends the program when EAL does not start. `lcores`: a word of EAL. Ports 0 to count - 1 are devices of
+ * `driver`. */
+static inline void start_eal_on(const char *program, const char *lcores, const char *driver, int count) {
     static char devices[EAL_DEVICES][64];
-    char *arguments[EAL_WORDS + EAL_DEVICES] = {
-        (char *)(uintptr_t)program, "--no-huge",     "-m", "128", "--no-pci", "--no-shconf",
-        "--no-telemetry",           "--log-level=4", "-l", "0"};
+    char *arguments[EAL_WORDS + EAL_DEVICES] = {(char *)(uintptr_t)program,
+                                                "--no-huge",
+                                                "-m",
+                                                "128",
+                                                "--no-pci",
+                                                "--no-shconf",
+                                                "--no-telemetry",
+                                                "--log-level=4",
+                                                (char *)(uintptr_t)lcores};
 
     for (int i = 0; i < count; i++) {
         snprintf(devices[i], sizeof(devices[i]), "--vdev=%s%d", driver, i);
@@ -40,6 +47,11 @@ static inline void start_eal(const char *program, const char *driver, int count)
         exit(EXIT_FAILURE);
     }
     atexit(remove_runtime_directory);
+}
+
+/* On the first processor alone. */
+static inline void start_eal(const char *program, const char *driver, int count) {
+    start_eal_on(program, "--lcores=0", driver, count);
 }
 
 #endif
