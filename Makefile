@@ -296,16 +296,17 @@ $(STACK_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call stack_objects,ch
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) $(LIBS_$*) -lcmocka -o $@
 
-# lwIP with our series, with statistics of its memory: on a simulated wire (sim), and fuzzed (fuzz) with an allocation for
-# each element of its pools, so that a use after its end is seen.
 $(TEST)/threads/%: servers/tests/%.c $(call stack_objects,threads)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_threads) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) $(LIBS_$*) -lcmocka -o $@
 
+# lwIP with our series, with statistics of its memory, which may fail: on a simulated wire (sim), and fuzzed (fuzz) with
+# an allocation for each element of its pools, so that a use after its end is seen.
 SIM_TESTS := test_wire_faults test_wire_churn
 SIM_INCLUDES := -Iservers/tests/sim $(LWIP_INCLUDES)
-SIM_FILES := $(LWIP_FILES:%=lwip/%) stack/tcp_queue stack/checksum stack/pool \
-             $(addprefix tests/,wire_faults lwip_checks sim_http)
+SIM_FILES := $(LWIP_FILES:%=lwip/%) $(addprefix stack/,tcp_queue checksum pool expected mbuf_pbuf) \
+             $(addprefix tests/,wire_faults lwip_checks sim_http sim_cut sim_memory)
+SIM_LINK := -Wl,--wrap=memp_malloc,--wrap=mem_malloc
 SIM_FLAGS_sim :=
 SIM_FLAGS_fuzz := -DSIM_HEAP
 sim_objects = $(addprefix $(BUILD)/obj/$(1)/,$(addsuffix .o,$(2) $(SIM_FILES))) $(call common_objects,checked)
@@ -324,7 +325,7 @@ $(eval $(call sim_variant,fuzz))
 
 $(SIM_TESTS:%=$(TEST)/%): $(TEST)/%: $(call sim_objects,sim,tests/sim_net tests/sim_stream) $(BUILD)/obj/sim/tests/%.o
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -lcmocka -o $@
+	$(CC) $(CFLAGS_checked) $(SIM_LINK) $^ $(DPDK_LIBS) -lcmocka -o $@
 
 # The same target with a driver of our own, for the same inputs every time, and with libFuzzer. lwIP's own fuzz inputs
 # begin the corpus.
@@ -332,7 +333,7 @@ FUZZ_FILES := tests/fuzz_stack tests/fuzz_peer tests/fuzz_app
 FUZZ_INPUTS := $(LWIP)/test/fuzz/inputs
 $(TEST)/fuzz_stack: $(call sim_objects,fuzz,tests/fuzz_main $(FUZZ_FILES))
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
+	$(CC) $(CFLAGS_checked) $(SIM_LINK) $^ $(DPDK_LIBS) -o $@
 
 $(LOADGEN_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call objects,checked,$(LOADGEN_PARTS)) $(call common_objects,checked)
 	@mkdir -p $(@D)
@@ -351,7 +352,7 @@ $(BUILD)/fuzz/fuzz_stack: $(wildcard servers/tests/*.[ch]) servers/tests/sim/lwi
 	@command -v $(CLANG) >/dev/null || { echo "make fuzz needs clang with libFuzzer: apt-get install clang" >&2; exit 3; }
 	$(CLANG) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(CFLAGS_checked) -fsanitize=fuzzer $(SIM_FLAGS_fuzz) $(SIM_INCLUDES) $(DPDK_CFLAGS) \
 	    $(FUZZ_FILES:%=servers/%.c) $(patsubst %,servers/%.c,$(filter-out lwip/%,$(SIM_FILES))) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(COMMON_FILES:%=servers/%.c) \
-	    $(LLHTTP_FILES:%=$(LLHTTP)/%.c) $(DPDK_LIBS) -o $@
+	    $(LLHTTP_FILES:%=$(LLHTTP)/%.c) $(SIM_LINK) $(DPDK_LIBS) -o $@
 
 .PHONY: fuzz
 fuzz: $(BUILD)/fuzz/fuzz_stack ## frames into lwIP's input path for FUZZ_SECONDS=60, with libFuzzer (clang)

@@ -11,10 +11,9 @@
 
 #define IN_FRONT (SIZEOF_ETH_HDR + IP_HLEN) /* of TCP's header */
 
-/* Whole, unpadded, in one piece, and for this interface. */
-static bool is_for(const struct netif *netif, const struct rte_mbuf *packet,
-                   const struct tcp_headers *headers) {
-    return packet->nb_segs == 1 && packet->data_len == SIZEOF_ETH_HDR + lwip_ntohs(headers->ip._len) &&
+/* Whole, unpadded, and for this interface. */
+static bool is_for(const struct netif *netif, const struct tcp_headers *headers, size_t size) {
+    return size == (size_t)SIZEOF_ETH_HDR + lwip_ntohs(headers->ip._len) &&
            (headers->ip._offset & PP_HTONS((uint16_t)~IP_DF)) == 0 &&
            headers->ip.dest.addr == ip4_addr_get_u32(netif_ip4_addr(netif)) &&
            memcmp(&headers->ethernet.dest, netif->hwaddr, ETH_HWADDR_LEN) == 0;
@@ -44,19 +43,32 @@ static struct tcp_pcb *connection_of(const struct netif *netif, const struct tcp
     return tcp_pcb_find(&local, lwip_ntohs(headers->tcp.dest), &remote, lwip_ntohs(headers->tcp.src), netif);
 }
 
-bool take_expected(struct netif *netif, struct mbuf_lending *lending, struct rte_mbuf *packet) {
-    const struct tcp_headers *headers = tcp_headers_of(packet);
+struct tcp_pcb *who_expects(const struct netif *netif, void *frame, size_t size) {
+    const struct tcp_headers *headers = tcp_headers_in(frame, size);
     struct tcp_pcb *pcb;
+
+    if (headers == NULL || !is_for(netif, headers, size) ||
+        !sums_are_right(netif, headers, (unsigned)size - IN_FRONT) ||
+        (pcb = connection_of(netif, headers)) == NULL ||
+        !tcp_segment_is_expected(pcb, &headers->tcp, (u16_t)(size - IN_FRONT - TCP_HLEN))) {
+        return NULL;
+    }
+    return pcb;
+}
+
+void give_expected(struct tcp_pcb *pcb, struct pbuf *frame) {
+    pbuf_remove_header(frame, IN_FRONT); /* cannot fail: it is that long */
+    tcp_input_expected(pcb, frame);
+}
+
+bool take_expected(struct netif *netif, struct mbuf_lending *lending, struct rte_mbuf *packet) {
+    struct tcp_pcb *pcb =
+        packet->nb_segs == 1 ? who_expects(netif, rte_pktmbuf_mtod(packet, void *), packet->data_len) : NULL;
     struct pbuf *pbuf;
 
-    if (headers == NULL || !is_for(netif, packet, headers) ||
-        !sums_are_right(netif, headers, packet->data_len - IN_FRONT) ||
-        (pcb = connection_of(netif, headers)) == NULL ||
-        !tcp_segment_is_expected(pcb, &headers->tcp, (u16_t)(packet->data_len - IN_FRONT - TCP_HLEN)) ||
-        (pbuf = pbuf_lent(lending, packet)) == NULL) {
+    if (pcb == NULL || (pbuf = pbuf_lent(lending, packet)) == NULL) {
         return false;
     }
-    pbuf_remove_header(pbuf, IN_FRONT); /* cannot fail: it is that long */
-    tcp_input_expected(pcb, pbuf);
+    give_expected(pcb, pbuf);
     return true;
 }

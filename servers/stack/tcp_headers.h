@@ -17,15 +17,19 @@ struct tcp_headers {
     struct tcp_hdr tcp;
 } __attribute__((packed));
 
-/* The headers of a packet, if it is a plain one of TCP, else NULL. Its lengths and sums have not been looked
- * at, but the headers are there. */
-static inline struct tcp_headers *tcp_headers_of(const struct rte_mbuf *packet) {
-    struct tcp_headers *headers = rte_pktmbuf_mtod(packet, struct tcp_headers *);
+/* The headers of a frame, of which `size` bytes are here, if it is a plain one of TCP, else NULL. Its lengths
+ * and sums have not been looked at, but the headers are there. */
+static inline struct tcp_headers *tcp_headers_in(void *frame, size_t size) {
+    struct tcp_headers *headers = frame;
 
-    return packet->data_len >= sizeof(*headers) && headers->ethernet.type == PP_HTONS(ETHTYPE_IP) &&
+    return size >= sizeof(*headers) && headers->ethernet.type == PP_HTONS(ETHTYPE_IP) &&
                    headers->ip._v_hl == 0x45 && headers->ip._proto == IP_PROTO_TCP
                ? headers
                : NULL;
+}
+
+static inline struct tcp_headers *tcp_headers_of(const struct rte_mbuf *packet) {
+    return tcp_headers_in(rte_pktmbuf_mtod(packet, void *), packet->data_len);
 }
 
 /* Of the pseudo header (RFC 9293, 3.1), not inverted, in network byte order. */

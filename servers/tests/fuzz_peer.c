@@ -13,6 +13,10 @@
 #include "lwip/prot/udp.h"
 #include "netif/ethernet.h"
 
+#include "sim_cut.h"
+#include "stack/expected.h"
+#include "stack/lwip_hooks.h"
+
 #define FIRST_PORT 40000
 #define HEADERS (SIZEOF_ETH_HDR + IP_HLEN + TCP_HLEN)
 
@@ -32,8 +36,11 @@ static struct {
     struct netif netif;
     struct connection connections[PEERS];
     unsigned refuse;
+    uint16_t largest; /* segment of lwIP's */
     bool arp_wanted;
+    bool long_way_only;
     size_t lent;
+    uint64_t digest;
 } peer;
 
 static const uint8_t own_mac[ETH_HWADDR_LEN] = {0x00, 0x23, 0xc1, 0xde, 0xd0, 0x0d};
@@ -64,6 +71,18 @@ void peer_expect_from(unsigned number, uint16_t server_port) {
     peer.connections[number].server_port = server_port;
 }
 
+void peer_cut_up(uint16_t largest) {
+    peer.largest = largest;
+}
+
+void peer_predict(bool predict) {
+    peer.long_way_only = !predict;
+}
+
+uint64_t peer_digest(void) {
+    return peer.digest;
+}
+
 void peer_refuse(unsigned count) {
     peer.refuse = count;
 }
@@ -83,25 +102,64 @@ static void look_at(const struct tcp_hdr *header, uint16_t size) {
     }
 }
 
-static err_t take(struct netif *netif, struct pbuf *packet) {
-    uint8_t frame[PEER_FRAME_MAX];
-    uint16_t size = pbuf_copy_partial(packet, frame, sizeof(frame), 0);
+/* FNV-1a (Fowler, Noll, Vo). */
+static void digest(const uint8_t *bytes, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        peer.digest = (peer.digest ^ bytes[i]) * 0x100000001b3;
+    }
+}
+
+static void take_frame(struct netif *netif, const uint8_t *frame, size_t size) {
     const struct eth_hdr *ethernet = (const struct eth_hdr *)frame;
     const struct ip_hdr *ip = (const struct ip_hdr *)(frame + SIZEOF_ETH_HDR);
 
-    if (size != packet->tot_len || size > netif->mtu + SIZEOF_ETH_HDR) {
+    if (size > (size_t)netif->mtu + SIZEOF_ETH_HDR) {
         abort(); /* larger than the wire takes */
     }
-    if (peer.refuse > 0) {
-        peer.refuse--;
-        return ERR_MEM;
-    }
+    digest(frame, size);
     if (ethernet->type == PP_HTONS(ETHTYPE_ARP)) {
         peer.arp_wanted = true;
     } else if (IPH_PROTO(ip) == IP_PROTO_TCP) {
         look_at((const struct tcp_hdr *)(ip + 1), (uint16_t)(lwip_ntohs(IPH_LEN(ip)) - IP_HLEN));
     }
+}
+
+static bool has_room(void) {
+    if (peer.refuse == 0) {
+        return true;
+    }
+    peer.refuse--;
+    return false;
+}
+
+static err_t take(struct netif *netif, struct pbuf *packet) {
+    uint8_t frame[PEER_FRAME_MAX];
+    uint16_t size = pbuf_copy_partial(packet, frame, sizeof(frame), 0);
+
+    if (size != packet->tot_len) {
+        abort();
+    }
+    if (!has_room()) {
+        return ERR_MEM;
+    }
+    take_frame(netif, frame, size);
     return ERR_OK;
+}
+
+err_t stack_output_segment(struct netif *netif, struct tcp_pcb *pcb, struct tcp_seg *segment) {
+    if (peer.largest == 0 || netif != &peer.netif) {
+        return ERR_VAL;
+    }
+    if (!has_room()) {
+        return ERR_MEM;
+    }
+    return sim_cut(netif, pcb, segment, take_frame) ? ERR_OK : ERR_VAL;
+}
+
+uint16_t stack_largest_segment(const struct tcp_pcb *pcb, const uint8_t *data, uint16_t size) {
+    (void)pcb;
+    (void)data;
+    return LWIP_MIN(size, peer.largest);
 }
 
 static err_t interface_init(struct netif *netif) {
@@ -148,9 +206,16 @@ static struct pbuf *lend(const uint8_t *bytes, size_t size) {
 }
 
 static void deliver(const uint8_t *frame, size_t size, uint16_t cut) {
-    struct pbuf *packet = lend(frame, cut > 0 && cut < size ? cut : size);
+    bool whole = cut == 0 || cut >= size;
+    struct pbuf *packet = lend(frame, whole ? size : cut);
+    struct tcp_pcb *pcb =
+        whole && !peer.long_way_only ? who_expects(&peer.netif, packet->payload, size) : NULL;
 
-    if (cut > 0 && cut < size) {
+    if (pcb != NULL) {
+        give_expected(pcb, packet);
+        return;
+    }
+    if (!whole) {
         pbuf_cat(packet, lend(frame + cut, size - cut));
     }
     if (peer.netif.input(packet, &peer.netif) != ERR_OK) {
@@ -273,6 +338,7 @@ void peer_answer_arp(void) {
 
 void peer_reset(void) {
     peer.refuse = 0;
+    peer.largest = 0;
     for (unsigned i = 0; i < PEERS; i++) {
         peer.connections[i] = (struct connection){.server_port = i % 2 == 0 ? PEER_HTTP_PORT : PEER_FREE_PORT,
                                                   .expected = 1000 * i};

@@ -41,6 +41,10 @@ void peer_reset(void);
 /* lwIP's next `count` frames are refused with ERR_MEM. */
 void peer_refuse(unsigned count);
 
+/* lwIP's port makes packets of its segments of up to `largest` bytes from now on, or of the MSS if that is
+ * less; 0: it takes packets as they are. */
+void peer_cut_up(uint16_t largest);
+
 /* A segment of connection `number` (below PEERS) to lwIP. */
 void peer_send(unsigned number, const struct peer_segment *segment);
 
@@ -52,6 +56,12 @@ void peer_answer_arp(void);
 
 /* Frames, or pieces of them, that lwIP has not given back. */
 size_t peer_lent(void);
+
+/* Whether frames go the short way to the connection that expects them. True at first. */
+void peer_predict(bool predict);
+
+/* A number that follows from all that lwIP has sent. */
+uint64_t peer_digest(void);
 
 /* The peer's port of a connection, and lwIP's. */
 uint16_t peer_port(unsigned number);

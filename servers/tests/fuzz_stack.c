@@ -22,11 +22,11 @@
 #include "fuzz_stack.h"
 #include "lwip_checks.h"
 #include "sim_http.h"
+#include "sim_memory.h"
 #include "wire_faults.h"
 
 #define BODY_SIZE 20000
 #define COMMANDS_MAX 400
-#define TIMEOUT_SIZE (LWIP_MEM_ALIGN_SIZE(sizeof(mem_size_t)) + LWIP_MEM_ALIGN_SIZE(sizeof(struct sys_timeo)))
 
 struct input {
     const uint8_t *data;
@@ -53,15 +53,16 @@ uint32_t stack_random(void) {
     return (uint32_t)wire_random(&fuzz.random);
 }
 
-void *sim_malloc(size_t size) {
-    if (fuzz.starved > 0 && size != TIMEOUT_SIZE) {
-        if (fuzz.allowed == 0) {
-            fuzz.starved--;
-            return NULL;
-        }
-        fuzz.allowed--;
+static bool allocation_fails(void) {
+    if (fuzz.starved == 0) {
+        return false;
     }
-    return malloc(size);
+    if (fuzz.allowed > 0) {
+        fuzz.allowed--;
+        return false;
+    }
+    fuzz.starved--;
+    return true;
 }
 
 static void must(const char *broken) {
@@ -184,6 +185,19 @@ static void send_segment(struct input *input, uint8_t how) {
     fuzz.times = 1;
 }
 
+/* What a connection most likely gets next. */
+static void send_next(struct input *input) {
+    struct peer_segment segment = {.options = fuzz.requests, .payload = fuzz.requests};
+    unsigned number = byte(input) % PEERS;
+    uint8_t kind = byte(input);
+
+    segment.flags = TCP_ACK | (kind & TCP_PSH);
+    segment.acknowledgement_offset = kind % 4 == 3 ? (uint32_t) - (int32_t)kind : 0;
+    segment.window = UINT16_MAX;
+    segment.payload_size = (uint16_t)(kind % 2 == 0 ? 1 + kind : TCP_MSS);
+    peer_send(number, &segment);
+}
+
 static void shake_hands(struct input *input) {
     unsigned number = byte(input) % PEERS;
     uint8_t bytes[PEER_OPTIONS_MAX];
@@ -253,6 +267,13 @@ static void obey(struct input *input) {
             fuzz.times = how; /* the next segment comes as often */
         }
         break;
+    case 9:
+        peer_cut_up((uint16_t)(how * 4000)); /* 0: no more */
+        break;
+    case 10:
+    case 11:
+        send_next(input);
+        break;
     default:
         send_segment(input, how);
         break;
@@ -267,6 +288,7 @@ static void start(void) {
     for (size_t i = 0; i < sizeof(fuzz.requests); i++) {
         fuzz.requests[i] = (uint8_t)request[i % (sizeof(request) - 1)];
     }
+    sim_memory_fails = allocation_fails;
     lwip_init();
     peer_start();
     pcb = tcp_new();

@@ -43,6 +43,15 @@ static bool in_order(const struct tcp_seg *segment, uint32_t acknowledged) {
     return true;
 }
 
+static size_t places(const struct tcp_seg *segment) {
+    size_t count = 0;
+
+    for (; segment != NULL; segment = segment->next) {
+        count += TCP_SEG_CLEN(segment);
+    }
+    return count;
+}
+
 /* The header of a segment that was received is in host byte order. */
 static bool beyond(const struct tcp_seg *segment, uint32_t expected) {
     for (; segment != NULL; segment = segment->next) {
@@ -77,10 +86,26 @@ static const char *connection_broken(const struct tcp_pcb *pcb) {
     if (pcb->snd_buf > TCP_SND_BUF || pcb->rcv_wnd > TCP_WND || pcb->snd_queuelen > TCP_SND_QUEUELEN) {
         return "a window or a buffer is larger than it may be";
     }
-    if (pcb->snd_queuelen != 0 && pcb->unacked == NULL && pcb->unsent == NULL) {
-        return "buffers are counted as queued, but there are none";
+    if (pcb->snd_queuelen != places(pcb->unacked) + places(pcb->unsent)) {
+        return "more or fewer places of the queue are counted than its segments take";
     }
     return NULL;
+}
+
+/* Without the table a connection that is looked for becomes the first of its list. From the last to the first
+ * leaves the list as it was. */
+static const char *active_broken(void) {
+    const struct tcp_pcb *active[MEMP_NUM_TCP_PCB];
+    const char *broken = NULL;
+    size_t count = 0;
+
+    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL; pcb = pcb->next) {
+        active[count++] = pcb;
+    }
+    while (count > 0 && broken == NULL) {
+        broken = connection_broken(active[--count]);
+    }
+    return broken;
 }
 
 size_t lwip_connections(void) {
@@ -88,14 +113,12 @@ size_t lwip_connections(void) {
 }
 
 const char *lwip_lists_broken(void) {
-    const char *broken = NULL;
+    const char *broken;
 
     if (lwip_connections() > MEMP_NUM_TCP_PCB) {
         return "the lists hold more connections than there are";
     }
-    for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL && broken == NULL; pcb = pcb->next) {
-        broken = connection_broken(pcb);
-    }
+    broken = active_broken();
     for (const struct tcp_pcb *pcb = tcp_tw_pcbs; pcb != NULL && broken == NULL; pcb = pcb->next) {
         if (pcb->state != TIME_WAIT || pcb->unacked != NULL || pcb->unsent != NULL || pcb->ooseq != NULL) {
             broken = "a connection in TIME-WAIT holds data";

@@ -18,9 +18,16 @@
 #include "netif/ethernet.h"
 
 #include "lwip_checks.h"
+#include "sim_cut.h"
+#include "stack/expected.h"
+#include "stack/lwip_hooks.h"
 
 #define SIDES 2
 #define MTU 1500
+#define LARGEST_SEGMENT (40 * 1024)
+#define DECLINED 300 /* of WIRE_ALWAYS lean segments: the port cannot make the packet */
+
+struct sim_ends sim_ends;
 
 /* A frame that lwIP holds as the port's buffers are held: a pbuf around memory of another. */
 struct lent {
@@ -37,6 +44,7 @@ static struct {
     uint64_t random;
     unsigned refuse;
     bool refused;
+    struct sim_met met;
     bool running; /* from sim_begin() to sim_end() */
     size_t lent;
     bool vanished[UINT16_MAX + 1];
@@ -79,20 +87,62 @@ static bool of_vanished(enum sim_side from, const uint8_t *frame, size_t size) {
            sim.vanished[frame[at] << 8 | frame[at + 1]];
 }
 
-static err_t put_on_wire(struct netif *netif, struct pbuf *packet) {
+static bool happens(unsigned rate) {
+    return rate > 0 && sim_random(WIRE_ALWAYS) < rate;
+}
+
+static bool has_room(void) {
+    if (happens(sim.refuse)) {
+        sim.refused = true;
+        return false;
+    }
+    return true;
+}
+
+static void put_frame(struct netif *netif, const uint8_t *frame, size_t size) {
     enum sim_side side = (enum sim_side)(netif - sim.netif);
+
+    assert_true(size <= (size_t)netif->mtu + SIZEOF_ETH_HDR);
+    if (!of_vanished(side, frame, size)) {
+        wire_put(&sim.wire[side], frame, size, sim.now_us);
+    }
+}
+
+static err_t put_packet(struct netif *netif, struct pbuf *packet) {
     uint8_t frame[SIZEOF_ETH_HDR + MTU];
 
-    assert_true(packet->tot_len <= netif->mtu + SIZEOF_ETH_HDR);
-    if (sim.refuse > 0 && sim_random(WIRE_ALWAYS) < sim.refuse) {
-        sim.refused = true;
+    if (!has_room()) {
         return ERR_MEM;
     }
+    assert_true(packet->tot_len <= sizeof(frame));
     assert_int_equal(pbuf_copy_partial(packet, frame, packet->tot_len, 0), packet->tot_len);
-    if (!of_vanished(side, frame, packet->tot_len)) {
-        wire_put(&sim.wire[side], frame, packet->tot_len, sim.now_us);
-    }
+    put_frame(netif, frame, packet->tot_len);
     return ERR_OK;
+}
+
+err_t stack_output_segment(struct netif *netif, struct tcp_pcb *pcb, struct tcp_seg *segment) {
+    assert_true(segment->len <= pcb->mss || sim_ends.port == SIM_PORT_CUTS);
+    if (sim_ends.port == SIM_PORT_PACKETS || happens(DECLINED)) {
+        return ERR_VAL;
+    }
+    if (!has_room()) {
+        return ERR_MEM;
+    }
+    sim.met.cut += segment->len > pcb->mss;
+    return sim_cut(netif, pcb, segment, put_frame) ? ERR_OK : ERR_VAL;
+}
+
+/* How far the data are in one piece for the port is another number each time. */
+uint16_t stack_largest_segment(const struct tcp_pcb *pcb, const uint8_t *data, uint16_t size) {
+    uint16_t largest;
+
+    (void)pcb;
+    (void)data;
+    if (sim_ends.port != SIM_PORT_CUTS) {
+        return 0;
+    }
+    largest = (uint16_t)(sim_random(4) > 0 ? LARGEST_SEGMENT : sim_random(LARGEST_SEGMENT));
+    return LWIP_MIN(size, largest);
 }
 
 static err_t interface_init(struct netif *netif) {
@@ -102,7 +152,7 @@ static err_t interface_init(struct netif *netif) {
     netif->hwaddr[ETH_HWADDR_LEN - 1] = (uint8_t)(netif - sim.netif);
     netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
     netif->output = etharp_output;
-    netif->linkoutput = put_on_wire;
+    netif->linkoutput = put_packet;
     NETIF_SET_CHECKSUM_CTRL(netif, NETIF_CHECKSUM_ENABLE_ALL);
     return ERR_OK;
 }
@@ -178,6 +228,7 @@ static void give_back(struct pbuf *pbuf) {
 
 static void deliver(enum sim_side to, struct wire_frame *frame) {
     struct netif *netif = &sim.netif[to], *other = &sim.netif[1 - to];
+    struct tcp_pcb *pcb = sim_ends.predict ? who_expects(netif, frame->bytes, frame->size) : NULL;
     struct lent *lent = malloc(sizeof(*lent));
     struct pbuf *packet;
 
@@ -190,7 +241,10 @@ static void deliver(enum sim_side to, struct wire_frame *frame) {
     /* Both interfaces lead to the network of whoever sent the packet. What answers without a PCB is to leave
      * by the one that it came by. */
     other->flags &= (uint8_t)~NETIF_FLAG_LINK_UP;
-    if (netif->input(packet, netif) != ERR_OK) {
+    if (pcb != NULL) {
+        sim.met.expected++;
+        give_expected(pcb, packet);
+    } else if (netif->input(packet, netif) != ERR_OK) {
         pbuf_free(packet);
     }
     other->flags |= NETIF_FLAG_LINK_UP;
@@ -253,6 +307,10 @@ struct wire_counts sim_counts(void) {
                                 .reordered = a.reordered + b.reordered,
                                 .damaged = a.damaged + b.damaged,
                                 .delivered = a.delivered + b.delivered};
+}
+
+struct sim_met sim_met(void) {
+    return sim.met;
 }
 
 void sim_check_lists(void) {

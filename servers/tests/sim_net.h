@@ -18,9 +18,23 @@ enum sim_side { SIM_CLIENT, SIM_SERVER };
 
 #define SIM_SECOND 1000000u /* in the clock's units */
 
+/* What both ends' ports do with a segment of lwIP's. */
+enum sim_port {
+    SIM_PORT_PACKETS, /* they take packets that lwIP has made */
+    SIM_PORT_LEAN,    /* they make the packet of a lean segment */
+    SIM_PORT_CUTS,    /* they also cut up segments of more than the MSS, as far as they like those */
+};
+
+/* How both ends are, in every simulation of this process; at first a port that takes packets. */
+struct sim_ends {
+    enum sim_port port;
+    bool predict; /* frames may go the short way to the connection that expects them */
+};
+extern struct sim_ends sim_ends;
+
 struct sim_config {
     struct wire_rates rates; /* of both directions */
-    unsigned refuse;         /* of WIRE_ALWAYS frames: the port has no room, lwIP is to try again */
+    unsigned refuse;         /* of WIRE_ALWAYS frames or lean segments: no room now, lwIP is to try again */
     uint16_t mtu;            /* 0: 1500 */
     uint64_t seed;
 };
@@ -57,6 +71,13 @@ void sim_appear(uint16_t client_port);
 
 /* Of both directions. */
 struct wire_counts sim_counts(void);
+
+/* Of all simulations so far. */
+struct sim_met {
+    uint64_t cut;      /* segments of more than the MSS that a port cut up */
+    uint64_t expected; /* frames that went the short way */
+};
+struct sim_met sim_met(void);
 
 /* The simulation's own random number below `bound`. */
 uint32_t sim_random(uint32_t bound);

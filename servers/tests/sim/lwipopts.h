@@ -17,15 +17,16 @@
 #undef TCP_PCB_TABLE_BITS
 #define TCP_PCB_TABLE_BITS 10
 
-/* Every element and every buffer is an allocation of its own, so that a use after its end is seen, and which
- * may fail. */
+/* Every element of a pool is an allocation of its own, so that a use after its end is seen whatever came in its
+ * place, and a use beyond it. */
 #ifdef SIM_HEAP
-#include <stddef.h>
-void *sim_malloc(size_t size);
-#define mem_clib_malloc sim_malloc
-#define MEMP_MEM_MALLOC 1
-/* Makes the size of a timeout one that nothing else has: without a timeout lwIP stops. */
-#define LWIP_DEBUG_TIMERNAMES 1
+#include "../../stack/pool.h"
+void *sim_pool_get(struct pool *pool);
+void sim_pool_put(struct pool *pool, void *element);
+bool sim_pool_owns(const struct pool *pool, const void *element);
+#define pool_get sim_pool_get
+#define pool_put sim_pool_put
+#define pool_owns sim_pool_owns
 /* A window that a few segments fill. */
 #undef TCP_WND
 #define TCP_WND (6 * TCP_MSS)
