@@ -304,7 +304,7 @@ $(TEST)/threads/%: servers/tests/%.c $(call stack_objects,threads)
 # an allocation for each element of its pools, so that a use after its end is seen.
 SIM_TESTS := test_wire_faults test_wire_churn
 SIM_INCLUDES := -Iservers/tests/sim $(LWIP_INCLUDES)
-SIM_FILES := $(LWIP_FILES:%=lwip/%) $(addprefix stack/,tcp_queue checksum pool expected mbuf_pbuf) \
+SIM_FILES := $(LWIP_FILES:%=lwip/%) lwip_http $(addprefix stack/,tcp_queue checksum pool expected mbuf_pbuf) \
              $(addprefix tests/,wire_faults lwip_checks sim_http sim_cut sim_memory)
 SIM_LINK := -Wl,--wrap=memp_malloc,--wrap=mem_malloc
 SIM_FLAGS_sim :=

@@ -171,7 +171,7 @@ static bool all_have_gone(void) {
 }
 
 static bool no_sessions(void) {
-    return churn.http.sessions == 0;
+    return sim_http_sessions(&churn.http) == 0;
 }
 
 static void run(const struct sim_config *config, size_t body_size, unsigned requests_most) {
@@ -193,8 +193,8 @@ static void run(const struct sim_config *config, size_t body_size, unsigned requ
     }
     assert_true(sim_run_until(no_sessions, 10 * MINUTE));
     assert_true(sim_run_until(sim_no_connections, 10 * MINUTE));
-    assert_int_equal(churn.http.counters.accepts, churn.http.counters.closes);
-    assert_int_equal(churn.http.counters.errors_http, 0);
+    assert_int_equal(churn.http.server.counters.accepts, churn.http.server.counters.closes);
+    assert_int_equal(churn.http.server.counters.errors_http, 0);
     for (int i = 0; i < BEHAVIOURS; i++) {
         assert_true(churn.done[i] > 0);
     }
