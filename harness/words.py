@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
 from harness.plan import Plan
-from harness.workload import FEW, GENERAL
+from harness.workload import FEW, GENERAL, MANY
 from harness.published import Published
 
 Summary = Mapping[str, Any]
@@ -29,6 +29,7 @@ BOUNDS = {
 SHAPES = {
     "cps": "cps: each request on a connection of its own, closed after the answer",
     "conns": f"conns: of all connections that stand, the same {FEW} have a request in flight",
+    "conns-10k": f"conns-10k: of all connections that stand, the same {MANY:,} have a request in flight",
     "turns": f"turns: {FEW} requests in flight, after each answer the turn passes to the next of all connections",
 }
 

@@ -8,6 +8,7 @@ from typing import Mapping
 
 # requests under way in the workloads that keep most of their connections quiet
 FEW = 64
+MANY = 10_000
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,12 @@ WORKLOADS: Mapping[str, Workload] = {each.name: each for each in (
     Workload("cps", "/", 600, connect=True),
     Workload("bandwidth", "/", 3700),
     Workload("conns", "/", 1, active=FEW),
+    Workload("conns-10k", "/", 1, active=MANY),
     Workload("turns", "/", 1, active=FEW, rotate=True),
     Workload("nginx-get", "/body", 1),
     # the size is redis-benchmark's own default
     Workload("redis-set", "", 3), Workload("redis-get", "", 3))}
 # what our own servers answer, on whichever wire
-GENERAL = ("rps", "cps", "bandwidth", "conns", "turns")
+GENERAL = ("rps", "cps", "bandwidth", "conns", "conns-10k", "turns")
 # bodies, in bytes, of a workload that is several load shapes: a run each
 SIZES: Mapping[str, tuple[int, ...]] = {"bandwidth": (3700, 64 << 10, 1 << 20)}

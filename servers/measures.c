@@ -18,7 +18,6 @@ const struct measure_row measure_rows[] = {
     {MEASURE_BATCH, "batch", "packets sent in bursts, not one by one"},
     {MEASURE_PREFETCH, "prefetch", "the connections of a burst looked up ahead"},
     {MEASURE_CLOCK, "clock", "the clock read once a turn, not for every packet"},
-    {MEASURE_ACKS, "acks", "acknowledgements ride on responses, no needless window updates"},
     {MEASURE_PREDICTION, "prediction", "header prediction for the segment that is expected next"},
     {MEASURE_REQUEST, "request", "a request known by its bytes is not parsed again"},
 };

@@ -25,9 +25,8 @@ enum measure {
     MEASURE_PREFETCH = 1 << 9,
     MEASURE_BATCH = 1 << 10,
     MEASURE_CLOCK = 1 << 11,
-    MEASURE_ACKS = 1 << 12,
-    MEASURE_REQUEST = 1 << 13,
-    MEASURE_PREDICTION = 1 << 14,
+    MEASURE_REQUEST = 1 << 12,
+    MEASURE_PREDICTION = 1 << 13,
 };
 
 /* One row a measure, in the order in which the ladder of `make ablate` adds them to the plain design. */

@@ -115,7 +115,7 @@ def test_every_workload_on_every_wire_that_can(name: str) -> None:
     assert load_plan("quick", WIRE, (0, 1), {"WORKLOAD": name}).workload == WORKLOADS[name]
     for other in ("tap", "afxdp", "shm"):
         wire = load_wire(other)
-        if name in ("conns", "turns") or (name, other) == ("cps", "shm"):
+        if name in ("conns", "conns-10k", "turns") or (name, other) == ("cps", "shm"):
             why = "begins with the same ports" if name == "cps" else "asks every connection that it opens"
             with pytest.raises(UsageError, match=f"WORKLOAD={name}: .*wire '{other}'.* {why}.*; workload '{name}' needs "
                                                  "loadgen: wire shm-loadgen"):

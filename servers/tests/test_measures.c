@@ -44,9 +44,9 @@ static void test_names_add_up(void **state) {
     assert_int_equal(measures, 0);
     measures_describe(text, sizeof(text));
     assert_string_equal(text, "[]");
-    measures = MEASURE_POOLS | MEASURE_ACKS;
+    measures = MEASURE_POOLS | MEASURE_REQUEST;
     measures_describe(text, sizeof(text));
-    assert_string_equal(text, "[\"pools\", \"acks\"]");
+    assert_string_equal(text, "[\"pools\", \"request\"]");
 }
 
 static void test_an_unknown_name_is_refused_and_changes_nothing(void **state) {
