@@ -233,6 +233,35 @@ static void test_own_options_come_after_eals(void **state) {
     assert_int_equal(o.port, 80);
 }
 
+static void test_cores_and_idle_of_lwip_server(void **state) {
+    struct options o;
+    char error[256];
+
+    (void)state;
+    assert_int_equal(PARSE(&o, SERVER_LWIP, error, "--port", "80"), OPTIONS_OK);
+    assert_int_equal(o.cores, 1);
+    assert_int_equal(o.idle, IDLE_POLL);
+    assert_int_equal(PARSE(&o, SERVER_LWIP, error, "--cores", "64", "--idle=intr"), OPTIONS_OK);
+    assert_int_equal(o.cores, 64);
+    assert_int_equal(o.idle, IDLE_INTR);
+    assert_int_equal(PARSE(&o, SERVER_LWIP, error, "--cores", "65"), OPTIONS_ERROR);
+    assert_string_equal(error, "--cores: '65' is not in 1..64");
+    assert_int_equal(PARSE(&o, SERVER_LWIP, error, "--idle", "sleep:50"), OPTIONS_ERROR);
+    assert_string_equal(error, "--idle: 'sleep:50' is none of poll|intr");
+}
+
+static void test_counters_of_cores_add_up(void **state) {
+    struct counters sum = {.accepts = 1}, one = {.requests_parsed = 5, .accepts = 2, .retransmits = 7};
+
+    (void)state;
+    counters_add(&sum, &one);
+    counters_add(&sum, &one);
+    assert_int_equal(sum.requests_parsed, 10);
+    assert_int_equal(sum.accepts, 5);
+    assert_int_equal(sum.retransmits, 14);
+    assert_int_equal(sum.closes, 0);
+}
+
 static void test_idle_errors(void **state) {
     (void)state;
     static const char *const wrong[] = {
@@ -391,6 +420,8 @@ int main(void) {
         cmocka_unit_test(test_exits),
         cmocka_unit_test(test_lines_on_stdout),
         cmocka_unit_test(test_preload),
+        cmocka_unit_test(test_cores_and_idle_of_lwip_server),
+        cmocka_unit_test(test_counters_of_cores_add_up),
         cmocka_unit_test(test_idle_errors),
         cmocka_unit_test(test_many_texts),
         cmocka_unit_test(test_loadgen),

@@ -40,11 +40,12 @@ class TestBed:
         self._raw = raw
 
     @contextmanager
-    def server(self, name: str, *options: str, checked: bool = True) -> Iterator[Running]:
-        """The contender `name` with `options` after its own; the body's end checks that it stops well."""
+    def server(self, name: str, *options: str, checked: bool = True, eal: tuple[str, ...] = ()) -> Iterator[Running]:
+        """The contender `name` with `eal` before its own words and `options` after them; the body's end checks that
+        it stops well."""
         contender = self.wire.contenders[name]
         program = contender.program.replace("build/", "build/checked/") if checked else contender.program
-        contender = replace(contender, program=program, arguments=(*contender.arguments, *options))
+        contender = replace(contender, program=program, arguments=(*eal, *contender.arguments, *options))
         running = start(self.host, self.wire, contender, self.plan, self._up, self._raw)
         try:
             running.wait_ready()
