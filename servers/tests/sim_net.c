@@ -28,6 +28,7 @@
 #define DECLINED 300 /* of WIRE_ALWAYS lean segments: the port cannot make the packet */
 
 struct sim_ends sim_ends;
+void (*sim_has_ended)(uint64_t seed);
 
 /* A frame that lwIP holds as the port's buffers are held: a pbuf around memory of another. */
 struct lent {
@@ -99,10 +100,21 @@ static bool has_room(void) {
     return true;
 }
 
+/* FNV-1a (Fowler, Noll, Vo). */
+static void digest(const void *data, size_t size) {
+    const uint8_t *bytes = data;
+
+    for (size_t i = 0; i < size; i++) {
+        sim.met.digest = (sim.met.digest ^ bytes[i]) * 0x100000001b3;
+    }
+}
+
 static void put_frame(struct netif *netif, const uint8_t *frame, size_t size) {
     enum sim_side side = (enum sim_side)(netif - sim.netif);
 
     assert_true(size <= (size_t)netif->mtu + SIZEOF_ETH_HDR);
+    digest(&sim.now_us, sizeof(sim.now_us));
+    digest(frame, size);
     if (!of_vanished(side, frame, size)) {
         wire_put(&sim.wire[side], frame, size, sim.now_us);
     }
@@ -203,6 +215,9 @@ void sim_end(void) {
     }
     assert_int_equal(sim.lent, 0);
     sim.running = false;
+    if (sim_has_ended != NULL) {
+        sim_has_ended(sim.seed);
+    }
 }
 
 bool sim_left(uint64_t *seed) {

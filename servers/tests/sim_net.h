@@ -46,6 +46,9 @@ void sim_begin(const struct sim_config *config);
 /* Aborts every PCB, and asserts that neither pools nor heap hold more than at sim_begin(). */
 void sim_end(void);
 
+/* Called when one has ended, with its seed. NULL at first. */
+extern void (*sim_has_ended)(uint64_t seed);
+
 /* The seed that began and did not end, if there is one. */
 bool sim_left(uint64_t *seed);
 
@@ -74,6 +77,7 @@ struct wire_counts sim_counts(void);
 
 /* Of all simulations so far. */
 struct sim_met {
+    uint64_t digest;   /* follows from all frames that were sent, and when */
     uint64_t cut;      /* segments of more than the MSS that a port cut up */
     uint64_t expected; /* frames that went the short way */
 };
