@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Drives the fuzzer's target where libFuzzer is not: the given files, and programs of random bytes that are
- * mutated, the same ones every time.
+ * mutated, the same ones every time. They run with header prediction and without, which must send the same,
+ * and without any measure.
  *
  * fuzz_stack COUNT [--raw FILE…] [FILE…]: files after --raw are frames, made into programs; COUNT inputs of
  * our own. */
@@ -9,8 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fuzz_stack.h"
+#include "measures.h"
 #include "wire_faults.h"
 
 #define SEEDS 64
@@ -21,6 +26,17 @@ struct seed {
     size_t size;
 };
 
+/* Each has all inputs, in a process of its own. */
+static const struct way {
+    const char *name;
+    uint32_t measures;
+    bool predict;
+} ways[] = {{"with header prediction", UINT32_MAX, true},
+            {"without header prediction", UINT32_MAX, false},
+            {"without any measure", 0, false}};
+#define WAYS (sizeof(ways) / sizeof(ways[0]))
+
+static uint64_t *digests; /* of the way that runs here, after each input */
 static struct seed seeds[SEEDS];
 static size_t seed_count;
 static uint64_t state = 1;
@@ -94,6 +110,7 @@ static void run(const struct seed *seed) {
     }
     memcpy(data, seed->data, seed->size);
     LLVMFuzzerTestOneInput(data, seed->size);
+    *digests++ = fuzz_stack_digest();
     free(data);
 }
 
@@ -114,10 +131,68 @@ static void run_mutations(unsigned long count) {
     }
 }
 
+/* Ends the process. */
+static void run_all(const struct way *way, size_t files, unsigned long count) {
+    measures = way->measures;
+    fuzz_stack_predict(way->predict);
+    for (size_t i = 0; i < files; i++) {
+        run(&seeds[i]);
+    }
+    while (seed_count < SEEDS) {
+        make_random(&seeds[seed_count++]);
+    }
+    run_mutations(count);
+    exit(EXIT_SUCCESS);
+}
+
+static bool all_end_well(const pid_t children[WAYS]) {
+    bool well = true;
+
+    for (size_t i = 0; i < WAYS; i++) {
+        int status;
+
+        if (children[i] < 0 || waitpid(children[i], &status, 0) != children[i] || status != 0) {
+            fprintf(stderr, "fuzz_stack: failed %s\n", ways[i].name);
+            well = false;
+        }
+    }
+    return well;
+}
+
+/* Of the first two ways. */
+static bool same(const uint64_t *all, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (all[i] != all[count + i]) {
+            fprintf(stderr, "fuzz_stack: input %zu: lwIP sent something else %s\n", i, ways[1].name);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool run_all_ways(size_t files, unsigned long count) {
+    size_t inputs = files + count;
+    uint64_t *all =
+        mmap(NULL, WAYS * inputs * sizeof(*all), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t children[WAYS];
+
+    if (all == MAP_FAILED) {
+        perror("fuzz_stack: mmap");
+        return false;
+    }
+    for (size_t i = 0; i < WAYS; i++) {
+        digests = all + i * inputs;
+        if ((children[i] = fork()) == 0) {
+            run_all(&ways[i], files, count);
+        }
+    }
+    return all_end_well(children) && same(all, inputs);
+}
+
 int main(int argc, char *argv[]) {
     unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
-    size_t files = 0;
     bool raw = false;
+    size_t files;
 
     if (count == 0) {
         fprintf(stderr, "usage: fuzz_stack COUNT [FILE...] [--raw FILE...]\n");
@@ -130,14 +205,13 @@ int main(int argc, char *argv[]) {
             fprintf(stderr, "fuzz_stack: %s: cannot be read, or is empty\n", argv[i]);
             return 2;
         } else {
-            run(&seeds[seed_count++]);
-            files++;
+            seed_count++;
         }
     }
-    while (seed_count < SEEDS) {
-        make_random(&seeds[seed_count++]);
+    files = seed_count;
+    if (!run_all_ways(files, count)) {
+        return EXIT_FAILURE;
     }
-    run_mutations(count);
     printf("fuzz_stack: %zu files and %lu inputs of its own, nothing found\n", files, count);
     return 0;
 }

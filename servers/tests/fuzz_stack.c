@@ -309,6 +309,14 @@ static void reset(const uint8_t *data, size_t size) {
     app_reset(data, size);
 }
 
+void fuzz_stack_predict(bool predict) {
+    peer_predict(predict);
+}
+
+uint64_t fuzz_stack_digest(void) {
+    return peer_digest();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct input input = {data, size};
 
