@@ -19,6 +19,7 @@
 
 #include "lwip_checks.h"
 #include "sim_cut.h"
+#include "sim_memory.h"
 #include "stack/expected.h"
 #include "stack/lwip_hooks.h"
 
@@ -44,6 +45,7 @@ static struct {
     uint64_t seed;
     uint64_t random;
     unsigned refuse;
+    unsigned starve;
     bool refused;
     struct sim_met met;
     bool running; /* from sim_begin() to sim_end() */
@@ -90,6 +92,10 @@ static bool of_vanished(enum sim_side from, const uint8_t *frame, size_t size) {
 
 static bool happens(unsigned rate) {
     return rate > 0 && sim_random(WIRE_ALWAYS) < rate;
+}
+
+static bool allocation_fails(void) {
+    return happens(sim.starve);
 }
 
 static bool has_room(void) {
@@ -198,6 +204,7 @@ void sim_begin(const struct sim_config *config) {
     initialise();
     sim.netif[SIM_CLIENT].mtu = sim.netif[SIM_SERVER].mtu = config->mtu != 0 ? config->mtu : MTU;
     sim.refuse = config->refuse;
+    sim.starve = config->starve;
     sim.memory = lwip_memory_used();
 }
 
@@ -283,6 +290,7 @@ bool sim_step(void) {
         return false;
     }
     sim.now_us = LWIP_MAX(sim.now_us, next);
+    sim_memory_fails = allocation_fails;
     for (int side = 0; side < SIDES; side++) {
         if ((frame = wire_take(&sim.wire[side], sim.now_us)) != NULL) {
             deliver(side == SIM_CLIENT ? SIM_SERVER : SIM_CLIENT, frame);
@@ -295,6 +303,7 @@ bool sim_step(void) {
         sim.refused = false;
         tcp_txnow();
     }
+    sim_memory_fails = NULL;
     return true;
 }
 

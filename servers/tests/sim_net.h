@@ -35,6 +35,7 @@ extern struct sim_ends sim_ends;
 struct sim_config {
     struct wire_rates rates; /* of both directions */
     unsigned refuse;         /* of WIRE_ALWAYS frames or lean segments: no room now, lwIP is to try again */
+    unsigned starve;         /* of WIRE_ALWAYS allocations of lwIP, while frames come and timers run */
     uint16_t mtu;            /* 0: 1500 */
     uint64_t seed;
 };
