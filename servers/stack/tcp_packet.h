@@ -40,21 +40,21 @@ static inline rte_iova_t tcp_packet_iova(const struct tcp_packet_region *region,
     return region->iovas[offset / region->page] + offset % region->page;
 }
 
-/* How many of these bytes, fewer than a page, one packet may point to: those that are in one piece for the
- * device too. 0: none. */
+/* How many of these bytes one packet may point to: those that are in one piece for the device too. 0: none.
+ */
 static inline size_t tcp_packet_attachable(const struct tcp_packet_config *config, const uint8_t *data,
                                            size_t size) {
     const struct tcp_packet_region *region = config->region;
-    size_t to_page_end;
+    size_t whole; /* to the end of a page */
 
     if (config->attachments == NULL || data < region->base || data + size > region->base + region->size) {
         return 0;
     }
-    to_page_end = region->page - (size_t)(data - region->base) % region->page;
-    return size <= to_page_end ||
-                   tcp_packet_iova(region, data + to_page_end) == tcp_packet_iova(region, data) + to_page_end
-               ? size
-               : to_page_end;
+    whole = region->page - (size_t)(data - region->base) % region->page;
+    while (whole < size && tcp_packet_iova(region, data + whole) == tcp_packet_iova(region, data) + whole) {
+        whole += region->page;
+    }
+    return whole < size ? whole : size;
 }
 
 /* The cache lines that a small packet will be written to are on their way, for writing. */
