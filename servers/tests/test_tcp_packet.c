@@ -354,19 +354,19 @@ static void prepare(void) {
 }
 
 int main(void) {
-#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, every_buffer_is_back)
+#define PACKET_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, every_buffer_is_back)
     const struct CMUnitTest tests[] = {
-        CASE(test_headers_say_what_connection_and_segment_say),
-        CASE(test_without_offloads_both_sums_are_right),
-        CASE(test_a_wrong_byte_is_found),
-        CASE(test_what_the_port_fills_in_is_left_to_it),
-        CASE(test_a_port_may_fill_in_one_of_both),
-        CASE(test_data_in_the_region_are_attached_from_a_size_on),
-        CASE(test_other_data_are_copied),
-        CASE(test_without_an_mbuf_to_attach_data_are_copied),
-        CASE(test_what_is_in_one_piece_is_attachable),
-        CASE(test_more_than_the_mss_is_marked_for_the_port),
-        CASE(test_a_buffer_that_is_too_small_is_left_as_it_was),
+        PACKET_TEST(test_headers_say_what_connection_and_segment_say),
+        PACKET_TEST(test_without_offloads_both_sums_are_right),
+        PACKET_TEST(test_a_wrong_byte_is_found),
+        PACKET_TEST(test_what_the_port_fills_in_is_left_to_it),
+        PACKET_TEST(test_a_port_may_fill_in_one_of_both),
+        PACKET_TEST(test_data_in_the_region_are_attached_from_a_size_on),
+        PACKET_TEST(test_other_data_are_copied),
+        PACKET_TEST(test_without_an_mbuf_to_attach_data_are_copied),
+        PACKET_TEST(test_what_is_in_one_piece_is_attachable),
+        PACKET_TEST(test_more_than_the_mss_is_marked_for_the_port),
+        PACKET_TEST(test_a_buffer_that_is_too_small_is_left_as_it_was),
     };
     int failed;
 
