@@ -17,8 +17,8 @@
 #undef TCP_PCB_TABLE_BITS
 #define TCP_PCB_TABLE_BITS 10
 
-/* Every element of a pool is an allocation of its own, so that a use after its end is seen whatever came in its
- * place, and a use beyond it. */
+/* Every element of a pool is an allocation of its own, so that a use after its end is seen whatever came in
+ * its place, and a use beyond it. */
 #ifdef SIM_HEAP
 #include "../../stack/pool.h"
 void *sim_pool_get(struct pool *pool);
