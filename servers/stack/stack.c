@@ -43,6 +43,7 @@ static LWIP_TLS struct {
     struct netif netif;
     struct mbuf_lending lending;
     struct tcp_packet_config packets;
+    struct tcp_packet_sum sums[TCP_PACKET_SUMS];
     struct tcp_packet_region region; /* the same for all, but for the count of this core's packets */
     uint16_t largest_segment;        /* of TCP, to be cut up by the port; 0: it cuts up nothing */
     unsigned tx_ready_count;         /* empty buffers at hand, their lines on the way to this core */
@@ -330,6 +331,7 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
         .checksums = port_checksums(&stack.port),
         .attachments = measure(MEASURE_TX_ATTACH) && region.base != NULL ? stack.port.attach_pool : NULL,
         .region = &stack.region,
+        .sums = measure(MEASURE_SUM_IN_COPY) ? stack.sums : NULL,
     };
     stack.largest_segment = measure(MEASURE_TSO) && port_segments(&stack.port)
                                 ? UINT16_MAX - SIZEOF_ETH_HDR - IP_HLEN - TCP_HLEN

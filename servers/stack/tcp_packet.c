@@ -8,6 +8,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
+#include "checksum.h"
 #include "port_checksum.h"
 #include "tcp_headers.h"
 
@@ -36,14 +37,38 @@ static uint16_t fold(uint32_t sum) {
     return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 
-/* The sum so far and that of the data. */
-static uint16_t data_sum(uint16_t sum, const struct tcp_seg *segment) {
-    return fold((uint32_t)sum + stack_checksum(segment->data, segment->len));
+/* Both tell the sum of the data, 0 where the port computes it. */
+static uint16_t copy_data(void *to, const struct tcp_packet_config *config, const struct tcp_seg *segment) {
+    if (!(config->checksums & PORT_TX_TCP) && config->sums != NULL) {
+        return stack_copy_and_sum(to, segment->data, segment->len);
+    }
+    rte_memcpy(to, segment->data, segment->len);
+    return config->checksums & PORT_TX_TCP ? 0 : stack_checksum(segment->data, segment->len);
 }
 
-/* What the port is to fill in, and what not. The data follow the headers, in this mbuf or in the next. */
+/* Of data in the region, which do not change. */
+static uint16_t attached_sum(const struct tcp_packet_config *config, const struct tcp_seg *segment) {
+    uint64_t key =
+        ((uint64_t)(segment->data - config->region->base) << 16 | segment->len) * 0x9e3779b97f4a7c15;
+    struct tcp_packet_sum *known;
+
+    if (config->checksums & PORT_TX_TCP) {
+        return 0;
+    }
+    if (config->sums == NULL) {
+        return stack_checksum(segment->data, segment->len);
+    }
+    known = &config->sums[(key >> 32) % TCP_PACKET_SUMS];
+    if (known->data != segment->data || known->size != segment->len) {
+        *known =
+            (struct tcp_packet_sum){segment->data, segment->len, stack_checksum(segment->data, segment->len)};
+    }
+    return known->sum;
+}
+
+/* What the port is to fill in, and what not. `sum` is that of the data, if the port does not compute it. */
 static void set_checksums(struct rte_mbuf *packet, struct tcp_headers *headers, unsigned checksums,
-                          const struct tcp_pcb *pcb, const struct tcp_seg *segment) {
+                          const struct tcp_pcb *pcb, const struct tcp_seg *segment, uint16_t sum) {
     unsigned tcp_length = (unsigned)sizeof(headers->tcp) + segment->len;
     uint16_t cut_to = segment->len > pcb->mss ? pcb->mss : 0;
     uint64_t flags = cut_to > 0 ? RTE_MBUF_F_TX_TCP_SEG : 0;
@@ -58,7 +83,7 @@ static void set_checksums(struct rte_mbuf *packet, struct tcp_headers *headers, 
         flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
     } else {
         headers->tcp.chksum =
-            (uint16_t)~data_sum(stack_checksum(&headers->tcp, sizeof(headers->tcp)), segment);
+            (uint16_t)~fold((uint32_t)stack_checksum(&headers->tcp, sizeof(headers->tcp)) + sum);
     }
     packet->ol_flags = flags;
     packet->tx_offload = rte_mbuf_tx_offload(sizeof(headers->ethernet), sizeof(headers->ip),
@@ -88,6 +113,7 @@ bool tcp_packet_make(struct rte_mbuf *packet, const struct tcp_packet_config *co
                      const struct eth_addr *to, const struct tcp_pcb *pcb, const struct tcp_seg *segment) {
     struct tcp_headers *headers;
     unsigned size = segment->len;
+    uint16_t sum;
     bool attached = size >= TCP_PACKET_ATTACH_FROM &&
                     tcp_packet_attachable(config, segment->data, size) == size &&
                     attach(packet, config, segment);
@@ -101,9 +127,7 @@ bool tcp_packet_make(struct rte_mbuf *packet, const struct tcp_packet_config *co
     write_ethernet(headers, config->source, to);
     write_ip(headers, pcb, (unsigned)(sizeof(headers->ip) + sizeof(headers->tcp)) + size);
     headers->tcp = *segment->tcphdr;
-    if (!attached) {
-        rte_memcpy(headers + 1, segment->data, size);
-    }
-    set_checksums(packet, headers, config->checksums, pcb, segment);
+    sum = attached ? attached_sum(config, segment) : copy_data(headers + 1, config, segment);
+    set_checksums(packet, headers, config->checksums, pcb, segment, sum);
     return true;
 }

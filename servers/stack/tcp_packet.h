@@ -23,12 +23,26 @@ struct tcp_packet_region {
     struct rte_mbuf_ext_shared_info shared;
 };
 
+/* The sum of data in the region, by the address of the first byte and the size. */
+struct tcp_packet_sum {
+    const uint8_t *data;
+    uint16_t size;
+    uint16_t sum;
+};
+
+/* A power of two: the segments of a body of a mebibyte find room. */
+#define TCP_PACKET_SUMS 1024
+
 struct tcp_packet_config {
     const uint8_t *source; /* hardware address */
     unsigned checksums;    /* enum port_checksum: what the port fills in */
     struct rte_mempool
         *attachments; /* of mbufs without room; NULL: the port takes one segment a packet only */
     struct tcp_packet_region *region;
+    /* Sums that no port computes: those of data that are copied are computed by the way, those of attached
+     * data are remembered here, in TCP_PACKET_SUMS of them, all zero at first. NULL: each is a pass of its
+     * own, every time. */
+    struct tcp_packet_sum *sums;
 };
 
 /* Data from this size on are attached to their packet, if they lie in the region. */

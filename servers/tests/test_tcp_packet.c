@@ -30,6 +30,7 @@ static const struct eth_addr to = {{2, 2, 2, 2, 2, 2}};
 
 static struct rte_mempool *pool, *small_pool, *attach_pool;
 static struct tcp_packet_region region;
+static struct tcp_packet_sum sums[TCP_PACKET_SUMS];
 static struct tcp_packet_config config;
 static struct tcp_pcb pcb;
 static struct tcp_seg segment;
@@ -42,6 +43,7 @@ static int set_up(void **state) {
         region.iovas[i] = 0x100000 + i * PAGE + (i >= 2 ? 0x800000 : 0);
     }
     config = (struct tcp_packet_config){.source = source, .attachments = attach_pool, .region = &region};
+    memset(sums, 0, sizeof(sums));
     memset(&pcb, 0, sizeof(pcb));
     ip_addr_set_ip4_u32(&pcb.local_ip, PP_HTONL(0xc6120003));
     ip_addr_set_ip4_u32(&pcb.remote_ip, PP_HTONL(0xc6120064));
@@ -145,24 +147,81 @@ static void test_headers_say_what_connection_and_segment_say(void **state) {
     rte_pktmbuf_free(packet);
 }
 
+static void assert_sums(const uint8_t *data, unsigned size) {
+    struct rte_mbuf *packet = made(data, size);
+
+    assert_true(ip_sum_is_right(packet));
+    assert_true(tcp_sum_is_right(packet));
+    assert_data(packet, data, size);
+    assert_int_equal(packet->ol_flags, 0);
+    rte_pktmbuf_free(packet);
+}
+
+/* Data that are copied, and those that are attached if there are enough of them, at every alignment. */
+static void assert_sums_of_all_sizes(void) {
+    for (unsigned size = 1; size <= 1460; size += size < 100 ? 1 : 41) {
+        for (size_t at = 0; at < 9; at++) {
+            assert_sums(outside + at, size);
+            assert_sums(region.base + at, size);
+        }
+    }
+}
+
 static void test_without_offloads_both_sums_are_right(void **state) {
-    const unsigned sizes[] = {1,  2,  3,  4,  5,  7,   8,   15,  16,  17,   31,
-                              32, 33, 63, 64, 65, 255, 511, 512, 513, 1459, 1460};
+    (void)state;
+    assert_sums_of_all_sizes();
+}
+
+static void test_so_are_sums_computed_in_the_copy_or_remembered(void **state) {
+    (void)state;
+    config.sums = sums;
+    assert_sums_of_all_sizes();
+    assert_sums_of_all_sizes();
+}
+
+/* Bytes whose sum carries all the time. */
+static void test_sums_of_ones_and_of_zeros_are_right(void **state) {
+    static uint8_t same[1460];
 
     (void)state;
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        for (size_t at = 0; at < 9; at++) {
-            const uint8_t *places[] = {outside + at, region.base + at};
+    config.sums = sums;
+    for (unsigned size = 1; size <= sizeof(same); size += 7) {
+        memset(same, 0xff, size);
+        assert_sums(same, size);
+        memset(same, 0, size);
+        assert_sums(same, size);
+    }
+}
 
-            for (int place = 0; place < 2; place++) {
-                struct rte_mbuf *packet = made(places[place], sizes[i]);
+static bool sum_is_right_though_a_byte_changes(uint8_t *data, unsigned size) {
+    struct rte_mbuf *packet;
+    bool right;
 
-                assert_true(ip_sum_is_right(packet));
-                assert_true(tcp_sum_is_right(packet));
-                assert_data(packet, places[place], sizes[i]);
-                assert_int_equal(packet->ol_flags, 0);
-                rte_pktmbuf_free(packet);
-            }
+    rte_pktmbuf_free(made(data, size));
+    data[size / 2]++;
+    packet = made(data, size);
+    right = tcp_sum_is_right(packet);
+    data[size / 2]--;
+    rte_pktmbuf_free(packet);
+    return right;
+}
+
+static void test_only_sums_of_attached_data_are_remembered(void **state) {
+    (void)state;
+    assert_true(sum_is_right_though_a_byte_changes(region.base, 1460));
+    config.sums = sums;
+    assert_false(sum_is_right_though_a_byte_changes(region.base, 1460)); /* which nobody may do */
+    assert_true(sum_is_right_though_a_byte_changes(region.base, TCP_PACKET_ATTACH_FROM - 1));
+    assert_true(sum_is_right_though_a_byte_changes(outside, 1460));
+}
+
+/* More than are remembered: one takes another's place. */
+static void test_remembered_sums_are_not_mistaken_for_others(void **state) {
+    (void)state;
+    config.sums = sums;
+    for (int round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < 3 * TCP_PACKET_SUMS; i++) {
+            assert_sums(region.base + 2 * PAGE + i * 5, TCP_PACKET_ATTACH_FROM + i % 7);
         }
     }
 }
@@ -358,6 +417,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         PACKET_TEST(test_headers_say_what_connection_and_segment_say),
         PACKET_TEST(test_without_offloads_both_sums_are_right),
+        PACKET_TEST(test_so_are_sums_computed_in_the_copy_or_remembered),
+        PACKET_TEST(test_sums_of_ones_and_of_zeros_are_right),
+        PACKET_TEST(test_only_sums_of_attached_data_are_remembered),
+        PACKET_TEST(test_remembered_sums_are_not_mistaken_for_others),
         PACKET_TEST(test_a_wrong_byte_is_found),
         PACKET_TEST(test_what_the_port_fills_in_is_left_to_it),
         PACKET_TEST(test_a_port_may_fill_in_one_of_both),
