@@ -18,7 +18,8 @@
 #ifdef STACK_PROCESS_WIDE
 #define LWIP_TLS
 #else
-#define LWIP_TLS __thread
+/* As in a program: at an address that is known when it is linked. */
+#define LWIP_TLS __thread __attribute__((tls_model("local-exec")))
 #endif
 
 #define LWIP_TIMEVAL_PRIVATE 0
