@@ -26,7 +26,9 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n0"
 UPLOAD = 1 << 20
 ROUGH = {"loss": 100, "duplicate": 200, "reorder": 500, "damage": 50, "delay-us": 200, "jitter-us": 2000}
-# A sender without SACK pays half a second for two losses in one window: rarer where the transfer is long.
+# To a receiver without SACK and timestamps the kernel doubles its timeout with each loss of a segment sent again, up to
+# many seconds, and lwIP as a sender pays half a second for two losses in one window: rarer where the transfer is long.
+UPLOADING = {"loss": 20, "duplicate": 100, "reorder": 30, "damage": 10, "delay-us": 200, "jitter-us": 2000}
 MILD = {"loss": 5, "duplicate": 50, "reorder": 5, "damage": 2, "delay-us": 100, "jitter-us": 500}
 
 
@@ -141,11 +143,11 @@ def test_a_large_body_arrives_to_the_byte(tmp_path: Path) -> None:
 
 def test_uploads_arrive_to_the_byte(tmp_path: Path) -> None:
     head = b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % UPLOAD
-    with serving(tmp_path, 1, ROUGH, seed=1) as served:
+    with serving(tmp_path, 1, UPLOADING, seed=1) as served:
         with Host().connect(CLIENT, ADDRESS, PORT, 60) as connection:
-            for _ in range(2):
+            for _ in range(4):
                 connection.sendall(head + expected_body(UPLOAD))
                 assert receive(connection, len(OK)) == OK
-    assert served.server["requests_parsed"] == 2
-    assert served.server["bytes_received"] == 2 * (len(head) + UPLOAD)
-    assert len(faults_met(served.wire)) == 4, served.wire
+    assert served.server["requests_parsed"] == 4
+    assert served.server["bytes_received"] == 4 * (len(head) + UPLOAD)
+    assert {"lost", "duplicated", "reordered"} <= set(faults_met(served.wire)), served.wire
