@@ -273,7 +273,7 @@ $(BUILD)/build-info.json: $(BUILD)/epoll_server $(BUILD)/lwip_server
 C_TESTS := test_http test_http_known test_options test_measures test_pool test_devargs \
            test_rules test_settings test_program_check test_library_check
 STACK_TESTS := test_mbuf_pbuf test_port test_steer test_cores test_stack test_lwip_patches \
-               test_lwip_scale test_memory test_tcp_packet test_expected
+               test_lwip_scale test_memory test_tcp_packet test_expected \
                test_wheel test_timers test_timers_random test_timers_idle
 LOADGEN_TESTS := test_loadgen_parts test_loadgen_connection
 TEST := $(BUILD)/test
