@@ -14,6 +14,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -55,7 +56,7 @@ class Server:
 
     def __init__(self, program: Path) -> None:
         words = [str(program), "--no-huge", "-m", "256", "--no-pci", "--no-shconf", "--no-telemetry",
-                 "--log-level=error", "--file-prefix=stackduel-soak", "--vdev=net_af_packet0,iface=server0", "--",
+                 "--log-level=error", f"--file-prefix={SERVER}", "--vdev=net_af_packet0,iface=server0", "--",
                  "--address", ADDRESS, "--mac", "02:53:44:00:08:03", "--body-size", str(BODY), "--keepalive-idle", "1",
                  "--keepalive-interval", "1", "--keepalive-count", "2"]
         self._process = subprocess.Popen(["ip", "netns", "exec", SERVER, *words], stdout=subprocess.PIPE, text=True)
@@ -92,6 +93,7 @@ class Server:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        shutil.rmtree(f"/run/dpdk/{SERVER}", ignore_errors=True)
 
 
 def connect(source: str = OWN, receive_buffer: int = 0) -> socket.socket:

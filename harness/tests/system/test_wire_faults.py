@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -82,12 +83,16 @@ def faulty_wire(host: Host, raw: Path, rates: dict[str, int], seed: int, served:
 def lwip_server(host: Host, raw: Path, body_size: int, served: Served) -> Iterator[None]:
     out = raw / "server.out"
     server = host.spawn([str(ROOT / "build/checked/lwip_server"), "--no-huge", "-m", "256", "--no-pci", "--no-shconf",
-                         "--no-telemetry", "--file-prefix=stackduel", "--vdev=net_af_packet0,iface=server0", "--",
+                         "--no-telemetry", f"--file-prefix={SERVER}", "--vdev=net_af_packet0,iface=server0", "--",
                          "--address", ADDRESS, "--mac", "02:53:44:00:07:03", "--body-size", str(body_size)],
                         netns=SERVER, stdout=out, stderr=out.with_suffix(".err"))
-    wait_for_line(server, out)
-    yield
-    assert server.stop(20) == 0, out.with_suffix(".err").read_text()
+    try:
+        wait_for_line(server, out)
+        yield
+        assert server.stop(20) == 0, out.with_suffix(".err").read_text()
+    finally:
+        host.kill_inside(SERVER)
+        shutil.rmtree(f"/run/dpdk/{SERVER}", ignore_errors=True)
     served.server = json.loads(out.read_text().splitlines()[-1])
 
 
@@ -145,9 +150,9 @@ def test_uploads_arrive_to_the_byte(tmp_path: Path) -> None:
     head = b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % UPLOAD
     with serving(tmp_path, 1, UPLOADING, seed=1) as served:
         with Host().connect(CLIENT, ADDRESS, PORT, 60) as connection:
-            for _ in range(4):
+            for _ in range(2):
                 connection.sendall(head + expected_body(UPLOAD))
                 assert receive(connection, len(OK)) == OK
-    assert served.server["requests_parsed"] == 4
-    assert served.server["bytes_received"] == 4 * (len(head) + UPLOAD)
+    assert served.server["requests_parsed"] == 2
+    assert served.server["bytes_received"] == 2 * (len(head) + UPLOAD)
     assert {"lost", "duplicated", "reordered"} <= set(faults_met(served.wire)), served.wire
