@@ -36,7 +36,9 @@ static const struct way {
             {"without any measure", 0, false}};
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
-static uint64_t *digests; /* of the way that runs here, after each input */
+/* What lwIP has sent after each input, of the way that runs here: digests[done] is the next. */
+static uint64_t *digests;
+static size_t done;
 static struct seed seeds[SEEDS];
 static size_t seed_count;
 static uint64_t state = 1;
@@ -110,7 +112,7 @@ static void run(const struct seed *seed) {
     }
     memcpy(data, seed->data, seed->size);
     LLVMFuzzerTestOneInput(data, seed->size);
-    *digests++ = fuzz_stack_digest();
+    digests[done++] = fuzz_stack_digest();
     free(data);
 }
 
@@ -145,14 +147,19 @@ static void run_all(const struct way *way, size_t files, unsigned long count) {
     exit(EXIT_SUCCESS);
 }
 
-static bool all_end_well(const pid_t children[WAYS]) {
+/* `all` has the digests of `inputs` inputs of each way, 0 where there is none. */
+static bool all_end_well(const pid_t children[WAYS], const uint64_t *all, size_t inputs) {
     bool well = true;
 
     for (size_t i = 0; i < WAYS; i++) {
+        size_t ran = 0;
         int status;
 
         if (children[i] < 0 || waitpid(children[i], &status, 0) != children[i] || status != 0) {
-            fprintf(stderr, "fuzz_stack: failed %s\n", ways[i].name);
+            while (ran < inputs && all[i * inputs + ran] != 0) {
+                ran++;
+            }
+            fprintf(stderr, "fuzz_stack: failed %s, with input %zu\n", ways[i].name, ran);
             well = false;
         }
     }
@@ -186,7 +193,7 @@ static bool run_all_ways(size_t files, unsigned long count) {
             run_all(&ways[i], files, count);
         }
     }
-    return all_end_well(children) && same(all, inputs);
+    return all_end_well(children, all, inputs) && same(all, inputs);
 }
 
 int main(int argc, char *argv[]) {
