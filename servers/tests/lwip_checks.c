@@ -69,9 +69,7 @@ static const char *connection_broken(const struct tcp_pcb *pcb) {
     if (pcb->state <= LISTEN || pcb->state >= TIME_WAIT) {
         return "an active connection's state is none of an active one";
     }
-    /* without the table to find moves what is found to the front of the list that is being walked */
-    if (measure(MEASURE_LOOKUP) &&
-        tcp_pcb_find(&pcb->local_ip, pcb->local_port, &pcb->remote_ip, pcb->remote_port, netif) != pcb) {
+    if (tcp_pcb_find(&pcb->local_ip, pcb->local_port, &pcb->remote_ip, pcb->remote_port, netif) != pcb) {
         return "a connection is not found by its addresses";
     }
     if (!in_order(pcb->unacked, pcb->lastack)) {

@@ -278,6 +278,31 @@ static void test_0008_nagle_waits_for_small_segments_only(void **state) {
     assert_int_equal(data_segments, 3);
 }
 
+/* Of a segment whose first 400 bytes are acknowledged, a window of 10 bytes lets pass the next 10. */
+static void test_0022_a_segment_is_split_at_the_window(void **state) {
+    static const char response[500];
+    uint32_t sent;
+
+    (void)state;
+    listen_with(10);
+    establish(0);
+    sent = connections[0].sequence;
+    assert_int_equal(tcp_write(accepted, response, sizeof(response), 0), ERR_OK);
+    assert_int_equal(tcp_output(accepted), ERR_OK);
+    inject(FIRST_PORT, 2, sent + 400, TCP_ACK);
+    accepted->snd_wnd = 10;
+    for (int ticks = 0; ticks < 100 && data_segments == 1; ticks++) {
+        tcp_tmr();
+    }
+    assert_int_equal(data_segments, 2);
+    assert_int_equal(lwip_ntohl(accepted->unacked->tcphdr->seqno) + accepted->unacked->len, sent + 410);
+    inject(FIRST_PORT, 2, sent + 410, TCP_ACK);
+    assert_int_equal(data_segments, 3);
+    inject(FIRST_PORT, 2, sent + 500, TCP_ACK);
+    assert_null(accepted->unacked);
+    assert_null(accepted->unsent);
+}
+
 static void test_0025_a_segment_that_is_split_keeps_no_fin(void **state) {
     static const char response[300];
     uint32_t sent;
@@ -341,6 +366,7 @@ int main(void) {
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_0006_a_connection_bound_to_an_interface_is_of_no_other, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_0022_a_segment_is_split_at_the_window, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0025_a_segment_that_is_split_keeps_no_fin, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0026_a_fin_with_the_end_of_the_handshake_leaves_our_own_standing,
                                         set_up, tear_down),
