@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
 
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
+#include "stack/pool.h"
 #include "stack/tcp_queue.h"
 
 #define POLL_INTERVAL 2 /* of 500 ms: session_polled() runs once a second while a session is watched */
@@ -276,13 +276,12 @@ static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error) 
 /* The sessions are not written to: memory is given as connections come. */
 int lwip_http_create(struct lwip_http *server, const struct lwip_http_config *config) {
     *server = (struct lwip_http){.config = *config};
-    server->sessions =
-        aligned_alloc(LWIP_HTTP_SESSION_BYTES, config->max_sessions * sizeof(*server->sessions));
+    server->sessions = pool_reserve(config->max_sessions * sizeof(*server->sessions));
     if (server->sessions == NULL) {
         return -ENOMEM;
     }
     if (http_server_init(&server->http, config->site, &server->counters, config->max_sessions) != 0) {
-        free(server->sessions);
+        pool_release(server->sessions, server->config.max_sessions * sizeof(*server->sessions));
         return -ENOMEM;
     }
     return 0;
@@ -325,5 +324,5 @@ void lwip_http_close(struct lwip_http *server) {
 
 void lwip_http_free(struct lwip_http *server) {
     http_server_free(&server->http);
-    free(server->sessions);
+    pool_release(server->sessions, server->config.max_sessions * sizeof(*server->sessions));
 }
