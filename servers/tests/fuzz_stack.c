@@ -295,7 +295,7 @@ static void start(void) {
     if (pcb == NULL || tcp_bind(pcb, IP_ANY_TYPE, PEER_HTTP_PORT) != ERR_OK) {
         abort();
     }
-    sim_http_start(&fuzz.http, pcb, BODY_SIZE);
+    sim_http_start(&fuzz.http, pcb, BODY_SIZE, 30);
     app_start(PEER_FREE_PORT);
     fuzz.started = true;
 }

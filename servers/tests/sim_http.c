@@ -14,12 +14,12 @@ static void die_unless(bool so) {
     }
 }
 
-void sim_http_start(struct sim_http *http, struct tcp_pcb *pcb, size_t body_size) {
+void sim_http_start(struct sim_http *http, struct tcp_pcb *pcb, size_t body_size, uint32_t patience) {
     const struct lwip_http_config config = {.site = &http->site,
                                             .max_sessions = SESSIONS,
                                             .backlog = SESSIONS,
-                                            .keepalive_idle = 15,
-                                            .keepalive_interval = 5,
+                                            .keepalive_idle = patience / 2,
+                                            .keepalive_interval = patience / 6,
                                             .keepalive_count = 3};
 
     http->site_memory = aligned_alloc(CACHE_LINE, http_site_size(body_size));

@@ -4,6 +4,7 @@
 #define STACKDUEL_TESTS_SIM_HTTP_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "http.h"
 #include "lwip_http.h"
@@ -15,8 +16,8 @@ struct sim_http {
 };
 
 /* Listens with `pcb`, which is bound; bodies have body_size bytes. A client that is silent, or takes nothing,
- * is given up after half a minute. Ends the program when memory is short. */
-void sim_http_start(struct sim_http *http, struct tcp_pcb *pcb, size_t body_size);
+ * is given up after `patience` seconds, a multiple of 6. Ends the program when memory is short. */
+void sim_http_start(struct sim_http *http, struct tcp_pcb *pcb, size_t body_size, uint32_t patience);
 
 /* Connections that are open now. */
 size_t sim_http_sessions(const struct sim_http *http);
