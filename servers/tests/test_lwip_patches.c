@@ -303,6 +303,25 @@ static void test_0022_a_segment_is_split_at_the_window(void **state) {
     assert_null(accepted->unsent);
 }
 
+/* The first window that is told is tiny, after data were queued. */
+static void test_0023_no_segment_grows_beyond_the_mss(void **state) {
+    static const char response[1000];
+    size_t queued = 0;
+
+    (void)state;
+    listen_with(10);
+    establish(0);
+    accepted->snd_wnd = accepted->snd_wnd_max = 0;
+    assert_int_equal(tcp_write(accepted, response, 500, TCP_WRITE_FLAG_COPY), ERR_OK);
+    accepted->snd_wnd = accepted->snd_wnd_max = 20;
+    assert_int_equal(tcp_write(accepted, response, 1000, TCP_WRITE_FLAG_COPY), ERR_OK);
+    for (const struct tcp_seg *segment = accepted->unsent; segment != NULL; segment = segment->next) {
+        assert_in_range(segment->len, 1, tcp_mss(accepted));
+        queued += segment->len;
+    }
+    assert_int_equal(queued, 1500);
+}
+
 static void test_0025_a_segment_that_is_split_keeps_no_fin(void **state) {
     static const char response[300];
     uint32_t sent;
@@ -367,6 +386,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_0006_a_connection_bound_to_an_interface_is_of_no_other, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_0022_a_segment_is_split_at_the_window, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_0023_no_segment_grows_beyond_the_mss, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0025_a_segment_that_is_split_keeps_no_fin, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_0026_a_fin_with_the_end_of_the_handshake_leaves_our_own_standing,
                                         set_up, tear_down),
