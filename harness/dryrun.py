@@ -58,6 +58,9 @@ class DryRun(Host):
     def exists(self, path: str | Path) -> bool:
         return self._base.exists(path)
 
+    def link_target(self, path: str | Path) -> str:
+        return self._base.link_target(path)
+
     def listing(self, path: str | Path) -> list[str]:
         return self._base.listing(path)
 

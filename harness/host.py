@@ -223,6 +223,13 @@ class Host:
     def exists(self, path: str | Path) -> bool:
         return os.path.exists(path)
 
+    def link_target(self, path: str | Path) -> str:
+        """Last name of what a symbolic link points to; "" when there is no such link."""
+        try:
+            return os.path.basename(os.readlink(path))
+        except OSError:
+            return ""
+
     def listing(self, path: str | Path) -> list[str]:
         """Names in a directory, sorted; none when there is no such directory."""
         try:

@@ -143,6 +143,7 @@ class Wire:
     `client`: of every contender that has none of its own. `bridge`: None where each link leads straight to it.
     `workloads`: names of those that are measured on it, the usual one first. `programs`: what must be on PATH
     for them, with the Debian package that has it. `ladder`: its contenders are the steps of harness/ladder.py.
+    `emulated`: what plays the part of its NIC, as "QEMU's e1000e", where that is no hardware; "" otherwise.
     """
 
     name: str
@@ -158,6 +159,7 @@ class Wire:
     workloads: tuple[str, ...] = ("rps",)
     programs: Mapping[str, str] = field(default_factory=dict)
     ladder: bool = False
+    emulated: str = ""
 
     @property
     def has_loadgen(self) -> bool:

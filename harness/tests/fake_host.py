@@ -54,7 +54,7 @@ class FakeHost(Host):
     """`calls`: every act, in order. `fail_at`: the number of the act (from 1) that fails, without effect.
 
     `answers`: argv prefix -> result; the longest that fits counts. `prints`: program's name -> its stdout.
-    `digests`: program's name -> its sha256. `page_limit`: how many hugepages the machine gives. `alive`: pid -> start time of processes it has.
+    `digests`: program's name -> its sha256. `targets`: symbolic link -> last name of its target. `page_limit`: how many hugepages the machine gives. `alive`: pid -> start time of processes it has.
     """
 
     def __init__(self) -> None:
@@ -80,6 +80,7 @@ class FakeHost(Host):
         self.neighbours: dict[str, tuple[str, str]] = {}
         self.processes: list[FakeProcess] = []
         self.digests: dict[str, str] = {}
+        self.targets: dict[str, str] = {}
 
     def state(self) -> object:
         """All that a run could leave changed."""
@@ -194,6 +195,9 @@ class FakeHost(Host):
         if str(path).startswith(("/run/", "/sys/")):
             return str(path) in self.files or str(path) in self.directories
         return Path(path).name not in self.missing
+
+    def link_target(self, path: str | Path) -> str:
+        return self.targets.get(str(path), "")
 
     def listing(self, path: str | Path) -> list[str]:
         return sorted(Path(name).name for name in [*self.files, *self.directories]

@@ -276,3 +276,9 @@ def test_dry_run_prints_and_does_nothing(tmp_path: Path) -> None:
                     f"echo new > {file}", f"echo more >> {file}",
                     f"mkdir -m 700 {tmp_path}/directory", f"rmdir {tmp_path}", f"rm -f {file}",
                     f"kill -KILL {os.getpid()}", f"touch {tmp_path}/made"]
+
+
+def test_a_link_is_known_by_the_last_name_of_its_target(tmp_path: Path) -> None:
+    (tmp_path / "driver").symlink_to("../../bus/pci/drivers/e1000e")
+    assert HOST.link_target(tmp_path / "driver") == "e1000e" and HOST.link_target(tmp_path / "none") == ""
+    assert HOST.link_target(tmp_path) == ""
