@@ -29,8 +29,8 @@ class Nic:
     """A PCI function of class "network". `interface`, `mac` and `mtu` are "", "" and 0 while no driver of the kernel's
     has made an interface in this network namespace; `up` is what an administrator set, not the link's state.
 
-    vendor, device and their subsystem are hex digits ("8086"). `driver` and `iommu_group` are "", and `numa_node` is -1,
-    for none. `group`: the other functions of the IOMMU group, without bridges.
+    vendor, device and their subsystem are hex digits ("8086"). For none, `driver` and `iommu_group` are "", `numa_node`
+    is -1. `group`: the other functions of the IOMMU group, without bridges.
     """
 
     pci: str

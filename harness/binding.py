@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""By which driver a card comes to DPDK, and what must be loaded and written first. Decides; does nothing.
+
+Must not know whether the card is free (guards.py), nor who binds it and when.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from harness.errors import MachineError
+from harness.guards import USER_SPACE_DRIVERS, VFIO
+from harness.host import Host
+from harness.pci import DEVICES, Nic, driver_of, read
+from harness.pmd import Pmd, driver_for
+
+# the kernel's driver keeps the card, and DPDK has its queues beside it
+BIFURCATED = ("mlx4_core", "mlx5_core")
+UIO = "uio_pci_generic"
+NO_IOMMU = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
+# with these a function may share its IOMMU group with a card in user space (vfio.rst of the kernel's documentation)
+HARMLESS = ("", VFIO, "pci-stub", "pcieport")
+LOCKDOWN = "/sys/kernel/security/lockdown"
+DEVBIND = "dpdk-devbind.py"
+
+
+@dataclass(frozen=True)
+class Binding:
+    """`driver`: to bind for DPDK, "" when it keeps its own (bifurcated). `modules`: to be loaded first, in this order,
+    those that are not yet; then `writes`: (path, text). `mode`: in words, for reports.
+    """
+
+    driver: str
+    iommu: bool
+    modules: tuple[str, ...]
+    writes: tuple[tuple[str, str], ...]
+    mode: str
+
+
+def choose(host: Host, nic: Nic, noiommu: bool) -> Binding:
+    """MachineError when the card cannot come to DPDK, with what to do."""
+    pmd = driver_for(host, nic)
+    if pmd is None:
+        raise MachineError(f"the installed DPDK has no driver for {_called(nic)} ({nic.vendor}:{nic.device}): use"
+                           " another card, or a DPDK that has one")
+    if nic.driver in BIFURCATED:
+        return _bifurcated(host, nic, pmd)
+    if nic.iommu_group:
+        return _behind_iommu(host, nic)
+    if not noiommu:
+        raise MachineError(f"{_called(nic)} is behind no IOMMU: {_how_to_get_one(host)}, or give NOIOMMU=1, which lets"
+                           " the card write to all of this machine's memory")
+    return _without_iommu(host, nic, pmd)
+
+
+def bind_command(driver: str, pci: str) -> tuple[str, ...]:
+    """--force: dpdk-devbind refuses a card whose interface has a route, and guards.py has looked at more than that."""
+    return (DEVBIND, "--force", "-b", driver, pci)
+
+
+def kernel_driver(host: Host, nic: Nic) -> str:
+    """The driver that the kernel uses this card with: the one it has, else the one that its modules name for it.
+
+    MachineError when there is none.
+    """
+    if nic.driver and nic.driver not in USER_SPACE_DRIVERS:
+        return nic.driver
+    alias = read(host, f"{DEVICES}/{nic.pci}/modalias")
+    modules = host.run(["modprobe", "--resolve-alias", alias], check=False).stdout.split() if alias else []
+    drivers = [name.removeprefix("pci:") for module in modules if module.replace("-", "_") not in _UNDERSCORED
+               for name in host.listing(f"/sys/module/{module}/drivers") or [module]
+               if name.startswith("pci:") or name == module]
+    if not drivers:
+        raise MachineError(f"no driver of this kernel takes {_called(nic)} ({nic.vendor}:{nic.device}): its module is"
+                           f" not installed for kernel {_release(host)}")
+    return drivers[0]
+
+
+_UNDERSCORED = tuple(name.replace("-", "_") for name in USER_SPACE_DRIVERS)
+
+
+def _bifurcated(host: Host, nic: Nic, pmd: Pmd) -> Binding:
+    needed = tuple(module for module in pmd.modules if not _loaded(host, module))
+    for module in needed:
+        if not _loadable(host, module):
+            raise MachineError(f"DPDK needs the kernel's module {module} to share {_called(nic)} with {nic.driver}, and"
+                               f" {_nowhere(host)}")
+    return Binding("", bool(nic.iommu_group), needed, (),
+                   f"shared with its kernel driver {nic.driver} (bifurcated), never rebound")
+
+
+def _behind_iommu(host: Host, nic: Nic) -> Binding:
+    if not _available(host, VFIO):
+        raise MachineError(f"no vfio-pci for {_called(nic)}: {_nowhere(host)}")
+    holders = [f"{other} ({driver})" for other in nic.group if (driver := driver_of(host, other)) not in HARMLESS]
+    if holders:
+        raise MachineError(f"{_called(nic)} shares IOMMU group {nic.iommu_group} with {', '.join(holders)}, and a group"
+                           " is given to user space whole: unbind these too if nothing uses them"
+                           f" (`{DEVBIND} -u {' '.join(word.split()[0] for word in holders)}`), or put the card into"
+                           " another slot")
+    return Binding(VFIO, True, _to_load(host, VFIO), (), "vfio-pci behind an IOMMU")
+
+
+def _without_iommu(host: Host, nic: Nic, pmd: Pmd) -> Binding:
+    """vfio-pci where the kernel was built with its mode for this, which Debian's is not; else uio_pci_generic."""
+    if _available(host, VFIO) and _has_no_iommu_mode(host):
+        writes = () if read(host, NO_IOMMU) in ("Y", "1") else ((NO_IOMMU, "1"),)
+        return Binding(VFIO, False, _to_load(host, VFIO), writes, "vfio-pci without an IOMMU (unsafe mode)")
+    why = "has no vfio-pci" if not _available(host, VFIO) else "has no no-IOMMU mode (CONFIG_VFIO_NOIOMMU)"
+    before = f"{_called(nic)} is behind no IOMMU, vfio-pci of kernel {_release(host)}" if "mode" in why else \
+        f"{_called(nic)} is behind no IOMMU, kernel {_release(host)}"
+    instead = f"{before} {why}, and its second choice {UIO}"
+    if not _available(host, UIO):
+        raise MachineError(f"{instead} is missing: {_nowhere(host)}")
+    if UIO not in pmd.modules:
+        raise MachineError(f"{instead} does not work with DPDK's driver {pmd.name}: {_how_to_get_one(host)}")
+    locked = re.findall(r"\[(\w+)\]", read(host, LOCKDOWN))
+    if locked and locked[0] != "none":
+        raise MachineError(f"{instead} is forbidden by the kernel's lockdown ({locked[0]}; see {LOCKDOWN}): switch"
+                           f" Secure Boot off, or {_how_to_get_one(host)}")
+    return Binding(UIO, False, _to_load(host, UIO), (), f"{UIO} without an IOMMU (the kernel {why})")
+
+
+def _has_no_iommu_mode(host: Host) -> bool:
+    if host.exists(NO_IOMMU):
+        return True
+    if _loaded(host, "vfio"):
+        return False
+    parameters = host.run(["modinfo", "-F", "parm", "vfio"], check=False).stdout
+    return any(line.startswith("enable_unsafe_noiommu_mode:") for line in parameters.splitlines())
+
+
+def _loaded(host: Host, module: str) -> bool:
+    """Or built in."""
+    return host.exists(f"/sys/module/{module.replace('-', '_')}") or host.exists(f"/sys/bus/pci/drivers/{module}")
+
+
+def _loadable(host: Host, module: str) -> bool:
+    if host.which("modprobe") is None:
+        return False
+    shown = host.run(["modprobe", "--show-depends", module], check=False)
+    # an "install" line stands where a configuration file replaces the module by a command
+    kinds = {line.split()[0] for line in shown.stdout.splitlines() if line.split()}
+    return shown.code == 0 and bool(kinds) and kinds <= {"insmod", "builtin"}
+
+
+def _available(host: Host, module: str) -> bool:
+    return _loaded(host, module) or _loadable(host, module)
+
+
+def _to_load(host: Host, module: str) -> tuple[str, ...]:
+    return () if _loaded(host, module) else (module,)
+
+
+def _nowhere(host: Host) -> str:
+    """Why a module that is missing is missing, and what to do."""
+    release = _release(host)
+    if host.which("modprobe") is None:
+        return "modprobe is missing; run `sudo make deps`, or install package kmod"
+    if not host.exists(f"/lib/modules/{release}"):
+        return (f"kernel {release} has no modules here (/lib/modules/{release}); install its package (Debian:"
+                f" linux-image-{release}), or boot the distribution's kernel (linux-image-amd64)")
+    return (f"kernel {release} has no such module, or its configuration forbids it (`modprobe --show-depends`); boot"
+            " the distribution's kernel (Debian: linux-image-amd64)")
+
+
+def _how_to_get_one(host: Host) -> str:
+    """An IOMMU; its name and switch depend on the maker of the CPU."""
+    words = read(host, "/proc/cmdline").split()
+    if "AuthenticAMD" in read(host, "/proc/cpuinfo"):
+        unit, switch = "AMD-Vi (IOMMU)", "amd_iommu=on"
+    elif "GenuineIntel" in read(host, "/proc/cpuinfo"):
+        unit, switch = "VT-d", "intel_iommu=on"
+    else:
+        return "switch the IOMMU on in the firmware"
+    if switch in words:
+        return f"{switch} stands on the kernel's command line already, so switch {unit} on in the BIOS"
+    return f"add {switch} to the kernel's command line and reboot, with {unit} on in the BIOS"
+
+
+def _called(nic: Nic) -> str:
+    return f"{nic.pci} ({nic.interface})" if nic.interface else nic.pci
+
+
+def _release(host: Host) -> str:
+    return read(host, "/proc/sys/kernel/osrelease")

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which of DPDK's drivers takes a card, by what the installed drivers say of themselves: each carries the PCI ids that
+it takes, and the kernel's modules that it works with, as JSON (dpdk-pmdinfo.py prints the same). Only reads.
+
+Must not know whether a card is free, nor how it is bound.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from harness.host import Host
+from harness.pci import Nic, read
+
+MARK = re.compile(r"PMD_INFO_STRING= (\{[^\0]*?\})\0")
+ANY = 0xffff
+
+
+@dataclass(frozen=True)
+class Pmd:
+    """`modules`: what it works with ("vfio-pci"), or needs beside the card's own driver ("mlx5_ib")."""
+
+    name: str
+    modules: tuple[str, ...]
+
+
+def driver_for(host: Host, nic: Nic) -> Pmd | None:
+    """None when the installed DPDK has none for this card."""
+    ids = tuple(int(text or "0", 16) for text in
+                (nic.vendor, nic.device, nic.subsystem_vendor, nic.subsystem_device))
+    for file in _files(host):
+        for text in MARK.findall(read(host, file)):
+            told = json.loads(text)
+            if any(all(mine == its or its == ANY for mine, its in zip(ids, row)) for row in told.get("pci_ids", [])):
+                return Pmd(told["name"], tuple(re.findall(r"[\w-]+", told.get("kmod", ""))))
+    return None
+
+
+def _files(host: Host) -> list[str]:
+    """Those that every program with DPDK loads at its start: plugins for network cards."""
+    libraries = host.run(["pkg-config", "--variable=libdir", "libdpdk"], check=False).stdout.strip()
+    places = [f"{libraries}/dpdk/{name}" for name in host.listing(f"{libraries}/dpdk") if name.startswith("pmds-")]
+    return [f"{place}/{name}" for place in places for name in host.listing(place)
+            if name.startswith("librte_net_") and name.endswith(".so")]
