@@ -25,6 +25,9 @@ class DryRun(Host):
         self._log(shlex.join(command(argv, netns)))
         return Result(0, "", "")
 
+    def query(self, argv: Sequence[str], *, netns: str | None = None, check: bool = True) -> Result:
+        return self._base.query(argv, netns=netns, check=check)
+
     def spawn(self, argv: Sequence[str], *, netns: str | None = None, cpus: Sequence[int] = (), stdout: Path,
               stderr: Path, env: Mapping[str, str] | None = None) -> Process:
         raise MachineError(f"a dry run starts no process: {shlex.join(command(argv, netns, cpus))}")

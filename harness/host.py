@@ -127,6 +127,10 @@ class Host:
             raise MachineError(f"`{shlex.join(words)}` failed (exit {result.code}): {result.complaint}")
         return result
 
+    def query(self, argv: Sequence[str], *, netns: str | None = None, check: bool = True) -> Result:
+        """run(), of a command that changes nothing: a rehearsal runs it too."""
+        return self.run(argv, netns=netns, check=check)
+
     def spawn(self, argv: Sequence[str], *, netns: str | None = None, cpus: Sequence[int] = (), stdout: Path,
               stderr: Path, env: Mapping[str, str] | None = None) -> Process:
         """Starts a program, its output in two new files, `env` added to our own. The caller stops it.
