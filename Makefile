@@ -16,7 +16,7 @@ HARNESS = $(PYTHON) -m harness
 PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
              SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS
 KEYS := PLAN RESUME DRY_RUN PUBLISHED WIRE APP RUN RUNS LWIP_SRC BUILD PYTHON CC CLANG \
-        FUZZ_SECONDS SOAK_SECONDS $(PLAN_KEYS)
+        NIC CLIENT FORCE NOIOMMU TUNE FUZZ_SECONDS SOAK_SECONDS $(PLAN_KEYS)
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 UNKNOWN := $(filter-out $(KEYS),$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -25,6 +25,10 @@ endif
 given = $(if $(filter command,$(firstword $(origin $(1)))),$($(1)))
 SETTINGS = $(foreach key,$(PLAN_KEYS),$(if $(call given,$(key)),--set '$(key)=$(call given,$(key))'))
 PLAN_ARGUMENT = $(if $(call given,PLAN),--plan '$(call given,PLAN)')
+# of the wire with a NIC; FORCE=0 is not FORCE
+set = $(filter-out 0,$(call given,$(1)))
+NIC_ARGUMENTS = $(if $(call given,NIC),--nic '$(NIC)') $(if $(call given,CLIENT),--client '$(CLIENT)') \
+                $(if $(call set,FORCE),--force) $(if $(call set,NOIOMMU),--noiommu)
 PUBLISHED_ARGUMENTS = $(foreach name,$(call given,PUBLISHED),--published '$(name)')
 
 .PHONY: all
@@ -37,11 +41,12 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1;\2/p' Makefile | awk -F';' '{printf "  %-17s %s\n", $$1, $$2}'
 	@echo "Settings, as in 'make bench-tap PLAN=quick ROUNDS=5':"
 	@echo "  PLAN=quick|default|full|FILE  RESUME=ID  DRY_RUN=1  PUBLISHED=NAME  LWIP_SRC=DIR"
+	@echo "  NIC=PCI-ADDRESS|INTERFACE  CLIENT=if:INTERFACE|ssh:USER@HOST[,if=INTERFACE]  FORCE=1  NOIOMMU=1  TUNE=none|fair|max"
 	@echo "  $(PLAN_KEYS)"
 
 # --- measuring -------------------------------------------------------------------------------------
 
-.PHONY: bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale bench-ablate ablate bench-app report compare restore doctor shell bench-baseline bench-library reference
+.PHONY: bench bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale bench-ablate ablate bench-app report compare restore doctor shell bench-baseline bench-library reference
 bench-tap: ## measure lwIP against epoll on the TAP wire, to a finished report (root)
 bench-afpacket: ## the same with lwIP on a veth through AF_PACKET (root)
 bench-afxdp: ## the same with lwIP on a veth through AF_XDP (root)
@@ -53,6 +58,12 @@ ablate: bench-ablate ## what each measure of the lwIP server is worth: the ladde
 # A rehearsal installs and builds nothing.
 bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale bench-ablate: bench-%: $(if $(call given,DRY_RUN),,ready)
 	@$(HARNESS) bench --wire $* $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
+	    $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(call given,DRY_RUN),--dry-run)
+
+# Without a NIC it lists what there is.
+bench: $(if $(call given,DRY_RUN),,$(if $(call given,NIC)$(call given,RESUME),ready)) ## measure on a NIC bound to DPDK: NIC=… CLIENT=… (root)
+	@$(HARNESS) bench --wire nic $(NIC_ARGUMENTS) $(if $(call given,TUNE),--tune '$(TUNE)') \
+	    $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
 	    $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(call given,DRY_RUN),--dry-run)
 
 bench-app: $(if $(call given,DRY_RUN),,ready) ## APP=redis|nginx, unmodified, on both stacks as bench-shm has them (root)
@@ -70,8 +81,8 @@ compare: ## overlay runs: RUNS="a b"
 restore: ## undo what a killed run left on this machine (root)
 	@$(HARNESS) restore
 
-doctor: ## what this machine can run, and what is missing
-	@$(HARNESS) doctor
+doctor: ## what this machine can run, and what is missing; NIC=…: whether a run can use that NIC
+	@$(HARNESS) doctor $(NIC_ARGUMENTS)
 
 shell: ready ## a shell in the client's namespace of WIRE=tap|afpacket|afxdp|shm|shm-loadgen, both servers up (root)
 	@$(HARNESS) shell --wire '$(or $(call given,WIRE),tap)' $(PLAN_ARGUMENT) $(SETTINGS)

@@ -13,6 +13,7 @@ from typing import NoReturn, Sequence
 
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
 from harness.host import Host
+from harness.nic_order import WIRE, NicOrder, add_options, nic_order
 from harness.plan import OVERRIDES
 from harness.store import disk_reason
 
@@ -40,6 +41,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
                                 help="measure a plan on a wire and write its report")
     bench.add_argument("--resume", default="", metavar="RUN", help="finish an interrupted run")
     bench.add_argument("--dry-run", action="store_true", help="print the steps, do nothing")
+    add_options(bench)
+    bench.add_argument("--tune", default="", metavar="LEVEL", help="how the machine is set for it: none, fair or max")
     commands.add_parser("shell", parents=[planned], help="a shell in the client namespace, both servers up")
     run_help = "an id under results/runs/, 'reference', or a directory"
     report = commands.add_parser("report", parents=[published], help="write the report of a run again")
@@ -47,7 +50,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     compare = commands.add_parser("compare", parents=[published], help="one report over several runs")
     compare.add_argument("runs", nargs="+", metavar="RUN", help=run_help)
     commands.add_parser("restore", help="undo what a killed run left")
-    commands.add_parser("doctor", help="what this machine can run, and what is missing")
+    add_options(commands.add_parser("doctor", help="what this machine, or a NIC, can run, and what is missing"))
     return parser.parse_args(argv)
 
 
@@ -69,6 +72,8 @@ def run(argv: Sequence[str], host: Host) -> int:
         raise UsageError("which wire? give --wire NAME (make: WIRE=NAME)")
     if args.command == "bench":
         from harness.bench import Order, bench
+        order = nic_order(args)
+        _nic_named(args, order, host)
         bench(Order(args.wire, args.plan, settings(args.set), resume=args.resume, dry_run=args.dry_run,
                     published=args.published), host)
     elif args.command == "report":
@@ -82,11 +87,32 @@ def run(argv: Sequence[str], host: Host) -> int:
         from harness.provision import restore
         print("\n".join(restore(host) or ["nothing to undo"]))
     elif args.command == "doctor":
-        from harness.doctor import doctor
-        return doctor(host)
+        return _doctor(nic_order(args), host)
     else:
         return _shell(args, host)
     return 0
+
+
+def _doctor(order: NicOrder, host: Host) -> int:
+    if order.nic:
+        from harness.nic_doctor import nic_doctor
+        return nic_doctor(host, order)
+    from harness.doctor import doctor
+    return doctor(host)
+
+
+def _nic_named(args: argparse.Namespace, order: NicOrder, host: Host) -> None:
+    """A run that is finished knows its NIC. UsageError, or MachineError after a list of what could be named."""
+    if args.wire != WIRE and order.nic:
+        raise UsageError(f"--nic is for the wire with a NIC: give --wire {WIRE} (make: bench)")
+    if args.wire != WIRE or args.resume:
+        return
+    if not order.nic:
+        from harness.nic_doctor import candidates
+        print("\n".join(candidates(host)))
+        raise MachineError("no NIC was named: give NIC=<PCI address or interface> and CLIENT=<its cable's other end>")
+    if not order.client:
+        raise UsageError("no client was named: give CLIENT=if:<interface> or CLIENT=ssh:<user>@<host>")
 
 
 def _shell(args: argparse.Namespace, host: Host) -> int:

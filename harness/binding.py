@@ -67,7 +67,7 @@ def kernel_driver(host: Host, nic: Nic) -> str:
     if nic.driver and nic.driver not in USER_SPACE_DRIVERS:
         return nic.driver
     alias = read(host, f"{DEVICES}/{nic.pci}/modalias")
-    modules = host.run(["modprobe", "--resolve-alias", alias], check=False).stdout.split() if alias else []
+    modules = host.query(["modprobe", "--resolve-alias", alias], check=False).stdout.split() if alias else []
     drivers = [name.removeprefix("pci:") for module in modules if module.replace("-", "_") not in _UNDERSCORED
                for name in host.listing(f"/sys/module/{module}/drivers") or [module]
                if name.startswith("pci:") or name == module]
@@ -127,7 +127,7 @@ def _has_no_iommu_mode(host: Host) -> bool:
         return True
     if _loaded(host, "vfio"):
         return False
-    parameters = host.run(["modinfo", "-F", "parm", "vfio"], check=False).stdout
+    parameters = host.query(["modinfo", "-F", "parm", "vfio"], check=False).stdout
     return any(line.startswith("enable_unsafe_noiommu_mode:") for line in parameters.splitlines())
 
 
@@ -139,7 +139,7 @@ def _loaded(host: Host, module: str) -> bool:
 def _loadable(host: Host, module: str) -> bool:
     if host.which("modprobe") is None:
         return False
-    shown = host.run(["modprobe", "--show-depends", module], check=False)
+    shown = host.query(["modprobe", "--show-depends", module], check=False)
     # an "install" line stands where a configuration file replaces the module by a command
     kinds = {line.split()[0] for line in shown.stdout.splitlines() if line.split()}
     return shown.code == 0 and bool(kinds) and kinds <= {"insmod", "builtin"}

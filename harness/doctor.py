@@ -62,25 +62,26 @@ def _root(host: Host) -> Finding:
 
 def _program(host: Host, program: str, package: str) -> Finding:
     found = host.which(program)
-    return Finding(OK, f"{program} ({found})") if found else _lacking(program, package)
+    return Finding(OK, f"{program} ({found})") if found else lacking(program, package)
 
 
 def _module(host: Host, module: str, package: str) -> Finding:
     name = f"Python module {module}"
-    return Finding(OK, name) if host.has_module(module) else _lacking(name, package)
+    return Finding(OK, name) if host.has_module(module) else lacking(name, package)
 
 
-def _lacking(thing: str, package: str) -> Finding:
+def lacking(thing: str, package: str) -> Finding:
+    """A program or library that comes in a package."""
     return Finding(MISSING, thing, f"`sudo make deps`, or install package {package}")
 
 
 def _dpdk(host: Host) -> Finding:
     least = "{}.{}".format(*DPDK_AT_LEAST)
     if host.which("pkg-config") is None:
-        return _lacking("pkg-config, which finds DPDK", "pkg-config")
+        return lacking("pkg-config, which finds DPDK", "pkg-config")
     result = host.run(["pkg-config", "--modversion", "libdpdk"], check=False)
     if result.code != 0:
-        return _lacking(f"DPDK {least} or newer", "libdpdk-dev")
+        return lacking(f"DPDK {least} or newer", "libdpdk-dev")
     version = result.stdout.strip()
     if tuple(int(part) for part in version.split("-")[0].split(".")[:2]) < DPDK_AT_LEAST:
         return Finding(MISSING, f"DPDK {least} or newer", f"{version} is too old; Debian 12 has 22.11")
@@ -140,8 +141,12 @@ def _wire(host: Host, wire: Wire) -> Finding:
     problems = [problem for step in needs if (problem := step.check(host)) is not None]
     if problems:
         return Finding(MISSING, f"wire {wire.name}", "; ".join(problems))
-    target = wire.name if wire.workloads[0] in GENERAL else f"app APP={wire.name}"
-    return Finding(OK, f"wire {wire.name} can run here", f"sudo make bench-{target}")
+    return Finding(OK, f"wire {wire.name} can run here", f"sudo make bench-{make_target(wire)}")
+
+
+def make_target(wire: Wire) -> str:
+    """What follows "make bench-"."""
+    return wire.name if wire.workloads[0] in GENERAL else f"app APP={wire.name}"
 
 
 if __name__ == "__main__":

@@ -85,23 +85,26 @@ def _pppoe(host: Host, interface: str) -> list[str]:
 
 
 def _routes(host: Host, above: Mapping[str, str]) -> list[str]:
-    return list(dict.fromkeys(
-        f"{above[interface]} carries the default route{f' via {gateway}' if gateway else ''} (FORCE=1 would cut"
-        " this machine off until the run's end)"
-        for interface, gateway in network.default_routes(host) if interface in above))
+    ways = [(interface, gateway) for interface, gateway in network.default_routes(host) if interface in above]
+    found = []
+    for interface in dict.fromkeys(interface for interface, _ in ways):
+        gateways = list(dict.fromkeys(gateway for each, gateway in ways if each == interface and gateway))
+        found.append(f"{above[interface]} carries the default route{f' via {_listed(gateways)}' if gateways else ''}"
+                     " (FORCE=1 would cut this machine off until the run's end)")
+    return found
 
 
 def _addresses(host: Host, above: Mapping[str, str], links: Iterable[network.Interface]) -> list[str]:
     open_now = network.connections(host)
     found = []
     for link in links:
-        if link.name not in above:
-            continue
-        for address in link.addresses:
-            count = sum(each.local == address.partition("/")[0] for each in open_now)
+        if link.name in above and link.addresses:
+            own = {address.partition("/")[0] for address in link.addresses}
+            count = sum(each.local in own for each in open_now)
             busy = {0: "no connection at this moment", 1: "1 connection"}.get(count, f"{count} connections")
-            found.append(f"{above[link.name]} has the address {address}, with {busy} (FORCE=1 would take it away"
-                         " until the run's end)")
+            plural = "addresses" if len(own) > 1 else "address"
+            found.append(f"{above[link.name]} has the {plural} {_listed(link.addresses)} and {busy} (FORCE=1 would take"
+                         " that away until the run's end)")
     return found
 
 
@@ -129,16 +132,20 @@ def _file_systems(host: Host, above: Mapping[str, str]) -> list[str]:
             found.append(f"the root file system comes over it: {mount.what} of {mount.server} (FORCE=1 would hang this"
                          " machine)")
         else:
-            where = f", mounted at {' and '.join(mount.places)}," if mount.places else ""
+            where = f", mounted at {_listed(mount.places)}," if mount.places else ""
             found.append(f"{mount.what} of {mount.server}{where} comes over it (FORCE=1 would hang what uses it)")
     return found
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _holders(host: Host, nic: Nic) -> list[str]:
     """Who has the card open in user space: "dpdk-testpmd (pid 4711)". Only root is told of other users' files."""
     nodes = _nodes(host, nic)
     names = [word for node in nodes for word in ("-o", "-lname", node)][1:]
-    places = host.run(["find", "/proc", "-mindepth", "3", "-maxdepth", "3", "-path", "/proc/[0-9]*/fd/*",
+    places = host.query(["find", "/proc", "-mindepth", "3", "-maxdepth", "3", "-path", "/proc/[0-9]*/fd/*",
                        "(", *names, ")", "-printf", "%h\n"], check=False).stdout.split() if nodes else []
     pids = sorted({int(place.split("/")[2]) for place in places})
     if pids:

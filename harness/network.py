@@ -83,13 +83,13 @@ def default_routes(host: Host) -> list[tuple[str, str]]:
 
 def way_to(host: Host, address: str) -> str:
     """The interface that the kernel would send to `address` through; "" for none."""
-    routes = host.run(["ip", "-j", "route", "get", address], check=False)
+    routes = host.query(["ip", "-j", "route", "get", address], check=False)
     return str(next(iter(json.loads(routes.stdout or "[]")), {}).get("dev", "")) if routes.code == 0 else ""
 
 
 def connections(host: Host) -> list[Connection]:
     found = []
-    for line in host.run(["ss", "-Htn", "state", "established"]).stdout.splitlines():
+    for line in host.query(["ss", "-Htn", "state", "established"]).stdout.splitlines():
         words = line.split()
         if len(words) >= 4:
             local, scope, port = _end(words[2])
@@ -99,7 +99,7 @@ def connections(host: Host) -> list[Connection]:
 
 def sshd_ports(host: Host) -> set[int]:
     """Where sshd listens (only root is told of whom a socket is), and 22."""
-    listening = host.run(["ss", "-Htlnp"]).stdout.splitlines()
+    listening = host.query(["ss", "-Htlnp"]).stdout.splitlines()
     return {SSHD_PORT, *(_end(line.split()[3])[2] for line in listening if '"sshd"' in line)}
 
 
@@ -129,7 +129,7 @@ def pppoe_interfaces(host: Host) -> set[str]:
 
 
 def _asked(host: Host, command: str) -> list[dict[str, Any]]:
-    answer: list[dict[str, Any]] = json.loads(host.run(command.split()).stdout or "[]")
+    answer: list[dict[str, Any]] = json.loads(host.query(command.split()).stdout or "[]")
     return answer
 
 

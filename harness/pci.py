@@ -166,7 +166,7 @@ def _names(host: Host) -> dict[str, str]:
     """Vendor and device as lspci names them, by PCI address; empty without lspci."""
     if host.which("lspci") is None:
         return {}
-    listed = host.run(["lspci", "-Dmm"], check=False)
+    listed = host.query(["lspci", "-Dmm"], check=False)
     fields = ((line.split()[0], re.findall(r'"([^"]*)"', line)) for line in listed.stdout.splitlines() if line)
     return {pci: f"{quoted[1]} {quoted[2]}" for pci, quoted in fields if len(quoted) > 2}
 

@@ -40,7 +40,7 @@ def driver_for(host: Host, nic: Nic) -> Pmd | None:
 
 def _files(host: Host) -> list[str]:
     """Those that every program with DPDK loads at its start: plugins for network cards."""
-    libraries = host.run(["pkg-config", "--variable=libdir", "libdpdk"], check=False).stdout.strip()
+    libraries = host.query(["pkg-config", "--variable=libdir", "libdpdk"], check=False).stdout.strip()
     places = [f"{libraries}/dpdk/{name}" for name in host.listing(f"{libraries}/dpdk") if name.startswith("pmds-")]
     return [f"{place}/{name}" for place in places for name in host.listing(place)
             if name.startswith("librte_net_") and name.endswith(".so")]
