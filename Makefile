@@ -166,7 +166,7 @@ LWIP_INCLUDES := -I$(LWIP)/src/include -Iservers/stack
 DPDK_CFLAGS = $(shell pkg-config --cflags libdpdk)
 DPDK_LIBS = $(shell pkg-config --libs libdpdk)
 
-STACK_FILES := stack port port_shared port_sleep steer mbuf_pbuf tcp_packet expected lookahead pool checksum tcp_queue devargs memory
+STACK_FILES := stack port port_report port_shared port_sleep steer mbuf_pbuf tcp_packet expected lookahead pool checksum tcp_queue devargs memory
 SERVER_FILES := lwip_server lwip_http lwip_report cores
 COMMON_FILES := http http_known http_parser http_pool http_site options counters measures
 LLHTTP_FILES := api http llhttp
@@ -225,7 +225,7 @@ $(BUILD)/checked/lwip_server: $(call objects,checked,$(SERVER_FILES) stack/eal) 
 	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
 
 # Of stack/, what knows no lwIP.
-PORT_FILES := $(addprefix stack/,port port_shared port_sleep steer)
+PORT_FILES := $(addprefix stack/,port port_report port_shared port_sleep steer)
 LOADGEN_PARTS := $(addprefix loadgen/,answer connection segment template arp deadlines turns histogram)
 LOADGEN_FILES := $(LOADGEN_PARTS) $(addprefix loadgen/,loadgen generator actions modes link report) $(PORT_FILES) stack/eal stack/devargs
 $(BUILD)/loadgen: $(call objects,release,$(LOADGEN_FILES)) $(call common_objects,release)

@@ -35,7 +35,7 @@ static void print_core(FILE *out, unsigned core, const struct lwip_report *repor
 /* What is the server's as a whole, as further members of its line. */
 static void print_whole(FILE *out, const struct lwip_report *sum, size_t session_bytes) {
     struct memory_per_connection one = memory_per_connection();
-    char port[2048], names[512], memory[2048];
+    char port[PORT_DESCRIPTION_SIZE], names[512], memory[2048];
 
     stack_describe_port(port, sizeof(port));
     measures_describe(names, sizeof(names));
@@ -47,6 +47,8 @@ static void print_whole(FILE *out, const struct lwip_report *sum, size_t session
         "\"table\": %zu, \"session\": %zu, \"total\": %zu}, \"memory\": %s, \"measures\": %s, \"port\": %s",
         sum->writes_refused, sum->syn_dropped, one.pcb, one.table, session_bytes,
         one.pcb + one.table + session_bytes, memory, names, port);
+    fprintf(out, ", \"xstats\": ");
+    stack_print_port_xstats(out);
 }
 
 void lwip_report_print(const struct lwip_report *reports, unsigned count, size_t session_bytes) {

@@ -6,6 +6,7 @@
 
 #include "counters.h"
 #include "modes.h"
+#include "stack/port_report.h"
 
 #define CLIENT_BOUND (1.0 / 3) /* of its core: from here on the client may be what limits */
 
@@ -141,7 +142,7 @@ void report_print(const struct interval *interval, const struct generator *gener
     struct figures figures = figures_of(interval, generator);
     double seconds = (double)(interval->end_tsc - interval->begin_tsc) / (double)generator->tsc_hz;
     double busy = ratio((double)figures.cycles_busy, (double)(figures.cycles_busy + figures.cycles_idle));
-    char text[2048];
+    char text[PORT_DESCRIPTION_SIZE];
 
     printf("{\"program\": \"loadgen\", \"mode\": \"%s\", \"connections\": %u, \"active\": %u",
            modes[generator->options->mode], generator->count, generator->active);

@@ -63,7 +63,7 @@ void counters_file_write(void) {
         {"bytes_received", offsetof(struct socket_counters, bytes_received)},
         {"bytes_sent", offsetof(struct socket_counters, bytes_sent)},
     };
-    char text[COUNTERS_FILE_SIZE], port[2048];
+    char text[COUNTERS_FILE_SIZE], port[PORT_DESCRIPTION_SIZE];
     struct stack_counters stack;
     size_t length;
 

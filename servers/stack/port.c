@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include <rte_eal.h>
+#include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
@@ -16,6 +16,7 @@
 #include <rte_udp.h>
 
 #include "measures.h"
+#include "port_report.h"
 #include "port_shared.h"
 #include "port_sleep.h"
 
@@ -125,6 +126,7 @@ static int configure(struct port *port, const struct port_config *config, char *
         return fail(error, size, "port information", code);
     }
     port->driver = info.driver_name;
+    port->device = rte_dev_name(info.device);
     port->rx_offloads_asked = config->offload ? RX_OFFLOADS : 0;
     port->tx_offloads_asked = config->offload ? wanted_of(info.driver_name) : 0;
     port->rx_offloads = conf.rxmode.offloads = port->rx_offloads_asked & info.rx_offload_capa;
@@ -167,6 +169,7 @@ static int open_shared(struct port *port, const struct port_config *config, char
     if ((code = rte_eth_macaddr_get(port->id, (struct rte_ether_addr *)port->mac)) != 0) {
         return fail(error, size, "port address", code);
     }
+    port_ask_device(port);
     return 0;
 }
 
@@ -179,7 +182,9 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
                           .verify = config->verify,
                           .epoll = -1,
                           .rx_descriptors = config->rx_descriptors,
-                          .tx_descriptors = config->tx_descriptors};
+                          .rx_descriptors_asked = config->rx_descriptors,
+                          .tx_descriptors = config->tx_descriptors,
+                          .tx_descriptors_asked = config->tx_descriptors};
     port_set_burst(port, PORT_BURST);
     port->log_type = (uint32_t)rte_log_register("pmd.net.virtio.driver"); /* known to EAL by now */
     port->log_level = (uint32_t)rte_log_get_level(port->log_type);
@@ -264,6 +269,9 @@ bool port_link_up(struct port *port) {
         return port->link_up = atomic_load_explicit(&port->shared->link_up, memory_order_relaxed);
     }
     up = rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+    port->link_known = true;
+    port->link_mbps = link.link_speed;
+    port->full_duplex = link.link_duplex == RTE_ETH_LINK_FULL_DUPLEX;
     if (up != port->link_up) {
         hold_back_driver_log(port, !up);
         port->link_up = up;
@@ -471,55 +479,5 @@ void port_receive_losses(const struct port *port, uint64_t *dropped, uint64_t *n
     if (port->core == 0 && rte_eth_stats_get(port->id, &stats) == 0) {
         *dropped += stats.imissed + stats.ierrors;
         *no_mbuf = stats.rx_nombuf;
-    }
-}
-
-/* Appends the names of the offloads of one direction that are set in `bits`; returns the new length. */
-static size_t append_names(char *text, size_t size, size_t length, uint64_t bits, const char *direction,
-                           const char *(*name)(uint64_t)) {
-    for (uint64_t bit = 1; bit != 0; bit <<= 1) {
-        if ((bits & bit) && length < size) {
-            const char *comma = text[length - 1] == '[' ? "" : ", ";
-
-            length +=
-                (size_t)snprintf(text + length, size - length, "%s\"%s %s\"", comma, direction, name(bit));
-        }
-    }
-    return length;
-}
-
-static size_t append_offloads(char *text, size_t size, size_t length, const char *key, uint64_t rx,
-                              uint64_t tx) {
-    if (length < size) {
-        length += (size_t)snprintf(text + length, size - length, "\"%s\": [", key);
-    }
-    length = append_names(text, size, length, rx, "rx", rte_eth_dev_rx_offload_name);
-    length = append_names(text, size, length, tx, "tx", rte_eth_dev_tx_offload_name);
-    if (length < size) {
-        length += (size_t)snprintf(text + length, size - length, "], ");
-    }
-    return length;
-}
-
-void port_describe(const struct port *port, char *text, size_t size) {
-    const struct port_shared *shared = port->shared;
-    size_t length = (size_t)snprintf(
-        text, size, "{\"driver\": \"%s\", \"mac\": \"%02x:%02x:%02x:%02x:%02x:%02x\", ", port->driver,
-        port->mac[0], port->mac[1], port->mac[2], port->mac[3], port->mac[4], port->mac[5]);
-
-    length = append_offloads(text, size, length, "offloads_asked", port->rx_offloads_asked,
-                             port->tx_offloads_asked);
-    length = append_offloads(text, size, length, "offloads_granted", port->rx_offloads, port->tx_offloads);
-    if (length < size) {
-        snprintf(text + length, size - length,
-                 "\"rx_queues\": %u, \"tx_queues\": %u, \"steering\": \"%s\", "
-                 "\"rx_descriptors\": %u, \"tx_descriptors\": %u, \"mtu\": %u, \"promiscuous\": %s, "
-                 "\"hugepages\": %s}",
-                 shared->rx_queues, shared->cores,
-                 !port->steered    ? "none"
-                 : shared->by_port ? "port"
-                                   : "software",
-                 port->rx_descriptors, port->tx_descriptors, port->mtu, port->promiscuous ? "true" : "false",
-                 rte_eal_has_hugepages() ? "true" : "false");
     }
 }

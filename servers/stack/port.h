@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One Ethernet port, of one core or shared by several: configured, received from, sent to, closed. Every core
- * has a queue to send by; one without a queue to receive from gets its packets from the others. port.c and
- * port_sleep.c are the only places with rte_eth_*. Must not know lwIP. */
+ * has a queue to send by; one without a queue to receive from gets its packets from the others. port.c,
+ * port_sleep.c and port_report.c are the only places with rte_eth_*. Must not know lwIP. */
 #ifndef STACKDUEL_PORT_H
 #define STACKDUEL_PORT_H
 
@@ -55,9 +55,10 @@ struct port {
     int epoll; /* what port_sleep() waits on; -1: port_sleep_prepare() was not called */
     struct rte_epoll_event wake_event; /* DPDK's, of the waker in it */
     uint16_t mtu;
-    uint16_t rx_descriptors;
-    uint16_t tx_descriptors;
+    uint16_t rx_descriptors_asked, rx_descriptors; /* asked for, granted */
+    uint16_t tx_descriptors_asked, tx_descriptors;
     const char *driver;
+    const char *device; /* its name on its bus, such as a PCI address */
     uint8_t mac[6];
     bool promiscuous; /* granted */
     bool verify;
@@ -69,7 +70,10 @@ struct port {
     struct rte_mempool
         *attach_pool; /* mbufs without room, to point elsewhere; NULL if a packet is one segment */
     struct port_counters counters;
-    bool link_up;       /* as port_link_up() found it last; true before */
+    bool link_up;    /* as port_link_up() found it last; true before */
+    bool link_known; /* it was asked for, and so what follows */
+    bool full_duplex;
+    uint32_t link_mbps; /* RTE_ETH_SPEED_NUM_* */
     uint32_t log_type;  /* of net_virtio_user, which complains at every question about a link that is down */
     uint32_t log_level; /* its level otherwise */
     unsigned tx_burst;  /* packets that are handed to the driver at a time, 1 to PORT_BURST */
@@ -128,8 +132,5 @@ void port_drop_queue(struct port *port);
 /* Packets lost on receive: ring full, no buffer, errors. What only the port or its driver counts is core 0's.
  */
 void port_receive_losses(const struct port *port, uint64_t *dropped, uint64_t *no_mbuf);
-
-/* The object of facts about the port for the server's counters: a JSON object in text[]. */
-void port_describe(const struct port *port, char *text, size_t size);
 
 #endif

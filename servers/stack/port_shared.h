@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the cores of one port have in common. Written before port_open() returns, only read from then on, but
- * for what says otherwise. For port.c, port_shared.c and port_sleep.c alone. */
+ * for what says otherwise. For port.c and the other port_*.c alone. */
 #ifndef STACKDUEL_PORT_SHARED_H
 #define STACKDUEL_PORT_SHARED_H
 
@@ -9,13 +9,17 @@
 #include "port.h"
 
 #define PORT_HASH_KEY_MAX 64 /* bytes; the longest key of a driver has 52 */
+#define PORT_FIRMWARE_MAX 64
 
 struct port_shared {
     uint16_t cores;
     uint16_t rx_queues;
-    bool by_port;    /* the port spreads flows over its queues */
-    bool interrupts; /* were asked for */
-    uint8_t hash_key[PORT_HASH_KEY_MAX];
+    bool by_port;                        /* the port spreads flows over its queues */
+    bool interrupts;                     /* were asked for */
+    uint8_t hash_key[PORT_HASH_KEY_MAX]; /* as it is asked for, then as it is granted */
+    uint8_t hash_key_size;               /* granted; 0: none, or the driver does not tell */
+    uint64_t hash_functions;             /* RTE_ETH_RSS_*: granted */
+    char firmware[PORT_FIRMWARE_MAX];    /* of the device; "": it does not tell */
     struct rte_mempool *rx_pools[PORT_CORES_MAX];
     struct rte_mempool *tx_pools[PORT_CORES_MAX];
     struct rte_mempool *attach_pools[PORT_CORES_MAX];

@@ -30,6 +30,7 @@
 #include "measures.h"
 #include "memory.h"
 #include "port.h"
+#include "port_report.h"
 #include "port_sleep.h"
 #include "tcp_packet.h"
 
@@ -549,6 +550,10 @@ void stack_counters_add(struct stack_counters *sum, const struct stack_counters 
 
 void stack_describe_port(char *text, size_t size) {
     port_describe(&stack.port, text, size);
+}
+
+void stack_print_port_xstats(FILE *out) {
+    port_print_xstats(&stack.port, out);
 }
 
 void stack_stop(void) {

@@ -12,8 +12,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "counters.h"
+#include "port_report.h"
 
 struct port_shared;
 struct waker;
@@ -109,6 +111,9 @@ extern const size_t stack_counter_field_count;
 
 /* The port's facts as a JSON object in text[]. */
 void stack_describe_port(char *text, size_t size);
+
+/* What its device has counted, as a JSON object; null if it does not tell. By core 0. */
+void stack_print_port_xstats(FILE *out);
 
 /* Takes the interface down and closes the port; on core 0 after all others. All PCBs must be closed or
  * aborted.

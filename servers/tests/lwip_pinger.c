@@ -188,7 +188,7 @@ static void ping(void) {
 static void print(const struct stack_counters *before, const struct stack_counters *after, uint64_t requests,
                   uint64_t cycles) {
     double seconds = (double)cycles / (double)after->tsc_hz;
-    char port[2048];
+    char port[PORT_DESCRIPTION_SIZE];
 
     stack_describe_port(port, sizeof(port));
     printf("{\"program\": \"pinger\", \"connections\": %u, \"seconds\": %.6f, \"requests\": %" PRIu64

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -15,6 +17,8 @@
 
 #include "eal.h"
 #include "stack/port.h"
+#include "stack/port_report.h"
+#include "stack/port_shared.h"
 
 #define MBUFS 4095
 #define RING_SIZE 1024 /* of the driver; holds one packet less */
@@ -237,13 +241,125 @@ static void test_granted_transmit_checksums_are_left_to_the_port(void **state) {
 }
 
 static void test_the_description_names_what_was_asked_and_granted(void **state) {
-    char text[2048];
+    char text[PORT_DESCRIPTION_SIZE];
 
     (void)state;
     port_describe(&port, text, sizeof(text));
-    assert_non_null(strstr(text, "\"driver\": \"net_ring\""));
+    assert_non_null(strstr(text, "{\"driver\": \"net_ring\", \"device\": \"net_ring"));
+    assert_non_null(strstr(text, "\"firmware\": null, \"mac\""));
+    assert_non_null(strstr(text, "\"link\": null"));
     assert_non_null(strstr(text, "\"offloads_asked\": [\"rx IPV4_CKSUM\""));
+    assert_non_null(strstr(text, "\"rss\": null"));
+    assert_non_null(strstr(text, "\"rx_descriptors_asked\": 512, \"tx_descriptors_asked\": 512, "));
     assert_non_null(strstr(text, "\"hugepages\": false}"));
+}
+
+static void test_the_description_has_the_link_as_it_was_found(void **state) {
+    char text[PORT_DESCRIPTION_SIZE];
+
+    (void)state;
+    assert_true(port_link_up(&port));
+    port_describe(&port, text, sizeof(text));
+    assert_non_null(strstr(text, "\"link\": {\"mbps\": 10000, \"duplex\": \"full\"}, "));
+    port.link_mbps = RTE_ETH_SPEED_NUM_UNKNOWN;
+    port.full_duplex = false;
+    port_describe(&port, text, sizeof(text));
+    assert_non_null(strstr(text, "\"link\": {\"mbps\": null, \"duplex\": \"half\"}, "));
+    port.link_up = false;
+    port_describe(&port, text, sizeof(text));
+    assert_non_null(strstr(text, "\"link\": null, "));
+}
+
+static void test_the_description_has_hash_and_firmware_as_they_were_granted(void **state) {
+    struct port_shared *shared = port.shared;
+    char text[PORT_DESCRIPTION_SIZE];
+
+    (void)state;
+    shared->by_port = true;
+    port_describe(&port, text, sizeof(text));
+    assert_non_null(strstr(text, "\"rss\": {\"functions\": [], \"key\": null}, "));
+    shared->hash_functions = RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_ESP;
+    shared->hash_key_size = 3;
+    memcpy(shared->hash_key, "\x6d\x05\xff", 3);
+    snprintf(shared->firmware, sizeof(shared->firmware), "1.2 \"beta\"\n");
+    port_describe(&port, text, sizeof(text));
+    assert_non_null(strstr(
+        text, "\"rss\": {\"functions\": [\"ipv4\", \"ipv4-tcp\", \"0x8000000\"], \"key\": \"6d05ff\"}, "));
+    assert_non_null(strstr(text, "\"firmware\": \"1.2 \\\"beta\\\"\\u000a\", "));
+    shared->by_port = false;
+}
+
+static void test_the_largest_description_has_room(void **state) {
+    struct port_shared *shared = port.shared;
+    struct port all = port;
+    char text[PORT_DESCRIPTION_SIZE];
+
+    (void)state;
+    all.rx_offloads_asked = all.rx_offloads = all.tx_offloads_asked = all.tx_offloads = 0x3fffff;
+    all.steered = shared->by_port = true;
+    shared->hash_functions = UINT64_MAX;
+    shared->hash_key_size = PORT_HASH_KEY_MAX;
+    memset(shared->firmware, '"', sizeof(shared->firmware) - 1);
+    port_describe(&all, text, sizeof(text));
+    assert_true(strlen(text) < sizeof(text) - 1);
+    assert_int_equal(text[strlen(text) - 1], '}');
+    shared->by_port = false;
+}
+
+static void test_a_description_that_is_cut_off_ends_within_its_buffer(void **state) {
+    char whole[PORT_DESCRIPTION_SIZE];
+
+    (void)state;
+    port_describe(&port, whole, sizeof(whole));
+    for (size_t size = 1; size < strlen(whole); size++) {
+        char *text = malloc(size); /* the sanitizer watches its ends */
+
+        assert_non_null(text);
+        port_describe(&port, text, size);
+        assert_int_equal(strlen(text), size - 1);
+        assert_memory_equal(text, whole, size - 1);
+        free(text);
+    }
+}
+
+static void test_statistics_that_are_not_0_are_told_by_the_drivers_names(void **state) {
+    struct rte_mbuf *packets[PORT_BURST];
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    assert_non_null(out);
+    port_print_xstats(&port, out);
+    fputc(' ', out);
+    for (uint16_t i = 0; i < 3; i++) {
+        port_send(&port, segment(i));
+    }
+    port_flush(&port);
+    assert_int_equal(port_receive(&port, packets), 3);
+    rte_pktmbuf_free_bulk(packets, 3);
+    port_print_xstats(&port, out);
+    fclose(out);
+    assert_memory_equal(text, "{} {", 4);
+    assert_non_null(strstr(text, "\"rx_good_packets\": 3"));
+    assert_non_null(strstr(text, "\"tx_good_packets\": 3"));
+    assert_null(strstr(text, ": 0"));
+    assert_string_equal(text + strlen(text) - 1, "}");
+    free(text);
+}
+
+static void test_a_port_without_statistics_says_null(void **state) {
+    struct port none = {.id = RTE_MAX_ETHPORTS};
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    (void)state;
+    assert_non_null(out);
+    port_print_xstats(&none, out);
+    fclose(out);
+    assert_string_equal(text, "null");
+    free(text);
 }
 
 static void test_fewer_buffers_than_the_ring_holds_are_refused(void **state) {
@@ -280,11 +396,17 @@ int main(int argc, char *argv[]) {
         PORT_TEST(test_a_packet_whose_checksum_is_not_filled_in_but_vouched_for_is_taken),
         PORT_TEST(test_granted_transmit_checksums_are_left_to_the_port),
         PORT_TEST(test_the_description_names_what_was_asked_and_granted),
+        PORT_TEST(test_the_description_has_the_link_as_it_was_found),
+        PORT_TEST(test_the_description_has_hash_and_firmware_as_they_were_granted),
+        PORT_TEST(test_the_largest_description_has_room),
+        PORT_TEST(test_a_description_that_is_cut_off_ends_within_its_buffer),
+        PORT_TEST(test_statistics_that_are_not_0_are_told_by_the_drivers_names),
         cmocka_unit_test(test_fewer_buffers_than_the_ring_holds_are_refused),
         cmocka_unit_test(test_a_port_that_is_not_there_is_refused),
+        cmocka_unit_test(test_a_port_without_statistics_says_null),
     };
 
     (void)argc;
-    start_eal(argv[0], "net_ring", 10);
+    start_eal(argv[0], "net_ring", 15);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
