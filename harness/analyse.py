@@ -294,7 +294,10 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
                         for cpu, states in sorted(cores.items()) if _role(cpu, plan)),
             own_share=_optional(record.get("busy_share")),
             client_share=_optional(record.get("client_busy_share")),
-            client_bound=record.get("client_bound") is True),
+            client_bound=record.get("client_bound") is True,
+            nics={str(end): {str(name): int(count) for name, count in counts.items()}
+                  for end, counts in record.get("xstats", {}).items()},
+            requests=int(record["requests"])),
         connections_per_sec=_optional(record.get("connections_per_sec")),
         memory_bytes=math.fsum(map(_finite, memory.values())) if memory else None,
         bytes_per_connection={str(part): int(count)

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Callable, Iterator, Mapping, Sequence, TypeVar
 
 from harness.errors import MachineError
+from harness.xstats import parse_ethtool
 
 NETNS_DIRECTORY = "/run/netns"
 COUNTERS = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_dropped", "tx_dropped", "rx_errors",
@@ -320,6 +321,10 @@ class Host:
             stats = {link.get_attr("IFLA_IFNAME"): link.get_attr("IFLA_STATS64") for link in links}
             return {name: {key: int(counters[key]) for key in COUNTERS} for name, counters in stats.items()}
         return _inside(netns, ask)
+
+    def nic_statistics(self, netns: str | None, interface: str) -> dict[str, int]:
+        """What a NIC and its driver have counted, by the driver's names; {} for an interface that has none."""
+        return parse_ethtool(self.run(["ethtool", "-S", interface], netns=netns, check=False).stdout)
 
     def neighbour(self, netns: str | None, ip: str) -> tuple[str, str] | None:
         """(MAC, state such as "REACHABLE") of the ARP entry for `ip`; None when there is none with a MAC."""

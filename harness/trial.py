@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
-from harness import collect, ends, library, own_client
+from harness import collect, ends, library, own_client, xstats
 from harness.client import Client
 from harness.contender import STOP_SECONDS, Running, start
 from harness.exchange import exchange_for
@@ -22,7 +22,7 @@ from harness.plan import Plan, TrialSpec
 from harness.prove import Proof, prove_answer, prove_neighbour
 from harness.provision import Provisioned
 from harness.steps import namespaces
-from harness.wire import LOADGEN, Contender, Wire
+from harness.wire import LOADGEN, Contender, Endpoint, Wire
 
 SCHEMA = 1
 PROOFS = 2
@@ -38,10 +38,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Sample:
-    """Counters at one instant: the contender's own, and of every interface on the path."""
+    """Counters at one instant: the contender's own, of every interface on the path, and by end of the NICs there."""
 
     counters: dict[str, Any] | None
     links: collect.Links
+    nics: Mapping[str, xstats.Counts]
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,18 @@ def _proc_stat(host: Host) -> str:
 def _sample(setting: _Setting, running: Running) -> _Sample:
     links = {f"{namespace}/{interface}": counters for namespace in namespaces(setting.wire, [setting.contender])
              for interface, counters in setting.host.link_counters(namespace).items() if interface != "lo"}
-    return _Sample(running.snapshot(), links)
+    nics = {end: setting.host.nic_statistics(of.namespace, of.interface) for end, of in _nic_ends(setting.contender)}
+    counters = running.snapshot()
+    if isinstance(told := (counters or {}).get("xstats"), dict) and setting.contender.link == "nic":
+        nics["server"] = told
+    return _Sample(counters, links, nics)
+
+
+def _nic_ends(contender: Contender) -> list[tuple[str, Endpoint]]:
+    """The ends whose NIC the kernel of this machine has, and so can ask."""
+    ends_ = [("client", contender.client.endpoint), *([("server", contender.endpoint)] if contender.stack == "kernel"
+                                                      else [])]
+    return [(end, of) for end, of in ends_ if contender.link == "nic" and of.interface]
 
 
 def _load(setting: _Setting, name: str, seconds: int) -> _Loaded:
@@ -216,6 +228,9 @@ def _record(setting: _Setting, sequence: int, measured: _Measured) -> dict[str, 
                                                                                    spec.connections),
         "server": server, "client": collect.counts(measured.load.counters),
         "dropped": collect.dropped(measured.before.links, measured.after.links),
+        **({"xstats": {end: xstats.grown(measured.before.nics.get(end, {}), after)
+                       for end, after in sorted(measured.after.nics.items())}} if measured.after.nics else {}),
+        **({"emulated": setting.wire.emulated} if setting.wire.emulated else {}),
         **({} if account is None else {
             "client_bound": account.client_bound, "connections_per_sec": account.connections_per_sec,
             "memory": measured.memory, "bytes_per_connection": final.get("bytes_per_connection")}),

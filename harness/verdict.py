@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Sequence
+from dataclasses import dataclass, field
+from typing import Mapping, Sequence
 
+from harness import xstats
 from harness.stats import Interval, median
 
 SATURATED = 0.95
+# Share of its packets that a NIC may lose before the wire counts as the limit. A lost packet costs its connection a
+# retransmission, 200 ms or more in most cases, in which a thousand answers would have come.
+WIRE_LOSSES = 0.001
+# counters of losses that are named for each NIC
+_NAMED = 4
 
 FASTER, SLOWER, INCONCLUSIVE = "faster", "slower", "inconclusive"
-CLIENT_CPU, SERVER_CPU, CONNECTIONS, UNKNOWN = "client cpu", "server cpu", "connections", "unknown"
+CLIENT_CPU, SERVER_CPU, WIRE, CONNECTIONS, UNKNOWN = "client cpu", "server cpu", "wire", "connections", "unknown"
 _UNCOUNTED = "the server polls and did not count its busy cycles"
 _CLIENT_UNCOUNTED = "the client polls and did not count its busy cycles"
 
@@ -31,17 +37,20 @@ class CoreUse:
 @dataclass(frozen=True)
 class TrialUse:
     """Who was busy in one trial. `own_share`: a polling contender's time with work, or None; `client_share`: a
-    polling client's. `client_bound`: our load generator says that it was too busy to be surely no limit."""
+    polling client's. `client_bound`: our load generator says that it was too busy to be surely no limit. `nics`: by how
+    much the counters of the NIC at each end ("server", "client") grew, where there is one."""
 
     cores: tuple[CoreUse, ...]
     own_share: float | None
     client_share: float | None = None
     client_bound: bool = False
+    nics: Mapping[str, xstats.Counts] = field(default_factory=dict)
+    requests: int = 0
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What bound a contender at a point: one of the four words above, and a sentence with the figures."""
+    """What bound a contender at a point: one of the five words above, and a sentence with the figures."""
 
     by: str
     evidence: str
@@ -76,10 +85,16 @@ def limit(polls: bool, connections: int, trials: Sequence[TrialUse], client_poll
     counts tell work from waiting. A side is the limit from a busy share of 0.95 on (median over trials, of its
     busiest core where it does not poll); the client is looked at first, because then the server's figure is a
     lower bound. Our load generator says itself, from a busy share far below that, when it may have been the limit: it
-    counts as one unless the server was saturated.
+    counts as one unless the server was saturated. Where neither side was at its end, the wire is the limit if a NIC
+    lost more than WIRE_LOSSES of its packets (median over trials); what the NICs lost is told in any case.
     """
     if not trials:
         return Limit(UNKNOWN, "There is no valid trial.")
+    found = _limit_of_ends(polls, connections, trials, client_polls)
+    return Limit(found.by, " ".join([found.evidence, *_nic_sentences(trials)]))
+
+
+def _limit_of_ends(polls: bool, connections: int, trials: Sequence[TrialUse], client_polls: bool) -> Limit:
     client, server = _core_share(trials, "client"), _core_share(trials, "server")
     if client is None or server is None:
         return Limit(UNKNOWN, "The CPU times of the client or of the server were not recorded.")
@@ -99,8 +114,24 @@ def limit(polls: bool, connections: int, trials: Sequence[TrialUse], client_poll
         return Limit(SERVER_CPU, f"{evidence}.")
     if 2 * sum(trial.client_bound for trial in trials) > len(trials):
         return Limit(CLIENT_CPU, f"{evidence}: more than the part of its time up to which it is surely no limit.")
+    lost = median([max((xstats.lost_share(counts, trial.requests) for counts in trial.nics.values()), default=0.0)
+                   for trial in trials])
+    if lost > WIRE_LOSSES:
+        return Limit(WIRE, f"{evidence}: neither was at its end, and a NIC lost at least {100 * lost:.2g} % of its "
+                           "packets.")
     flight = "1 connection" if connections == 1 else f"{connections} connections"
     return Limit(CONNECTIONS, f"{evidence}: with {flight} in flight the round trip set the rate.")
+
+
+def _nic_sentences(trials: Sequence[TrialUse]) -> list[str]:
+    """One for each NIC that lost packets in any of the trials."""
+    sentences = []
+    for end in sorted({end for trial in trials for end in trial.nics}, reverse=True):
+        losses = xstats.losses(xstats.added([trial.nics[end] for trial in trials if end in trial.nics]))
+        more = [f"and {len(losses) - _NAMED} more of its counters tell of losses"] if len(losses) > _NAMED else []
+        if losses:
+            sentences.append(f"The {end}'s NIC {', '.join([*(loss.sentence for loss in losses[:_NAMED]), *more])}.")
+    return sentences
 
 
 def _client_share(own: Sequence[float | None]) -> tuple[float | None, str]:
