@@ -14,6 +14,7 @@ from typing import Any, Iterable, Sequence
 
 from harness import ladder
 from harness.errors import MachineError
+from harness.hardware import fields, hardware, output
 from harness.host import Host
 from harness.own_client import load_tool
 from harness.plan import Plan
@@ -47,11 +48,13 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict
     return {
         "started_at": now(),
         "machine": _machine(host),
+        "hardware": hardware(host),
         "kernel": _kernel(host),
         "hugepages": {"used": provisioned.hugepages, "why": provisioned.why,
                       "size_kib": wire.hugepage_kib, "count": wire.hugepage_count},
         "wire": {"name": wire.name, "title": wire.title, "caveat": wire.caveat, "mtu": wire.mtu,
                  "contenders": {name: _contender(wire.contenders[name]) for name in plan.contenders},
+                 **({"emulated": wire.emulated} if wire.emulated else {}),
                  **({"measures": [[each.name, each.what] for each in ladder.measures()]} if wire.ladder else {})},
         "cpus": _cpus(host, plan),
         "versions": _versions(host, contenders, {**wire.programs, **tool.programs}),
@@ -83,13 +86,6 @@ def _read(host: Host, path: str) -> str | None:
         return None
 
 
-def _output(host: Host, argv: list[str], netns: str | None = None) -> str | None:
-    """What a program prints, whatever its exit code (`wrk -v` says 1); None without the program or words."""
-    if host.which(argv[0]) is None:
-        return None
-    return host.run(argv, netns=netns, check=False).stdout.strip() or None
-
-
 def _said(host: Host, argv: list[str]) -> str | None:
     """The first line that a program prints, on whichever of its two ways; None without the program or words."""
     if host.which(argv[0]) is None:
@@ -98,19 +94,9 @@ def _said(host: Host, argv: list[str]) -> str | None:
     return next(iter((result.stdout.strip() or result.stderr.strip()).splitlines()), None)
 
 
-def _fields(text: str | None) -> dict[str, str]:
-    """`key : value` lines; the first of equal keys counts."""
-    fields: dict[str, str] = {}
-    for line in (text or "").splitlines():
-        key, colon, value = line.partition(":")
-        if colon:
-            fields.setdefault(key.strip(), value.strip())
-    return fields
-
-
 def _machine(host: Host) -> dict[str, Any]:
-    cpu = _fields(_read(host, "/proc/cpuinfo"))
-    memory = _fields(_read(host, "/proc/meminfo")).get("MemTotal", "").split()
+    cpu = fields(_read(host, "/proc/cpuinfo"))
+    memory = fields(_read(host, "/proc/meminfo")).get("MemTotal", "").split()
     flags = sorted(cpu.get("flags", cpu.get("Features", "")).split())
     return {"cpu_model": cpu.get("model name"), "cpu_flags": flags, "virtual": "hypervisor" in flags,
             "cpus": host.cpus(), "memory_kib": int(memory[0]) if memory else None,
@@ -119,7 +105,7 @@ def _machine(host: Host) -> dict[str, Any]:
 
 def _kernel(host: Host) -> dict[str, Any]:
     holes = f"{_CPU}/vulnerabilities"
-    release = _fields((_read(host, "/etc/os-release") or "").replace("=", ":"))
+    release = fields((_read(host, "/etc/os-release") or "").replace("=", ":"))
     return {"release": _read(host, "/proc/sys/kernel/osrelease"),
             "distribution": release.get("PRETTY_NAME", "").strip('"') or None,
             "boot_options": [word for word in (_read(host, "/proc/cmdline") or "").split()
@@ -137,11 +123,11 @@ def _cpus(host: Host, plan: Plan) -> dict[str, Any]:
 
 
 def _versions(host: Host, contenders: Sequence[Contender], programs: Iterable[str]) -> dict[str, Any]:
-    wrk = (_output(host, ["wrk", "-v"]) or "").split()
+    wrk = (output(host, ["wrk", "-v"]) or "").split()
     build_info = _read(host, str(ROOT / "build" / "build-info.json"))
     build = json.loads(build_info) if build_info else {}
     return {"wrk": wrk[1] if len(wrk) > 1 else None,
-            "dpdk": build.get("dpdk") or _output(host, ["pkg-config", "--modversion", "libdpdk"]),
+            "dpdk": build.get("dpdk") or output(host, ["pkg-config", "--modversion", "libdpdk"]),
             "lwip": build.get("lwip"),
             "lwip_patches": [name for name in host.listing(ROOT / "servers" / "stack" / "patches")
                              if name.endswith(".patch")],
@@ -154,12 +140,12 @@ def _versions(host: Host, contenders: Sequence[Contender], programs: Iterable[st
 def _git(host: Host) -> dict[str, Any] | None:
     # root may read a user's clone: git would call that dubious
     git = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT)]
-    revision = _output(host, [*git, "rev-parse", "HEAD"])
+    revision = output(host, [*git, "rev-parse", "HEAD"])
     if revision is None:
         return None
-    return {"revision": revision, "dirty": _output(host, [*git, "status", "--porcelain"]) is not None}
+    return {"revision": revision, "dirty": output(host, [*git, "status", "--porcelain"]) is not None}
 
 
 def _offloads(host: Host, namespace: str, interface: str) -> list[str]:
-    features = _fields(_output(host, ["ethtool", "-k", interface], namespace))
+    features = fields(output(host, ["ethtool", "-k", interface], namespace))
     return [name for name, state in features.items() if state.split()[:1] == ["on"]]
