@@ -77,7 +77,9 @@ class Trial:
 def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The summary (schema 1) of a run. Raises UsageError when a record or a fact is missing or foreign."""
     contenders = [_contender(name, facts) for name in plan.contenders]
-    records = [_read(record, number, plan) for number, record in enumerate(trials, 1)]
+    lines = list(trials)
+    records = [_read(record, number, plan) for number, record in enumerate(lines, 1)]
+    emulated = _emulated(facts, lines)
     cells: dict[tuple[str, int], list[Trial]] = {}
     seen: set[tuple[str, int, int]] = set()
     for number, trial in enumerate(records, 1):
@@ -98,11 +100,18 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
         "rounds": plan.rounds,
         "duration_seconds": plan.duration_seconds,
         "baseline": contenders[0].name,
-        "caveats": _caveats(plan, facts, records, points, contenders),
+        "caveats": _caveats(plan, facts, records, points, contenders, emulated),
         "contenders": {c.name: {"label": c.label, "stack": c.stack, "client": c.client} for c in contenders},
         "points": points,
         **({"ablation": ladder} if ladder else {}),
+        **({"emulated": emulated} if emulated else {}),
     }
+
+
+def _emulated(facts: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> str:
+    """What played the part of the NIC, in whichever file it stands; "" for none."""
+    said = {str(table["emulated"]) for table in (_table(facts, "wire"), *trials) if table.get("emulated")}
+    return words.listed(sorted(said)) if said else ""
 
 
 def _share_memory(points: Sequence[Mapping[str, Any]]) -> None:
@@ -195,10 +204,13 @@ def _gain(over: Sequence[Trial], baseline: Sequence[Trial], bound: str | None) -
 
 
 def _caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
-             points: Sequence[Mapping[str, Any]], contenders: Sequence[Contender]) -> list[str]:
+             points: Sequence[Mapping[str, Any]], contenders: Sequence[Contender], emulated: str) -> list[str]:
     """What a reader must know before believing the figures, the wire's own caveat first."""
     wire, pages = _table(facts, "wire"), _table(facts, "hugepages")
     found = [_text(wire, "caveat")]
+    if emulated:
+        found.append(f"The NIC is emulated ({emulated}): these figures show that the path works, and say nothing of "
+                     "hardware.")
     if not pages.get("used") and any(contender.polls for contender in contenders):
         found.append(f"Without hugepages: {str(pages.get('why') or 'reason not recorded').rstrip('. ')}.")
     shared = sorted(set(plan.client_cpus) & set(plan.server_cpus))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Charts at column width, PNG and SVG, the same bytes every time. Knows series of numbers, no files, no runs.
 
-Colour, marker and line style all tell series apart, so that print and colour-blind readers lose nothing.
+Colour, marker and line style all tell series apart, so that print and colour-blind readers lose nothing. A `banner` is
+what must be read before the figures, and cannot be cut off as a note can.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ WIDTH_INCHES, DPI = 3.5, 300
 _LEFT, _RIGHT, _BOTTOM, _TOP = 0.6, 0.08, 0.41, 0.1
 _ROW, _NOTE_LINE = 0.127, 0.095
 _CHARACTER, _HANDLE = 0.05, 0.42
+_BANNER_LINE, _BANNER_MARGIN, _BANNER_WIDTH = 0.125, 0.04, 56
+WARNING = "#b00000"
 # A wider spread gets a logarithmic axis: on a linear one the smaller series would lie on the floor.
 _LOG_FROM = 30
 
@@ -123,12 +126,12 @@ def thousands(value: float, _: object = None) -> str:
     return f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:g}"
 
 
-def throughput(series: Sequence[Series], note: str) -> Figure:
+def throughput(series: Sequence[Series], note: str, banner: str = "") -> Figure:
     """Requests per second against connections; intervals as bands."""
     known = _numbers(series)
     log = bool(known) and max(known) > _LOG_FROM * min(known)
     entries = _line_entries(series)
-    figure, (axes,) = _figure(entries, note, height=2.1)
+    figure, (axes,) = _figure(entries, note, banner, height=2.1)
     _connections_axis(axes, series)
     scaled = [_scaled(one, 1e-3) for one in series]
     for one in scaled:
@@ -146,7 +149,7 @@ def throughput(series: Sequence[Series], note: str) -> Figure:
     return figure
 
 
-def gain(series: Sequence[Series], note: str, label: str) -> Figure:
+def gain(series: Sequence[Series], note: str, label: str, banner: str = "") -> Figure:
     """Ratio to the baseline by load point; `label` names the ratio. The marker is the verdict."""
     shown = {value.marker for one in series for value in one.values if value.centre is not None}
     entries = [Line2D([], [], color=one.colour, linestyle=one.dash, label=one.label,
@@ -154,7 +157,7 @@ def gain(series: Sequence[Series], note: str, label: str) -> Figure:
     entries += [Line2D([], [], color="black", linestyle="", marker=marker, label=word)
                 for word, marker in VERDICT_MARKERS.items() if marker in shown]
     entries += _extra_entries(series)
-    figure, (axes,) = _figure(entries, note, height=2.1)
+    figure, (axes,) = _figure(entries, note, banner, height=2.1)
     _connections_axis(axes, series)
     axes.axhline(1, color="black", linewidth=0.8)
     own = [one for one in series if not one.published]
@@ -171,10 +174,10 @@ def gain(series: Sequence[Series], note: str, label: str) -> Figure:
     return figure
 
 
-def latency(panels: Sequence[tuple[str, Sequence[Series]]], note: str) -> Figure:
+def latency(panels: Sequence[tuple[str, Sequence[Series]]], note: str, banner: str = "") -> Figure:
     """One panel a percentile, in µs, all on one logarithmic axis."""
     every = [one for _, series in panels for one in series]
-    figure, axes_row = _figure(_line_entries(panels[0][1]), note, height=2.1, columns=len(panels))
+    figure, axes_row = _figure(_line_entries(panels[0][1]), note, banner, height=2.1, columns=len(panels))
     for axes, (title, series) in zip(axes_row, panels):
         _connections_axis(axes, series, label=False)
         for one in series:
@@ -190,10 +193,10 @@ def latency(panels: Sequence[tuple[str, Sequence[Series]]], note: str) -> Figure
     return figure
 
 
-def cycles(series: Sequence[Series], note: str) -> Figure:
+def cycles(series: Sequence[Series], note: str, banner: str = "") -> Figure:
     """A server's own busy cycles for one request against connections; intervals as bands."""
     known = _numbers(series)
-    figure, (axes,) = _figure(_line_entries(series), note, height=2.1)
+    figure, (axes,) = _figure(_line_entries(series), note, banner, height=2.1)
     _connections_axis(axes, series)
     for one in series:
         _line(axes, one)
@@ -213,13 +216,14 @@ _PARTS = {"server": ("", 1.0, "server cores"), "client": ("//////", 0.35, "clien
           "both": ("......", 0.6, "client and server cores")}
 
 
-def cpu(connections: Sequence[int], bars: Sequence[Bars], cycles: Sequence[Series], note: str) -> Figure:
+def cpu(connections: Sequence[int], bars: Sequence[Bars], cycles: Sequence[Series], note: str,
+        banner: str = "") -> Figure:
     """CPU time per request as stacked bars; below, where counted, a contender's own busy cycles."""
     entries = [Patch(facecolor=one.colour, edgecolor="black", linewidth=0.5, label=one.label) for one in bars]
     shown = {role for one in bars for parts in one.parts for role in parts or ()}
     entries += [Patch(facecolor=(0.4, 0.4, 0.4, alpha), edgecolor="black", linewidth=0.5, hatch=hatch,
                       label=label) for role, (hatch, alpha, label) in _PARTS.items() if role in shown]
-    figure, rows = _figure(entries, note, height=3.3 if cycles else 2.1, rows=2 if cycles else 1)
+    figure, rows = _figure(entries, note, banner, height=3.3 if cycles else 2.1, rows=2 if cycles else 1)
     width = 0.8 / len(bars)
     for number, one in enumerate(bars):
         for place, parts in enumerate(one.parts):
@@ -254,20 +258,23 @@ def _stack(axes: Any, x: float, width: float, colour: str, parts: dict[str, floa
             bottom += parts[role]
 
 
-def _figure(entries: Sequence[Any], note: str, height: float, rows: int = 1,
+def _figure(entries: Sequence[Any], note: str, banner: str, height: float, rows: int = 1,
             columns: int = 1) -> tuple[Figure, list[Any]]:
-    """Axes of `height` inches in all, a legend above, the note below; no size is left to a layout engine."""
+    """Axes of `height` inches in all, banner and legend above, the note below; no size is left to a layout engine."""
     longest = max(len(entry.get_label()) for entry in entries)
     across = max(1, min(len(entries), int((WIDTH_INCHES - 0.1) / (_HANDLE + _CHARACTER * longest))))
-    top = _TOP + _ROW * math.ceil(len(entries) / across) + (0.16 if columns > 1 else 0)
+    above = banner_inches(banner)
+    top = above + _TOP + _ROW * math.ceil(len(entries) / across) + (0.16 if columns > 1 else 0)
     lines = wrap(note, 88)
     bottom = _BOTTOM + _NOTE_LINE * len(lines)
     total = top + height + bottom
     figure = canvas(total)
     grid = figure.add_gridspec(rows, columns, left=_LEFT / WIDTH_INCHES, right=1 - _RIGHT / WIDTH_INCHES,
                                bottom=bottom / total, top=1 - top / total, hspace=0.1, wspace=0.1)
-    figure.legend(handles=entries, ncol=across, loc="upper center", bbox_to_anchor=(0.5, 1.0), frameon=False,
-                  borderaxespad=0.2, labelspacing=0.3, columnspacing=1.2, handlelength=2.6, handletextpad=0.5)
+    draw_banner(figure, banner, total)
+    figure.legend(handles=entries, ncol=across, loc="upper center", bbox_to_anchor=(0.5, 1.0 - above / total),
+                  frameon=False, borderaxespad=0.2, labelspacing=0.3, columnspacing=1.2, handlelength=2.6,
+                  handletextpad=0.5)
     figure.text(0.02, 0.03 / total, "\n".join(lines), fontsize=5, color="#555555", linespacing=1.15)
     return figure, [figure.add_subplot(grid[row, column]) for row in range(rows) for column in range(columns)]
 
@@ -277,6 +284,18 @@ def canvas(height: float) -> Figure:
     figure = Figure(figsize=(WIDTH_INCHES, height))
     FigureCanvasAgg(figure)
     return figure
+
+
+def banner_inches(banner: str) -> float:
+    """What a banner takes at the top of a figure."""
+    return _BANNER_LINE * len(wrap(banner, _BANNER_WIDTH)) + _BANNER_MARGIN if banner else 0.0
+
+
+def draw_banner(figure: Figure, banner: str, height: float) -> None:
+    """What nobody may overlook, across the top of a figure of `height` inches; nothing for ""."""
+    if banner:
+        figure.text(0.5, 1 - _BANNER_MARGIN / height, "\n".join(wrap(banner, _BANNER_WIDTH)), fontsize=7, color=WARNING,
+                    weight="bold", ha="center", va="top", linespacing=1.15)
 
 
 def wrap(text: str, width: int) -> list[str]:

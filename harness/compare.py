@@ -45,15 +45,15 @@ def build(runs: Sequence[tuple[Run, report.Summary]],
     context = {
         "runs": runs, "title": _title(summaries), "caveats": [CAVEAT, *_differences(summaries)],
         "contenders": _names(summaries), "gains": _gains(summaries), "rows": list(_rows(summaries)),
-        "words": words, "published": others, "captions": CAPTIONS,
+        "words": words, "published": others, "captions": CAPTIONS, "banner": words.banner(summaries),
         "charts": {name: report.data_uri(kinds["svg"]) for name, kinds in pictures.items()},
     }
-    lines = ([summary["run"], summary["wire"], *row] for summary in summaries for row in report.rows(summary))
     return {
         **{f"{name}.{kind}": data for name, kinds in pictures.items() for kind, data in kinds.items()},
         "compare.html": report.render("compare.html.j2", context),
         "compare.md": report.render("compare.md.j2", context),
-        "compare.csv": report.table(("run", "wire", *report.COLUMNS), lines),
+        "compare.csv": report.figures_table(("run", "wire"), [((summary["run"], summary["wire"]), summary)
+                                                              for summary in summaries]),
     }
 
 
@@ -61,10 +61,10 @@ def _figures(summaries: Sequence[report.Summary],
              others: Sequence[published.Published]) -> Iterator[tuple[str, Any]]:
     lines = [(summary, name) for summary in summaries for name in summary["contenders"]]
     note = f"{_title(summaries)}; 95 % intervals, each of one run.{words.overlay_note(others)}"
-    called = _called(summaries)
+    called, banner = _called(summaries), words.banner(summaries)
     rates = [report.throughput_series(summary, name, style, f"{called[summary['run']]}: {name}")
              for style, (summary, name) in enumerate(lines)]
-    yield "throughput", charts.throughput([*rates, *report.published_rates(others)], note)
+    yield "throughput", charts.throughput([*rates, *report.published_rates(others)], note, banner)
     gains = [report.gain_series(summary, name, style,
                                 f"{called[summary['run']]}: {words.pair(name, summary['baseline'])}")
              for style, (summary, name) in enumerate(lines) if name != summary["baseline"]]
@@ -72,7 +72,7 @@ def _figures(summaries: Sequence[report.Summary],
         baselines = {summary["baseline"] for summary in summaries}
         over = baselines.pop() if len(baselines) == 1 else "own baseline"
         lines_of_others = report.published_gains(others)
-        yield "gain", charts.gain([*gains, *lines_of_others], note, f"Gain (throughput ratio to {over})")
+        yield "gain", charts.gain([*gains, *lines_of_others], note, f"Gain (throughput ratio to {over})", banner)
 
 
 def _called(summaries: Sequence[report.Summary]) -> dict[str, str]:
@@ -83,11 +83,12 @@ def _called(summaries: Sequence[report.Summary]) -> dict[str, str]:
     runs = {summary["run"]: summary["workload"] for summary in summaries}
     names = {run: str(workload["name"]) for run, workload in runs.items()}
     sizes = {run: f"{workload['body_size_bytes']:,} bytes" for run, workload in runs.items()}
+    marks = {summary["run"]: " (emulated)" if summary.get("emulated") else "" for summary in summaries}
     alike = len({summary["wire"] for summary in summaries}) == 1
     for called in (names, sizes) if len(set(names.values())) in (1, len(runs)) else ():
         if alike and len(set(called.values())) == len(runs):
-            return called
-    return {run: run for run in runs}
+            return {run: f"{name}{marks[run]}" for run, name in called.items()}
+    return {run: f"{run}{mark}" for run, mark in marks.items()}
 
 
 def _title(summaries: Sequence[report.Summary]) -> str:

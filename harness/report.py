@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import jinja2
 
-from harness import analyse, charts, published, waterfall, words
+from harness import analyse, beside, charts, equipment, published, waterfall, words
 from harness.errors import MachineError, UsageError
 from harness.store import Run, load_run
 
@@ -79,13 +79,25 @@ def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> 
         "headline": words.headline(summary), "machine": list(words.flatten(
             {key: run.facts.get(key) for key in _SHOWN_FACTS}, skip=("cpu_flags",))),
         "offloads": offloads(run.facts), "ports": run.facts.get("ports", {}),
-        "problems": problems(run.trials), "command": words.command(run.plan),
+        "problems": problems(run.trials),
+        "command": words.command(run.plan, equipment.order(run.facts)),
+        "banner": words.banner([summary]), "equipment": equipment.sections(run.facts),
+        "tunings": equipment.tunings(run.facts), "equipment_in_brief": equipment.brief(run.facts),
+        "asked_nics": any("xstats" in trial for trial in run.trials), "besides": besides(run, summary, others),
     }
     files["summary.json"] = analyse.to_text(summary).encode()
     files["report.html"] = render("report.html.j2", context)
     files["summary.md"] = render("summary.md.j2", context)
-    files["summary.csv"] = table(COLUMNS, rows(summary))
+    files["summary.csv"] = figures_table((), [((), summary)])
     return files
+
+
+def besides(run: Run, summary: Summary, others: Sequence[published.Published]) -> list[beside.Beside]:
+    """Ours beside each publication asked for; on a NIC, as they were measured on, beside the seed's in any case."""
+    if "ablation" in summary:
+        return []
+    of = others or ([published.load(beside.SEED)] if summary["wire"] == "nic" else [])
+    return [beside.beside(run, summary, other) for other in of]
 
 
 def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -> Iterator[tuple[str, Any]]:
@@ -93,18 +105,18 @@ def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -
     if "ablation" in summary:
         yield from _waterfalls(run, summary)
         return
-    note = words.note(summary, str(run.facts["wire"].get("title", "")))
+    note, banner = words.note(summary, str(run.facts["wire"].get("title", ""))), words.banner([summary])
     overlay = words.overlay_note(others)
     names = list(summary["contenders"])
     rates = [throughput_series(summary, name, number) for number, name in enumerate(names)]
-    yield "throughput", charts.throughput([*rates, *published_rates(others)], note + overlay)
+    yield "throughput", charts.throughput([*rates, *published_rates(others)], note + overlay, banner)
     if len(names) > 1:
         gains = [gain_series(summary, name, number) for number, name in enumerate(names) if number]
         label = f"Gain (throughput ratio to {names[0]})"
-        yield "gain", charts.gain([*gains, *published_gains(others)], note + overlay, label)
+        yield "gain", charts.gain([*gains, *published_gains(others)], note + overlay, label, banner)
     panels = [(title, [_latency_series(summary, name, number, key) for number, name in enumerate(names)])
               for key, title in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))]
-    yield "latency", charts.latency(panels, note)
+    yield "latency", charts.latency(panels, note, banner)
     points = summary["points"]
     bars = [charts.Bars(words.label(summary, name), charts.COLOURS[number % len(charts.COLOURS)],
                         tuple(_parts(point["contenders"][name]["cpu_us_per_request"]) for point in points))
@@ -112,9 +124,9 @@ def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -
     cycles = [_series(summary, name, number, _cycles) for number, name in enumerate(names)
               if any("cycles_per_request" in point["contenders"][name] for point in points)]
     own = words.has_loadgen(summary)
-    yield "cpu", charts.cpu([point["connections"] for point in points], bars, [] if own else cycles, note)
+    yield "cpu", charts.cpu([point["connections"] for point in points], bars, [] if own else cycles, note, banner)
     if own and cycles:
-        yield "cycles", charts.cycles(cycles, note)
+        yield "cycles", charts.cycles(cycles, note, banner)
 
 
 def _waterfalls(run: Run, summary: Summary) -> Iterator[tuple[str, Any]]:
@@ -125,7 +137,8 @@ def _waterfalls(run: Run, summary: Summary) -> Iterator[tuple[str, Any]]:
         steps = [waterfall.Step(row["name"], _saving(row["saved"]), _saving(row["saved_alone"]))
                  for row in each["measures"]]
         note = words.note(summary, str(run.facts["wire"].get("title", "")))
-        yield name, waterfall.draw(each["plain"], steps, f"{words.connections([each['connections']])}. {note}")
+        yield name, waterfall.draw(each["plain"], steps, f"{words.connections([each['connections']])}. {note}",
+                                   words.banner([summary]))
 
 
 def _saving(saved: Mapping[str, Any]) -> waterfall.Saving:
@@ -211,6 +224,17 @@ def rows(summary: Summary) -> Iterator[list[Any]]:
                    *(gain.get("ci95") or (None, None)), gain.get("verdict"), gain.get("rounds"),
                    gain.get("bound"), limit["by"], limit["evidence"],
                    *(cell.get(key, {}).get(part) for key, part in _COSTS)]
+
+
+def figures_table(columns: Sequence[str], summaries: Sequence[tuple[Sequence[str], Summary]]) -> bytes:
+    """CSV of all figures of some runs, each row led by what stands beside its summary under `columns`.
+
+    The last column says what played the part of the NIC, where that was the case in any of them.
+    """
+    marked = any(summary.get("emulated") for _, summary in summaries)
+    lines = ([*lead, *row, *([summary.get("emulated")] if marked else [])]
+             for lead, summary in summaries for row in rows(summary))
+    return table((*columns, *COLUMNS, *(["emulated"] if marked else [])), lines)
 
 
 def table(columns: Sequence[str], lines: Iterator[list[Any]]) -> bytes:

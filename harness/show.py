@@ -43,7 +43,8 @@ def gains(summary: dict[str, Any]) -> list[str]:
     names = list(summary["contenders"])
     wide = max(12, *(len(name) + 2 for name in names))
     pairs = {f"{name}/{summary['baseline']}": words.pair(name, summary["baseline"]) for name in names}
-    lines = [f"{'connections':>11}" + "".join(f"{name:>{wide}}" for name in names) + "  gain [95 % interval]"]
+    warning = [banner] if (banner := words.banner([summary])) else []
+    lines = [*warning, f"{'connections':>11}" + "".join(f"{name:>{wide}}" for name in names) + "  gain [95 % interval]"]
     for point in summary["points"]:
         medians = [point["contenders"][name]["requests_per_sec"]["median"] for name in names]
         cells = "".join(f"{'-' if median is None else rate(median):>{wide}}" for median in medians)

@@ -37,11 +37,12 @@ class Step:
     alone: Saving
 
 
-def draw(plain: float, steps: Sequence[Step], note: str) -> Figure:
+def draw(plain: float, steps: Sequence[Step], note: str, banner: str = "") -> Figure:
     """`plain`: cycles a request with all measures left out."""
     lines = charts.wrap(note, 88)
     rows = len(steps) + 2
-    top, bottom = 0.36, 0.41 + 0.095 * len(lines)
+    above = charts.banner_inches(banner)
+    top, bottom = above + 0.36, 0.41 + 0.095 * len(lines)
     total = top + rows * _ROW_INCHES + bottom
     figure = charts.canvas(total)
     grid = figure.add_gridspec(1, 2, left=_NAMES_INCHES / charts.WIDTH_INCHES, right=0.97, bottom=bottom / total,
@@ -68,8 +69,9 @@ def draw(plain: float, steps: Sequence[Step], note: str) -> Figure:
     right.set_xlabel("Saved", fontsize=7)
     entries = [Patch(facecolor=SAVES, label="saves"), Patch(facecolor=COSTS, label="costs"),
                Patch(facecolor=TOTAL, label="in all")]
-    figure.legend(handles=entries, ncol=3, loc="upper center", bbox_to_anchor=(0.5, 1.0), frameon=False,
-                  borderaxespad=0.2, columnspacing=1.2, handlelength=1.4, handletextpad=0.5)
+    charts.draw_banner(figure, banner, total)
+    figure.legend(handles=entries, ncol=3, loc="upper center", bbox_to_anchor=(0.5, 1.0 - above / total),
+                  frameon=False, borderaxespad=0.2, columnspacing=1.2, handlelength=1.4, handletextpad=0.5)
     figure.text(0.02, 0.03 / total, "\n".join(lines), fontsize=5, color="#555555", linespacing=1.15)
     return figure
 

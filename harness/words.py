@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Iterator, Mapping, Sequence
 
 from harness.plan import Plan
@@ -94,6 +94,11 @@ def connections(counts: Sequence[int]) -> str:
     return "1 connection" if list(counts) == [1] else f"{listed([thousands(each) for each in counts])} connections"
 
 
+def counted(count: int, what: str) -> str:
+    """1 thread, 2 threads"""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def thousands(connections: int) -> str:
     """Of connections: 1000, but 1,000,000."""
     return f"{connections:,}" if connections >= 10_000 else str(connections)
@@ -123,8 +128,24 @@ def has_loadgen(summary: Summary) -> bool:
     return any(entry.get("client") == "loadgen" for entry in summary["contenders"].values())
 
 
+def banner(summaries: Sequence[Summary]) -> str:
+    """What stands over every figure of runs whose NIC, or the NIC of some, is none; "" for hardware and software wires.
+    """
+    marked = [summary for summary in summaries if summary.get("emulated")]
+    if not marked:
+        return ""
+    what = listed(sorted({str(summary["emulated"]) for summary in marked}))
+    where = "" if len(marked) == len(summaries) else f" in {listed([summary['run'] for summary in marked])}"
+    return f"EMULATED NIC{where} ({what}): not hardware"
+
+
 def headline(summary: Summary) -> list[Headline]:
     """One for each contender against the baseline; where there is one contender, its throughput."""
+    warning = f"{banner([summary])}. " if banner([summary]) else ""
+    return [replace(each, sentence=f"{warning}{each.sentence}") for each in _headlines(summary)]
+
+
+def _headlines(summary: Summary) -> list[Headline]:
     if "ablation" in summary:
         return [_ablation_headline(each) for each in summary["ablation"]]
     baseline = summary["baseline"]
@@ -280,8 +301,8 @@ def facts_line(facts: Mapping[str, Any]) -> str:
     return "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in flatten(facts))
 
 
-def command(plan: Plan) -> str:
-    """The command that runs this plan again, every value spelled out."""
+def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
+    """The command that runs this plan again, every value spelled out; `order`: what else stood on its command line."""
     def numbers(values: Sequence[int]) -> str:
         return ",".join(map(str, values))
     settings = {
@@ -292,4 +313,6 @@ def command(plan: Plan) -> str:
     target = f"bench-{plan.wire}" if plan.workload.name in GENERAL else f"bench-app APP={plan.wire}"
     if plan.workload.name != "rps":
         settings = {"WORKLOAD": plan.workload.name, **settings}
+    if order:
+        target = command_line("bench", [f"{key}={value}" for key, value in order.items()])
     return f"sudo make {target} " + " ".join(f"{key}={value}" for key, value in settings.items())
