@@ -226,7 +226,16 @@ def _caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
     if stolen:
         found.append(f"The hypervisor took CPU time away in {len(stolen)} of {len(trials)} trials, "
                      f"up to {100 * max(stolen):.0f} %.")
-    return [caveat for caveat in (*found, *_client_limits(points, contenders)) if caveat]
+    found += [*_client_limits(points, contenders), *_wire_limits(points, contenders)]
+    return [caveat for caveat in found if caveat]
+
+
+def _wire_limits(points: Sequence[Mapping[str, Any]], contenders: Sequence[Contender]) -> list[str]:
+    """One sentence for each contender that was held back by a NIC that lost its packets."""
+    held = {contender.label: [point["connections"] for point in points
+                              if point["limit"][contender.name]["by"] == verdict.WIRE] for contender in contenders}
+    return [f"A NIC lost packets of {label} at {words.connections(counts)}, and that was the limit there: the figures "
+            "tell of the card and its rings as much as of the stack." for label, counts in held.items() if counts]
 
 
 def _client_limits(points: Sequence[Mapping[str, Any]], contenders: Sequence[Contender]) -> list[str]:

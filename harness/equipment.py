@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Iterator, Mapping
 
 from harness import words
+from harness.errors import UsageError
 
 Facts = Mapping[str, Any]
 Rows = tuple[tuple[str, str], ...]
@@ -37,9 +38,9 @@ class Tuning:
 
 def sections(facts: Facts) -> list[Section]:
     """All that there is: host, cards, both ends of the cable, what holds the card and what the changes cost."""
-    host, nic = facts.get("hardware"), facts.get("nic")
-    found = [Section("Host", tuple(_host(facts, host)))] if isinstance(host, Mapping) else []
-    if not isinstance(nic, Mapping):
+    host, nic = _table(facts, "hardware"), _table(facts, "nic")
+    found = [Section("Host", tuple(_host(facts, host)))] if host else []
+    if not nic:
         return found
     for end, card in _cards(nic):
         found.append(Section(f"The {end}'s NIC", tuple(words.flatten(
@@ -51,13 +52,13 @@ def sections(facts: Facts) -> list[Section]:
 
 def tunings(facts: Facts) -> list[Tuning]:
     return [Tuning(*(_said(entry.get(key)) for key in ("what", "asked", "got", "why")))
-            for entry in facts.get("tuning") or []]
+            for entry in _tables(facts, "tuning")]
 
 
 def brief(facts: Facts) -> list[str]:
     """The same in some lines, for a summary; [] for a run without a NIC."""
-    nic = facts.get("nic")
-    if not isinstance(nic, Mapping):
+    nic = _table(facts, "nic")
+    if not nic:
         return []
     lines = [f"Host: {system(facts)}."]
     lines += [f"The {end}'s NIC: {card_in_short(card)}." for end, card in _cards(nic)]
@@ -71,18 +72,15 @@ def brief(facts: Facts) -> list[str]:
 
 def order(facts: Facts) -> Facts:
     """What stood on the command line of a run on a NIC beside the plan: NIC, CLIENT and so on; {} for any other."""
-    nic = facts.get("nic")
-    found = nic.get("order") if isinstance(nic, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+    return _table(_table(facts, "nic"), "order")
 
 
 def system(facts: Facts) -> str:
     """The machine in a few words."""
-    host = facts.get("hardware") or {}
-    made = host.get("system") or {}
+    host = _table(facts, "hardware")
+    made, bios = _table(host, "system"), _table(host, "bios")
     model = " ".join(str(made[key]) for key in ("vendor", "product") if made.get(key))
-    bios = host.get("bios") or {}
-    parts = [model, str((facts.get("machine") or {}).get("cpu_model") or ""),
+    parts = [model, str(_table(facts, "machine").get("cpu_model") or ""),
              f"BIOS {bios['version']} of {bios.get('date') or 'no date'}" if bios.get("version") else "",
              f"under {host['hypervisor']}" if host.get("hypervisor") not in (None, "none") else ""]
     return ", ".join(part for part in parts if part) or "not known"
@@ -90,7 +88,7 @@ def system(facts: Facts) -> str:
 
 def card_in_short(card: Facts) -> str:
     """A card in a few words: name, driver, firmware, link, bus."""
-    pcie = card.get("pcie") or {}
+    pcie = _table(card, "pcie")
     parts = [str(card.get("name") or "not known"),
              f"{card['driver']} {card.get('driver_version') or ''}".strip() if card.get("driver") else "",
              f"firmware {card['firmware']}" if card.get("firmware") else "",
@@ -99,31 +97,27 @@ def card_in_short(card: Facts) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def server_card(facts: Facts) -> Facts | None:
-    """The server's NIC, of a run that had one."""
-    nic = facts.get("nic")
-    card = nic.get("server") if isinstance(nic, Mapping) else None
-    return card if isinstance(card, Mapping) else None
+def server_card(facts: Facts) -> Facts:
+    """The server's NIC; {} of a run without one."""
+    return _table(_table(facts, "nic"), "server")
 
 
 def _cards(nic: Facts) -> Iterator[tuple[str, Facts]]:
     """(end, card): the server's, then each client's."""
-    if isinstance(nic.get("server"), Mapping):
-        yield "server", nic["server"]
-    client = nic.get("client")
-    clients: Sequence[Any] = client if isinstance(client, (list, tuple)) else [client]
+    if nic.get("server"):
+        yield "server", _table(nic, "server")
+    client = nic.get("client") or []
+    clients = list(client) if isinstance(client, (list, tuple)) else [client]
     for number, card in enumerate(clients, 1):
-        if isinstance(card, Mapping):
-            # of another machine, its card may stand beside what else is told of that machine
-            yield "client" if len(clients) == 1 else f"client {number}", card
+        yield "client" if len(clients) == 1 else f"client {number}", _table({"client": card}, "client")
 
 
 def _host(facts: Facts, host: Facts) -> Iterator[tuple[str, str]]:
-    yield from words.flatten({"CPU": (facts.get("machine") or {}).get("cpu_model"),
+    yield from words.flatten({"CPU": _table(facts, "machine").get("cpu_model"),
                               **{key: value for key, value in host.items() if key != "numa"}})
-    for node in host.get("numa") or []:
+    for node in _tables(host, "numa"):
         pages = ", ".join(f"{count if count is not None else 'unknown'} of {size}"
-                          for size, count in (node.get("hugepages") or {}).items())
+                          for size, count in _table(node, "hugepages").items())
         yield (f"NUMA node {node.get('node')}",
                f"CPUs {_said(node.get('cpus'))}; memory {_said(node.get('memory_kib'))} KiB; "
                f"hugepages at the start: {pages or 'none'}")
@@ -136,12 +130,28 @@ def _cable(nic: Facts) -> Iterator[tuple[str, str]]:
 
 
 def _binding(nic: Facts) -> Iterator[tuple[str, str]]:
-    binding, rebinds = nic.get("binding") or {}, nic.get("rebinds") or {}
+    binding, rebinds = _table(nic, "binding"), _table(nic, "rebinds")
     yield "lwIP's driver", f"{_said(binding.get('dpdk'))} ({_said(binding.get('mode'))})"
     yield "the kernel's driver", _said(binding.get("kernel"))
     seconds = [float(each) for each in rebinds.get("seconds") or []]
     yield "changes of driver", (f"{rebinds.get('count', len(seconds))}, which took {sum(seconds):.1f} s in all, "
                                 f"the longest {max(seconds):.1f} s" if seconds else str(rebinds.get("count", 0)))
+
+
+def _table(facts: Facts, key: str) -> Facts:
+    """{} where there is none."""
+    value = facts.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise UsageError(f"facts.json: '{key}' is not a table: not the facts of such a run")
+    return value
+
+
+def _tables(facts: Facts, key: str) -> list[Facts]:
+    """[] where there are none."""
+    value = facts.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
+        raise UsageError(f"facts.json: '{key}' is not a list of tables: not the facts of such a run")
+    return value
 
 
 def _said(value: Any) -> str:

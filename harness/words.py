@@ -293,7 +293,7 @@ def flatten(facts: Mapping[str, Any], skip: Sequence[str] = (),
 
 def command_line(program: str, arguments: Sequence[str]) -> str:
     """As one would type it, placeholders as they stand in the wire's file."""
-    return " ".join(word if re.fullmatch(r"[^\s\"'$]+", word) else f"'{word}'" for word in (program, *arguments))
+    return " ".join(word if re.fullmatch(r"[^\s\"'$;]+", word) else f"'{word}'" for word in (program, *arguments))
 
 
 def facts_line(facts: Mapping[str, Any]) -> str:

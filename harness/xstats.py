@@ -25,8 +25,8 @@ class Kind(NamedTuple):
 KINDS = tuple(Kind(re.compile(rf"(?:^|[_.\s-])(?:{pattern})(?:$|[_.\s\d-])", re.IGNORECASE), says) for pattern, says in (
     # the ring was full: who empties it was late (rx_missed_errors, imissed, rx_missed, rx_missed_packets)
     (r"i?missed", "missed {}"),
-    # there was no buffer to put it into (rx_nombuf, rx_no_buffer_count, rx_mbuf_allocation_errors, rx_out_of_buffer,
-    # alloc_rx_buff_failed, rx_no_dma_resources)
+    # there was no buffer to put it into (rx_nombuf, rx_no_buffer_count, rx_mbuf_allocation_errors,
+    # rx_out_of_buffer, alloc_rx_buff_failed, rx_no_dma_resources)
     (r"nombuf|no_mbufs?|no_buffers?|mbuf_allocation|alloc_failed|alloc_\w*failed|out_of_buffer|no_dma_resources",
      "had no buffer for {}"),
     # the NIC's own memory was full (rx_fifo_errors, rx_over_errors, tx_fifo_underrun)

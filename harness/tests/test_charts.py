@@ -135,3 +135,32 @@ def test_a_collapse_gets_a_logarithmic_axis() -> None:
                        for last in (1300.0, 99_000.0))
         assert (flat.get_yscale(), steep.get_yscale()) == ("linear", "log")
         assert flat.get_ylim()[0] == 0
+
+
+def test_a_banner_adds_to_the_height_and_moves_nothing_else() -> None:
+    def inches(banner: str) -> list[list[float]]:
+        series = SHAPES["a gap"]
+        figures = [charts.throughput(series, "A note.", banner), charts.gain(series, "A note.", "Gain", banner),
+                   charts.latency([("p50", series)], "A note.", banner), charts.cycles(series, "A note.", banner),
+                   charts.cpu([1], [Bars("c", "#0072B2", ({"both": 3.0},))], [], "A note.", banner)]
+        found = []
+        for figure in figures:
+            height = figure.get_size_inches()[1]
+            box = figure.axes[0].get_position()
+            found.append([height - charts.banner_inches(banner), box.y0 * height, box.y1 * height])
+        return found
+    with charts.styled():
+        plain = inches("")
+        assert charts.banner_inches("") == 0
+        for banner in ("NOT HARDWARE", "NOT HARDWARE " * 8):
+            assert inches(banner) == [pytest.approx(each) for each in plain]
+        assert charts.banner_inches("NOT HARDWARE " * 8) > charts.banner_inches("NOT HARDWARE") > 0
+
+
+def test_a_banner_is_drawn_in_its_colour_at_the_top() -> None:
+    with charts.styled():
+        picture = charts.render(charts.throughput(SHAPES["a gap"], "A note.", "NOT HARDWARE"))
+    pixels = matplotlib.image.imread(io.BytesIO(picture["png"]), format="png")
+    wanted = [int(charts.WARNING[place:place + 2], 16) / 255 for place in (1, 3, 5)]
+    rows = (abs(pixels[..., :3] - wanted) < 0.01).all(axis=2).any(axis=1)
+    assert rows.any() and rows.nonzero()[0].max() < charts.banner_inches("NOT HARDWARE") * charts.DPI

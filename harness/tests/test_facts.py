@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -113,3 +114,11 @@ def test_this_machine_tells_its_kernel_and_cpu() -> None:
             return {}
     found = gather(ThisMachine(), WIRE, PLAN, UP)
     assert found["kernel"]["release"] and found["machine"]["cpu_flags"] and found["machine"]["memory_kib"] > 0
+
+
+def test_the_machine_is_told_and_an_emulated_nic_too() -> None:
+    host = told()
+    host.files["/sys/class/dmi/id/product_name"] = "Server 9000\n"
+    assert facts(host)["hardware"]["system"]["product"] == "Server 9000"
+    assert "emulated" not in facts(host)["wire"]
+    assert gather(host, replace(WIRE, emulated="QEMU's e1000e"), PLAN, UP)["wire"]["emulated"] == "QEMU's e1000e"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.stats import Interval
@@ -87,3 +89,50 @@ def test_evidence_on_two_ends_that_poll() -> None:
         "time: with 8 connections in flight the round trip set the rate.")
     assert limit(True, 8, [own_client(None, 0.3)], client_polls=True).evidence == (
         "The client polls and did not count its busy cycles; the server's poll loop had work 30 % of the time.")
+
+
+def lossy(missed: int, client: float = 0.4, own: float = 0.3, requests: int = 1000) -> TrialUse:
+    """The server's NIC missed so many packets of 100,000 that it had."""
+    return replace(use(client, 1.0, own), requests=requests, nics={
+        "server": {"rx_good_packets": 100_000, "rx_missed_errors": missed}, "client": {"rx_packets": 100_000}})
+
+
+@pytest.mark.parametrize("trial, by", [
+    (lossy(0), "connections"), (lossy(100), "connections"), (lossy(110), "wire"), (lossy(50_000), "wire"),
+    (lossy(50_000, own=0.95), "server cpu"), (lossy(50_000, client=0.95), "client cpu"),
+    (replace(lossy(50_000), own_share=None), "unknown"), (replace(lossy(50_000), client_bound=True), "client cpu")])
+def test_the_wire_is_the_limit_only_where_no_side_is_at_its_end(trial: TrialUse, by: str) -> None:
+    assert limit(True, 8, [trial]).by == by
+
+
+def test_what_a_nic_lost_is_evidence_whatever_was_the_limit() -> None:
+    assert limit(True, 1, [lossy(60), lossy(40), lossy(0)]).evidence == (
+        "The client's busiest core was 40 % busy and the server's poll loop had work 30 % of the time: "
+        "with 1 connection in flight the round trip set the rate. The server's NIC missed 100 packets "
+        "(rx_missed_errors).")
+    assert limit(True, 8, [lossy(1000, own=0.99)]).evidence == (
+        "The client's busiest core was 40 % busy and the server's poll loop had work 99 % of the time. "
+        "The server's NIC missed 1,000 packets (rx_missed_errors).")
+    assert limit(True, 8, [lossy(25_000)]).evidence == (
+        "The client's busiest core was 40 % busy and the server's poll loop had work 30 % of the time: neither was at "
+        "its end, and a NIC lost at least 20 % of its packets. The server's NIC missed 25,000 packets "
+        "(rx_missed_errors).")
+
+
+def test_the_median_trial_decides_on_the_wire_too() -> None:
+    assert limit(True, 8, [lossy(50_000), lossy(0), lossy(0)]).by == "connections"
+    assert limit(True, 8, [lossy(50_000), lossy(9000), lossy(0)]).by == "wire"
+
+
+def test_both_ends_are_named_and_only_the_largest_of_many_counters() -> None:
+    names = ("rx_errors", "rx_crc_errors", "rx_dropped", "tx_dropped", "rx_over_errors", "tx_errors")
+    trial = replace(use(0.4, 0.5), requests=10,
+                    nics={"client": {name: 1 for name in names}, "server": {"tx_errors": 2}})
+    assert limit(False, 8, [trial]).evidence.split(". ", 1)[1] == (
+        "The server's NIC had errors with 2 packets (tx_errors). The client's NIC had errors with 1 packet "
+        "(rx_crc_errors), dropped 1 packet (rx_dropped), had errors with 1 packet (rx_errors), overran its own memory "
+        "with 1 packet (rx_over_errors), and 2 more of its counters tell of losses.")
+
+
+def test_a_wire_at_its_limit_makes_no_bound() -> None:
+    assert gain_bound(Limit("wire", ""), Limit("server cpu", "")) is None
