@@ -146,7 +146,7 @@ def _holders(host: Host, nic: Nic) -> list[str]:
     nodes = _nodes(host, nic)
     names = [word for node in nodes for word in ("-o", "-lname", node)][1:]
     places = host.query(["find", "/proc", "-mindepth", "3", "-maxdepth", "3", "-path", "/proc/[0-9]*/fd/*",
-                       "(", *names, ")", "-printf", "%h\n"], check=False).stdout.split() if nodes else []
+                       "(", *names, ")", "-printf", "%h\\n"], check=False).stdout.split() if nodes else []
     pids = sorted({int(place.split("/")[2]) for place in places})
     if pids:
         return [f"{read(host, f'/proc/{pid}/comm') or 'a program'} (pid {pid})" for pid in pids]

@@ -83,8 +83,9 @@ def default_routes(host: Host) -> list[tuple[str, str]]:
 
 def way_to(host: Host, address: str) -> str:
     """The interface that the kernel would send to `address` through; "" for none."""
-    routes = host.query(["ip", "-j", "route", "get", address], check=False)
-    return str(next(iter(json.loads(routes.stdout or "[]")), {}).get("dev", "")) if routes.code == 0 else ""
+    answer = host.query(["ip", "-j", "route", "get", address], check=False)
+    routes: list[dict[str, str]] = json.loads(answer.stdout or "[]") if answer.code == 0 else []
+    return routes[0].get("dev", "") if routes else ""
 
 
 def connections(host: Host) -> list[Connection]:
