@@ -21,8 +21,11 @@ UIO = "uio_pci_generic"
 NO_IOMMU = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
 # with these a function may share its IOMMU group with a card in user space (vfio.rst of the kernel's documentation)
 HARMLESS = ("", VFIO, "pci-stub", "pcieport")
+# forbids programs to set up a PCI device by themselves, as they do with uio_pci_generic (kernel_lockdown(7))
 LOCKDOWN = "/sys/kernel/security/lockdown"
 DEVBIND = "dpdk-devbind.py"
+# of modules that are not called as their driver is
+DRIVERS = {"virtio_pci": "virtio-pci"}
 
 
 @dataclass(frozen=True)
@@ -68,16 +71,13 @@ def kernel_driver(host: Host, nic: Nic) -> str:
         return nic.driver
     alias = read(host, f"{DEVICES}/{nic.pci}/modalias")
     modules = host.query(["modprobe", "--resolve-alias", alias], check=False).stdout.split() if alias else []
-    drivers = [name.removeprefix("pci:") for module in modules if module.replace("-", "_") not in _UNDERSCORED
-               for name in host.listing(f"/sys/module/{module}/drivers") or [module]
-               if name.startswith("pci:") or name == module]
-    if not drivers:
+    if not modules:
         raise MachineError(f"no driver of this kernel takes {_called(nic)} ({nic.vendor}:{nic.device}): its module is"
                            f" not installed for kernel {_release(host)}")
-    return drivers[0]
-
-
-_UNDERSCORED = tuple(name.replace("-", "_") for name in USER_SPACE_DRIVERS)
+    # a module tells the names of its drivers once it is loaded
+    told = [name.removeprefix("pci:") for name in host.listing(f"/sys/module/{modules[0]}/drivers")
+            if name.startswith("pci:")]
+    return told[0] if told else DRIVERS.get(modules[0], modules[0])
 
 
 def _bifurcated(host: Host, nic: Nic, pmd: Pmd) -> Binding:
@@ -107,19 +107,17 @@ def _without_iommu(host: Host, nic: Nic, pmd: Pmd) -> Binding:
     if _available(host, VFIO) and _has_no_iommu_mode(host):
         writes = () if read(host, NO_IOMMU) in ("Y", "1") else ((NO_IOMMU, "1"),)
         return Binding(VFIO, False, _to_load(host, VFIO), writes, "vfio-pci without an IOMMU (unsafe mode)")
-    why = "has no vfio-pci" if not _available(host, VFIO) else "has no no-IOMMU mode (CONFIG_VFIO_NOIOMMU)"
-    before = f"{_called(nic)} is behind no IOMMU, vfio-pci of kernel {_release(host)}" if "mode" in why else \
-        f"{_called(nic)} is behind no IOMMU, kernel {_release(host)}"
-    instead = f"{before} {why}, and its second choice {UIO}"
+    lacks = "no vfio-pci with a no-IOMMU mode" if _available(host, VFIO) else "no vfio-pci"
+    instead = f"{_called(nic)} is behind no IOMMU, kernel {_release(host)} has {lacks}, and {UIO}, the second choice,"
     if not _available(host, UIO):
         raise MachineError(f"{instead} is missing: {_nowhere(host)}")
     if UIO not in pmd.modules:
         raise MachineError(f"{instead} does not work with DPDK's driver {pmd.name}: {_how_to_get_one(host)}")
     locked = re.findall(r"\[(\w+)\]", read(host, LOCKDOWN))
     if locked and locked[0] != "none":
-        raise MachineError(f"{instead} is forbidden by the kernel's lockdown ({locked[0]}; see {LOCKDOWN}): switch"
+        raise MachineError(f"{instead} is forbidden by the kernel's lockdown ({locked[0]}, in {LOCKDOWN}): switch"
                            f" Secure Boot off, or {_how_to_get_one(host)}")
-    return Binding(UIO, False, _to_load(host, UIO), (), f"{UIO} without an IOMMU (the kernel {why})")
+    return Binding(UIO, False, _to_load(host, UIO), (), f"{UIO} without an IOMMU (this kernel has {lacks})")
 
 
 def _has_no_iommu_mode(host: Host) -> bool:

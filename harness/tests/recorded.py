@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A machine as it was recorded, or written down from the kernel's documentation: answers what is read of it, and nothing
-can be changed on it. record_machine.py makes such files, data/machines/README.md says how they are written.
+"""A machine as it was recorded, or written down from the kernel's documentation: answers what is read of it, and
+nothing can be changed on it. record_machine.py makes such files, data/machines/README.md says how they are written.
 """
 
 from __future__ import annotations
