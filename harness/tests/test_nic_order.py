@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The options about a NIC, on the command line and from make."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.__main__ import main, parse
+from harness.nic_order import NicOrder, nic_order
+from harness.tests.recorded import RecordedHost
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def make(*words: str) -> list[str]:
+    """The commands that make would run."""
+    done = subprocess.run(["make", "-n", "--no-print-directory", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.replace("\\\n", "").splitlines()
+
+
+def test_all_of_them() -> None:
+    args = parse(["bench", "--wire", "nic", "--nic", "eth1", "--client", "ssh:a@b,if=c;ssh:d@e", "--force", "--noiommu",
+                  "--tune", "max"])
+    assert nic_order(args) == NicOrder("eth1", "ssh:a@b,if=c;ssh:d@e", True, True, "max")
+    assert nic_order(parse(["bench", "--wire", "tap"])) == NicOrder(tune="fair")
+    assert nic_order(parse(["doctor", "--nic", "02:00.0"])) == NicOrder("02:00.0")
+
+
+@pytest.mark.parametrize("argv, complaint", [
+    (["bench", "--wire", "nic", "--client", "if:eth1"], "--client, --force and --noiommu are about a NIC"),
+    (["doctor", "--force"], "--client, --force and --noiommu are about a NIC"),
+    (["bench", "--wire", "nic", "--nic", "eth1"], "no client was named: give CLIENT=if:"),
+    (["bench", "--wire", "tap", "--nic", "eth1"], "--nic is for the wire with a NIC: give --wire nic (make: bench)"),
+    (["doctor", "--tune", "max"], "unrecognized arguments: --tune max")])
+def test_options_that_make_no_sense(argv: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv, RecordedHost("x710")) == 2
+    assert capsys.readouterr().err.startswith(f"stackduel: {complaint}")
+
+
+def test_make_passes_them_on() -> None:
+    last = make("bench", "NIC=81:00.1", "CLIENT=ssh:a@b,if=c;ssh:d@e", "FORCE=1", "TUNE=max", "PLAN=quick", "DRY_RUN=1")
+    assert len(last) == 1 and shlex.split(last[0])[1:] == [
+        "-m", "harness", "bench", "--wire", "nic", "--nic", "81:00.1", "--client", "ssh:a@b,if=c;ssh:d@e", "--force",
+        "--tune", "max", "--plan", "quick", "--dry-run"]
+    assert shlex.split(make("doctor", "NIC=eth1", "NOIOMMU=1", "FORCE=0")[-1])[1:] == [
+        "-m", "harness", "doctor", "--nic", "eth1", "--noiommu"]
+
+
+def test_without_a_nic_make_installs_and_builds_nothing() -> None:
+    lines = make("bench")
+    assert len(lines) == 1 and shlex.split(lines[0])[1:] == ["-m", "harness", "bench", "--wire", "nic"]
