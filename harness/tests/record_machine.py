@@ -20,7 +20,6 @@ from harness.host import Host, Result
 from harness.nic_doctor import candidates, examine
 from harness.nic_order import NicOrder
 from harness.pci import network_devices
-from harness.pmd import MARK
 from harness.tests.recorded import LINK
 
 
@@ -91,8 +90,6 @@ def _told(result: Result) -> Any:
 
 def _kept(path: str, text: str) -> str:
     """What the harness looks for in files that say more than is needed, or more than others should know."""
-    if path.endswith(".so"):
-        return "".join(f"PMD_INFO_STRING= {told}\0" for told in MARK.findall(text))
     if path == "/proc/self/environ":
         return "\0".join(word for word in text.split("\0") if word.startswith("SSH_CONNECTION="))
     if path == "/proc/cpuinfo":

@@ -30,9 +30,10 @@ def with_no_iommu_mode() -> RecordedHost:
 
 
 @pytest.mark.parametrize("noiommu", [False, True])
-def test_behind_an_iommu_it_is_vfio_whatever_else_is_allowed(noiommu: bool) -> None:
-    host = RecordedHost("x710")
-    assert choose(host, find_nic(host, SECOND), noiommu) == Binding(
+@pytest.mark.parametrize("machine, nic", [("x710", SECOND), ("qemu", "01:00.0"), ("qemu", "eth1")])
+def test_behind_an_iommu_it_is_vfio_whatever_else_is_allowed(machine: str, nic: str, noiommu: bool) -> None:
+    host = RecordedHost(machine)
+    assert choose(host, find_nic(host, nic), noiommu) == Binding(
         "vfio-pci", True, ("vfio-pci",), (), "vfio-pci behind an IOMMU")
 
 

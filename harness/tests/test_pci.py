@@ -84,7 +84,8 @@ def test_a_group_that_vfio_made_without_an_iommu_is_none() -> None:
 
 
 @pytest.mark.parametrize("machine, name, played", [
-    ("virtual-machine", "eth0", "paravirtual virtio-net"), ("x710", "enp129s0f0", ""), ("mlx5", "enp59s0f0np0", "")])
+    ("virtual-machine", "eth0", "paravirtual virtio-net"), ("qemu", "eth0", "QEMU's e1000e"),
+    ("qemu", "eth1", "paravirtual virtio-net"), ("x710", "enp129s0f0", ""), ("mlx5", "enp59s0f0np0", "")])
 def test_hardware_or_not(machine: str, name: str, played: str) -> None:
     host = RecordedHost(machine)
     assert emulated(host, find_nic(host, name)) == played
