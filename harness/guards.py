@@ -38,10 +38,10 @@ def refusal(name: str, found: Sequence[str]) -> str:
 def reasons(host: Host, nic: Nic) -> list[str]:
     """Each says what is done over it, and what a run with FORCE=1 would do to that. [] when it is free."""
     found = interface_reasons(host, nic.interface) if nic.interface else []
-    if nic.driver in USER_SPACE_DRIVERS:
-        found += [f"{who} has it open (FORCE=1 would wait for its end in vain, so stop it)"
-                  for who in _holders(host, nic)]
-    elif nic.driver and not nic.interface:
+    # the kernel takes no card from a program that has it open by vfio-pci or uio: the command would wait for its end
+    force = "does not help: stop it" if nic.driver in USER_SPACE_DRIVERS else "would disturb it"
+    found += [f"{who} has it open (FORCE=1 {force})" for who in _holders(host, nic)]
+    if nic.driver and nic.driver not in USER_SPACE_DRIVERS and not nic.interface:
         found.append(f"its driver {nic.driver} is bound, and no interface of it is in this network namespace: another"
                      " one has it, of a container perhaps (FORCE=1 would take it from there)")
     functions = read(host, f"{DEVICES}/{nic.pci}/sriov_numvfs")
@@ -157,9 +157,10 @@ def _holders(host: Host, nic: Nic) -> list[str]:
 
 
 def _nodes(host: Host, nic: Nic) -> list[str]:
-    """The files by which a program opens it."""
+    """The files by which a program opens it, beside its sockets."""
     at = f"{DEVICES}/{nic.pci}"
     group = host.link_target(f"{at}/iommu_group")
     groups = [f"/dev/vfio/{group}", f"/dev/vfio/noiommu-{group}"] if group and nic.driver == VFIO else []
     return [*groups, *(f"/dev/vfio/devices/{name}" for name in host.listing(f"{at}/vfio-dev")),
-            *(f"/dev/{name}" for name in host.listing(f"{at}/uio"))]
+            *(f"/dev/{name}" for name in host.listing(f"{at}/uio")),
+            *(f"/dev/infiniband/{name}" for name in host.listing(f"{at}/infiniband_verbs"))]

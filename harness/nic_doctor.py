@@ -84,13 +84,13 @@ def _turns(binding: Binding, own: str, nic: Nic) -> list[str]:
 def candidates(host: Host) -> list[str]:
     """Lines for a person who named no NIC: every card and whether it can be used, then the wires that need none."""
     nics = network_devices(host)
-    obstacles = {nic.pci: _obstacle(host, nic) for nic in nics}
+    uses = {nic.pci: guards.reasons(host, nic) for nic in nics}
     lines = ["network cards of this machine:"] if nics else ["this machine has no network card on its PCI bus"]
     for nic in nics:
         lines.append(f"  {described(host, nic)}")
-        others = [other.interface for other in nics if other != nic and other.interface and
-                  not guards.reasons(host, other)]
-        lines.append(f"    no: {obstacles[nic.pci]}" if obstacles[nic.pci] else
+        others = [other.interface for other in nics if other != nic and other.interface and not uses[other.pci]]
+        obstacle = "; ".join(uses[nic.pci]) or _obstacle(host, nic)
+        lines.append(f"    no: {obstacle}" if obstacle else
                      f"    can be used: sudo make bench NIC={nic.pci} CLIENT={f'if:{others[0]}' if others else CLIENT}")
     wires = [load_wire(file.stem) for file in sorted(TOPOLOGIES.glob("*.toml")) if file.stem != WIRE]
     return [*lines, "wires that need no NIC:",
@@ -98,10 +98,7 @@ def candidates(host: Host) -> list[str]:
 
 
 def _obstacle(host: Host, nic: Nic) -> str:
-    """Why a run would not use it; "" when it would."""
-    found = guards.reasons(host, nic)
-    if found:
-        return "; ".join(found)
+    """Why a run cannot use it, even when it is free; "" when it can."""
     return next((finding.advice or finding.thing for finding in
                  (_kernel(host, nic), _dpdk(host, nic), _binding(host, nic, False)) if finding.state != OK), "")
 

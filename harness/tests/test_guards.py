@@ -90,7 +90,9 @@ def test_a_disk_of_nvme_over_tcp_that_nothing_is_mounted_from() -> None:
 
 
 def test_who_has_a_card_open_in_user_space() -> None:
-    assert of("x710-vfio", SECOND) == ["dpdk-testpmd (pid 4711) has it open"]
+    host = RecordedHost("x710-vfio")
+    assert reasons(host, find_nic(host, SECOND)) == [
+        "dpdk-testpmd (pid 4711) has it open (FORCE=1 does not help: stop it)"]
 
 
 def test_without_root_it_is_seen_that_somebody_has_it_open() -> None:
@@ -109,6 +111,15 @@ def test_uio_has_a_file_of_its_own() -> None:
     host.commands[line] = "/proc/99/fd\n/proc/4711/fd\n"
     assert [each.partition(" (FORCE")[0] for each in reasons(host, find_nic(host, FIRST))] == [
         "a program (pid 99) has it open", "dpdk-testpmd (pid 4711) has it open"]
+
+
+def test_a_program_that_shares_a_card_with_the_kernel() -> None:
+    host = RecordedHost("mlx5")
+    host.put(f"{DEVICES}/0000:3b:00.1/infiniband_verbs", {"uverbs1": {}})
+    host.put("/proc/4711/comm", "nvmf_tgt\n")
+    host.commands["find /proc -mindepth 3 -maxdepth 3 -path '/proc/[0-9]*/fd/*' '(' -lname /dev/infiniband/uverbs1 ')' "
+                  "-printf '%h\\n'"] = "/proc/4711/fd\n"
+    assert reasons(host, find_nic(host, "3b:00.1")) == ["nvmf_tgt (pid 4711) has it open (FORCE=1 would disturb it)"]
 
 
 def test_an_interface_that_another_namespace_has() -> None:
