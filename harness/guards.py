@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Iterable, Mapping, Sequence
 
 from harness import network
-from harness.errors import MachineError
 from harness.host import Host
 from harness.pci import DEVICES, Nic, read
 
@@ -21,18 +20,6 @@ KINDS = {"bond": "bond", "bridge": "bridge", "team": "team", "openvswitch": "Ope
          "macvlan": "macvlan", "macvtap": "macvtap", "ipvlan": "ipvlan", "vxlan": "VXLAN", "vrf": "VRF"}
 # of which a port is one member among several; the others stand on one interface
 OF_MEMBERS = ("bond", "bridge", "team", "openvswitch", "vrf")
-
-
-def refuse(host: Host, nic: Nic, force: bool) -> list[str]:
-    """The reasons, when `force` overrules them. MachineError with all of them when it does not."""
-    found = reasons(host, nic)
-    if found and not force:
-        raise MachineError(refusal(nic.interface or nic.pci, found))
-    return found
-
-
-def refusal(name: str, found: Sequence[str]) -> str:
-    return f"{name} is in use: {'; '.join(found)}; name another card, or take it out of use, or give FORCE=1"
 
 
 def reasons(host: Host, nic: Nic) -> list[str]:

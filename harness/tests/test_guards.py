@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import MachineError
-from harness.guards import interface_reasons, reasons, refuse
+from harness.guards import interface_reasons, reasons
 from harness.pci import DEVICES, INTERFACES, find_nic
 from harness.tests.recorded import RecordedHost
 
@@ -187,14 +187,3 @@ def test_a_failing_question_is_not_taken_for_a_free_card() -> None:
     host.commands["ss -Htn state established"] = {"code": 1, "stderr": "Cannot open netlink socket"}
     with pytest.raises(MachineError, match="Cannot open netlink socket"):
         reasons(host, find_nic(host, "enp129s0f1"))
-
-
-def test_force() -> None:
-    host = RecordedHost("bridge")
-    nic = find_nic(host, SECOND)
-    with pytest.raises(MachineError) as caught:
-        refuse(host, nic, force=False)
-    assert str(caught.value).startswith("enp129s0f1 is in use: it is a member of the bridge br0 (FORCE=1 would")
-    assert str(caught.value).endswith("; name another card, or take it out of use, or give FORCE=1")
-    assert refuse(host, nic, force=True) == reasons(host, nic) != []
-    assert refuse(host, find_nic(host, FIRST), force=False) == []
