@@ -100,6 +100,19 @@ reference: ## make RUN=<id> the committed reference run, with the charts that RE
 	@$(HARNESS) report reference
 	@cp 'reports/out/$(RUN)/throughput.png' 'reports/out/$(RUN)/gain.png' results/reference/
 
+# --- a virtual machine -----------------------------------------------------------------------------
+
+# What only the machine needs is asked for here, and not of who measures without it.
+.PHONY: vm-deps vm-test vm-shell
+vm-deps: ready
+	@ci/deps.sh packages vm
+
+vm-test: vm-deps ## the same on a bound NIC, in a virtual machine with emulated ones, PLAN=quick
+	@ci/vm/vm.py test $(if $(call given,PLAN),--plan '$(PLAN)')
+
+vm-shell: vm-deps ## a shell in that virtual machine, or a script piped in; NIC=e1000e|virtio|virtio-mq
+	@ci/vm/vm.py shell $(if $(call given,NIC),--nic '$(NIC)')
+
 # --- what it needs ---------------------------------------------------------------------------------
 
 LWIP_SRC ?= $(BUILD)/deps/lwip-2.1.3
@@ -408,7 +421,7 @@ test-system: all $(BUILD)/lwip_pinger $(BUILD)/faulty_wire $(BUILD)/checked/load
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests/system
 
 lint: ## types of the harness, format of the C code
-	@$(PYTHON) -m mypy --strict --no-error-summary harness
+	@$(PYTHON) -m mypy --strict --no-error-summary --explicit-package-bases harness ci/vm
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $$(find servers -name '*.[ch]'); \
 	 else echo "clang-format is not installed: format not checked"; fi
 

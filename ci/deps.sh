@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # Install what is missing: Debian packages, then lwIP's source. Knows nothing of the build.
-# Usage: ci/deps.sh [packages | lwip DIR]      Exit: 0 done, 3 the machine cannot (says what is missing).
+# Usage: ci/deps.sh [packages [vm] | lwip DIR]      Exit: 0 done, 3 the machine cannot (says what is missing).
+# What only the virtual machine needs (packages.txt: vm) is installed when asked for by that name, and alone.
 set -eu
 
 HERE=$(dirname "$0")
@@ -14,9 +15,14 @@ LWIP_UPSTREAM=https://download.savannah.nongnu.org/releases/lwip/lwip-$LWIP_VERS
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "deps: $*"; exit 3; }
 
+# missing_packages KIND: of `vm`, or of all other kinds when KIND is empty.
 missing_packages() {
-    sed 's/#.*//' "$HERE/packages.txt" | while read -r package _; do
+    sed 's/#.*//' "$HERE/packages.txt" | while read -r package kind _; do
         [ -n "$package" ] || continue
+        case $kind in
+            vm) [ "$1" = vm ] || continue ;;
+            *) [ -z "$1" ] || continue ;;
+        esac
         if command -v dpkg-query >/dev/null 2>&1 &&
            dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed; then
             continue
@@ -26,12 +32,12 @@ missing_packages() {
 }
 
 install_packages() {
-    missing=$(missing_packages)
+    missing=$(missing_packages "$1")
     [ -n "$missing" ] || return 0
     list=$(echo "$missing" | tr '\n' ' ')
     say "missing packages: $list"
     command -v apt-get >/dev/null 2>&1 || fail "no apt-get here: install these packages by hand: $list"
-    [ "$(id -u)" = 0 ] || fail "not root: run 'sudo make deps', or: sudo apt-get install --no-install-recommends $list"
+    [ "$(id -u)" = 0 ] || fail "not root: run 'sudo $AGAIN', or: sudo apt-get install --no-install-recommends $list"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q >&2 || say "deps: apt-get update reported an error; trying to install all the same"
     # A policy that answers 101 keeps packages from starting daemons at install time; it goes whatever ends us.
@@ -110,8 +116,9 @@ fetch_lwip() {
     rm -rf "$1/apt"
 }
 
-case ${1:-packages} in
-    packages) install_packages ;;
-    lwip) fetch_lwip "${2:?usage: ci/deps.sh lwip DIR}" ;;
-    *) say "usage: ci/deps.sh [packages | lwip DIR]"; exit 2 ;;
+case ${1:-packages}/${2:-} in
+    packages/) AGAIN='make deps'; install_packages '' ;;
+    packages/vm) AGAIN='ci/deps.sh packages vm'; install_packages vm ;;
+    lwip/*) fetch_lwip "${2:?usage: ci/deps.sh lwip DIR}" ;;
+    *) say "usage: ci/deps.sh [packages [vm] | lwip DIR]"; exit 2 ;;
 esac

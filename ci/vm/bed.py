@@ -10,9 +10,9 @@ import shutil
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Callable, Mapping
 
 from ci.vm import accelerator, devices, initramfs, kernel, share, streams
 from ci.vm.errors import GuestDied, LimitStruck, MachineError
@@ -34,6 +34,7 @@ class Job:
     limit: float = 170.0
     memory: int = 2048
     terminal: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def say(line: str) -> None:
@@ -49,7 +50,7 @@ def _prepare(job: Job, directory: Path, quiet: bool) -> tuple[Setup, tuple[int, 
     setup = Setup("tcg", built.vmlinux, initrd, directory / "console.log", memory=job.memory)
     chosen = accelerator.choose(CACHE, setup, (lambda line: None) if quiet else say)
     size = streams.terminal_size() if job.terminal else None
-    environment = {"VM_MODEL": job.model}
+    environment = {"VM_MODEL": job.model, "VM_EXTRAS": " ".join(job.extras), **job.environment}
     share.write_job(directory / "share", ROOT, built.modules, job.commands, environment, size)
     return Setup(chosen, built.vmlinux, initrd, directory / "console.log", directory / "share", cards,
                  job.memory), size

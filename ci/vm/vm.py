@@ -18,7 +18,7 @@ from typing import Sequence
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ci.vm import bed
+from ci.vm import bed, boots
 from ci.vm.devices import EXTRAS, MODELS
 from ci.vm.errors import BedError, UsageError
 
@@ -40,6 +40,10 @@ def _parser() -> argparse.ArgumentParser:
                          help=f"also: {'; '.join(f'{name}, {what}' for name, what in EXTRAS.items())}")
         sub.add_argument("--limit", type=float, default=170.0 if verb == "run" else 86400.0, metavar="SECONDS")
         sub.add_argument("--memory", type=int, default=2048, metavar="MIB")
+    test = verbs.add_parser("test", help="the boots of boots.py, or those named")
+    test.add_argument("--limit", type=float, default=175.0, metavar="SECONDS", help="for all of them together")
+    test.add_argument("--plan", default="quick", help="PLAN in the environment of the commands")
+    test.add_argument("boots", nargs="*", metavar="BOOT")
     run = verbs.choices["run"]
     run.add_argument("--after-reboot", action="append", default=[], metavar="SHELL_TEXT",
                      help="run this when the guest is up again after `vmctl reset`")
@@ -48,14 +52,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _job(arguments: argparse.Namespace) -> bed.Job:
-    if arguments.limit <= 0:
-        raise UsageError(f"--limit {arguments.limit:g}: it is a number of seconds above 0")
     if arguments.verb == "shell":
         commands = ["exec bash" if sys.stdin.isatty() else "exec bash -s"]
     else:
         commands = [f"exec {shlex.join(arguments.command)}", *arguments.after_reboot]
     return bed.Job(tuple(commands), arguments.nic, tuple(arguments.extras), arguments.limit, arguments.memory,
                    terminal=True)
+
+
+def _do(arguments: argparse.Namespace) -> int:
+    if arguments.limit <= 0:
+        raise UsageError(f"--limit {arguments.limit:g}: it is a number of seconds above 0")
+    if arguments.verb == "test":
+        return boots.run_all(boots.chosen(arguments.boots), arguments.limit, arguments.plan)
+    return bed.run(_job(arguments))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -66,7 +76,7 @@ def main(argv: Sequence[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
     try:
-        return bed.run(_job(arguments))
+        return _do(arguments)
     except BedError as error:
         bed.say(str(error))
         return error.exit_code
