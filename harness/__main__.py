@@ -75,7 +75,7 @@ def run(argv: Sequence[str], host: Host) -> int:
         order = nic_order(args)
         _nic_named(args, order, host)
         bench(Order(args.wire, args.plan, settings(args.set), resume=args.resume, dry_run=args.dry_run,
-                    published=args.published), host)
+                    published=args.published, nic=order), host)
     elif args.command == "report":
         from harness.show import show_run
         from harness.store import find_run

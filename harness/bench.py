@@ -15,11 +15,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
+from harness.cable import cable, fitted
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
 from harness.host import Host
+from harness.nic_order import NicOrder
+from harness.nic_steps import Cpus
 from harness.own_client import load_tool
-from harness.plan import SPARE_FILES, Plan, TrialSpec, load_plan, schedule
+from harness.pci import emulated
+from harness.plan import SPARE_FILES, Plan, TrialSpec, load_plan, schedule, turns
 from harness.progress import Progress, clock
 from harness.provision import Provisioned, provisioned
 from harness.report import problems
@@ -34,12 +38,13 @@ DEFAULT_PLAN = "default"
 # fs.nr_open where nobody has changed it: what a process may have at most
 _MOST_FILES = 1 << 20
 # the facts that the trials of one run must share
-_SAME = ("wire", "hugepages.used", "versions", "git", "machine.cpu_model", "kernel.release", "cpus")
+_SAME = ("wire", "hugepages.used", "versions", "git", "machine.cpu_model", "kernel.release", "cpus",
+         "nic.server.pci", "nic.server.id", "nic.binding")
 
 
 @dataclass(frozen=True)
 class Order:
-    """What the command line asks for; empty text is not given. `settings` as plan.OVERRIDES."""
+    """What the command line asks for; empty text is not given. `settings` as plan.OVERRIDES, `nic` for a wire with one."""
 
     wire: str
     plan: str
@@ -47,6 +52,7 @@ class Order:
     resume: str = ""
     dry_run: bool = False
     published: Sequence[str] = ()
+    nic: NicOrder = NicOrder()
 
 
 def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) -> None:
@@ -88,8 +94,10 @@ def _run(order: Order, host: Host, results: Path, out: Path, failed: list[CheckF
         _allow_files(_files(wire, plan) + SPARE_FILES)
         name = _name(wire, plan.workload)
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
+        if wire.rebinds:
+            _say(_cost(remaining))
         with provisioned(host, wire, plan.contenders, id_, log=_say,
-                         programs=load_tool(wire, plan.workload).programs) as up:
+                         programs=load_tool(wire, plan.workload).programs, cpus=_cpus(plan)) as up:
             facts = gather(host, wire, plan, up)
             store = _enter_facts(store, facts) if store else Store.create(id_, plan, facts, results)
             with _kept(store):
@@ -105,15 +113,26 @@ def _run(order: Order, host: Host, results: Path, out: Path, failed: list[CheckF
     return store.run.path
 
 
+def _cpus(plan: Plan) -> Cpus:
+    return Cpus(plan.client_cpus, plan.server_cpus)
+
+
+def _cost(remaining: Sequence[tuple[int, TrialSpec]]) -> str:
+    """What it takes that contenders have one port in turn."""
+    changes = turns([spec for _, spec in remaining]) - 1
+    return (f"one port, another driver for each contender: a round has all load points of one before the other's, so "
+            f"{changes} changes of driver instead of up to {len(remaining) - 1}; what each took will be in the report")
+
+
 def _choose(order: Order, host: Host, results: Path) -> tuple[Wire, Plan, Store | None]:
     """What to run: a new plan, or the rest of an old run, which the command line must not contradict."""
     if not order.resume:
-        wire = load_wire(order.wire)
+        wire = _wire(order.wire, order.nic, host)
         files = _most_files() if wire.has_loadgen else None
         return wire, load_plan(order.plan or DEFAULT_PLAN, wire, host.cpus(), order.settings, files), None
     store = Store.resume(order.resume, results)
     run = store.run
-    wire = load_wire(order.wire or run.plan.wire)
+    wire = _wire(order.wire or run.plan.wire, _nic_order(order, run), host)
     if wire.name != run.plan.wire:
         raise UsageError(f"run {run.id} is of wire '{run.plan.wire}', not of '{wire.name}'")
     if order.plan or any(order.settings.values()):
@@ -129,6 +148,21 @@ def _choose(order: Order, host: Host, results: Path) -> tuple[Wire, Plan, Store 
     return wire, run.plan, store
 
 
+def _wire(name: str, nic: NicOrder, host: Host) -> Wire:
+    """The wire as this machine has it."""
+    wire = load_wire(name)
+    if not wire.rebinds:
+        return wire
+    ends = cable(host, nic)
+    return fitted(wire, ends, emulated(host, ends.server))
+
+
+def _nic_order(order: Order, run: Run) -> NicOrder:
+    """A run is finished on the ports that it began with, unless others are named: then their facts decide."""
+    said = _fact(run.facts, "nic.order")
+    return NicOrder(**said) if said and not order.nic.nic else order.nic
+
+
 def _remaining(plan: Plan, store: Store | None) -> list[tuple[int, TrialSpec]]:
     """The trials still to run, each with its place in the whole schedule."""
     done = {(t["contender"], t["connections"], t["round"]) for t in store.run.trials} if store else set()
@@ -138,7 +172,7 @@ def _remaining(plan: Plan, store: Store | None) -> list[tuple[int, TrialSpec]]:
 
 def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int) -> None:
     with provisioned(host, wire, plan.contenders, "dry-run", dry_run=True, log=print,
-                     programs=load_tool(wire, plan.workload).programs):
+                     programs=load_tool(wire, plan.workload).programs, cpus=_cpus(plan)):
         pass
     seconds = trials * (plan.warmup_seconds + plan.duration_seconds)
     print(f"# between them: plan {plan.name}, {trials} trials of {', '.join(plan.contenders)} at "
@@ -238,10 +272,11 @@ def _require_valid(run: Run, report: Path) -> None:
 def _measure(host: Host, wire: Wire, plan: Plan, remaining: Sequence[tuple[int, TrialSpec]], up: Provisioned,
              store: Store) -> None:
     ports = store.run.facts.setdefault("ports", {})
-    with Progress(plan, len(remaining)) as progress:
+    with Progress(plan, len(remaining)) as progress, _rebinds_kept(store, up):
         for place, spec in remaining:
             progress.start(spec)
             name = wire.contenders[spec.contender].file_name
+            up.turn_to(host, wire.contenders[spec.contender])
             raw = store.raw / f"{place:04d}-{name}-c{spec.connections}-r{spec.round}"
             outcome = run_trial(host, wire, plan, spec, place, up, raw)
             store.append(outcome.record)
@@ -249,6 +284,18 @@ def _measure(host: Host, wire: Wire, plan: Plan, remaining: Sequence[tuple[int, 
                 if ports.setdefault(_port_name(spec.contender, end), port) is port:
                     store.write_facts()
             progress.done(spec, outcome.record)
+
+
+@contextmanager
+def _rebinds_kept(store: Store, up: Provisioned) -> Iterator[None]:
+    """What each change of driver took stands among the facts, however the run ends."""
+    try:
+        yield
+    finally:
+        if up.port and up.port.rebinds:
+            facts = [store.run.facts, *store.run.facts.get("resumed", [])][-1]
+            facts["nic"]["rebinds"] = {"count": len(up.port.rebinds), "seconds": up.port.rebinds}
+            store.write_facts()
 
 
 def _port_name(contender: str, end: str) -> str:

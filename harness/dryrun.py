@@ -6,7 +6,7 @@ from __future__ import annotations
 import shlex
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Mapping, Sequence
+from typing import Callable, Iterator, Mapping, Sequence
 
 from harness.errors import MachineError
 from harness.host import Host, Log, Process, Result, command
@@ -60,6 +60,9 @@ class DryRun(Host):
 
     def exists(self, path: str | Path) -> bool:
         return self._base.exists(path)
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
+        return True
 
     def link_target(self, path: str | Path) -> str:
         return self._base.link_target(path)

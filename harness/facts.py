@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterable, Sequence
 
 from harness import ladder
 from harness.errors import MachineError
-from harness.hardware import fields, hardware, output
+from harness.hardware import fields, hardware, nic_facts, output
 from harness.host import Host
 from harness.own_client import load_tool
 from harness.plan import Plan
@@ -63,6 +64,24 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict
                      for namespace in namespaces(wire, contenders)
                      for interface in sorted(host.link_counters(namespace)) if interface != "lo"},
         "load_tool": {"name": tool.name, "latency": tool.latency},
+        **_cable(host, wire, provisioned),
+    }
+
+
+def _cable(host: Host, wire: Wire, provisioned: Provisioned) -> dict[str, Any]:
+    """Of a wire with a NIC: both ends of its cable, the machine as its owner can set it up, and what the run has set."""
+    cable = wire.cable
+    if cable is None:
+        return {}
+    kernel = next(each.endpoint for each in wire.contenders.values() if each.stack == "kernel")
+    return {
+        "nic": {"server": nic_facts(host, cable.server, kernel.namespace, kernel.interface),
+                "client": nic_facts(host, cable.client, wire.client.namespace, wire.client.interface)
+                if cable.client else None,
+                "binding": {"dpdk": cable.binding.driver or cable.server.driver, "mode": cable.binding.mode,
+                            "kernel": cable.server.driver},
+                "emulated": wire.emulated, "order": asdict(cable.order)},
+        "tuning": provisioned.tuned(),
     }
 
 

@@ -8,6 +8,7 @@ spawn() is for the main thread only: a child dies with the *thread* that started
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import importlib.util
@@ -19,6 +20,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -206,7 +208,7 @@ class Host:
             raise MachineError(f"cannot make {path}: {error.strerror}") from None
 
     def remove_directory(self, path: str | Path) -> bool:
-        """False when it was gone already, or when somebody else has put something into it."""
+        """False when it was gone already, or when somebody else has put something into it, or mounted it."""
         return self._remove(path, os.rmdir)
 
     def unlink(self, path: str | Path) -> bool:
@@ -220,13 +222,22 @@ class Host:
         except FileNotFoundError:
             return False
         except OSError as error:
-            if remove is os.rmdir and Path(path).is_dir() and any(Path(path).iterdir()):
+            if remove is os.rmdir and Path(path).is_dir() and (error.errno == errno.EBUSY or any(Path(path).iterdir())):
                 return False
             raise MachineError(f"cannot remove {path}: {error.strerror}") from None
         return True
 
     def exists(self, path: str | Path) -> bool:
         return os.path.exists(path)
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Asks until it is so, or until `seconds` have passed; whether it is so."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
 
     def link_target(self, path: str | Path) -> str:
         """Last name of what a symbolic link points to; "" when there is no such link."""

@@ -17,6 +17,8 @@ from harness.host import Host, Process
 
 DIRECTORY = "/run/stackduel"
 PATH = f"{DIRECTORY}/journal.jsonl"
+# for what a reboot does not undo: where ports belong (home.py)
+LASTING = "/var/lib/stackduel"
 # what `ip` and `umount` say of a thing that is no longer there
 GONE = ("No such file or directory", "Cannot find device", "Cannot open network namespace", "not mounted")
 Action = Sequence[str | int]
@@ -47,7 +49,7 @@ def _run(host: Host, *argv: str) -> bool:
 
 
 def _write(host: Host, path: str, text: str) -> bool:
-    if host.read(path).strip() == text:
+    if not host.exists(path) or host.read(path).strip() == text:
         return False
     host.write(path, text)
     return True
@@ -58,6 +60,12 @@ def _unmount(host: Host, path: str) -> bool:
     if not mounted or host.listing(path):  # what is still in it belongs to somebody else
         return False
     return _run(host, "umount", path)
+
+
+def _bring_home(host: Host, path: str) -> bool:
+    # home.py knows of settings whose steps know of this journal
+    from harness import home
+    return home.bring(host, path)
 
 
 # Every kind of undo action there is.
@@ -72,6 +80,7 @@ KINDS = {
     "rmdir": _Kind((str,), lambda host, path: bool(host.remove_directory(path)),
                    lambda path: f"rmdir {path}"),
     "unlink": _Kind((str,), lambda host, path: bool(host.unlink(path)), lambda path: f"rm -f {path}"),
+    "bring_home": _Kind((str,), _bring_home, lambda path: f"# bring home, as {path} says"),
 }
 
 
@@ -121,7 +130,12 @@ class Journal:
 
 def left_behind(host: Host) -> bool:
     """Has a run ended without undoing?"""
-    return host.exists(DIRECTORY)
+    return host.exists(DIRECTORY) or bool(_away(host))
+
+
+def _away(host: Host) -> list[Action]:
+    """What brings the ports home that are not: it outlives a reboot, as the rest of what is done to a machine does not."""
+    return [["bring_home", f"{LASTING}/{name}"] for name in host.listing(LASTING) if name.endswith(".json")]
 
 
 def restore(host: Host) -> tuple[list[str], list[str]]:
@@ -129,7 +143,8 @@ def restore(host: Host) -> tuple[list[str], list[str]]:
 
     MachineError, with nothing done, when it is not a journal of ours.
     """
-    done, failed = undo(host, _load(host))
+    away = Entry("ports of this machine", tuple(_away(host)))
+    done, failed = undo(host, [away, *_load(host)])
     return done, failed or _remove(host)
 
 

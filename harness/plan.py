@@ -11,7 +11,7 @@ import re
 import tomllib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 from harness.errors import UsageError
 from harness.wire import Wire
@@ -37,7 +37,8 @@ _ALSO_AT = {"redis-set": (50,), "redis-get": (50,)}
 class Plan:
     """Durations in whole seconds: wrk knows no smaller unit. The first contender is the baseline.
 
-    `most_connections`: by contender, of those that are not measured beyond so many.
+    `by_contender`: a round goes through all load points with one contender before the next has its turn, as changing
+    over takes long. `most_connections`: by contender, of those that are not measured beyond so many.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Plan:
     server_cpus: tuple[int, ...]
     port: int
     max_connections: int
+    by_contender: bool = False
     most_connections: Mapping[str, int] = field(default_factory=dict)
 
     def follows(self, contender: str, connections: int) -> bool:
@@ -184,13 +186,21 @@ def _reaching(connections: Sequence[int], most: int) -> list[int]:
 def schedule(plan: Plan) -> list[TrialSpec]:
     """All trials in order: every load point is one A B pair, and odd rounds turn it round (B A).
 
-    A contender has none where it cannot follow.
+    `by_contender`: it is whole sets of load points that alternate. A contender has none where it cannot follow.
     """
+    def order(round_: int) -> Iterator[tuple[str, int]]:
+        contenders = plan.contenders if round_ % 2 == 0 else plan.contenders[::-1]
+        if plan.by_contender:
+            return ((contender, connections) for contender in contenders for connections in plan.connections)
+        return ((contender, connections) for connections in plan.connections for contender in contenders)
     return [TrialSpec(contender, connections, round_, _threads(connections, len(plan.client_cpus)))
-            for round_ in range(plan.rounds)
-            for connections in plan.connections
-            for contender in (plan.contenders if round_ % 2 == 0 else plan.contenders[::-1])
+            for round_ in range(plan.rounds) for contender, connections in order(round_)
             if plan.follows(contender, connections)]
+
+
+def turns(specs: Sequence[TrialSpec]) -> int:
+    """How often another contender has its turn, the first included."""
+    return sum(1 for place, spec in enumerate(specs) if not place or specs[place - 1].contender != spec.contender)
 
 
 def _threads(connections: int, cpus: int) -> int:
@@ -304,6 +314,7 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
         connections=tuple(values["connections"]), rounds=values["rounds"],
         duration_seconds=values["duration_seconds"], warmup_seconds=values["warmup_seconds"],
         client_cpus=client, server_cpus=server, port=values.get("port", wire.port), max_connections=limit,
+        by_contender=wire.rebinds,
         most_connections={name: wire.contenders[name].most_connections for name in values["contenders"]
                           if wire.contenders[name].most_connections})
 

@@ -10,15 +10,17 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Iterator, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 from harness import journal as journals
 from harness.dryrun import DryRun
 from harness.errors import MachineError
 from harness.host import Host, Log
 from harness.journal import Journal
+from harness.nic_steps import Cpus, Port, ServerPort
 from harness.steps import Hugepages, Step, steps
-from harness.wire import Wire
+from harness.tuning import said
+from harness.wire import Contender, Wire
 
 __all__ = ["Provisioned", "Step", "provisioned", "restore", "steps"]
 # one for the whole machine: every network namespace has the same
@@ -28,26 +30,39 @@ NEEDS_ROOT = "making namespaces and links needs root: run it with sudo"
 
 @dataclass
 class Provisioned:
-    """A wire that is up. `hugepages` False: servers run with --no-huge, and `why` says for what reason."""
+    """A wire that is up. `port`: the one of a NIC that the contenders have in turn. `hugepages` False: servers run with --no-huge, and `why` says for what reason."""
 
     wire: Wire
     hugepages: bool
     why: str
     journal: Journal
+    port: ServerPort | None = None
+    steps: Sequence[Step] = ()
+
+    def tuned(self) -> list[dict[str, Any]]:
+        """What was asked of the machine for the run's sake, what it gave, and why not more (tuning.py)."""
+        return [*said(self.steps), *({"port": each.end.interface, **entry} for each in self.steps
+                                     if isinstance(each, Port) for entry in each.tuned)]
+
+    def turn_to(self, host: Host, contender: Contender) -> None:
+        """Gives the contender the port that others have in their turn, where it is one. MachineError when it cannot."""
+        if self.port:
+            self.port.turn_to(host, contender)
 
 
 @contextmanager
 def provisioned(host: Host, wire: Wire, contenders: Sequence[str], run_id: str, *, dry_run: bool = False,
-                log: Log, programs: Mapping[str, str] = {}) -> Iterator[Provisioned]:
+                log: Log, programs: Mapping[str, str] = {}, cpus: Cpus = Cpus()) -> Iterator[Provisioned]:
     """The wire, up for the body of the `with`; undone in reverse afterwards, however that ends.
 
     First undoes what a killed run left. MachineError when the machine lacks something (nothing is changed
     then), a step fails, another run is at work, or something could not be undone. `dry_run` only prints.
-    `programs`: what the run needs on PATH beside what the wire does, with the Debian package that has it.
+    `programs`: what the run needs on PATH beside what the wire does, with the Debian package that has it; `cpus`: those
+    of the run, which a wire with a NIC makes ready for it.
     """
-    wanted = steps(wire, contenders, programs)
+    wanted = steps(wire, contenders, programs, cpus)
     if dry_run:
-        yield _rehearse(DryRun(host, log), wire, wanted, run_id, log)
+        yield _rehearse(DryRun(host, log), wire, contenders, wanted, run_id, log)
         return
     with host.lock(LOCK):
         if not host.is_root():
@@ -100,7 +115,8 @@ def _problems(host: Host, wanted: Sequence[Step]) -> list[str]:
 
 def _ready(wire: Wire, wanted: Sequence[Step], journal: Journal) -> Provisioned:
     pages = next(step for step in wanted if isinstance(step, Hugepages))
-    return Provisioned(wire, pages.granted, pages.why, journal)
+    port = next((step for step in wanted if isinstance(step, ServerPort)), None)
+    return Provisioned(wire, pages.granted, pages.why, journal, port, wanted)
 
 
 def _undo(journal: Journal, log: Log) -> list[str]:
@@ -124,7 +140,7 @@ def _ignore_signals(before: dict[signal.Signals, object]) -> None:
             before[number] = signal.signal(number, signal.SIG_IGN)
 
 
-def _rehearse(dry: DryRun, wire: Wire, wanted: Sequence[Step], run_id: str, log: Log) -> Provisioned:
+def _rehearse(dry: DryRun, wire: Wire, contenders: Sequence[str], wanted: Sequence[Step], run_id: str, log: Log) -> Provisioned:
     if journals.left_behind(dry):
         log("# a real run would first undo what a killed run left")
     for problem in _problems(dry, wanted):
@@ -136,8 +152,12 @@ def _rehearse(dry: DryRun, wire: Wire, wanted: Sequence[Step], run_id: str, log:
             step.up(dry)
         except MachineError as error:
             log(f"# a real run would end here: {error}")
+    up = _ready(wire, wanted, Journal(dry, run_id))
+    for name in contenders if up.port else ():
+        log(f"# when {name} has its turn")
+        up.turn_to(dry, wire.contenders[name])
     log("# afterwards")
     for _, actions in reversed(undo):
         for action in actions:
             log(journals.describe(action))
-    return _ready(wire, wanted, Journal(dry, run_id))
+    return up

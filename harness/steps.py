@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Mapping, Protocol, Sequence
 
+from harness import nic_steps
 from harness.errors import MachineError, UsageError
 from harness.host import NETNS_DIRECTORY, Host
 from harness.journal import DIRECTORY, Action
+from harness.nic_steps import Cpus
 from harness.wire import BRIDGED, Bridge, Contender, Endpoint, Wire
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -334,7 +336,7 @@ def _links(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
     on = wire.bridge
     if on and any(contender.link in BRIDGED for contender in contenders):
         found += [bridge(wire, on), veth(wire, on, wire.client, on.client_port)]
-    for contender in contenders:
+    for contender in (each for each in contenders if each.link != "nic"):
         if contender.link == "shm":
             found.append(SocketFile(socket_path(contender)))
         elif contender.link == "veth-pair":
@@ -358,18 +360,24 @@ def _eal_prefixes(contenders: Sequence[Contender]) -> list[str]:
     return list(dict.fromkeys(match[1] if match else "rte" for match in found))
 
 
+_NEED_PAGES = {"shm": "client and server share them; --no-huge gives no memory to share",
+               "nic": "the NIC reads and writes them itself, so they must stay where they are"}
+
+
 def _needed_for(wire: Wire, contenders: Sequence[Contender]) -> str:
     """Why hugepages must be there; "" where a run can do without."""
-    names = [contender.name for contender in contenders if contender.link == "shm"]
-    return (f"contender '{names[0]}' of wire {wire.name} needs {wire.hugepage_count} hugepages of"
-            f" {wire.hugepage_kib} KiB (client and server share them; --no-huge gives no memory to share)"
-            if names else "")
+    needs = [(each.name, _NEED_PAGES[each.link]) for each in contenders
+             if each.link in _NEED_PAGES and (each.stack, each.client.stack) != ("kernel", "kernel")]
+    return (f"contender '{needs[0][0]}' of wire {wire.name} needs {wire.hugepage_count} hugepages of"
+            f" {wire.hugepage_kib} KiB ({needs[0][1]})" if needs else "")
 
 
-def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {}) -> list[Step]:
+def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {},
+          cpus: Cpus = Cpus()) -> list[Step]:
     """The steps that make `wire` for these contenders, in order. UsageError on one that it does not have.
 
-    `programs`: what else must be on PATH, with the Debian package that has it.
+    `programs`: what else must be on PATH, with the Debian package that has it. `cpus`: those of the run, where they are
+    to be made ready for it.
     """
     for name in contenders:
         if name not in wire.contenders:
@@ -379,11 +387,14 @@ def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {
     on_dpdk = any((each.stack, each.client.stack) != ("kernel", "kernel") for each in chosen)
     return [
         Requirements(wire, chosen, programs),
+        *nic_steps.guards_of(wire.cable),
         Hugepages(wire.hugepage_kib, wire.hugepage_count if on_dpdk else 0, _needed_for(wire, chosen)),
+        *nic_steps.preparations(wire.cable, cpus),
         *(EalDirectory(prefix) for prefix in _eal_prefixes(chosen)),
         NamespaceDirectory(),
         *(namespace(name) for name in namespaces(wire, chosen)),
         *_links(wire, chosen),
+        *nic_steps.ports(wire, chosen, cpus),
     ]
 
 

@@ -6,17 +6,20 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping
 
 from harness import ladder
 from harness.errors import UsageError
 from harness.topology import TOPOLOGIES as TOPOLOGIES
 from harness.topology import Table, path_of, read
 
+if TYPE_CHECKING:
+    from harness.cable import Cable
+
 # how a contender hangs on the bridge: by the kernel's end of a veth; by a TAP; by a veth whose end has no address,
 # for a user-space driver to open. Without the bridge: by a veth that ends at the client; by one whose client's end
-# has no address, for the client to open; by memory that its client shares with it
-LINKS = ("veth", "tap", "veth-port", "veth-pair", "veth-to-port", "shm")
+# has no address, for the client to open; by memory that its client shares with it. By a cable: a port of this machine that its driver or DPDK has in turn
+LINKS = ("veth", "tap", "veth-port", "veth-pair", "veth-to-port", "shm", "nic")
 # at whose other end is a client of the contender's own
 OWN_ENDED = ("veth-to-port", "shm")
 BRIDGE_PORTS = ("veth", "veth-port")
@@ -25,8 +28,9 @@ STACKS = ("kernel", "lwip")
 # which has the client's sockets; LOADGEN has none and makes packets of its own
 LOADGEN = "loadgen"
 CLIENT_STACKS = ("lwip", LOADGEN)
+_ANY_MAC = "02:00:00:00:00:00"
 PLACEHOLDERS = ("address", "prefix", "netmask", "port", "mac", "interface", "body_size", "max_connections",
-                "eal_memory", "counters", "raw", "run_directory")
+                "eal_memory", "counters", "raw", "run_directory", "pci")
 # of a contender with a client of its own
 CLIENT_PLACEHOLDERS = ("socket", "ring", "client_address", "client_netmask", "client_mac", "client_interface")
 
@@ -143,6 +147,7 @@ class Wire:
     `client`: of every contender that has none of its own. `bridge`: None where each link leads straight to it.
     `workloads`: names of those that are measured on it, the usual one first. `programs`: what must be on PATH
     for them, with the Debian package that has it. `ladder`: its contenders are the steps of harness/ladder.py.
+    `cable`: the ends of the cable of a wire with a NIC, once it is fitted to them (cable.py).
     `emulated`: what plays the part of its NIC, as "QEMU's e1000e", where that is no hardware; "" otherwise.
     """
 
@@ -160,6 +165,12 @@ class Wire:
     programs: Mapping[str, str] = field(default_factory=dict)
     ladder: bool = False
     emulated: str = ""
+    cable: "Cable | None" = None
+
+    @property
+    def rebinds(self) -> bool:
+        """Do its contenders have one port in turn, each with another driver?"""
+        return any(contender.link == "nic" for contender in self.contenders.values())
 
     @property
     def has_loadgen(self) -> bool:
@@ -170,7 +181,9 @@ class Wire:
 def _endpoint(table: Table, where: str, link: str = "") -> Endpoint:
     """An end of shared memory has no interface."""
     interface = "" if link == "shm" else table.take("interface", str)
-    endpoint = Endpoint(table.take("namespace", str), interface, table.take("mac", str), table.take("address", str))
+    # a card has a MAC of its own, known when the wire is fitted to it
+    mac = table.take("mac", str, _ANY_MAC if link == "nic" else None)
+    endpoint = Endpoint(table.take("namespace", str), interface, mac, table.take("address", str))
     try:
         ipaddress.IPv4Interface(endpoint.address)
     except ValueError as error:

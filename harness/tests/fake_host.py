@@ -11,7 +11,7 @@ import signal
 import socket
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Mapping, Sequence
+from typing import Callable, Iterator, Mapping, Sequence
 
 from harness.errors import MachineError
 from harness.host import NETNS_DIRECTORY, Host, Process, Result, command
@@ -195,6 +195,9 @@ class FakeHost(Host):
         if str(path).startswith(("/run/", "/sys/")):
             return str(path) in self.files or str(path) in self.directories
         return Path(path).name not in self.missing
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
+        return condition()
 
     def link_target(self, path: str | Path) -> str:
         return self.targets.get(str(path), "")

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Both ends of the cable of a wire with a NIC, as one run uses them, and the wire fitted to them. Does nothing to them.
+
+The server's end is a port of this machine, the client's another port of it or other machines.
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+
+from harness import binding, pci
+from harness.binding import Binding
+from harness.errors import MachineError, UsageError
+from harness.host import Host
+from harness.nic_order import NicOrder
+from harness.pci import Nic
+from harness.remote import IfClient, SshTarget, parse_client
+from harness.wire import Contender, Endpoint, Wire
+
+
+@dataclass(frozen=True)
+class Cable:
+    """`server`: the port that both contenders have in turn, `client` the other end, None where `remotes` are it."""
+
+    server: Nic
+    client: Nic | None
+    remotes: tuple[SshTarget, ...]
+    binding: Binding
+    order: NicOrder
+
+
+def cable(host: Host, order: NicOrder) -> Cable:
+    """What is asked for, found on this machine. UsageError on what there is not, MachineError on what it cannot do."""
+    server = pci.find_nic(host, order.nic)
+    ends = parse_client(order.client)
+    remotes = () if isinstance(ends, IfClient) else ends.targets
+    client = pci.find_nic(host, ends.interface) if isinstance(ends, IfClient) else None
+    if client and client.pci == server.pci:
+        raise UsageError(f"NIC={order.nic} and CLIENT={order.client} are the same port ({server.pci}); a cable has two"
+                         " ends")
+    for nic in (server, client):
+        if nic and not nic.interface:
+            by_hand = shlex.join(binding.bind_command(binding.kernel_driver(host, nic), nic.pci))
+            raise MachineError(f"{nic.pci} has driver {nic.driver or 'none'} and no interface: give it to its kernel "
+                               f"driver first, so that it can be given back: `{by_hand}`")
+    return Cable(server, client, remotes, binding.choose(host, server, order.noiommu), order)
+
+
+def fitted(wire: Wire, to: Cable, emulated: str) -> Wire:
+    """The wire with the ports' own MACs; a port that keeps its kernel driver keeps its server in the same namespace."""
+    kernel = next((each.endpoint.namespace for each in wire.contenders.values() if each.stack == "kernel"), "")
+    client = replace(wire.client, mac=to.client.mac) if to.client else wire.client
+
+    def own(contender: Contender) -> Contender:
+        end = replace(contender.endpoint, mac=to.server.mac)
+        if contender.stack != "kernel" and not to.binding.driver and kernel:
+            end = replace(end, namespace=kernel)
+        return replace(contender, endpoint=end, client=replace(contender.client, endpoint=client))
+    return replace(wire, client=client, cable=to, emulated=emulated,
+                   contenders={name: own(each) for name, each in wire.contenders.items()})
+
+
+def place(end: Endpoint) -> tuple[str, str]:
+    """(namespace, name) of a port while a run has it."""
+    return end.namespace, end.interface

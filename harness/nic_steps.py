@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The steps of a wire with a NIC: is it free, its way back written down, its driver, its place; and the change of
+driver when another contender has its turn. Knows no plan and no trial.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Sequence
+
+from harness import guards, home
+from harness.cable import Cable
+from harness.errors import MachineError
+from harness.host import Host
+from harness.journal import Action
+from harness.pci import Nic
+from harness.modules import Module
+from harness.tuning import machine_steps, tune_interface
+from harness.wire import Contender, Endpoint, Wire
+
+LINK_SECONDS = 30
+_HOME, _KERNEL, _DPDK = "home", "kernel", "dpdk"
+
+
+@dataclass(frozen=True)
+class Cpus:
+    """Those of a run by role."""
+
+    client: tuple[int, ...] = ()
+    server: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A port that somebody needs is left alone, unless `force`."""
+
+    nic: Nic
+    force: bool
+
+    @property
+    def name(self) -> str:
+        return f"is {self.nic.interface} ({self.nic.pci}) free?"
+
+    def check(self, host: Host) -> str | None:
+        found = [] if self.force else guards.reasons(host, self.nic)
+        return (f"{self.nic.interface} ({self.nic.pci}) is in use: {'; '.join(found)} (FORCE=1 takes it all the same)"
+                if found else None)
+
+    def undo(self, host: Host) -> list[Action]:
+        return []
+
+    def up(self, host: Host) -> None:
+        """Nothing: it only looks."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """One setting of the kernel, as it is needed."""
+
+    path: str
+    text: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.text} in {self.path}"
+
+    def check(self, host: Host) -> str | None:
+        return None
+
+    def undo(self, host: Host) -> list[Action]:
+        return [["write", self.path, host.read(self.path).strip()]] if host.exists(self.path) else []
+
+    def up(self, host: Host) -> None:
+        host.write(self.path, self.text)
+
+
+@dataclass(kw_only=True)
+class Port:
+    """A port of this machine in its place as a kernel interface: namespace, name, MTU, address, and its link up.
+
+    `tune` is called each time that the kernel's interface is new; what it says of each setting is in `tuned`.
+    """
+
+    nic: Nic
+    end: Endpoint
+    mtu: int
+    tune: Callable[[Host, str, str], list[dict[str, Any]]]
+    tuned: list[dict[str, Any]] = field(default_factory=list, init=False)
+    at: str = field(default=_HOME, init=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.nic.interface} ({self.nic.pci}) as {self.end.namespace}/{self.end.interface}"
+
+    def check(self, host: Host) -> str | None:
+        return None
+
+    def undo(self, host: Host) -> list[Action]:
+        return [["bring_home", home.path_of(self.nic.pci)], ["rmdir", home.DIRECTORY]]
+
+    def up(self, host: Host) -> None:
+        home.save(host, self.nic, [(self.end.namespace, self.end.interface)])
+        self._move(host, self.nic.interface)
+
+    def _move(self, host: Host, found: str) -> None:
+        end = self.end
+        inside = ["ip", "-n", end.namespace]
+        host.run(["ip", "link", "set", "dev", found, "down"])
+        host.run(["ip", "link", "set", "dev", found, "netns", end.namespace, "name", end.interface])
+        host.run([*inside, "link", "set", "dev", end.interface, "mtu", str(self.mtu)])
+        self.tuned = self.tune(host, end.namespace, end.interface)
+        host.run([*inside, "address", "add", end.address, "dev", end.interface])
+        host.run([*inside, "link", "set", "dev", end.interface, "up"])
+        self.at = _KERNEL
+
+
+@dataclass(kw_only=True)
+class ServerPort(Port):
+    """The port that the contenders have in turn: with its own driver, or with DPDK's.
+
+    `rebinds`: seconds of each change.
+    """
+
+    cable: Cable
+    rebinds: list[float] = field(default_factory=list, init=False)
+
+    def turn_to(self, host: Host, contender: Contender) -> None:
+        """Gives the port to the contender's stack, if the other has it. MachineError when a driver refuses."""
+        wanted = _KERNEL if contender.stack == "kernel" else _DPDK
+        if self.at == wanted:
+            return
+        started = time.monotonic()
+        if wanted == _KERNEL:
+            self._to_kernel(host)
+        else:
+            self._to_dpdk(host)
+        self.at = wanted
+        self.rebinds.append(round(time.monotonic() - started, 2))
+
+    def _to_dpdk(self, host: Host) -> None:
+        end, inside = self.end, ["ip", "-n", self.end.namespace]
+        if not self.cable.binding.driver:
+            # the driver shares the port with DPDK: the kernel's own TCP must not answer there
+            host.run([*inside, "address", "flush", "dev", end.interface])
+            return
+        host.run([*inside, "link", "set", "dev", end.interface, "down"])
+        home.bind(host, self.cable.binding.driver, self.nic.pci)
+
+    def _to_kernel(self, host: Host) -> None:
+        if not self.cable.binding.driver:
+            host.run(["ip", "-n", self.end.namespace, "address", "add", self.end.address, "dev", self.end.interface])
+            return
+        home.bind(host, self.nic.driver, self.nic.pci)
+        self._move(host, home.appeared(host, self.nic.pci))
+        await_link(host, self.end)
+
+
+@dataclass(frozen=True)
+class Link:
+    """The cable is in, and both ends see it. `ends`: those of this machine."""
+
+    ends: tuple[Endpoint, ...]
+    name: str = "link at both ends of the cable"
+
+    def check(self, host: Host) -> str | None:
+        return None
+
+    def undo(self, host: Host) -> list[Action]:
+        return []
+
+    def up(self, host: Host) -> None:
+        for end in self.ends:
+            await_link(host, end)
+
+
+def guards_of(cable: Cable | None) -> list[Guard]:
+    ends = [cable.server, *([cable.client] if cable.client else [])] if cable else []
+    return [Guard(nic, cable is not None and cable.order.force) for nic in ends]
+
+
+def preparations(cable: Cable | None, cpus: Cpus) -> list[Any]:
+    """What the machine needs before a port can change its driver, and how it is tuned."""
+    if cable is None:
+        return []
+    return [*(Module(name, f"NIC {cable.server.pci}") for name in cable.binding.modules),
+            *(Write(path, text) for path, text in cable.binding.writes),
+            *machine_steps(cable.order.tune, cpus.client, cpus.server)]
+
+
+def ports(wire: Wire, contenders: Sequence[Contender], cpus: Cpus) -> list[Any]:
+    """The ports in their places, the client's first: its link is the other's too."""
+    cable = wire.cable
+    if cable is None:
+        return []
+    level = cable.order.tune
+    kernel = next(each.endpoint for each in wire.contenders.values() if each.stack == "kernel")
+
+    def tuner(nic: Nic, used: tuple[int, ...]) -> Callable[[Host, str, str], list[dict[str, Any]]]:
+        return lambda host, netns, interface: tune_interface(host, netns, interface, nic.pci, level, used)
+    found: list[Any] = []
+    if cable.client:
+        found.append(Port(nic=cable.client, end=wire.client, mtu=wire.mtu, tune=tuner(cable.client, cpus.client)))
+    found.append(ServerPort(nic=cable.server, end=kernel, mtu=wire.mtu, tune=tuner(cable.server, cpus.server), cable=cable))
+    return [*found, Link(tuple(port.end for port in found))]
+
+
+def await_link(host: Host, end: Endpoint) -> None:
+    """Returns when the interface has a carrier. MachineError when it has none after LINK_SECONDS."""
+    carrier = ["cat", f"/sys/class/net/{end.interface}/carrier"]
+    if not host.wait_for(lambda: host.query(carrier, netns=end.namespace, check=False).stdout.strip() == "1",
+                         LINK_SECONDS):
+        raise MachineError(f"{end.namespace}/{end.interface} has no link after {LINK_SECONDS} s: is the cable in, "
+                           "and the other end up?")
