@@ -117,11 +117,13 @@ def _nic_named(args: argparse.Namespace, order: NicOrder, host: Host) -> None:
 
 def _shell(args: argparse.Namespace, host: Host) -> int:
     from harness.bench import DEFAULT_PLAN
+    from harness.conditions import settle
     from harness.plan import load_plan
     from harness.shell import shell
     from harness.wire import load_wire
     wire = load_wire(args.wire)
-    return shell(host, wire, load_plan(args.plan or DEFAULT_PLAN, wire, host.cpus(), settings(args.set)))
+    plan = load_plan(args.plan or DEFAULT_PLAN, wire, host.cpus(), settings(args.set))
+    return shell(host, *settle(host, wire, plan))
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
 from harness.cable import cable, fitted
+from harness.conditions import conditioned, settle
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
 from harness.host import Host
+from harness.netem import parse
 from harness.nic_order import NicOrder
 from harness.nic_steps import Cpus
 from harness.own_client import load_tool
@@ -92,7 +94,7 @@ def _run(order: Order, host: Host, results: Path, out: Path, failed: list[CheckF
     if store is None or remaining:
         check_writable(results)
         _allow_files(_files(wire, plan) + SPARE_FILES)
-        name = _name(wire, plan.workload)
+        name = _name(wire, plan.workload) + (f"-{parse(plan.netem, 'NETEM').slug}" if plan.netem else "")
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
         if wire.rebinds:
             _say(_cost(remaining))
@@ -129,7 +131,8 @@ def _choose(order: Order, host: Host, results: Path) -> tuple[Wire, Plan, Store 
     if not order.resume:
         wire = _wire(order.wire, order.nic, host)
         files = _most_files() if wire.has_loadgen else None
-        return wire, load_plan(order.plan or DEFAULT_PLAN, wire, host.cpus(), order.settings, files), None
+        plan = load_plan(order.plan or DEFAULT_PLAN, wire, host.cpus(), order.settings, files)
+        return *settle(host, wire, plan), None
     store = Store.resume(order.resume, results)
     run = store.run
     wire = _wire(order.wire or run.plan.wire, _nic_order(order, run), host)
@@ -137,7 +140,8 @@ def _choose(order: Order, host: Host, results: Path) -> tuple[Wire, Plan, Store 
         raise UsageError(f"run {run.id} is of wire '{run.plan.wire}', not of '{wire.name}'")
     if order.plan or any(order.settings.values()):
         files = _most_files() if wire.has_loadgen else None
-        if load_plan(order.plan or run.plan.name, wire, host.cpus(), order.settings, files) != run.plan:
+        asked = load_plan(order.plan or run.plan.name, wire, host.cpus(), order.settings, files)
+        if settle(host, wire, asked)[1] != run.plan:
             raise UsageError(f"run {run.id} has another plan; to finish it give RESUME={run.id} alone")
     absent = {*run.plan.client_cpus, *run.plan.server_cpus} - set(host.cpus())
     if absent:
@@ -145,7 +149,7 @@ def _choose(order: Order, host: Host, results: Path) -> tuple[Wire, Plan, Store 
     for name in run.plan.contenders:
         if name not in wire.contenders:
             raise UsageError(f"run {run.id} has contender '{name}', which wire '{wire.name}' has no more")
-    return wire, run.plan, store
+    return conditioned(wire, run.plan), run.plan, store
 
 
 def _wire(name: str, nic: NicOrder, host: Host) -> Wire:

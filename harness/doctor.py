@@ -9,10 +9,12 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from harness.conditions import has_vhost
 from harness.errors import MachineError
 from harness.host import Host
 from harness.journal import left_behind
-from harness.steps import PROGRAMS, ROOT, TUN, Hugepages, Requirements, built, steps
+from harness.modules import Module, missing
+from harness.steps import PROGRAMS, ROOT, TUN, Hugepages, Requirements, VHOST, built, steps
 from harness.wire import TOPOLOGIES, Wire, load_wire
 from harness.workload import GENERAL
 
@@ -98,7 +100,7 @@ def _binary(host: Host, program: str) -> Finding:
 
 
 def _tun(host: Host) -> Finding:
-    return Finding(OK, TUN) if host.exists(TUN) else Finding(
+    return Finding(OK, TUN) if not missing(host, "tun", TUN) else Finding(
         MISSING, TUN, f"`modprobe tun`, or in a container: --device {TUN} --cap-add NET_ADMIN")
 
 
@@ -122,10 +124,9 @@ def _cpus(host: Host) -> Finding:
 
 
 def _vhost(host: Host) -> Finding:
-    path = "/dev/vhost-net"
-    if host.exists(path):
-        return Finding(OK, path)
-    return Finding(NOTE, f"no {path}", f"wire {MAIN_WIRE} does without")
+    if has_vhost(host):
+        return Finding(OK, VHOST, f"wire {MAIN_WIRE} has its TAP by virtio-user over it, or as TAP=net_tap says")
+    return Finding(NOTE, f"no {VHOST}", f"wire {MAIN_WIRE} does without: its TAP is DPDK's net_tap")
 
 
 def _left_behind(host: Host) -> Finding:
@@ -137,7 +138,7 @@ def _left_behind(host: Host) -> Finding:
 
 def _wire(host: Host, wire: Wire) -> Finding:
     # the others look at what only a run changes
-    needs = [step for step in steps(wire, list(wire.contenders)) if isinstance(step, (Requirements, Hugepages))]
+    needs = [step for step in steps(wire, list(wire.contenders)) if isinstance(step, (Requirements, Hugepages, Module))]
     problems = [problem for step in needs if (problem := step.check(host)) is not None]
     if problems:
         return Finding(MISSING, f"wire {wire.name}", "; ".join(problems))

@@ -54,6 +54,7 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict
         "hugepages": {"used": provisioned.hugepages, "why": provisioned.why,
                       "size_kib": wire.hugepage_kib, "count": wire.hugepage_count},
         "wire": {"name": wire.name, "title": wire.title, "caveat": wire.caveat, "mtu": wire.mtu,
+                 **{key: text for key, text in (("tap", plan.tap), ("netem", plan.netem)) if text},
                  "contenders": {name: _contender(wire.contenders[name]) for name in plan.contenders},
                  **({"emulated": wire.emulated} if wire.emulated else {}),
                  **({"measures": [[each.name, each.what] for each in ladder.measures()]} if wire.ladder else {})},

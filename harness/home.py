@@ -15,7 +15,7 @@ from typing import Any, Mapping, Sequence
 from harness.binding import bind_command
 from harness.errors import MachineError
 from harness.host import Host
-from harness.journal import LASTING as DIRECTORY
+from harness.journal import LASTING
 from harness.pci import Nic, driver_of, interface_of
 from harness.tuning import give_back, saved
 
@@ -31,7 +31,7 @@ _FOREVER = 0xffffffff
 
 def path_of(pci: str) -> str:
     """The file that says where a port belongs."""
-    return f"{DIRECTORY}/{pci}.json"
+    return f"{LASTING}/{pci}.json"
 
 
 def save(host: Host, nic: Nic, places: Sequence[tuple[str, str]]) -> None:
@@ -49,7 +49,7 @@ def save(host: Host, nic: Nic, places: Sequence[tuple[str, str]]) -> None:
         state["addresses"] = _addresses(host, interface)
         state["routes"] = _routes(host, interface)
         state["settings"] = saved(host, None, interface)
-    host.make_directory(DIRECTORY)
+    host.make_directory(LASTING)
     host.append(path_of(nic.pci), json.dumps(state) + "\n")
 
 
@@ -80,7 +80,7 @@ def bring(host: Host, path: str) -> bool:
 
 def _forget(host: Host, path: str) -> bool:
     host.unlink(path)
-    host.remove_directory(DIRECTORY)
+    host.remove_directory(LASTING)
     return True
 
 

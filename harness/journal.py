@@ -68,6 +68,16 @@ def _bring_home(host: Host, path: str) -> bool:
     return home.bring(host, path)
 
 
+def _unload(host: Host, module: str) -> bool:
+    if not host.exists(f"/sys/module/{module}"):
+        return False
+    result = host.run(["rmmod", module], check=False)
+    # whoever uses it by now may keep it
+    if result.code != 0 and "in use" not in result.stderr:
+        raise MachineError(f"`rmmod {module}` failed (exit {result.code}): {result.complaint}")
+    return result.code == 0
+
+
 # Every kind of undo action there is.
 KINDS = {
     "run": _Kind(None, _run, lambda *argv: shlex.join(argv)),
@@ -77,6 +87,7 @@ KINDS = {
     "kill_inside": _Kind((str,), lambda host, netns: bool(host.kill_inside(netns)),
                          lambda netns: f"ip netns pids {netns} | xargs -r kill -KILL"),
     "unmount_if_empty": _Kind((str,), _unmount, lambda path: f"umount {path}"),
+    "unload": _Kind((str,), _unload, lambda module: f"rmmod {module}"),
     "rmdir": _Kind((str,), lambda host, path: bool(host.remove_directory(path)),
                    lambda path: f"rmdir {path}"),
     "unlink": _Kind((str,), lambda host, path: bool(host.unlink(path)), lambda path: f"rm -f {path}"),

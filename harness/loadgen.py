@@ -22,6 +22,8 @@ SCRIPT = Path(__file__).resolve().parent / "wrk_report.lua"
 REDIS_LOAD = SCRIPT.with_name("redis_load.py")
 # a load whose length tells nothing but a rate; and what redis-benchmark's int holds
 CALIBRATION_REQUESTS, MOST_REQUESTS = 5000, 2_000_000_000
+# wrk's own
+_WRK_TIMEOUT_SECONDS = 2
 ERRORS = ("connect", "read", "write", "status", "timeout")
 PERMILLES = {"p50": 500, "p90": 900, "p99": 990, "p999": 999, "max": 1000}
 
@@ -52,7 +54,9 @@ class LoadResult:
 
 @dataclass(frozen=True)
 class Load:
-    """One load: against which server, of what shape and for how many whole seconds."""
+    """One load: against which server, of what shape and for how many whole seconds. `patient`: packets may be lost on
+    the way, and an answer that came late for that is no error.
+    """
 
     address: str
     port: int
@@ -60,6 +64,7 @@ class Load:
     connections: int
     threads: int
     seconds: int
+    patient: bool = False
 
 
 class Tool(Protocol):
@@ -126,8 +131,10 @@ class Wrk:
         url = f"http://{load.address}:{load.port}{load.workload.path}"
         # wrk connects anew when it is told that its connection ends
         closing = ["--header", "Connection: close"] if load.workload.connect else []
+        # an answer that takes longer is missing from its latencies: none of those that come at all must be
+        waiting = ["--timeout", f"{max(_WRK_TIMEOUT_SECONDS, load.seconds + 1)}s"] if load.patient else []
         return [*launcher, "wrk", "--threads", str(load.threads), "--connections", str(load.connections),
-                "--duration", f"{load.seconds}s", "--script", str(SCRIPT), *closing, url]
+                "--duration", f"{load.seconds}s", "--script", str(SCRIPT), *waiting, *closing, url]
 
     def in_flight(self, load: Load) -> int:
         return load.connections

@@ -13,7 +13,7 @@ from harness import guards, home
 from harness.cable import Cable
 from harness.errors import MachineError
 from harness.host import Host
-from harness.journal import Action
+from harness.journal import LASTING, Action
 from harness.pci import Nic
 from harness.modules import Module
 from harness.tuning import machine_steps, tune_interface
@@ -97,7 +97,7 @@ class Port:
         return None
 
     def undo(self, host: Host) -> list[Action]:
-        return [["bring_home", home.path_of(self.nic.pci)], ["rmdir", home.DIRECTORY]]
+        return [["bring_home", home.path_of(self.nic.pci)], ["rmdir", LASTING]]
 
     def up(self, host: Host) -> None:
         home.save(host, self.nic, [(self.end.namespace, self.end.interface)])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
 from harness.errors import UsageError
+from harness.netem import parse
 from harness.wire import Wire
 from harness.workload import GENERAL, WORKLOADS
 from harness.workload import Workload as Workload
@@ -38,7 +39,8 @@ class Plan:
     """Durations in whole seconds: wrk knows no smaller unit. The first contender is the baseline.
 
     `by_contender`: a round goes through all load points with one contender before the next has its turn, as changing
-    over takes long. `most_connections`: by contender, of those that are not measured beyond so many.
+    over takes long. `most_connections`: by contender, of those that are not measured beyond so many. `tap`: one of TAPS,
+    by which driver lwIP has its TAP; "" for net_tap where there was no choice. `netem`: as netem.py has it; "" for none.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Plan:
     max_connections: int
     by_contender: bool = False
     most_connections: Mapping[str, int] = field(default_factory=dict)
+    tap: str = ""
+    netem: str = ""
 
     def follows(self, contender: str, connections: int) -> bool:
         """Is this contender measured at this load point?"""
@@ -107,7 +111,11 @@ _REACH = _Option("reach", "MOST_CONNECTIONS", 1, MOST)
 # of a size, as the servers take it
 _SUFFIXES = {"K": 1 << 10, "M": 1 << 20}
 _REQUIRED = ("connections", "rounds", "duration_seconds", "warmup_seconds")
-OVERRIDES = ("CONTENDERS", "WORKLOAD", *(option.override for option in (*_NUMBERS, _REACH)))
+# keys of text that a plan need not have, and that its file has only then
+_TEXTS = ("tap", "netem")
+NET_TAP, VHOST_NET = "net_tap", "vhost-net"
+TAPS = (NET_TAP, VHOST_NET)
+OVERRIDES = ("CONTENDERS", "WORKLOAD", *map(str.upper, _TEXTS), *(option.override for option in (*_NUMBERS, _REACH)))
 
 
 def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Mapping[str, str],
@@ -210,7 +218,7 @@ def _threads(connections: int, cpus: int) -> int:
 
 def to_json(plan: Plan) -> dict[str, Any]:
     """What plan.json holds."""
-    return {"schema": SCHEMA, **asdict(plan)}
+    return {"schema": SCHEMA, **{key: value for key, value in asdict(plan).items() if key not in _TEXTS or value}}
 
 
 def from_json(data: Any) -> Plan:
@@ -232,6 +240,9 @@ def from_json(data: Any) -> Plan:
     if not all(isinstance(text, str) for text in texts):
         raise UsageError("name, wire and workload of a plan must be text")
     _check_names(plan.contenders, "contenders")
+    given = {key: value for key in _TEXTS if (value := getattr(plan, key)) != ""}
+    if _texts(given, {}) != given:
+        raise UsageError(f"netem of a plan must be as stackduel writes it, not {plan.netem!r}")
     if not isinstance(plan.most_connections, dict) or not all(
             isinstance(most, int) for most in plan.most_connections.values()):
         raise UsageError("most_connections of a plan must be a table of numbers")
@@ -250,7 +261,7 @@ def _read(name_or_path: str, wire: str) -> tuple[dict[str, Any], str]:
         raise UsageError(f"no plan '{name_or_path}'; there are: {known}, or a .toml file's path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from None
-    known_keys = {"contenders", "workload", *(option.key for option in _NUMBERS)}
+    known_keys = {"contenders", "workload", *_TEXTS, *(option.key for option in _NUMBERS)}
     for key in values:
         if key not in known_keys:
             raise UsageError(f"{path}: unknown key '{key}'; there are: {', '.join(sorted(known_keys))}")
@@ -261,8 +272,8 @@ def _parse_override(name: str, text: str) -> tuple[str, Any]:
     words = [word.strip() for word in text.split(",")]
     if name == "CONTENDERS":
         return "contenders", words
-    if name == "WORKLOAD":
-        return "workload", text
+    if name in ("WORKLOAD", *map(str.upper, _TEXTS)):
+        return name.lower(), text
     option = next(option for option in (*_NUMBERS, _REACH) if option.override == name)
     if not option.many:
         scale = _SUFFIXES.get(text[-1], 1) if option.key.endswith("_bytes") else 1
@@ -316,7 +327,21 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
         client_cpus=client, server_cpus=server, port=values.get("port", wire.port), max_connections=limit,
         by_contender=wire.rebinds,
         most_connections={name: wire.contenders[name].most_connections for name in values["contenders"]
-                          if wire.contenders[name].most_connections})
+                          if wire.contenders[name].most_connections},
+        **_texts(values, places))
+
+
+def _texts(values: Mapping[str, Any], places: Mapping[str, str]) -> dict[str, str]:
+    """Those of _TEXTS that are given, netem in its own words."""
+    given = {key: values[key] for key in _TEXTS if key in values}
+    for key, value in given.items():
+        if not isinstance(value, str):
+            raise UsageError(f"{places.get(key, key)}: must be text")
+    if given.get("tap", NET_TAP) not in TAPS:
+        raise UsageError(f"{places.get('tap', 'tap')}: must be one of {', '.join(TAPS)}")
+    if "netem" in given:
+        given["netem"] = str(parse(given["netem"], places.get("netem", "netem")))
+    return given
 
 
 def _choose_cpus(values: Mapping[str, Any], places: Mapping[str, str],

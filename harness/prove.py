@@ -23,6 +23,8 @@ from harness.wire import Wire
 _PING_TRIES = 3
 # a card whose driver has just been changed talks to the other end about speed and duplex first
 _PING_TRIES_NIC = 15
+# where netem loses packets, of which each ping needs four with its ARP
+_PING_TRIES_NETEM = 20
 # beyond the answer: the interpreter's start and DPDK's
 _GRACE_SECONDS = 30
 
@@ -39,7 +41,8 @@ def prove_neighbour(host: Host, wire: Wire, running: Running) -> None:
     """Ping, with ARP resolved anew: the contender's own MAC must answer. ContenderError if not."""
     client, end = running.contender.client.endpoint.namespace, running.contender.endpoint
     host.flush_neighbours(client)
-    for _ in range(_PING_TRIES_NIC if running.contender.link == "nic" else _PING_TRIES):
+    tries = _PING_TRIES_NETEM if wire.netem else _PING_TRIES_NIC if running.contender.link == "nic" else _PING_TRIES
+    for _ in range(tries):
         result = host.run(["ping", "-c", "1", "-W", "1", "-n", end.ip], netns=client, check=False)
         if result.code == 0:
             break

@@ -16,13 +16,18 @@ from harness import nic_steps
 from harness.errors import MachineError, UsageError
 from harness.host import NETNS_DIRECTORY, Host
 from harness.journal import DIRECTORY, Action
+from harness.modules import Module
+from harness.netem import parse
 from harness.nic_steps import Cpus
-from harness.wire import BRIDGED, Bridge, Contender, Endpoint, Wire
+from harness.wire import BRIDGED, TAPS, Bridge, Contender, Endpoint, Wire
 
 ROOT = Path(__file__).resolve().parent.parent
 TUN = "/dev/net/tun"
+VHOST = "/dev/vhost-net"
 EAL_DIRECTORY = "/run/dpdk"
 XDP_DIRECTORY = "/run/xdp"
+# by link, the modules that it needs and the nodes in /dev that they make
+_NODES = {"tap": (("tun", TUN),), "vhost-net": (("tun", TUN), ("vhost_net", VHOST))}
 # of a kernel server's namespace: a queue for as many SYNs and accepted connections as it can have, and for those that
 # it closed first
 SERVER_SYSCTLS = {"core.somaxconn": 65535, "ipv4.tcp_max_syn_backlog": 65535, "ipv4.tcp_max_tw_buckets": 1048576}
@@ -56,8 +61,6 @@ class Requirements:
                    for program, package in programs.items() if host.which(program) is None]
         missing += [f"{program} (run `make`)" for program in built(self.contenders)
                     if not has_program(host, program)]
-        if any(contender.link == "tap" for contender in self.contenders) and not host.exists(TUN):
-            missing.append(f"{TUN} (`modprobe tun`; in a container: --device {TUN})")
         return f"missing: {', '.join(missing)}" if missing else None
 
     def undo(self, host: Host) -> list[Action]:
@@ -284,8 +287,10 @@ def tap(wire: Wire, on: Bridge, contender: Contender) -> Commands:
     end, inside = contender.endpoint, ("ip", "-n", contender.endpoint.namespace)
     return Commands(
         f"TAP {end.namespace}/{end.interface}",
-        # net_tap opens it with IFF_MULTI_QUEUE, and the kernel then insists that it was made so
-        ((*inside, "tuntap", "add", "dev", end.interface, "mode", "tap", "multi_queue"),
+        # net_tap opens it with IFF_MULTI_QUEUE and virtio-user, of one queue, without: the kernel insists that it was
+        # made so
+        ((*inside, "tuntap", "add", "dev", end.interface, "mode", "tap",
+          *(("multi_queue",) if contender.link == "tap" else ())),
          (*inside, "link", "set", end.interface, "mtu", str(wire.mtu), "master", on.interface, "up")),
         (("run", *inside, "link", "del", end.interface),))
 
@@ -330,6 +335,28 @@ def veth_to_port(wire: Wire, contender: Contender) -> Commands:
         (("run", *at_client, "link", "del", client.interface),))
 
 
+def netem(wire: Wire, on: Bridge, contenders: Sequence[Contender]) -> Commands:
+    """Delay and loss on the one hop that all packets of all contenders pass: at its ends, one for each direction."""
+    asked, ends = parse(wire.netem, "netem"), ((wire.client.namespace, wire.client.interface),
+                                              (on.namespace, on.client_port))
+    # the kernel's server must send packets as others do, not many in one that is lost as a whole
+    plain = [("ip", "netns", "exec", each.endpoint.namespace, "ethtool", "-K", each.endpoint.interface, "tso", "off",
+              "gso", "off") for each in contenders if each.link == "veth"] if asked.counts_packets else []
+    return Commands(
+        f"netem {wire.netem} between {' and '.join('/'.join(end) for end in ends)}",
+        (*plain, *(asked.qdisc(*end) for end in ends)),
+        tuple(("run", "tc", "-n", namespace, "qdisc", "del", "dev", name, "root") for namespace, name in ends))
+
+
+def _modules(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
+    """What must be in the kernel, each module once."""
+    found = {module: Module(module, f"contender '{each.name}'", device)
+             for each in contenders for module, device in _NODES.get(each.link, ())}
+    if wire.netem:
+        found["sch_netem"] = Module("sch_netem", f"NETEM={wire.netem}")
+    return list(found.values())
+
+
 def _links(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
     """Each link once: contenders that take turns may share one."""
     found: list[Step] = []
@@ -343,12 +370,14 @@ def _links(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
             found.append(veth_pair(wire, contender))
         elif contender.link == "veth-to-port":
             found.append(veth_to_port(wire, contender))
-        elif on and contender.link == "tap":
+        elif on and contender.link in TAPS:
             found.append(tap(wire, on, contender))
         elif on and contender.link == "veth-port":
             found.append(veth_port(wire, on, contender))
         elif on:
             found.append(veth(wire, on, contender.endpoint, contender.bridge_port))
+    if on and wire.netem:
+        found.append(netem(wire, on, contenders))
     return list({step.name: step for step in found}.values())
 
 
@@ -386,8 +415,9 @@ def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {
     chosen = tuple(wire.contenders[name] for name in contenders)
     on_dpdk = any((each.stack, each.client.stack) != ("kernel", "kernel") for each in chosen)
     return [
-        Requirements(wire, chosen, programs),
+        Requirements(wire, chosen, {**programs, **({"tc": "iproute2"} if wire.netem else {})}),
         *nic_steps.guards_of(wire.cable),
+        *_modules(wire, chosen),
         Hugepages(wire.hugepage_kib, wire.hugepage_count if on_dpdk else 0, _needed_for(wire, chosen)),
         *nic_steps.preparations(wire.cable, cpus),
         *(EalDirectory(prefix) for prefix in _eal_prefixes(chosen)),

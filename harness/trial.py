@@ -22,6 +22,7 @@ from harness.plan import Plan, TrialSpec
 from harness.prove import Proof, prove_answer, prove_neighbour
 from harness.provision import Provisioned
 from harness.steps import namespaces
+from harness.vhost import pin_worker
 from harness.wire import LOADGEN, Contender, Endpoint, Wire
 
 SCHEMA = 1
@@ -104,7 +105,7 @@ class _Setting:
     def load(self, seconds: int) -> Load:
         running = self.client.running
         return Load(running.address, running.port, self.plan.workload, self.spec.connections, self.spec.threads,
-                    seconds)
+                    seconds, patient=bool(self.wire.netem))
 
 
 def run_trial(host: Host, wire: Wire, plan: Plan, spec: TrialSpec, sequence: int, provisioned: Provisioned,
@@ -131,6 +132,8 @@ def run_trial(host: Host, wire: Wire, plan: Plan, spec: TrialSpec, sequence: int
 def _measure(setting: _Setting, running: Running, started_at: str) -> _Measured:
     plan, client, tool = setting.plan, setting.client, setting.tool
     running.wait_ready()
+    if setting.contender.link == "vhost-net":
+        pin_worker(setting.host, running.pid, sorted({*plan.client_cpus, *plan.server_cpus}))
     if not client.has_launcher:
         prove_neighbour(setting.host, setting.wire, running)
     first = prove_answer(client, plan.workload, "proof-before")

@@ -16,14 +16,16 @@ from harness.topology import Table, path_of, read
 if TYPE_CHECKING:
     from harness.cable import Cable
 
-# how a contender hangs on the bridge: by the kernel's end of a veth; by a TAP; by a veth whose end has no address,
-# for a user-space driver to open. Without the bridge: by a veth that ends at the client; by one whose client's end
-# has no address, for the client to open; by memory that its client shares with it. By a cable: a port of this machine that its driver or DPDK has in turn
-LINKS = ("veth", "tap", "veth-port", "veth-pair", "veth-to-port", "shm", "nic")
+# how a contender hangs on the bridge: by the kernel's end of a veth; by a TAP, whose other end DPDK's net_tap has or
+# the kernel's vhost-net; by a veth whose end has no address, for a user-space driver to open. Without the bridge: by a
+# veth that ends at the client; by one whose client's end has no address, for the client to open; by memory that its
+# client shares with it. By a cable: a port of this machine that its driver or DPDK has in turn
+LINKS = ("veth", "tap", "vhost-net", "veth-port", "veth-pair", "veth-to-port", "shm", "nic")
 # at whose other end is a client of the contender's own
 OWN_ENDED = ("veth-to-port", "shm")
 BRIDGE_PORTS = ("veth", "veth-port")
-BRIDGED = ("veth", "tap", "veth-port")
+BRIDGED = ("veth", "tap", "vhost-net", "veth-port")
+TAPS = ("tap", "vhost-net")
 STACKS = ("kernel", "lwip")
 # which has the client's sockets; LOADGEN has none and makes packets of its own
 LOADGEN = "loadgen"
@@ -149,6 +151,7 @@ class Wire:
     for them, with the Debian package that has it. `ladder`: its contenders are the steps of harness/ladder.py.
     `cable`: the ends of the cable of a wire with a NIC, once it is fitted to them (cable.py).
     `emulated`: what plays the part of its NIC, as "QEMU's e1000e", where that is no hardware; "" otherwise.
+    `netem`: what is done to packets between client and bridge, as netem.py has it; "" for nothing.
     """
 
     name: str
@@ -166,6 +169,7 @@ class Wire:
     ladder: bool = False
     emulated: str = ""
     cable: "Cable | None" = None
+    netem: str = ""
 
     @property
     def rebinds(self) -> bool:
@@ -344,7 +348,7 @@ def _check_link(wire: Wire, contender: Contender, where: str) -> None:
         raise UsageError(f"{where}: '{name}': most_connections and most_because go together, and cannot be negative")
     if contender.link in BRIDGED and wire.bridge is None:
         raise UsageError(f"{where}: the link of '{name}', {contender.link}, needs a [bridge]")
-    if contender.link == "tap" and wire.bridge and end.namespace != wire.bridge.namespace:
+    if contender.link in TAPS and wire.bridge and end.namespace != wire.bridge.namespace:
         raise UsageError(f"{where}: the TAP of '{name}' belongs in the bridge's namespace")
     if contender.link == "veth-pair":
         if any(other.endpoint != end for other in linked):

@@ -310,9 +310,12 @@ def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
         "ROUNDS": plan.rounds, "DURATION": plan.duration_seconds, "WARMUP": plan.warmup_seconds,
         "BODY_SIZE": plan.workload.body_size_bytes, "CLIENT_CPUS": numbers(plan.client_cpus),
         "SERVER_CPUS": numbers(plan.server_cpus), "PORT": plan.port, "MAX_CONNECTIONS": plan.max_connections}
+    texts = " ".join(f"{key}='{value}'" if " " in value else f"{key}={value}"
+                     for key, value in (("TAP", plan.tap), ("NETEM", plan.netem)) if value)
     target = f"bench-{plan.wire}" if plan.workload.name in GENERAL else f"bench-app APP={plan.wire}"
     if plan.workload.name != "rps":
         settings = {"WORKLOAD": plan.workload.name, **settings}
     if order:
         target = command_line("bench", [f"{key}={value}" for key, value in order.items()])
-    return f"sudo make {target} " + " ".join(f"{key}={value}" for key, value in settings.items())
+    return " ".join([f"sudo make {target}", *(f"{key}={value}" for key, value in settings.items()),
+                     *([texts] if texts else [])])

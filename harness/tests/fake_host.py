@@ -122,6 +122,10 @@ class FakeHost(Host):
                 return self._link(name, rest)
             case ["umount", path]:
                 self.mounts.discard(path)
+            case ["modprobe", name]:
+                self.directories.add(f"/sys/module/{name.replace('-', '_')}")
+            case ["rmmod", name]:
+                self.directories.discard(f"/sys/module/{name}")
         return OK
 
     def _link(self, netns: str, words: Sequence[str]) -> Result:
@@ -192,7 +196,7 @@ class FakeHost(Host):
         return self.files.pop(str(path), None) is not None
 
     def exists(self, path: str | Path) -> bool:
-        if str(path).startswith(("/run/", "/sys/")):
+        if str(path).startswith(("/run/", "/sys/", "/dev/vhost")):
             return str(path) in self.files or str(path) in self.directories
         return Path(path).name not in self.missing
 

@@ -104,9 +104,9 @@ def test_each_act_may_fail_and_be_repeated(host: NicHost) -> None:
             home.bring(host, FILE)
         if not host.exists(FILE):
             break
-    assert host.calls[-1] == f"rmdir {home.DIRECTORY}" and act > 5
+    assert host.calls[-1] == f"rmdir {journal.LASTING}" and act > 5
     host.fail_at = 0
-    host.remove_directory(home.DIRECTORY)
+    host.remove_directory(journal.LASTING)
     assert host.state() == before
 
 

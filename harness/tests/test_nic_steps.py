@@ -126,7 +126,7 @@ def test_the_ports_own_macs_are_the_wires(host: NicHost) -> None:
 
 
 def test_one_port_cannot_be_both_ends(host: NicHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cables.pci, "find_nic", lambda host, text: host.nic(SERVER))
+    monkeypatch.setattr("harness.pci.find_nic", lambda host, text: host.nic(SERVER))
     with pytest.raises(UsageError, match="are the same port"):
         cables.cable(host, NicOrder(nic=SERVER, client="if:enp2s0"))
 

@@ -17,6 +17,7 @@ from harness.wire import load_wire
 def test_steps_are_in_order() -> None:
     assert [step.name for step in steps(WIRE, BOTH)] == [
         "requirements",
+        "kernel module tun",
         "hugepages: 96 of 2048 KiB",
         "DPDK's runtime directory /run/dpdk/stackduel",
         "directory of namespaces",

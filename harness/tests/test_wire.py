@@ -83,7 +83,7 @@ def test_an_unknown_wire_names_the_known_ones() -> None:
     ("port = 80", "port = -1", "port = -1 is not within 1 to 65535"),
     ("count = 96", "count = 1000000000", "[hugepages] count = 1000000000 is not within"),
     ("mtu = 1500", "mtu 1500", "not TOML"),
-    ('link = "tap"', 'link = "rope"', "[contenders.lwip]: 'link' must be one of veth, tap, veth-port, veth-pair, veth-to-port, shm, nic, not "),
+    ('link = "tap"', 'link = "rope"', "[contenders.lwip]: 'link' must be one of veth, tap, vhost-net, veth-port, veth-pair, veth-to-port, shm, nic, not "),
     ('stack = "kernel"', 'stack = "bsd"', "[contenders.epoll]: 'stack' must be one of kernel, lwip, not"),
     ('label = "kernel TCP (epoll)"', 'label = "x"\nhue = "red"', "[contenders.epoll]: unknown key 'hue'"),
     ("[contenders.epoll]", "[contenders]\nuring = 5\n[contenders.epoll]", "'uring' must be dict, not 5"),

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a plan says of its wire beyond the wire's file: the driver of lwIP's TAP, and what netem does to packets.
+
+Which TAP is chosen by what the machine has, once, when a plan is made; a run that goes on keeps what it began with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from harness.errors import UsageError
+from harness.host import Host
+from harness.modules import missing
+from harness.netem import parse
+from harness.plan import NET_TAP, VHOST_NET, Plan
+from harness.steps import VHOST
+from harness.topology import TOPOLOGIES
+from harness.wire import BRIDGED, Wire, load_wire
+
+
+def settle(host: Host, wire: Wire, plan: Plan) -> tuple[Wire, Plan]:
+    """Wire and plan with what the plan leaves open settled: vhost-net where this machine has it.
+
+    UsageError on what this wire cannot do.
+    """
+    has_tap = any(wire.contenders[name].link == "tap" for name in plan.contenders)
+    if not plan.tap and has_tap and _over_vhost(wire) and not _counts_packets(plan) and has_vhost(host):
+        plan = replace(plan, tap=VHOST_NET)
+    return conditioned(wire, plan), plan
+
+
+def has_vhost(host: Host) -> bool:
+    return not missing(host, "vhost_net", VHOST)
+
+
+def conditioned(wire: Wire, plan: Plan) -> Wire:
+    """The wire as the plan wants it. UsageError where the wire cannot do so."""
+    if plan.tap == VHOST_NET:
+        other = _over_vhost(wire)
+        if other is None:
+            raise UsageError(f"TAP={plan.tap}: wire '{wire.name}' cannot do that; wire tap can")
+        wire = other
+    elif plan.tap == NET_TAP and not any(each.link == "tap" for each in wire.contenders.values()):
+        raise UsageError(f"TAP={plan.tap}: wire '{wire.name}' has no TAP; wire tap has")
+    return _under_netem(wire, plan) if plan.netem else wire
+
+
+def _over_vhost(wire: Wire) -> Wire | None:
+    """The same wire over vhost-net; None where there is no such file, or where the wire is of a file of the user's."""
+    file = TOPOLOGIES / VHOST_NET / f"{wire.name}.toml"
+    return load_wire(str(file)) if file.is_file() and load_wire(wire.name) == wire else None
+
+
+def _counts_packets(plan: Plan) -> bool:
+    return bool(plan.netem) and parse(plan.netem, "NETEM").counts_packets
+
+
+def _under_netem(wire: Wire, plan: Plan) -> Wire:
+    place = f"NETEM={plan.netem}"
+    apart = [name for name in plan.contenders if wire.contenders[name].link not in BRIDGED]
+    if wire.bridge is None or apart:
+        raise UsageError(f"{place}: on wire '{wire.name}' there is no hop that every packet of every contender "
+                         "passes; wires tap, afpacket and afxdp have one")
+    if plan.tap == VHOST_NET and _counts_packets(plan):
+        raise UsageError(f"{place}: netem counts packets, and over vhost-net lwIP's are up to 64 KiB long, where the "
+                         "others' are of the MTU: give TAP=net_tap")
+    return replace(wire, netem=plan.netem, title=f"{wire.title}, with {plan.netem} in each direction")
