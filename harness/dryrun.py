@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+import socket
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,10 @@ class DryRun(Host):
     def spawn(self, argv: Sequence[str], *, netns: str | None = None, cpus: Sequence[int] = (), stdout: Path,
               stderr: Path, env: Mapping[str, str] | None = None) -> Process:
         raise MachineError(f"a dry run starts no process: {shlex.join(command(argv, netns, cpus))}")
+
+    def spawn_linked(self, argv: Sequence[str], link: socket.socket, *, stdout: Path | None = None,
+                     stderr: Path) -> Process:
+        raise MachineError(f"a dry run starts no process: {shlex.join(argv)}")
 
     def interactive(self, argv: Sequence[str], *, netns: str | None = None) -> int:
         self._log(shlex.join(command(argv, netns)))

@@ -22,7 +22,7 @@ import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator, Mapping, Sequence, TypeVar
@@ -141,15 +141,15 @@ class Host:
         A session of its own keeps the terminal's Ctrl-C from it; it dies with the harness. MachineError when
         it cannot start.
         """
-        words = command(argv, netns, cpus)
-        try:
-            with open(stdout, "wb") as out, open(stderr, "wb") as err:
-                popen = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *words], stdin=subprocess.DEVNULL,
-                                         stdout=out, stderr=err, start_new_session=True,
-                                         env={**os.environ, **(env or {})})
-        except OSError as error:
-            raise _cannot_start(words, error) from None
-        return Process(popen, argv)
+        return _start(argv, command(argv, netns, cpus), subprocess.DEVNULL, stdout, stderr, env or {})
+
+    def spawn_linked(self, argv: Sequence[str], link: socket.socket, *, stdout: Path | None = None,
+                     stderr: Path) -> Process:
+        """As spawn(), with `link` for the program to read, and to write to where no file is given.
+
+        `link` stays the caller's, who closes it. The program sees its end when the other end goes, with the harness too.
+        """
+        return _start(argv, argv, link.fileno(), link.fileno() if stdout is None else stdout, stderr, {})
 
     def interactive(self, argv: Sequence[str], *, netns: str | None = None) -> int:
         """Runs on the harness's own terminal until it ends; its exit code. Ctrl-C is left to it."""
@@ -346,6 +346,20 @@ class Host:
 
     def flush_neighbours(self, netns: str | None) -> None:
         self.run(["ip", "neighbour", "flush", "all"], netns=netns)
+
+
+def _start(argv: Sequence[str], words: Sequence[str], stdin: int, stdout: Path | int, stderr: Path,
+           env: Mapping[str, str]) -> Process:
+    """`argv` as `words`, in a session of its own, its output in new files or where a descriptor leads."""
+    try:
+        with ExitStack() as files:
+            out = files.enter_context(open(stdout, "wb")).fileno() if isinstance(stdout, Path) else stdout
+            err = files.enter_context(open(stderr, "wb"))
+            popen = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *words], stdin=stdin, stdout=out, stderr=err,
+                                     start_new_session=True, env={**os.environ, **env})
+    except OSError as error:
+        raise _cannot_start(words, error) from None
+    return Process(popen, argv)
 
 
 def _inside(netns: str | None, ask: Callable[[], T]) -> T:

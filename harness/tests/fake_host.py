@@ -153,6 +153,10 @@ class FakeHost(Host):
         self.alive[process.pid] = process.start_time
         return process
 
+    def spawn_linked(self, argv: Sequence[str], link: socket.socket, *, stdout: Path | None = None,
+                     stderr: Path) -> FakeProcess:
+        return self.spawn(argv, stdout=stdout or Path("/dev/null"), stderr=stderr)
+
     def interactive(self, argv: Sequence[str], *, netns: str | None = None) -> int:
         self.act("interactive " + shlex.join(command(argv, netns)))
         return 0
