@@ -290,7 +290,7 @@ def _read(record: Mapping[str, Any], number: int, plan: Plan) -> Trial:
 
 def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
     rate = _finite(record["requests_per_sec"])
-    cores = {int(cpu): states for cpu, states in record["cpu_seconds"].items()}
+    cores = {str(cpu): states for cpu, states in record["cpu_seconds"].items()}
     burned = {cpu: _burned(states) for cpu, states in cores.items()}
     clock = math.fsum(_finite(value) for states in cores.values() for key, value in states.items()
                       if key != "role")
@@ -326,8 +326,11 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
     )
 
 
-def _role(cpu: int, plan: Plan) -> str:
-    return "+".join(role for role, cpus in zip(ROLES, (plan.client_cpus, plan.server_cpus)) if cpu in cpus)
+def _role(cpu: str, plan: Plan) -> str:
+    """A CPU of another machine has that machine before its number: only clients are elsewhere."""
+    machine, _, number = cpu.rpartition("/")
+    client, server = (plan.clients.get(machine, ()), ()) if machine else (plan.client_cpus, plan.server_cpus)
+    return "+".join(role for role, cpus in zip(ROLES, (client, server)) if int(number) in cpus)
 
 
 def _burned(states: Mapping[str, Any]) -> float:

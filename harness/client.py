@@ -106,6 +106,11 @@ class Client:
         return bool(self.running.contender.client.launcher)
 
     @property
+    def ends(self) -> tuple[Host, ...]:
+        """Every machine that a client of the kernel's sockets is on; another one has no namespace of ours."""
+        return self.provisioned.sites or (self.host,)
+
+    @property
     def namespace(self) -> str:
         return self.running.contender.client.endpoint.namespace
 

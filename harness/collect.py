@@ -45,6 +45,11 @@ def cpu_seconds(before: CpuTimes, after: CpuTimes, client: Sequence[int],
     return spent
 
 
+def cpu_seconds_of(machine: str, before: CpuTimes, after: CpuTimes, client: Sequence[int]) -> dict[str, dict[str, Any]]:
+    """As cpu_seconds(), of a client's machine that is not this one: each key is "<machine>/<CPU>"."""
+    return {f"{machine}/{cpu}": states for cpu, states in cpu_seconds(before, after, client, ()).items()}
+
+
 def cpu_us_per_request(spent: Mapping[str, Mapping[str, Any]], requests: int) -> float | None:
     """Microseconds burned by all those CPUs for one request, waiting and stolen time left out."""
     if not requests:

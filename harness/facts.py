@@ -13,14 +13,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterable, Sequence
 
-from harness import ladder
+from harness import ladder, preflight
 from harness.errors import MachineError
 from harness.hardware import fields, hardware, nic_facts, output
 from harness.host import Host
 from harness.own_client import load_tool
 from harness.plan import Plan
 from harness.provision import Provisioned
-from harness.steps import built, namespaces
+from harness.remote import SshHost
+from harness.steps import built
 from harness.wire import Contender, Wire
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +31,7 @@ _BOOT_OPTIONS = ("clocksource", "default_hugepagesz", "hugepages", "hugepagesz",
                  "mitigations", "nohz", "nohz_full", "nosmt", "preempt", "processor.max_cstate", "rcu_nocbs",
                  "threadirqs", "transparent_hugepage", "tsc")
 _CPU = "/sys/devices/system/cpu"
+_NET = "/sys/class/net"
 # of the kernel's TCP at both ends, as a new namespace takes it over
 _TCP = ("congestion_control", "timestamps", "sack", "rmem", "wmem")
 # of servers and load tools that are not of this project, how each is asked
@@ -62,9 +64,11 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict
         "versions": _versions(host, contenders, {**wire.programs, **tool.programs}),
         "git": _git(host),
         "offloads": {f"{namespace}/{interface}": _offloads(host, namespace, interface)
-                     for namespace in namespaces(wire, contenders)
+                     for namespace in provisioned.namespaces(contenders)
                      for interface in sorted(host.link_counters(namespace)) if interface != "lo"},
         "load_tool": {"name": tool.name, "latency": tool.latency},
+        **({"clients": {site.destination: _client(site, plan) for site in provisioned.sites}}
+           if provisioned.sites else {}),
         **_cable(host, wire, provisioned),
     }
 
@@ -84,6 +88,24 @@ def _cable(host: Host, wire: Wire, provisioned: Provisioned) -> dict[str, Any]:
                 "emulated": wire.emulated, "order": asdict(cable.order)},
         "tuning": provisioned.tuned(),
     }
+
+
+def _client(site: SshHost, plan: Plan) -> dict[str, Any]:
+    """Of another machine that loads; `pinned`: wrk is kept on those CPUs."""
+    cpus = list(plan.clients[site.destination])
+    return {"machine": {**_machine(site), "architecture": output(site, ["uname", "-m"])}, "kernel": _kernel(site),
+            "cpus": cpus, "pinned": site.which("taskset") is not None, "governor": _governors(site, cpus),
+            "wrk": _wrk(site), "interface": site.interface,
+            "mtu": _number(_read(site, f"{_NET}/{site.interface}/mtu")),
+            "speed_mbit": _number(_read(site, f"{_NET}/{site.interface}/speed")),
+            "driver": site.link_target(f"{_NET}/{site.interface}/device/driver") or None,
+            "offloads": _offloads(site, "", site.interface),
+            "clock_ahead_seconds": preflight.clock_ahead(site)[0]}
+
+
+def _number(text: str | None) -> int | None:
+    """Of a file that holds one; -1 there says that it is not known."""
+    return int(text) if text and text.isdigit() else None
 
 
 def _contender(contender: Contender) -> dict[str, Any]:
@@ -139,14 +161,23 @@ def _cpus(host: Host, plan: Plan) -> dict[str, Any]:
     used = sorted({*plan.client_cpus, *plan.server_cpus})
     return {"client": list(plan.client_cpus), "server": list(plan.server_cpus),
             "shared": sorted(set(plan.client_cpus) & set(plan.server_cpus)),
-            "governor": {str(cpu): _read(host, f"{_CPU}/cpu{cpu}/cpufreq/scaling_governor") for cpu in used}}
+            "governor": _governors(host, used)}
+
+
+def _governors(host: Host, cpus: Iterable[int]) -> dict[str, str | None]:
+    return {str(cpu): _read(host, f"{_CPU}/cpu{cpu}/cpufreq/scaling_governor") for cpu in cpus}
+
+
+def _wrk(host: Host) -> str | None:
+    """What it says of its version."""
+    words = (output(host, ["wrk", "-v"]) or "").split()
+    return words[1] if len(words) > 1 else None
 
 
 def _versions(host: Host, contenders: Sequence[Contender], programs: Iterable[str]) -> dict[str, Any]:
-    wrk = (output(host, ["wrk", "-v"]) or "").split()
     build_info = _read(host, str(ROOT / "build" / "build-info.json"))
     build = json.loads(build_info) if build_info else {}
-    return {"wrk": wrk[1] if len(wrk) > 1 else None,
+    return {"wrk": _wrk(host),
             "dpdk": build.get("dpdk") or output(host, ["pkg-config", "--modversion", "libdpdk"]),
             "lwip": build.get("lwip"),
             "lwip_patches": [name for name in host.listing(ROOT / "servers" / "stack" / "patches")

@@ -39,8 +39,10 @@ class Plan:
     """Durations in whole seconds: wrk knows no smaller unit. The first contender is the baseline.
 
     `by_contender`: a round goes through all load points with one contender before the next has its turn, as changing
-    over takes long. `most_connections`: by contender, of those that are not measured beyond so many. `tap`: one of TAPS,
-    by which driver lwIP has its TAP; "" for net_tap where there was no choice. `netem`: as netem.py has it; "" for none.
+    over takes long. `most_connections`: by contender, of those that are not measured beyond so many. `clients`: by
+    machine, as ssh knows it, its CPUs that load; this machine then has no client, and `client_cpus` are none. `tap`: one
+    of TAPS, by which driver lwIP has its TAP; "" for net_tap where there was no choice. `netem`: as netem.py has it; ""
+    for none.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Plan:
     max_connections: int
     by_contender: bool = False
     most_connections: Mapping[str, int] = field(default_factory=dict)
+    clients: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     tap: str = ""
     netem: str = ""
 
@@ -80,6 +83,15 @@ class TrialSpec:
     threads: int
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one of several clients has of a load."""
+
+    machine: str
+    connections: int
+    threads: int
+
+
 # connections: what lwip_server takes, and what wrk may be asked for
 MOST, MOST_OF_WRK = 1 << 25, 10_000
 
@@ -95,13 +107,14 @@ class _Option:
     many: bool = False
 
 
+_CLIENT_CPUS = _Option("client_cpus", "CLIENT_CPUS", 0, 4095, many=True)
 _NUMBERS = (
     _Option("connections", "CONNECTIONS", 1, MOST, many=True),
     _Option("rounds", "ROUNDS", 1, 1000),
     _Option("duration_seconds", "DURATION", 1, 3600),
     _Option("warmup_seconds", "WARMUP", 0, 600),
     _Option("body_size_bytes", "BODY_SIZE", 0, 64 << 20),
-    _Option("client_cpus", "CLIENT_CPUS", 0, 4095, many=True),
+    _CLIENT_CPUS,
     _Option("server_cpus", "SERVER_CPUS", 0, 4095, many=True),
     _Option("port", "PORT", 1, 65_535),
     _Option("max_connections", "MAX_CONNECTIONS", 1, MOST),
@@ -119,13 +132,14 @@ OVERRIDES = ("CONTENDERS", "WORKLOAD", *map(str.upper, _TEXTS), *(option.overrid
 
 
 def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Mapping[str, str],
-              files: int | None = None) -> Plan:
+              files: int | None = None, clients: Mapping[str, Sequence[int]] = {}) -> Plan:
     """The plan harness/plans/<name>.toml (or the file at a path) for `wire` on a machine with `cpus`.
 
     A wire may have plans of its own by the same names, in harness/plans/<wire>/.
 
     `overrides` maps the names of OVERRIDES to text; empty text means not given. `files`: how many a process may have
     open there, which is where a server on the kernel's sockets cannot follow any more; None: as many as it wants.
+    `clients`: the machines that load it, and their CPUs; none: this one does.
     Raises UsageError on an unknown plan or key and on every value that makes no sense.
     """
     values, where = _read(name_or_path, wire.name)
@@ -150,7 +164,7 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
     if "reach" in values:
         _check_range(_REACH, values["reach"], places["reach"])
         values["connections"] = _reaching(values["connections"], values.pop("reach"))
-    plan = _build(values, places, Path(name_or_path).stem, wire, shape, tuple(cpus))
+    plan = _build(values, places, Path(name_or_path).stem, wire, shape, tuple(cpus), clients)
     return plan if files is None else replace(plan, most_connections={
         name: min(most, max(1, files - SPARE_FILES - SPARE_CONNECTIONS))
         if wire.contenders[name].stack == "kernel" else most for name, most in plan.most_connections.items()})
@@ -201,7 +215,7 @@ def schedule(plan: Plan) -> list[TrialSpec]:
         if plan.by_contender:
             return ((contender, connections) for contender in contenders for connections in plan.connections)
         return ((contender, connections) for connections in plan.connections for contender in contenders)
-    return [TrialSpec(contender, connections, round_, _threads(connections, len(plan.client_cpus)))
+    return [TrialSpec(contender, connections, round_, _all_threads(plan, connections))
             for round_ in range(plan.rounds) for contender, connections in order(round_)
             if plan.follows(contender, connections)]
 
@@ -211,6 +225,19 @@ def turns(specs: Sequence[TrialSpec]) -> int:
     return sum(1 for place, spec in enumerate(specs) if not place or specs[place - 1].contender != spec.contender)
 
 
+def shares(plan: Plan, connections: int) -> list[Share]:
+    """Of each client over ssh: as many connections as any other, one more where they do not come out even."""
+    each, more = divmod(connections, len(plan.clients))
+    return [Share(machine, count, _threads(count, len(cpus))) for place, (machine, cpus) in
+            enumerate(plan.clients.items()) for count in [each + (place < more)]]
+
+
+def _all_threads(plan: Plan, connections: int) -> int:
+    if plan.clients:
+        return sum(share.threads for share in shares(plan, connections))
+    return _threads(connections, len(plan.client_cpus))
+
+
 def _threads(connections: int, cpus: int) -> int:
     """One a client CPU, but such that they divide the connections: wrk would silently drop the remainder."""
     return next(count for count in range(min(connections, cpus), 0, -1) if connections % count == 0)
@@ -218,7 +245,8 @@ def _threads(connections: int, cpus: int) -> int:
 
 def to_json(plan: Plan) -> dict[str, Any]:
     """What plan.json holds."""
-    return {"schema": SCHEMA, **{key: value for key, value in asdict(plan).items() if key not in _TEXTS or value}}
+    empty = ("clients", "by_contender", *_TEXTS)
+    return {"schema": SCHEMA, **{key: value for key, value in asdict(plan).items() if value or key not in empty}}
 
 
 def from_json(data: Any) -> Plan:
@@ -228,13 +256,18 @@ def from_json(data: Any) -> Plan:
     rest = {key: value for key, value in data.items() if key != "schema"}
     try:
         workload = Workload(**rest.pop("workload"))
+        rest["clients"] = {str(machine): tuple(cpus) for machine, cpus in rest.get("clients", {}).items()}
         plan = Plan(workload=workload, **{key: tuple(value) if isinstance(value, list) else value
                                           for key, value in rest.items()})
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"not a plan of schema {SCHEMA}: {error}") from None
     flat = {**asdict(plan), **asdict(workload)}
+    for machine, cpus in plan.clients.items():
+        _check_number(_CLIENT_CPUS, list(cpus), f"clients: {machine}")
     for option in _NUMBERS:
         value = flat[option.key]
+        if option == _CLIENT_CPUS and plan.clients and not value:
+            continue
         _check_number(option, list(value) if isinstance(value, tuple) else value, option.key)
     texts = (plan.name, plan.wire, workload.name, workload.path)
     if not all(isinstance(text, str) for text in texts):
@@ -298,7 +331,7 @@ def _whole(word: str, place: str) -> int:
 
 
 def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: Wire, shape: Workload,
-           cpus: tuple[int, ...]) -> Plan:
+           cpus: tuple[int, ...], clients: Mapping[str, Sequence[int]]) -> Plan:
     for option in _NUMBERS:
         if option.key in values:
             _check_number(option, values[option.key], places[option.key])
@@ -318,16 +351,20 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
     size = values.get("body_size_bytes", shape.body_size_bytes)
     if shape.name.startswith("redis-") and not size:
         raise UsageError(f"{places['body_size_bytes']}: redis-benchmark sends values of 1 byte at least")
-    client, server = _choose_cpus(values, places, cpus)
+    client, server = _choose_cpus(values, places, cpus, clients)
+    least = min(values["connections"])
+    if least < len(clients):
+        raise UsageError(f"{places['connections']}: {least} cannot be shared among {len(clients)} clients: each needs one")
     return Plan(
         name=name, wire=wire.name, contenders=tuple(values["contenders"]),
         workload=replace(shape, body_size_bytes=size),
         connections=tuple(values["connections"]), rounds=values["rounds"],
         duration_seconds=values["duration_seconds"], warmup_seconds=values["warmup_seconds"],
-        client_cpus=client, server_cpus=server, port=values.get("port", wire.port), max_connections=limit,
+        client_cpus=() if clients else client, server_cpus=server, port=values.get("port", wire.port), max_connections=limit,
         by_contender=wire.rebinds,
         most_connections={name: wire.contenders[name].most_connections for name in values["contenders"]
                           if wire.contenders[name].most_connections},
+        clients={machine: tuple(values.get("client_cpus", there)) for machine, there in clients.items()},
         **_texts(values, places))
 
 
@@ -344,20 +381,27 @@ def _texts(values: Mapping[str, Any], places: Mapping[str, str]) -> dict[str, st
     return given
 
 
-def _choose_cpus(values: Mapping[str, Any], places: Mapping[str, str],
-                 cpus: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The last CPU serves and the others load it; a machine with one CPU shares it between both roles."""
-    for key in ("client_cpus", "server_cpus"):
-        absent = sorted(set(values.get(key, ())) - set(cpus))
-        if absent:
-            raise UsageError(f"{places[key]}: this machine has no CPU {absent[0]}; "
-                             f"there are: {', '.join(map(str, cpus))}")
+def _choose_cpus(values: Mapping[str, Any], places: Mapping[str, str], cpus: tuple[int, ...],
+                 clients: Mapping[str, Sequence[int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The last CPU serves and the others load it; a machine with one CPU shares it between both roles. With clients on
+    other machines all of this one may serve, and CLIENT_CPUS are theirs."""
+    for machine, there in clients.items() if clients else [("this machine", cpus)]:
+        _check_present(values, places, "client_cpus", machine, there)
+    _check_present(values, places, "server_cpus", "this machine", cpus)
+    loading = () if clients else values.get("client_cpus", ())
     if "server_cpus" in values:
         server = tuple(values["server_cpus"])
     else:
-        server = tuple(cpu for cpu in cpus if cpu not in values.get("client_cpus", ()))[-1:] or cpus[-1:]
+        server = tuple(cpu for cpu in cpus if cpu not in loading)[-1:] or cpus[-1:]
     client = tuple(values.get("client_cpus", ())) or tuple(cpu for cpu in cpus if cpu not in server)
     return client or cpus[:1], server
+
+
+def _check_present(values: Mapping[str, Any], places: Mapping[str, str], key: str, machine: str,
+                   cpus: Sequence[int]) -> None:
+    absent = sorted(set(values.get(key, ())) - set(cpus))
+    if absent:
+        raise UsageError(f"{places[key]}: {machine} has no CPU {absent[0]}; there are: {', '.join(map(str, cpus))}")
 
 
 def _check_number(option: _Option, value: Any, place: str) -> None:

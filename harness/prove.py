@@ -8,6 +8,7 @@ so for it both ends' counters must show the request and its answer.
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from dataclasses import dataclass
 from typing import Any, Mapping
@@ -18,7 +19,7 @@ from harness.errors import ContenderError
 from harness.exchange import ANSWER_SECONDS, Answer, ask, order
 from harness.host import Host
 from harness.plan import Workload
-from harness.wire import Wire
+from harness.remote import SshHost
 
 _PING_TRIES = 3
 # a card whose driver has just been changed talks to the other end about speed and duplex first
@@ -37,41 +38,64 @@ class Proof:
     counters: dict[str, Any] | None
 
 
-def prove_neighbour(host: Host, wire: Wire, running: Running) -> None:
-    """Ping, with ARP resolved anew: the contender's own MAC must answer. ContenderError if not."""
-    client, end = running.contender.client.endpoint.namespace, running.contender.endpoint
+def prove_neighbour(client: Client) -> None:
+    """Ping from each client's machine, with ARP resolved anew: the contender's own MAC must answer. ContenderError if
+    not."""
+    tries = _PING_TRIES_NETEM if client.wire.netem else _PING_TRIES
+    if client.running.contender.link == "nic":
+        tries = max(tries, _PING_TRIES_NIC)
+    for host in client.ends:
+        _prove_neighbour(host, client.namespace, client.running, tries)
+
+
+def _prove_neighbour(host: Host, client: str, running: Running, tries: int) -> None:
+    end = running.contender.endpoint
     host.flush_neighbours(client)
-    tries = _PING_TRIES_NETEM if wire.netem else _PING_TRIES_NIC if running.contender.link == "nic" else _PING_TRIES
     for _ in range(tries):
-        result = host.run(["ping", "-c", "1", "-W", "1", "-n", end.ip], netns=client, check=False)
-        if result.code == 0:
+        if _answers(host, client, running):
             break
         running.check_alive("when it was pinged")
     else:
-        raise ContenderError(f"contender '{running.contender.name}' does not answer a ping at {end.ip} "
-                             f"from namespace {client}")
+        place = f"machine {host.destination}" if isinstance(host, SshHost) else f"namespace {client}"
+        raise ContenderError(f"contender '{running.contender.name}' does not answer a ping at {end.ip} from {place}")
     entry = host.neighbour(client, end.ip)
     if entry is None or entry[0].lower() != end.mac.lower():
         raise ContenderError(f"{end.ip} is at {entry[0] if entry else 'no MAC'} and not at {end.mac}: "
                              f"somebody else answers for contender '{running.contender.name}'")
 
 
-def prove_answer(client: Client, workload: Workload, name: str) -> Proof:
-    """One request by the way that the load takes, called `name` among the client's files.
+def _answers(host: Host, client: str, running: Running) -> bool:
+    """A ping, or where there is no such program a connection without a request: both need the contender's MAC."""
+    ip = running.contender.endpoint.ip
+    if not isinstance(host, SshHost) or host.which("ping"):
+        return host.run(["ping", "-c", "1", "-W", "1", "-n", ip], netns=client, check=False).code == 0
+    try:
+        with host.connect(client, ip, running.port, ANSWER_SECONDS) as connection:
+            connection.shutdown(socket.SHUT_WR)
+            return connection.recv(1) == b""
+    except OSError:
+        return False
+
+
+def prove_answer(client: Client, workload: Workload, name: str) -> list[Proof]:
+    """One request from each client's machine, by the way that the load takes, called `name` among the client's files.
 
     ContenderError when no whole answer comes, or when it did not come by that way.
     """
-    return _by_library(client, workload, name) if client.has_launcher else _by_kernel(client, workload)
+    if client.has_launcher:
+        return [_by_library(client, workload, name)]
+    return [_by_kernel(client, host, workload) for host in client.ends]
 
 
-def _by_kernel(client: Client, workload: Workload) -> Proof:
+def _by_kernel(client: Client, host: Host, workload: Workload) -> Proof:
     running = client.running
     try:
-        with client.host.connect(client.namespace, running.address, running.port, ANSWER_SECONDS) as connection:
+        with host.connect(client.namespace, running.address, running.port, ANSWER_SECONDS) as connection:
             return Proof(ask(connection, running.address, workload, running.contender.counters), None)
     except OSError as error:
         running.check_alive("when it was sent a request")
-        raise _unanswered(running, str(error)) from None
+        place = f" (asked from {host.destination})" if isinstance(host, SshHost) else ""
+        raise _unanswered(running, f"{error}{place}") from None
 
 
 def _by_library(client: Client, workload: Workload, name: str) -> Proof:

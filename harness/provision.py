@@ -18,7 +18,8 @@ from harness.errors import MachineError
 from harness.host import Host, Log
 from harness.journal import Journal
 from harness.nic_steps import Cpus, Port, ServerPort
-from harness.steps import Hugepages, Step, steps
+from harness.remote import SshHost
+from harness.steps import Hugepages, Step, namespaces, steps
 from harness.tuning import said
 from harness.wire import Contender, Wire
 
@@ -30,7 +31,9 @@ NEEDS_ROOT = "making namespaces and links needs root: run it with sudo"
 
 @dataclass
 class Provisioned:
-    """A wire that is up. `port`: the one of a NIC that the contenders have in turn. `hugepages` False: servers run with --no-huge, and `why` says for what reason."""
+    """A wire that is up. `port`: the one of a NIC that the contenders have in turn. `hugepages` False: servers run with
+    --no-huge, and `why` says for what reason. `sites`: the machines that its clients are on; () when that is this one.
+    """
 
     wire: Wire
     hugepages: bool
@@ -38,6 +41,7 @@ class Provisioned:
     journal: Journal
     port: ServerPort | None = None
     steps: Sequence[Step] = ()
+    sites: tuple[SshHost, ...] = ()
 
     def tuned(self) -> list[dict[str, Any]]:
         """What was asked of the machine for the run's sake, what it gave, and why not more (tuning.py)."""
@@ -48,6 +52,11 @@ class Provisioned:
         """Gives the contender the port that others have in their turn, where it is one. MachineError when it cannot."""
         if self.port:
             self.port.turn_to(host, contender)
+
+    def namespaces(self, contenders: Sequence[Contender]) -> list[str]:
+        """Those of this machine that a packet of these contenders may pass; a client elsewhere is in none."""
+        elsewhere = {contender.client.endpoint.namespace for contender in contenders} if self.sites else set()
+        return [name for name in namespaces(self.wire, contenders) if name not in elsewhere]
 
 
 @contextmanager

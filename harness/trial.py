@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
-from harness import collect, ends, library, own_client, xstats
+from harness import collect, ends, library, own_client, sites, xstats
 from harness.client import Client
 from harness.contender import STOP_SECONDS, Running, start
 from harness.exchange import exchange_for
@@ -21,12 +21,10 @@ from harness.loadgen import Load, LoadResult, LoadTool, rounded, tool_for
 from harness.plan import Plan, TrialSpec
 from harness.prove import Proof, prove_answer, prove_neighbour
 from harness.provision import Provisioned
-from harness.steps import namespaces
 from harness.vhost import pin_worker
 from harness.wire import LOADGEN, Contender, Endpoint, Wire
 
 SCHEMA = 1
-PROOFS = 2
 
 
 @dataclass(frozen=True)
@@ -48,16 +46,18 @@ class _Sample:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A load that has ended; `counters` and `samples` of a client that has a library, as client.Ended."""
+    """A load that has ended; `counters` and `samples` of a client that has a library, as client.Ended. `parts`: of
+    clients on other machines, what each had of it."""
 
     result: LoadResult
     counters: dict[str, Any] | None
     samples: tuple[dict[str, Any], ...]
+    parts: tuple[sites.Part, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """All that a trial has seen. `final`: the contender's counters over its whole life; `account`: our own load
+    """All that a trial has seen. `proofs`: as many after the load as before it. `final`: the contender's counters over its whole life; `account`: our own load
     generator's, `failed`: what made it end with an exit code, and `memory` as collect.memory, None without one.
     """
 
@@ -79,7 +79,8 @@ class _Measured:
     @property
     def clients(self) -> list[dict[str, Any]]:
         """Counters of every client process, in their order; [] where the kernel has the sockets."""
-        found: list[Proof | _Loaded] = [*self.proofs[:1], *self.rehearsals.values(), self.load, *self.proofs[1:]]
+        half = len(self.proofs) // 2
+        found: list[Proof | _Loaded] = [*self.proofs[:half], *self.rehearsals.values(), self.load, *self.proofs[half:]]
         return [each.counters for each in found if each.counters is not None]
 
 
@@ -135,7 +136,7 @@ def _measure(setting: _Setting, running: Running, started_at: str) -> _Measured:
     if setting.contender.link == "vhost-net":
         pin_worker(setting.host, running.pid, sorted({*plan.client_cpus, *plan.server_cpus}))
     if not client.has_launcher:
-        prove_neighbour(setting.host, setting.wire, running)
+        prove_neighbour(client)
     first = prove_answer(client, plan.workload, "proof-before")
     seconds = {**({"calibration": 0} if tool.calibrates else {}),
                **({"warm-up": plan.warmup_seconds} if plan.warmup_seconds else {})}
@@ -144,7 +145,7 @@ def _measure(setting: _Setting, running: Running, started_at: str) -> _Measured:
     load = _load(setting, tool.name, plan.duration_seconds)
     after = _sample(setting, running)
     second = prove_answer(client, plan.workload, "proof-after")
-    return _Measured(started_at, (first, second), rehearsals, load, before, after, running.stop())
+    return _Measured(started_at, (*first, *second), rehearsals, load, before, after, running.stop())
 
 
 def _measure_in_one(setting: _Setting, running: Running, started_at: str) -> _Measured:
@@ -175,25 +176,31 @@ def _proc_stat(host: Host) -> str:
 
 
 def _sample(setting: _Setting, running: Running) -> _Sample:
-    links = {f"{namespace}/{interface}": counters for namespace in namespaces(setting.wire, [setting.contender])
+    up = setting.client.provisioned
+    links = {f"{namespace}/{interface}": counters for namespace in up.namespaces([setting.contender])
              for interface, counters in setting.host.link_counters(namespace).items() if interface != "lo"}
-    nics = {end: setting.host.nic_statistics(of.namespace, of.interface) for end, of in _nic_ends(setting.contender)}
+    nics = {end: setting.host.nic_statistics(of.namespace, of.interface) for end, of in _nic_ends(setting)}
     counters = running.snapshot()
     if isinstance(told := (counters or {}).get("xstats"), dict) and setting.contender.link == "nic":
         nics["server"] = told
-    return _Sample(counters, links, nics)
+    return _Sample(counters, {**links, **sites.links(up.sites)}, nics)
 
 
-def _nic_ends(contender: Contender) -> list[tuple[str, Endpoint]]:
+def _nic_ends(setting: _Setting) -> list[tuple[str, Endpoint]]:
     """The ends whose NIC the kernel of this machine has, and so can ask."""
-    ends_ = [("client", contender.client.endpoint), *([("server", contender.endpoint)] if contender.stack == "kernel"
+    contender = setting.contender
+    here = [] if setting.client.provisioned.sites else [("client", contender.client.endpoint)]
+    ends_ = [*here, *([("server", contender.endpoint)] if contender.stack == "kernel"
                                                       else [])]
     return [(end, of) for end, of in ends_ if contender.link == "nic" and of.interface]
 
 
 def _load(setting: _Setting, name: str, seconds: int) -> _Loaded:
-    """One run of the load tool; <raw>/<name>.json, .stdout and .stderr stay."""
+    """One run of the load tool; <raw>/<name>.json, .stdout and .stderr stay; of several clients as sites.load()."""
     tool, client, load = setting.tool, setting.client, setting.load(seconds)
+    if client.provisioned.sites:
+        result, parts = sites.load(client, tool, load, name)
+        return _Loaded(result, None, (), parts)
     report = client.raw / f"{name}.json"
     report.unlink(missing_ok=True)
     ended = client.run(name, tool.name, lambda launcher: tool.command(load, report, launcher),
@@ -211,8 +218,10 @@ def _record(setting: _Setting, sequence: int, measured: _Measured) -> dict[str, 
     if measured.before.counters is not None and measured.after.counters is not None:
         server = collect.counters_difference(measured.before.counters, measured.after.counters)
     start_cpu, end_cpu = map(collect.parse_proc_stat, load.proc_stat)
-    cpu = collect.cpu_seconds(start_cpu, end_cpu, plan.client_cpus, plan.server_cpus)
-    problems = [*_wrong(measured), *_load_problems(setting, measured), *_reconcile_problems(reconcile),
+    parts = measured.load.parts
+    cpu = {**collect.cpu_seconds(start_cpu, end_cpu, plan.client_cpus, plan.server_cpus),
+           **sites.cpu_seconds(parts, plan)}
+    problems = [*_wrong(measured), *sites.problems(parts), *_load_problems(setting, measured), *_reconcile_problems(reconcile),
                 *ends.problems(both or {}), *_server_problems(setting, measured, server),
                 *_measure_problems(setting.contender, measured.final)]
     final, account = measured.final or {}, measured.account
@@ -237,12 +246,14 @@ def _record(setting: _Setting, sequence: int, measured: _Measured) -> dict[str, 
         **({} if account is None else {
             "client_bound": account.client_bound, "connections_per_sec": account.connections_per_sec,
             "memory": measured.memory, "bytes_per_connection": final.get("bytes_per_connection")}),
+        **({"clients": sites.account(parts)} if parts else {}),
     }
 
 
 def _wrong(measured: _Measured) -> list[str]:
-    return [f"{when}: {proof.answer.wrong}" for when, proof in zip(("before the load", "after the load"),
-                                                                   measured.proofs) if proof.answer.wrong]
+    half = len(measured.proofs) // 2
+    return [f"{'after' if place >= half else 'before'} the load: {proof.answer.wrong}"
+            for place, proof in enumerate(measured.proofs) if proof.answer.wrong]
 
 
 def _reconcile(setting: _Setting, measured: _Measured) -> dict[str, int | None]:
@@ -252,11 +263,12 @@ def _reconcile(setting: _Setting, measured: _Measured) -> dict[str, int | None]:
     if measured.account:
         return {"sent": measured.account.sent, "parsed": parsed, "answered": answered,
                 "in_flight_limit": measured.account.in_flight}
-    first, second = (proof.answer.served for proof in measured.proofs)
+    proofs, half = len(measured.proofs), len(measured.proofs) // 2
+    first, second = (measured.proofs[place].answer.served for place in (half - 1, half))
     if first is not None and second is not None:
-        # a server of other make was asked twice: what it was asked with is not of the load
-        answered = second - first - exchange_for(setting.plan.workload).asks + PROOFS
-    return {"sent": PROOFS + sum(run.requests for run in runs), "parsed": parsed, "answered": answered,
+        # a server of other make was asked in each proof: what it was asked with is not of the load
+        answered = second - first - exchange_for(setting.plan.workload).asks + proofs
+    return {"sent": proofs + sum(run.requests for run in runs), "parsed": parsed, "answered": answered,
             "in_flight_limit": setting.tool.in_flight(setting.load(setting.plan.duration_seconds)) * len(runs)}
 
 
@@ -307,7 +319,7 @@ def _server_problems(setting: _Setting, measured: _Measured, server: Mapping[str
         arrived = server.get("accepts", 0)
         expected = account.connects - (expected if setting.plan.workload.connect else 0)
     else:
-        arrived -= setting.tool.extra_connections
+        arrived -= setting.tool.extra_connections * len(setting.client.ends)
     problems = []
     if arrived < expected:
         problems.append(f"only {arrived} of {expected} connections arrived")

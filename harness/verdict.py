@@ -26,10 +26,11 @@ _CLIENT_UNCOUNTED = "the client polls and did not count its busy cycles"
 class CoreUse:
     """One CPU of the plan in one trial: busy `share`, 0..1, of the time that it had (steal left out).
 
-    `role`: "client", "server", or "client+server" where both share the CPU.
+    `cpu`: its number, behind "<machine>/" on another machine. `role`: "client", "server", or "client+server" where both
+    share the CPU.
     """
 
-    cpu: int
+    cpu: str
     role: str
     share: float
 

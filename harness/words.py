@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from harness.plan import Plan
 from harness.workload import FEW, GENERAL, MANY
@@ -301,6 +301,15 @@ def facts_line(facts: Mapping[str, Any]) -> str:
     return "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in flatten(facts))
 
 
+def _client(plan: Plan, numbers: Callable[[Sequence[int]], str]) -> dict[str, str]:
+    """Which client, and on which CPUs; of several machines each has all of its own where they differ."""
+    if not plan.clients:
+        return {"CLIENT_CPUS": numbers(plan.client_cpus)}
+    different = set(plan.clients.values())
+    return {"CLIENT": "'" + ";".join(f"ssh:{machine}" for machine in plan.clients) + "'",
+            **({"CLIENT_CPUS": numbers(different.pop())} if len(different) == 1 else {})}
+
+
 def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
     """The command that runs this plan again, every value spelled out; `order`: what else stood on its command line."""
     def numbers(values: Sequence[int]) -> str:
@@ -308,7 +317,7 @@ def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
     settings = {
         "CONTENDERS": ",".join(plan.contenders), "CONNECTIONS": numbers(plan.connections),
         "ROUNDS": plan.rounds, "DURATION": plan.duration_seconds, "WARMUP": plan.warmup_seconds,
-        "BODY_SIZE": plan.workload.body_size_bytes, "CLIENT_CPUS": numbers(plan.client_cpus),
+        "BODY_SIZE": plan.workload.body_size_bytes, **_client(plan, numbers),
         "SERVER_CPUS": numbers(plan.server_cpus), "PORT": plan.port, "MAX_CONNECTIONS": plan.max_connections}
     texts = " ".join(f"{key}='{value}'" if " " in value else f"{key}={value}"
                      for key, value in (("TAP", plan.tap), ("NETEM", plan.netem)) if value)

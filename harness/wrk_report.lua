@@ -2,7 +2,8 @@
 -- wrk's own figures as JSON, into the file named by STACKDUEL_WRK_JSON. Knows nothing of trials.
 --
 -- CPU time is read here and not by the harness, because only wrk knows when its load begins and ends: its start-up
--- and the writing below would otherwise count, and a polling server burns a core during both.
+-- and the writing below would otherwise count, and a polling server burns a core during both. A harness on another machine
+-- is told when, for it has to read the server's: with STACKDUEL_WRK_TELLS a line LOADING and a line LOADED come out.
 
 local stat_before
 
@@ -17,12 +18,23 @@ local function quote(text)
    return '"' .. text:gsub('[%c"\\]', function(c) return string.format("\\u%04x", c:byte()) end) .. '"'
 end
 
+local function tell(what)
+   if os.getenv("STACKDUEL_WRK_TELLS") then
+      io.write(what, "\n")
+      io.flush()
+   end
+end
+
 function setup(thread)
+   if not stat_before then
+      tell("LOADING")
+   end
    stat_before = stat_before or proc_stat()
 end
 
 function done(summary, latency, requests)
    local stat_after = proc_stat()
+   tell("LOADED")
    local out = assert(io.open(assert(os.getenv("STACKDUEL_WRK_JSON")), "w"))
    local e = summary.errors
    out:write(string.format(

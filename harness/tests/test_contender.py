@@ -8,7 +8,6 @@ import json
 import os
 import socket
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Iterator, cast
 
 import pytest
@@ -44,7 +43,7 @@ class Journal:
 
 
 def provisioned(hugepages: bool = True) -> Provisioned:
-    return cast(Provisioned, SimpleNamespace(wire=WIRE, hugepages=hugepages, why="", journal=Journal()))
+    return Provisioned(WIRE, hugepages, "", cast(Any, Journal()))
 
 
 def script(text: str, **changes: Any) -> Contender:

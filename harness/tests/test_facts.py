@@ -19,7 +19,7 @@ from harness.wire import load_wire
 
 WIRE = load_wire("tap")
 PLAN = load_plan("quick", WIRE, (0, 1), {})
-UP = cast(Provisioned, SimpleNamespace(hugepages=False, why="the machine gave 3 of 96 pages"))
+UP = Provisioned(WIRE, False, "the machine gave 3 of 96 pages", cast(Any, None))
 GIT = ("git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT))
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Callable, Mapping, cast
 
 import pytest
@@ -32,7 +31,7 @@ def trial(host: ServingHost, raw: Path, contender: str = "lwip", wire: Wire = WI
     plan = load_plan("quick", wire, (0, 1), settings)
     if wire.contenders[contender].ready == "socket":
         host.files["/run/stackduel/lwip.sock"] = ""
-    up = cast(Provisioned, SimpleNamespace(wire=wire, hugepages=True, why="", journal=Journal(host)))
+    up = Provisioned(wire, True, "", cast(Any, Journal(host)))
     return run_trial(host, wire, plan, TrialSpec(contender, 8, 0, 1), 1, up, raw)
 
 

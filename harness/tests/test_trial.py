@@ -7,7 +7,6 @@ import errno
 import json
 import os
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Callable, cast
 
 import pytest
@@ -35,7 +34,7 @@ class Journal:
 
 
 def trial(host: ServingHost, raw: Path, contender: str = "lwip", plan: Plan = PLAN) -> Outcome:
-    up = cast(Provisioned, SimpleNamespace(wire=WIRE, hugepages=True, why="", journal=Journal(host)))
+    up = Provisioned(WIRE, True, "", cast(Any, Journal(host)))
     return run_trial(host, WIRE, plan, TrialSpec(contender, 8, 2, 1), 5, up, raw)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Callable, cast
 
 import pytest
@@ -25,7 +24,7 @@ SERVER, CLIENT = LWIP.endpoint.namespace, LWIP.client.endpoint.namespace
 
 
 def trial(host: ServingHost, raw: Path, contender: str = "lwip") -> Outcome:
-    up = cast(Provisioned, SimpleNamespace(wire=WIRE, hugepages=True, why="", journal=Journal(host)))
+    up = Provisioned(WIRE, True, "", cast(Any, Journal(host)))
     return run_trial(host, WIRE, PLAN, TrialSpec(contender, 8, 0, 1), 1, up, raw)
 
 

@@ -12,7 +12,7 @@ from harness.verdict import CoreUse, Limit, TrialUse, gain_bound, judge_gain, li
 
 
 def use(client: float, server: float, own: float | None = None) -> TrialUse:
-    return TrialUse((CoreUse(0, "client", client), CoreUse(1, "server", server)), own)
+    return TrialUse((CoreUse("0", "client", client), CoreUse("1", "server", server)), own)
 
 
 @pytest.mark.parametrize("interval, word", [
@@ -50,14 +50,14 @@ def test_a_poller_is_not_judged_by_its_core() -> None:
 
 def test_the_median_trial_and_the_busiest_core_decide() -> None:
     assert limit(False, 8, [use(0.99, 0.5), use(0.5, 0.5), use(0.6, 0.5)]).by == "connections"
-    two = TrialUse((CoreUse(0, "client", 0.2), CoreUse(2, "client", 0.97), CoreUse(1, "server", 0.5)), None)
+    two = TrialUse((CoreUse("0", "client", 0.2), CoreUse("2", "client", 0.97), CoreUse("1", "server", 0.5)), None)
     assert limit(False, 8, [two]).by == "client cpu"
 
 
 def test_without_figures_the_limit_is_unknown() -> None:
     assert limit(False, 8, []) == Limit("unknown", "There is no valid trial.")
-    assert limit(False, 8, [TrialUse((CoreUse(0, "client", 0.5),), None)]).by == "unknown"
-    shared = limit(False, 8, [TrialUse((CoreUse(0, "client+server", 0.99),), None)])
+    assert limit(False, 8, [TrialUse((CoreUse("0", "client", 0.5),), None)]).by == "unknown"
+    shared = limit(False, 8, [TrialUse((CoreUse("0", "client+server", 0.99),), None)])
     assert shared.by == "unknown" and "share a core, which was 99 % busy" in shared.evidence
 
 
@@ -71,7 +71,7 @@ def test_a_client_bound_side_makes_the_gain_a_bound(numerator: str, denominator:
 
 def own_client(client: float | None, own: float | None) -> TrialUse:
     """Both ends poll: their cores are busy whatever they do."""
-    return TrialUse((CoreUse(0, "client", 1.0), CoreUse(1, "server", 1.0)), own, client)
+    return TrialUse((CoreUse("0", "client", 1.0), CoreUse("1", "server", 1.0)), own, client)
 
 
 @pytest.mark.parametrize("trial, by", [

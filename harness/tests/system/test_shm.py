@@ -128,7 +128,7 @@ def test_nothing_but_memory_joins_the_two_ends(tmp_path: Path) -> None:
             assert os.stat(DIRECTORY).st_mode & 0o777 == 0o700
             client = Client(host, wire, plan, up, running, tmp_path)
             for number in range(3):  # the server lives on, its clients come and go
-                proof = prove_answer(client, plan.workload, f"proof-{number}")
+                [proof] = prove_answer(client, plan.workload, f"proof-{number}")
                 assert proof.answer.wrong == "" and proof.counters is not None
                 assert proof.counters["bytes_received"] == proof.answer.received == 39
             counters = running.snapshot()
