@@ -51,9 +51,10 @@ install_packages() {
     # shellcheck disable=SC2086
     apt-get install -y -q --no-install-recommends $list >&2 || status=$?
     # Nor are those that came just now to start at the next boot.
-    for unit in redis-server memcached nginx; do
+    for daemon in redis-server memcached nginx openssh-server:ssh; do
+        package=${daemon%:*} unit=${daemon#*:}
         case " $list" in
-            *" $unit"*) ! command -v systemctl >/dev/null 2>&1 || systemctl -q disable $unit 2>/dev/null || true ;;
+            *" $package"*) ! command -v systemctl >/dev/null 2>&1 || systemctl -q disable $unit 2>/dev/null || true ;;
         esac
     done
     [ $status = 0 ] || fail "apt-get could not install: $list"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A client on another machine, over OpenSSH: which one is meant, and a Host whose acts happen there.
+"""Another machine, over OpenSSH: a Host whose acts happen there.
 
 There it needs sshd, a POSIX shell and what is to be run. Every program there is run by a shell that watches its
 connection: when that goes, for whatever reason, so does the program. Knows no wire, plan or trial.
@@ -16,14 +16,16 @@ import socket
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator, Mapping, NoReturn, Sequence
 
-from harness.errors import MachineError, UsageError
+from harness.errors import MachineError
 from harness.host import COUNTERS, Host, Process, Result, command
+from harness.targets import IfClient as IfClient
+from harness.targets import SshClients as SshClients
+from harness.targets import SshTarget as SshTarget
+from harness.targets import parse_client as parse_client
 
-_HOW = "CLIENT=if:<interface> or CLIENT=ssh:user@host[,if=<interface>], several of the latter joined by ';'"
 # the user's own configuration may forward, ask or fork; ours must not
 _OPTIONS = ("-T", "-a", "-x", *(word for option in (
     "BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3", "LogLevel=INFO",
@@ -37,6 +39,8 @@ _WATCHED = _SHELL + (
     'ulimit -n "$(ulimit -H -n)" 2>/dev/null; exec 3<&0; "$@" </dev/null 3<&- & program=$!; '
     '{ while read -r name <&3; do kill -"$name" $program; done; kill -KILL $program; } >/dev/null 2>&1 & watch=$!; '
     'wait $program; code=$?; kill $watch 2>/dev/null; exit $code')
+# says when it could begin, and does at a line on its stdin
+_POISED = "echo POISED; read -r go || exit 1; " + _WATCHED
 # a directory that lasts as long as the connection
 _KEPT = _SHELL + ('d=${TMPDIR:-/tmp}/$1; mkdir -m 700 "$d" || exit 1; echo "$d"; while read -r line; do :; done; '
                   'rm -rf "$d"')
@@ -47,67 +51,6 @@ _CONTROL = "stackduel-ssh-"
 _COMPLETE = 2
 # of /proc/net/dev, in the order of COUNTERS
 _COLUMNS = (1, 9, 0, 8, 3, 11, 2, 10)
-
-
-@dataclass(frozen=True)
-class IfClient:
-    """A second port of this machine."""
-
-    interface: str
-
-
-@dataclass(frozen=True)
-class SshTarget:
-    """`destination` as `ssh` takes it, `interface` on that machine; "": whichever leads to the server."""
-
-    destination: str
-    interface: str = ""
-
-
-@dataclass(frozen=True)
-class SshClients:
-    targets: tuple[SshTarget, ...]
-
-
-def parse_client(text: str) -> IfClient | SshClients:
-    """What CLIENT= names. Raises UsageError."""
-    words = [word.strip() for word in text.split(";") if word.strip()]
-    if not words:
-        raise UsageError(f"CLIENT names no client: give {_HOW}")
-    if len(words) == 1 and words[0].startswith("if:"):
-        return IfClient(_interface(words[0].removeprefix("if:"), words[0]))
-    targets = tuple(_target(word) for word in words)
-    twice = next((one.destination for place, one in enumerate(targets)
-                  if one.destination in [other.destination for other in targets[:place]]), None)
-    if twice:
-        raise UsageError(f"CLIENT={text}: {twice} stands there twice")
-    return SshClients(targets)
-
-
-def _target(word: str) -> SshTarget:
-    if word.startswith("if:"):
-        raise UsageError(f"CLIENT: '{word}' must be the only client: give {_HOW}")
-    if not word.startswith("ssh:"):
-        raise UsageError(f"CLIENT: '{word}' is no client: give {_HOW}")
-    destination, *options = word.removeprefix("ssh:").split(",")
-    user, at, host = destination.rpartition("@")
-    destination = user + at + (host[1:-1] if host.startswith("[") and host.endswith("]") else host)
-    # what begins with a dash would be an option of ssh
-    if not re.fullmatch(r"(?:[^\s@:/'\"-][^\s@:/'\"]*@)?[A-Za-z0-9_.:][A-Za-z0-9_.:%-]*", destination):
-        raise UsageError(f"CLIENT: '{word}': '{destination}' is not user@host; a port belongs in ~/.ssh/config")
-    interface = ""
-    for option in options:
-        key, _, value = option.partition("=")
-        if key != "if" or interface:
-            raise UsageError(f"CLIENT: '{word}': '{option}' is no option of it: give {_HOW}")
-        interface = _interface(value, word)
-    return SshTarget(destination, interface)
-
-
-def _interface(name: str, word: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", name):
-        raise UsageError(f"CLIENT: '{word}': '{name}' cannot name an interface (1 to 15 letters, digits, . _ -)")
-    return name
 
 
 class RemoteProcess(Process):
@@ -121,12 +64,12 @@ class RemoteProcess(Process):
     def poll(self) -> int | None:
         return self._ended(self._ssh.poll())
 
+    def go(self) -> None:
+        """Begins what SshHost.poise() has made ready."""
+        self._say("")
+
     def signal(self, number: int) -> None:
-        try:
-            self._link.sendall(signal.Signals(number).name.removeprefix("SIG").encode() + b"\n")
-        except OSError:
-            # it has ended
-            pass
+        self._say(signal.Signals(number).name.removeprefix("SIG"))
 
     def wait(self, timeout: float) -> int:
         code = self._ended(self._ssh.wait(timeout))
@@ -155,6 +98,13 @@ class RemoteProcess(Process):
     def lost(self) -> bool:
         """Has ssh itself failed?"""
         return self._ssh.poll() == _SSH_FAILED
+
+    def _say(self, line: str) -> None:
+        try:
+            self._link.sendall(line.encode() + b"\n")
+        except OSError:
+            # it has ended
+            pass
 
     def _ended(self, code: int | None) -> int | None:
         """The program's exit code, negative when a signal ended it, as a shell tells it."""
@@ -265,9 +215,13 @@ class SshHost(Host):
     def spawn(self, argv: Sequence[str], *, netns: str | None = None, cpus: Sequence[int] = (), stdout: Path,
               stderr: Path, env: Mapping[str, str] | None = None) -> RemoteProcess:
         """As Host. Pinned where that machine has taskset; it ends with the connection, at the latest."""
-        pinned = command(argv, cpus=cpus if self.which("taskset") else ())
-        variables = [f"{name}={value}" for name, value in (env or {}).items()]
-        return self._start([], _WATCHED, [*(["env", *variables] if variables else []), *pinned], stdout, stderr)
+        return self._start([], _WATCHED, self._pinned(argv, cpus, env or {}), stdout, stderr)
+
+    def poise(self, argv: Sequence[str], *, cpus: Sequence[int], stdout: Path, stderr: Path,
+              env: Mapping[str, str]) -> RemoteProcess:
+        """As spawn(), but for its go(), which is of use from when its stdout has the line POISED: a login shell may take
+        its time, and several machines are to begin together."""
+        return self._start([], _POISED, self._pinned(argv, cpus, env), stdout, stderr)
 
     def connect(self, netns: str | None, address: str, port: int, timeout: float) -> socket.socket:
         """As Host, by the kernel of that machine. A refusal comes with what is first received, as OSError."""
@@ -363,6 +317,11 @@ class SshHost(Host):
     def _options(self) -> list[str]:
         return [*_OPTIONS, "-o", "ControlMaster=no", "-S", self._control]
 
+    def _pinned(self, argv: Sequence[str], cpus: Sequence[int], env: Mapping[str, str]) -> list[str]:
+        variables = [f"{name}={value}" for name, value in env.items()]
+        return [*(["env", *variables] if variables else []),
+                *command(argv, cpus=cpus if self.which("taskset") else ())]
+
     def _start(self, options: Sequence[str], script: str, argv: Sequence[str], stdout: Path,
                stderr: Path) -> RemoteProcess:
         ours, theirs = socket.socketpair()
@@ -387,8 +346,8 @@ _NEXT = (
                           "/root/.ssh) until `{command}` works without a password"),
     ("Could not resolve hostname", "mend the name, or give the address"),
     ("Connection refused", "start sshd there, or say its port in ~/.ssh/config"),
-    ("timed out", "see that it is on, and that this machine has a way to it beside the cable that is measured"),
-    ("No route to host", "see that it is on, and that this machine has a way to it beside the cable that is measured"),
+    *((words, "see that it is on, and that this machine has a way to it beside the cable that is measured")
+      for words in ("timed out", "No route to host", "unreachable")),
 )
 
 
@@ -422,6 +381,8 @@ def _parent(local: Host) -> str:
 @contextmanager
 def connected(local: Host, targets: Sequence[SshTarget]) -> Iterator[tuple[SshHost, ...]]:
     """The machines, for the body of the `with`. MachineError when one cannot be reached; nothing stays of any."""
+    if local.which("ssh") is None:
+        raise MachineError("a client on another machine needs ssh here: `sudo apt-get install openssh-client`")
     clear(local)
     directory = f"{_parent(local)}/{_CONTROL}{os.getpid()}"
     local.make_directory(directory)

@@ -24,6 +24,8 @@ _START_SECONDS = 30
 # what looks for words takes no time from a server while the load lasts
 _WATCH_SECONDS = 0.25
 _LISTEN_SECONDS = 0.01
+# of remote.py and of wrk_report.lua
+_WORDS = {"poised": "POISED", "began": "LOADING", "ended": "LOADED"}
 # of the load's time: how much later than the first a client may begin or end
 _APART = 0.1
 
@@ -39,7 +41,7 @@ class Part:
 
 @dataclass
 class _Loading:
-    """A client at work. `began` and `ended`: when the news came, by this machine's clock."""
+    """A client at work. `poised`, `began` and `ended`: when the news came, by this machine's clock."""
 
     site: SshHost
     share: Share
@@ -47,13 +49,15 @@ class _Loading:
     process: RemoteProcess
     stdout: Path
     stderr: Path
+    poised: float = 0.0
     began: float = 0.0
     ended: float = 0.0
 
     def listen(self) -> None:
         said = self.stdout.read_text(errors="replace").split("\n")[:-1]
-        self.began = self.began or (time.monotonic() if "LOADING" in said else 0.0)
-        self.ended = self.ended or (time.monotonic() if "LOADED" in said else 0.0)
+        for what, word in _WORDS.items():
+            if word in said and not getattr(self, what):
+                setattr(self, what, time.monotonic())
 
     def check(self) -> None:
         """MachineError when its line is lost, ContenderError when it has failed."""
@@ -87,6 +91,9 @@ def load(client: Client, tool: LoadTool, whole: Load, name: str) -> tuple[LoadRe
     try:
         for site, share in zip(client.provisioned.sites, shares(client.plan, whole.connections)):
             clients.append(_start(client, site, tool, whole, share, name))
+        _listen(client, clients, time.monotonic() + _START_SECONDS, "poised", all)
+        for each in clients:
+            each.process.go()
         before = _listen(client, clients, time.monotonic() + _START_SECONDS, "began", any)
         end = time.monotonic() + whole.seconds
         _listen(client, clients, time.monotonic() + _START_SECONDS, "began", all)
@@ -109,7 +116,7 @@ def _start(client: Client, site: SshHost, tool: LoadTool, whole: Load, share: Sh
     report = f"{site.directory}/{name}.json"
     stdout, stderr = (client.raw / f"{_file(name, site.destination)}.{kind}" for kind in ("stdout", "stderr"))
     words = tool.command(replace(whole, connections=share.connections, threads=share.threads), Path(report), [])
-    process = site.spawn([_script(site) if word == str(SCRIPT) else word for word in words],
+    process = site.poise([_script(site) if word == str(SCRIPT) else word for word in words],
                          cpus=client.plan.clients[share.machine], stdout=stdout, stderr=stderr,
                          env={**tool.environment(Path(report)), "STACKDUEL_WRK_TELLS": "1"})
     try:
@@ -131,7 +138,7 @@ def _check(client: Client, clients: Sequence[_Loading]) -> None:
 
 
 def _listen(client: Client, clients: Sequence[_Loading], deadline: float, what: str, enough: Any) -> str:
-    """This machine's /proc/stat when `enough` of the clients have begun, or ended."""
+    """This machine's /proc/stat when `enough` of the clients have said so."""
     while True:
         for each in clients:
             each.listen()
@@ -140,7 +147,7 @@ def _listen(client: Client, clients: Sequence[_Loading], deadline: float, what: 
         _check(client, clients)
         late = next((each.site.destination for each in clients if not getattr(each, what)), None)
         if time.monotonic() > deadline:
-            raise ContenderError(f"wrk on {late} has not {what.replace('began', 'begun')} in time")
+            raise ContenderError(f"{late} has not said {_WORDS[what]} in time")
         time.sleep(_LISTEN_SECONDS)
 
 
