@@ -354,14 +354,15 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
     client, server = _choose_cpus(values, places, cpus, clients)
     least = min(values["connections"])
     if least < len(clients):
-        raise UsageError(f"{places['connections']}: {least} cannot be shared among {len(clients)} clients: each needs one")
+        raise UsageError(f"{places['connections']}: {least} cannot be shared among {len(clients)} clients: each needs "
+                         "one")
     return Plan(
         name=name, wire=wire.name, contenders=tuple(values["contenders"]),
         workload=replace(shape, body_size_bytes=size),
         connections=tuple(values["connections"]), rounds=values["rounds"],
         duration_seconds=values["duration_seconds"], warmup_seconds=values["warmup_seconds"],
-        client_cpus=() if clients else client, server_cpus=server, port=values.get("port", wire.port), max_connections=limit,
-        by_contender=wire.rebinds,
+        client_cpus=() if clients else client, server_cpus=server, port=values.get("port", wire.port),
+        max_connections=limit, by_contender=wire.rebinds,
         most_connections={name: wire.contenders[name].most_connections for name in values["contenders"]
                           if wire.contenders[name].most_connections},
         clients={machine: tuple(values.get("client_cpus", there)) for machine, there in clients.items()},

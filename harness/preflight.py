@@ -19,6 +19,9 @@ from harness.remote import SshHost
 KNOWN_WRK = ("4.1.0", "4.2.0")
 # of two machines: beyond it, times in their logs do not fit each other
 CLOCK_SECONDS = 1.0
+# to negotiate, after an interface has been set up
+LINK_SECONDS = 10.0
+_LINK_POLL_SECONDS = 0.25
 _NET = "/sys/class/net"
 _PROBES = 2
 _UP = "1"
@@ -26,8 +29,8 @@ _UP = "1"
 
 @dataclass(frozen=True)
 class Port:
-    """One end of the cable. `addresses`: with prefix length; a server's are those of all contenders, a client's its own,
-    () for another machine's, which are found out. `interface` "": the one with a way to the server."""
+    """One end of the cable. `addresses`: with prefix length; a server's are those of all contenders, a client's are found
+    out. `interface` "": the one with a way to the server."""
 
     host: Host
     netns: str | None
@@ -60,15 +63,16 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
 
-def preflight(server: Port, clients: Sequence[Port], connections: int = 0) -> Findings:
+def preflight(server: Port, clients: Sequence[Port], connections: int = 0, patience: float = LINK_SECONDS) -> Findings:
     """Looks at the cable with its server's interface up at its kernel driver; the client's, too.
 
-    `connections`: the most that each client will open; 0: not known. Tells each SshHost the interface that was found.
+    `connections`: the most that each client will open; 0: not known. `patience`: how long (s) a link may take to come
+    up. Tells each SshHost the interface that was found.
     """
     found = Findings()
     there = [port for place, client in enumerate(clients)
-             for port in [_located(server, client, place, len(clients), found)] if port is not None]
-    live = [port for port in (server, *there) if _linked(port, found)]
+             for port in [_located(server, client, place, found)] if port is not None]
+    live = [port for port in (server, *there) if _linked(port, patience, found)]
     if server in live:
         for client in (port for port in there if port in live):
             _compare(server, client, found)
@@ -102,7 +106,7 @@ def own_addresses(trie: str) -> list[str]:
     return list(dict.fromkeys(re.findall(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL", trie)))
 
 
-def _located(server: Port, client: Port, place: int, many: int, found: Findings) -> Port | None:
+def _located(server: Port, client: Port, place: int, found: Findings) -> Port | None:
     """The client's end with its interface and address; None, with the problem told, where it is not on the cable."""
     ip, network = _ip(server.addresses[0]), ipaddress.ip_interface(server.addresses[0]).network
     if client.interface and not client.fact("address"):
@@ -118,8 +122,8 @@ def _located(server: Port, client: Port, place: int, many: int, found: Findings)
                               f"{_free(server, place)} dev {interface}` and `ip link set {interface} up`")
         return None
     if client.interface and way[0] != client.interface:
-        found.problems.append(f"{client.machine} reaches {ip} by {way[0]} and not by {client.interface}: on it, as root, "
-                              f"`ip route replace {ip}/32 dev {client.interface}`")
+        found.problems.append(f"{client.machine} reaches {ip} by {way[0]} and not by {client.interface}: on it, as "
+                              f"root, `ip route replace {ip}/32 dev {client.interface}`")
         return None
     if isinstance(client.host, SshHost):
         client.host.interface = way[0]
@@ -134,21 +138,26 @@ def _free(server: Port, place: int) -> str:
     return f"{free[min(place, len(free) - 1)]}/{network.prefixlen}"
 
 
-def _linked(port: Port, found: Findings) -> bool:
-    """Is there a link? The problem is told if not."""
-    if port.fact("carrier") == _UP:
+def _linked(port: Port, patience: float, found: Findings) -> bool:
+    """Is there a link, or within `patience` s? The problem is told if not."""
+    deadline = time.monotonic() + patience
+    while port.fact("carrier") != _UP:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_LINK_POLL_SECONDS)
+    else:
         return True
     state = port.fact("operstate") or "not there"
-    found.problems.append(f"{port.name} has no link (it is {state}): plug in the cable, and on {port.machine}, as root, "
-                          f"`ip link set {port.interface} up`")
+    found.problems.append(f"{port.name} has no link (it is {state}): plug in the cable, and on {port.machine}, as "
+                          f"root, `ip link set {port.interface} up`")
     return False
 
 
 def _compare(server: Port, client: Port, found: Findings) -> None:
     ours, theirs = server.fact("mtu"), client.fact("mtu")
     if ours != theirs:
-        found.problems.append(f"the MTU of {client.name} is {theirs}, that of {server.name} {ours}: on {client.machine}, "
-                              f"as root, `ip link set {client.interface} mtu {ours}`")
+        found.problems.append(f"the MTU of {client.name} is {theirs}, that of {server.name} {ours}: on "
+                              f"{client.machine}, as root, `ip link set {client.interface} mtu {ours}`")
     speeds = [port.fact("speed") for port in (server, client)]
     if all(speed.isdigit() for speed in speeds) and speeds[0] != speeds[1]:
         found.notes.append(f"{server.name} runs at {speeds[0]} Mbit/s and {client.name} at {speeds[1]}: "
@@ -186,26 +195,29 @@ def _distinct(clients: Sequence[Port], found: Findings) -> None:
         for ip in map(_ip, client.addresses):
             other = seen.setdefault(ip, client)
             if other is not client:
-                found.problems.append(f"{client.name} and {other.name} both have {ip}: give one of them another address")
+                found.problems.append(f"{client.name} and {other.name} both have {ip}: "
+                                      "give one of them another address")
 
 
 def _machine(here: Host, there: SshHost, connections: int, found: Findings) -> None:
     """What a machine over ssh must have to load."""
     ahead, unsure = clock_ahead(there)
     if abs(ahead) - unsure > CLOCK_SECONDS:
-        found.notes.append(f"the clock of {there.destination} is {abs(ahead):.1f} s {'ahead' if ahead > 0 else 'behind'}: "
-                           "its own logs do not fit this run's times")
+        way = "ahead" if ahead > 0 else "behind"
+        found.notes.append(f"the clock of {there.destination} is {abs(ahead):.1f} s {way}: its own logs do not fit "
+                           "this run's times")
     ours, theirs = _wrk(here), _wrk(there)
     if theirs is None:
         found.problems.append(f"{there.destination} has no wrk: on it, as root, `apt-get install wrk`")
     elif theirs not in (ours, *KNOWN_WRK):
-        found.problems.append(f"{there.destination} has wrk {theirs}, which is not known here: install {ours or KNOWN_WRK[0]}")
+        found.problems.append(f"{there.destination} has wrk {theirs}, which is not known here: "
+                              f"install {ours or KNOWN_WRK[0]}")
     elif theirs != ours:
         found.notes.append(f"{there.destination} has wrk {theirs}, this machine {ours}")
     files = there.run(["sh", "-c", "ulimit -H -n"]).stdout.strip()
     if files.isdigit() and int(files) < connections:
-        found.problems.append(f"{there.destination} lets a program have {files} open files and {connections} connections "
-                              "are wanted: raise `nofile` in /etc/security/limits.conf there")
+        found.problems.append(f"{there.destination} lets a program have {files} open files and {connections} "
+                              "connections are wanted: raise `nofile` in /etc/security/limits.conf there")
 
 
 def clock_ahead(there: Host) -> tuple[float, float]:

@@ -219,8 +219,8 @@ class SshHost(Host):
 
     def poise(self, argv: Sequence[str], *, cpus: Sequence[int], stdout: Path, stderr: Path,
               env: Mapping[str, str]) -> RemoteProcess:
-        """As spawn(), but for its go(), which is of use from when its stdout has the line POISED: a login shell may take
-        its time, and several machines are to begin together."""
+        """As spawn(), but for its go(), which is of use from when its stdout has the line POISED: a login shell may
+        take its time, and several machines are to begin together."""
         return self._start([], _POISED, self._pinned(argv, cpus, env), stdout, stderr)
 
     def connect(self, netns: str | None, address: str, port: int, timeout: float) -> socket.socket:
@@ -290,7 +290,7 @@ class SshHost(Host):
         return None
 
     def flush_neighbours(self, netns: str | None) -> None:
-        """Of the interface to the server, if its user may: nothing is lost where the entry stays, for it is compared."""
+        """Of the interface to the server, if its user may; an entry that stays is compared all the same."""
         if self.interface and self.which("ip"):
             self.run(["ip", "neighbour", "flush", "dev", self.interface], check=False)
 

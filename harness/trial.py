@@ -57,8 +57,9 @@ class _Loaded:
 
 @dataclass(frozen=True)
 class _Measured:
-    """All that a trial has seen. `proofs`: as many after the load as before it. `final`: the contender's counters over its whole life; `account`: our own load
-    generator's, `failed`: what made it end with an exit code, and `memory` as collect.memory, None without one.
+    """All that a trial has seen. `proofs`: as many after the load as before it. `final`: the contender's counters over
+    its whole life; `account`: our own load generator's, `failed`: what made it end with an exit code, and `memory` as
+    collect.memory, None without one.
     """
 
     started_at: str
@@ -221,8 +222,8 @@ def _record(setting: _Setting, sequence: int, measured: _Measured) -> dict[str, 
     parts = measured.load.parts
     cpu = {**collect.cpu_seconds(start_cpu, end_cpu, plan.client_cpus, plan.server_cpus),
            **sites.cpu_seconds(parts, plan)}
-    problems = [*_wrong(measured), *sites.problems(parts), *_load_problems(setting, measured), *_reconcile_problems(reconcile),
-                *ends.problems(both or {}), *_server_problems(setting, measured, server),
+    problems = [*_wrong(measured), *sites.problems(parts), *_load_problems(setting, measured),
+                *_reconcile_problems(reconcile), *ends.problems(both or {}), *_server_problems(setting, measured, server),
                 *_measure_problems(setting.contender, measured.final)]
     final, account = measured.final or {}, measured.account
     tsc_hz = final.get("tsc_hz")
