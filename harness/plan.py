@@ -139,7 +139,8 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
 
     `overrides` maps the names of OVERRIDES to text; empty text means not given. `files`: how many a process may have
     open there, which is where a server on the kernel's sockets cannot follow any more; None: as many as it wants.
-    `clients`: the machines that load it, and their CPUs; none: this one does.
+    `clients`: the machines that load it, and their CPUs; none: this one does. Load points of ours that cannot be shared
+    among them are left out.
     Raises UsageError on an unknown plan or key and on every value that makes no sense.
     """
     values, where = _read(name_or_path, wire.name)
@@ -161,6 +162,8 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
     shape = _workload(values, places, wire)
     if ours:
         values["connections"] = sorted({*values["connections"], *_ALSO_AT.get(shape.name, ())})
+    if ours:
+        values["connections"] = [point for point in values["connections"] if point >= len(clients)]
     if "reach" in values:
         _check_range(_REACH, values["reach"], places["reach"])
         values["connections"] = _reaching(values["connections"], values.pop("reach"))
@@ -341,8 +344,9 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
             raise UsageError(f"{places['contenders']}: wire '{wire.name}' has no contender '{contender}'; "
                              f"there are: {', '.join(wire.contenders)}")
     most = max(values["connections"])
-    if not wire.has_loadgen and most > MOST_OF_WRK:
-        raise UsageError(f"{places['connections']}: wrk opens {MOST_OF_WRK} connections at most, not {most}; more need "
+    most_of_wrk = MOST_OF_WRK * max(1, len(clients))
+    if not wire.has_loadgen and most > most_of_wrk:
+        raise UsageError(f"{places['connections']}: wrk opens {most_of_wrk} connections at most, not {most}; more need "
                          "loadgen: wire shm-loadgen")
     room = most + SPARE_CONNECTIONS if wire.has_loadgen and not shape.connect else ROOM_FOR_CONNECTIONS * most
     limit = values.get("max_connections", min(MOST, max(MAX_CONNECTIONS, room)))

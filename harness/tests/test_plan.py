@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.errors import UsageError
-from harness.plan import PLANS, Plan, from_json, load_plan, schedule, to_json
+from harness.plan import PLANS, Plan, from_json, load_plan, schedule, shares, to_json
 from harness.wire import load_wire
 
 WIRE = load_wire("tap")
@@ -79,6 +79,45 @@ def test_cpus_by_role(cpus: tuple[int, ...], given: dict[str, str], client: tupl
                       server: tuple[int, ...]) -> None:
     chosen = load_plan("quick", WIRE, cpus, given)
     assert (chosen.client_cpus, chosen.server_cpus) == (client, server)
+
+
+@pytest.mark.parametrize("connections, clients, shared", [
+    ("7", {"a": (0, 1), "b": (0, 1)}, [("a", 4, 2), ("b", 3, 1)]),
+    ("3", {"a": (0, 1), "b": (5,), "c": (0,)}, [("a", 1, 1), ("b", 1, 1), ("c", 1, 1)]),
+    ("64", {"a": (0, 1, 2, 3)}, [("a", 64, 4)])])
+def test_clients_elsewhere_share_the_connections(connections: str, clients: dict[str, tuple[int, ...]],
+                                                 shared: list[tuple[str, int, int]]) -> None:
+    chosen = load_plan("quick", WIRE, (0, 1), {"CONNECTIONS": connections}, clients=clients)
+    parts = shares(chosen, int(connections))
+    assert [(part.machine, part.connections, part.threads) for part in parts] == shared
+    assert all(part.connections % part.threads == 0 for part in parts)
+    assert schedule(chosen)[0].threads == sum(part.threads for part in parts)
+    assert from_json(json.loads(json.dumps(to_json(chosen)))) == chosen
+
+
+def test_with_clients_elsewhere_every_cpu_here_may_serve() -> None:
+    clients = {"a": (0, 1, 2), "b": (0, 1)}
+    chosen = load_plan("quick", WIRE, (0, 1), {"SERVER_CPUS": "0,1", "CLIENT_CPUS": "1"}, clients=clients)
+    assert (chosen.client_cpus, chosen.server_cpus) == ((), (0, 1))
+    assert chosen.clients == {"a": (1,), "b": (1,)}
+    assert load_plan("quick", WIRE, (0, 1), {}, clients=clients).server_cpus == (1,)
+    with pytest.raises(UsageError, match="CLIENT_CPUS=2: b has no CPU 2; there are: 0, 1"):
+        load_plan("quick", WIRE, (0, 1), {"CLIENT_CPUS": "2"}, clients=clients)
+    with pytest.raises(UsageError, match="SERVER_CPUS=2: this machine has no CPU 2"):
+        load_plan("quick", WIRE, (0, 1), {"SERVER_CPUS": "2"}, clients=clients)
+
+
+def test_each_client_elsewhere_needs_a_connection() -> None:
+    clients = {name: (0,) for name in "abc"}
+    with pytest.raises(UsageError, match="CONNECTIONS=2,8: 2 cannot be shared among 3 clients: each needs one"):
+        load_plan("quick", WIRE, (0, 1), {"CONNECTIONS": "2,8"}, clients=clients)
+    alone = load_plan("default", WIRE, (0, 1), {}).connections
+    assert load_plan("default", WIRE, (0, 1), {}, clients=clients).connections == tuple(n for n in alone if n >= 3)
+    assert load_plan("quick", WIRE, (0, 1), {"CONNECTIONS": "30000"}, clients=clients).connections == (30000,)
+
+
+def test_a_plan_without_clients_elsewhere_is_written_as_ever() -> None:
+    assert "clients" not in to_json(load_plan("quick", WIRE, (0, 1), {}))
 
 
 def test_overrides_win_and_empty_ones_do_not_count() -> None:

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Loads by several machines as one: an `ssh` and a `wrk` on PATH stand for them, and records for what comes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Iterator, cast
+
+import pytest
+
+from harness import analyse, sites
+from harness.client import Client
+from harness.errors import ContenderError, MachineError, UsageError
+from harness.host import Host
+from harness.loadgen import Load, LoadResult, RedisBenchmark, Wrk
+from harness.plan import Plan, Share, from_json, load_plan
+from harness.provision import Provisioned
+from harness.remote import SshTarget, connected
+from harness.report import write
+from harness.store import load_run
+from harness.tests import synthetic
+from harness.wire import load_wire
+from harness.words import command
+
+WIRE = load_wire("tap")
+SSH = """#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+export MACHINE=$2
+for word; do last=$word; done
+exec sh -c "$last"
+"""
+# as many requests as connections, at a latency that is the machine's
+WRK = """#!/bin/sh
+while [ $# -gt 1 ]; do case $1 in --connections) n=$2;; --script) test -r "$2" || exit 9;; esac; shift; done
+[ -e {here}/$MACHINE.silent ] && exec sleep 60
+[ -e {here}/$MACHINE.fails ] && {{ echo "unable to connect" >&2; exit 1; }}
+[ -e {here}/$MACHINE.late ] && sleep 0.4
+echo LOADING; sleep 0.3; echo LOADED
+stat='cpu  1 0 0 0\\u000acpu0 1 0 0 0 0 0 0 0\\u000acpu1 0 0 0 0 0 0 0 0\\u000a'
+case $MACHINE in one) took=1000000 us=10;; *) took=1100000 us=20;; esac
+cat > "$STACKDUEL_WRK_JSON" <<END
+{{"duration_us": $took, "requests": $n, "bytes": $((n * 10)), "latency_us": [[5, 1], [$us, $n]],
+ "errors": {{"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": $((us / 20))}},
+ "proc_stat": {{"before": "$stat", "after": "$stat"}}}}
+END
+"""
+
+
+class NoJournal:
+    def process(self, process: object) -> None:
+        pass
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in (("ssh", SSH), ("wrk", WRK.format(here=tmp_path))):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def client(here: Path) -> Iterator[Client]:
+    with connected(Host(), [SshTarget("one"), SshTarget("u@two")]) as machines:
+        sites.prepare(machines)
+        plan = load_plan("quick", WIRE, (0, 1), {"CONNECTIONS": "7"},
+                         clients={site.destination: site.cpus() for site in machines})
+        running = SimpleNamespace(check_alive=lambda when: None)
+        (here / "raw").mkdir()
+        up = Provisioned(WIRE, True, "", cast(Any, NoJournal()), machines)
+        yield Client(Host(), WIRE, plan, up, cast(Any, running), here / "raw")
+
+
+def whole(client: Client, seconds: int = 1) -> Load:
+    return Load("198.18.0.2", 80, client.plan.workload, 7, 2, seconds)
+
+
+def test_all_clients_load_together_and_count_as_one(client: Client) -> None:
+    result, parts = sites.load(client, Wrk(), whole(client), "wrk")
+    assert (result.requests, result.bytes, result.duration_seconds) == (7, 70, 1.1)
+    assert result.requests_per_sec == round(7 / 1.1, 2)
+    assert result.histogram == ((5, 2), (10, 4), (20, 3))
+    assert result.errors == {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 1}
+    assert "\nbtime " not in result.proc_stat[0] and result.proc_stat[0].startswith("cpu ")
+    assert result.proc_stat[0] != parts[0].result.proc_stat[0]
+    assert [part.share for part in parts] == [Share("one", 4, 2), Share("u@two", 3, 1)]
+    assert parts[0].result.histogram == ((5, 1), (10, 4))
+    assert sites.problems(parts) == []
+    assert {path.name for path in client.raw.iterdir()} == {
+        f"wrk-{machine}.{kind}" for machine in ("one", "u-two") for kind in ("json", "stdout", "stderr")}
+    spent = sites.cpu_seconds(parts, client.plan)
+    assert set(spent) == {f"{machine}/{cpu}" for machine in ("one", "u@two") for cpu in (0, 1)}
+    assert {states["role"] for states in spent.values()} == {"client"}
+
+
+def test_a_client_that_begins_late_makes_a_problem(client: Client, here: Path) -> None:
+    (here / "u@two.late").touch()
+    _, parts = sites.load(client, Wrk(), whole(client), "wrk")
+    [problem] = sites.problems(parts)
+    assert problem.startswith("u@two began 0.") and problem.endswith("s after the first client, in a load of 1.1 s")
+    silent = replace(parts[0], result=replace(parts[0].result, requests=0))
+    assert sites.problems([silent]) == ["one had not one answer"]
+
+
+def test_a_client_that_fails_is_told_with_its_last_words_and_ends_the_others(client: Client, here: Path) -> None:
+    (here / "u@two.fails").touch()
+    (here / "one.silent").touch()
+    with pytest.raises(ContenderError, match=r"^wrk failed on u@two \(exit 1\): unable to connect \(all in .*wrk-u-two"):
+        sites.load(client, Wrk(), whole(client), "wrk")
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert not any(client.provisioned.sites[0].directory.encode() in words for words in commands)
+
+
+def test_a_client_that_never_begins_is_told(client: Client, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sites, "_START_SECONDS", 0.5)
+    (here / "one.silent").touch()
+    with pytest.raises(ContenderError, match="^one has not said LOADING in time"):
+        sites.load(client, Wrk(), whole(client), "wrk")
+
+
+def test_only_wrk_can_load_from_elsewhere(client: Client) -> None:
+    with pytest.raises(UsageError, match="only wrk can load from another machine; workload 'rps' needs redis-benchmark"):
+        sites.load(client, RedisBenchmark(), whole(client), "x")
+
+
+def test_a_histogram_of_all_is_in_order() -> None:
+    def result(*histogram: tuple[float, int]) -> LoadResult:
+        return LoadResult(1, 1, 1.0, {}, tuple(histogram), ("", ""))
+    assert sites.merged([result((1, 2), (9, 1)), result((3, 4), (9, 5))], ("", "")).histogram == ((1, 2), (3, 4), (9, 6))
+
+
+def elsewhere(record: dict[str, Any], busy: float) -> dict[str, Any]:
+    """The record as two machines would have made it, each with a CPU 1 like the server's."""
+    core = {**record["cpu_seconds"]["0"], "user": 2 * busy, "system": 0.0, "softirq": 0.0, "idle": 2 - 2 * busy}
+    return {**record, "cpu_seconds": {"one/1": core, "u@two/1": {**core, "user": 0.0, "idle": 2.0},
+                                      "1": record["cpu_seconds"]["1"]}}
+
+
+def remote_plan() -> Plan:
+    return from_json({**synthetic.plan((8,), 1, ("epoll", "lwip")), "client_cpus": [],
+                      "clients": {"one": [1], "u@two": [1]}})
+
+
+@pytest.mark.parametrize("busy, by", [(0.99, "client cpu"), (0.5, "connections")])
+def test_cpus_of_equal_number_on_other_machines_are_the_clients(busy: float, by: str) -> None:
+    dice, plan = random.Random(1), remote_plan()
+    records = [elsewhere(synthetic.trial(dice, name, 8, 0, place), busy)
+               for place, name in enumerate(("epoll", "lwip"))]
+    summary = analyse.summarise(plan, synthetic.facts("x", ("epoll", "lwip")), records)
+    assert not any("shared CPU" in caveat for caveat in summary["caveats"])
+    point = summary["points"][0]
+    assert point["limit"]["epoll"]["by"] == by
+    assert f"client's busiest core was {100 * busy:.0f} % busy" in point["limit"]["epoll"]["evidence"]
+    burned = {role: sum(float(states[key]) for cpu, states in records[0]["cpu_seconds"].items()
+                        for key in ("user", "system", "softirq") if ("/" in cpu) == (role == "client"))
+              for role in ("client", "server")}
+    split = point["contenders"]["epoll"]["cpu_us_per_request"]["by_role"]
+    assert split["client"] / split["server"] == pytest.approx(burned["client"] / burned["server"], rel=1e-4)
+
+
+def test_a_run_with_clients_elsewhere_is_reported_and_says_how_to_run_it_again(tmp_path: Path) -> None:
+    run = synthetic.write(tmp_path / "run", connections=(8,), rounds=2)
+    lines = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    (run / "trials.jsonl").write_text("".join(json.dumps(elsewhere(line, 0.5)) + "\n" for line in lines))
+    (run / "plan.json").write_text(json.dumps({**json.loads((run / "plan.json").read_text()), "client_cpus": [],
+                                               "clients": {"one": [1], "u@two": [1]}}))
+    files = write(run, tmp_path / "out")
+    assert {"report.html", "summary.md", "summary.csv"} <= {path.name for path in files}
+    assert "CLIENT='ssh:one;ssh:u@two' CLIENT_CPUS=1 SERVER_CPUS=1" in command(load_run(run).plan)
+
+
+def test_a_lost_line_is_no_fault_of_the_contender(client: Client, here: Path) -> None:
+    """An ssh that ends with its own exit code."""
+    (here / "bin" / "wrk").write_text("#!/bin/sh\necho 'Connection reset by peer' >&2\nexit 255\n")
+    with pytest.raises(MachineError, match="^client one cannot be reached by ssh: Connection reset by peer; see that"):
+        sites.load(client, Wrk(), whole(client), "wrk")
