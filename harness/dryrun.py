@@ -91,6 +91,14 @@ class DryRun(Host):
         self._log(f"kill -KILL {pid}")
         return True
 
+    def pause(self, pid: int, started: int) -> bool:
+        self._log(f"kill -STOP {pid}")
+        return True
+
+    def resume(self, pid: int, started: int) -> bool:
+        self._log(f"kill -CONT {pid}")
+        return True
+
     @contextmanager
     def lock(self, directory: str) -> Iterator[None]:
         yield

@@ -58,11 +58,15 @@ def start_time(pid: int) -> int | None:
     With the pid it names one process for ever, which the pid alone does not.
     """
     try:
-        # the second field is the program's name and may hold spaces and parentheses
-        after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
+        return int(stat_fields(Path(f"/proc/{pid}/stat").read_text(errors="replace"))[19])
     except OSError:
         return None
-    return int(after_name.split()[19])
+
+
+def stat_fields(text: str) -> list[str]:
+    """The fields of /proc/PID/stat after the program's name: state first; the 19th after it is the start time."""
+    # the name may hold spaces and parentheses
+    return text.rpartition(")")[2].split()
 
 
 def command(argv: Sequence[str], netns: str | None = None, cpus: Sequence[int] = ()) -> list[str]:
@@ -284,6 +288,32 @@ class Host:
             return True
         except ProcessLookupError:
             return False
+        finally:
+            os.close(handle)
+
+    def pause(self, pid: int, started: int) -> bool:
+        """SIGSTOP. False when that process (`started`: see start_time) runs no more."""
+        return self._send(pid, started, signal.SIGSTOP)
+
+    def resume(self, pid: int, started: int) -> bool:
+        """SIGCONT. False when that process runs no more."""
+        return self._send(pid, started, signal.SIGCONT)
+
+    @staticmethod
+    def _send(pid: int, started: int, number: signal.Signals) -> bool:
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return False
+        try:
+            if start_time(pid) != started:
+                return False
+            signal.pidfd_send_signal(handle, number)
+            return True
+        except ProcessLookupError:
+            return False
+        except OSError as error:
+            raise MachineError(f"cannot send {number.name} to process {pid}: {error.strerror}") from None
         finally:
             os.close(handle)
 

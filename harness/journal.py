@@ -84,6 +84,8 @@ KINDS = {
     "write": _Kind((str, str), _write, lambda path, text: f"echo {text} > {path}"),
     "kill": _Kind((int, int), lambda host, pid, started: bool(host.kill(pid, started)),
                   lambda pid, started: f"kill -KILL {pid}"),
+    "continue": _Kind((int, int), lambda host, pid, started: bool(host.resume(pid, started)),
+                      lambda pid, started: f"kill -CONT {pid}"),
     "kill_inside": _Kind((str,), lambda host, netns: bool(host.kill_inside(netns)),
                          lambda netns: f"ip netns pids {netns} | xargs -r kill -KILL"),
     "unmount_if_empty": _Kind((str,), _unmount, lambda path: f"umount {path}"),

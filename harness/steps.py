@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Mapping, Protocol, Sequence
+from typing import Any, Mapping, Protocol, Sequence
 
 from harness import nic_steps
 from harness.errors import MachineError, UsageError
@@ -19,6 +19,8 @@ from harness.journal import DIRECTORY, Action
 from harness.modules import Module
 from harness.netem import parse
 from harness.nic_steps import Cpus
+from harness.tuning import pages
+from harness.tuning_machine import entry
 from harness.wire import BRIDGED, TAPS, Bridge, Contender, Endpoint, Wire
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,18 +92,28 @@ def socket_path(contender: Contender) -> str:
 class Hugepages:
     """Raises the count by what is missing. A refusal is no failure: `granted` False and `why`.
 
-    It is one where something cannot do without them: `needed_for` says what and why, "" if nothing is so.
+    It is one where something cannot do without them: `needed_for` says what and why, "" if nothing is so. `node`: the
+    NUMA node that they must be on, None where any will do.
     """
 
     size_kib: int
     count: int
     needed_for: str = ""
+    node: int | None = None
     granted: bool = field(default=False, init=False)
     why: str = field(default="no contender uses them", init=False)
 
     @property
     def name(self) -> str:
-        return f"hugepages: {self.count} of {self.size_kib} KiB"
+        return f"hugepages: {self.count} of {self.size_kib} KiB{self._where}"
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """As tuning.py has it; empty where no node was asked for."""
+        if self.node is None or not self.count:
+            return {}
+        return entry("hugepages", f"{self.count} of {self.size_kib} KiB{self._where}",
+                     "granted" if self.granted else "not granted", [self.why] if self.why else [])
 
     def check(self, host: Host) -> str | None:
         if self.needed_for and not host.exists(self._file("nr")):
@@ -129,15 +141,15 @@ class Hugepages:
             try:
                 host.write(self._file("nr"), str(found + lacking))
             except MachineError as error:
-                return f"the machine refused {lacking} hugepages of {self.size_kib} KiB: {error}"
+                return f"the machine refused {lacking} hugepages of {self.size_kib} KiB{self._where}: {error}"
         given = self._read(host, "nr") - found
         if given >= lacking:
             return ""
         host.write(self._file("nr"), str(found))
-        return f"the machine gave {given} of {lacking} hugepages of {self.size_kib} KiB"
+        return f"the machine gave {given} of {lacking} hugepages of {self.size_kib} KiB{self._where}"
 
     def _none_here(self) -> str:
-        return f"this kernel has no hugepages of {self.size_kib} KiB"
+        return f"this kernel has no hugepages of {self.size_kib} KiB{self._where}"
 
     def _lacking(self, host: Host) -> int:
         return self.count - self._read(host, "free") if host.exists(self._file("free")) else 0
@@ -146,7 +158,11 @@ class Hugepages:
         return int(host.read(self._file(which)))
 
     def _file(self, which: str) -> str:
-        return f"/sys/kernel/mm/hugepages/hugepages-{self.size_kib}kB/{which}_hugepages"
+        return f"{pages(self.size_kib, self.node)}/{which}_hugepages"
+
+    @property
+    def _where(self) -> str:
+        return "" if self.node is None else f" on NUMA node {self.node}"
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ class FakeHost(Host):
         self.links: set[tuple[str, str]] = set()
         self.mounts: set[str] = set()
         self.alive: dict[int, int] = {}
+        self.paused: set[int] = set()
         self.inside: dict[str, list[int]] = {}
         self.connections: list[socket.socket] = []
         self.counters: dict[str, dict[str, dict[str, int]]] = {}
@@ -84,7 +85,8 @@ class FakeHost(Host):
 
     def state(self) -> object:
         """All that a run could leave changed."""
-        return dict(self.files), set(self.directories), set(self.links), set(self.mounts), dict(self.alive)
+        return dict(self.files), set(self.directories), set(self.links), set(self.mounts), dict(self.alive), set(
+            self.paused)
 
     def act(self, call: str) -> None:
         self.calls.append(call)
@@ -231,6 +233,20 @@ class FakeHost(Host):
         if self.alive.get(pid) != started:
             return False
         del self.alive[pid]
+        return True
+
+    def pause(self, pid: int, started: int) -> bool:
+        self.act(f"pause {pid}")
+        if self.alive.get(pid) != started:
+            return False
+        self.paused.add(pid)
+        return True
+
+    def resume(self, pid: int, started: int) -> bool:
+        self.act(f"resume {pid}")
+        if self.alive.get(pid) != started:
+            return False
+        self.paused.discard(pid)
         return True
 
     def kill_inside(self, netns: str) -> bool:

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The settings of a kernel interface for a fair comparison, made anew each time that its driver comes back.
+
+The kernel's server is the baseline: it gets what a good administrator would give it. What the settings were before is
+ethtool.py's business (saved, give_back). Must not know wires, contenders or levels other than "none".
+
+Sources:
+- channels and interrupts: the kernel's networking/scaling.rst: a receive queue for each CPU that serves, its interrupt
+  on that CPU; transmit and receive of one queue on the same.
+- rings: as many descriptors as the DPDK servers ask for (--rx-descriptors, --tx-descriptors).
+- flow control: IEEE 802.3 Annex 31B; a receiver that pauses the wire hides its losses as the client's waiting.
+- coalescing: fixed, for an adaptive one measures the load and changes with it between trials. 10 µs is the shortest
+  that Intel's 1 Gbit/s drivers take as a plain time (1 to 3 are modes of theirs, 4 to 9 refused: e1000e, igb
+  `set_coalesce`), and at most 100,000 interrupts a second and queue; under load NAPI polls anyway.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Mapping, Sequence
+
+from harness import ethtool
+from harness.errors import MachineError
+from harness.host import Host
+from harness.tuning_machine import entry
+
+RING = 1024
+COALESCING_US = 10
+# ends the name of a queue's interrupt: eth0-TxRx-3, virtio2-input.3, mlx5_comp3@pci:0000:02:00.0
+_QUEUE = re.compile(r"(\d+)(?:@\S*)?$")
+# Each wish with the next one where the driver does not take it: some let autonegotiation only be changed elsewhere.
+_PAUSE = ({"autoneg": "off", "rx": "off", "tx": "off"}, {"rx": "off", "tx": "off"})
+
+
+def tune_interface(host: Host, netns: str | None, interface: str, pci: str, level: str,
+                   cpus: Sequence[int]) -> list[dict[str, Any]]:
+    """What was asked, got, and why not more, of each. Brings the link up: before, many drivers have no interrupts.
+
+    A refusal is recorded and no failure.
+    """
+    if level == "none":
+        return []
+
+    def ask(what: str, group: str, *wishes: Mapping[str, str]) -> dict[str, Any]:
+        return _ask(host, netns, interface, what, group, wishes)
+    return [
+        # channels before rings: some drivers make the rings anew with them
+        ask("channels", "channels", *_channels(host, netns, interface, len(cpus))),
+        ask("rings", "rings", {"rx": str(RING), "tx": str(RING)}),
+        # ways apart: a driver whose queues share an interrupt refuses the second
+        *(ask(f"coalescing, {way}", "coalescing", {f"adaptive-{way}": "off", f"{way}-usecs": str(COALESCING_US)})
+          for way in ("rx", "tx")),
+        ask("flow control", "pause", *_PAUSE),
+        # last: each of the above may make interrupts anew
+        _spread(host, netns, interface, pci, cpus),
+    ]
+
+
+def _ask(host: Host, netns: str | None, interface: str, what: str, group: str,
+         wishes: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The first wish that the driver takes."""
+    shown = ethtool.show(host, netns, interface, group)
+    why: list[str] = []
+    for wish in wishes:
+        possible, why = _possible(wish, shown)
+        if all(shown.now.get(key) == value for key, value in possible.items()):
+            break
+        complaint = ethtool.change(host, netns, interface, group, possible)
+        shown = ethtool.show(host, netns, interface, group)
+        left = {key: value for key, value in possible.items() if shown.now.get(key) != value}
+        if not left:
+            break  # ethtool also complains of what was so before
+        why = [*why, complaint or f"it stays at {_words({key: shown.now.get(key, '?') for key in left})}"]
+    return entry(what, _words(wishes[0]), _words({key: shown.now[key] for key in wishes[0] if key in shown.now}), why)
+
+
+def _possible(wish: Mapping[str, str], shown: ethtool.Shown) -> tuple[dict[str, str], list[str]]:
+    """Of a wish what the driver has, within its limits; and what is not so. All of it where the driver shows nothing."""
+    if not shown.now:
+        return dict(wish), []
+    possible = {key: value for key, value in wish.items() if key in shown.now}
+    why = [f"the driver has no {key}" for key in wish if key not in possible]
+    for key, value in possible.items():
+        most = shown.most.get(key)
+        if most is not None and value.isdigit() and int(value) > most:
+            possible[key] = str(most)
+            why.append(f"the driver's most of {key} is {most}")
+    return possible, why
+
+
+def _channels(host: Host, netns: str | None, interface: str, count: int) -> list[dict[str, str]]:
+    """One for each CPU; of both kinds where the driver has them apart."""
+    most = ethtool.show(host, netns, interface, "channels").most
+    apart = not most.get("combined") and most.get("rx")
+    return [{"rx": str(count), "tx": str(count)} if apart else {"combined": str(count)}]
+
+
+def _spread(host: Host, netns: str | None, interface: str, pci: str, cpus: Sequence[int]) -> dict[str, Any]:
+    """Queue n's interrupts to the n-th CPU, and round again; one that is no queue's to the first."""
+    up = host.run(["ip", "link", "set", "dev", interface, "up"], netns=netns, check=False)
+    why = [] if up.code == 0 else [f"link up: {up.complaint}"]
+    names = _interrupt_names(host)
+    got: list[str] = []
+    irqs = [irq for irq in ethtool.interrupts(host, pci) if irq in names]
+    for irq in irqs:
+        queue = _QUEUE.search(names[irq])
+        cpu = cpus[int(queue[1]) % len(cpus) if queue else 0]
+        try:
+            if host.read(ethtool.affinity_path(irq)).strip() != str(cpu):
+                host.write(ethtool.affinity_path(irq), str(cpu))
+            got.append(f"{names[irq]} on {host.read(ethtool.affinity_path(irq)).strip()}")
+        except MachineError as error:
+            why.append(str(error))
+    if not irqs and not why:
+        why = [f"the kernel shows no interrupt of {pci}"]
+    return entry("interrupts", f"spread over CPUs {', '.join(map(str, cpus))}", ", ".join(got), why)
+
+
+def _interrupt_names(host: Host) -> dict[str, str]:
+    """By number, of those that a driver has asked for: the last word of its line in /proc/interrupts."""
+    try:
+        lines = host.read("/proc/interrupts").splitlines()
+    except MachineError:
+        return {}
+    return {number.strip(): rest.split()[-1] for number, colon, rest in (line.partition(":") for line in lines)
+            if colon and number.strip().isdigit() and rest.split()}
+
+
+def _words(settings: Mapping[str, str]) -> str:
+    return " ".join(word for pair in settings.items() for word in pair)
