@@ -30,7 +30,7 @@ def reasons(host: Host, nic: Nic) -> list[str]:
     found += [f"{who} has it open (FORCE=1 {force})" for who in _holders(host, nic)]
     if nic.driver and nic.driver not in USER_SPACE_DRIVERS and not nic.interface:
         found.append(f"its driver {nic.driver} is bound, and no interface of it is in this network namespace: another"
-                     " one has it, of a container perhaps (FORCE=1 would take it from there)")
+                     " one has it, of a container perhaps (FORCE=1 does not help: give it back first)")
     functions = read(host, f"{DEVICES}/{nic.pci}/sriov_numvfs")
     if functions not in ("", "0"):
         found.append(f"it has {functions} virtual functions (FORCE=1 would end them, and what uses them)")

@@ -128,7 +128,7 @@ def test_an_interface_that_another_namespace_has() -> None:
     host.put(f"{INTERFACES}/enp129s0f0", None)
     assert reasons(host, find_nic(host, FIRST)) == [
         "its driver i40e is bound, and no interface of it is in this network namespace: another one has it, of a"
-        " container perhaps (FORCE=1 would take it from there)"]
+        " container perhaps (FORCE=1 does not help: give it back first)"]
 
 
 def test_virtual_functions() -> None:
