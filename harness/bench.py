@@ -15,19 +15,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Sequence
 
-from harness.cable import cable, fitted
+from harness import fitting, sites as clients
 from harness.conditions import conditioned, settle
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
 from harness.host import Host
 from harness.netem import parse
 from harness.nic_order import NicOrder
-from harness.nic_steps import Cpus
+from harness.nic_steps import Use
 from harness.own_client import load_tool
-from harness.pci import emulated
-from harness.plan import SPARE_FILES, Plan, TrialSpec, load_plan, schedule, turns
+from harness.plan import SPARE_FILES, Plan, TrialSpec, load_plan, schedule
 from harness.progress import Progress, clock
-from harness.provision import Provisioned, provisioned
+from harness.provision import Provisioned, provisioned, restore
+from harness.remote import SshHost
 from harness.report import problems
 from harness.show import show_comparison, show_run
 from harness.store import (OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user,
@@ -86,20 +86,33 @@ def _by_workload(order: Order) -> list[Order]:
 
 def _run(order: Order, host: Host, results: Path, out: Path, failed: list[CheckFailed]) -> Path | None:
     """One run to its report; where it is, None of a rehearsal. What is wrong with its trials goes to `failed`."""
-    wire, plan, store = _choose(order, host, results)
+    order = replace(order, nic=fitting.asked(order.nic, order.resume, results))
+    with fitting.reached(host, order.nic) as sites:
+        return _run_with(sites, order, host, results, out, failed)
+
+
+def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path, out: Path,
+              failed: list[CheckFailed]) -> Path | None:
+    """`sites`: the machines that its clients are on; () when that is this one."""
+    if order.nic.nic and not order.dry_run:
+        # a port that a killed run has left with DPDK has no interface
+        for line in restore(host):
+            _say(f"undone after a killed run: {line}")
+    wire, plan, store = _choose(order, host, results, sites)
     remaining = _remaining(plan, store)
     if order.dry_run:
-        _rehearse(host, wire, plan, len(remaining))
+        _rehearse(host, wire, plan, len(remaining), sites)
         return None
     if store is None or remaining:
         check_writable(results)
         _allow_files(_files(wire, plan) + SPARE_FILES)
         name = _name(wire, plan.workload) + (f"-{parse(plan.netem, 'NETEM').slug}" if plan.netem else "")
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
-        if wire.rebinds:
-            _say(_cost(remaining))
-        with provisioned(host, wire, plan.contenders, id_, log=_say,
-                         programs=load_tool(wire, plan.workload).programs, cpus=_cpus(plan)) as up:
+        for line in fitting.cost(wire, remaining):
+            _say(line)
+        with provisioned(host, wire, plan.contenders, id_, log=_say, programs=load_tool(wire, plan.workload).programs,
+                         use=_use(plan, sites)) as up:
+            clients.prepare(sites)
             facts = gather(host, wire, plan, up)
             store = _enter_facts(store, facts) if store else Store.create(id_, plan, facts, results)
             with _kept(store):
@@ -115,56 +128,35 @@ def _run(order: Order, host: Host, results: Path, out: Path, failed: list[CheckF
     return store.run.path
 
 
-def _cpus(plan: Plan) -> Cpus:
-    return Cpus(plan.client_cpus, plan.server_cpus)
+def _use(plan: Plan, sites: Sequence[SshHost]) -> Use:
+    return Use(plan.client_cpus, plan.server_cpus, max(plan.connections), tuple(sites))
 
 
-def _cost(remaining: Sequence[tuple[int, TrialSpec]]) -> str:
-    """What it takes that contenders have one port in turn."""
-    changes = turns([spec for _, spec in remaining]) - 1
-    return (f"one port, another driver for each contender: a round has all load points of one before the other's, so "
-            f"{changes} changes of driver instead of up to {len(remaining) - 1}; what each took will be in the report")
-
-
-def _choose(order: Order, host: Host, results: Path) -> tuple[Wire, Plan, Store | None]:
+def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -> tuple[Wire, Plan, Store | None]:
     """What to run: a new plan, or the rest of an old run, which the command line must not contradict."""
-    if not order.resume:
-        wire = _wire(order.wire, order.nic, host)
+    def planned(wire: Wire, name: str) -> tuple[Wire, Plan]:
         files = _most_files() if wire.has_loadgen else None
-        plan = load_plan(order.plan or DEFAULT_PLAN, wire, host.cpus(), order.settings, files)
-        return *settle(host, wire, plan), None
+        plan = load_plan(name, wire, fitting.cpus(host, wire), fitting.with_cpus(host, wire, order.settings), files,
+                         {site.destination: site.cpus() for site in sites})
+        fitting.check_cores(wire, plan)
+        return settle(host, wire, plan)
+    if not order.resume:
+        return *planned(fitting.fit(order.wire, order.nic, host), order.plan or DEFAULT_PLAN), None
     store = Store.resume(order.resume, results)
     run = store.run
-    wire = _wire(order.wire or run.plan.wire, _nic_order(order, run), host)
+    wire = fitting.fit(order.wire or run.plan.wire, order.nic, host)
     if wire.name != run.plan.wire:
         raise UsageError(f"run {run.id} is of wire '{run.plan.wire}', not of '{wire.name}'")
     if order.plan or any(order.settings.values()):
-        files = _most_files() if wire.has_loadgen else None
-        asked = load_plan(order.plan or run.plan.name, wire, host.cpus(), order.settings, files)
-        if settle(host, wire, asked)[1] != run.plan:
+        if planned(wire, order.plan or run.plan.name)[1] != run.plan:
             raise UsageError(f"run {run.id} has another plan; to finish it give RESUME={run.id} alone")
-    absent = {*run.plan.client_cpus, *run.plan.server_cpus} - set(host.cpus())
+    absent = {*run.plan.client_cpus, *run.plan.server_cpus} - set(fitting.cpus(host, wire))
     if absent:
         raise UsageError(f"run {run.id} used CPU {min(absent)}, which this machine has not")
     for name in run.plan.contenders:
         if name not in wire.contenders:
             raise UsageError(f"run {run.id} has contender '{name}', which wire '{wire.name}' has no more")
     return conditioned(wire, run.plan), run.plan, store
-
-
-def _wire(name: str, nic: NicOrder, host: Host) -> Wire:
-    """The wire as this machine has it."""
-    wire = load_wire(name)
-    if not wire.rebinds:
-        return wire
-    ends = cable(host, nic)
-    return fitted(wire, ends, emulated(host, ends.server))
-
-
-def _nic_order(order: Order, run: Run) -> NicOrder:
-    """A run is finished on the ports that it began with, unless others are named: then their facts decide."""
-    said = _fact(run.facts, "nic.order")
-    return NicOrder(**said) if said and not order.nic.nic else order.nic
 
 
 def _remaining(plan: Plan, store: Store | None) -> list[tuple[int, TrialSpec]]:
@@ -174,9 +166,9 @@ def _remaining(plan: Plan, store: Store | None) -> list[tuple[int, TrialSpec]]:
             if (spec.contender, spec.connections, spec.round) not in done]
 
 
-def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int) -> None:
+def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int, sites: Sequence[SshHost]) -> None:
     with provisioned(host, wire, plan.contenders, "dry-run", dry_run=True, log=print,
-                     programs=load_tool(wire, plan.workload).programs, cpus=_cpus(plan)):
+                     programs=load_tool(wire, plan.workload).programs, use=_use(plan, sites)):
         pass
     seconds = trials * (plan.warmup_seconds + plan.duration_seconds)
     print(f"# between them: plan {plan.name}, {trials} trials of {', '.join(plan.contenders)} at "

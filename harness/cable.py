@@ -16,7 +16,7 @@ from harness.host import Host
 from harness.nic_order import NicOrder
 from harness.pci import Nic
 from harness.remote import IfClient, SshTarget, parse_client
-from harness.wire import Contender, Endpoint, Wire
+from harness.wire import Contender, Wire
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,11 @@ class Cable:
     remotes: tuple[SshTarget, ...]
     binding: Binding
     order: NicOrder
+
+    @property
+    def node(self) -> int | None:
+        """NUMA node of the server's port; None where the machine has none or does not tell."""
+        return self.server.numa_node if self.server.numa_node >= 0 else None
 
 
 def cable(host: Host, order: NicOrder) -> Cable:
@@ -47,8 +52,11 @@ def cable(host: Host, order: NicOrder) -> Cable:
     return Cable(server, client, remotes, binding.choose(host, server, order.noiommu), order)
 
 
-def fitted(wire: Wire, to: Cable, emulated: str) -> Wire:
-    """The wire with the ports' own MACs; a port that keeps its kernel driver keeps its server in the same namespace."""
+def fitted(wire: Wire, to: Cable, emulated: str, pages: tuple[int, int]) -> Wire:
+    """The wire with the ports' own MACs and `pages` (KiB, count) of memory for DPDK.
+
+    A port that keeps its kernel driver keeps its server in the same namespace.
+    """
     kernel = next((each.endpoint.namespace for each in wire.contenders.values() if each.stack == "kernel"), "")
     client = replace(wire.client, mac=to.client.mac) if to.client else wire.client
 
@@ -57,10 +65,5 @@ def fitted(wire: Wire, to: Cable, emulated: str) -> Wire:
         if contender.stack != "kernel" and not to.binding.driver and kernel:
             end = replace(end, namespace=kernel)
         return replace(contender, endpoint=end, client=replace(contender.client, endpoint=client))
-    return replace(wire, client=client, cable=to, emulated=emulated,
+    return replace(wire, client=client, cable=to, emulated=emulated, hugepage_kib=pages[0], hugepage_count=pages[1],
                    contenders={name: own(each) for name, each in wire.contenders.items()})
-
-
-def place(end: Endpoint) -> tuple[str, str]:
-    """(namespace, name) of a port while a run has it."""
-    return end.namespace, end.interface

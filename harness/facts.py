@@ -15,7 +15,7 @@ from typing import Any, Iterable, Sequence
 
 from harness import ladder, preflight
 from harness.errors import MachineError
-from harness.hardware import fields, hardware, nic_facts, output
+from harness.hardware import fields, hardware, interface_facts, nic_facts, output
 from harness.host import Host
 from harness.own_client import load_tool
 from harness.plan import Plan
@@ -82,10 +82,11 @@ def _cable(host: Host, wire: Wire, provisioned: Provisioned) -> dict[str, Any]:
     return {
         "nic": {"server": nic_facts(host, cable.server, kernel.namespace, kernel.interface),
                 "client": nic_facts(host, cable.client, wire.client.namespace, wire.client.interface)
-                if cable.client else None,
+                if cable.client else [{"machine": site.destination, **interface_facts(site, None, site.interface)}
+                                      for site in provisioned.sites],
                 "binding": {"dpdk": cable.binding.driver or cable.server.driver, "mode": cable.binding.mode,
                             "kernel": cable.server.driver},
-                "emulated": wire.emulated, "order": asdict(cable.order)},
+                "emulated": wire.emulated, "notes": provisioned.noted(), "order": asdict(cable.order)},
         "tuning": provisioned.tuned(),
     }
 

@@ -16,6 +16,7 @@ from harness.pci import DEVICES, Nic, read
 VFIO = "vfio-pci"
 # with them no driver of the kernel's has the card
 USER_SPACE_DRIVERS = (VFIO, "uio_pci_generic", "igb_uio")
+NO_HELP = "FORCE=1 does not help"
 KINDS = {"bond": "bond", "bridge": "bridge", "team": "team", "openvswitch": "Open vSwitch bridge", "vlan": "VLAN",
          "macvlan": "macvlan", "macvtap": "macvtap", "ipvlan": "ipvlan", "vxlan": "VXLAN", "vrf": "VRF"}
 # of which a port is one member among several; the others stand on one interface
@@ -26,15 +27,20 @@ def reasons(host: Host, nic: Nic) -> list[str]:
     """Each says what is done over it, and what a run with FORCE=1 would do to that. [] when it is free."""
     found = interface_reasons(host, nic.interface) if nic.interface else []
     # the kernel takes no card from a program that has it open by vfio-pci or uio: the command would wait for its end
-    force = "does not help: stop it" if nic.driver in USER_SPACE_DRIVERS else "would disturb it"
-    found += [f"{who} has it open (FORCE=1 {force})" for who in _holders(host, nic)]
+    force = f"{NO_HELP}: stop it" if nic.driver in USER_SPACE_DRIVERS else "FORCE=1 would disturb it"
+    found += [f"{who} has it open ({force})" for who in _holders(host, nic)]
     if nic.driver and nic.driver not in USER_SPACE_DRIVERS and not nic.interface:
         found.append(f"its driver {nic.driver} is bound, and no interface of it is in this network namespace: another"
-                     " one has it, of a container perhaps (FORCE=1 does not help: give it back first)")
+                     f" one has it, of a container perhaps ({NO_HELP}: give it back first)")
     functions = read(host, f"{DEVICES}/{nic.pci}/sriov_numvfs")
     if functions not in ("", "0"):
-        found.append(f"it has {functions} virtual functions (FORCE=1 would end them, and what uses them)")
+        found.append(f"it has {functions} virtual functions ({NO_HELP}: take them away first)")
     return found
+
+
+def beyond_force(host: Host, nic: Nic) -> list[str]:
+    """The reasons that FORCE=1 does not overrule, since nobody could bring back what would be lost."""
+    return [reason for reason in reasons(host, nic) if NO_HELP in reason]
 
 
 def interface_reasons(host: Host, interface: str) -> list[str]:
@@ -60,15 +66,15 @@ def _standing(interface: str, links: Iterable[network.Interface]) -> list[str]:
     for link in links:
         if interface in link.upon:
             kind = KINDS.get(link.kind, link.kind or "virtual interface")
-            found.append(f"it is a member of the {kind} {link.name} (FORCE=1 would take it out)"
+            found.append(f"it is a member of the {kind} {link.name} ({NO_HELP}: take it out first)"
                          if link.kind in OF_MEMBERS else
-                         f"the {kind} {link.name} stands on it (FORCE=1 would end that)")
+                         f"the {kind} {link.name} stands on it ({NO_HELP}: take that away first)")
     return found
 
 
 def _pppoe(host: Host, interface: str) -> list[str]:
     busy = interface in network.pppoe_interfaces(host)
-    return ["a PPPoE session runs over it (FORCE=1 would cut it)"] if busy else []
+    return [f"a PPPoE session runs over it ({NO_HELP}: end it first)"] if busy else []
 
 
 def _routes(host: Host, above: Mapping[str, str]) -> list[str]:
@@ -116,8 +122,7 @@ def _file_systems(host: Host, above: Mapping[str, str]) -> list[str]:
         if network.way_to(host, mount.server) not in above:
             continue
         if "/" in mount.places:
-            found.append(f"the root file system comes over it: {mount.what} of {mount.server} (FORCE=1 would hang this"
-                         " machine)")
+            found.append(f"the root file system comes over it: {mount.what} of {mount.server} ({NO_HELP})")
         else:
             where = f", mounted at {_listed(mount.places)}," if mount.places else ""
             found.append(f"{mount.what} of {mount.server}{where} comes over it (FORCE=1 would hang what uses it)")

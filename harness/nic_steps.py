@@ -7,33 +7,37 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable, Sequence
+from typing import Any, Callable
 
-from harness import guards, home
+from harness import guards, home, preflight
 from harness.cable import Cable
 from harness.errors import MachineError
 from harness.host import Host
 from harness.journal import LASTING, Action
 from harness.pci import Nic
 from harness.modules import Module
+from harness.remote import SshHost
 from harness.tuning import machine_steps, tune_interface
 from harness.wire import Contender, Endpoint, Wire
 
 LINK_SECONDS = 30
+Tune = Callable[[Host, str, str], list[dict[str, Any]]]
 _HOME, _KERNEL, _DPDK = "home", "kernel", "dpdk"
 
 
 @dataclass(frozen=True)
-class Cpus:
-    """Those of a run by role."""
+class Use:
+    """What a run will do with the wire: CPUs by role, most connections, and its clients on other machines, if any."""
 
-    client: tuple[int, ...] = ()
-    server: tuple[int, ...] = ()
+    client_cpus: tuple[int, ...] = ()
+    server_cpus: tuple[int, ...] = ()
+    connections: int = 0
+    sites: tuple[SshHost, ...] = ()
 
 
 @dataclass(frozen=True)
 class Guard:
-    """A port that somebody needs is left alone, unless `force`."""
+    """A port that somebody needs is left alone; with `force` only one that could not be brought back as it was."""
 
     nic: Nic
     force: bool
@@ -43,9 +47,9 @@ class Guard:
         return f"is {self.nic.interface} ({self.nic.pci}) free?"
 
     def check(self, host: Host) -> str | None:
-        found = [] if self.force else guards.reasons(host, self.nic)
-        return (f"{self.nic.interface} ({self.nic.pci}) is in use: {'; '.join(found)} (FORCE=1 takes it all the same)"
-                if found else None)
+        found = guards.beyond_force(host, self.nic) if self.force else guards.reasons(host, self.nic)
+        name = f"{self.nic.interface} ({self.nic.pci})"
+        return f"{name} is in use: {'; '.join(found)}" if found else None
 
     def undo(self, host: Host) -> list[Action]:
         return []
@@ -85,7 +89,7 @@ class Port:
     nic: Nic
     end: Endpoint
     mtu: int
-    tune: Callable[[Host, str, str], list[dict[str, Any]]]
+    tune: Tune
     tuned: list[dict[str, Any]] = field(default_factory=list, init=False)
     at: str = field(default=_HOME, init=False)
 
@@ -156,12 +160,19 @@ class ServerPort(Port):
         await_link(host, self.end)
 
 
-@dataclass(frozen=True)
-class Link:
-    """The cable is in, and both ends see it. `ends`: those of this machine."""
+@dataclass
+class Ends:
+    """Are both ends of the cable as they must be? `addresses`: all that servers have at theirs; `connections`: the most
+    that each client opens. `notes`: what a reader must know of them.
+    """
 
-    ends: tuple[Endpoint, ...]
-    name: str = "link at both ends of the cable"
+    server: Endpoint
+    addresses: tuple[str, ...]
+    clients: tuple[Endpoint, ...]
+    sites: tuple[SshHost, ...]
+    connections: int
+    notes: list[str] = field(default_factory=list, init=False)
+    name: str = "both ends of the cable"
 
     def check(self, host: Host) -> str | None:
         return None
@@ -170,8 +181,16 @@ class Link:
         return []
 
     def up(self, host: Host) -> None:
-        for end in self.ends:
-            await_link(host, end)
+        clients = [*(_seen(host, end, (end.address,)) for end in self.clients),
+                   *(preflight.Port(site, None, site.interface) for site in self.sites)]
+        found = preflight.preflight(_seen(host, self.server, self.addresses), clients, self.connections, LINK_SECONDS)
+        self.notes = found.notes
+        if found.problems:
+            raise MachineError("; ".join(found.problems))
+
+
+def _seen(host: Host, end: Endpoint, addresses: tuple[str, ...]) -> preflight.Port:
+    return preflight.Port(host, end.namespace, end.interface, addresses)
 
 
 def guards_of(cable: Cable | None) -> list[Guard]:
@@ -179,30 +198,33 @@ def guards_of(cable: Cable | None) -> list[Guard]:
     return [Guard(nic, cable is not None and cable.order.force) for nic in ends]
 
 
-def preparations(cable: Cable | None, cpus: Cpus) -> list[Any]:
+def preparations(cable: Cable | None, use: Use) -> list[Any]:
     """What the machine needs before a port can change its driver, and how it is tuned."""
     if cable is None:
         return []
     return [*(Module(name, f"NIC {cable.server.pci}") for name in cable.binding.modules),
             *(Write(path, text) for path, text in cable.binding.writes),
-            *machine_steps(cable.order.tune, cpus.client, cpus.server)]
+            *machine_steps(cable.order.tune, use.client_cpus, use.server_cpus)]
 
 
-def ports(wire: Wire, contenders: Sequence[Contender], cpus: Cpus) -> list[Any]:
-    """The ports in their places, the client's first: its link is the other's too."""
+def ports(wire: Wire, use: Use) -> list[Any]:
+    """The ports in their places, the client's first: its link is the other's too. Then a look at both."""
     cable = wire.cable
     if cable is None:
         return []
-    level = cable.order.tune
     kernel = next(each.endpoint for each in wire.contenders.values() if each.stack == "kernel")
+    level = cable.order.tune
 
-    def tuner(nic: Nic, used: tuple[int, ...]) -> Callable[[Host, str, str], list[dict[str, Any]]]:
+    def tuner(nic: Nic, used: tuple[int, ...]) -> Tune:
         return lambda host, netns, interface: tune_interface(host, netns, interface, nic.pci, level, used)
-    found: list[Any] = []
-    if cable.client:
-        found.append(Port(nic=cable.client, end=wire.client, mtu=wire.mtu, tune=tuner(cable.client, cpus.client)))
-    found.append(ServerPort(nic=cable.server, end=kernel, mtu=wire.mtu, tune=tuner(cable.server, cpus.server), cable=cable))
-    return [*found, Link(tuple(port.end for port in found))]
+    server = ServerPort(nic=cable.server, end=kernel, mtu=wire.mtu, tune=tuner(cable.server, use.server_cpus),
+                        cable=cable)
+    client = [Port(nic=cable.client, end=wire.client, mtu=wire.mtu, tune=tuner(cable.client, use.client_cpus))
+              ] if cable.client else []
+    ends = tuple(port.end for port in client)
+    addresses = tuple(dict.fromkeys(each.endpoint.address for each in wire.contenders.values()))
+    return [*client, server, Ends(kernel, addresses, ends, use.sites,
+                                  -(-use.connections // max(1, len(ends) + len(use.sites))))]
 
 
 def await_link(host: Host, end: Endpoint) -> None:

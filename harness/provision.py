@@ -17,7 +17,7 @@ from harness.dryrun import DryRun
 from harness.errors import MachineError
 from harness.host import Host, Log
 from harness.journal import Journal
-from harness.nic_steps import Cpus, Port, ServerPort
+from harness.nic_steps import Ends, Port, ServerPort, Use
 from harness.remote import SshHost
 from harness.steps import Hugepages, Step, namespaces, steps
 from harness.tuning import said
@@ -39,14 +39,18 @@ class Provisioned:
     hugepages: bool
     why: str
     journal: Journal
+    sites: tuple[SshHost, ...] = ()
     port: ServerPort | None = None
     steps: Sequence[Step] = ()
-    sites: tuple[SshHost, ...] = ()
 
     def tuned(self) -> list[dict[str, Any]]:
         """What was asked of the machine for the run's sake, what it gave, and why not more (tuning.py)."""
         return [*said(self.steps), *({"port": each.end.interface, **entry} for each in self.steps
                                      if isinstance(each, Port) for entry in each.tuned)]
+
+    def noted(self) -> list[str]:
+        """What was seen of the ends of a cable that a reader must know."""
+        return [note for each in self.steps if isinstance(each, Ends) for note in each.notes]
 
     def turn_to(self, host: Host, contender: Contender) -> None:
         """Gives the contender the port that others have in their turn, where it is one. MachineError when it cannot."""
@@ -61,17 +65,17 @@ class Provisioned:
 
 @contextmanager
 def provisioned(host: Host, wire: Wire, contenders: Sequence[str], run_id: str, *, dry_run: bool = False,
-                log: Log, programs: Mapping[str, str] = {}, cpus: Cpus = Cpus()) -> Iterator[Provisioned]:
+                log: Log, programs: Mapping[str, str] = {}, use: Use = Use()) -> Iterator[Provisioned]:
     """The wire, up for the body of the `with`; undone in reverse afterwards, however that ends.
 
     First undoes what a killed run left. MachineError when the machine lacks something (nothing is changed
     then), a step fails, another run is at work, or something could not be undone. `dry_run` only prints.
-    `programs`: what the run needs on PATH beside what the wire does, with the Debian package that has it; `cpus`: those
-    of the run, which a wire with a NIC makes ready for it.
+    `programs`: what the run needs on PATH beside what the wire does, with the Debian package that has it; `use`: what it
+    will do with a wire that has a NIC.
     """
-    wanted = steps(wire, contenders, programs, cpus)
+    wanted = steps(wire, contenders, programs, use)
     if dry_run:
-        yield _rehearse(DryRun(host, log), wire, contenders, wanted, run_id, log)
+        yield _rehearse(DryRun(host, log), wire, contenders, wanted, use, run_id, log)
         return
     with host.lock(LOCK):
         if not host.is_root():
@@ -87,7 +91,7 @@ def provisioned(host: Host, wire: Wire, contenders: Sequence[str], run_id: str, 
             for step in wanted:
                 journal.record(step.name, step.undo(host))
                 step.up(host)
-            yield _ready(wire, wanted, journal)
+            yield _ready(wire, wanted, journal, use)
         finally:
             failed += _undo(journal, log)
         if failed:
@@ -122,10 +126,10 @@ def _problems(host: Host, wanted: Sequence[Step]) -> list[str]:
     return [problem for step in wanted if (problem := step.check(host)) is not None]
 
 
-def _ready(wire: Wire, wanted: Sequence[Step], journal: Journal) -> Provisioned:
+def _ready(wire: Wire, wanted: Sequence[Step], journal: Journal, use: Use) -> Provisioned:
     pages = next(step for step in wanted if isinstance(step, Hugepages))
     port = next((step for step in wanted if isinstance(step, ServerPort)), None)
-    return Provisioned(wire, pages.granted, pages.why, journal, port, wanted)
+    return Provisioned(wire, pages.granted, pages.why, journal, use.sites, port, wanted)
 
 
 def _undo(journal: Journal, log: Log) -> list[str]:
@@ -149,7 +153,8 @@ def _ignore_signals(before: dict[signal.Signals, object]) -> None:
             before[number] = signal.signal(number, signal.SIG_IGN)
 
 
-def _rehearse(dry: DryRun, wire: Wire, contenders: Sequence[str], wanted: Sequence[Step], run_id: str, log: Log) -> Provisioned:
+def _rehearse(dry: DryRun, wire: Wire, contenders: Sequence[str], wanted: Sequence[Step], use: Use, run_id: str,
+              log: Log) -> Provisioned:
     if journals.left_behind(dry):
         log("# a real run would first undo what a killed run left")
     for problem in _problems(dry, wanted):
@@ -157,11 +162,14 @@ def _rehearse(dry: DryRun, wire: Wire, contenders: Sequence[str], wanted: Sequen
     undo = [(step.name, step.undo(dry)) for step in wanted]
     for step in wanted:
         log(f"# {step.name}")
+        if isinstance(step, Ends):
+            # it looks at what is not there yet
+            continue
         try:
             step.up(dry)
         except MachineError as error:
             log(f"# a real run would end here: {error}")
-    up = _ready(wire, wanted, Journal(dry, run_id))
+    up = _ready(wire, wanted, Journal(dry, run_id), use)
     for name in contenders if up.port else ():
         log(f"# when {name} has its turn")
         up.turn_to(dry, wire.contenders[name])

@@ -18,7 +18,7 @@ from harness.host import NETNS_DIRECTORY, Host
 from harness.journal import DIRECTORY, Action
 from harness.modules import Module
 from harness.netem import parse
-from harness.nic_steps import Cpus
+from harness.nic_steps import Use
 from harness.tuning import pages
 from harness.tuning_machine import entry
 from harness.wire import BRIDGED, TAPS, Bridge, Contender, Endpoint, Wire
@@ -418,11 +418,11 @@ def _needed_for(wire: Wire, contenders: Sequence[Contender]) -> str:
 
 
 def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {},
-          cpus: Cpus = Cpus()) -> list[Step]:
+          use: Use = Use()) -> list[Step]:
     """The steps that make `wire` for these contenders, in order. UsageError on one that it does not have.
 
-    `programs`: what else must be on PATH, with the Debian package that has it. `cpus`: those of the run, where they are
-    to be made ready for it.
+    `programs`: what else must be on PATH, with the Debian package that has it. `use`: what the run will do
+    with a wire that has a NIC.
     """
     for name in contenders:
         if name not in wire.contenders:
@@ -435,12 +435,12 @@ def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {
         *nic_steps.guards_of(wire.cable),
         *_modules(wire, chosen),
         Hugepages(wire.hugepage_kib, wire.hugepage_count if on_dpdk else 0, _needed_for(wire, chosen)),
-        *nic_steps.preparations(wire.cable, cpus),
+        *nic_steps.preparations(wire.cable, use),
         *(EalDirectory(prefix) for prefix in _eal_prefixes(chosen)),
         NamespaceDirectory(),
         *(namespace(name) for name in namespaces(wire, chosen)),
         *_links(wire, chosen),
-        *nic_steps.ports(wire, chosen, cpus),
+        *nic_steps.ports(wire, use),
     ]
 
 

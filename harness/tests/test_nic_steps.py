@@ -36,7 +36,7 @@ def host() -> NicHost:
 def fitted(host: NicHost, binding: Binding = VFIO) -> Wire:
     order = NicOrder(nic=SERVER, client="if:enp3s0", tune="none")
     ends = Cable(host.nic(SERVER), host.nic(CLIENT), (), binding, order)
-    return cables.fitted(load_wire("nic"), ends, "QEMU's e1000e")
+    return cables.fitted(load_wire("nic"), ends, "QEMU's e1000e", (2048, 96))
 
 
 def test_each_contender_has_the_port_with_its_own_driver(host: NicHost) -> None:

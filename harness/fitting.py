@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A wire's file and a command line, fitted to this machine: its NIC, the other end of the cable, the CPUs near it.
+
+For a wire without a NIC everything is as its file says. Knows no trial and changes nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Iterator, Mapping, Sequence
+
+from harness import tuning
+from harness.cable import cable, fitted
+from harness.errors import UsageError
+from harness.host import Host
+from harness.nic_order import NicOrder
+from harness.pci import emulated
+from harness.plan import Plan, TrialSpec, turns
+from harness.remote import SshHost, connected
+from harness.store import Store
+from harness.targets import SshClients, parse_client
+from harness.wire import Wire, load_wire
+
+
+def asked(nic: NicOrder, resume: str, results: Path) -> NicOrder:
+    """The NIC and client of the command line, or those that the run to be finished began with. UsageError if neither."""
+    if not resume or nic.nic:
+        return nic
+    said = Store.resume(resume, results).run.facts.get("nic", {}).get("order")
+    return NicOrder(**said) if said else nic
+
+
+@contextmanager
+def reached(host: Host, nic: NicOrder) -> Iterator[tuple[SshHost, ...]]:
+    """The machines that CLIENT names, for the body of the `with`; () where the client is this one."""
+    ends = parse_client(nic.client) if nic.client else None
+    if not isinstance(ends, SshClients):
+        yield ()
+        return
+    with connected(host, ends.targets) as sites:
+        yield sites
+
+
+def fit(name: str, nic: NicOrder, host: Host) -> Wire:
+    """The wire of that name, as this machine has it. UsageError and MachineError as cable.cable()."""
+    wire = load_wire(name)
+    if not wire.rebinds:
+        return wire
+    if nic.tune not in tuning.LEVELS:
+        raise UsageError(f"TUNE={nic.tune}: there are: {', '.join(tuning.LEVELS)}")
+    ends = cable(host, nic)
+    pages = tuning.hugepages_for(host, nic.tune, ends.node, wire.hugepage_kib, wire.hugepage_count)
+    return fitted(wire, ends, emulated(host, ends.server), pages)
+
+
+def cpus(host: Host, wire: Wire) -> list[int]:
+    """Those that a run may use: also those that were isolated for such a purpose, where there is a NIC."""
+    return sorted({*host.cpus(), *(tuning.isolated_cpus(host) if wire.cable else ())})
+
+
+def with_cpus(host: Host, wire: Wire, settings: Mapping[str, str]) -> dict[str, str]:
+    """The settings with the CPUs that are best for a NIC, where they leave them open."""
+    if wire.cable is None or settings.get("SERVER_CPUS") or wire.cable.order.tune == "none":
+        return dict(settings)
+    all_, isolated = cpus(host, wire), tuning.isolated_cpus(host)
+    siblings = {cpu: tuning.smt_siblings(host, cpu) for cpu in all_}
+    taken = settings.get("CLIENT_CPUS") if wire.cable.client else ""
+    if taken:
+        return dict(settings)
+    server = tuning.choose_server_cpus(all_, isolated, tuning.node_cpus(host, wire.cable.server.numa_node), siblings)
+    chosen = {"SERVER_CPUS": ",".join(map(str, server))}
+    if wire.cable.client:
+        client = tuning.choose_client_cpus(host.cpus(), isolated, server, siblings)
+        chosen["CLIENT_CPUS"] = ",".join(map(str, client))
+    return {**settings, **chosen}
+
+
+def cost(wire: Wire, remaining: Sequence[tuple[int, TrialSpec]]) -> list[str]:
+    """What it takes that contenders have one port in turn, a line; [] where each has its own."""
+    if not wire.rebinds:
+        return []
+    changes = turns([spec for _, spec in remaining]) - 1
+    return [f"one port in turn: a round has all load points of one contender before the other's, so {changes} changes "
+            f"of driver instead of up to {len(remaining) - 1}; the report says how long they took"]
+
+
+def check_cores(wire: Wire, plan: Plan) -> None:
+    """UsageError where one contender would have more cores than another can use."""
+    alone = [name for name in plan.contenders if wire.contenders[name].stack == "kernel"]
+    if wire.rebinds and len(plan.server_cpus) > 1 and alone and len(plan.contenders) > 1:
+        raise UsageError(f"SERVER_CPUS={','.join(map(str, plan.server_cpus))}: {alone[0]} serves on one core, so the "
+                         "comparison is of one core each; several are for CONTENDERS=lwip alone")
