@@ -24,6 +24,7 @@ printf '%s\\n' "$*" >> {here}/calls
 case "$*" in *" bad-"*) cat {here}/said >&2; exit 255;; esac
 for word; do last=$word; done
 case " $* " in
+    *" -W 192.0.2.2:1 "*) echo 'Stdio forwarding request failed: Session open refused by peer' >&2; exit 255;;
     *" -W 192.0.2.1:1 "*) echo 'channel 0: open failed: connect failed: Connection refused' >&2; exit 255;;
     *" -W "*) exec cat;;
 esac
@@ -68,8 +69,9 @@ def test_a_client_is_an_interface_or_other_machines(text: str, client: object) -
 
 
 @pytest.mark.parametrize("text, said", [
-    ("", "names no client"), (";", "names no client"), ("eth1", "'eth1' is no client"), ("if:", "cannot name an interface"),
-    ("if:a;ssh:b", "'if:a' must be the only client"), ("ssh:", "'' is not user@host"), ("ssh:-oX", "'-oX' is not user@host"),
+    ("", "names no client"), (";", "names no client"), ("eth1", "'eth1' is no client"),
+    ("if:", "cannot name an interface"), ("if:a;ssh:b", "'if:a' must be the only client"),
+    ("ssh:", "'' is not user@host"), ("ssh:-oX", "'-oX' is not user@host"),
     ("ssh:me@-oX", "is not user@host"), ("ssh:a b", "is not user@host"), ("ssh:a'b", "is not user@host"),
     ("ssh:a,mtu=9", "'mtu=9' is no option"), ("ssh:a,if=x,if=y", "'if=y' is no option"),
     ("ssh:a,if=this-name-is-too-long", "cannot name an interface"), ("ssh:a;ssh:a", "a stands there twice")])
@@ -163,6 +165,11 @@ def test_a_connection_from_there_is_a_socket_here(site: SshHost) -> None:
     refused = site.connect(None, "192.0.2.1", 1, 5)
     with refused, pytest.raises(OSError, match="^channel 0: open failed: connect failed: Connection refused$"):
         refused.recv(1)
+    # the ssh that the others share has been told why
+    Path(f"{site._control}.err").write_text("channel 3: open failed: administratively prohibited: open failed\n")
+    forbidden = site.connect(None, "192.0.2.2", 1, 5)
+    with forbidden, pytest.raises(OSError, match="prohibited: open failed; allow it there: AllowTcpForwarding in sshd"):
+        forbidden.recv(1)
     silent = site.connect(None, "192.0.2.1", 80, 0.1)
     with silent, pytest.raises(TimeoutError):
         silent.recv(1)

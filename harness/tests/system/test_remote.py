@@ -20,11 +20,13 @@ from typing import Any, Iterator, cast
 import pytest
 
 from harness import sites as clients_elsewhere
+from harness.client import Client
 from harness.errors import ContenderError, MachineError
 from harness.facts import gather
 from harness.host import Host
 from harness.plan import Plan, load_plan, schedule
 from harness.preflight import Findings, Port, preflight
+from harness.prove import prove_neighbour
 from harness.provision import Provisioned
 from harness.remote import SshHost, SshTarget, clear, connected
 from harness.steps import ROOT
@@ -250,6 +252,28 @@ def test_a_proof_goes_by_the_other_machine(tmp_path: Path) -> None:
         listener.stop()
 
 
+def test_a_machine_without_ping_proves_its_neighbour_by_a_connection(tmp_path: Path) -> None:
+    with connected(HOST, [SshTarget("one")]) as sites:
+        look(sites)
+        sites[0]._known["ping"] = None
+        record = trial(setting(sites, CONNECTIONS="2", WARMUP="0"), tmp_path / "raw")
+        assert record["valid"], record["problems"]
+        # nobody serves any more: no connection, no neighbour
+        with pytest.raises(ContenderError, match="does not answer a ping at 198.18.0.2 from machine one"):
+            prove_neighbour(Client(HOST, load_wire("tap"), setting(sites).plan, setting(sites).up,
+                                   cast(Any, Gone(setting(sites))), tmp_path))
+
+
+class Gone:
+    """A contender that is alive and does not serve."""
+
+    def __init__(self, it: Setting) -> None:
+        self.contender, self.port = it.wire.contenders["epoll"], it.plan.port
+
+    def check_alive(self, when: str) -> None:
+        pass
+
+
 def test_a_killed_harness_takes_the_far_programs_with_it(tmp_path: Path) -> None:
     script = f"""
 import time
@@ -317,11 +341,10 @@ def test_a_connection_that_is_lost_under_load_is_one_line(tmp_path: Path) -> Non
     ("absent", "see that it is on"),
     ("no-such-machine.invalid", "mend the name, or give the address")])
 def test_refusals_say_what_to_do(name: str, said: str) -> None:
-    before = set(os.listdir("/run"))
     with pytest.raises(MachineError, match=f"^client {name} cannot be reached by ssh: .*{said}") as caught:
         with connected(HOST, [SshTarget(name)]):
             pass
-    assert "\n" not in str(caught.value) and set(os.listdir("/run")) == before
+    assert "\n" not in str(caught.value) and not list(Path("/run").glob(f"stackduel-ssh-{os.getpid()}"))
 
 
 def test_preflight_finds_what_is_wrong_with_the_cable() -> None:
