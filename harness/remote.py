@@ -203,8 +203,12 @@ class SshHost(Host):
 
     def run(self, argv: Sequence[str], *, netns: str | None = None, timeout: float = 30,
             check: bool = True) -> Result:
-        result = self._local.run(["ssh", *self._options(), "--", self.destination, _words(_RUN, argv)],
-                                 timeout=timeout, check=False)
+        try:
+            result = self._local.run(["ssh", *self._options(), "--", self.destination, _words(_RUN, argv)],
+                                     timeout=timeout, check=False)
+        except MachineError:
+            raise MachineError(f"`{shlex.join(argv)}` did not end on {self.destination} within {timeout:g} s; "
+                               f"see that `{self._try()}` works") from None
         if result.code == _SSH_FAILED:
             raise self._lost(result.stderr)
         if check and result.code != 0:
@@ -333,10 +337,14 @@ class SshHost(Host):
 
     def _lost(self, said: str) -> MachineError:
         last = _last(said)
-        command = f"{'sudo ' if self._local.is_root() else ''}ssh {self.destination} true"
         step = next((step for words, step in _NEXT if words in said), "see that `{command}` works, without a question")
         return MachineError(f"client {self.destination} cannot be reached by ssh: {last.rstrip('.')}; "
-                            + step.format(command=command, destination=self.destination))
+                            + step.format(command=self._try(), destination=self.destination))
+
+
+    def _try(self) -> str:
+        """What a person would type, as the user whose keys are asked for."""
+        return f"{'sudo ' if self._local.is_root() else ''}ssh {self.destination} true"
 
 
 # what ssh says, and what to do about it

@@ -96,6 +96,8 @@ def test_commands_go_there_word_by_word(here: Path, site: SshHost) -> None:
     assert site.run(["sh", "-c", "exit 3"], check=False).code == 3
     with pytest.raises(MachineError, match=r"^`false` failed on me@there \(exit 1\)"):
         site.run(["false"])
+    with pytest.raises(MachineError, match="^`sleep 9` did not end on me@there within 0.1 s; see that "):
+        site.run(["sleep", "9"], timeout=0.1)
     calls = (here / "calls").read_text().splitlines()
     assert " -M " in calls[0] and all(" -M " not in call for call in calls[1:])
     sockets = {call.split(" -S ")[1].split()[0] for call in calls}
