@@ -21,7 +21,6 @@ KNOWN_WRK = ("4.1.0", "4.2.0")
 CLOCK_SECONDS = 1.0
 # to negotiate, after an interface has been set up
 LINK_SECONDS = 10.0
-_LINK_POLL_SECONDS = 0.25
 _NET = "/sys/class/net"
 _PROBES = 2
 _UP = "1"
@@ -140,12 +139,7 @@ def _free(server: Port, place: int) -> str:
 
 def _linked(port: Port, patience: float, found: Findings) -> bool:
     """Is there a link, or within `patience` s? The problem is told if not."""
-    deadline = time.monotonic() + patience
-    while port.fact("carrier") != _UP:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(_LINK_POLL_SECONDS)
-    else:
+    if port.host.wait_for(lambda: port.fact("carrier") == _UP, patience):
         return True
     state = port.fact("operstate") or "not there"
     found.problems.append(f"{port.name} has no link (it is {state}): plug in the cable, and on {port.machine}, as "

@@ -17,7 +17,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Mapping, NoReturn, Sequence
+from typing import Any, Callable, Iterator, Mapping, NoReturn, Sequence
 
 from harness.errors import MachineError
 from harness.host import COUNTERS, Host, Process, Result, command
@@ -301,6 +301,12 @@ class SshHost(Host):
     def _refused(self, *args: Any, **options: Any) -> NoReturn:
         raise MachineError(f"{self.destination} is another machine: only what a client needs is done there")
 
+    query = Host.query
+    nic_statistics = Host.nic_statistics
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
+        return self._local.wait_for(condition, seconds)
+
     # whatever else a Host can do would be done to this machine
     interactive: Any = _refused
     sha256: Any = _refused
@@ -310,6 +316,8 @@ class SshHost(Host):
     unlink: Any = _refused
     has_module: Any = _refused
     kill: Any = _refused
+    pause: Any = _refused
+    resume: Any = _refused
     kill_inside: Any = _refused
     lock: Any = _refused
     spawn_linked: Any = _refused

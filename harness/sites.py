@@ -14,10 +14,9 @@ from typing import Any, Mapping, Sequence
 
 from harness import collect
 from harness.client import Client
-from harness.errors import ContenderError, MachineError, UsageError
+from harness.errors import ContenderError, UsageError
 from harness.loadgen import SCRIPT, Load, LoadResult, LoadTool, Wrk
-from harness.plan import SPARE_FILES, Plan, Share, shares
-from harness.preflight import Port, preflight
+from harness.plan import Plan, Share, shares
 from harness.remote import RemoteProcess, SshHost
 
 _STOP_SECONDS = 5
@@ -71,18 +70,10 @@ class _Loading:
                                  f"{said[-1].strip() if said else 'it said nothing'} (all in {self.stderr})")
 
 
-def prepare(server: Port, sites: Sequence[SshHost], plan: Plan) -> list[str]:
-    """Looks at the cable and gives each machine what a load needs there: what a reader must know, one line each.
-
-    With the wire up and `server` at its kernel driver. MachineError with everything that is in the way.
-    """
-    most = max(share.connections for share in shares(plan, max(plan.connections)))
-    found = preflight(server, [Port(site, None, site.interface) for site in sites], most + SPARE_FILES)
-    if found.problems:
-        raise MachineError("; ".join(found.problems))
+def prepare(sites: Sequence[SshHost]) -> None:
+    """Gives each machine what a load needs there."""
     for site in sites:
         site.write(_script(site), SCRIPT.read_text())
-    return found.notes
 
 
 def _script(site: SshHost) -> str:

@@ -73,8 +73,8 @@ class NicHost(FakeHost):
         match list(words):
             case ["dpdk-devbind.py", "--force", "-b", driver, pci]:
                 return self._bind(self.ports[pci], driver)
-            case ["ip", "netns", "exec", _, "cat", path] if path.endswith("/carrier"):
-                return Result(0, self.carrier, "")
+            case ["ip", "netns", "exec", netns, "cat", path]:
+                return self._cat(netns, path)
             case ["ip", "-n", netns, *rest] if rest[0] in ("link", "address", "route") and self._at(netns, rest):
                 return self._act(netns, rest)
             case ["ip", "-j", what, "show", "dev", name]:
@@ -92,6 +92,18 @@ class NicHost(FakeHost):
             case ["ip", "-n", _, "link", "show", "dev", name]:
                 return Result(1, "", f'Device "{name}" does not exist.\n')
         return super()._perform(words)
+
+    def _cat(self, netns: str, path: str) -> Result:
+        """Of a port with one address: what preflight.py reads."""
+        port = next((each for each in self.ports.values() if each.there and each.netns == netns), None)
+        if port is None or not port.addresses:
+            return Result(1, "", ABSENT)
+        address = port.addresses[0].partition("/")[0]
+        target = "".join(reversed([f"{int(part):02X}" for part in [*address.split(".")[:3], "0"]]))
+        return Result(0, {"carrier": self.carrier, "address": "02:00:00:00:00:02\n", "mtu": f"{port.mtu}\n",
+                          "fib_trie": f"           |-- {address}\n              /32 host LOCAL\n",
+                          "route": f"Iface\n{port.name} {target} 00000000 0001 0 0 0 00FFFFFF 0 0 0\n"}.get(
+                              path.rpartition("/")[2], ""), "")
 
     def _at(self, netns: str, words: Sequence[str]) -> FakePort | None:
         """The port whose name follows "dev"."""

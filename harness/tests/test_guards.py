@@ -138,7 +138,7 @@ def test_virtual_functions() -> None:
 def test_a_pppoe_session() -> None:
     host = RecordedHost("x710")
     host.put("/proc/net/pppoe", "Id       Address              Device\n00000001 00:11:22:33:44:55 enp129s0f1\n")
-    assert interface_reasons(host, "enp129s0f1") == ["a PPPoE session runs over it (FORCE=1 would cut it)"]
+    assert interface_reasons(host, "enp129s0f1") == ["a PPPoE session runs over it (FORCE=1 does not help: end it first)"]
     assert interface_reasons(host, "enp129s0f0") == []
 
 

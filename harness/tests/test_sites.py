@@ -20,7 +20,6 @@ from harness.errors import ContenderError, MachineError, UsageError
 from harness.host import Host
 from harness.loadgen import Load, LoadResult, RedisBenchmark, Wrk
 from harness.plan import Plan, Share, from_json, load_plan
-from harness.preflight import Findings
 from harness.provision import Provisioned
 from harness.remote import SshTarget, connected
 from harness.report import write
@@ -71,22 +70,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def client(here: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+def client(here: Path) -> Iterator[Client]:
     with connected(Host(), [SshTarget("one"), SshTarget("u@two")]) as machines:
         plan = load_plan("quick", WIRE, (0, 1), {"CONNECTIONS": "7"},
                          clients={site.destination: site.cpus() for site in machines})
-        monkeypatch.setattr(sites, "preflight", lambda server, clients, files: Findings(notes=[f"{files} files"]))
-        assert sites.prepare(cast(Any, None), machines, plan) == ["260 files"]
+        sites.prepare(machines)
         running = SimpleNamespace(check_alive=lambda when: None)
         (here / "raw").mkdir()
         up = Provisioned(WIRE, True, "", cast(Any, NoJournal()), machines)
         yield Client(Host(), WIRE, plan, up, cast(Any, running), here / "raw")
-
-
-def test_what_is_in_the_way_is_one_line(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sites, "preflight", lambda server, clients, files: Findings(["this is wrong", "that, too"]))
-    with pytest.raises(MachineError, match="^this is wrong; that, too$"):
-        sites.prepare(cast(Any, None), client.provisioned.sites, client.plan)
 
 
 def whole(client: Client, seconds: int = 1) -> Load:

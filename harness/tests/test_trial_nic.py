@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -40,7 +39,7 @@ def counting(host: ServingHost, told: bool = True) -> None:
 
 
 def record(host: ServingHost, raw: Path, contender: str, wire: Wire = NIC) -> dict[str, Any]:
-    up = cast(Provisioned, SimpleNamespace(wire=wire, hugepages=True, why="", journal=Journal(host)))
+    up = Provisioned(wire, True, "", cast(Any, Journal(host)))
     plan = load_plan("quick", TAP, (0, 1), {})
     return run_trial(host, wire, plan, TrialSpec(contender, 8, 0, 1), 0, up, raw).record
 

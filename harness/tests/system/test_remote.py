@@ -201,7 +201,7 @@ def look(sites: tuple[SshHost, ...], *more: str, connections: int = 0) -> Findin
 
 def trial(it: Setting, raw: Path) -> dict[str, Any]:
     [spec] = schedule(it.plan)
-    clients_elsewhere.prepare(server_port(), it.up.sites, it.plan)
+    clients_elsewhere.prepare(it.up.sites)
     return run_trial(HOST, it.wire, it.plan, spec, 0, it.up, raw).record
 
 
