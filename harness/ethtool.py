@@ -13,6 +13,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any, Mapping
 
+from harness.cores import CPUS, parse_list
 from harness.errors import MachineError
 from harness.host import Host
 
@@ -71,10 +72,10 @@ def change(host: Host, netns: str | None, interface: str, group: str, wanted: Ma
 
 
 def saved(host: Host, netns: str | None, interface: str) -> dict[str, Any]:
-    """All that give_back() needs: by group, then "irqs" with the CPUs of each interrupt."""
+    """All that give_back() needs: by group, then "irqs": the CPUs of each interrupt, "" of one that was not asked for yet."""
     found: dict[str, Any] = {group: show(host, netns, interface, group).now for group in GROUPS}
     return {**{group: settings for group, settings in found.items() if settings},
-            "irqs": _affinities(host, _interrupts_of(host, netns, interface))}
+            "irqs": {irq: affinity(host, irq) for irq in _interrupts_of(host, netns, interface)}}
 
 
 def give_back(host: Host, netns: str | None, interface: str, saved: Mapping[str, Any]) -> list[str]:
@@ -82,11 +83,13 @@ def give_back(host: Host, netns: str | None, interface: str, saved: Mapping[str,
     failed = [problem for group in GROUPS if (problem := _give_group_back(host, netns, interface, group,
                                                                           saved.get(group, {})))]
     # only of interrupts that are still its own: a driver that came anew has its own order, and perhaps other numbers
-    now = _affinities(host, _interrupts_of(host, netns, interface))
+    own = _interrupts_of(host, netns, interface)
     for irq, cpus in saved.get("irqs", {}).items():
-        if now.get(irq, cpus) != cpus:
+        now = affinity(host, irq)
+        wanted = cpus or _default_affinity(host)
+        if irq in own and now and wanted and parse_list(now) != parse_list(wanted):
             try:
-                host.write(affinity_path(irq), cpus)
+                host.write(affinity_path(irq), wanted)
             except MachineError as error:
                 failed.append(str(error))
     return failed
@@ -138,9 +141,15 @@ def _numbers(host: Host, netns: str | None, device: str) -> list[str]:
     return [line] if line not in ("", "0") else []
 
 
-def _affinities(host: Host, irqs: list[str]) -> dict[str, str]:
-    """CPUs of each interrupt, as the kernel writes them; without those that no driver has asked for yet."""
-    return {irq: cpus for irq in irqs if (cpus := _read(host, affinity_path(irq)))}
+def affinity(host: Host, irq: str) -> str:
+    """The CPUs that take an interrupt, as the kernel writes them; "" of one that no driver has asked for yet."""
+    return _read(host, affinity_path(irq))
+
+
+def _default_affinity(host: Host) -> str:
+    """What an interrupt has when a driver first asks for it."""
+    mask = int(_read(host, "/proc/irq/default_smp_affinity").replace(",", "") or "0", 16)
+    return ",".join(str(cpu) for cpu in parse_list(_read(host, f"{CPUS}/online")) if mask >> cpu & 1)
 
 
 def _read(host: Host, path: str) -> str:

@@ -17,7 +17,7 @@ Sources:
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from harness import ethtool
 from harness.errors import MachineError
@@ -28,8 +28,10 @@ RING = 1024
 COALESCING_US = 10
 # ends the name of a queue's interrupt: eth0-TxRx-3, virtio2-input.3, mlx5_comp3@pci:0000:02:00.0
 _QUEUE = re.compile(r"(\d+)(?:@\S*)?$")
-# Each wish with the next one where the driver does not take it: some let autonegotiation only be changed elsewhere.
-_PAUSE = ({"autoneg": "off", "rx": "off", "tx": "off"}, {"rx": "off", "tx": "off"})
+# Wishes in order, for drivers differ: one has channels for receive and transmit apart; one lets pause frames be set, but
+# their autonegotiation only elsewhere.
+_Wishes = Sequence[Mapping[str, str]]
+_PAUSE: _Wishes = ({"autoneg": "off", "rx": "off", "tx": "off"}, {"rx": "off", "tx": "off"})
 
 
 def tune_interface(host: Host, netns: str | None, interface: str, pci: str, level: str,
@@ -41,37 +43,53 @@ def tune_interface(host: Host, netns: str | None, interface: str, pci: str, leve
     if level == "none":
         return []
 
+    def recorded(what: str, asked: str, act: Callable[[], tuple[str, list[str]]]) -> dict[str, Any]:
+        try:
+            return entry(what, asked, *act())
+        except MachineError as error:
+            return entry(what, asked, "", [str(error)])
+
     def ask(what: str, group: str, *wishes: Mapping[str, str]) -> dict[str, Any]:
-        return _ask(host, netns, interface, what, group, wishes)
+        return recorded(what, _words(wishes[0]), lambda: _ask(host, netns, interface, group, wishes))
+    count = str(len(cpus))
     return [
         # channels before rings: some drivers make the rings anew with them
-        ask("channels", "channels", *_channels(host, netns, interface, len(cpus))),
+        ask("channels", "channels", {"combined": count}, {"rx": count, "tx": count}),
         ask("rings", "rings", {"rx": str(RING), "tx": str(RING)}),
         # ways apart: a driver whose queues share an interrupt refuses the second
         *(ask(f"coalescing, {way}", "coalescing", {f"adaptive-{way}": "off", f"{way}-usecs": str(COALESCING_US)})
           for way in ("rx", "tx")),
         ask("flow control", "pause", *_PAUSE),
         # last: each of the above may make interrupts anew
-        _spread(host, netns, interface, pci, cpus),
+        recorded("interrupts", f"spread over CPUs {', '.join(map(str, cpus))}",
+                 lambda: _spread(host, netns, interface, pci, cpus)),
     ]
 
 
-def _ask(host: Host, netns: str | None, interface: str, what: str, group: str,
-         wishes: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """The first wish that the driver takes."""
-    shown = ethtool.show(host, netns, interface, group)
-    why: list[str] = []
+def _ask(host: Host, netns: str | None, interface: str, group: str, wishes: _Wishes) -> tuple[str, list[str]]:
+    """The first wish that the driver takes: what is so then, and why it is no better."""
+    shown, why = ethtool.show(host, netns, interface, group), list[str]()
     for wish in wishes:
-        possible, why = _possible(wish, shown)
-        if all(shown.now.get(key) == value for key, value in possible.items()):
+        possible, limits = _possible(wish, shown)
+        why += limits
+        if possible and not _left(possible, shown):
             break
-        complaint = ethtool.change(host, netns, interface, group, possible)
-        shown = ethtool.show(host, netns, interface, group)
-        left = {key: value for key, value in possible.items() if shown.now.get(key) != value}
-        if not left:
-            break  # ethtool also complains of what was so before
-        why = [*why, complaint or f"it stays at {_words({key: shown.now.get(key, '?') for key in left})}"]
-    return entry(what, _words(wishes[0]), _words({key: shown.now[key] for key in wishes[0] if key in shown.now}), why)
+        if possible:
+            complaint = ethtool.change(host, netns, interface, group, possible)
+            shown = ethtool.show(host, netns, interface, group)
+            left = _left(possible, shown)
+            if not left:
+                break  # ethtool also complains of what was so before
+            why.append(complaint or f"{' '.join(left)} did not take")
+        if not shown.now:
+            break  # the driver has nothing of the kind
+    keys = dict.fromkeys(key for wish in wishes for key in wish if key in shown.now)
+    return _words({key: shown.now[key] for key in keys}), why
+
+
+def _left(wanted: Mapping[str, str], shown: ethtool.Shown) -> list[str]:
+    """What is not so."""
+    return [key for key, value in wanted.items() if shown.now.get(key) != value]
 
 
 def _possible(wish: Mapping[str, str], shown: ethtool.Shown) -> tuple[dict[str, str], list[str]]:
@@ -88,40 +106,29 @@ def _possible(wish: Mapping[str, str], shown: ethtool.Shown) -> tuple[dict[str, 
     return possible, why
 
 
-def _channels(host: Host, netns: str | None, interface: str, count: int) -> list[dict[str, str]]:
-    """One for each CPU; of both kinds where the driver has them apart."""
-    most = ethtool.show(host, netns, interface, "channels").most
-    apart = not most.get("combined") and most.get("rx")
-    return [{"rx": str(count), "tx": str(count)} if apart else {"combined": str(count)}]
-
-
-def _spread(host: Host, netns: str | None, interface: str, pci: str, cpus: Sequence[int]) -> dict[str, Any]:
+def _spread(host: Host, netns: str | None, interface: str, pci: str, cpus: Sequence[int]) -> tuple[str, list[str]]:
     """Queue n's interrupts to the n-th CPU, and round again; one that is no queue's to the first."""
     up = host.run(["ip", "link", "set", "dev", interface, "up"], netns=netns, check=False)
     why = [] if up.code == 0 else [f"link up: {up.complaint}"]
     names = _interrupt_names(host)
     got: list[str] = []
-    irqs = [irq for irq in ethtool.interrupts(host, pci) if irq in names]
-    for irq in irqs:
+    for irq in ethtool.interrupts(host, pci):
+        if irq not in names:
+            continue  # no driver has asked for it
         queue = _QUEUE.search(names[irq])
-        cpu = cpus[int(queue[1]) % len(cpus) if queue else 0]
+        cpu = str(cpus[int(queue[1]) % len(cpus) if queue else 0])
         try:
-            if host.read(ethtool.affinity_path(irq)).strip() != str(cpu):
-                host.write(ethtool.affinity_path(irq), str(cpu))
-            got.append(f"{names[irq]} on {host.read(ethtool.affinity_path(irq)).strip()}")
+            if ethtool.affinity(host, irq) != cpu:
+                host.write(ethtool.affinity_path(irq), cpu)
         except MachineError as error:
             why.append(str(error))
-    if not irqs and not why:
-        why = [f"the kernel shows no interrupt of {pci}"]
-    return entry("interrupts", f"spread over CPUs {', '.join(map(str, cpus))}", ", ".join(got), why)
+        got.append(f"{names[irq]} on {ethtool.affinity(host, irq)}")
+    return ", ".join(got), why or ([] if got else [f"the kernel shows no interrupt of {pci}"])
 
 
 def _interrupt_names(host: Host) -> dict[str, str]:
     """By number, of those that a driver has asked for: the last word of its line in /proc/interrupts."""
-    try:
-        lines = host.read("/proc/interrupts").splitlines()
-    except MachineError:
-        return {}
+    lines = host.read("/proc/interrupts").splitlines()
     return {number.strip(): rest.split()[-1] for number, colon, rest in (line.partition(":") for line in lines)
             if colon and number.strip().isdigit() and rest.split()}
 

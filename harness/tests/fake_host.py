@@ -175,11 +175,10 @@ class FakeHost(Host):
 
     def write(self, path: str | Path, text: str) -> None:
         self.act(f"write {path} {text}")
-        if str(path) == f"{PAGES}/nr_hugepages":
-            before = int(self.files[str(path)])
+        if Path(path).name == "nr_hugepages":
+            before, unused = int(self.files[str(path)]), str(Path(path).with_name("free_hugepages"))
             text = f"{min(int(text), self.page_limit)}\n"
-            free = int(self.files[f"{PAGES}/free_hugepages"]) + int(text) - before
-            self.files[f"{PAGES}/free_hugepages"] = f"{free}\n"
+            self.files[unused] = f"{int(self.files[unused]) + int(text) - before}\n"
         self.files[str(path)] = text
 
     def append(self, path: str | Path, text: str) -> None:
