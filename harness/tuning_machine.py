@@ -97,6 +97,7 @@ class Paused:
     reason: str
     said: dict[str, Any] = field(default_factory=dict, init=False)
     _found: list[tuple[int, int]] = field(default_factory=list, init=False)
+    _unknown: list[str] = field(default_factory=list, init=False)
 
     @property
     def name(self) -> str:
@@ -106,12 +107,15 @@ class Paused:
         return None
 
     def undo(self, host: Host) -> list[Action]:
-        pids = host.query(["pgrep", "-x", self.program], check=False).stdout.split()
+        try:
+            pids = host.query(["pgrep", "-x", self.program], check=False).stdout.split()
+        except MachineError as error:
+            pids, self._unknown = [], [str(error)]
         self._found = [(int(pid), started) for pid in pids if (started := _runs(host, pid))]
         return [["continue", pid, started] for pid, started in self._found]
 
     def up(self, host: Host) -> None:
-        why: list[str] = []
+        why = list(self._unknown)
         paused = 0
         for pid, started in self._found:
             try:

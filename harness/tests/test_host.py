@@ -15,7 +15,7 @@ import pytest
 
 from harness.dryrun import DryRun
 from harness.errors import MachineError
-from harness.host import COUNTERS, Host, Process, start_time
+from harness.host import COUNTERS, Host, Process, start_time, stat_fields
 from harness.steps import ROOT
 
 HOST = Host()
@@ -117,6 +117,22 @@ def test_kill_spares_a_recycled_pid(tmp_path: Path) -> None:
     finally:
         process.stop()
     assert not HOST.kill(process.pid, process.start_time)
+
+
+def test_a_process_is_paused_and_goes_on(tmp_path: Path) -> None:
+    def state() -> str:
+        return stat_fields(Path(f"/proc/{process.pid}/stat").read_text())[0]
+    process = HOST.spawn(["sleep", "60"], stdout=tmp_path / "o", stderr=tmp_path / "e")
+    try:
+        assert not HOST.pause(process.pid, process.start_time - 1) and state() != "T"
+        assert HOST.pause(process.pid, process.start_time)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        assert not HOST.resume(process.pid, process.start_time + 1) and state() == "T"
+        assert HOST.resume(process.pid, process.start_time)
+        assert state() != "T"
+    finally:
+        process.stop()
+    assert not HOST.pause(process.pid, process.start_time) and not HOST.resume(process.pid, process.start_time)
 
 
 def test_start_time_of_a_program_with_a_bad_name(tmp_path: Path) -> None:
@@ -265,6 +281,8 @@ def test_dry_run_prints_and_does_nothing(tmp_path: Path) -> None:
     dry.remove_directory(tmp_path)
     dry.unlink(file)
     dry.kill(os.getpid(), start_time(os.getpid()) or 0)
+    dry.pause(os.getpid(), start_time(os.getpid()) or 0)
+    dry.resume(os.getpid(), start_time(os.getpid()) or 0)
     dry.interactive(["touch", str(tmp_path / "made")])
     with dry.lock(str(tmp_path)), HOST.lock(str(tmp_path)):
         pass
@@ -275,7 +293,8 @@ def test_dry_run_prints_and_does_nothing(tmp_path: Path) -> None:
     assert said == [f"ip netns exec somewhere touch {tmp_path}/made",
                     f"echo new > {file}", f"echo more >> {file}",
                     f"mkdir -m 700 {tmp_path}/directory", f"rmdir {tmp_path}", f"rm -f {file}",
-                    f"kill -KILL {os.getpid()}", f"touch {tmp_path}/made"]
+                    f"kill -KILL {os.getpid()}", f"kill -STOP {os.getpid()}", f"kill -CONT {os.getpid()}",
+                    f"touch {tmp_path}/made"]
 
 
 def test_a_link_is_known_by_the_last_name_of_its_target(tmp_path: Path) -> None:
