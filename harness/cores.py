@@ -44,7 +44,8 @@ def node_cpus(host: Host, node: int) -> list[int]:
     return parse_list(_text(host, f"{NODES}/node{node}/cpulist")) if node >= 0 else []
 
 
-def prefer_isolated(cpus: Collection[int], isolated: Collection[int], node_cpus: Collection[int], count: int) -> list[int]:
+def prefer_isolated(cpus: Collection[int], isolated: Collection[int], node_cpus: Collection[int],
+                    count: int) -> list[int]:
     """All that may serve, the best last.
 
     On the NIC's node before elsewhere: what is far costs every packet. Isolated before not, for one core: the threads

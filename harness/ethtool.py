@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The settings of a network interface that ethtool shows and sets, and the affinity of its interrupts: read, set, saved,
-given back. Must not know what they should be.
+"""The settings of a network interface that ethtool shows and sets, and the affinity of its interrupts: read, set,
+saved, given back. Must not know what they should be.
 
 Of Debian 12's ethtool (6.1) only `-k` and `-a` of these have JSON, so the others are read as text, which all have.
 """
@@ -42,7 +42,7 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Shown:
-    """A group's settings by the words that set them, without those that the driver does not know; and the most of some."""
+    """A group's settings by the words that set them, without those that the driver does not know; the most of some."""
 
     now: dict[str, str]
     most: dict[str, int]
@@ -72,7 +72,7 @@ def change(host: Host, netns: str | None, interface: str, group: str, wanted: Ma
 
 
 def saved(host: Host, netns: str | None, interface: str) -> dict[str, Any]:
-    """All that give_back() needs: by group, then "irqs": the CPUs of each interrupt, "" of one that was not asked for yet."""
+    """All that give_back() needs: by group, then "irqs", the CPUs of each, "" where no driver has asked for it yet."""
     found: dict[str, Any] = {group: show(host, netns, interface, group).now for group in GROUPS}
     return {**{group: settings for group, settings in found.items() if settings},
             "irqs": {irq: affinity(host, irq) for irq in _interrupts_of(host, netns, interface)}}

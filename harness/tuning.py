@@ -31,7 +31,8 @@ def hugepages_for(host: Host, level: str, node: int | None, size_kib: int, count
     """(size in KiB, count) of the pages for as much memory: at "max" of 1 GiB where enough are free, else as asked.
 
     Fewer misses of the TLB, by DPDK's Getting Started Guide for Linux ("Use of Hugepages in the Linux Environment"),
-    which also says that they are best set apart at boot: none are made here, for by then memory is in pieces.
+    which also says that they are best set apart at boot, before memory is in pieces: none are made here. EAL takes
+    free ones by itself (tried: with pages of both sizes free, a server took its memory from the larger).
     """
     needed = -(-size_kib * count // GIB_KIB)
     free = f"{pages(GIB_KIB, node)}/free_hugepages"

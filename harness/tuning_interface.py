@@ -28,8 +28,8 @@ RING = 1024
 COALESCING_US = 10
 # ends the name of a queue's interrupt: eth0-TxRx-3, virtio2-input.3, mlx5_comp3@pci:0000:02:00.0
 _QUEUE = re.compile(r"(\d+)(?:@\S*)?$")
-# Wishes in order, for drivers differ: one has channels for receive and transmit apart; one lets pause frames be set, but
-# their autonegotiation only elsewhere.
+# Wishes in order, for drivers differ: one has channels for receive and transmit apart; one lets pause frames be set,
+# but their autonegotiation only elsewhere.
 _Wishes = Sequence[Mapping[str, str]]
 _PAUSE: _Wishes = ({"autoneg": "off", "rx": "off", "tx": "off"}, {"rx": "off", "tx": "off"})
 
@@ -106,7 +106,8 @@ def _possible(wish: Mapping[str, str], shown: ethtool.Shown) -> tuple[dict[str, 
     return possible, why
 
 
-def _spread(host: Host, netns: str | None, interface: str, pci: str, cpus: Sequence[int]) -> tuple[str, list[str]]:
+def _spread(host: Host, netns: str | None, interface: str, pci: str,
+            cpus: Sequence[int]) -> tuple[str, list[str]]:
     """Queue n's interrupts to the n-th CPU, and round again; one that is no queue's to the first."""
     up = host.run(["ip", "link", "set", "dev", interface, "up"], netns=netns, check=False)
     why = [] if up.code == 0 else [f"link up: {up.complaint}"]

@@ -55,7 +55,7 @@ class Tuning(Protocol):
 
 @dataclass
 class Setting:
-    """Files of the kernel, each with the text that it should have. `find` tells them, or MachineError why there are none."""
+    """Files of the kernel, each with the text that it should have. `find` tells them, or by MachineError why none."""
 
     what: str
     asked: str
@@ -179,12 +179,12 @@ def machine_steps(level: str, client_cpus: Sequence[int], server_cpus: Sequence[
 
 
 def _governors(host: Host, cpus: Sequence[int]) -> dict[str, str]:
-    return {_there(host, f"{CPUS}/cpu{cpu}/cpufreq/scaling_governor", "the kernel does not set this machine's frequency "
-                   "(no cpufreq)"): "performance" for cpu in cpus}
+    return {_there(host, f"{CPUS}/cpu{cpu}/cpufreq/scaling_governor",
+                   "the kernel does not set this machine's frequency (no cpufreq)"): "performance" for cpu in cpus}
 
 
 def _latencies(host: Host, cpus: Sequence[int]) -> dict[str, str]:
-    """Each CPU's limit: the exit latency (µs) of its first state that is not polling, and at least 1, for 0 is no limit."""
+    """Each CPU's limit (µs): the exit latency of its first state but polling, and at least 1, for 0 is no limit."""
     found: dict[str, str] = {}
     for cpu in cpus:
         state = _there(host, f"{CPUS}/cpu{cpu}/cpuidle/state1/latency", "the kernel does not choose this machine's "

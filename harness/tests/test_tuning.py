@@ -87,8 +87,8 @@ def test_level_fair_leaves_the_kernel_s_own_work_alone() -> None:
     _, found = bring_up(host, "fair")
     assert acts(host) == ACTS[:-3]
     assert [(entry["what"], entry["got"]) for entry in found] == [
-        ("irqbalance", "paused"), ("CPU governor", "performance"), ("C-states", "2"), ("SMT siblings", "there are none"),
-        ("turbo", "on")]
+        ("irqbalance", "paused"), ("CPU governor", "performance"), ("C-states", "2"),
+        ("SMT siblings", "there are none"), ("turbo", "on")]
 
 
 @pytest.mark.parametrize("failing", range(1, 30))
