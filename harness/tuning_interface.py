@@ -93,7 +93,7 @@ def _left(wanted: Mapping[str, str], shown: ethtool.Shown) -> list[str]:
 
 
 def _possible(wish: Mapping[str, str], shown: ethtool.Shown) -> tuple[dict[str, str], list[str]]:
-    """Of a wish what the driver has, within its limits; and what is not so. All of it where the driver shows nothing."""
+    """Of a wish what the driver has, within its limits, and what it has not. All of it where nothing is shown."""
     if not shown.now:
         return dict(wish), []
     possible = {key: value for key, value in wish.items() if key in shown.now}
