@@ -67,14 +67,15 @@ class _Loop:
         self._read(machine.ports["monitor"], self.monitor.readable)
         self._read(machine.ports["control"], Control(machine.ports["control"], self.monitor, cards).readable)
         self._outputs = []
+        self._inputs = []
         for name, descriptor in (("terminal", 1), ("stdout", 1), ("stderr", 2)):
             if name in machine.ports:
                 self._outputs.append(streams.output(machine.ports[name], descriptor))
                 self._read(machine.ports[name], self._outputs[-1])
         for name in ("terminal", "stdin"):
             if name in machine.ports:
-                port = machine.ports[name].dup()  # registered for its own direction
-                streams.Input(self._selector, port)
+                self._inputs.append(streams.Input(self._selector, machine.ports[name]))
+        self._selector.register(machine.pidfd, selectors.EVENT_READ, lambda: True)  # so that its end wakes us
 
     def _read(self, port: object, readable: Callable[[], bool]) -> None:
         self._selector.register(port, selectors.EVENT_READ, readable)  # type: ignore[arg-type]
@@ -84,16 +85,18 @@ class _Loop:
         while self._machine.ended() is None:
             if time.monotonic() > self._deadline:
                 raise LimitStruck
-            for key, _ in self._selector.select(0.2):
+            for key, _ in self._selector.select(0.5):
                 if not key.data() and key.fileobj in self._selector.get_map():
                     self._selector.unregister(key.fileobj)
             self.monitor.tick()
 
     def drain(self) -> None:
-        """What the guest had said and we had not yet heard when it ended."""
+        """What the guest had said and we had not yet heard when the machine ended."""
         for readable in self._outputs:
             while readable():
                 pass
+        for stream in self._inputs:
+            stream.close()
 
 
 def _verdict(job: Job, machine: Machine, directory: Path) -> int:
@@ -120,6 +123,7 @@ def _serve(job: Job, setup: Setup, directory: Path, raw: bool, began: float) -> 
             try:
                 loop.run()
             finally:
+                machine.end()
                 loop.drain()
         return _verdict(job, machine, directory)
     except LimitStruck:

@@ -44,7 +44,7 @@ def _zstd(data: bytes) -> bytes:
 # How a payload begins, and what unpacks it; each stops at the end of its stream, behind which the length stands.
 UNPACK: dict[bytes, Callable[[bytes], bytes]] = {
     b"\xfd7zXZ\0": lambda data: lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(data),
-    b"\x5d\0\0\0": lambda data: lzma.LZMADecompressor(lzma.FORMAT_ALONE).decompress(data),
+    b"\x5d\0\0": lambda data: lzma.LZMADecompressor(lzma.FORMAT_ALONE).decompress(data),
     b"\x1f\x8b\x08": lambda data: zlib.decompressobj(31).decompress(data),
     b"BZh": lambda data: bz2.BZ2Decompressor().decompress(data),
     b"\x28\xb5\x2f\xfd": _zstd,
@@ -65,7 +65,10 @@ def vmlinux_of(image: bytes) -> bytes:
     payload = image[begin:begin + length]
     for magic, unpack in UNPACK.items():
         if payload.startswith(magic):
-            elf = unpack(payload)
+            try:
+                elf = unpack(payload)
+            except (lzma.LZMAError, zlib.error, OSError) as error:
+                raise MachineError(f"the kernel's payload is damaged: {error}") from None
             if elf.startswith(b"\x7fELF"):
                 return elf
             break

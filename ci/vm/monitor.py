@@ -18,6 +18,21 @@ UNPLUG_SECONDS = 20.0
 Done = Callable[[str], None]  # is told "ok", or what was wrong
 
 
+def _received(port: socket.socket) -> bytes:
+    """What has come; nothing at the end of the stream, also when the other end died with something unread."""
+    try:
+        return port.recv(65536)
+    except ConnectionError:
+        return b""
+
+
+def _say(port: socket.socket, line: str) -> None:
+    try:
+        port.sendall(line.encode() + b"\n")
+    except ConnectionError:  # it died; whoever waits for it will see that
+        pass
+
+
 class Monitor:
     """Commands are sent in order; QEMU answers in order. `resets` counts the ones asked for that came about."""
 
@@ -31,7 +46,7 @@ class Monitor:
 
     def send(self, command: str, arguments: dict[str, Any], done: Done) -> None:
         self._waiting.append(done)
-        self._port.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+        _say(self._port, json.dumps({"execute": command, "arguments": arguments}))
 
     def on_event(self, name: str, device: str, seconds: float, done: Done) -> None:
         """Calls `done` at the event `name` of `device`, or when `seconds` have passed."""
@@ -39,7 +54,7 @@ class Monitor:
 
     def readable(self) -> bool:
         """Takes what has come; False at the end of the stream."""
-        data = self._port.recv(65536)
+        data = _received(self._port)
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
             self._message(json.loads(line))
@@ -77,7 +92,7 @@ class Control:
 
     def readable(self) -> bool:
         """Takes what has come; False at the end of the stream."""
-        data = self._port.recv(4096)
+        data = _received(self._port)
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
             words = line.decode(errors="replace").split()
@@ -88,7 +103,7 @@ class Control:
         return bool(data)
 
     def _answer(self, text: str) -> None:
-        self._port.sendall(text.replace("\n", " ").encode() + b"\n")
+        _say(self._port, text.replace("\n", " "))
 
     def _request(self, words: list[str]) -> None:
         match words:

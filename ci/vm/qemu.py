@@ -153,11 +153,15 @@ class Machine:
             return False
         return True
 
-    def close(self) -> None:
+    def end(self) -> None:
         """Ends it, however far it is."""
         if self._popen.poll() is None:
             self._popen.kill()
         self._popen.wait()
+
+    def close(self) -> None:
+        """Ends it and closes our ends of its ports."""
+        self.end()
         for ours in self.ports.values():
             ours.close()
         os.close(self.pidfd)

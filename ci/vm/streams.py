@@ -7,6 +7,7 @@ Knows nothing of what is in them.
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import socket
 import sys
@@ -23,16 +24,14 @@ class Input:
 
     def __init__(self, selector: selectors.BaseSelector, port: socket.socket) -> None:
         self._selector = selector
-        self._port = port
+        self._port = port.dup()  # so that the selector can have one for each direction
         self._pending = b""
-        self._listens = False
         port.setblocking(False)
         self._listen()
 
     def _listen(self) -> None:
         try:
             self._selector.register(0, selectors.EVENT_READ, self.readable)
-            self._listens = True
         except (OSError, ValueError, KeyError):  # closed from the start
             self._end()
 
@@ -67,21 +66,34 @@ class Input:
             self._listen()
         return True
 
+    def close(self) -> None:
+        self._port.close()
+
 
 def output(port: socket.socket, descriptor: int) -> Callable[[], bool]:
-    """What, called when `port` has something, passes it on to `descriptor`; False at the end of the stream."""
+    """What, called when `port` has something, passes it on to `descriptor`; False at the end of the stream. When nobody
+    reads there any more it is dropped, so that the guest need not wait."""
     def readable() -> bool:
         try:
             data = port.recv(CHUNK)
         except BlockingIOError:
             return True
-        except OSError:
+        except ConnectionError:
             return False
-        left = data
-        while left:
-            left = left[os.write(descriptor, left):]
+        try:
+            _write(descriptor, data)
+        except BrokenPipeError:
+            pass
         return bool(data)
     return readable
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(descriptor, data):]
+        except BlockingIOError:  # somebody made our standard output so
+            select.select([], [descriptor], [])
 
 
 @contextmanager

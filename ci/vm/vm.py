@@ -69,11 +69,15 @@ def _do(arguments: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str]) -> int:
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
     def end(number: int, frame: object) -> None:
+        for repeated in signals:  # one is enough, and must not cut short the way out
+            signal.signal(repeated, signal.SIG_IGN)
         raise _Signalled(number)
 
     arguments = _parser().parse_args(argv)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in signals:
         signal.signal(number, end)
     try:
         return _do(arguments)
