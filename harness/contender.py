@@ -186,7 +186,8 @@ def _values(wire: Wire, contender: Contender, plan: Plan, provisioned: Provision
         "address": end.ip, "prefix": end.address.partition("/")[2], "netmask": end.netmask, "mac": end.mac,
         "interface": end.interface, "port": str(plan.port), "max_connections": str(plan.room(contender.name)),
         "body_size": str(plan.workload.body_size_bytes), "counters": str(counters), "raw": str(counters.parent),
-        "run_directory": DIRECTORY, "pci": wire.cable.server.pci if wire.cable else "",
+        "run_directory": DIRECTORY, "server_cores": str(len(plan.server_cpus)),
+        "pci": wire.cable.server.pci if wire.cable else "",
         "socket": socket_path(contender), "ring": str(contender.ring), "client_address": client.ip,
         "client_netmask": client.netmask, "client_mac": client.mac, "client_interface": client.interface,
         "eal_memory": "--in-memory" if provisioned.hugepages

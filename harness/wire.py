@@ -32,7 +32,7 @@ LOADGEN = "loadgen"
 CLIENT_STACKS = ("lwip", LOADGEN)
 _ANY_MAC = "02:00:00:00:00:00"
 PLACEHOLDERS = ("address", "prefix", "netmask", "port", "mac", "interface", "body_size", "max_connections",
-                "eal_memory", "counters", "raw", "run_directory", "pci")
+                "eal_memory", "counters", "raw", "run_directory", "pci", "server_cores")
 # of a contender with a client of its own
 CLIENT_PLACEHOLDERS = ("socket", "ring", "client_address", "client_netmask", "client_mac", "client_interface")
 
