@@ -96,6 +96,7 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
         "schema": SCHEMA,
         "run": _text(facts, "run"),
         "wire": plan.wire,
+        **{key: text for key, text in (("tap", plan.tap), ("netem", plan.netem)) if text},
         "workload": {"name": plan.workload.name, "body_size_bytes": plan.workload.body_size_bytes},
         "rounds": plan.rounds,
         "duration_seconds": plan.duration_seconds,

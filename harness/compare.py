@@ -84,7 +84,7 @@ def _called(summaries: Sequence[report.Summary]) -> dict[str, str]:
     names = {run: str(workload["name"]) for run, workload in runs.items()}
     sizes = {run: f"{workload['body_size_bytes']:,} bytes" for run, workload in runs.items()}
     marks = {summary["run"]: " (emulated)" if summary.get("emulated") else "" for summary in summaries}
-    alike = len({summary["wire"] for summary in summaries}) == 1
+    alike = len({words.wire(summary) for summary in summaries}) == 1
     for called in (names, sizes) if len(set(names.values())) in (1, len(runs)) else ():
         if alike and len(set(called.values())) == len(runs):
             return {run: f"{name}{marks[run]}" for run, name in called.items()}
@@ -92,7 +92,7 @@ def _called(summaries: Sequence[report.Summary]) -> dict[str, str]:
 
 
 def _title(summaries: Sequence[report.Summary]) -> str:
-    wires = list(dict.fromkeys(summary["wire"] for summary in summaries))
+    wires = list(dict.fromkeys(words.wire(summary) for summary in summaries))
     return f"{len(summaries)} runs on " + (f"wire {wires[0]}" if len(wires) == 1 else
                                            f"different wires ({words.listed(wires)})")
 
@@ -103,7 +103,7 @@ def _differences(summaries: Sequence[report.Summary]) -> list[str]:
     workloads = list(dict.fromkeys(words.workload(summary) for summary in summaries))
     if len(workloads) > 1:
         found.append(f"The workloads differ: {words.listed(workloads)}.")
-    wires = [(summary["wire"], summary["caveats"][:1]) for summary in summaries]
+    wires = [(words.wire(summary), summary["caveats"][:1]) for summary in summaries]
     for wire, caveats in dict((wire, caveats) for wire, caveats in wires).items():
         found += [f"Wire {wire}: {caveat}" for caveat in caveats]
     return found

@@ -17,6 +17,10 @@ from harness.steps import VHOST
 from harness.topology import TOPOLOGIES
 from harness.wire import BRIDGED, Wire, load_wire
 
+# of what netem does to single packets
+_ALONE = ("So that netem finds packets of the same size from every contender, the kernel's server sends without TSO and "
+          "GSO.")
+
 
 def settle(host: Host, wire: Wire, plan: Plan) -> tuple[Wire, Plan]:
     """Wire and plan with what the plan leaves open settled: vhost-net where this machine has it.
@@ -64,4 +68,5 @@ def _under_netem(wire: Wire, plan: Plan) -> Wire:
     if plan.tap == VHOST_NET and _counts_packets(plan):
         raise UsageError(f"{place}: netem counts packets, and over vhost-net lwIP's are up to 64 KiB long, where the "
                          "others' are of the MTU: give TAP=net_tap")
-    return replace(wire, netem=plan.netem, title=f"{wire.title}, with {plan.netem} in each direction")
+    return replace(wire, netem=plan.netem, title=f"{wire.title}, with {plan.netem} in each direction",
+                   caveat=f"{wire.caveat} {_ALONE}".strip() if _counts_packets(plan) else wire.caveat)

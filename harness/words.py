@@ -250,6 +250,11 @@ def _verdict_line(word: str, why: str, group: Sequence[tuple[int, Mapping[str, A
     return f"{word.capitalize()} at {where}: {' to '.join(shown)}{f'; {why}' if why else ''}."
 
 
+def wire(summary: Summary) -> str:
+    """Its name, and what a plan may say of it beyond its file."""
+    return ", ".join([str(summary["wire"]), *(str(summary[key]) for key in ("tap", "netem") if key in summary)])
+
+
 def note(summary: Summary, title: str) -> str:
     """What must stay with a chart when it is cut out of its report."""
     rounds = summary["rounds"]

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The setting NETEM: what it takes, what it becomes, and where it is put."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.conditions import conditioned
+from harness.errors import UsageError
+from harness.netem import parse
+from harness.plan import Plan, load_plan
+from harness.steps import Commands, Requirements, steps
+from harness.wire import Wire, load_wire
+
+
+def under(setting: str, name: str = "tap", **more: str) -> tuple[Wire, Plan]:
+    wire = load_wire(name)
+    plan = load_plan("quick", wire, (0, 1), {"NETEM": setting, **more})
+    return conditioned(wire, plan), plan
+
+
+def step(wire: Wire, name: str) -> Commands:
+    found = next(each for each in steps(wire, list(wire.contenders)) if each.name.startswith(name))
+    assert isinstance(found, Commands)
+    return found
+
+
+@pytest.mark.parametrize("text, kept, words", [
+    ("delay 5ms", "delay 5ms", "delay 5ms"),
+    ("loss 0.5%  delay 2ms", "delay 2ms loss 0.5%", "delay 2ms loss 0.5%"),
+    ("reorder 1% duplicate 2% jitter 100us delay 0.1s", "delay 0.1s jitter 100us duplicate 2% reorder 1%",
+     "delay 0.1s 100us duplicate 2% reorder 1%")])
+def test_what_it_takes(text: str, kept: str, words: str) -> None:
+    netem = parse(text, "NETEM")
+    assert str(netem) == kept and parse(kept, "NETEM") == netem
+    assert " ".join(netem.qdisc("n", "i")) == f"tc -n n qdisc add dev i root netem limit 100000 {words}"
+
+
+@pytest.mark.parametrize("text, words", [
+    ("delay", "must be pairs"), (" ", "must be pairs"), ("rate 5mbit", "no 'rate'; there are: delay, jitter, loss,"),
+    ("delay 5", "'5' is not a time"), ("delay 5ms; reboot 1", "'5ms;' is not a time"), ("delay -5ms", "is not a time"),
+    ("delay 0ms", "is not a time"), ("delay 150ms jitter 51ms", "not be more than 200ms together"),
+    ("loss 1", "'1' is not a share"), ("loss 0%", "is not a share"), ("loss 21%", "at most 20%"),
+    ("loss 1% loss 2%", "'loss' stands there twice"), ("jitter 1ms", "'jitter' needs a delay"),
+    ("reorder 1%", "'reorder' needs a delay"), ("delay 5ms 1ms", "must be pairs")])
+def test_what_it_does_not_take(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match="^here: ") as caught:
+        parse(text, "here")
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_it_is_part_of_a_name_of_a_file() -> None:
+    assert parse("delay 2ms loss 0.5%", "x").slug == "delay-2ms-loss-0-5"
+
+
+@pytest.mark.parametrize("name", ["tap", "afpacket", "afxdp"])
+def test_both_ways_of_every_contender_pass_it_once(name: str) -> None:
+    wire, _ = under("delay 5ms", name)
+    found = step(wire, "netem delay 5ms")
+    assert [words[:7] for words in found.commands] == [
+        ("tc", "-n", "stackduel-client", "qdisc", "add", "dev", "client0"),
+        ("tc", "-n", "stackduel-bridge", "qdisc", "add", "dev", "to-client")]
+    assert [" ".join(map(str, action)) for action in found.undo(None)] == [  # type: ignore[arg-type]
+        "run tc -n stackduel-client qdisc del dev client0 root", "run tc -n stackduel-bridge qdisc del dev to-client root"]
+    names = [each.name for each in steps(wire, list(wire.contenders))]
+    assert names[-1] == found.name and "kernel module sch_netem" in names
+    assert next(each for each in steps(wire, ["epoll"]) if isinstance(each, Requirements)).programs == {"tc": "iproute2"}
+
+
+def test_single_packets_are_lost_of_the_kernel_s_server_too() -> None:
+    found = step(under("loss 1%")[0], "netem")
+    assert " ".join(found.commands[0]).endswith("stackduel-server ethtool -K server0 tso off gso off")
+    assert not any("ethtool" in words for words in step(under("delay 1ms jitter 1ms")[0], "netem").commands)
+
+
+@pytest.mark.parametrize("name", ["shm", "shm-loadgen", "redis", "nginx", "scale", "ablate"])
+def test_wires_without_a_common_hop_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=f"^NETEM=delay 5ms: on wire '{name}' there is no hop"):
+        under("delay 5ms", name)
+
+
+def test_the_title_says_it_and_the_caveat_what_it_changes() -> None:
+    plain = load_wire("tap")
+    assert under("delay 5ms")[0].title == "Linux bridge, DPDK net_tap, with delay 5ms in each direction"
+    assert under("delay 5ms")[0].caveat == plain.caveat
+    assert under("loss 1%")[0].caveat.endswith("the kernel's server sends without TSO and GSO.")
+
+
+def test_whole_segments_over_vhost_net_are_not_lost_like_packets() -> None:
+    with pytest.raises(UsageError, match="^NETEM=loss 1%: netem counts packets, .*give TAP=net_tap$"):
+        under("loss 1%", TAP="vhost-net")
+    assert under("delay 1ms", TAP="vhost-net")[0].title.endswith("over vhost-net, with delay 1ms in each direction")
