@@ -17,9 +17,9 @@ from harness.steps import VHOST
 from harness.topology import TOPOLOGIES
 from harness.wire import BRIDGED, Wire, load_wire
 
-# of what netem does to single packets
+# of what netem does to single packets, on a bridge and on a cable
 _ALONE = ("So that netem finds packets of the same size from every contender, the kernel's server sends without TSO and "
-          "GSO.")
+          "GSO.", "So that netem finds single packets, the client's interface receives without GRO.")
 
 
 def settle(host: Host, wire: Wire, plan: Plan) -> tuple[Wire, Plan]:
@@ -61,12 +61,13 @@ def _counts_packets(plan: Plan) -> bool:
 
 def _under_netem(wire: Wire, plan: Plan) -> Wire:
     place = f"NETEM={plan.netem}"
-    apart = [name for name in plan.contenders if wire.contenders[name].link not in BRIDGED]
-    if wire.bridge is None or apart:
+    # contenders that share a NIC are on one cable to the client
+    shared = BRIDGED if wire.bridge else ("nic",)
+    if any(wire.contenders[name].link not in shared for name in plan.contenders):
         raise UsageError(f"{place}: on wire '{wire.name}' there is no hop that every packet of every contender "
-                         "passes; wires tap, afpacket and afxdp have one")
+                         "passes; wires tap, afpacket, afxdp and nic have one")
     if plan.tap == VHOST_NET and _counts_packets(plan):
         raise UsageError(f"{place}: netem counts packets, and over vhost-net lwIP's are up to 64 KiB long, where the "
                          "others' are of the MTU: give TAP=net_tap")
     return replace(wire, netem=plan.netem, title=f"{wire.title}, with {plan.netem} in each direction",
-                   caveat=f"{wire.caveat} {_ALONE}".strip() if _counts_packets(plan) else wire.caveat)
+                   caveat=f"{wire.caveat} {_ALONE[wire.bridge is None]}".strip() if _counts_packets(plan) else wire.caveat)

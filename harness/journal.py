@@ -19,8 +19,9 @@ DIRECTORY = "/run/stackduel"
 PATH = f"{DIRECTORY}/journal.jsonl"
 # for what a reboot does not undo: where ports belong (home.py)
 LASTING = "/var/lib/stackduel"
-# what `ip` and `umount` say of a thing that is no longer there
-GONE = ("No such file or directory", "Cannot find device", "Cannot open network namespace", "not mounted")
+# what `ip`, `tc` and `umount` say of a thing that is no longer there
+GONE = ("No such file or directory", "Cannot find device", "Cannot open network namespace", "not mounted",
+        "Cannot delete qdisc with handle of zero", "Cannot find specified qdisc", "Invalid handle")
 Action = Sequence[str | int]
 
 

@@ -2,7 +2,8 @@
 """What the setting NETEM means: delay and loss on a wire, by the kernel's qdisc netem. Pure: runs nothing.
 
 Both directions of every contender's way must be alike, so it is for wires whose contenders share a hop with the
-client, the bridge's port to it: there at one end go the client's packets, at the other all that come to it.
+client. At its two ends netem is put on what each sends; where only the client's end is at hand, also on what that
+receives, which goes through an ifb first.
 """
 
 from __future__ import annotations
@@ -15,6 +16,12 @@ from harness.errors import UsageError
 WORDS = ("delay", "jitter", "loss", "duplicate", "reorder")
 # packets that it may hold: never so few that it drops on its own account
 LIMIT = 100_000
+# kernel modules that it needs, and that it needs on what an interface receives
+MODULES = ("sch_netem",)
+MODULES_BOTH_WAYS = (*MODULES, "ifb", "sch_ingress", "cls_matchall", "act_mirred")
+# the ifb, in the client's namespace
+IFB = "netem0"
+Command = tuple[str, ...]
 # a ping and its ARP must be back within a second
 MOST_DELAY_US, MOST_PERCENT = 200_000, 20.0
 _UNITS = {"us": 1, "ms": 1000, "s": 1_000_000}
@@ -41,7 +48,22 @@ class Netem:
         """As part of a name of a file: delay-5ms-loss-0-5."""
         return re.sub(r"[^a-z0-9]+", "-", str(self)).strip("-")
 
-    def qdisc(self, namespace: str, interface: str) -> tuple[str, ...]:
+    def at_both_ends(self, *ends: tuple[str, str]) -> tuple[list[Command], list[Command]]:
+        """What puts it on what both ends (namespace, interface) of a link send, and what takes it away."""
+        return ([self.qdisc(*end) for end in ends],
+                [("tc", "-n", namespace, "qdisc", "del", "dev", name, "root") for namespace, name in ends])
+
+    def both_ways(self, namespace: str, interface: str) -> tuple[list[Command], list[Command]]:
+        """What puts it on what one interface sends and receives, and what takes it away."""
+        tc, link, dev = ("tc", "-n", namespace), ("ip", "-n", namespace, "link"), ("dev", interface)
+        return ([(*link, "add", IFB, "type", "ifb"), (*link, "set", IFB, "up"),
+                 self.qdisc(namespace, interface), self.qdisc(namespace, IFB),
+                 (*tc, "qdisc", "add", *dev, "ingress"),
+                 (*tc, "filter", "add", *dev, "parent", "ffff:", "matchall",
+                  "action", "mirred", "egress", "redirect", "dev", IFB)],
+                [(*tc, "qdisc", "del", *dev, "ingress"), (*tc, "qdisc", "del", *dev, "root"), (*link, "del", IFB)])
+
+    def qdisc(self, namespace: str, interface: str) -> Command:
         """argv that puts it where an interface sends."""
         # tc has the jitter as a second number of the delay
         words = [word for name, value in self.values for word in ((value,) if name == "jitter" else (name, value))]

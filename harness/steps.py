@@ -17,6 +17,8 @@ from harness.errors import MachineError, UsageError
 from harness.host import NETNS_DIRECTORY, Host
 from harness.journal import DIRECTORY, Action
 from harness.modules import Module
+from harness.netem import MODULES as NETEM_MODULES
+from harness.netem import MODULES_BOTH_WAYS as NETEM_MODULES_BOTH_WAYS
 from harness.netem import parse
 from harness.nic_steps import Use
 from harness.tuning import pages
@@ -351,25 +353,30 @@ def veth_to_port(wire: Wire, contender: Contender) -> Commands:
         (("run", *at_client, "link", "del", client.interface),))
 
 
-def netem(wire: Wire, on: Bridge, contenders: Sequence[Contender]) -> Commands:
-    """Delay and loss on the one hop that all packets of all contenders pass: at its ends, one for each direction."""
-    asked, ends = parse(wire.netem, "netem"), ((wire.client.namespace, wire.client.interface),
-                                              (on.namespace, on.client_port))
-    # the kernel's server must send packets as others do, not many in one that is lost as a whole
-    plain = [("ip", "netns", "exec", each.endpoint.namespace, "ethtool", "-K", each.endpoint.interface, "tso", "off",
-              "gso", "off") for each in contenders if each.link == "veth"] if asked.counts_packets else []
-    return Commands(
-        f"netem {wire.netem} between {' and '.join('/'.join(end) for end in ends)}",
-        (*plain, *(asked.qdisc(*end) for end in ends)),
-        tuple(("run", "tc", "-n", namespace, "qdisc", "del", "dev", name, "root") for namespace, name in ends))
+def netem(wire: Wire, contenders: Sequence[Contender]) -> Commands:
+    """Delay and loss on the one hop that all packets of all contenders pass, once for each direction."""
+    asked, on, client = parse(wire.netem, "netem"), wire.bridge, wire.client
+    inside = ("ip", "netns", "exec")
+    whole: list[tuple[str, ...]]
+    if on is None:
+        # where what is received waits, it must not have been merged before
+        whole = [(*inside, client.namespace, "ethtool", "-K", client.interface, "gro", "off")]
+        commands, undo = asked.both_ways(client.namespace, client.interface)
+    else:
+        # the kernel's server must send packets as others do, not many in one that is lost as a whole
+        whole = [(*inside, each.endpoint.namespace, "ethtool", "-K", each.endpoint.interface, "tso", "off", "gso", "off")
+                 for each in contenders if each.link == "veth"]
+        commands, undo = asked.at_both_ends((client.namespace, client.interface), (on.namespace, on.client_port))
+    return Commands(f"netem {wire.netem} in each direction of {client.namespace}/{client.interface}",
+                    (*(whole if asked.counts_packets else ()), *commands), tuple(("run", *words) for words in undo))
 
 
 def _modules(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
     """What must be in the kernel, each module once."""
     found = {module: Module(module, f"contender '{each.name}'", device)
              for each in contenders for module, device in _NODES.get(each.link, ())}
-    if wire.netem:
-        found["sch_netem"] = Module("sch_netem", f"NETEM={wire.netem}")
+    for module in (NETEM_MODULES if wire.bridge else NETEM_MODULES_BOTH_WAYS) if wire.netem else ():
+        found[module] = Module(module, f"NETEM={wire.netem}")
     return list(found.values())
 
 
@@ -392,8 +399,8 @@ def _links(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
             found.append(veth_port(wire, on, contender))
         elif on:
             found.append(veth(wire, on, contender.endpoint, contender.bridge_port))
-    if on and wire.netem:
-        found.append(netem(wire, on, contenders))
+    if wire.netem:
+        found.append(netem(wire, contenders))
     return list({step.name: step for step in found}.values())
 
 

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.conditions import conditioned
 from harness.errors import UsageError
+from harness.host import Result
+from harness.journal import Entry, undo
 from harness.netem import parse
 from harness.plan import Plan, load_plan
-from harness.steps import Commands, Requirements, steps
+from harness.steps import Commands, Requirements, netem, steps
+from harness.tests.fake_host import FakeHost
 from harness.wire import Wire, load_wire
 
 
@@ -31,9 +36,9 @@ def step(wire: Wire, name: str) -> Commands:
     ("reorder 1% duplicate 2% jitter 100us delay 0.1s", "delay 0.1s jitter 100us duplicate 2% reorder 1%",
      "delay 0.1s 100us duplicate 2% reorder 1%")])
 def test_what_it_takes(text: str, kept: str, words: str) -> None:
-    netem = parse(text, "NETEM")
-    assert str(netem) == kept and parse(kept, "NETEM") == netem
-    assert " ".join(netem.qdisc("n", "i")) == f"tc -n n qdisc add dev i root netem limit 100000 {words}"
+    asked = parse(text, "NETEM")
+    assert str(asked) == kept and parse(kept, "NETEM") == asked
+    assert " ".join(asked.qdisc("n", "i")) == f"tc -n n qdisc add dev i root netem limit 100000 {words}"
 
 
 @pytest.mark.parametrize("text, words", [
@@ -53,6 +58,24 @@ def test_it_is_part_of_a_name_of_a_file() -> None:
     assert parse("delay 2ms loss 0.5%", "x").slug == "delay-2ms-loss-0-5"
 
 
+def test_on_a_cable_the_client_s_end_delays_what_it_sends_and_what_it_receives() -> None:
+    wire, plan = load_wire("tap"), load_plan("quick", load_wire("tap"), (0, 1), {"NETEM": "loss 1%"})
+    cable = replace(wire, bridge=None, contenders={
+        name: replace(each, link="nic") for name, each in wire.contenders.items()})
+    found = netem(conditioned(cable, plan), list(cable.contenders.values()))
+    assert conditioned(cable, plan).caveat.endswith("the client's interface receives without GRO.")
+    assert [" ".join(words) for words in found.commands] == [
+        "ip netns exec stackduel-client ethtool -K client0 gro off",
+        "ip -n stackduel-client link add netem0 type ifb",
+        "ip -n stackduel-client link set netem0 up",
+        "tc -n stackduel-client qdisc add dev client0 root netem limit 100000 loss 1%",
+        "tc -n stackduel-client qdisc add dev netem0 root netem limit 100000 loss 1%",
+        "tc -n stackduel-client qdisc add dev client0 ingress",
+        "tc -n stackduel-client filter add dev client0 parent ffff: matchall action mirred egress redirect dev netem0"]
+    assert [action[-3:] for action in found.actions] == [
+        ("dev", "client0", "ingress"), ("dev", "client0", "root"), ("link", "del", "netem0")]
+
+
 @pytest.mark.parametrize("name", ["tap", "afpacket", "afxdp"])
 def test_both_ways_of_every_contender_pass_it_once(name: str) -> None:
     wire, _ = under("delay 5ms", name)
@@ -65,6 +88,16 @@ def test_both_ways_of_every_contender_pass_it_once(name: str) -> None:
     names = [each.name for each in steps(wire, list(wire.contenders))]
     assert names[-1] == found.name and "kernel module sch_netem" in names
     assert next(each for each in steps(wire, ["epoll"]) if isinstance(each, Requirements)).programs == {"tc": "iproute2"}
+
+
+@pytest.mark.parametrize("said", ["Cannot delete qdisc with handle of zero.", "Invalid handle.",
+                                  "Cannot find specified qdisc on specified device."])
+def test_what_was_never_put_there_is_no_failure_to_undo(said: str) -> None:
+    host, found = FakeHost(), step(under("delay 5ms")[0], "netem")
+    host.answers["tc",] = Result(2, "", f"Error: {said}\n")
+    assert undo(host, [Entry(found.name, found.actions)]) == ([], [])
+    host.answers["tc",] = Result(2, "", "RTNETLINK answers: Operation not permitted\n")
+    assert len(undo(host, [Entry(found.name, found.actions)])[1]) == 2
 
 
 def test_single_packets_are_lost_of_the_kernel_s_server_too() -> None:
