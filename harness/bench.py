@@ -171,7 +171,7 @@ def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int, sites: Sequence[S
                      programs=load_tool(wire, plan.workload).programs, use=_use(plan, sites)):
         pass
     seconds = trials * (plan.warmup_seconds + plan.duration_seconds)
-    print(f"# between them: plan {plan.name}, {trials} trials of {', '.join(plan.contenders)} at "
+    print(f"# between them: plan {plan.name}{f', TAP={plan.tap}' if plan.tap else ''}, {trials} trials of {', '.join(plan.contenders)} at "
           f"{', '.join(map(str, plan.connections))} connections, {clock(seconds)} of load")
 
 
