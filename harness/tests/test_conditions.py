@@ -162,3 +162,12 @@ def test_a_run_under_netem_is_named_so_and_waits_for_what_was_lost(tmp_path: Pat
     loads = [call for call in host.calls if "wrk --threads" in call]
     assert loads and all("--timeout" in call for call in loads)
     assert all(trial["valid"] for trial in run.trials)
+
+
+@pytest.mark.parametrize("host, shown", [(VhostHost, True), (ServingHost, False)])
+def test_a_rehearsal_shows_which_tap_it_would_be(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                                 host: type[ServingHost], shown: bool) -> None:
+    bench(Order("tap", "quick", TINY, dry_run=True), host(), tmp_path, tmp_path / "out")
+    said = capsys.readouterr().out
+    assert ("plan quick, TAP=vhost-net, 2 trials" in said) == ("# kernel module vhost_net" in said) == shown
+    assert ("mode tap multi_queue" in said) != shown
