@@ -66,6 +66,9 @@ def _under_netem(wire: Wire, plan: Plan) -> Wire:
     if any(wire.contenders[name].link not in shared for name in plan.contenders):
         raise UsageError(f"{place}: on wire '{wire.name}' there is no hop that every packet of every contender "
                          "passes; wires tap, afpacket, afxdp and nic have one")
+    if plan.clients:
+        raise UsageError(f"{place}: netem is set at the client's end, which CLIENT={'; '.join(plan.clients)} is "
+                         "elsewhere: give CLIENT=if:<interface>")
     if plan.tap == VHOST_NET and _counts_packets(plan):
         raise UsageError(f"{place}: netem counts packets, and over vhost-net lwIP's are up to 64 KiB long, where the "
                          "others' are of the MTU: give TAP=net_tap")

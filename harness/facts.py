@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterable, Sequence
@@ -17,6 +16,7 @@ from harness import ladder, preflight
 from harness.errors import MachineError
 from harness.hardware import fields, hardware, interface_facts, nic_facts, output
 from harness.host import Host
+from harness.nic_order import to_settings
 from harness.own_client import load_tool
 from harness.plan import Plan
 from harness.provision import Provisioned
@@ -86,7 +86,7 @@ def _cable(host: Host, wire: Wire, provisioned: Provisioned) -> dict[str, Any]:
                                       for site in provisioned.sites],
                 "binding": {"dpdk": cable.binding.driver or cable.server.driver, "mode": cable.binding.mode,
                             "kernel": cable.server.driver},
-                "emulated": wire.emulated, "notes": provisioned.noted(), "order": asdict(cable.order)},
+                "emulated": wire.emulated, "notes": provisioned.noted(), "order": to_settings(cable.order)},
         "tuning": provisioned.tuned(),
     }
 

@@ -7,7 +7,6 @@ For a wire without a NIC everything is as its file says. Knows no trial and chan
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Iterator, Mapping, Sequence
 
@@ -15,7 +14,7 @@ from harness import tuning
 from harness.cable import cable, fitted
 from harness.errors import UsageError
 from harness.host import Host
-from harness.nic_order import NicOrder
+from harness.nic_order import NicOrder, from_settings
 from harness.pci import emulated
 from harness.plan import Plan, TrialSpec, turns
 from harness.remote import SshHost, connected
@@ -29,7 +28,7 @@ def asked(nic: NicOrder, resume: str, results: Path) -> NicOrder:
     if not resume or nic.nic:
         return nic
     said = Store.resume(resume, results).run.facts.get("nic", {}).get("order")
-    return NicOrder(**said) if said else nic
+    return from_settings(said) if said else nic
 
 
 @contextmanager

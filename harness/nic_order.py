@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from typing import Mapping
 
 from harness.errors import UsageError
 
@@ -21,6 +22,21 @@ class NicOrder:
     force: bool = False
     noiommu: bool = False
     tune: str = "fair"
+
+
+def to_settings(order: NicOrder) -> dict[str, str]:
+    """As make takes them, for facts.json and the command that runs it again."""
+    return {"NIC": order.nic, "CLIENT": order.client, "TUNE": order.tune, **({"FORCE": "1"} if order.force else {}),
+            **({"NOIOMMU": "1"} if order.noiommu else {})}
+
+
+def from_settings(settings: Mapping[str, str]) -> NicOrder:
+    """What to_settings() made. UsageError when it is something else."""
+    try:
+        return NicOrder(settings["NIC"], settings["CLIENT"], "FORCE" in settings, "NOIOMMU" in settings,
+                        settings["TUNE"])
+    except (KeyError, TypeError):
+        raise UsageError("facts.json: 'nic' does not say how the run was ordered: give NIC= and CLIENT=") from None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

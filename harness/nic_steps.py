@@ -21,6 +21,8 @@ from harness.tuning import machine_steps, tune_interface
 from harness.wire import Contender, Endpoint, Wire
 
 LINK_SECONDS = 30
+# vfio-pci asks the kernel for it when a program first opens a port, and nothing would take it away
+IOMMU_MODULES = ("vfio_iommu_type1",)
 Tune = Callable[[Host, str, str], list[dict[str, Any]]]
 _HOME, _KERNEL, _DPDK = "home", "kernel", "dpdk"
 
@@ -202,7 +204,8 @@ def preparations(cable: Cable | None, use: Use) -> list[Any]:
     """What the machine needs before a port can change its driver, and how it is tuned."""
     if cable is None:
         return []
-    return [*(Module(name, f"NIC {cable.server.pci}") for name in cable.binding.modules),
+    modules = [*cable.binding.modules, *(IOMMU_MODULES if cable.binding.iommu and cable.binding.driver else ())]
+    return [*(Module(name, f"NIC {cable.server.pci}") for name in modules),
             *(Write(path, text) for path, text in cable.binding.writes),
             *machine_steps(cable.order.tune, use.client_cpus, use.server_cpus)]
 

@@ -18,7 +18,7 @@ from harness.errors import MachineError
 from harness.host import Host, Log
 from harness.journal import Journal
 from harness.nic_steps import Ends, Port, ServerPort, Use
-from harness.remote import SshHost
+from harness.remote import SshHost, clear
 from harness.steps import Hugepages, Step, namespaces, steps
 from harness.tuning import said
 from harness.wire import Contender, Wire
@@ -116,6 +116,7 @@ def _restore(host: Host) -> list[str]:
     if not journals.left_behind(host):
         return []
     done, failed = journals.restore(host)
+    done += [f"rm -r {directory}" for directory in clear(host)]
     if failed:
         raise MachineError(f"what a killed run left could not all be undone: {'; '.join(failed)};"
                            " mend that, then `sudo make restore`")

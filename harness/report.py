@@ -77,7 +77,8 @@ def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> 
         "charts": {name: data_uri(kinds["svg"]) for name, kinds in pictures.items()},
         "captions": {name: CAPTIONS[name.partition("-")[0]] for name in pictures},
         "headline": words.headline(summary), "machine": list(words.flatten(
-            {key: run.facts.get(key) for key in _SHOWN_FACTS}, skip=("cpu_flags",))),
+            {**{key: run.facts.get(key) for key in _SHOWN_FACTS},
+             **({"clients": run.facts["clients"]} if "clients" in run.facts else {})}, skip=("cpu_flags",))),
         "offloads": offloads(run.facts), "ports": run.facts.get("ports", {}),
         "problems": problems(run.trials),
         "command": words.command(run.plan, equipment.order(run.facts)),

@@ -452,7 +452,12 @@ def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {
 
 
 def namespaces(wire: Wire, contenders: Sequence[Contender]) -> list[str]:
-    """Every namespace that a packet of these contenders may pass, each once: clients, bridge, servers."""
+    """Every namespace that a packet of these contenders may pass, each once: clients, bridge, servers.
+
+    Clients on other machines are in none.
+    """
+    elsewhere = wire.cable is not None and wire.cable.client is None
     bridged = [wire.bridge.namespace] if wire.bridge and any(c.link in BRIDGED for c in contenders) else []
-    return list(dict.fromkeys([*(c.client.endpoint.namespace for c in contenders), *bridged,
+    clients = [] if elsewhere else [contender.client.endpoint.namespace for contender in contenders]
+    return list(dict.fromkeys([*clients, *bridged,
                                *(c.endpoint.namespace for c in contenders)]))

@@ -331,5 +331,6 @@ def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
         settings = {"WORKLOAD": plan.workload.name, **settings}
     if order:
         target = command_line("bench", [f"{key}={value}" for key, value in order.items()])
+        settings.pop("CLIENT", None)
     return " ".join([f"sudo make {target}", *(f"{key}={value}" for key, value in settings.items()),
                      *([texts] if texts else [])])

@@ -42,7 +42,7 @@ class NicHost(FakeHost):
                       CLIENT: FakePort("igb", "igb", "enp3s0", "eth0")}
         self.refuses: set[str] = set()
         self.carrier = "1\n"
-        self.directories |= {DEVICES, *(f"{DEVICES}/{pci}" for pci in self.ports)}
+        self.directories |= {DEVICES, "/sys/module/vfio_iommu_type1", *(f"{DEVICES}/{pci}" for pci in self.ports)}
 
     def state(self) -> object:
         # the bus is not something that a run leaves

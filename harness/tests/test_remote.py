@@ -134,7 +134,7 @@ def test_a_program_there_has_environment_and_cpus_and_can_be_stopped(here: Path,
     process = site.spawn(["sh", "-c", script], cpus=[cpu], stdout=out, stderr=err, env={"A": "x  'y'"})
     assert process.wait(10) == 7 and process.poll() == 7 and not process.lost
     assert out.read_text() == f"x  'y'\nCpus_allowed_list:\t{cpu}\n" and err.read_text() == "warn\n"
-    assert site.spawn(["sleep", "60"], stdout=out, stderr=err).stop() == -signal.SIGTERM
+    assert site.spawn(["sleep", "60"], stdout=out, stderr=err).stop(60) == -signal.SIGTERM
     stubborn = site.spawn(["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done"], stdout=out, stderr=err)
     wait_for(out, "up")
     assert stubborn.stop(0.2) == -signal.SIGKILL

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The wire with a NIC as a machine has it: cores, the order that a run keeps, what cannot be compared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import fitting
+from harness.errors import UsageError
+from harness.nic_order import NicOrder, from_settings, to_settings
+from harness.plan import load_plan
+from harness.store import Store
+from harness.tests.nic_host import CLIENT, NicHost
+from harness.tests.test_nic_steps import fitted
+from harness.wire import Wire, load_wire
+
+ORDER = NicOrder("enp2s0", "if:enp3s0", True, False, "max")
+
+
+def isolating(wire: Wire) -> Wire:
+    assert wire.cable is not None
+    return replace(wire, cable=replace(wire.cable, order=replace(wire.cable.order, tune="fair")))
+
+
+@pytest.fixture
+def host() -> NicHost:
+    made = NicHost()
+    made.cpu_list = [0, 1, 2, 3]
+    made.files["/sys/devices/system/cpu/isolated"] = "5\n"
+    return made
+
+
+def test_an_isolated_core_serves_and_the_client_has_the_others(host: NicHost) -> None:
+    wire = isolating(fitted(host))
+    assert fitting.cpus(host, wire) == [0, 1, 2, 3, 5]
+    assert fitting.with_cpus(host, wire, {"ROUNDS": "2"}) == {"ROUNDS": "2", "SERVER_CPUS": "5", "CLIENT_CPUS": "0,1,2,3"}
+    for said in ({"SERVER_CPUS": "1"}, {"CLIENT_CPUS": "0"}):
+        assert fitting.with_cpus(host, wire, said) == said
+
+
+def test_cores_are_left_alone_without_a_nic_or_tuning(host: NicHost) -> None:
+    assert fitting.with_cpus(host, load_wire("tap"), {}) == {} == fitting.with_cpus(host, fitted(host), {})
+    assert fitting.cpus(host, load_wire("tap")) == [0, 1, 2, 3]
+
+
+def test_two_cores_are_not_compared_with_one(host: NicHost) -> None:
+    wire = fitted(host)
+    two = {"SERVER_CPUS": "2,3", "CLIENT_CPUS": "0"}
+    with pytest.raises(UsageError, match="SERVER_CPUS=2,3: epoll serves on one core"):
+        fitting.check_cores(wire, load_plan("quick", wire, host.cpu_list, two))
+    fitting.check_cores(wire, load_plan("quick", wire, host.cpu_list, {**two, "CONTENDERS": "lwip"}))
+    fitting.check_cores(wire, load_plan("quick", wire, host.cpu_list, {}))
+
+
+def test_an_order_comes_back_from_the_facts(tmp_path: Path) -> None:
+    assert from_settings(to_settings(ORDER)) == ORDER
+    assert to_settings(NicOrder("a", "if:b")) == {"NIC": "a", "CLIENT": "if:b", "TUNE": "fair"}
+    with pytest.raises(UsageError, match="does not say how the run was ordered"):
+        from_settings({"NIC": "a"})
+    plan = load_plan("quick", load_wire("nic"), [0, 1], {})
+    store = Store.create("20261124-180000-nic", plan, {"nic": {"order": to_settings(ORDER)}}, tmp_path)
+    store.write_facts()
+    assert fitting.asked(NicOrder(), store.run.id, tmp_path) == ORDER
+    assert fitting.asked(NicOrder("other"), store.run.id, tmp_path) == NicOrder("other")
+    assert fitting.asked(ORDER, "", tmp_path) == ORDER
+    assert json.loads((store.run.path / "facts.json").read_text())["nic"]["order"]["FORCE"] == "1"
+
+
+def test_an_unknown_level_of_tuning_is_one_line(host: NicHost) -> None:
+    with pytest.raises(UsageError, match="TUNE=much: there are: none, fair, max"):
+        fitting.fit("nic", NicOrder(CLIENT, "if:enp3s0", tune="much"), host)
+
+
+def test_a_client_here_needs_no_ssh(host: NicHost) -> None:
+    with fitting.reached(host, ORDER) as sites:
+        assert sites == ()
+    with fitting.reached(host, NicOrder()) as sites:
+        assert sites == () and host.calls == []
