@@ -151,12 +151,13 @@ def _node(host: Host, name: str) -> dict[str, Any]:
 
 
 def _hypervisor(host: Host, cpu: dict[str, str]) -> str | None:
-    """"none" on hardware; None where the CPU has no flag for it, or does not say whose guest this is."""
+    """"none" on hardware; None where the CPU has no flag for it, or nothing says whose guest this is."""
     if "flags" not in cpu:
         return None
     if "hypervisor" not in cpu["flags"].split():
         return "none"
-    return fields(output(host, ["lscpu"])).get("Hypervisor vendor")
+    # software emulation has no name that lscpu knows, but the board has
+    return fields(output(host, ["lscpu"])).get("Hypervisor vendor") or _told(host, f"{_DMI}/sys_vendor")
 
 
 def _chosen(text: str | None) -> str | None:

@@ -36,8 +36,10 @@ KINDS = tuple(Kind(re.compile(rf"(?:^|[_.\s-])(?:{pattern})(?:$|[_.\s\d-])", re.
     # thrown away, for whatever reason (rx_dropped, tx_queue_0_drops, rx_discards_phy)
     (r"drop|drops|dropped|discards?|discarded", "dropped {}"),
     # damaged, too long, too short, refused (rx_errors, rx_crc_errors, rx_wqe_err, tx_aborted_errors)
-    (r"err|errs|errors?", "had errors with {}"),
+    (r"err|errs|errors?|dma_failed", "had errors with {}"),
 ))
+# named like losses, and none: time stamps that were late, memory that was put right, what a management engine takes
+_NO_LOSS = re.compile(r"hwtstamp|(?<!un)corr_ecc|smbus", re.IGNORECASE)
 _PACKETS = re.compile(r"[rt]x_(?:good_|unicast_)?packets", re.IGNORECASE)
 _TIMES = "stand still"
 
@@ -84,7 +86,8 @@ def added(several: Sequence[Counts]) -> dict[str, int]:
 
 def losses(counts: Counts) -> list[Loss]:
     """The counters that tell of losses, the largest first. Drivers count one packet under several names: do not add."""
-    kinds = {name: next((kind for kind in KINDS if kind.pattern.search(name)), None) for name in counts}
+    kinds = {name: next((kind for kind in KINDS if kind.pattern.search(name)), None)
+             for name in counts if not _NO_LOSS.search(name)}
     found = [Loss(name, counts[name], kind.says) for name, kind in kinds.items() if kind and counts[name] > 0]
     return sorted(found, key=lambda loss: (-loss.count, loss.name))
 

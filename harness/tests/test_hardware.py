@@ -97,6 +97,8 @@ def test_a_guest_says_whose_it_is() -> None:
     host.answers[("lscpu",)] = Result(0, "Architecture: x86_64\nHypervisor vendor:     KVM\n", "")
     assert hardware(host)["hypervisor"] == "KVM"
     host.answers[("lscpu",)] = Result(0, "", "")
+    assert hardware(host)["hypervisor"] == "A Maker"
+    del host.files["/sys/class/dmi/id/sys_vendor"]
     assert hardware(host)["hypervisor"] is None
 
 

@@ -25,10 +25,11 @@ LOST = {
     "rx_discards_phy": "dropped 7 packets", "drv dropped tx total": "dropped 7 packets",
     "rx_q0_errors": "had errors with 7 packets", "rx_crc_errors": "had errors with 7 packets",
     "rx_wqe_err": "had errors with 7 packets", "tx_errors": "had errors with 7 packets",
+    "rx_dma_failed": "had errors with 7 packets", "uncorr_ecc_errors": "had errors with 7 packets",
 }
 KEPT = ("rx_good_packets", "tx_good_bytes", "rx_q0_packets", "fdir_miss", "fdir_match", "rx_csum_offload_good",
         "tx_multi_collision_count", "rx_long_byte_count", "rx_flow_control_xoff", "hw_timestamps", "interrupts",
-        "rx_size_64_packets", "failover_count", "tx_tcp_seg_good")
+        "tx_hwtstamp_timeouts", "corr_ecc_errors", "dropped_smbus", "rx_size_64_packets", "failover_count", "tx_tcp_seg_good")
 
 
 @pytest.mark.parametrize("name, says", LOST.items())

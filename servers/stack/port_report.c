@@ -33,10 +33,24 @@ static const struct hash_function hash_functions[] = {
 
 enum { HASH_FUNCTIONS = sizeof(hash_functions) / sizeof(hash_functions[0]) };
 
+/* Some drivers make rings of another size than the one they have accepted; not all tell. */
+static void ask_for_rings(struct port *port) {
+    struct rte_eth_rxq_info rx = {0};
+    struct rte_eth_txq_info tx = {0};
+
+    if (rte_eth_rx_queue_info_get(port->id, 0, &rx) == 0 && rx.nb_desc > 0) {
+        port->rx_descriptors = rx.nb_desc;
+    }
+    if (rte_eth_tx_queue_info_get(port->id, 0, &tx) == 0 && tx.nb_desc > 0) {
+        port->tx_descriptors = tx.nb_desc;
+    }
+}
+
 void port_ask_device(struct port *port) {
     struct port_shared *shared = port->shared;
     struct rte_eth_rss_conf rss = {.rss_key = shared->hash_key, .rss_key_len = sizeof(shared->hash_key)};
 
+    ask_for_rings(port);
     if (rte_eth_dev_fw_version_get(port->id, shared->firmware, sizeof(shared->firmware)) != 0) {
         shared->firmware[0] = '\0';
     }
