@@ -10,8 +10,8 @@ Sources:
 - rings: as many descriptors as the DPDK servers ask for (--rx-descriptors, --tx-descriptors).
 - flow control: IEEE 802.3 Annex 31B; a receiver that pauses the wire hides its losses as the client's waiting.
 - coalescing: fixed, for an adaptive one measures the load and changes with it between trials. 10 µs is the shortest
-  that Intel's 1 Gbit/s drivers take as a plain time (1 to 3 are modes of theirs, 4 to 9 refused: e1000e, igb
-  `set_coalesce`), and at most 100,000 interrupts a second and queue; under load NAPI polls anyway.
+  that e1000e takes as a plain time (tried: 1, 3 and 4 are modes of its own, 2 and 5 to 9 refused), and at most 100,000
+  interrupts a second and queue; under load NAPI polls anyway (networking/napi.rst).
 """
 
 from __future__ import annotations

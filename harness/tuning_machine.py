@@ -146,7 +146,10 @@ class Noted:
         return []
 
     def up(self, host: Host) -> None:
-        got, why = self.find(host)
+        try:
+            got, why = self.find(host)
+        except MachineError as error:
+            got, why = "", str(error)
         self.said = entry(self.what, self.asked, got, [why] if why else [])
 
 
@@ -163,7 +166,7 @@ def machine_steps(level: str, client_cpus: Sequence[int], server_cpus: Sequence[
         Paused("irqbalance", "interrupts stay where they are put"),
         # before the limit on idling: a governor may change what the CPU's own idling costs
         Setting("CPU governor", "performance", lambda host: _governors(host, used)),
-        Setting("C-states", "none deeper than C1", lambda host: _latencies(host, used)),
+        Setting("C-states", "none slower to leave than C1 (µs)", lambda host: _latencies(host, used)),
         Noted("SMT siblings", "idle", lambda host: _siblings(host, client_cpus, server_cpus)),
         Noted("turbo", "left as it is", _turbo),
     ]
@@ -171,7 +174,7 @@ def machine_steps(level: str, client_cpus: Sequence[int], server_cpus: Sequence[
         Setting("NUMA balancing", "off", lambda host: {f"{SYSCTL}/kernel/numa_balancing": "0"}),
         Setting("NMI watchdog", "off", lambda host: {f"{SYSCTL}/kernel/nmi_watchdog": "0"}),
         # last: the steps before it may themselves queue work
-        Setting("unbound kernel work", f"not on CPUs {_numbers(server_cpus)}",
+        Setting("unbound kernel work", f"mask of CPUs without {_numbers(server_cpus)}",
                 lambda host: _workqueues(host, server_cpus)),
     ]
     by_level: dict[str, list[Tuning]] = {"none": [], "fair": fair, "max": [*fair, *most]}

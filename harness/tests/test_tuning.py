@@ -173,6 +173,23 @@ def test_one_file_of_several_that_cannot_be_read_does_not_hide_the_others() -> N
     assert host.files["/sys/a"] == "0" and step.said["got"] == "0" and "/sys/b" in step.said["why"]
 
 
+def test_what_is_only_noted_may_be_unreadable() -> None:
+    host = machine()
+    del host.files[f"{CPUS}/intel_pstate/no_turbo"]
+    host.directories.add(f"{CPUS}/intel_pstate/no_turbo")
+    found = {entry["what"]: entry for entry in bring_up(host, "fair")[1]}
+    assert found["turbo"]["got"] is None and found["turbo"]["why"].startswith("cannot read")
+
+
+@pytest.mark.parametrize("file, text, said", [("intel_pstate/no_turbo", "1", "off"), ("cpufreq/boost", "1", "on"),
+                                              ("cpufreq/boost", "0", "off")])
+def test_turbo_by_driver(file: str, text: str, said: str) -> None:
+    host = machine()
+    del host.files[f"{CPUS}/intel_pstate/no_turbo"]
+    host.files[f"{CPUS}/{file}"] = f"{text}\n"
+    assert [entry["got"] for entry in bring_up(host, "fair")[1] if entry["what"] == "turbo"] == [said]
+
+
 def test_a_sibling_that_is_used_is_said() -> None:
     host = machine()
     for cpu in range(4):
