@@ -16,7 +16,7 @@ HARNESS = $(PYTHON) -m harness
 PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
              SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM
 KEYS := PLAN RESUME DRY_RUN PUBLISHED WIRE APP RUN RUNS LWIP_SRC BUILD PYTHON CC CLANG \
-        NIC CLIENT FORCE NOIOMMU TUNE FUZZ_SECONDS SOAK_SECONDS $(PLAN_KEYS)
+        NIC CLIENT FORCE NOIOMMU TUNE VM FUZZ_SECONDS SOAK_SECONDS $(PLAN_KEYS)
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 UNKNOWN := $(filter-out $(KEYS),$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -108,8 +108,8 @@ reference: ## make RUN=<id> the committed reference run, with the charts that RE
 vm-deps: ready
 	@ci/deps.sh packages vm
 
-vm-test: vm-deps ## the same on a bound NIC, in a virtual machine with emulated ones, PLAN=quick
-	@ci/vm/vm.py test $(if $(call given,PLAN),--plan '$(PLAN)')
+vm-test: vm-deps ## make bench in a virtual machine with emulated NICs, PLAN=quick; VM=faults|kernel|ssh|all: what else can be tried there
+	@ci/vm/vm.py test $(if $(call given,PLAN),--plan '$(PLAN)') $(foreach name,$(call given,VM),'$(name)')
 
 vm-shell: vm-deps ## a shell in that virtual machine, or a script piped in; NIC=e1000e|virtio|virtio-mq
 	@ci/vm/vm.py shell $(if $(call given,NIC),--nic '$(NIC)')

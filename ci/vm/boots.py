@@ -1,45 +1,75 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The plan of `make vm-test`: which machine is booted for what, one row a boot, and how its outcome is told.
 
-A command is shell text, run in the project's directory of the guest; PLAN is in its environment.
+A command is shell text, run in the project's directory of the guest; PLAN and SETTINGS are in its environment.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Callable, Sequence
 
-from ci.vm import bed
+from ci.vm import bed, checks
 from ci.vm.errors import BedError, LimitStruck, UsageError
 
-TESTS = "exec /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider"
+PYTHON = "/usr/bin/python3"
+TESTS = f"exec {PYTHON} -m pytest -q -rs -p no:cacheprovider"
+ON_CARD = "NIC=$VM_NIC CLIENT=if:$VM_CLIENT PLAN=$PLAN"
+# of the plan "quick": emulation is slow, and the figures are none of hardware
+QUICK = "CONNECTIONS=1,16 ROUNDS={rounds} DURATION=1 WARMUP=0"
+BENCH, FAULTS, KERNEL, SSH, ALL = "bench", "faults", "kernel", "ssh", "all"
+# seconds that all boots of a group may take together
+LIMITS = {BENCH: 180, FAULTS: 900, KERNEL: 300, SSH: 240}
+Check = Callable[[Path, Path], list[str]]
 
 
 @dataclass(frozen=True)
 class Boot:
-    """One machine and what is to be run in it."""
+    """One machine and what is to be run in it. `check`: what is wrong with the run that came out, by its directory and
+    its report's.
+    """
 
     name: str
+    group: str
     model: str
     command: str
     extras: tuple[str, ...] = ()
     after_reboot: tuple[str, ...] = ()
+    rounds: int = 1
+    check: Check | None = None
 
 
 BOOTS = (
-    Boot("e1000e", "e1000e", f"{TESTS} harness/tests/vm/test_bed.py"),
-    Boot("virtio", "virtio", f"{TESTS} harness/tests/vm/test_bed.py -k driver"),
-    Boot("virtio-mq", "virtio-mq", f"{TESTS} harness/tests/vm/test_bed.py -k 'driver or queues'"),
+    Boot("e1000e", BENCH, "e1000e", f"exec make bench {ON_CARD} $SETTINGS", rounds=2, check=checks.bench),
+    Boot("virtio", BENCH, "virtio", f"exec make bench {ON_CARD} $SETTINGS", check=checks.bench),
+    # two cores, of which the client has one too, are not compared with one
+    Boot("virtio-mq", BENCH, "virtio-mq", f"exec make bench {ON_CARD} $SETTINGS CONTENDERS=lwip SERVER_CPUS=0,1 CLIENT_CPUS=0",
+         check=checks.queues),
+    Boot("faults", FAULTS, "e1000e", f"{TESTS} harness/tests/vm/test_faults.py", extras=("spare",)),
+    Boot("shared", FAULTS, "e1000e", f"{TESTS} harness/tests/vm/test_faults.py -k shared", extras=("shared",)),
+    Boot("reboot", FAULTS, "e1000e", f"exec {PYTHON} -m harness.tests.vm.reboot begin",
+         after_reboot=(f"exec {PYTHON} -m harness.tests.vm.reboot end",)),
+    Boot("bed", KERNEL, "e1000e", f"{TESTS} harness/tests/vm/test_bed.py", extras=("spare",)),
+    Boot("kernel", KERNEL, "e1000e", f"{TESTS} harness/tests/vm/test_kernel.py"),
+    Boot("ssh", SSH, "e1000e", f"{TESTS} harness/tests/vm/test_ssh.py"),
 )
 
 
 def chosen(names: Sequence[str]) -> list[Boot]:
-    """The rows of those names, or all. UsageError for a name that is not there."""
+    """The rows of those names or groups; those of "bench" when none is given. UsageError for a name that is not there."""
+    known = list(dict.fromkeys([ALL, *(boot.group for boot in BOOTS), *(boot.name for boot in BOOTS)]))
     for name in names:
-        if name not in [boot.name for boot in BOOTS]:
-            raise UsageError(f"no boot '{name}'; there are: {', '.join(boot.name for boot in BOOTS)}")
-    return [boot for boot in BOOTS if not names or boot.name in names]
+        if name not in known:
+            raise UsageError(f"no boot '{name}'; there are: {', '.join(known)}")
+    wanted = set(names or [BENCH])
+    return [boot for boot in BOOTS if wanted & {ALL, boot.group, boot.name}]
+
+
+def limit_of(boots: Sequence[Boot]) -> float:
+    """Seconds for all of them together."""
+    return float(sum(LIMITS[group] for group in {boot.group for boot in boots}))
 
 
 def run_all(boots: Sequence[Boot], limit: float, plan: str, run: Callable[[bed.Job], int] = bed.run) -> int:
@@ -52,11 +82,31 @@ def run_all(boots: Sequence[Boot], limit: float, plan: str, run: Callable[[bed.J
         try:
             if left <= 0:
                 raise LimitStruck(f"no time is left of {limit:g} s: not started")
+            there = _runs()
+            settings = QUICK.format(rounds=boot.rounds) if plan == "quick" else ""
             code = run(bed.Job((boot.command, *boot.after_reboot), boot.model, boot.extras, left,
-                               environment={"PLAN": plan}))
+                               environment={"PLAN": plan, "SETTINGS": settings}))
+            problems = _problems(boot, _runs() - there) if code == 0 else []
             said = "passed" if code == 0 else f"FAILED with exit code {code}"
+            if problems:
+                code, said = 1, f"FAILED: {'; '.join(problems)}"
         except BedError as error:
             code, said = error.exit_code, f"FAILED: {error}"
         bed.say(f"{boot.name}: {said}, {time.monotonic() - started:.1f} s")
         worst = worst or code
     return worst
+
+
+def _runs() -> set[str]:
+    runs = bed.ROOT / "results/runs"
+    return {path.name for path in runs.iterdir()} if runs.is_dir() else set()
+
+
+def _problems(boot: Boot, came: set[str]) -> list[str]:
+    """What is wrong with the run that came out of the machine."""
+    if boot.check is None:
+        return []
+    if len(came) != 1:
+        return [f"{len(came)} runs came out, not 1"]
+    id_ = came.pop()
+    return boot.check(bed.ROOT / "results/runs" / id_, bed.ROOT / "reports/out" / id_)

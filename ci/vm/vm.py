@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--limit", type=float, default=170.0 if verb == "run" else 86400.0, metavar="SECONDS")
         sub.add_argument("--memory", type=int, default=2048, metavar="MIB")
     test = verbs.add_parser("test", help="the boots of boots.py, or those named")
-    test.add_argument("--limit", type=float, default=175.0, metavar="SECONDS", help="for all of them together")
+    test.add_argument("--limit", type=float, metavar="SECONDS", help="for all of them together")
     test.add_argument("--plan", default="quick", help="PLAN in the environment of the commands")
     test.add_argument("boots", nargs="*", metavar="BOOT")
     run = verbs.choices["run"]
@@ -61,10 +61,11 @@ def _job(arguments: argparse.Namespace) -> bed.Job:
 
 
 def _do(arguments: argparse.Namespace) -> int:
-    if arguments.limit <= 0:
+    if arguments.limit is not None and arguments.limit <= 0:
         raise UsageError(f"--limit {arguments.limit:g}: it is a number of seconds above 0")
     if arguments.verb == "test":
-        return boots.run_all(boots.chosen(arguments.boots), arguments.limit, arguments.plan)
+        wanted = boots.chosen(arguments.boots)
+        return boots.run_all(wanted, arguments.limit or boots.limit_of(wanted), arguments.plan)
     return bed.run(_job(arguments))
 
 
