@@ -71,7 +71,7 @@ def brief(facts: Facts) -> list[str]:
 
 
 def order(facts: Facts) -> Facts:
-    """What stood on the command line of a run on a NIC beside the plan: NIC, CLIENT and so on; {} for any other."""
+    """What stood on the command line of a run on a NIC beside the plan: nic, client and so on; {} for any other."""
     return _table(_table(facts, "nic"), "order")
 
 
@@ -89,7 +89,8 @@ def system(facts: Facts) -> str:
 def card_in_short(card: Facts) -> str:
     """A card in a few words: name, driver, firmware, link, bus."""
     pcie = _table(card, "pcie")
-    parts = [str(card.get("name") or "not known"),
+    parts = [str(card.get("name") or card.get("interface") or "not known"),
+             f"of {card['machine']}" if card.get("machine") else "",
              f"{card['driver']} {card.get('driver_version') or ''}".strip() if card.get("driver") else "",
              f"firmware {card['firmware']}" if card.get("firmware") else "",
              f"{card['speed_mbps']} Mb/s" if card.get("speed_mbps") else "",
@@ -127,6 +128,8 @@ def _cable(nic: Facts) -> Iterator[tuple[str, str]]:
     for end, card in _cards(nic):
         yield f"the {end}'s end", words.facts_line({key: card.get(key) for key in _CABLE})
     yield "between the ends", _said(nic.get("between"))
+    for note in nic.get("notes") or []:
+        yield "seen beforehand", str(note)
 
 
 def _binding(nic: Facts) -> Iterator[tuple[str, str]]:

@@ -316,7 +316,7 @@ def _client(plan: Plan, numbers: Callable[[Sequence[int]], str]) -> dict[str, st
 
 
 def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
-    """The command that runs this plan again, every value spelled out; `order`: what else stood on its command line."""
+    """The command that runs this plan again, every value spelled out; `order`: `nic.order` of the facts, {} for none."""
     def numbers(values: Sequence[int]) -> str:
         return ",".join(map(str, values))
     settings = {
@@ -331,6 +331,6 @@ def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
         settings = {"WORKLOAD": plan.workload.name, **settings}
     if order:
         target = command_line("bench", [f"{key}={value}" for key, value in order.items()])
-        settings.pop("CLIENT", None)
+        settings = {key: value for key, value in settings.items() if key not in order}
     return " ".join([f"sudo make {target}", *(f"{key}={value}" for key, value in settings.items()),
                      *([texts] if texts else [])])

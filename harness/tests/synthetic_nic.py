@@ -31,13 +31,15 @@ CARD: dict[str, Any] = {
     "coalescing": {"rx-usecs": 1}, "pause": {"rx": "off", "tx": "off"}}
 TUNING = [{"what": "CPU governor", "asked": "performance", "got": "performance", "why": "no change of frequency"},
           {"what": "rings", "asked": {"rx": 1024}, "got": None, "why": "the driver refused | Invalid argument"}]
-ORDER = {"NIC": "0000:02:00.0", "CLIENT": "ssh:me@there;if=eth1", "TUNE": "fair"}
+ORDER = {"nic": "0000:02:00.0", "client": "ssh:me@there,if=eth1;ssh:me@elsewhere", "force": True, "noiommu": False,
+         "tune": "fair"}
 
 
 def nic(emulated: str = "") -> dict[str, Any]:
     return {"server": CARD, "client": {**CARD, "pci": "0000:02:00.1", "interface": "client0"},
             "binding": {"dpdk": "vfio-pci", "mode": "vfio-pci behind an IOMMU", "kernel": "ixgbe"},
-            "emulated": emulated, "rebinds": {"count": 3, "seconds": [3.25, 2.5, 3.0]}, "order": ORDER}
+            "emulated": emulated, "rebinds": {"count": 3, "seconds": [3.25, 2.5, 3.0]}, "notes": ["the clocks differ by 2 s"],
+            "order": ORDER}
 
 
 def counted(contender: str, missed: int) -> dict[str, dict[str, int]]:

@@ -154,12 +154,21 @@ def test_several_clients_have_a_card_each(tmp_path: Path) -> None:
            "between": "a switch"}
     page, _ = written(tmp_path, facts={"nic": nic})
     assert "The client 1's NIC" in page.text and "the client 2's end" in page.text
-    assert "between the ends a switch" in page.text
+    assert "between the ends a switch" in page.text and "seen beforehand the clocks differ by 2 s" in page.text
+
+
+def test_a_card_of_another_machine_is_named_with_it(tmp_path: Path) -> None:
+    card = {key: value for key, value in synthetic_nic.CARD.items() if key not in ("pci", "name", "pcie")}
+    nic = {**synthetic_nic.nic(), "client": [{"machine": "me@there", **card, "interface": "eth1"}]}
+    _, out = written(tmp_path, facts={"nic": nic})
+    assert "- The client's NIC: eth1, of me@there, ixgbe 6.1.0, firmware" in (out / "summary.md").read_text()
 
 
 def test_the_command_is_that_of_a_nic(tmp_path: Path) -> None:
     page, _ = written(tmp_path)
-    assert "sudo make bench NIC=0000:02:00.0 'CLIENT=ssh:me@there;if=eth1' TUNE=fair CONTENDERS=epoll,lwip" in page.text
+    assert ("sudo make bench NIC=0000:02:00.0 'CLIENT=ssh:me@there,if=eth1;ssh:me@elsewhere' FORCE=1 TUNE=fair "
+            "CONTENDERS=epoll,lwip" in page.text)
+    assert page.text.count("CLIENT=") == 1
 
 
 @pytest.mark.parametrize("key", ["nic", "hardware", "tuning"])

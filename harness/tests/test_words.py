@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from harness import words
+from harness.plan import load_plan
+from harness.wire import load_wire
 from harness.words import headline
 
 
@@ -41,3 +44,12 @@ def test_a_pair_of_names_with_a_slash_is_told_apart() -> None:
 def test_a_command_line_keeps_empty_words_and_blanks() -> None:
     assert words.command_line("redis-server", ["--save", "", "--eal", "a b", "{port}"]) == (
         "redis-server --save '' --eal 'a b' {port}")
+
+
+def test_the_command_of_a_run_on_a_nic_names_its_client_once() -> None:
+    plan = load_plan("quick", load_wire("tap"), (0, 1), {})
+    away = replace(plan, wire="nic", clients={"me@there": (0,)})
+    said = words.command(away, {"nic": "eth1", "client": "ssh:me@there", "force": True, "noiommu": False, "tune": "max"})
+    assert said.startswith("sudo make bench NIC=eth1 CLIENT=ssh:me@there FORCE=1 TUNE=max CONTENDERS=epoll,lwip ")
+    assert said.count("CLIENT=") == 1 and "NOIOMMU" not in said
+    assert words.command(plan).startswith("sudo make bench-tap CONTENDERS=")
