@@ -38,8 +38,8 @@ ORDER = {"nic": "0000:02:00.0", "client": "ssh:me@there,if=eth1;ssh:me@elsewhere
 def nic(emulated: str = "") -> dict[str, Any]:
     return {"server": CARD, "client": {**CARD, "pci": "0000:02:00.1", "interface": "client0"},
             "binding": {"dpdk": "vfio-pci", "mode": "vfio-pci behind an IOMMU", "kernel": "ixgbe"},
-            "emulated": emulated, "rebinds": {"count": 3, "seconds": [3.25, 2.5, 3.0]}, "notes": ["the clocks differ by 2 s"],
-            "order": ORDER}
+            "emulated": emulated, "rebinds": {"count": 3, "seconds": [3.25, 2.5, 3.0]},
+            "notes": ["the clocks differ by 2 s"], "order": ORDER}
 
 
 def counted(contender: str, missed: int) -> dict[str, dict[str, int]]:

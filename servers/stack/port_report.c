@@ -125,13 +125,13 @@ static size_t append_offloads(char *text, size_t size, size_t length, const char
     return append(text, size, length, "], ");
 }
 
-/* How the port spreads flows over its queues; null where it does not. */
+/* How the port spreads flows over its queues; nothing where it does not. */
 static size_t append_rss(char *text, size_t size, size_t length, const struct port_shared *shared) {
     uint64_t others = shared->hash_functions;
     const char *comma = "";
 
     if (!shared->by_port) {
-        return append(text, size, length, "\"rss\": null, ");
+        return length;
     }
     length = append(text, size, length, "\"rss\": {\"functions\": [");
     for (unsigned i = 0; i < HASH_FUNCTIONS; i++) {
