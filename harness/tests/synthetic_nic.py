@@ -31,8 +31,7 @@ CARD: dict[str, Any] = {
     "coalescing": {"rx-usecs": 1}, "pause": {"rx": "off", "tx": "off"}}
 TUNING = [{"what": "CPU governor", "asked": "performance", "got": "performance", "why": "no change of frequency"},
           {"what": "rings", "asked": {"rx": 1024}, "got": None, "why": "the driver refused | Invalid argument"}]
-ORDER = {"nic": "0000:02:00.0", "client": "ssh:me@there,if=eth1;ssh:me@elsewhere", "force": True, "noiommu": False,
-         "tune": "fair"}
+ORDER = {"NIC": "0000:02:00.0", "CLIENT": "ssh:me@there,if=eth1;ssh:me@elsewhere", "TUNE": "fair", "FORCE": "1"}
 
 
 def nic(emulated: str = "") -> dict[str, Any]:

@@ -49,8 +49,8 @@ def test_a_command_line_keeps_empty_words_and_blanks() -> None:
 def test_the_command_of_a_run_on_a_nic_names_its_client_once() -> None:
     plan = load_plan("quick", load_wire("tap"), (0, 1), {})
     away = replace(plan, wire="nic", clients={"me@there": (0,)})
-    order = {"nic": "eth1", "client": "ssh:me@there", "force": True, "noiommu": False, "tune": "max"}
+    order = {"NIC": "eth1", "CLIENT": "ssh:me@there", "TUNE": "max", "FORCE": "1"}
     said = words.command(away, order)
-    assert said.startswith("sudo make bench NIC=eth1 CLIENT=ssh:me@there FORCE=1 TUNE=max CONTENDERS=epoll,lwip ")
+    assert said.startswith("sudo make bench NIC=eth1 CLIENT=ssh:me@there TUNE=max FORCE=1 CONTENDERS=epoll,lwip ")
     assert said.count("CLIENT=") == 1 and "NOIOMMU" not in said
     assert words.command(plan).startswith("sudo make bench-tap CONTENDERS=")
