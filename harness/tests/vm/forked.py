@@ -66,6 +66,13 @@ class Forked:
                 raise AssertionError(f"no end after {seconds:g} s: {self.said}, {self.out[-500:]}")
             time.sleep(0.1)
 
+    def under_load(self, program: str) -> None:
+        """Returns when wrk asks `program`. The test fails when the harness ends before."""
+        def so() -> bool:
+            assert os.waitpid(self.pid, os.WNOHANG) == (0, 0), f"it ended: {self.said}, {self.out[-500:]}"
+            return running(program) and running("wrk")
+        until(f"wrk asks {program}", so, 150)
+
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
@@ -76,12 +83,19 @@ def until(what: str, so: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not so():
         assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def running(name: str) -> bool:
     """Is there a process of this name that is no zombie?"""
-    return subprocess.run(["pgrep", "-x", "-r", "R,S,D", name], stdout=subprocess.DEVNULL).returncode == 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            _, _, after = stat.read_text().partition(f" ({name}) ")
+        except OSError:
+            continue
+        if after and after[0] not in "ZX":
+            return True
+    return False
 
 
 def machine() -> dict[str, object]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.host import Host
 from harness.journal import DIRECTORY
 from harness.pci import driver_of, interface_of
-from harness.tests.vm.forked import Forked, machine, running, until
+from harness.tests.vm.forked import Forked, machine
 
 KEPT = Path("/run/vm/share/before.json")
 
@@ -26,9 +26,9 @@ def begin(nic: str, client: str) -> None:
     subprocess.run(f"ip link set {name} mtu 1400 up && ip address add 10.9.8.7/24 dev {name} && "
                    f"ip route add 10.9.9.0/24 via 10.9.8.1", shell=True, check=True)
     KEPT.write_text(json.dumps(machine()))
-    Forked(Path(tempfile.mkdtemp()), "bench", "--wire", "nic", "--plan", "quick", "--nic", nic, "--client",
-           f"if:{client}", "--force", "--set", "CONTENDERS=lwip", "--set", "DURATION=60")
-    until("lwip_server is asked by wrk", lambda: running("lwip_server") and running("wrk"), 100)
+    run = Forked(Path(tempfile.mkdtemp()), "bench", "--wire", "nic", "--plan", "quick", "--nic", nic, "--client",
+                 f"if:{client}", "--force", "--set", "CONTENDERS=lwip", "--set", "DURATION=60")
+    run.under_load("lwip_server")
     assert driver_of(Host(), nic) == "vfio-pci"
     subprocess.run(["vmctl", "reset"], check=True)
     raise AssertionError("the machine did not restart")

@@ -18,7 +18,7 @@ if INSIDE:
     from harness.errors import MachineError
     from harness.host import Host
     from harness.pci import driver_of, find_nic, interface_of
-    from harness.tests.vm.forked import Forked, machine, running, until
+    from harness.tests.vm.forked import Forked, machine, until
 
 Vmctl = Callable[..., None]
 SHORT = ("ROUNDS=1", "CONNECTIONS=4", "WARMUP=0")
@@ -49,15 +49,11 @@ def restored(tmp_path: Path) -> str:
     return undoing.out
 
 
-def under_load(program: str, forked: "Forked") -> None:
-    until(f"{program} is asked by wrk", lambda: running(program) and running("wrk"), 100)
-
-
 @pytest.mark.parametrize("contender", ["lwip", "epoll"])
 def test_killed_while_it_has_the_port(run: Callable[..., "Forked"], nic: str, tmp_path: Path, contender: str) -> None:
     before, own = machine(), driver_of(Host(), nic)
     killed = run(f"CONTENDERS={contender}", "DURATION=30")
-    under_load(f"{contender}_server", killed)
+    killed.under_load(f"{contender}_server")
     killed.kill()
     assert driver_of(Host(), nic) == ("vfio-pci" if contender == "lwip" else own)
     assert machine() != before
@@ -77,7 +73,7 @@ def test_an_address_a_route_and_an_mtu_come_back(run: Callable[..., "Forked"], n
         assert len(refused.said) == 1 and "10.9.8.7/24" in refused.said[0] and "FORCE=1" in refused.said[0]
         assert machine() == before
         killed = run("CONTENDERS=lwip", "DURATION=30", "--force")
-        under_load("lwip_server", killed)
+        killed.under_load("lwip_server")
         killed.kill()
         restored(tmp_path)
         assert machine() == before
@@ -98,7 +94,7 @@ def test_the_default_route_is_left_alone(run: Callable[..., "Forked"], nic: str)
 
 def test_a_cable_that_is_pulled_and_put_back_under_load(run: Callable[..., "Forked"], vmctl: Vmctl) -> None:
     pulled = run("CONTENDERS=lwip", "DURATION=8")
-    under_load("lwip_server", pulled)
+    pulled.under_load("lwip_server")
     vmctl("link", "cable", "off")
     vmctl("link", "cable", "on")
     # a request that waited too long makes the trial one that does not count
@@ -108,7 +104,7 @@ def test_a_cable_that_is_pulled_and_put_back_under_load(run: Callable[..., "Fork
 
 def test_a_cable_that_stays_out(run: Callable[..., "Forked"], vmctl: Vmctl) -> None:
     pulled = run("CONTENDERS=lwip", "DURATION=3")
-    under_load("lwip_server", pulled)
+    pulled.under_load("lwip_server")
     vmctl("link", "cable", "off")
     try:
         assert pulled.wait() == 4
@@ -177,7 +173,7 @@ def test_a_card_that_is_unplugged_under_load(run: Callable[..., "Forked"], nic: 
                                              tmp_path: Path) -> None:
     own = driver_of(Host(), nic)
     unplugged = run("CONTENDERS=lwip", "DURATION=5")
-    under_load("lwip_server", unplugged)
+    unplugged.under_load("lwip_server")
     try:
         vmctl("unplug", "server")
         assert unplugged.wait() in (1, 3, 4)

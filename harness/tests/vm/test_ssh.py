@@ -93,7 +93,7 @@ def test_both_contenders_are_loaded_from_there(run: Callable[..., "Forked"]) -> 
 def test_killed_while_the_other_machine_loads(run: Callable[..., "Forked"], nic: str, tmp_path: Path) -> None:
     before = machine()
     killed = run("CONTENDERS=lwip", "DURATION=60")
-    until("wrk asks lwip_server", lambda: running("lwip_server") and running("wrk"), 100)
+    killed.under_load("lwip_server")
     assert driver_of(Host(), nic) == "vfio-pci"
     os.kill(killed.pid, signal.SIGKILL)
     os.waitpid(killed.pid, 0)
