@@ -5,6 +5,7 @@ results, and the guest's console in build/vm/console.log.
 
 from __future__ import annotations
 
+import compileall
 import selectors
 import shutil
 import sys
@@ -45,6 +46,7 @@ def _prepare(job: Job, directory: Path, quiet: bool) -> tuple[Setup, tuple[int, 
     """The machine to start, and the terminal's size if the command is to have one."""
     cards = devices.devices(job.model, job.extras)
     built = kernel.kernel(CACHE / "kernel", say)
+    compileall.compile_dir(ROOT / "harness", quiet=2)  # takes the guest seconds, and each process of it again
     initrd = directory / "initramfs"
     initrd.write_bytes(initramfs.initramfs(built.modules, initramfs.scripts()))
     setup = Setup("tcg", built.vmlinux, initrd, directory / "console.log", memory=job.memory)

@@ -17,11 +17,13 @@ import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterable, Mapping
 
 from ci.vm.errors import MachineError
 
 META_PACKAGE = "linux-image-amd64"
+# Changes with each `apt-get update` that brings something; asking apt takes a second.
+LISTS = Path("/var/lib/apt/lists")
 
 
 @dataclass(frozen=True)
@@ -119,25 +121,37 @@ def _unpack(deb: Path, work: Path) -> None:
     (work / "release").write_text(release + "\n")
 
 
-def kernel(cache: Path, say: Callable[[str], None]) -> Kernel:
-    """The kernel, from `cache` or fetched into it. MachineError when there is none and none can be had."""
-    package, version = candidate()
-    have = {path.name: path for path in cache.glob("*") if (path / "release").is_file()}
-    if version in have:
-        return _load(have[version])
-    if not package:
-        if have:
-            return _load(max(have.values(), key=lambda path: path.stat().st_mtime))
-        raise MachineError(f"apt knows no {META_PACKAGE} here, and no kernel is cached: run 'apt-get update'")
-    say(f"fetching the guest's kernel: {package} {version}")
+def _up_to_date(have: Mapping[str, Path]) -> str:
+    """The version of a cached kernel that was there when apt last learned something; "" when there is none."""
+    learned = LISTS.stat().st_mtime if LISTS.is_dir() else 0.0
+    return next((version for version, path in have.items() if (path / "release").stat().st_mtime > learned), "")
+
+
+def _fetch(cache: Path, package: str, version: str, old: Iterable[Path]) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".new-") as name:
         work = Path(name)
         _run("fetching the kernel", "apt-get", "-q", "-o", "APT::Sandbox::User=", "download", f"{package}={version}",
              cwd=work)
         _unpack(next(work.glob("*.deb")), work)
-        for old in have.values():
-            shutil.rmtree(old)
+        for directory in old:
+            shutil.rmtree(directory)
         work.rename(cache / version)
         work.mkdir()  # for the context manager to remove
+
+
+def kernel(cache: Path, say: Callable[[str], None]) -> Kernel:
+    """The kernel, from `cache` or fetched into it. MachineError when there is none and none can be had."""
+    have = {path.name: path for path in cache.glob("*") if (path / "release").is_file()}
+    version = _up_to_date(have)
+    if not version:
+        package, version = candidate()
+        if not package and not have:
+            raise MachineError(f"apt knows no {META_PACKAGE} here, and no kernel is cached: run 'apt-get update'")
+        if not package:
+            version = max(have, key=lambda name: have[name].stat().st_mtime)
+        elif version not in have:
+            say(f"fetching the guest's kernel: {package} {version}")
+            _fetch(cache, package, version, have.values())
+        os.utime(cache / version / "release")
     return _load(cache / version)

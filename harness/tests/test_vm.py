@@ -52,7 +52,8 @@ def test_what_is_no_kernel_image_is_refused(wrong: bytes) -> None:
         kernel.vmlinux_of(wrong)
 
 
-def test_a_kernel_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_is_fetched_once(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory,
+                                  monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[str] = []
 
     def tool(what: str, *argv: str, cwd: Path | None = None) -> None:
@@ -65,6 +66,7 @@ def test_a_kernel_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             (Path(argv[-1]) / "boot/vmlinuz-6.1.0-9-amd64").write_bytes(image(gzip.compress(ELF)))
             (Path(argv[-1]) / "lib/modules/6.1.0-9-amd64").mkdir(parents=True)
     monkeypatch.setattr(kernel, "_run", tool)
+    monkeypatch.setattr(kernel, "LISTS", tmp_path_factory.mktemp("apt") / "lists")
     monkeypatch.setattr(kernel, "candidate", lambda: ("linux-image-6.1.0-9-amd64", "6.1.9-1"))
     first = kernel.kernel(tmp_path, lambda line: None)
     assert first == kernel.kernel(tmp_path, lambda line: None)
@@ -73,6 +75,9 @@ def test_a_kernel_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert first.modules.is_dir()
 
     monkeypatch.setattr(kernel, "candidate", lambda: ("linux-image-6.1.0-9-amd64", "6.1.9-2"))
+    assert kernel.kernel(tmp_path, lambda line: None).version == "6.1.9-1"  # apt has learned nothing since
+    monkeypatch.setattr(kernel, "LISTS", learned := tmp_path_factory.mktemp("apt") / "learned")
+    os.utime(learned, (time.time() + 100, time.time() + 100))
     assert kernel.kernel(tmp_path, lambda line: None).version == "6.1.9-2"
     assert os.listdir(tmp_path) == ["6.1.9-2"]
     monkeypatch.setattr(kernel, "candidate", lambda: ("", ""))
