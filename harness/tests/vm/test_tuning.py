@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A card's kernel interface is tuned, with what its driver has, and has its own settings again after DPDK's driver."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from harness import home
+from harness.ethtool import affinity, give_back, saved
+from harness.host import Host
+from harness.pci import driver_of, interface_of
+from harness.tuning import tune_interface
+
+HOST = Host()
+# of each model, all that is got; None: its driver has nothing of the kind
+GOT = {
+    "e1000e": {"channels": None, "rings": "rx 1024 tx 1024", "coalescing, rx": "rx-usecs 10", "coalescing, tx": None,
+               "flow control": "autoneg off rx off tx off"},
+    "virtio-mq": {"channels": "combined 1", "rings": "rx 256 tx 256", "coalescing, rx": "rx-usecs 0",
+                  "coalescing, tx": "tx-usecs 0", "flow control": None},
+}
+
+
+@pytest.mark.model(*GOT)
+def test_an_interface_is_tuned_and_comes_back(nic: str) -> None:
+    name, driver = interface_of(HOST, nic), driver_of(HOST, nic)
+    HOST.run(["ip", "link", "set", "dev", name, "up"])
+    before = json.loads(json.dumps(saved(HOST, None, name)))
+    assert before["rings"] and set(before["irqs"].values()) == {"0-1"}
+    found = {entry["what"]: entry for entry in tune_interface(HOST, None, name, nic, "fair", [1])}
+    assert {what: found[what]["got"] for what in GOT[os.environ["VM_MODEL"]]} == GOT[os.environ["VM_MODEL"]]
+    # whatever is not as asked has its reason
+    assert found.pop("interrupts")["why"] == "" and {affinity(HOST, irq) for irq in before["irqs"]} == {"1"}
+    assert all(entry["why"] for entry in found.values() if entry["got"] != entry["asked"])
+    assert give_back(HOST, None, name, before) == [] and saved(HOST, None, name) == before
+
+    tune_interface(HOST, None, name, nic, "fair", [1])
+    HOST.run(["ip", "link", "set", "dev", name, "down"])
+    HOST.run(["modprobe", "vfio-pci"])
+    for each in ("vfio-pci", driver):
+        home.bind(HOST, each, nic)
+    name = home.appeared(HOST, nic)
+    assert give_back(HOST, None, name, before) == []
+    HOST.run(["ip", "link", "set", "dev", name, "up"])
+    assert saved(HOST, None, name) == before
