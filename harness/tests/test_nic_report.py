@@ -166,7 +166,7 @@ def test_a_card_of_another_machine_is_named_with_it(tmp_path: Path) -> None:
 
 def test_the_command_is_that_of_a_nic(tmp_path: Path) -> None:
     page, _ = written(tmp_path)
-    assert ("sudo make bench NIC=0000:02:00.0 'CLIENT=ssh:me@there,if=eth1;ssh:me@elsewhere' FORCE=1 TUNE=fair "
+    assert ("sudo make bench NIC=0000:02:00.0 'CLIENT=ssh:me@there,if=eth1;ssh:me@elsewhere' TUNE=fair FORCE=1 "
             "CONTENDERS=epoll,lwip" in page.text)
     assert page.text.count("CLIENT=") == 1
     assert "all load points of one contender before the other's, as they have one port in turn" in page.text
