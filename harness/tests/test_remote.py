@@ -33,15 +33,18 @@ exec sh -c "$last"
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where the `ssh` and what it was called with are."""
+    # a command line that has ended leaves it ignored, and so would all that is started here
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ssh = tmp_path / "bin" / "ssh"
     ssh.parent.mkdir()
     ssh.write_text(SSH.format(here=tmp_path))
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    return tmp_path
+    yield tmp_path
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
