@@ -137,9 +137,14 @@ def _free(server: Port, place: int) -> str:
     return f"{free[min(place, len(free) - 1)]}/{network.prefixlen}"
 
 
+def has_link(port: Port, patience: float = LINK_SECONDS) -> bool:
+    """Is there a link, or within `patience` s?"""
+    return port.host.wait_for(lambda: port.fact("carrier") == _UP, patience)
+
+
 def _linked(port: Port, patience: float, found: Findings) -> bool:
-    """Is there a link, or within `patience` s? The problem is told if not."""
-    if port.host.wait_for(lambda: port.fact("carrier") == _UP, patience):
+    """As has_link(); the problem is told if not."""
+    if has_link(port, patience):
         return True
     state = port.fact("operstate") or "not there"
     found.problems.append(f"{port.name} has no link (it is {state}): plug in the cable, and on {port.machine}, as "

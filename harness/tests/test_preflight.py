@@ -10,7 +10,7 @@ from typing import Any, Sequence
 import pytest
 
 from harness.host import Result
-from harness.preflight import Findings, Port, clock_ahead, own_addresses, preflight, route
+from harness.preflight import Findings, Port, clock_ahead, has_link, own_addresses, preflight, route
 from harness.remote import SshHost, SshTarget
 from harness.tests.fake_host import FakeHost
 
@@ -155,6 +155,20 @@ def test_an_interface_that_is_down_tells_no_carrier(cable: Cable) -> None:
     cable.server.files |= {"/sys/class/net/server0/operstate": "down\n"}
     del cable.server.files["/sys/class/net/server0/carrier"]
     assert cable.look().problems[0].startswith("server0 of this machine has no link (it is down)")
+
+
+def test_a_link_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = client_machine()
+    machine.files["/sys/class/net/eth7/carrier"] = "0\n"
+    port = Port(There(machine, "one", "eth7"), None, "eth7")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            machine.files["/sys/class/net/eth7/carrier"] = "1\n"
+    monkeypatch.setattr(time, "sleep", sleep)
+    assert has_link(port, 60) and len(slept) == 3
 
 
 def test_another_speed_is_noted(cable: Cable) -> None:
