@@ -54,7 +54,7 @@ _COLUMNS = (1, 9, 0, 8, 3, 11, 2, 10)
 
 
 class RemoteProcess(Process):
-    """A program on another machine, and the ssh here that is its line."""
+    """A program on another machine, and the ssh here that is its line. It lasts no longer than this object."""
 
     def __init__(self, ssh: Process, link: socket.socket, argv: Sequence[str]) -> None:
         self.pid, self.start_time, self.argv = ssh.pid, ssh.start_time, tuple(argv)
