@@ -232,8 +232,6 @@ def ports(wire: Wire, use: Use) -> list[Any]:
 
 def await_link(host: Host, end: Endpoint) -> None:
     """Returns when the interface has a carrier. MachineError when it has none after LINK_SECONDS."""
-    carrier = ["cat", f"/sys/class/net/{end.interface}/carrier"]
-    if not host.wait_for(lambda: host.query(carrier, netns=end.namespace, check=False).stdout.strip() == "1",
-                         LINK_SECONDS):
+    if not preflight.has_link(_seen(host, end, ()), LINK_SECONDS):
         raise MachineError(f"{end.namespace}/{end.interface} has no link after {LINK_SECONDS} s: is the cable in, "
                            "and the other end up?")

@@ -9,7 +9,7 @@ from typing import Any, Sequence
 
 import pytest
 
-from harness.host import Result
+from harness.host import Host, Result
 from harness.preflight import Findings, Port, clock_ahead, has_link, own_addresses, preflight, route
 from harness.remote import SshHost, SshTarget
 from harness.tests.fake_host import FakeHost
@@ -67,8 +67,8 @@ class Here(FakeHost):
 
 
 class There(SshHost):
-    def __init__(self, machine: Machine, name: str, interface: str) -> None:
-        super().__init__(FakeHost(), SshTarget(name, interface), "/nowhere")
+    def __init__(self, machine: Machine, name: str, interface: str, local: Host | None = None) -> None:
+        super().__init__(local or FakeHost(), SshTarget(name, interface), "/nowhere")
         self.machine = machine
 
     def run(self, argv: Sequence[str], **options: Any) -> Result:
@@ -160,7 +160,7 @@ def test_an_interface_that_is_down_tells_no_carrier(cable: Cable) -> None:
 def test_a_link_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = client_machine()
     machine.files["/sys/class/net/eth7/carrier"] = "0\n"
-    port = Port(There(machine, "one", "eth7"), None, "eth7")
+    port = Port(There(machine, "one", "eth7", Host()), None, "eth7")
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:
