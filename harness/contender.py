@@ -17,7 +17,7 @@ from harness.host import Host, Process
 from harness.journal import DIRECTORY
 from harness.plan import Plan
 from harness.provision import Provisioned
-from harness.steps import socket_path
+from harness.links import socket_path
 from harness.wire import Contender, Wire
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,8 @@ from harness.host import Result
 from harness.journal import Entry, undo
 from harness.netem import parse
 from harness.plan import Plan, load_plan
-from harness.steps import Commands, Requirements, netem, steps
+from harness.links import Commands, netem
+from harness.steps import Requirements, steps
 from harness.tests.fake_host import FakeHost
 from harness.wire import Wire, load_wire
 

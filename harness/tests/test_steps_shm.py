@@ -11,7 +11,8 @@ import pytest
 from harness.errors import MachineError
 from harness.journal import DIRECTORY, PATH
 from harness.provision import Provisioned, provisioned, restore, steps
-from harness.steps import Requirements, built, socket_path
+from harness.links import socket_path
+from harness.steps import Requirements, built
 from harness.tests.fake_host import PAGES, FakeHost
 from harness.wire import load_wire
 

@@ -16,7 +16,7 @@ from harness.contender import ROOT, launcher
 from harness.host import Host, Process, Result
 from harness.plan import Plan
 from harness.provision import Provisioned
-from harness.steps import socket_path
+from harness.links import socket_path
 from harness.wire import Contender, Wire
 
 READY_SECONDS = 30

@@ -25,7 +25,7 @@ from harness.journal import DIRECTORY, PATH
 from harness.plan import load_plan
 from harness.prove import prove_answer
 from harness.provision import provisioned
-from harness.steps import socket_path
+from harness.links import socket_path
 from harness.tests.system.conftest import ROOT, TestBed
 from harness.tests.system.test_bench import (SHORT, harness, one_line, processes, run_directory, started, stored,
                                              words)
