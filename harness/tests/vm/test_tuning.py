@@ -29,7 +29,7 @@ def test_an_interface_is_tuned_and_comes_back(nic: str) -> None:
     name, driver = interface_of(HOST, nic), driver_of(HOST, nic)
     HOST.run(["ip", "link", "set", "dev", name, "up"])
     before = json.loads(json.dumps(saved(HOST, None, name)))
-    assert before["rings"] and set(before["irqs"].values()) == {"0-1"}
+    assert before["rings"] and before["irqs"] and all(before["irqs"].values())
     found = {entry["what"]: entry for entry in tune_interface(HOST, None, name, nic, "fair", [1])}
     assert {what: found[what]["got"] for what in GOT[os.environ["VM_MODEL"]]} == GOT[os.environ["VM_MODEL"]]
     # whatever is not as asked has its reason
