@@ -22,7 +22,6 @@ from harness.facts import gather
 from harness.host import Host
 from harness.netem import parse
 from harness.nic_order import NicOrder
-from harness.nic_steps import Use
 from harness.own_client import load_tool
 from harness.plan import SPARE_FILES, Plan, TrialSpec, load_plan, schedule
 from harness.progress import Progress, clock
@@ -111,7 +110,7 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
         for line in fitting.cost(wire, remaining):
             _say(line)
         with provisioned(host, wire, plan.contenders, id_, log=_say, programs=load_tool(wire, plan.workload).programs,
-                         use=_use(plan, sites)) as up:
+                         use=fitting.use(host, wire, plan, sites)) as up:
             clients.prepare(sites)
             facts = gather(host, wire, plan, up)
             store = _enter_facts(store, facts) if store else Store.create(id_, plan, facts, results)
@@ -126,10 +125,6 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
     except CheckFailed as error:
         failed.append(error)
     return store.run.path
-
-
-def _use(plan: Plan, sites: Sequence[SshHost]) -> Use:
-    return Use(plan.client_cpus, plan.server_cpus, max(plan.connections), tuple(sites))
 
 
 def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -> tuple[Wire, Plan, Store | None]:
@@ -168,7 +163,7 @@ def _remaining(plan: Plan, store: Store | None) -> list[tuple[int, TrialSpec]]:
 
 def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int, sites: Sequence[SshHost]) -> None:
     with provisioned(host, wire, plan.contenders, "dry-run", dry_run=True, log=print,
-                     programs=load_tool(wire, plan.workload).programs, use=_use(plan, sites)):
+                     programs=load_tool(wire, plan.workload).programs, use=fitting.use(host, wire, plan, sites)):
         pass
     seconds = trials * (plan.warmup_seconds + plan.duration_seconds)
     print(f"# between them: plan {plan.name}{f', TAP={plan.tap}' if plan.tap else ''}, {trials} trials of {', '.join(plan.contenders)} at "

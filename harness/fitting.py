@@ -15,6 +15,7 @@ from harness.cable import cable, fitted
 from harness.errors import UsageError
 from harness.host import Host
 from harness.nic_order import NicOrder, from_settings
+from harness.nic_steps import Use
 from harness.pci import emulated
 from harness.plan import Plan, TrialSpec, turns
 from harness.remote import SshHost, connected
@@ -74,6 +75,14 @@ def with_cpus(host: Host, wire: Wire, settings: Mapping[str, str]) -> dict[str, 
         client = tuning.choose_client_cpus(host.cpus(), isolated, server, siblings)
         chosen["CLIENT_CPUS"] = ",".join(map(str, client))
     return {**settings, **chosen}
+
+
+def use(host: Host, wire: Wire, plan: Plan, sites: Sequence[SshHost]) -> Use:
+    """What the plan will do with the wire. DPDK takes memory where its core is, so far from the NIC that is no wish."""
+    node = wire.cable.node if wire.cable else None
+    if node is not None and not set(plan.server_cpus) <= set(tuning.node_cpus(host, node)):
+        node = None
+    return Use(plan.client_cpus, plan.server_cpus, max(plan.connections), tuple(sites), node)
 
 
 def cost(wire: Wire, remaining: Sequence[tuple[int, TrialSpec]]) -> list[str]:

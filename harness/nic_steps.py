@@ -29,12 +29,14 @@ _HOME, _KERNEL, _DPDK = "home", "kernel", "dpdk"
 
 @dataclass(frozen=True)
 class Use:
-    """What a run will do with the wire: CPUs by role, most connections, and its clients on other machines, if any."""
+    """What a run will do with the wire: CPUs by role, most connections, its clients on other machines, if any, and the
+    NUMA node that its memory must be on; None where any will do."""
 
     client_cpus: tuple[int, ...] = ()
     server_cpus: tuple[int, ...] = ()
     connections: int = 0
     sites: tuple[SshHost, ...] = ()
+    node: int | None = None
 
 
 @dataclass(frozen=True)

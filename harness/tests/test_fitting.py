@@ -80,3 +80,14 @@ def test_a_client_here_needs_no_ssh(host: NicHost) -> None:
         assert sites == ()
     with fitting.reached(host, NicOrder()) as sites:
         assert sites == () and host.calls == []
+
+
+def test_memory_is_on_the_nics_node_where_its_cores_are(host: NicHost) -> None:
+    wire = fitted(host)
+    assert wire.cable is not None
+    far = replace(wire, cable=replace(wire.cable, server=replace(wire.cable.server, numa_node=1)))
+    host.files["/sys/devices/system/node/node1/cpulist"] = "2-3\n"
+    for cpu, node in (("3", 1), ("1", None)):
+        plan = load_plan("quick", far, host.cpu_list, {"SERVER_CPUS": cpu})
+        assert fitting.use(host, far, plan, ()).node == node
+    assert fitting.use(host, wire, plan, ()).node is None
