@@ -45,7 +45,7 @@ _SAME = ("wire", "hugepages.used", "versions", "git", "machine.cpu_model", "kern
 
 @dataclass(frozen=True)
 class Order:
-    """What the command line asks for; empty text is not given. `settings` as plan.OVERRIDES, `nic` for a wire with one."""
+    """What the command line asks for; empty text is not given. `settings` as plan.OVERRIDES; `nic`: where there is one."""
 
     wire: str
     plan: str
@@ -166,7 +166,8 @@ def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int, sites: Sequence[S
                      programs=load_tool(wire, plan.workload).programs, use=fitting.use(host, wire, plan, sites)):
         pass
     seconds = trials * (plan.warmup_seconds + plan.duration_seconds)
-    print(f"# between them: plan {plan.name}{f', TAP={plan.tap}' if plan.tap else ''}, {trials} trials of {', '.join(plan.contenders)} at "
+    tap = f", TAP={plan.tap}" if plan.tap else ""
+    print(f"# between them: plan {plan.name}{tap}, {trials} trials of {', '.join(plan.contenders)} at "
           f"{', '.join(map(str, plan.connections))} connections, {clock(seconds)} of load")
 
 

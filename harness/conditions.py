@@ -72,5 +72,5 @@ def _under_netem(wire: Wire, plan: Plan) -> Wire:
     if plan.tap == VHOST_NET and _counts_packets(plan):
         raise UsageError(f"{place}: netem counts packets, and over vhost-net lwIP's are up to 64 KiB long, where the "
                          "others' are of the MTU: give TAP=net_tap")
-    return replace(wire, netem=plan.netem, title=f"{wire.title}, with {plan.netem} in each direction",
-                   caveat=f"{wire.caveat} {_ALONE[wire.bridge is None]}".strip() if _counts_packets(plan) else wire.caveat)
+    caveat = f"{wire.caveat} {_ALONE[wire.bridge is None]}".strip() if _counts_packets(plan) else wire.caveat
+    return replace(wire, netem=plan.netem, title=f"{wire.title}, with {plan.netem} in each direction", caveat=caveat)

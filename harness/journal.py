@@ -148,7 +148,7 @@ def left_behind(host: Host) -> bool:
 
 
 def _away(host: Host) -> list[Action]:
-    """What brings the ports home that are not: it outlives a reboot, as the rest of what is done to a machine does not."""
+    """What brings ports home that are not; unlike the rest of what is done to a machine it outlives a reboot."""
     return [["bring_home", f"{LASTING}/{name}"] for name in host.listing(LASTING) if name.endswith(".json")]
 
 
