@@ -266,5 +266,8 @@ def namespaces(wire: Wire, contenders: Sequence[Contender]) -> list[str]:
     elsewhere = wire.cable is not None and wire.cable.client is None
     bridged = [wire.bridge.namespace] if wire.bridge and any(c.link in BRIDGED for c in contenders) else []
     clients = [] if elsewhere else [contender.client.endpoint.namespace for contender in contenders]
-    return list(dict.fromkeys([*clients, *bridged,
+    # a port is at home with its kernel driver between turns, whoever has them
+    ports = [each.endpoint.namespace for each in wire.contenders.values()
+             if (each.link, each.stack) == ("nic", "kernel")]
+    return list(dict.fromkeys([*clients, *bridged, *ports,
                                *(c.endpoint.namespace for c in contenders)]))

@@ -89,6 +89,15 @@ def test_a_failure_at_any_act_leaves_the_machine_as_it_was() -> None:
     assert act > 20
 
 
+def test_lwip_alone_has_the_port_too(host: NicHost) -> None:
+    before, wire = host.state(), fitted(host)
+    with provisioned(host, wire, ("lwip",), "run", log=nothing) as up:
+        assert host.exists("/run/netns/stackduel-server")
+        up.turn_to(host, wire.contenders["lwip"])
+        assert host.ports[SERVER].driver == "vfio-pci"
+    assert host.state() == before
+
+
 def test_a_driver_that_refuses_is_one_line_and_the_port_goes_home(host: NicHost) -> None:
     before, wire = host.state(), fitted(host)
     host.refuses = {"vfio-pci"}

@@ -107,7 +107,7 @@ def machine() -> dict[str, object]:
         "addresses": sorted(f"{each['local']}/{each['prefixlen']}" for each in link["addr_info"]
                             if each["scope"] != "link")} for link in json.loads(text("ip", "-j", "address"))]
     return {"links": sorted(links, key=lambda link: str(link["ifname"])),
-            "routes": sorted(text("ip", "route").splitlines()), "namespaces": text("ip", "netns"),
+            "routes": sorted(line.replace("linkdown", "").strip() for line in text("ip", "route").splitlines()), "namespaces": text("ip", "netns"),
             "drivers": {nic.pci: nic.driver for nic in network_devices(Host())},
             "hugepages": Path("/proc/sys/vm/nr_hugepages").read_text(),
             "mounts": sorted(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()
