@@ -64,8 +64,13 @@ def _netdev(name: str, hub: int, queues: int) -> Device:
     return {**tap, "queues": queues} if queues > 1 else tap
 
 
-def _root_port(number: int) -> Device:
-    return {"driver": "pcie-root-port", "id": f"port{number}", "chassis": number, "slot": number}
+def _root_port(number: int, function: int | None = None) -> Device:
+    """A port of its own, or a function of one slot without ACS: what is behind such ports is one IOMMU group."""
+    port: dict[str, str | int | bool] = {"driver": "pcie-root-port", "id": f"port{number}", "chassis": number,
+                                         "slot": number}
+    if function is None:
+        return port
+    return {**port, "addr": f"0x10.0x{function}", "multifunction": True, "disable-acs": True}
 
 
 def devices(model: str, extras: tuple[str, ...] = ()) -> Devices:
@@ -80,15 +85,12 @@ def devices(model: str, extras: tuple[str, ...] = ()) -> Devices:
     netdevs = [_netdev(CLIENT, HUB, 1 if taps else 0), _netdev(SERVER, HUB, card.queues if taps else 0)]
     parts: list[Device] = [
         {"driver": "virtio-net-pci", "id": CLIENT, "netdev": f"net-{CLIENT}", "mac": MAC[CLIENT], "romfile": ""},
-        _root_port(1)]
-    server: dict[str, str | int | bool] = {**card.device, "id": SERVER, "bus": "port1", "netdev": f"net-{SERVER}",
-                                           "mac": MAC[SERVER], "romfile": ""}
+        _root_port(1, 0 if "shared" in extras else None)]
+    parts.append({**card.device, "id": SERVER, "bus": "port1", "netdev": f"net-{SERVER}", "mac": MAC[SERVER],
+                  "romfile": ""})
     if "shared" in extras:
-        server |= {"addr": "0x0", "multifunction": True}
-    parts.append(server)
-    if "shared" in extras:  # functions of one slot without ACS are one IOMMU group
-        parts.append({"driver": "virtio-rng-pci", "id": "sibling", "bus": "port1", "addr": "0x0.0x1",
-                      "disable-legacy": "on"})
+        parts += [_root_port(3, 1), {"driver": "virtio-rng-pci", "id": "sibling", "bus": "port3",
+                                     "disable-legacy": "on"}]
     if "spare" in extras:
         netdevs.append(_netdev(SPARE, SPARE_HUB, 0))
         parts += [_root_port(2), {"driver": "e1000e", "id": SPARE, "bus": "port2", "netdev": f"net-{SPARE}",

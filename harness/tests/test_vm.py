@@ -76,7 +76,7 @@ def test_a_kernel_is_fetched_once(tmp_path: Path, tmp_path_factory: pytest.TempP
 
     monkeypatch.setattr(kernel, "candidate", lambda: ("linux-image-6.1.0-9-amd64", "6.1.9-2"))
     assert kernel.kernel(tmp_path, lambda line: None).version == "6.1.9-1"  # apt has learned nothing since
-    monkeypatch.setattr(kernel, "LISTS", learned := tmp_path_factory.mktemp("apt") / "learned")
+    monkeypatch.setattr(kernel, "LISTS", learned := tmp_path_factory.mktemp("learned"))
     os.utime(learned, (time.time() + 100, time.time() + 100))
     assert kernel.kernel(tmp_path, lambda line: None).version == "6.1.9-2"
     assert os.listdir(tmp_path) == ["6.1.9-2"]
@@ -145,8 +145,11 @@ def test_the_card_under_test_is_behind_a_root_port_and_on_the_client_s_cable(mod
 
 def test_extras_are_added() -> None:
     made = devices.devices("e1000e", ("shared", "spare"))
-    assert made.named("server")["multifunction"] is True
-    assert [device["bus"] for device in made.devices if device.get("id") == "sibling"] == ["port1"]
+    ports = {device["id"]: device for device in made.devices if device["driver"] == "pcie-root-port"}
+    sibling = next(device for device in made.devices if device.get("id") == "sibling")
+    shared = [ports[str(device["bus"])] for device in (made.named("server"), sibling)]
+    assert [port["addr"] for port in shared] == ["0x10.0x0", "0x10.0x1"]
+    assert all(port["disable-acs"] for port in shared)
     spare = next(netdev for netdev in made.netdevs if netdev["id"] == "net-spare")
     assert made.named("spare")["netdev"] == "net-spare" and spare["hubid"] != devices.HUB
 
