@@ -79,6 +79,8 @@ def test_the_two_cards_are_on_one_cable(nic: str, client: str) -> None:
         run("ip", "netns", "delete", "bed")
 
 
+# The kernel's e1000e driver does not notice it on QEMU's card; frames are dropped all the same.
+@pytest.mark.model("virtio", "virtio-mq")
 def test_the_cable_can_be_pulled(nic: str, vmctl: Vmctl) -> None:
     server = interface(nic)
     run("ip", "link", "set", server, "up")
