@@ -21,7 +21,7 @@ ON_CARD = "NIC=$VM_NIC CLIENT=if:$VM_CLIENT PLAN=$PLAN"
 QUICK = "CONNECTIONS=1,16 ROUNDS={rounds} DURATION=1 WARMUP=0"
 BENCH, FAULTS, KERNEL, SSH, ALL = "bench", "faults", "kernel", "ssh", "all"
 # seconds that all boots of a group may take together
-LIMITS = {BENCH: 180, FAULTS: 900, KERNEL: 420, SSH: 240}
+LIMITS = {BENCH: 180, FAULTS: 900, KERNEL: 540, SSH: 240}
 Check = Callable[[Path, Path], list[str]]
 
 
@@ -52,6 +52,8 @@ BOOTS = (
     Boot("reboot", FAULTS, "e1000e", f"exec {PYTHON} -m harness.tests.vm.reboot begin",
          after_reboot=(f"exec {PYTHON} -m harness.tests.vm.reboot end",)),
     Boot("bed", KERNEL, "e1000e", f"{TESTS} harness/tests/vm/test_bed.py", extras=("spare",)),
+    Boot("bed-virtio", KERNEL, "virtio", f"{TESTS} harness/tests/vm/test_bed.py -k 'driver or cable'"),
+    Boot("bed-mq", KERNEL, "virtio-mq", f"{TESTS} harness/tests/vm/test_bed.py -k 'driver or queues'"),
     Boot("tuning", KERNEL, "e1000e", f"{TESTS} harness/tests/vm/test_tuning.py"),
     Boot("tuning-mq", KERNEL, "virtio-mq", f"{TESTS} harness/tests/vm/test_tuning.py"),
     Boot("kernel", KERNEL, "e1000e", f"{TESTS} harness/tests/vm/test_kernel.py"),
