@@ -34,14 +34,13 @@ def _say(port: socket.socket, line: str) -> None:
 
 
 class Monitor:
-    """Commands are sent in order; QEMU answers in order. `resets` counts the ones asked for that came about."""
+    """Commands are sent in order; QEMU answers in order."""
 
     def __init__(self, port: socket.socket) -> None:
         self._port = port
         self._unread = b""
         self._waiting: list[Done] = []
         self._events: list[tuple[str, str, float, Done]] = []
-        self.resets = 0
         self.send("qmp_capabilities", {}, lambda answer: None)
 
     def send(self, command: str, arguments: dict[str, Any], done: Done) -> None:
@@ -63,9 +62,6 @@ class Monitor:
     def _message(self, message: dict[str, Any]) -> None:
         if "return" in message or "error" in message:
             self._waiting.pop(0)(message["error"]["desc"] if "error" in message else "ok")
-        elif message.get("event") == "RESET":
-            self.resets += 1
-            self.send("set-action", {"reboot": "shutdown"}, lambda answer: None)
         elif "event" in message:
             self._event(message["event"], str(message.get("data", {}).get("device", "")))
 
@@ -118,7 +114,9 @@ class Control:
                 self._monitor.send("device_del", {"id": name}, self._refused)
             case ["plug", name]:
                 self._monitor.send("device_add", dict(self._cards.named(name)), self._answer)
-            case ["reset"]:
+            case ["up"]:  # of `start`, which waits for no answer. From now on a reboot not asked for is the end
+                self._monitor.send("set-action", {"reboot": "shutdown"}, lambda answer: None)
+            case ["reset"]:  # firmware, finding a machine that has run, resets it once more by itself
                 self._monitor.send("set-action", {"reboot": "reset"}, lambda answer: None)
                 self._monitor.send("system_reset", {}, lambda answer: None)
             case _:

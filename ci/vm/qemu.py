@@ -143,8 +143,8 @@ class Machine:
         return self._popen.poll()
 
     def complaint(self) -> str:
-        """The last line that QEMU, or what starts it, said."""
-        lines = self._log.read_text(errors="replace").strip().splitlines()
+        """The last line that QEMU, or what starts it, said, but for warnings."""
+        lines = [line for line in self._log.read_text(errors="replace").strip().splitlines() if "warning:" not in line]
         return lines[-1] if lines else ""
 
     def wait(self, seconds: float) -> bool:
