@@ -153,7 +153,8 @@ def _routes(host: Host, interface: str) -> list[dict[str, Any]]:
     for family in ("-4", "-6"):
         shown = json.loads(host.query(["ip", family, "-j", "route", "show", "table", "all", "dev",
                                      interface]).stdout or "[]")
-        found += [{"dev": interface, **route} for route in shown if route.get("protocol") not in ("kernel", None)]
+        # `ip` does not say "boot" of those that a person gave
+        found += [{"dev": interface, **route} for route in shown if route.get("protocol") != "kernel"]
     return found
 
 

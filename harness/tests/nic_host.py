@@ -81,7 +81,7 @@ class NicHost(FakeHost):
                 return self._show(what, name)
             case ["ip", family, "-j", "route", "show", *_, name] if family == "-4" and self._at("", ["dev", name]):
                 port = self._at("", ["dev", name])
-                return Result(0, json.dumps([{"dst": dst, "gateway": "10.0.0.1", "protocol": "static"}
+                return Result(0, json.dumps([{"dst": dst, "gateway": "10.0.0.1"}
                                              for dst in (port.routes if port else [])]), "")
             case ["ip", "route", "replace", dst, *rest]:
                 port = self._at("", rest)
