@@ -15,7 +15,7 @@ HARNESS = $(PYTHON) -m harness
 # meant, and a name that is not here is a mistake.
 PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
              SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM
-KEYS := PLAN RESUME DRY_RUN PUBLISHED WIRE APP RUN RUNS LWIP_SRC BUILD PYTHON CC CLANG \
+KEYS := PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE APP RUN RUNS LWIP_SRC BUILD PYTHON CC CLANG \
         NIC CLIENT FORCE NOIOMMU TUNE VM FUZZ_SECONDS SOAK_SECONDS $(PLAN_KEYS)
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 UNKNOWN := $(filter-out $(KEYS),$(GIVEN))
@@ -40,7 +40,7 @@ help: ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1;\2/p' Makefile | awk -F';' '{printf "  %-17s %s\n", $$1, $$2}'
 	@echo "Settings, as in 'make bench-tap PLAN=quick ROUNDS=5':"
-	@echo "  PLAN=quick|default|full|FILE  RESUME=ID  DRY_RUN=1  PUBLISHED=NAME  LWIP_SRC=DIR"
+	@echo "  PLAN=quick|default|full|FILE  RESUME=ID  DRY_RUN=1  REPORT=no  PUBLISHED=NAME  LWIP_SRC=DIR"
 	@echo "  NIC=PCI-ADDRESS|INTERFACE  CLIENT=if:INTERFACE|ssh:USER@HOST[,if=INTERFACE]  FORCE=1  NOIOMMU=1  TUNE=none|fair|max"
 	@echo "  $(PLAN_KEYS)"
 	@echo "  TAP=net_tap|vhost-net (else vhost-net where it is)  NETEM='delay 5ms jitter 1ms loss 1% duplicate 1% reorder 1%'"
@@ -56,21 +56,25 @@ bench-shm-loadgen: ## our own load generator against lwIP over shared memory and
 bench-scale: ## the same from 1 to a million connections, MOST_CONNECTIONS=10000000 for more (root)
 ablate: bench-ablate ## what each measure of the lwIP server is worth: the ladder, and each left out alone (root)
 
+# REPORT=no: measured here, its report made elsewhere.
+RUN_ARGUMENTS = $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(filter no 0,$(call given,REPORT)),--no-report) \
+                $(if $(call given,DRY_RUN),--dry-run)
+
 # A rehearsal installs and builds nothing.
 bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale bench-ablate: bench-%: $(if $(call given,DRY_RUN),,ready)
 	@$(HARNESS) bench --wire $* $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
-	    $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(call given,DRY_RUN),--dry-run)
+	    $(RUN_ARGUMENTS)
 
 # Without a NIC it lists what there is.
 bench: $(if $(call given,DRY_RUN),,$(if $(call given,NIC)$(call given,RESUME),ready)) ## measure on a NIC bound to DPDK: NIC=… CLIENT=… (root)
 	@$(HARNESS) bench --wire nic $(NIC_ARGUMENTS) $(if $(call given,TUNE),--tune '$(TUNE)') \
 	    $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
-	    $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(call given,DRY_RUN),--dry-run)
+	    $(RUN_ARGUMENTS)
 
 bench-app: $(if $(call given,DRY_RUN),,ready) ## APP=redis|nginx, unmodified, on both stacks as bench-shm has them (root)
 	@case '$(APP)' in redis | nginx) ;; *) echo 'bench-app: which program? APP=redis or APP=nginx' >&2; exit 2 ;; esac
 	@$(HARNESS) bench --wire '$(APP)' $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
-	    $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(call given,DRY_RUN),--dry-run)
+	    $(RUN_ARGUMENTS)
 
 report: ## charts and pages of RUN=<id>|reference|DIR again, from its files alone
 	@$(HARNESS) report '$(or $(call given,RUN),reference)' $(PUBLISHED_ARGUMENTS)

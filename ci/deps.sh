@@ -17,17 +17,20 @@ fail() { say "deps: $*"; exit 3; }
 
 # missing_packages KIND: of `vm`, or of all other kinds when KIND is empty.
 missing_packages() {
-    sed 's/#.*//' "$HERE/packages.txt" | while read -r package kind _; do
+    wanted=$(sed 's/#.*//' "$HERE/packages.txt" | while read -r package kind _; do
         [ -n "$package" ] || continue
         case $kind in
             vm) [ "$1" = vm ] || continue ;;
             *) [ -z "$1" ] || continue ;;
         esac
-        if command -v dpkg-query >/dev/null 2>&1 &&
-           dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed; then
-            continue
-        fi
         echo "$package"
+    done)
+    # one question for all: a slow machine takes long to start a program
+    # shellcheck disable=SC2016,SC2086
+    there=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $wanted 2>/dev/null |
+             sed -n 's/^installed //p' | tr '\n' ' ') "
+    for package in $wanted; do
+        case $there in *" $package "*) ;; *) echo "$package" ;; esac
     done
 }
 

@@ -40,6 +40,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     bench = commands.add_parser("bench", parents=[planned, published],
                                 help="measure a plan on a wire and write its report")
     bench.add_argument("--resume", default="", metavar="RUN", help="finish an interrupted run")
+    bench.add_argument("--no-report", action="store_true", help="measure only; `report` makes charts and pages later")
     bench.add_argument("--dry-run", action="store_true", help="print the steps, do nothing")
     add_options(bench)
     bench.add_argument("--tune", default="", metavar="LEVEL", help="how the machine is set for it: none, fair or max")
@@ -75,7 +76,7 @@ def run(argv: Sequence[str], host: Host) -> int:
         order = nic_order(args)
         _nic_named(args, order, host)
         bench(Order(args.wire, args.plan, settings(args.set), resume=args.resume, dry_run=args.dry_run,
-                    published=args.published, nic=order), host)
+                    published=args.published, nic=order, report=not args.no_report), host)
     elif args.command == "report":
         from harness.show import show_run
         from harness.store import find_run

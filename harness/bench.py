@@ -27,11 +27,10 @@ from harness.plan import SPARE_FILES, Plan, TrialSpec, load_plan, schedule
 from harness.progress import Progress, clock
 from harness.provision import Provisioned, provisioned, restore
 from harness.remote import SshHost
-from harness.report import problems
-from harness.show import show_comparison, show_run
 from harness.store import (OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user,
                            run_id)
 from harness.trial import run_trial
+from harness.words import problems
 from harness.wire import LOADGEN, Wire, load_wire
 from harness.workload import GENERAL, SIZES, Workload
 
@@ -45,7 +44,9 @@ _SAME = ("wire", "hugepages.used", "versions", "git", "machine.cpu_model", "kern
 
 @dataclass(frozen=True)
 class Order:
-    """What the command line asks for; empty text is not given. `settings` as plan.OVERRIDES; `nic`: where there is one."""
+    """What the command line asks for; empty text is not given. `settings` as plan.OVERRIDES; `nic`: where there is one;
+    `report` False: it is made later, perhaps elsewhere.
+    """
 
     wire: str
     plan: str
@@ -54,6 +55,7 @@ class Order:
     dry_run: bool = False
     published: Sequence[str] = ()
     nic: NicOrder = NicOrder()
+    report: bool = True
 
 
 def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) -> None:
@@ -64,7 +66,8 @@ def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) ->
     """
     failed: list[CheckFailed] = []
     runs = [_run(each, host, results, out, failed) for each in _by_workload(order)]
-    if len(runs) > 1 and not order.dry_run:
+    if len(runs) > 1 and not order.dry_run and order.report:
+        from harness.show import show_comparison
         show_comparison([str(run) for run in runs if run], order.published, out)
     if failed:
         raise CheckFailed("; ".join(map(str, failed)))
@@ -118,7 +121,12 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
                 _measure(host, wire, plan, remaining, up, store)
     else:
         _drop_cut_line(store)
-    show_run(store.run.path, order.published, out)
+    if order.report:
+        # charts take long to import, and not every machine that measures has what they need
+        from harness.show import show_run
+        show_run(store.run.path, order.published, out)
+    else:
+        _say(f"measured: {store.run.path}; its report: make report RUN={store.run.id}")
     give_to_user(store.run.path)
     try:
         _require_valid(store.run, out / store.run.id)

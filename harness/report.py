@@ -80,7 +80,7 @@ def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> 
             {**{key: run.facts.get(key) for key in _SHOWN_FACTS},
              **({"clients": run.facts["clients"]} if "clients" in run.facts else {})}, skip=("cpu_flags",))),
         "offloads": offloads(run.facts), "ports": run.facts.get("ports", {}),
-        "problems": problems(run.trials),
+        "problems": words.problems(run.trials),
         "command": words.command(run.plan, equipment.order(run.facts)),
         "banner": words.banner([summary]), "equipment": equipment.sections(run.facts),
         "tunings": equipment.tunings(run.facts), "equipment_in_brief": equipment.brief(run.facts),
@@ -252,13 +252,6 @@ def offloads(facts: Mapping[str, Any]) -> list[tuple[str, list[str], list[str]]]
     return [(interface, [name for name in _OFFLOADS if name in active],
              [name for name in _OFFLOADS if name not in active])
             for interface, active in sorted(facts.get("offloads", {}).items())]
-
-
-def problems(trials: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One line for every trial that is left out of the figures."""
-    return [f"{trial['contender']} at {trial['connections']} connections, round {trial['round'] + 1}: "
-            + ("; ".join(map(str, trial["problems"])) or "no request was answered")
-            for trial in trials if not trial["valid"] or trial["requests_per_sec"] <= 0]
 
 
 def data_uri(svg: bytes) -> str:

@@ -334,3 +334,10 @@ def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
         settings = {key: value for key, value in settings.items() if key not in order}
     return " ".join([f"sudo make {target}", *(f"{key}={value}" for key, value in settings.items()),
                      *([texts] if texts else [])])
+
+
+def problems(trials: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One line for every trial that is left out of the figures."""
+    return [f"{trial['contender']} at {trial['connections']} connections, round {trial['round'] + 1}: "
+            + ("; ".join(map(str, trial["problems"])) or "no request was answered")
+            for trial in trials if not trial["valid"] or trial["requests_per_sec"] <= 0]

@@ -383,11 +383,11 @@ def test_every_boot_is_run_and_the_first_failure_is_the_exit_code(capsys: pytest
         if job.model == "virtio":
             raise GuestDied("it died")
         return 5 if job.model == "e1000e" else 0
-    plan = [boots.Boot("a", boots.BENCH, "e1000e", "x", rounds=2), boots.Boot("b", boots.BENCH, "virtio", "y"),
+    plan = [boots.Boot("a", boots.BENCH, "e1000e", "x"), boots.Boot("b", boots.BENCH, "virtio", "y"),
             boots.Boot("c", boots.BENCH, "virtio-mq", "z")]
     assert boots.run_all(plan, 100, "quick", run) == 5
     assert [job.commands for job in ran] == [("x",), ("y",), ("z",)]
-    assert ran[0].environment["PLAN"] == "quick" and "ROUNDS=2" in ran[0].environment["SETTINGS"] and 0 < ran[2].limit <= 100
+    assert ran[0].environment["PLAN"] == "quick" and "REPORT=no" in ran[0].environment["SETTINGS"] and 0 < ran[2].limit <= 100
     told = capsys.readouterr().err.splitlines()
     assert [line.rpartition(",")[0] for line in told] == [
         "vm: a: FAILED with exit code 5", "vm: b: FAILED: it died", "vm: c: passed"]
