@@ -33,8 +33,9 @@ def queues(run: Path, report: Path) -> list[str]:
     """The same of a card with two queues, which must both have received under lwIP."""
     found = bench(run, report)
     port = _facts(run)["ports"]["lwip"]
-    if port["rx_queues"] != 2 or port["steering"] != "port":
-        found.append(f"the card gave {port['rx_queues']} queues, steered by {port['steering']}")
+    # DPDK's virtio tells no hash of a packet, so the stacks sort what the queues bring
+    if port["rx_queues"] != 2 or port["steering"] == "none":
+        found.append(f"the card gave {port['rx_queues']} queues, steering {port['steering']}")
     for trial in _trials(run):
         counted = {name: count for name, count in trial.get("xstats", {}).get("server", {}).items()
                    if re.fullmatch(r"rx_q\d+_?(good_)?packets", name)}

@@ -55,7 +55,7 @@ def test_a_run_as_it_should_be(tmp_path: Path) -> None:
     (lambda data: data.update({"report.html": "x"}), "report.html does not say that the card is emulated"),
     (lambda data: data.update({"summary.md": "x\nEMULATED NIC"}), "summary.md does not begin with it"),
     (lambda data: data.update({"summary.csv": "connections,emulated\n1,\n"}), "summary.csv does not say it in each row"),
-    (lambda data: data["facts"]["ports"]["lwip"].update(rx_queues=1), "the card gave 1 queues, steered by port"),
+    (lambda data: data["facts"]["ports"]["lwip"].update(rx_queues=1), "the card gave 1 queues, steering port"),
     (lambda data: data["trials"][3]["xstats"]["server"].pop("rx_q1_good_packets"),
      "lwip at 16: not both queues received: {'rx_q0_good_packets': 7}")])
 def test_what_is_missing_is_said(tmp_path: Path, change: Change, said: str) -> None:
