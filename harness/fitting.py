@@ -86,10 +86,12 @@ def use(host: Host, wire: Wire, plan: Plan, sites: Sequence[SshHost]) -> Use:
 
 
 def cost(wire: Wire, remaining: Sequence[tuple[int, TrialSpec]]) -> list[str]:
-    """What it takes that contenders have one port in turn, a line; [] where each has its own."""
+    """What it takes that contenders have one port in turn, a line; [] where none changes."""
     if not wire.rebinds:
         return []
     changes = turns([spec for _, spec in remaining]) - 1
+    if changes < 1:
+        return []
     return [f"one port in turn: a round has all load points of one contender before the other's, so {changes} changes "
             f"of driver instead of up to {len(remaining) - 1}; the report says how long they took"]
 

@@ -12,8 +12,6 @@ import math
 import statistics
 from typing import Iterable, NamedTuple, Sequence
 
-from scipy.special import stdtrit  # type: ignore[import]
-
 SIGNIFICANT_DIGITS = 6
 
 
@@ -79,7 +77,7 @@ def log_t_interval(values: Sequence[float], confidence: float = 0.95) -> Interva
     logs = [math.log(value) for value in values]
     centre = math.fsum(logs) / n
     deviation = math.sqrt(math.fsum((log - centre) ** 2 for log in logs) / (n - 1))
-    half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(n)
+    half = _quantile_of_t(n - 1, 0.5 + confidence / 2) * deviation / math.sqrt(n)
     return Interval(math.exp(centre - half), math.exp(centre + half))
 
 
@@ -104,5 +102,12 @@ def paired_difference(pairs: Sequence[tuple[float, float]], confidence: float = 
     if n < 2:
         return mean, None
     deviation = math.sqrt(math.fsum((each - mean) ** 2 for each in differences) / (n - 1))
-    half = float(stdtrit(n - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(n)
+    half = _quantile_of_t(n - 1, 0.5 + confidence / 2) * deviation / math.sqrt(n)
     return mean, Interval(mean - half, mean + half)
+
+
+def _quantile_of_t(freedom: int, probability: float) -> float:
+    """Of Student's t distribution."""
+    # whoever only measures needs no interval, and scipy takes long to import
+    from scipy.special import stdtrit  # type: ignore[import]
+    return float(stdtrit(freedom, probability))

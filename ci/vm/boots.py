@@ -49,7 +49,7 @@ BOOTS = (
     Boot("virtio", BENCH, "virtio", PLAINLY, check=checks.bench),
     # two cores, of which the client has one too, are not compared with one
     Boot("virtio-mq", BENCH, "virtio-mq",
-         f"{PLAINLY} --set CONTENDERS=lwip --set SERVER_CPUS=0,1 --set CLIENT_CPUS=0", check=checks.queues),
+         f"{PLAINLY} --set CONNECTIONS=16 --set CONTENDERS=lwip --set SERVER_CPUS=0,1 --set CLIENT_CPUS=0", check=checks.queues),
     Boot("faults", FAULTS, "e1000e", f"{TESTS} harness/tests/vm/test_faults.py", extras=("spare",)),
     Boot("shared", FAULTS, "e1000e", f"{TESTS} harness/tests/vm/test_faults.py -k shared", extras=("shared",)),
     Boot("reboot", FAULTS, "e1000e", f"exec {PYTHON} -m harness.tests.vm.reboot begin",
