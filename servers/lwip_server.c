@@ -122,7 +122,7 @@ static int start(const struct options *options, unsigned core) {
 static void serve(unsigned core) {
     unsigned idle_turns = 0;
 
-    while (!cores_stopping()) {
+    while (!cores_stopping() && (core != 0 || stack_device_gone() == NULL)) {
         idle_turns = stack_poll() ? 0 : idle_turns + 1;
         if (shared.options.idle == IDLE_INTR && idle_turns > IDLE_TURNS) {
             stack_sleep();
@@ -161,6 +161,7 @@ static int run_core(unsigned core) {
 
 /* Core 0, and through it the others. 0, or the exit code. */
 static int run(const struct options *options) {
+    const char *unplugged;
     int code;
 
     if (create_shared(options) != 0) {
@@ -174,6 +175,7 @@ static int run(const struct options *options) {
         ready_print(options->address, (uint16_t)options->port);
         serve(0);
     }
+    unplugged = stack_device_gone();
     end_sessions(0);
     cores_join();
     if (code == 0) {
@@ -181,6 +183,10 @@ static int run(const struct options *options) {
     }
     stop();
     free(shared.reports);
+    if (unplugged != NULL) { /* after what EAL says of its end */
+        fprintf(stderr, "lwip_server: %s was unplugged\n", unplugged);
+        code = 1;
+    }
     return code;
 }
 

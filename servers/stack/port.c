@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+/* rte_dev_event_callback_register(), so called since DPDK 18.05 */
+#define ALLOW_EXPERIMENTAL_API
+
 #include "port.h"
 
 #include <errno.h>
@@ -152,6 +155,15 @@ static int configure(struct port *port, const struct port_config *config, char *
     return 0;
 }
 
+/* On EAL's thread for interrupts. vfio-pci asks for the device so (DPDK, drivers/bus/pci/linux/pci_vfio.c).
+ */
+static void on_device_event(const char *device, enum rte_dev_event_type event, void *shared) {
+    (void)device;
+    if (event == RTE_DEV_EVENT_REMOVE) {
+        atomic_store(&((struct port_shared *)shared)->gone, true);
+    }
+}
+
 static int open_shared(struct port *port, const struct port_config *config, char *error, size_t size) {
     struct port_shared *shared = port_shared_create(RTE_MAX(config->cores, (uint16_t)1));
     int code;
@@ -170,6 +182,9 @@ static int open_shared(struct port *port, const struct port_config *config, char
         return fail(error, size, "port address", code);
     }
     port_ask_device(port);
+    if ((code = rte_dev_event_callback_register(port->device, on_device_event, shared)) != 0) {
+        return fail(error, size, "news of the device", code);
+    }
     return 0;
 }
 
@@ -225,6 +240,11 @@ static void without_sigpipe(void (*what)(struct port *), struct port *port) {
 
 /* Refusals to stop a port that never started are of no consequence here. */
 static void stop_device(struct port *port) {
+    if (port->device != NULL) {
+        while (rte_dev_event_callback_unregister(port->device, on_device_event, port->shared) == -EAGAIN) {
+            rte_pause(); /* it is just being called */
+        }
+    }
     (void)rte_eth_dev_stop(port->id);
     (void)rte_eth_dev_close(port->id);
 }
@@ -255,6 +275,10 @@ unsigned port_checksums(const struct port *port) {
            (port->tx_offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM ? PORT_TX_IPV4 : 0) |
            (port->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM ? PORT_TX_TCP : 0) |
            (port->tx_offloads & RTE_ETH_TX_OFFLOAD_UDP_CKSUM ? PORT_TX_UDP : 0);
+}
+
+bool port_gone(const struct port *port) {
+    return atomic_load_explicit(&port->shared->gone, memory_order_relaxed);
 }
 
 bool port_segments(const struct port *port) {

@@ -104,6 +104,11 @@ bool port_segments(const struct port *port);
  */
 bool port_link_up(struct port *port);
 
+/* Whether somebody wants the device back, as who unplugs it does. The kernel then waits until the port is
+ * closed.
+ */
+bool port_gone(const struct port *port);
+
 /* Up to PORT_BURST packets with a good or an unverified checksum of IPv4 and TCP/UDP resolved: those that
  * are wrong are dropped and counted. The caller owns the packets. */
 unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST]);

@@ -26,6 +26,7 @@ struct port_shared {
     struct steering *steering;               /* NULL: one core */
     struct waker *wakers;                    /* of all cores; NULL: nobody sleeps */
     struct port first;                       /* core 0's, as it was when opened */
+    atomic_bool gone;                        /* EAL's thread for interrupts says it */
     atomic_bool link_up __rte_cache_aligned; /* core 0 says it whenever it changes */
 };
 

@@ -61,6 +61,7 @@ static LWIP_TLS struct {
     uint64_t start_ms;    /* of the system's clock, without the measure "clock" */
     uint32_t now_ms;
     uint32_t link_check_ms;
+    bool device_gone;
     uint64_t tx_packets_checked; /* sent when the link was last looked at */
     bool tx_waited;              /* something was queued then */
     bool refused;                /* the port had no room for a packet of lwIP */
@@ -219,6 +220,7 @@ static void follow_link(void) {
     bool up = port_link_up(&stack.port);
 
     stack.link_check_ms = stack.now_ms;
+    stack.device_gone = port_gone(&stack.port);
     if (up && !netif_is_link_up(&stack.netif)) {
         netif_set_link_up(&stack.netif);
     } else if (!up && netif_is_link_up(&stack.netif)) {
@@ -491,6 +493,10 @@ void stack_sleep(void) {
 
 const struct waker *stack_waker(void) {
     return port_waker(&stack.port);
+}
+
+const char *stack_device_gone(void) {
+    return stack.device_gone ? stack.port.device : NULL;
 }
 
 struct port_shared *stack_shared(void) {

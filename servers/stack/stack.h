@@ -78,6 +78,10 @@ void *stack_reserve(size_t size);
 /* What the other cores need to start theirs. Core 0's stack owns it, and stops last. */
 struct port_shared *stack_shared(void);
 
+/* The name of the port's device when that is to be given back, as for being unplugged; NULL while it is not.
+ * Looked at as often as the link. The program should end. */
+const char *stack_device_gone(void);
+
 /* One turn: receive a burst, let lwIP take it, run what timers are due, send what has gathered. True if a
  * packet was received or sent, also one that stayed inside. */
 bool stack_poll(void);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One port on DPDK's ring driver, whose transmit ring is its receive ring: what is sent comes back. */
+/* rte_dev_event_callback_process() */
+#define ALLOW_EXPERIMENTAL_API
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
@@ -375,12 +379,21 @@ static void test_fewer_buffers_than_the_ring_holds_are_refused(void **state) {
 
 static void test_a_port_that_is_not_there_is_refused(void **state) {
     struct port none;
-    struct port_config config = {.id = 15};
+    struct port_config config = {.id = 16};
     char error[128] = "";
 
     (void)state;
     assert_int_equal(port_open(&none, &config, error, sizeof(error)), -ENODEV);
-    assert_non_null(strstr(error, "no port 15"));
+    assert_non_null(strstr(error, "no port 16"));
+}
+
+static void test_a_device_that_is_asked_for_is_gone(void **state) {
+    (void)state;
+    rte_dev_event_callback_process("another", RTE_DEV_EVENT_REMOVE);
+    rte_dev_event_callback_process(port.device, RTE_DEV_EVENT_ADD);
+    assert_false(port_gone(&port));
+    rte_dev_event_callback_process(port.device, RTE_DEV_EVENT_REMOVE);
+    assert_true(port_gone(&port));
 }
 
 #define PORT_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, every_buffer_is_back)
@@ -401,12 +414,13 @@ int main(int argc, char *argv[]) {
         PORT_TEST(test_the_largest_description_has_room),
         PORT_TEST(test_a_description_that_is_cut_off_ends_within_its_buffer),
         PORT_TEST(test_statistics_that_are_not_0_are_told_by_the_drivers_names),
+        PORT_TEST(test_a_device_that_is_asked_for_is_gone),
         cmocka_unit_test(test_fewer_buffers_than_the_ring_holds_are_refused),
         cmocka_unit_test(test_a_port_that_is_not_there_is_refused),
         cmocka_unit_test(test_a_port_without_statistics_says_null),
     };
 
     (void)argc;
-    start_eal(argv[0], "net_ring", 15);
+    start_eal(argv[0], "net_ring", 16);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
