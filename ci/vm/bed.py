@@ -55,7 +55,7 @@ def _prepare(job: Job, directory: Path, quiet: bool) -> tuple[Setup, tuple[int, 
     environment = {"VM_MODEL": job.model, "VM_EXTRAS": " ".join(job.extras), **job.environment}
     share.write_job(directory / "share", ROOT, built.modules, job.commands, environment, size)
     return Setup(chosen, built.vmlinux, initrd, directory / "console.log", directory / "share", cards,
-                 job.memory), size
+                 job.memory, iommu=devices.NO_IOMMU not in job.extras), size
 
 
 class _Loop:

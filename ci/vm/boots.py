@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Callable, Sequence
 
 from ci.vm import bed, checks
+from ci.vm.devices import NO_IOMMU
 from ci.vm.errors import BedError, LimitStruck, UsageError
 
 PYTHON = "/usr/bin/python3"
@@ -25,7 +26,7 @@ PLAINLY = f"exec {PYTHON} -m harness bench --wire nic --nic $VM_NIC --client if:
 QUICK = ("CONNECTIONS=1,16", "ROUNDS=1", "DURATION=1", "WARMUP=0")
 BENCH, FAULTS, KERNEL, SSH, ALL = "bench", "faults", "kernel", "ssh", "all"
 # seconds that all boots of a group may take together
-LIMITS = {BENCH: 300, FAULTS: 900, KERNEL: 540, SSH: 240}
+LIMITS = {BENCH: 300, FAULTS: 900, KERNEL: 660, SSH: 240}
 Check = Callable[[Path, Path], list[str]]
 
 
@@ -54,6 +55,7 @@ BOOTS = (
     Boot("shared", FAULTS, "e1000e", f"{TESTS} harness/tests/vm/test_faults.py -k shared", extras=("shared",)),
     Boot("reboot", FAULTS, "e1000e", f"exec {PYTHON} -m harness.tests.vm.reboot begin",
          after_reboot=(f"exec {PYTHON} -m harness.tests.vm.reboot end",)),
+    Boot("no-iommu", KERNEL, "e1000e", f"{PLAINLY} --noiommu", extras=(NO_IOMMU,), check=checks.without_iommu),
     Boot("bed", KERNEL, "e1000e", f"{TESTS} harness/tests/vm/test_bed.py", extras=("spare",)),
     Boot("bed-virtio", KERNEL, "virtio", f"{TESTS} harness/tests/vm/test_bed.py -k 'driver or cable'"),
     Boot("bed-mq", KERNEL, "virtio-mq", f"{TESTS} harness/tests/vm/test_bed.py -k 'driver or queues'"),

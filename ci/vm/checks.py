@@ -13,8 +13,8 @@ FILES = ("report.html", "summary.md", "summary.csv", "throughput.png", "throughp
 LABEL = "EMULATED NIC"
 
 
-def bench(run: Path, report: Path) -> list[str]:
-    """What is wrong with a run on a card, a line each."""
+def bench(run: Path, report: Path, driver: str = "vfio-pci") -> list[str]:
+    """What is wrong with a run on a card that DPDK has by `driver`, a line each."""
     facts, trials = _facts(run), _trials(run)
     plan = json.loads((run / "plan.json").read_text())
     measured = {(trial["contender"], trial["connections"]) for trial in trials if trial["valid"]}
@@ -22,11 +22,16 @@ def bench(run: Path, report: Path) -> list[str]:
     found = [f"no valid trial of {name} at {count} connections" for name, count in sorted(wanted - measured)]
     found += [f"{trial['contender']} at {trial['connections']}: {problem}" for trial in trials
               for problem in trial["problems"]]
-    if facts["nic"]["binding"]["dpdk"] != "vfio-pci":
-        found.append(f"lwIP had the card by {facts['nic']['binding']['dpdk']}, not by vfio-pci")
+    if facts["nic"]["binding"]["dpdk"] != driver:
+        found.append(f"lwIP had the card by {facts['nic']['binding']['dpdk']}, not by {driver}")
     if {"lwip", "epoll"} <= set(plan["contenders"]) and not facts["nic"].get("rebinds", {}).get("count"):
         found.append("the card changed its driver at no time")
     return [*found, *_labels(facts, trials, report)]
+
+
+def without_iommu(run: Path, report: Path) -> list[str]:
+    """The same on a machine without an IOMMU, whose kernel has no unsafe mode of vfio."""
+    return bench(run, report, "uio_pci_generic")
 
 
 def queues(run: Path, report: Path) -> list[str]:

@@ -15,6 +15,7 @@ from ci.vm.errors import UsageError
 Device = Mapping[str, str | int | bool]
 CLIENT, SERVER, SPARE = "client", "server", "spare"
 MAC = {CLIENT: "52:54:00:00:00:01", SERVER: "52:54:00:00:00:02", SPARE: "52:54:00:00:00:03"}
+NO_IOMMU = "no-iommu"
 HUB, SPARE_HUB = 1, 2
 BRIDGE = "cable"
 
@@ -101,5 +102,6 @@ def devices(model: str, extras: tuple[str, ...] = ()) -> Devices:
 # What --with adds.
 EXTRAS = {
     "shared": "another device in the IOMMU group of the server's card",
+    NO_IOMMU: "no IOMMU at all",
     "spare": "a third card on a cable of its own, that nobody uses",
 }

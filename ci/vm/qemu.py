@@ -45,6 +45,7 @@ class Setup:
     memory: int = 2048
     hugepages: int = 256
     arguments: str = ""
+    iommu: bool = True
 
 
 def missing() -> list[str]:
@@ -86,7 +87,9 @@ def command_line(setup: Setup, ports: Mapping[str, int]) -> list[str]:
              "-smp", str(CPUS), "-m", str(setup.memory), "-nodefaults", "-no-user-config", "-display", "none",
              "-action", "reboot=shutdown,shutdown=poweroff,panic=shutdown",
              "-serial", f"file:{setup.console}", "-kernel", str(setup.vmlinux), "-initrd", str(setup.initramfs),
-             "-append", kernel_arguments, "-device", "intel-iommu,intremap=on,caching-mode=on"]
+             "-append", kernel_arguments]
+    if setup.iommu:
+        words += ["-device", "intel-iommu,intremap=on,caching-mode=on"]
     if setup.share:
         words += _shares(setup.share)
     words += _ports(ports)

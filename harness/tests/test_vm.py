@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -157,7 +158,7 @@ def test_extras_are_added() -> None:
 def test_names_that_are_not_there_are_refused_with_those_that_are() -> None:
     with pytest.raises(UsageError, match="e1000e, "):
         devices.devices("ne2000")
-    with pytest.raises(UsageError, match="shared, spare"):
+    with pytest.raises(UsageError, match="shared, no-iommu, spare"):
         devices.devices("e1000e", ("frob",))
     with pytest.raises(UsageError, match="client, server$"):
         devices.devices("e1000e").named("spare")
@@ -176,6 +177,9 @@ def test_the_command_line_names_every_port_and_card(tmp_path: Path) -> None:
     assert ("-device", json.dumps(made.named("server"))) in pairs
     assert "readonly=on" in next(word for word in words if "id=root" in word)
     assert ("-accel", "kvm") in list(zip(kvm := qemu.accelerator_arguments("kvm"), kvm[1:]))
+    assert any(word.startswith("intel-iommu") for word in words)
+    without = qemu.command_line(replace(setup, iommu=False), {"monitor": 7})
+    assert not any("intel-iommu" in word for word in without)
 
 
 # --- the job's share
