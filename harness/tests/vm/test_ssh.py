@@ -39,6 +39,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
            ip -n {NAME} address add 10.9.0.2/30 dev eth8; ip -n {NAME} link set eth8 up
            ip -n {NAME} link set lo up; ip -n {NAME} link set eth9 up
            mkdir -p /run/sshd /root/.ssh; chmod 700 /root/.ssh
+           rm -f /root/.bashrc  # what a login does here is the host's business, and may take long
            ssh-keygen -q -t ed25519 -N '' -f {keys}/host; ssh-keygen -q -t ed25519 -N '' -f {keys}/user
            cp {keys}/user.pub {keys}/authorized
            printf 'Host client\\n HostName 10.9.0.2\\n Port {PORT}\\n IdentityFile {keys}/user\\n UserKnownHostsFile {keys}/known\\n' \\
