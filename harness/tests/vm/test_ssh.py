@@ -78,15 +78,15 @@ def test_a_client_without_an_address_is_told_how_to_get_one(run: Callable[..., "
 
 def test_both_contenders_are_loaded_from_there(run: Callable[..., "Forked"]) -> None:
     sh(f"ip -n {NAME} address add 198.18.0.1/24 dev eth9")
-    before, there = machine(), set(os.listdir(RESULTS)) if RESULTS.is_dir() else set()
+    before, there = machine(), set(os.listdir(RESULTS / "runs"))
     done = run("DURATION=2")
     assert done.wait() == 0, done.said
     assert machine() == before
-    [id_] = set(os.listdir(RESULTS)) - there
-    trials = [json.loads(line) for line in (RESULTS / id_ / "trials.jsonl").read_text().splitlines()]
+    [id_] = set(os.listdir(RESULTS / "runs")) - there
+    trials = [json.loads(line) for line in (RESULTS / "runs" / id_ / "trials.jsonl").read_text().splitlines()]
     assert [(trial["contender"], trial["valid"]) for trial in trials] == [("epoll", True), ("lwip", True)]
     assert all(set(trial["clients"]) == {"client"} and trial["requests"] > 0 for trial in trials)
-    facts = json.loads((RESULTS / id_ / "facts.json").read_text())
+    facts = json.loads((RESULTS / "runs" / id_ / "facts.json").read_text())
     assert facts["nic"]["client"][0]["interface"] == "eth9" and facts["clients"]["client"]["wrk"]
     assert facts["nic"]["binding"]["dpdk"] == "vfio-pci"
 
