@@ -4,9 +4,10 @@
 #ifndef STACKDUEL_PORT_REPORT_H
 #define STACKDUEL_PORT_REPORT_H
 
+#include <stddef.h>
 #include <stdio.h>
 
-#include "port.h"
+struct port;
 
 /* Bytes that port_describe() fills at most, of any driver. */
 #define PORT_DESCRIPTION_SIZE 3072
