@@ -8,7 +8,7 @@ from typing import Sequence
 
 import pytest
 
-import harness.bench
+import harness.show
 
 
 @pytest.fixture
@@ -18,5 +18,5 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def show(run_dir: Path, published: Sequence[str], out: Path) -> None:
         runs.append(run_dir)
-    monkeypatch.setattr(harness.bench, "show_run", show)
+    monkeypatch.setattr(harness.show, "show_run", show)
     return runs
