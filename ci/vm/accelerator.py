@@ -16,7 +16,7 @@ from typing import Callable
 from ci.vm.qemu import Machine, Setup
 
 # Emulation needs 4 to 7 s.
-PROBE_SECONDS = 8.0
+PROBE_SECONDS = 6.0
 KVM = Path("/dev/kvm")
 
 

@@ -23,7 +23,7 @@ TESTS = f"exec {PYTHON} -m pytest -q -rs -p no:cacheprovider"
 BY_MAKE = "exec make bench NIC=$VM_NIC CLIENT=if:$VM_CLIENT PLAN=$PLAN $SETTINGS"
 PLAINLY = f"exec {PYTHON} -m harness bench --wire nic --nic $VM_NIC --client if:$VM_CLIENT --tune none --plan $PLAN $OPTIONS"
 # of the plan "quick": emulation is slow, and the figures are none of hardware; charts are drawn on the host
-QUICK = ("CONNECTIONS=1,16", "ROUNDS=1", "DURATION=1", "WARMUP=0")
+QUICK = ("ROUNDS=1", "DURATION=1", "WARMUP=0")
 BENCH, FAULTS, KERNEL, SSH, ALL = "bench", "faults", "kernel", "ssh", "all"
 # seconds that all boots of a group may take together
 LIMITS = {BENCH: 300, FAULTS: 900, KERNEL: 660, SSH: 240}
@@ -50,7 +50,7 @@ BOOTS = (
     Boot("virtio", BENCH, "virtio", PLAINLY, check=checks.bench),
     # two cores, of which the client has one too, are not compared with one
     Boot("virtio-mq", BENCH, "virtio-mq",
-         f"{PLAINLY} --set CONNECTIONS=16 --set CONTENDERS=lwip --set SERVER_CPUS=0,1 --set CLIENT_CPUS=0", check=checks.queues),
+         f"{PLAINLY} --set CONTENDERS=lwip --set SERVER_CPUS=0,1 --set CLIENT_CPUS=0", check=checks.queues),
     Boot("faults", FAULTS, "e1000e", f"{TESTS} harness/tests/vm/test_faults.py", extras=("spare",)),
     Boot("shared", FAULTS, "e1000e", f"{TESTS} harness/tests/vm/test_faults.py -k shared", extras=("shared",)),
     Boot("reboot", FAULTS, "e1000e", f"exec {PYTHON} -m harness.tests.vm.reboot begin",
@@ -106,9 +106,10 @@ def run_all(boots: Sequence[Boot], limit: float, plan: str, run: Callable[[bed.J
 
 
 def _environment(plan: str) -> dict[str, str]:
-    settings = QUICK if plan == "quick" else ()
-    return {"PLAN": plan, "SETTINGS": " ".join([*settings, *(["REPORT=no"] if settings else [])]),
-            "OPTIONS": " ".join([*(f"--set {each}" for each in settings), *(["--no-report"] if settings else [])])}
+    if plan != "quick":
+        return {"PLAN": plan, "SETTINGS": "", "OPTIONS": ""}
+    return {"PLAN": plan, "SETTINGS": " ".join([*QUICK, "CONNECTIONS=1,16", "REPORT=no"]),
+            "OPTIONS": " ".join([*(f"--set {each}" for each in QUICK), "--set CONNECTIONS=16", "--no-report"])}
 
 
 def _runs() -> set[str]:
