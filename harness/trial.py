@@ -191,9 +191,8 @@ def _nic_ends(setting: _Setting) -> list[tuple[str, Endpoint]]:
     """The ends whose NIC the kernel of this machine has, and so can ask."""
     contender = setting.contender
     here = [] if setting.client.provisioned.sites else [("client", contender.client.endpoint)]
-    ends_ = [*here, *([("server", contender.endpoint)] if contender.stack == "kernel"
-                                                      else [])]
-    return [(end, of) for end, of in ends_ if contender.link == "nic" and of.interface]
+    bound = [("server", contender.endpoint)] if contender.stack == "kernel" else []
+    return [(end, of) for end, of in (*here, *bound) if contender.link == "nic" and of.interface]
 
 
 def _load(setting: _Setting, name: str, seconds: int) -> _Loaded:

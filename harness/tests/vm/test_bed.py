@@ -79,7 +79,7 @@ def test_the_two_cards_are_on_one_cable(nic: str, client: str) -> None:
         run("ip", "netns", "delete", "bed")
 
 
-# The kernel's e1000e driver does not notice it on QEMU's card; frames are dropped all the same.
+# The kernel's e1000e driver was not seen to notice it on QEMU's card while it is up.
 @pytest.mark.model("virtio", "virtio-mq")
 def test_the_cable_can_be_pulled(nic: str, vmctl: Vmctl) -> None:
     server = interface(nic)
