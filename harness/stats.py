@@ -27,6 +27,11 @@ def round_significant(value: float, digits: int = SIGNIFICANT_DIGITS) -> float:
     return float(f"{value:.{digits}g}")
 
 
+def rounded_interval(interval: Interval | None) -> list[float] | None:
+    """[low, high] as a file has them; None where there is none."""
+    return None if interval is None else [round_significant(end) for end in interval]
+
+
 def median(values: Sequence[float]) -> float:
     """The middle value, or the mean of the two middle ones; in the unit of `values`, which is not empty."""
     return float(statistics.median(values))

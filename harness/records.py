@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the analysis reads of a run: its contenders among the facts, and each line of trials.jsonl as a Trial.
+
+Knows the schemas of facts.json and trials.jsonl (results/README.md), and no figure that is made of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+from harness import verdict
+from harness.errors import UsageError
+from harness.plan import Plan
+
+# of trials.jsonl
+SCHEMA = 1
+ROLES = ("client", "server")
+# CPU time is either waiting, taken away by the hypervisor, or burned.
+_IDLE = ("idle", "iowait")
+_STOLEN = "steal"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What the summary says of a contender beside its figures; `client`: the stack at its client's end.
+
+    `because`: why it is not measured beyond a number of connections, "" if it is.
+    """
+
+    name: str
+    label: str
+    stack: str
+    client: str
+    because: str
+
+    @property
+    def polls(self) -> bool:
+        return self.stack != "kernel"
+
+    @property
+    def client_polls(self) -> bool:
+        return self.client != "kernel"
+
+    @property
+    def client_is_compared(self) -> bool:
+        """Is the client part of what is compared? Our load generator is the same for all, as the kernel's wrk is."""
+        return self.client == "lwip"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The part of a record that the analysis stands on; units as the names say."""
+
+    contender: str
+    connections: int
+    round: int
+    valid: bool
+    requests_per_sec: float
+    latency_us: tuple[tuple[float, int], ...]
+    errors: int
+    cpu_us_per_request: float | None
+    burned_seconds: Mapping[str, float]
+    steal_share: float
+    cycles_per_request: float | None
+    connections_per_sec: float | None
+    memory_bytes: float | None
+    bytes_per_connection: Mapping[str, int]
+    use: verdict.TrialUse
+
+
+def contender(name: str, facts: Mapping[str, Any]) -> Contender:
+    """A contender of the run as its facts have it. UsageError where they do not."""
+    entry = table(table(table(facts, "wire"), "contenders"), name)
+    client = entry.get("client")
+    return Contender(name, text(entry, "label"), text(entry, "stack"),
+                     # runs of before there were others have one client for all
+                     "kernel" if client is None else text(table(entry, "client"), "stack"),
+                     text(entry, "most_because") if "most_because" in entry else "")
+
+
+def table(facts: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The table `key` of the facts. UsageError where there is none."""
+    value = facts.get(key)
+    if not isinstance(value, Mapping):
+        raise UsageError(f"facts.json: '{key}' is missing or not a table: not the facts of such a run")
+    return value
+
+
+def text(facts: Mapping[str, Any], key: str) -> str:
+    """The text `key` of the facts. UsageError where there is none."""
+    value = facts.get(key)
+    if not isinstance(value, str):
+        raise UsageError(f"facts.json: '{key}' is missing or not text: not the facts of such a run")
+    return value
+
+
+def read(record: Mapping[str, Any], number: int, plan: Plan) -> Trial:
+    """One line of trials.jsonl. Raises UsageError naming the line if it is foreign or not of this plan."""
+    try:
+        trial = _parse(record, plan)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"trials.jsonl:{number}: not a trial of schema {SCHEMA} ({error!r})") from None
+    if trial.contender not in plan.contenders or trial.connections not in plan.connections:
+        raise UsageError(f"trials.jsonl:{number}: {trial.contender} at {trial.connections} connections "
+                         "is not in this run's plan")
+    return trial
+
+
+def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
+    rate = finite(record["requests_per_sec"])
+    cores = {str(cpu): states for cpu, states in record["cpu_seconds"].items()}
+    burned = {cpu: _burned(states) for cpu, states in cores.items()}
+    clock = math.fsum(finite(value) for states in cores.values() for key, value in states.items()
+                      if key != "role")
+    stolen = math.fsum(finite(states.get(_STOLEN, 0)) for states in cores.values())
+    memory = record.get("memory")
+    return Trial(
+        contender=record["contender"], connections=int(record["connections"]), round=int(record["round"]),
+        # Nothing answered is nothing measured: a rate of 0 has no logarithm.
+        valid=record["valid"] is True and rate > 0,
+        requests_per_sec=rate,
+        # whole microseconds stay whole: the summary shows them as they came
+        latency_us=tuple((value if isinstance(value, int) else finite(value), int(count))
+                         for value, count in record["latency_histogram_us"]),
+        errors=sum(int(count) for count in record["errors"].values()),
+        cpu_us_per_request=_optional(record["cpu_us_per_request"]),
+        burned_seconds={role: math.fsum(burned[cpu] for cpu in burned if _role(cpu, plan) == role)
+                        for role in ROLES},
+        steal_share=stolen / clock if clock > 0 else 0.0,
+        cycles_per_request=_optional(record.get("cycles_per_request")),
+        use=verdict.TrialUse(
+            cores=tuple(verdict.CoreUse(cpu, _role(cpu, plan), _share(states, burned[cpu]))
+                        for cpu, states in sorted(cores.items()) if _role(cpu, plan)),
+            own_share=_optional(record.get("busy_share")),
+            client_share=_optional(record.get("client_busy_share")),
+            client_bound=record.get("client_bound") is True,
+            nics={str(end): {str(name): int(count) for name, count in counts.items()}
+                  for end, counts in record.get("xstats", {}).items()},
+            requests=int(record["requests"])),
+        connections_per_sec=_optional(record.get("connections_per_sec")),
+        memory_bytes=math.fsum(map(finite, memory.values())) if memory else None,
+        bytes_per_connection={str(part): int(count)
+                              for part, count in (record.get("bytes_per_connection") or {}).items()},
+    )
+
+
+def _role(cpu: str, plan: Plan) -> str:
+    """A CPU of another machine has that machine before its number: only clients are elsewhere."""
+    machine, _, number = cpu.rpartition("/")
+    client, server = (plan.clients.get(machine, ()), ()) if machine else (plan.client_cpus, plan.server_cpus)
+    return "+".join(role for role, cpus in zip(ROLES, (client, server)) if int(number) in cpus)
+
+
+def _burned(states: Mapping[str, Any]) -> float:
+    return math.fsum(finite(value) for key, value in states.items() if key not in ("role", _STOLEN, *_IDLE))
+
+
+def _share(states: Mapping[str, Any], burned: float) -> float:
+    had = burned + math.fsum(finite(states.get(key, 0)) for key in _IDLE)
+    return burned / had if had > 0 else 0.0
+
+
+def finite(value: Any) -> float:
+    """A number of a record. ValueError where it is none, or not finite."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is not a finite number")
+    return number
+
+
+def _optional(value: Any) -> float | None:
+    return None if value is None else finite(value)
