@@ -271,19 +271,24 @@ def _require_valid(run: Run, report: Path) -> None:
 
 def _measure(host: Host, wire: Wire, plan: Plan, remaining: Sequence[tuple[int, TrialSpec]], up: Provisioned,
              store: Store) -> None:
-    ports = store.run.facts.setdefault("ports", {})
     with Progress(plan, len(remaining)) as progress, _rebinds_kept(store, up):
         for place, spec in remaining:
             progress.start(spec)
-            name = wire.contenders[spec.contender].file_name
-            up.turn_to(host, wire.contenders[spec.contender])
-            raw = store.raw / f"{place:04d}-{name}-c{spec.connections}-r{spec.round}"
-            outcome = run_trial(host, wire, plan, spec, place, up, raw)
-            store.append(outcome.record)
-            for end, port in outcome.ports.items():
-                if ports.setdefault(_port_name(spec.contender, end), port) is port:
-                    store.write_facts()
-            progress.done(spec, outcome.record)
+            progress.done(spec, _one(host, wire, plan, place, spec, up, store))
+
+
+def _one(host: Host, wire: Wire, plan: Plan, place: int, spec: TrialSpec, up: Provisioned,
+         store: Store) -> dict[str, Any]:
+    """One trial, stored; its record."""
+    contender, ports = wire.contenders[spec.contender], store.run.facts.setdefault("ports", {})
+    up.turn_to(host, contender)
+    raw = store.raw / f"{place:04d}-{contender.file_name}-c{spec.connections}-r{spec.round}"
+    outcome = run_trial(host, wire, plan, spec, place, up, raw)
+    store.append(outcome.record)
+    for end, port in outcome.ports.items():
+        if ports.setdefault(_port_name(spec.contender, end), port) is port:
+            store.write_facts()
+    return outcome.record
 
 
 @contextmanager
