@@ -15,7 +15,7 @@ HARNESS = $(PYTHON) -m harness
 # meant, and a name that is not here is a mistake.
 PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
              SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM
-KEYS := PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE APP RUN RUNS LWIP_SRC BUILD PYTHON CC CLANG \
+KEYS := PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE APP RUN RUNS BUNDLE LWIP_SRC BUILD PYTHON CC CLANG \
         NIC CLIENT FORCE NOIOMMU TUNE VM FUZZ_SECONDS SOAK_SECONDS $(PLAN_KEYS)
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 UNKNOWN := $(filter-out $(KEYS),$(GIVEN))
@@ -47,7 +47,7 @@ help: ## this list
 
 # --- measuring -------------------------------------------------------------------------------------
 
-.PHONY: bench bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale bench-ablate ablate bench-app report compare restore doctor shell bench-baseline bench-library reference
+.PHONY: bench bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale bench-ablate ablate bench-app report bundle verify compare restore doctor shell bench-baseline bench-library reference
 bench-tap: ## measure lwIP against epoll on the TAP wire, to a finished report (root)
 bench-afpacket: ## the same with lwIP on a veth through AF_PACKET (root)
 bench-afxdp: ## the same with lwIP on a veth through AF_XDP (root)
@@ -78,6 +78,13 @@ bench-app: $(if $(call given,DRY_RUN),,ready) ## APP=redis|nginx, unmodified, on
 
 report: ## charts and pages of RUN=<id>|reference|DIR again, from its files alone
 	@$(HARNESS) report '$(or $(call given,RUN),reference)' $(PUBLISHED_ARGUMENTS)
+
+bundle: ## RUN=<id>|reference|DIR with its report and the hash of every file, as one archive
+	@$(HARNESS) bundle '$(or $(call given,RUN),reference)' $(PUBLISHED_ARGUMENTS)
+
+verify: ## BUNDLE=FILE: are its files as they were packed, and does its report come out the same?
+	@test -n '$(BUNDLE)' || { echo 'verify: which bundle? BUNDLE=<file>.tar.gz' >&2; exit 2; }
+	@$(HARNESS) verify '$(BUNDLE)'
 
 compare: ## overlay runs: RUNS="a b"
 	@test -n '$(RUNS)' || { echo 'compare: which runs? RUNS="<run> <run>"' >&2; exit 2; }

@@ -50,6 +50,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     report.add_argument("run", metavar="RUN", help=run_help)
     compare = commands.add_parser("compare", parents=[published], help="one report over several runs")
     compare.add_argument("runs", nargs="+", metavar="RUN", help=run_help)
+    bundle = commands.add_parser("bundle", parents=[published], help="pack a run and its report, with hashes")
+    bundle.add_argument("run", metavar="RUN", help=run_help)
+    verify = commands.add_parser("verify", help="check a bundle: hashes, and that its report comes out the same")
+    verify.add_argument("bundle", metavar="FILE")
     commands.add_parser("restore", help="undo what a killed run left")
     add_options(commands.add_parser("doctor", help="what this machine, or a NIC, can run, and what is missing"))
     return parser.parse_args(argv)
@@ -84,6 +88,13 @@ def run(argv: Sequence[str], host: Host) -> int:
     elif args.command == "compare":
         from harness.show import show_comparison
         show_comparison(args.runs, args.published)
+    elif args.command == "bundle":
+        from harness.show import show_bundle
+        from harness.store import find_run
+        show_bundle(find_run(args.run), args.published)
+    elif args.command == "verify":
+        from harness.show import show_verified
+        show_verified(args.bundle)
     elif args.command == "restore":
         from harness.provision import restore
         print("\n".join(restore(host) or ["nothing to undo"]))

@@ -38,7 +38,7 @@ DEFAULT_PLAN = "default"
 # fs.nr_open where nobody has changed it: what a process may have at most
 _MOST_FILES = 1 << 20
 # the facts that the trials of one run must share
-_SAME = ("wire", "hugepages.used", "versions", "git", "machine.cpu_model", "kernel.release", "cpus",
+_SAME = ("wire", "hugepages.used", "versions", "binaries", "git", "machine.cpu_model", "kernel.release", "cpus",
          "nic.server.pci", "nic.server.id", "nic.binding")
 
 

@@ -10,11 +10,12 @@ import json
 import platform
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Iterable, Sequence
+from typing import Any, Iterable
 
 from harness import ladder, preflight
+from harness.binaries import binaries
 from harness.errors import MachineError
-from harness.hardware import fields, hardware, interface_facts, nic_facts, output
+from harness.hardware import chosen, fields, hardware, interface_facts, nic_facts, output
 from harness.host import Host
 from harness.nic_order import to_settings
 from harness.own_client import load_tool
@@ -30,6 +31,7 @@ _BOOT_OPTIONS = ("clocksource", "default_hugepagesz", "hugepages", "hugepagesz",
                  "intel_idle.max_cstate", "intel_iommu", "intel_pstate", "iommu", "irqaffinity", "isolcpus",
                  "mitigations", "nohz", "nohz_full", "nosmt", "preempt", "processor.max_cstate", "rcu_nocbs",
                  "threadirqs", "transparent_hugepage", "tsc")
+_PATCHES = ROOT / "servers" / "stack" / "patches"
 _CPU = "/sys/devices/system/cpu"
 _NET = "/sys/class/net"
 # of the kernel's TCP at both ends, as a new namespace takes it over
@@ -61,7 +63,9 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict
                  **({"emulated": wire.emulated} if wire.emulated else {}),
                  **({"measures": [[each.name, each.what] for each in ladder.measures()]} if wire.ladder else {})},
         "cpus": _cpus(host, plan),
-        "versions": _versions(host, contenders, {**wire.programs, **tool.programs}),
+        "versions": _versions(host, {**wire.programs, **tool.programs}),
+        "binaries": {**binaries(host, [*built(contenders), *wire.programs, *tool.programs]),
+                     "lwip_patches": {name: host.sha256(_PATCHES / name) for name in _patches(host)}},
         "git": _git(host),
         "offloads": {f"{namespace}/{interface}": _offloads(host, namespace, interface)
                      for namespace in provisioned.namespaces(contenders)
@@ -154,6 +158,8 @@ def _kernel(host: Host) -> dict[str, Any]:
             "boot_options": [word for word in (_read(host, "/proc/cmdline") or "").split()
                              if word.partition("=")[0] in _BOOT_OPTIONS],
             "clocksource": _read(host, _CLOCK),
+            "isolated_cpus": _read(host, f"{_CPU}/isolated"), "nohz_full_cpus": _read(host, f"{_CPU}/nohz_full"),
+            "transparent_hugepages": chosen(_read(host, "/sys/kernel/mm/transparent_hugepage/enabled")),
             "tcp": {name: _read(host, f"/proc/sys/net/ipv4/tcp_{name}") for name in _TCP},
             "mitigations": {name: _read(host, f"{holes}/{name}") for name in host.listing(holes)}}
 
@@ -175,18 +181,20 @@ def _wrk(host: Host) -> str | None:
     return words[1] if len(words) > 1 else None
 
 
-def _versions(host: Host, contenders: Sequence[Contender], programs: Iterable[str]) -> dict[str, Any]:
+def _versions(host: Host, programs: Iterable[str]) -> dict[str, Any]:
     build_info = _read(host, str(ROOT / "build" / "build-info.json"))
     build = json.loads(build_info) if build_info else {}
     return {"wrk": _wrk(host),
             "dpdk": build.get("dpdk") or output(host, ["pkg-config", "--modversion", "libdpdk"]),
             "lwip": build.get("lwip"),
-            "lwip_patches": [name for name in host.listing(ROOT / "servers" / "stack" / "patches")
-                             if name.endswith(".patch")],
+            "lwip_patches": _patches(host),
             "cc": build.get("cc"), "cflags": build.get("cflags"),
             "python": platform.python_version(),
-            "programs": {name: _said(host, [name, _SAYS_VERSION[name]]) for name in programs if name in _SAYS_VERSION},
-            "sha256": {name: host.sha256(ROOT / name) for name in built(contenders) if "/" in name}}
+            "programs": {name: _said(host, [name, _SAYS_VERSION[name]]) for name in programs if name in _SAYS_VERSION}}
+
+
+def _patches(host: Host) -> list[str]:
+    return [name for name in host.listing(_PATCHES) if name.endswith(".patch")]
 
 
 def _git(host: Host) -> dict[str, Any] | None:

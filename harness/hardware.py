@@ -41,7 +41,7 @@ def hardware(host: Host) -> dict[str, Any]:
         "numa": [_node(host, name) for name in _numbered(host, _NODES, r"node\d+")],
         "hypervisor": _hypervisor(host, cpu),
         "iommu": host.listing("/sys/class/iommu"),
-        "lockdown": _chosen(_told(host, "/sys/kernel/security/lockdown")),
+        "lockdown": chosen(_told(host, "/sys/kernel/security/lockdown")),
     }
 
 
@@ -160,7 +160,7 @@ def _hypervisor(host: Host, cpu: dict[str, str]) -> str | None:
     return fields(output(host, ["lscpu"])).get("Hypervisor vendor") or _told(host, f"{_DMI}/sys_vendor")
 
 
-def _chosen(text: str | None) -> str | None:
+def chosen(text: str | None) -> str | None:
     """The word in brackets among those that a sysfs file offers."""
     match = re.search(r"\[(\w+)\]", text or "")
     return match[1] if match else None

@@ -274,13 +274,13 @@ def write_files(out: Path, files: Mapping[str, bytes]) -> list[Path]:
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
-            _replace(out / name, data)
+            replace_file(out / name, data)
     except OSError as error:
         raise MachineError(f"{out}: cannot write the report: {error.strerror or error}") from error
     return [out / name for name in sorted(files)]
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         temporary.write_bytes(data)
@@ -294,7 +294,7 @@ def _keep_summary(path: Path, data: bytes) -> None:
     if path.is_file() and path.read_bytes() == data:
         return
     try:
-        _replace(path, data)
+        replace_file(path, data)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return

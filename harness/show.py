@@ -6,11 +6,12 @@ Knows no machine and measures nothing: works without root, on any copy of a run.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, Sequence
 
-from harness import compare, report, words
+from harness import bundle, compare, report, words
 from harness.errors import UsageError
 from harness.progress import rate
 from harness.store import OUT, find_run, give_to_user, load_run
@@ -34,6 +35,20 @@ def show_comparison(names: Sequence[str], published: Sequence[str], out: Path = 
     files = compare.write(runs, place, published)
     give_to_user(place)
     _print_pages(files)
+
+
+def show_bundle(run_dir: Path, published: Sequence[str], out: Path = OUT) -> None:
+    """Packs a run to <out>/<id>.tar.gz and says by which hash the archive is known."""
+    path = bundle.pack(run_dir, out, published)
+    give_to_user(path)
+    print(f"{path}\nsha256: {hashlib.sha256(path.read_bytes()).hexdigest()}")
+
+
+def show_verified(path: str) -> None:
+    """CheckFailed where a bundle is not what it was, UsageError where it is none."""
+    found = bundle.verify(Path(path))
+    print(f"run {found.run}: {found.files} files as they were packed; the report made anew is the same, byte for byte "
+          f"({found.regenerated} files)")
 
 
 def gains(summary: dict[str, Any]) -> list[str]:

@@ -28,7 +28,7 @@ SCHEMA = 1
 ROOM_FOR_A_TRIAL = 64 * 1024
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z0-9_-]+")
 # what a run may be called: an id, or another word that can name a directory
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
+NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 _NUMBER = (int, float)
 # What every record must have for the analysis to stand on; the rest is documented in results/README.md.
@@ -228,7 +228,7 @@ def _load(path: Path, trials: list[dict[str, Any]], cut: str) -> Run:
 
 def _check_facts(facts: Mapping[str, Any], file: Path) -> None:
     """UsageError on a run's name that leads elsewhere as a path, and on tables that a report cannot show."""
-    if not _NAME.fullmatch(facts["run"]):
+    if not NAME.fullmatch(facts["run"]):
         raise UsageError(f"{file}: 'run' is {facts['run']!r}, which is no id of a run")
     for key, kind, words in (("ports", dict, "a table of tables"), ("offloads", list, "a table of lists")):
         table = facts.get(key, {})

@@ -120,7 +120,8 @@ def test_resume_refuses_another_build_of_either_end(tmp_path: Path, shown: list[
     for name in ("lwip_server", "on-lwip", "libstackduel_preload.so"):
         other = ServingHost()
         other.digests[name] = "0ther"
-        with pytest.raises(UsageError, match=rf"versions\.sha256\.build/{name}: .* then, \"0ther\" now; start a new"):
+        told = rf"binaries\.programs\.build/{name}\.sha256: .* then, \"0ther\" now; start a new"
+        with pytest.raises(UsageError, match=told):
             bench(Order("", "", {}, resume=id_), other, tmp_path, tmp_path / "out")
     bench(Order("", "", {}, resume=id_), ServingHost(), tmp_path, tmp_path / "out")
     whole = only_run(tmp_path)

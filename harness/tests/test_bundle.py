@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A bundle holds what it says, says what it holds, and its report comes out the same; what was changed is named."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from harness import bundle
+from harness.errors import CheckFailed, UsageError
+from harness.tests import synthetic
+
+Files = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    at = tmp_path_factory.mktemp("bundle")
+    run = Path(shutil.copytree(synthetic.GOLDEN, at / "run-golden"))
+    (run / "raw" / "0000-epoll-c1-r0").mkdir(parents=True)
+    (run / "raw" / "0000-epoll-c1-r0" / "wrk.json").write_text("{}")
+    (run / ".trials.jsonl.tmp").write_text("half a wri")
+    return bundle.pack(run, at / "out", ["tinyhttpd-lwip-dpdk"])
+
+
+def changed(packed: Path, to: Path, change: Callable[[Files], None]) -> Path:
+    """The same archive after `change` of its files, by their name with the run's id before it."""
+    with tarfile.open(packed) as tar:
+        files = {entry.name: tar.extractfile(entry).read() for entry in tar}  # type: ignore[union-attr]
+    change(files)
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    to.write_bytes(gzip.compress(data.getvalue()))
+    return to
+
+
+def with_manifest(files: Files) -> str:
+    return next(name for name in files if name.endswith(f"/{bundle.MANIFEST}"))
+
+
+def test_what_is_packed_is_found_right(packed: Path) -> None:
+    found = bundle.verify(packed)
+    with tarfile.open(packed) as tar:
+        names = [entry.name for entry in tar]
+    assert found.run == packed.name.removesuffix(".tar.gz") and found.files == len(names) - 1
+    assert f"{found.run}/run/raw/0000-epoll-c1-r0/wrk.json" in names
+    assert f"{found.run}/report/report.html" in names and f"{found.run}/report/throughput.png" in names
+    assert not any(".tmp" in name for name in names)
+
+
+def test_the_same_run_gives_the_same_bytes(packed: Path, tmp_path: Path) -> None:
+    again = Path(shutil.copytree(packed.parent.parent / "run-golden", tmp_path / "moved"))
+    assert bundle.pack(again, tmp_path, ["tinyhttpd-lwip-dpdk"]).read_bytes() == packed.read_bytes()
+
+
+def test_a_changed_figure_is_named(packed: Path, tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        name = next(name for name in files if name.endswith("/trials.jsonl"))
+        files[name] = files[name].replace(b'"requests_per_sec":1', b'"requests_per_sec":9', 1)
+    with pytest.raises(CheckFailed, match=r"run/trials\.jsonl: another SHA-256"):
+        bundle.verify(changed(packed, tmp_path / "x.tar.gz", change))
+
+
+def test_a_report_that_does_not_follow_from_the_figures_is_named_even_with_right_hashes(packed: Path,
+                                                                                      tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        page = next(name for name in files if name.endswith("/report/summary.md"))
+        files[page] += b"and twice as fast\n"
+        manifest = json.loads(files[with_manifest(files)])
+        manifest["sha256"]["report/summary.md"] = hashlib.sha256(files[page]).hexdigest()
+        files[with_manifest(files)] = json.dumps(manifest).encode()
+    with pytest.raises(CheckFailed, match=r"the report made anew differs in summary\.md; .* another revision"):
+        bundle.verify(changed(packed, tmp_path / "x.tar.gz", change))
+
+
+def test_other_versions_of_what_draws_are_named(packed: Path, tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        manifest = json.loads(files[with_manifest(files)])
+        manifest["made_with"]["matplotlib"] = "2.0"
+        page = next(name for name in files if name.endswith("/report/gain.svg"))
+        files[page] += b" "
+        manifest["sha256"]["report/gain.svg"] = hashlib.sha256(files[page]).hexdigest()
+        files[with_manifest(files)] = json.dumps(manifest).encode()
+    with pytest.raises(CheckFailed, match=r"differs in gain\.svg; .* matplotlib 2\.0 then, "):
+        bundle.verify(changed(packed, tmp_path / "x.tar.gz", change))
+
+
+@pytest.mark.parametrize("change, said", [
+    (lambda files: files.update({"20260101-000000-tap/run/extra": b""}), "must hold one run|not in bundle.json"),
+    (lambda files: files.pop(next(name for name in files if name.endswith("facts.json"))), "not in the archive"),
+    (lambda files: files.pop(with_manifest(files)), "not a bundle of ours"),
+    (lambda files: files.update({"../outside": b""}), "no file of a bundle"),
+    (lambda files: files.update({with_manifest(files): b"[]"}), "not a bundle of ours"),
+])
+def test_what_is_added_left_out_or_foreign_is_refused(packed: Path, tmp_path: Path,
+                                                      change: Callable[[Files], None], said: str) -> None:
+    with pytest.raises((CheckFailed, UsageError), match=said):
+        bundle.verify(changed(packed, tmp_path / "x.tar.gz", change))
+
+
+@pytest.mark.parametrize("data", [b"", b"not an archive", gzip.compress(b"x" * 1024)])
+def test_what_is_no_archive_is_said_so(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "x.tar.gz"
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match="cannot be read as a bundle|must hold one run"):
+        bundle.verify(path)
+    with pytest.raises(UsageError, match="No such file"):
+        bundle.verify(tmp_path / "absent.tar.gz")
