@@ -32,6 +32,16 @@ def run_once(host: FakeHost, body: Callable[[Provisioned], None] = lambda up: No
     return said
 
 
+@pytest.fixture(autouse=True)
+def signals_as_they_were() -> Iterator[None]:
+    """A run that is killed while it undoes gives no signal back, which would reach the tests after it."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before):
+        signal.signal(number, handler)
+
+
 def killed_host(acts: int) -> FakeHost:
     """A machine on which the harness was killed after so many acts."""
     class Killed(BaseException):
