@@ -16,7 +16,7 @@ HARNESS = $(PYTHON) -m harness
 PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
              SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM
 KEYS := PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE APP RUN RUNS BUNDLE LWIP_SRC BUILD PYTHON CC CLANG \
-        NIC CLIENT FORCE NOIOMMU TUNE VM FUZZ_SECONDS SOAK_SECONDS $(PLAN_KEYS)
+        NIC CLIENT FORCE NOIOMMU TUNE VM FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES $(PLAN_KEYS)
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 UNKNOWN := $(filter-out $(KEYS),$(GIVEN))
 ifneq ($(UNKNOWN),)
@@ -32,7 +32,7 @@ NIC_ARGUMENTS = $(if $(call given,NIC),--nic '$(NIC)') $(if $(call given,CLIENT)
 PUBLISHED_ARGUMENTS = $(foreach name,$(call given,PUBLISHED),--published '$(name)')
 
 .PHONY: all
-all: $(BUILD)/epoll_server $(BUILD)/lwip_server $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so \
+all: $(BUILD)/epoll_server $(BUILD)/uring_server $(BUILD)/lwip_server $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so \
      $(BUILD)/loadgen $(BUILD)/build-info.json
 
 .PHONY: help
@@ -194,6 +194,8 @@ DPDK_LIBS = $(shell pkg-config --libs libdpdk)
 STACK_FILES := stack port port_report port_shared port_sleep steer mbuf_pbuf tcp_packet expected lookahead pool checksum tcp_queue devargs memory
 SERVER_FILES := lwip_server lwip_http lwip_report cores
 COMMON_FILES := http http_known http_parser http_pool http_site options counters measures
+KERNEL_FILES := kernel_listen kernel_steer kernel_threads
+URING_FILES := uring_server uring_connection kernel_ring
 LLHTTP_FILES := api http llhttp
 
 objects = $(addprefix $(BUILD)/obj/$(1)/,$(addsuffix .o,$(2)))
@@ -235,19 +237,52 @@ $(eval $(call variant,threads))
 $(eval $(call variant,release-library))
 $(eval $(call variant,checked-library))
 
-$(BUILD)/epoll_server: $(call objects,release,epoll_server) $(call common_objects,release)
-	$(CC) $(CFLAGS_release) $^ -o $@
+$(BUILD)/epoll_server: $(call objects,release,epoll_server $(KERNEL_FILES)) $(call common_objects,release)
+	$(CC) $(CFLAGS_release) $^ -pthread -o $@
+
+$(BUILD)/uring_server: $(call objects,release,$(URING_FILES) $(KERNEL_FILES)) $(call common_objects,release)
+	$(CC) $(CFLAGS_release) $^ -luring -pthread -o $@
 
 $(BUILD)/lwip_server: $(call objects,release,$(SERVER_FILES) stack/eal) $(call common_objects,release) $(call stack_objects,release)
 	$(CC) $(CFLAGS_release) $^ $(DPDK_LIBS) -o $@
 
-$(BUILD)/checked/epoll_server: $(call objects,checked,epoll_server) $(call common_objects,checked)
+$(BUILD)/checked/epoll_server: $(call objects,checked,epoll_server $(KERNEL_FILES)) $(call common_objects,checked)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_checked) $^ -o $@
+	$(CC) $(CFLAGS_checked) $^ -pthread -o $@
+
+$(BUILD)/checked/uring_server: $(call objects,checked,$(URING_FILES) $(KERNEL_FILES)) $(call common_objects,checked)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_checked) $^ -luring -pthread -o $@
 
 $(BUILD)/checked/lwip_server: $(call objects,checked,$(SERVER_FILES) stack/eal) $(call common_objects,checked) $(call stack_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
+
+# A slowdown that is known, to try whether a measurement finds it: the release build, but for two files that are compiled
+# with a busy loop of SLOW_CYCLES cycles of the time stamp counter for each request that has been parsed.
+SLOW_CYCLES := 300
+SLOW_SERVERS := $(BUILD)/slow/epoll_server $(BUILD)/slow/lwip_server
+SLOW_FILES := http counters
+slow_objects = $(filter-out $(call objects,release,$(SLOW_FILES)),$(1)) $(call objects,slow,$(SLOW_FILES))
+
+.PHONY: slow
+slow: $(SLOW_SERVERS) ## servers that lose SLOW_CYCLES=300 cycles a request, for tests of the measurement
+
+# Changes only when SLOW_CYCLES does.
+$(BUILD)/slow/cycles: FORCE
+	@case '$(SLOW_CYCLES)' in '' | *[!0-9]*) echo "SLOW_CYCLES: '$(SLOW_CYCLES)' is no number of cycles" >&2; exit 2 ;; esac
+	@mkdir -p $(@D)
+	@echo '$(SLOW_CYCLES)' | cmp -s - $@ || echo '$(SLOW_CYCLES)' > $@
+
+$(call objects,slow,$(SLOW_FILES)): $(BUILD)/obj/slow/%.o: servers/%.c $(BUILD)/slow/cycles
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_release) $(SHARED_CFLAGS) -D_GNU_SOURCE -DSLOW_CYCLES=$(SLOW_CYCLES) -c $< -o $@
+
+$(BUILD)/slow/epoll_server: $(call slow_objects,$(call objects,release,epoll_server $(KERNEL_FILES)) $(call common_objects,release))
+	$(CC) $(CFLAGS_release) $^ -pthread -o $@
+
+$(BUILD)/slow/lwip_server: $(call slow_objects,$(call objects,release,$(SERVER_FILES) stack/eal) $(call common_objects,release) $(call stack_objects,release))
+	$(CC) $(CFLAGS_release) $^ $(DPDK_LIBS) -o $@
 
 # Of stack/, what knows no lwIP.
 PORT_FILES := $(addprefix stack/,port port_report port_shared port_sleep steer)
@@ -299,14 +334,14 @@ $(BUILD)/checked/fuzz_preload: servers/tests/fuzz_preload.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(WARNINGS) $(CFLAGS_checked) $< -pthread -o $@
 
-$(BUILD)/build-info.json: $(BUILD)/epoll_server $(BUILD)/lwip_server
+$(BUILD)/build-info.json: $(BUILD)/epoll_server $(BUILD)/uring_server $(BUILD)/lwip_server
 	@printf '{"cc": "%s", "cflags": "%s", "dpdk": "%s", "lwip": "2.1.3", "lwip_source": "%s"}\n' \
 	    "$$($(CC) --version | head -n 1)" "$(CFLAGS_release)" "$$(pkg-config --modversion libdpdk)" \
 	    "$(if $(filter $(BUILD)/deps/%,$(LWIP_SRC)),pinned,LWIP_SRC)" > $@
 
 # --- tests -------------------------------------------------------------------------------------------
 
-C_TESTS := test_http test_http_known test_options test_measures test_pool test_devargs \
+C_TESTS := test_http test_http_known test_options test_measures test_pool test_devargs test_kernel_steer test_kernel_ring \
            test_rules test_settings test_program_check test_library_check
 STACK_TESTS := test_mbuf_pbuf test_port test_steer test_cores test_stack test_lwip_patches \
                test_lwip_scale test_memory test_tcp_packet test_expected \
@@ -318,6 +353,9 @@ $(TEST)/%: servers/tests/%.c $(call common_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) -MF $@.d $(filter %.c %.o,$^) -lcmocka $(LIBS_$*) -o $@
 
+$(TEST)/test_kernel_steer: $(call objects,checked,kernel_steer)
+$(TEST)/test_kernel_ring: $(call objects,checked,kernel_ring)
+LIBS_test_kernel_ring := -luring
 $(TEST)/test_pool: $(call objects,checked,stack/pool)
 $(TEST)/test_devargs: $(call objects,checked,stack/devargs)
 $(TEST)/test_rules: $(call objects,checked,preload/rules)
@@ -429,7 +467,7 @@ test-harness: ## the harness, without root
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests --ignore=harness/tests/system
 
 PRELOAD_TESTS := $(addprefix $(BUILD)/,conformance checked/on-lwip checked/libstackduel_preload.so checked/fuzz_preload)
-test-system: all $(BUILD)/lwip_pinger $(BUILD)/faulty_wire $(BUILD)/checked/loadgen $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so $(BUILD)/checked/epoll_server $(BUILD)/checked/lwip_server $(PRELOAD_TESTS) ## both servers and a short run in real namespaces (root)
+test-system: all $(BUILD)/lwip_pinger $(BUILD)/faulty_wire $(BUILD)/checked/loadgen $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so $(BUILD)/checked/epoll_server $(BUILD)/checked/uring_server $(BUILD)/checked/lwip_server $(SLOW_SERVERS) $(PRELOAD_TESTS) ## both servers and a short run in real namespaces (root)
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests/system
 
 lint: ## types of the harness, format of the C code

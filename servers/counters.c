@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The two lines a server prints on stdout: see counters.h. */
 #include "counters.h"
+#ifdef SLOW_CYCLES
+#include "slow.h"
+#endif
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -45,12 +48,18 @@ void counters_print(const char *server, const struct counters *counters, const s
                     size_t count, const void *base, const char *tail) {
     char text[4096];
     size_t length = counters_append_common(text, sizeof(text), counters);
-    counters_append(text + length, sizeof(text) - length, more, count, base);
+    length += counters_append(text + length, sizeof(text) - length, more, count, base);
+#ifdef SLOW_CYCLES
+    slow_append(text + length, sizeof(text) - length);
+#endif
     printf("{\"server\": \"%s\"%s%s%s}\n", server, text, tail != NULL ? ", " : "", tail != NULL ? tail : "");
     fflush(stdout);
 }
 
 void ready_print(uint32_t address, uint16_t port) {
+#ifdef SLOW_CYCLES
+    slow_warn();
+#endif
     char text[INET_ADDRSTRLEN];
     struct in_addr in = {address};
     printf("READY %s:%u\n", inet_ntop(AF_INET, &in, text, sizeof(text)), (unsigned)port);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The kernel contender: one thread, non-blocking sockets, epoll, and http.
+ * The kernel contender: non-blocking sockets, epoll, and http; each thread has all of that for itself.
  * A request costs epoll_wait (shared by all that are ready), one recv and one send; nothing else unless the
  * client does not keep up. Must not know what a request looks like (http.h), nor how it is measured.
  */
@@ -9,22 +9,18 @@
 #endif
 #include "counters.h"
 #include "http.h"
+#include "kernel_listen.h"
+#include "kernel_threads.h"
 #include "options.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/queue.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -32,11 +28,20 @@ enum {
     ACCEPTS_PER_WAIT = 64, /* so that a flood of SYNs does not starve the connections there are */
     INPUT_SIZE = 16 * 1024,
     IOV_COUNT = 2 * HTTP_QUEUE_SIZE,
-    LINGER_MS = 2000, /* after our FIN: time for the client to read the last response and close */
-    RETRY_MS = 100,   /* until accept is tried again when the machine had no resources */
-    OTHER_FILES = 16, /* descriptors that are not connections */
+    LINGER_MS = 2000,       /* after our FIN: time for the client to read the last response and close */
+    RETRY_MS = 100,         /* until accept is tried again when the machine had no resources */
+    BUSY_POLL_PACKETS = 64, /* at a time, from the device's queue; more needs a privilege */
     CACHE_LINE = 64,
 };
+
+/* Linux 6.9's <linux/eventpoll.h>, which older headers lack. */
+struct busy_poll_params {
+    uint32_t usecs;
+    uint16_t budget;
+    uint8_t prefer;
+    uint8_t pad;
+};
+#define SET_BUSY_POLL_PARAMS _IOW(0x8A, 0x01, struct busy_poll_params)
 
 /* Edge-triggered, because a level-triggered descriptor is polled once more after every request. The price:
  * whoever reads must know whether he left something (connection_readable). */
@@ -60,29 +65,29 @@ struct connection {
     SLIST_ENTRY(connection) free_link;
 };
 
+/* Of the process: set before the threads start, only read from then on. */
 static struct {
+    const struct options *options;
     struct http_site site;
     void *site_memory;
+    int listeners[KERNEL_THREADS_MAX];
+    bool epoll_busy_polls;
+} shared;
+
+/* Of the thread that looks at it. */
+static __thread struct {
     struct http_server http;
-    struct counters counters;
+    struct kernel_counters counters;
     struct connection *connections;
-    size_t max_connections;
     size_t connections_used; /* those from the front that were ever in use; the rest was never touched */
     SLIST_HEAD(, connection) free;
     TAILQ_HEAD(, connection) lingering; /* by deadline */
     int epoll_fd;
     int listen_fd;
-    int signal_fd;
+    int asked_fd;
     bool accept_paused;
-    bool stopping;
     char input[INPUT_SIZE]; /* one for all: a connection keeps bytes only in `rest` */
 } server;
-
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 static bool watch(int operation, int fd, uint32_t events, void *tag) {
     struct epoll_event event = {.events = events, .data.ptr = tag};
@@ -97,21 +102,14 @@ static void wait_for(struct connection *c, uint32_t events) {
     watch(EPOLL_CTL_MOD, c->fd, events, c);
 }
 
-static uint64_t retransmits_of(const struct connection *c) {
-    struct tcp_info info = {0};
-    socklen_t size = sizeof(info);
-    getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &size);
-    return info.tcpi_total_retrans;
-}
-
 static void pause_accept(bool pause) {
     server.accept_paused = pause;
     watch(EPOLL_CTL_MOD, server.listen_fd, pause ? 0 : EPOLLIN, &server.listen_fd);
 }
 
 static void close_connection(struct connection *c) {
-    server.counters.retransmits += retransmits_of(c);
-    server.counters.closes++;
+    server.counters.common.retransmits += kernel_retransmits(c->fd);
+    server.counters.common.closes++;
     if (c->lingering)
         TAILQ_REMOVE(&server.lingering, c, linger_link);
     http_close(&server.http, &c->http);
@@ -119,12 +117,13 @@ static void close_connection(struct connection *c) {
     close(c->fd);
     c->fd = -1;
     SLIST_INSERT_HEAD(&server.free, c, free_link);
+    kernel_room_give();
     if (server.accept_paused)
         pause_accept(false);
 }
 
 static void fail_connection(struct connection *c) {
-    server.counters.errors_socket++;
+    server.counters.common.errors_socket++;
     close_connection(c);
 }
 
@@ -137,7 +136,7 @@ static void linger(struct connection *c) {
     }
     shutdown(c->fd, SHUT_WR); /* fails only on a connection that is gone, which reading will show */
     c->lingering = true;
-    c->deadline = now_ms() + LINGER_MS;
+    c->deadline = kernel_now_ms() + LINGER_MS;
     TAILQ_INSERT_TAIL(&server.lingering, c, linger_link);
     wait_for(c, EPOLLIN);
 }
@@ -154,7 +153,7 @@ static enum io flush(struct connection *c) {
                               : sendmsg(c->fd, &message, MSG_NOSIGNAL);
     if (sent < 0)
         return errno == EAGAIN ? IO_RETRY : IO_ERROR;
-    server.counters.bytes_sent += (uint64_t)sent;
+    server.counters.common.bytes_sent += (uint64_t)sent;
     http_sent(&server.http, &c->http, (size_t)sent);
     return http_pending(&server.http, &c->http, iov, IOV_COUNT) > 0 ? IO_RETRY : IO_DONE;
 }
@@ -199,7 +198,7 @@ static void connection_readable(struct connection *c, uint32_t events) {
             fail_connection(c);
         return;
     }
-    server.counters.bytes_received += (uint64_t)size;
+    server.counters.common.bytes_received += (uint64_t)size;
     if (size == 0) {
         c->input_ended = true;
         http_input_end(&server.http, &c->http);
@@ -223,34 +222,32 @@ static void connection_event(struct connection *c, uint32_t events) {
         connection_readable(c, events);
 }
 
-static void refuse(int fd) {
-    struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-    close(fd);
-    server.counters.refused++;
-}
-
-/* NULL: all are in use. */
+/* NULL: there is no place. */
 static struct connection *take_connection(void) {
     struct connection *c = SLIST_FIRST(&server.free);
+    if (!kernel_room_take())
+        return NULL;
     if (c != NULL)
         SLIST_REMOVE_HEAD(&server.free, free_link);
-    else if (server.connections_used < server.max_connections)
-        c = &server.connections[server.connections_used++];
+    else
+        c = &server.connections[server.connections_used++]; /* each thread has as many as there are places */
     return c;
 }
 
 static void open_connection(int fd) {
     struct connection *c = take_connection();
     if (c == NULL) {
-        refuse(fd);
+        kernel_refuse(fd);
+        server.counters.common.refused++;
         return;
     }
     memset(c, 0, sizeof(*c));
     http_init(&server.http, &c->http);
     c->fd = fd;
     c->waits_for = READING;
-    server.counters.accepts++;
+    server.counters.common.accepts++;
+    if (shared.options->busy_poll > 0)
+        server.counters.napi_connections += kernel_has_napi_id(fd);
     if (!watch(EPOLL_CTL_ADD, fd, READING, c))
         fail_connection(c);
 }
@@ -261,7 +258,7 @@ static void listener_readable(void) {
         if (fd >= 0) {
             open_connection(fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            server.counters.errors_socket++;
+            server.counters.common.errors_socket++;
             pause_accept(true); /* else the listener would stay ready and the loop spin */
             return;
         } else if (errno == EAGAIN) {
@@ -270,30 +267,12 @@ static void listener_readable(void) {
     }
 }
 
-static void print_counters(void) {
-    struct counters counters = server.counters;
-    for (size_t i = 0; i < server.connections_used; i++)
-        if (server.connections[i].fd >= 0)
-            counters.retransmits += retransmits_of(&server.connections[i]);
-    counters_print("epoll", &counters, NULL, 0, NULL, NULL);
-}
-
-static void signal_readable(void) {
-    struct signalfd_siginfo info;
-    while (read(server.signal_fd, &info, sizeof(info)) == sizeof(info)) {
-        if (info.ssi_signo == SIGUSR1)
-            print_counters();
-        else
-            server.stopping = true;
-    }
-}
-
 /* Ends the lingering that took too long. Returns how long epoll_wait may sleep: ms, −1 = for ever. */
 static int expire_lingering(void) {
     int sleep_ms = server.accept_paused ? RETRY_MS : -1;
     if (TAILQ_EMPTY(&server.lingering))
         return sleep_ms;
-    int64_t now = now_ms();
+    int64_t now = kernel_now_ms();
     struct connection *c;
     while ((c = TAILQ_FIRST(&server.lingering)) != NULL && c->deadline <= now)
         close_connection(c);
@@ -302,9 +281,10 @@ static int expire_lingering(void) {
     return sleep_ms;
 }
 
-static void run(void) {
+static void serve_thread(unsigned thread) {
     struct epoll_event events[EVENTS_PER_WAIT];
-    while (!server.stopping) {
+    bool going_on = true;
+    while (going_on) {
         int count = epoll_wait(server.epoll_fd, events, EVENTS_PER_WAIT, expire_lingering());
         if (count == 0 && server.accept_paused)
             pause_accept(false);
@@ -312,106 +292,84 @@ static void run(void) {
             void *tag = events[i].data.ptr;
             if (tag == &server.listen_fd)
                 listener_readable();
-            else if (tag == &server.signal_fd)
-                signal_readable();
+            else if (tag == &server.asked_fd)
+                going_on = kernel_thread_asked(thread);
             else
                 connection_event(tag, events[i].events);
         }
     }
 }
 
-static void die(const char *what, const struct options *options) {
-    char text[INET_ADDRSTRLEN];
-    int error = errno;
-    inet_ntop(AF_INET, &options->address, text, sizeof(text));
-    fprintf(stderr, "epoll_server: %s %s:%u: %s\n", what, text, (unsigned)options->port, strerror(error));
-    exit(1);
+/* Without the parameters of an epoll of its own (before Linux 6.9), how long it asks is net.core.busy_poll's.
+ */
+static void start_busy_poll(void) {
+    const struct options *options = shared.options;
+    struct busy_poll_params params = {
+        .usecs = (uint32_t)options->busy_poll, .budget = BUSY_POLL_PACKETS, .prefer = 1};
+    if (options->busy_poll == 0)
+        return;
+    if (ioctl(server.epoll_fd, SET_BUSY_POLL_PARAMS, &params) == 0)
+        shared.epoll_busy_polls = true;
+    else if (errno == ENOTTY || errno == EINVAL)
+        fprintf(stderr, "epoll_server: this kernel's epoll asks a queue only as net.core.busy_poll says\n");
+    else
+        kernel_die("cannot poll busily for", options);
 }
 
-/* What is set here is inherited by every accepted socket, at no call per connection. Keep-alive is silent
- * while data is unacknowledged or the window is shut: the last row bounds that time too. */
-static void start_listening(const struct options *options) {
-    uint64_t reclaim_s = options->keepalive_idle + options->keepalive_interval * options->keepalive_count;
-    const struct {
-        int level, name, value;
-    } wanted[] = {
-        {SOL_SOCKET, SO_REUSEADDR, 1},
-        {IPPROTO_TCP, TCP_NODELAY, 1},
-        {SOL_SOCKET, SO_KEEPALIVE, 1},
-        {IPPROTO_TCP, TCP_KEEPIDLE, (int)options->keepalive_idle},
-        {IPPROTO_TCP, TCP_KEEPINTVL, (int)options->keepalive_interval},
-        {IPPROTO_TCP, TCP_KEEPCNT, (int)options->keepalive_count},
-        {IPPROTO_TCP, TCP_USER_TIMEOUT, reclaim_s < INT32_MAX / 1000 ? (int)reclaim_s * 1000 : INT32_MAX},
-    };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-        if (setsockopt(fd, wanted[i].level, wanted[i].name, &wanted[i].value, sizeof(int)) != 0)
-            die("cannot make a socket for", options);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = options->address};
-    address.sin_port = htons((uint16_t)options->port);
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, (int)options->backlog) != 0)
-        die("cannot listen on", options);
-    server.listen_fd = fd;
-    watch(EPOLL_CTL_ADD, fd, EPOLLIN, &server.listen_fd);
-}
-
-static void start_signals(void) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGUSR1);
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    server.signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    watch(EPOLL_CTL_ADD, server.signal_fd, EPOLLIN, &server.signal_fd);
-}
-
-static void start_http(const struct options *options) {
-    server.site_memory = aligned_alloc(CACHE_LINE, http_site_size(options->body_size));
-    if (server.site_memory == NULL ||
-        http_server_init(&server.http, &server.site, &server.counters, options->max_connections) != 0)
-        die("not enough memory for", options);
-    http_site_init(&server.site, options->body_size, server.site_memory);
-}
-
-/* As many descriptors as connections are asked for; where the machine gives fewer, fewer are served. */
-static void start_connections(const struct options *options) {
-    size_t wanted = options->max_connections;
-    rlim_t needed = wanted + OTHER_FILES;
-    struct rlimit limit;
-    getrlimit(RLIMIT_NOFILE, &limit);
-    struct rlimit raised = {needed, needed > limit.rlim_max ? needed : limit.rlim_max};
-    if (limit.rlim_cur < needed && setrlimit(RLIMIT_NOFILE, &raised) != 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-        wanted = limit.rlim_max > OTHER_FILES ? limit.rlim_max - OTHER_FILES : 1;
-        fprintf(stderr, "epoll_server: only %zu connections: RLIMIT_NOFILE is %zu\n", wanted,
-                (size_t)limit.rlim_max);
-    }
-    server.max_connections = wanted;
-    server.connections = malloc(wanted * sizeof(struct connection)); /* not written to before it is needed */
-    if (server.connections == NULL)
-        die("not enough memory for", options);
-}
-
-int main(int argc, char *argv[]) {
-    struct options options;
-    options_parse_or_exit(&options, SERVER_EPOLL, argc, argv);
+static void start_thread(unsigned thread) {
     TAILQ_INIT(&server.lingering);
-    signal(SIGPIPE, SIG_IGN);
     server.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    start_http(&options);
-    start_signals();
-    start_connections(&options);
-    start_listening(&options);
-    ready_print(options.address, (uint16_t)options.port);
-    run();
+    server.listen_fd = shared.listeners[thread];
+    server.asked_fd = kernel_thread_fd(thread);
+    server.connections =
+        malloc(kernel_room() * sizeof(struct connection)); /* not written to before it is needed */
+    if (server.connections == NULL ||
+        http_server_init(&server.http, &shared.site, &server.counters.common, kernel_room()) != 0)
+        kernel_die("not enough memory for", shared.options);
+    start_busy_poll();
+    if (!watch(EPOLL_CTL_ADD, server.listen_fd, EPOLLIN, &server.listen_fd) ||
+        !watch(EPOLL_CTL_ADD, server.asked_fd, EPOLLIN, &server.asked_fd))
+        kernel_die("cannot wait on", shared.options);
+}
+
+static void count_thread(struct kernel_counters *counters) {
+    *counters = server.counters;
+    for (size_t i = 0; i < server.connections_used; i++)
+        if (server.connections[i].fd >= 0)
+            counters->common.retransmits += kernel_retransmits(server.connections[i].fd);
+}
+
+static void stop_thread(unsigned thread) {
+    (void)thread;
     for (size_t i = 0; i < server.connections_used; i++)
         if (server.connections[i].fd >= 0)
             close_connection(&server.connections[i]);
-    print_counters();
+    server.connections_used = 0;
     free(server.connections);
     http_server_free(&server.http);
-    free(server.site_memory);
+    close(server.epoll_fd);
+}
+
+static void describe(FILE *out) {
+    if (shared.options->busy_poll > 0)
+        fprintf(out, ", \"epoll_busy_poll\": %s", shared.epoll_busy_polls ? "true" : "false");
+}
+
+int main(int argc, char *argv[]) {
+    static const struct kernel_service service = {"epoll",     start_thread, serve_thread,
+                                                  stop_thread, count_thread, describe};
+    struct options options;
+    struct kernel_cpus cpus;
+    options_parse_or_exit(&options, SERVER_EPOLL, argc, argv);
+    kernel_cpus_or_exit(&cpus, &options);
+    shared.options = &options;
+    kernel_room_make(&options);
+    shared.site_memory = aligned_alloc(CACHE_LINE, http_site_size(options.body_size));
+    if (shared.site_memory == NULL)
+        kernel_die("not enough memory for", &options);
+    http_site_init(&shared.site, options.body_size, shared.site_memory);
+    kernel_listen(&options, &cpus, shared.listeners);
+    kernel_threads_run(&options, &cpus, &service);
+    free(shared.site_memory);
     return 0;
 }

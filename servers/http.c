@@ -6,6 +6,9 @@
 #include "http.h"
 #include "http_parser.h"
 #include "measures.h"
+#ifdef SLOW_CYCLES
+#include "slow.h"
+#endif
 
 #include <errno.h>
 #include <string.h>
@@ -65,7 +68,11 @@ void http_sent(struct http_server *server, struct http_connection *c, size_t n) 
     c->sent = (uint32_t)sent;
 }
 
+/* Every request comes here when it has been read. */
 static void respond(struct http_server *server, struct http_connection *c, enum http_answer answer) {
+#ifdef SLOW_CYCLES
+    slow_down();
+#endif
     if (answer >= HTTP_400)
         server->counters->errors_http++;
     else

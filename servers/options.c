@@ -25,7 +25,8 @@ struct row {
 static const char REQUIRED[] = "required"; /* known by its address */
 
 enum {
-    BOTH = SERVER_EPOLL | SERVER_LWIP,
+    KERNEL = SERVER_EPOLL | SERVER_URING,
+    BOTH = KERNEL | SERVER_LWIP, /* stacks */
     STACK = SERVER_LWIP | SERVER_PRELOAD,
     PORT = STACK | SERVER_LOADGEN,
     BODY = BOTH | SERVER_LOADGEN
@@ -35,7 +36,7 @@ enum {
 
 /* clang-format off */
 static const struct row rows[] = {
-    {"address", "IPV4", IPV4, "0.0.0.0", 0, 0, SERVER_EPOLL, AT(address), "IPv4 address to listen on"},
+    {"address", "IPV4", IPV4, "0.0.0.0", 0, 0, KERNEL, AT(address), "IPv4 address to listen on"},
     {"address", "IPV4", IPV4, "198.18.0.3", 0, 0, SERVER_LWIP, AT(address), "IPv4 address of the interface"},
     {"address", "IPV4", IPV4, REQUIRED, 0, 0, SERVER_PRELOAD, AT(address), "IPv4 address of lwIP's interface"},
     {"netmask", "IPV4", IPV4, "255.255.255.0", 0, 0, STACK, AT(netmask), "IPv4 netmask"},
@@ -43,12 +44,15 @@ static const struct row rows[] = {
     {"mac", "ADDRESS", MAC, NULL, 0, 0, PORT, AT(mac), "aa:bb:cc:dd:ee:ff; else the port's own"},
     {"port", "N", NUMBER, "80", 1, 65535, BOTH, AT(port), "TCP port to listen on"},
     {"body-size", "BYTES", SIZE, "1", 0, 64 << 20, BODY, AT(body_size), "of the response body; 16K, 1M"},
-    {"max-connections", "N", NUMBER, "10000", 1, 1048576, SERVER_EPOLL, AT(max_connections), "more are refused"},
+    {"max-connections", "N", NUMBER, "10000", 1, 1048576, KERNEL, AT(max_connections), "more are refused"},
     {"max-connections", "N", NUMBER, "10000", 1, 33554432, SERVER_LWIP, AT(max_connections), "more are refused; each core has its share"},
     {"backlog", "N", NUMBER, "4096", 1, 65535, BOTH, AT(backlog), "half open or waiting for accept"},
     {"keepalive-idle", "S", NUMBER, "60", 1, 32767, BOTH, AT(keepalive_idle), "seconds without a byte before a probe"},
     {"keepalive-interval", "S", NUMBER, "10", 1, 32767, BOTH, AT(keepalive_interval), "seconds between probes"},
     {"keepalive-count", "N", NUMBER, "6", 1, 127, BOTH, AT(keepalive_count), "silent probes before it is closed"},
+    {"threads", "N", NUMBER, "1", 1, 64, KERNEL, AT(threads), "each with a listening socket of its own"},
+    {"cpus", "LIST", TEXT, "", 0, 0, KERNEL, AT(cpus), "one CPU a thread, as 2,3: a connection goes to the thread on the CPU that received its SYN; else threads run anywhere"},
+    {"busy-poll", "USECS", NUMBER, NULL, 1, 1000000, SERVER_EPOLL, AT(busy_poll), "how long a wait asks the device's queue before it sleeps"},
     {"mbufs", "N", NUMBER, "16383", 1023, 4194303, PORT, AT(mbufs), "packet buffers of a core"},
     {"rx-descriptors", "N", NUMBER, "1024", 64, 32768, PORT, AT(rx_descriptors), "receive ring"},
     {"tx-descriptors", "N", NUMBER, "1024", 64, 32768, PORT, AT(tx_descriptors), "transmit ring"},

@@ -12,7 +12,13 @@
 #include <stdio.h>
 
 /* Bits: which servers a row of the table applies to. */
-enum option_server { SERVER_EPOLL = 1, SERVER_LWIP = 2, SERVER_PRELOAD = 4, SERVER_LOADGEN = 8 };
+enum option_server {
+    SERVER_EPOLL = 1,
+    SERVER_LWIP = 2,
+    SERVER_PRELOAD = 4,
+    SERVER_LOADGEN = 8,
+    SERVER_URING = 16
+};
 
 #define OPTION_TEXTS_MAX 32
 
@@ -30,7 +36,7 @@ struct option_texts {
 /* Every field is set, from its row's default when the option was not given. IPv4 in network byte order;
  * texts point into argv or are constants. */
 struct options {
-    uint32_t address;            /* to listen on; epoll: 0.0.0.0 = any */
+    uint32_t address;            /* to listen on; epoll, uring: 0.0.0.0 = any */
     uint32_t gateway;            /* lwip, preload; 0 = none */
     uint32_t netmask;            /* lwip, preload */
     uint8_t mac[6];              /* lwip, preload; all zero = the port's own */
@@ -41,6 +47,9 @@ struct options {
     uint64_t keepalive_idle;     /* seconds of silence before the first probe */
     uint64_t keepalive_interval; /* seconds between probes */
     uint64_t keepalive_count;    /* unanswered probes after which the connection is reclaimed */
+    uint64_t threads;            /* epoll, uring: 1..64 */
+    const char *cpus;            /* epoll, uring: one a thread; "" = not pinned */
+    uint64_t busy_poll;          /* epoll: microseconds; 0 = not given */
     uint64_t mbufs;              /* lwip, preload: packet buffers in the pool */
     uint64_t rx_descriptors;     /* lwip, preload: slots of the receive ring asked for */
     uint64_t tx_descriptors;     /* lwip, preload: slots of the transmit ring asked for */

@@ -250,6 +250,34 @@ static void test_cores_and_idle_of_lwip_server(void **state) {
     assert_string_equal(error, "--idle: 'sleep:50' is none of poll|intr");
 }
 
+static void test_threads_of_the_kernels_servers(void **state) {
+    static const unsigned servers[] = {SERVER_EPOLL, SERVER_URING};
+    struct options o;
+    char error[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++) {
+        assert_int_equal(PARSE(&o, servers[i], error, "--port", "81"), OPTIONS_OK);
+        assert_int_equal(o.threads, 1);
+        assert_string_equal(o.cpus, "");
+        assert_int_equal(o.busy_poll, 0);
+        assert_int_equal(o.max_connections, 10000);
+        assert_int_equal(PARSE(&o, servers[i], error, "--threads", "64", "--cpus=2,3"), OPTIONS_OK);
+        assert_int_equal(o.threads, 64);
+        assert_string_equal(o.cpus, "2,3");
+        assert_int_equal(PARSE(&o, servers[i], error, "--threads", "0"), OPTIONS_ERROR);
+        assert_string_equal(error, "--threads: '0' is not in 1..64");
+        assert_int_equal(PARSE(&o, servers[i], error, "--threads", "65"), OPTIONS_ERROR);
+    }
+    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--busy-poll", "50"), OPTIONS_OK);
+    assert_int_equal(o.busy_poll, 50);
+    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--busy-poll", "0"), OPTIONS_ERROR);
+    assert_string_equal(error, "--busy-poll: '0' is not in 1..1000000");
+    assert_int_equal(PARSE(&o, SERVER_URING, error, "--busy-poll", "50"), OPTIONS_ERROR);
+    assert_string_equal(error, "--busy-poll: no such option; see --help");
+    assert_int_equal(PARSE(&o, SERVER_LWIP, error, "--threads", "2"), OPTIONS_ERROR);
+}
+
 static void test_counters_of_cores_add_up(void **state) {
     struct counters sum = {.accepts = 1}, one = {.requests_parsed = 5, .accepts = 2, .retransmits = 7};
 
@@ -421,6 +449,7 @@ int main(void) {
         cmocka_unit_test(test_lines_on_stdout),
         cmocka_unit_test(test_preload),
         cmocka_unit_test(test_cores_and_idle_of_lwip_server),
+        cmocka_unit_test(test_threads_of_the_kernels_servers),
         cmocka_unit_test(test_counters_of_cores_add_up),
         cmocka_unit_test(test_idle_errors),
         cmocka_unit_test(test_many_texts),

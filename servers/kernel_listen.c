@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "kernel_listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { OTHER_FILES = 16 }; /* descriptors that are not connections, with one thread */
+
+/* Written once a connection, not once a request. */
+static struct {
+    uint64_t most; /* set before the threads start, only read from then on */
+    atomic_uint_fast64_t taken;
+} room;
+
+void kernel_die(const char *what, const struct options *options) {
+    char text[INET_ADDRSTRLEN];
+    int error = errno;
+    inet_ntop(AF_INET, &options->address, text, sizeof(text));
+    fprintf(stderr, "%s: %s %s:%u: %s\n", program_invocation_short_name, what, text, (unsigned)options->port,
+            strerror(error));
+    exit(1);
+}
+
+void kernel_room_make(const struct options *options) {
+    rlim_t others = OTHER_FILES + 4 * options->threads;
+    rlim_t needed = options->max_connections + others;
+    struct rlimit limit;
+    room.most = options->max_connections;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    struct rlimit raised = {needed, needed > limit.rlim_max ? needed : limit.rlim_max};
+    if (limit.rlim_cur >= needed || setrlimit(RLIMIT_NOFILE, &raised) == 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    room.most = limit.rlim_max > others ? limit.rlim_max - others : 1;
+    fprintf(stderr, "%s: only %zu connections: RLIMIT_NOFILE is %zu\n", program_invocation_short_name,
+            (size_t)room.most, (size_t)limit.rlim_max);
+}
+
+uint64_t kernel_room(void) {
+    return room.most;
+}
+
+bool kernel_room_take(void) {
+    if (atomic_fetch_add_explicit(&room.taken, 1, memory_order_relaxed) < room.most)
+        return true;
+    kernel_room_give();
+    return false;
+}
+
+void kernel_room_give(void) {
+    atomic_fetch_sub_explicit(&room.taken, 1, memory_order_relaxed);
+}
+
+static void set(int fd, int level, int name, int value, const struct options *options) {
+    if (setsockopt(fd, level, name, &value, sizeof(value)) != 0)
+        kernel_die("cannot make a socket for", options);
+}
+
+/* What is set here is inherited by every accepted socket, at no call per connection. Keep-alive is silent
+ * while data is unacknowledged or the window is shut: the last row bounds that time too. */
+static int make_socket(const struct options *options) {
+    uint64_t reclaim_s = options->keepalive_idle + options->keepalive_interval * options->keepalive_count;
+    const struct {
+        int level, name, value;
+    } wanted[] = {
+        {SOL_SOCKET, SO_REUSEADDR, 1},
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, (int)options->keepalive_idle},
+        {IPPROTO_TCP, TCP_KEEPINTVL, (int)options->keepalive_interval},
+        {IPPROTO_TCP, TCP_KEEPCNT, (int)options->keepalive_count},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, reclaim_s < INT32_MAX / 1000 ? (int)reclaim_s * 1000 : INT32_MAX},
+    };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+        set(fd, wanted[i].level, wanted[i].name, wanted[i].value, options);
+    return fd;
+}
+
+static void refused_by_kernel(const char *option, const char *what) {
+    fprintf(stderr, "%s: %s: the kernel refuses %s: %s\n", program_invocation_short_name, option, what,
+            strerror(errno));
+    exit(3);
+}
+
+/* Preferred: while the application polls, the queue's interrupts stay off, where the interface defers them.
+ */
+static void set_busy_poll(int fd, const struct options *options) {
+    int usecs = (int)options->busy_poll, on = 1;
+    if (usecs == 0)
+        return;
+    if (setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &usecs, sizeof(usecs)) != 0)
+        refused_by_kernel("--busy-poll", "SO_BUSY_POLL (it needs CAP_NET_ADMIN)");
+    if (setsockopt(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &on, sizeof(on)) != 0)
+        refused_by_kernel("--busy-poll", "SO_PREFER_BUSY_POLL");
+}
+
+static void steer(int fd, const struct kernel_cpus *cpus) {
+    struct sock_filter program[KERNEL_STEER_MAX];
+    struct sock_fprog attached = {.len = (unsigned short)kernel_steer_program(program, cpus),
+                                  .filter = program};
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &attached, sizeof(attached)) != 0)
+        refused_by_kernel("--cpus", "SO_ATTACH_REUSEPORT_CBPF");
+}
+
+void kernel_listen(const struct options *options, const struct kernel_cpus *cpus,
+                   int listeners[KERNEL_THREADS_MAX]) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = options->address};
+    address.sin_port = htons((uint16_t)options->port);
+    for (unsigned i = 0; i < options->threads; i++) {
+        int fd = listeners[i] = make_socket(options);
+        set_busy_poll(fd, options);
+        if (i > 0)
+            set(fd, SOL_SOCKET, SO_REUSEPORT, 1, options);
+        if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+            kernel_die("cannot listen on", options);
+        /* The first shares its port only once it has it: another server's that shares too would be joined. */
+        if (i == 0 && options->threads > 1)
+            set(fd, SOL_SOCKET, SO_REUSEPORT, 1, options);
+        if (listen(fd, (int)options->backlog) != 0) /* its place in the group is the order of these calls */
+            kernel_die("cannot listen on", options);
+    }
+    if (options->threads > 1 && cpus->count > 0) /* else by the kernel's hash: a thread has no CPU */
+        steer(listeners[0], cpus);
+}
+
+bool kernel_has_napi_id(int fd) {
+    unsigned id = 0;
+    socklen_t size = sizeof(id);
+    return getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &size) == 0 && id > 0;
+}
+
+uint64_t kernel_retransmits(int fd) {
+    struct tcp_info info = {0};
+    socklen_t size = sizeof(info);
+    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+    return info.tcpi_total_retrans;
+}
+
+void kernel_refuse(int fd) {
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(fd);
+}
+
+int64_t kernel_now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}

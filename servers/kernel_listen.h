@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The sockets of the kernel's servers, and how many connections there may be: what epoll_server and
+ * uring_server have in common below their loops. Must not know how one waits for a socket.
+ */
+#ifndef STACKDUEL_KERNEL_LISTEN_H
+#define STACKDUEL_KERNEL_LISTEN_H
+
+#include "kernel_steer.h"
+#include "options.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Ends the program with exit code 1 and one line: `what`, the address in `options`, and errno's text. */
+void kernel_die(const char *what, const struct options *options) __attribute__((noreturn));
+
+/* Raises the limit on descriptors to that of --max-connections; where the machine gives fewer, says so on
+ * stderr. From then on kernel_room_take() gives as many places. */
+void kernel_room_make(const struct options *options);
+
+/* The places that there are, for all threads together. */
+uint64_t kernel_room(void);
+
+/* One connection more, or less, of any thread. False: there is no place. */
+bool kernel_room_take(void);
+void kernel_room_give(void);
+
+/* Listens once for each thread: listeners[i], non-blocking, is thread i's. Ends the program with one line
+ * when it cannot: exit code 1, and 3 where the kernel has no steering or forbids busy polling. */
+void kernel_listen(const struct options *options, const struct kernel_cpus *cpus,
+                   int listeners[KERNEL_THREADS_MAX]);
+
+/* Whether the packets of a connection come by a queue that can be asked for more (SO_INCOMING_NAPI_ID,
+ * socket(7)). */
+bool kernel_has_napi_id(int fd);
+
+/* TCP segments sent again so far. */
+uint64_t kernel_retransmits(int fd);
+
+/* Closes a connection that there is no place for, with a reset. */
+void kernel_refuse(int fd);
+
+/* Milliseconds of a clock that only goes forward. */
+int64_t kernel_now_ms(void);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A slowdown of known size, for tests of the measurement: only what is compiled with -DSLOW_CYCLES=n may
+ * include this (make slow). Such a server says so when it starts and among its counters.
+ */
+#ifndef STACKDUEL_SLOW_H
+#define STACKDUEL_SLOW_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <x86intrin.h>
+
+/* Does nothing for SLOW_CYCLES cycles of the time stamp counter. */
+static inline void slow_down(void) {
+    uint64_t begin = __rdtsc();
+    while (__rdtsc() - begin < (uint64_t)SLOW_CYCLES)
+        _mm_pause();
+}
+
+/* One more member for the line of counters, into text[size]. */
+static inline void slow_append(char *text, size_t size) {
+    snprintf(text, size, ", \"slow_cycles\": %llu", (unsigned long long)SLOW_CYCLES);
+}
+
+/* One line on stderr. */
+static inline void slow_warn(void) {
+    fprintf(stderr, "%s: a test build: every request costs %llu cycles more\n", program_invocation_short_name,
+            (unsigned long long)SLOW_CYCLES);
+}
+
+#endif

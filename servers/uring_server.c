@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The kernel contender without a system call a request: io_uring, one ring a thread. One call hands over the
+ * answers to all requests that the last one brought, and brings the next. Must not know what a request looks
+ * like (http.h), nor what a connection does with its bytes (uring_connection.h).
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "kernel_listen.h"
+#include "kernel_ring.h"
+#include "kernel_threads.h"
+#include "options.h"
+#include "uring_connection.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TICK_MS = 100, /* between looks at connections that linger, and until accept is tried again */
+    CACHE_LINE = 64,
+};
+
+/* Of the process: set before the threads start, only read from then on. */
+static struct {
+    const struct options *options;
+    struct http_site site;
+    void *site_memory;
+    int listeners[KERNEL_THREADS_MAX];
+} shared;
+
+/* Of the thread that looks at it. */
+static __thread struct {
+    struct uring uring;
+    unsigned thread;
+    bool asked;
+    bool timer_runs;
+    struct __kernel_timespec tick;
+} server;
+
+static void start_accepting(void) {
+    struct io_uring_sqe *submission = uring_submission(&server.uring);
+    io_uring_prep_multishot_accept(submission, shared.listeners[server.thread], NULL, NULL, SOCK_CLOEXEC);
+    io_uring_sqe_set_data64(submission, URING_ACCEPT);
+    server.uring.accept_paused = false;
+}
+
+static void watch_asked(void) {
+    struct io_uring_sqe *submission = uring_submission(&server.uring);
+    io_uring_prep_poll_multishot(submission, kernel_thread_fd(server.thread), POLLIN);
+    io_uring_sqe_set_data64(submission, URING_ASKED);
+}
+
+/* A timer runs as long as something is to be looked at. */
+static void start_timer_if_needed(void) {
+    if (server.timer_runs || (TAILQ_EMPTY(&server.uring.lingering) && !server.uring.accept_paused))
+        return;
+    struct io_uring_sqe *submission = uring_submission(&server.uring);
+    server.tick.tv_nsec = TICK_MS * 1000000;
+    io_uring_prep_timeout(submission, &server.tick, 0, 0);
+    io_uring_sqe_set_data64(submission, URING_TIMER);
+    server.timer_runs = true;
+}
+
+static void timer_ended(void) {
+    server.timer_runs = false;
+    uring_expire(&server.uring);
+    if (server.uring.accept_paused)
+        start_accepting();
+}
+
+static void accepted(const struct io_uring_cqe *completion) {
+    int error = -completion->res;
+    if (error <= 0 && !uring_open(&server.uring, completion->res)) {
+        kernel_refuse(completion->res);
+        server.uring.counters.common.refused++;
+    }
+    if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+        server.uring.counters.common.errors_socket++;
+        server.uring.accept_paused = true; /* else the listener would stay ready and the loop spin */
+    } else if (!(completion->flags & IORING_CQE_F_MORE)) {
+        start_accepting();
+    } /* any other error is the end of that one connection before it began */
+}
+
+static void completed(const struct io_uring_cqe *completion) {
+    void *connection = (void *)(uintptr_t)(completion->user_data & ~(uint64_t)URING_TAG_MASK);
+    switch ((enum uring_tag)(completion->user_data & URING_TAG_MASK)) {
+    case URING_RECEIVE:
+        uring_received(&server.uring, connection, completion);
+        break;
+    case URING_SEND:
+        uring_sent(&server.uring, connection, completion->res);
+        break;
+    case URING_ACCEPT:
+        accepted(completion);
+        break;
+    case URING_ASKED:
+        server.asked = true;
+        if (!(completion->flags & IORING_CQE_F_MORE))
+            watch_asked();
+        break;
+    case URING_TIMER:
+        timer_ended();
+        break;
+    default:
+        break;
+    }
+}
+
+/* All that stand in the ring, and those that found no place in it. */
+static void read_completions(struct io_uring *ring) {
+    do {
+        struct io_uring_cqe *completion;
+        unsigned head, count = 0;
+        io_uring_for_each_cqe(ring, head, completion) {
+            completed(completion);
+            count++;
+        }
+        io_uring_cq_advance(ring, count);
+    } while (io_uring_cq_has_overflow(ring) && io_uring_get_events(ring) >= 0);
+}
+
+static void serve_thread(unsigned thread) {
+    struct io_uring *ring = &server.uring.ring.ring;
+    bool going_on = true;
+    while (going_on) {
+        int result = io_uring_submit_and_wait(ring, 1);
+        if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
+            errno = -result;
+            kernel_die("cannot wait for", shared.options);
+        }
+        uring_submitted(&server.uring);
+        read_completions(ring);
+        start_timer_if_needed();
+        if (server.asked) {
+            server.asked = false;
+            uring_settle_all(&server.uring);
+            going_on = kernel_thread_asked(thread);
+        }
+    }
+}
+
+static void start_thread(unsigned thread) {
+    struct uring *uring = &server.uring;
+    char error[256];
+    if (kernel_ring_init(&uring->ring, error, sizeof(error)) != 0) {
+        fprintf(stderr, "uring_server: %s\n", error);
+        exit(3);
+    }
+    TAILQ_INIT(&uring->lingering);
+    server.thread = thread;
+    uring->connections =
+        malloc(kernel_room() * sizeof(*uring->connections)); /* not written to before it is needed */
+    if (uring->connections == NULL ||
+        http_server_init(&uring->http, &shared.site, &uring->counters.common, kernel_room()) != 0)
+        kernel_die("not enough memory for", shared.options);
+    start_accepting();
+    watch_asked();
+    io_uring_submit(&uring->ring.ring);
+    uring_submitted(uring);
+}
+
+static void count_thread(struct kernel_counters *counters) {
+    const struct uring *uring = &server.uring;
+    *counters = uring->counters;
+    for (size_t i = 0; i < uring->connections_used; i++)
+        if (uring->connections[i].fd >= 0)
+            counters->common.retransmits += kernel_retransmits(uring->connections[i].fd);
+}
+
+static void stop_thread(unsigned thread) {
+    struct uring *uring = &server.uring;
+    (void)thread;
+    io_uring_submit_and_get_events(&uring->ring.ring); /* the last answers */
+    uring_submitted(uring);
+    read_completions(&uring->ring.ring);
+    uring_settle_all(uring);
+    kernel_ring_free(&uring->ring);
+    uring_close_all(uring);
+    uring->connections_used = 0;
+    free(uring->connections);
+    http_server_free(&uring->http);
+}
+
+int main(int argc, char *argv[]) {
+    static const struct kernel_service service = {"uring",     start_thread, serve_thread,
+                                                  stop_thread, count_thread, NULL};
+    struct options options;
+    struct kernel_cpus cpus;
+    options_parse_or_exit(&options, SERVER_URING, argc, argv);
+    kernel_cpus_or_exit(&cpus, &options);
+    shared.options = &options;
+    kernel_room_make(&options);
+    shared.site_memory = aligned_alloc(CACHE_LINE, http_site_size(options.body_size));
+    if (shared.site_memory == NULL)
+        kernel_die("not enough memory for", &options);
+    http_site_init(&shared.site, options.body_size, shared.site_memory);
+    kernel_listen(&options, &cpus, shared.listeners);
+    kernel_threads_run(&options, &cpus, &service);
+    free(shared.site_memory);
+    return 0;
+}
