@@ -14,7 +14,7 @@ HARNESS = $(PYTHON) -m harness
 # What a user may set on the command line of make; a variable of the environment that has the same name is not
 # meant, and a name that is not here is a mistake.
 PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
-             SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM
+             SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM SEED PRECISION BUDGET
 KEYS := PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE APP RUN RUNS BUNDLE LWIP_SRC BUILD PYTHON CC CLANG \
         NIC CLIENT FORCE NOIOMMU TUNE VM FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES $(PLAN_KEYS)
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
@@ -43,6 +43,7 @@ help: ## this list
 	@echo "  PLAN=quick|default|full|FILE  RESUME=ID  DRY_RUN=1  REPORT=no  PUBLISHED=NAME  LWIP_SRC=DIR"
 	@echo "  NIC=PCI-ADDRESS|INTERFACE  CLIENT=if:INTERFACE|ssh:USER@HOST[,if=INTERFACE]  FORCE=1  NOIOMMU=1  TUNE=none|fair|max"
 	@echo "  $(PLAN_KEYS)"
+	@echo "  PRECISION=3 (percent: rounds until every gain is known so well; 0: exactly ROUNDS)  BUDGET=90s|15m|1h  SEED=N (else drawn)"
 	@echo "  TAP=net_tap|vhost-net (else vhost-net where it is)  NETEM='delay 5ms jitter 1ms loss 1% duplicate 1% reorder 1%'"
 
 # --- measuring -------------------------------------------------------------------------------------

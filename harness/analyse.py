@@ -10,7 +10,7 @@ import json
 import math
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness import ablation, stats, verdict, words
+from harness import ablation, families, stats, verdict, words
 from harness.caveats import caveats
 from harness.errors import UsageError
 from harness.gains import gain
@@ -39,6 +39,8 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
         cells.setdefault((trial.contender, trial.connections), []).append(trial)
     points = [_point(connections, contenders, cells, plan) for connections in plan.connections]
     _share_memory(points)
+    families.adjust(points)
+    statistics = families.statistics(plan, facts, lines, points)
     ladder = ablation.summarise(plan, facts, [
         (trial.contender, trial.connections, trial.round, trial.cycles_per_request) for trial in records if trial.valid])
     return {
@@ -47,12 +49,13 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
         "wire": plan.wire,
         **{key: value for key, value in (("tap", plan.tap), ("netem", plan.netem)) if value},
         "workload": {"name": plan.workload.name, "body_size_bytes": plan.workload.body_size_bytes},
-        "rounds": plan.rounds,
+        "rounds": max(1, statistics["rounds_done"]) if plan.precision_percent else plan.rounds,
         "duration_seconds": plan.duration_seconds,
         "baseline": contenders[0].name,
         "caveats": caveats(plan, facts, records, points, contenders, emulated),
         "contenders": {c.name: {"label": c.label, "stack": c.stack, "client": c.client} for c in contenders},
         "points": points,
+        "statistics": statistics,
         **({"ablation": ladder} if ladder else {}),
         **({"emulated": emulated} if emulated else {}),
     }

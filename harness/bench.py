@@ -7,15 +7,16 @@ Knows the order of the stages and how a run is resumed, and no detail of any sta
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from harness import fitting, sites as clients
+from harness import fitting, sites as clients, stopping
 from harness.conditions import conditioned, settle
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
@@ -23,7 +24,7 @@ from harness.host import Host
 from harness.netem import parse
 from harness.nic_order import NicOrder
 from harness.own_client import load_tool
-from harness.plan import SPARE_FILES, Plan, TrialSpec, load_plan, schedule
+from harness.plan import SPARE_FILES, Plan, TrialSpec, load_plan, round_specs
 from harness.progress import Progress, clock
 from harness.provision import Provisioned, provisioned, restore
 from harness.remote import SshHost
@@ -101,16 +102,16 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
         for line in restore(host):
             _say(f"undone after a killed run: {line}")
     wire, plan, store = _choose(order, host, results, sites)
-    remaining = _remaining(plan, store)
+    remaining = stopping.remaining(plan, store.run.trials if store else ())
     if order.dry_run:
         _rehearse(host, wire, plan, len(remaining), sites)
         return None
-    if store is None or remaining:
+    if store is None or remaining or not _looked_at(store).stop:
         check_writable(results)
         _allow_files(_files(wire, plan) + SPARE_FILES)
         name = _name(wire, plan.workload) + (f"-{parse(plan.netem, 'NETEM').slug}" if plan.netem else "")
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
-        for line in fitting.cost(wire, remaining):
+        for line in fitting.cost(wire, plan, remaining):
             _say(line)
         with provisioned(host, wire, plan.contenders, id_, log=_say, programs=load_tool(wire, plan.workload).programs,
                          use=fitting.use(host, wire, plan, sites)) as up:
@@ -118,7 +119,7 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
             facts = gather(host, wire, plan, up)
             store = _enter_facts(store, facts) if store else Store.create(id_, plan, facts, results)
             with _kept(store):
-                _measure(host, wire, plan, remaining, up, store)
+                _measure(host, wire, plan, up, store)
     else:
         _drop_cut_line(store)
     if order.report:
@@ -144,14 +145,16 @@ def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -
         fitting.check_cores(wire, plan)
         return settle(host, wire, plan)
     if not order.resume:
-        return *planned(fitting.fit(order.wire, order.nic, host), order.plan or DEFAULT_PLAN), None
+        wire, plan = planned(fitting.fit(order.wire, order.nic, host), order.plan or DEFAULT_PLAN)
+        return wire, replace(plan, seed=plan.seed or draw_seed()), None
     store = Store.resume(order.resume, results)
     run = store.run
     wire = fitting.fit(order.wire or run.plan.wire, order.nic, host)
     if wire.name != run.plan.wire:
         raise UsageError(f"run {run.id} is of wire '{run.plan.wire}', not of '{wire.name}'")
     if order.plan or any(order.settings.values()):
-        if planned(wire, order.plan or run.plan.name)[1] != run.plan:
+        named = planned(wire, order.plan or run.plan.name)[1]
+        if replace(named, seed=named.seed or run.plan.seed) != run.plan:
             raise UsageError(f"run {run.id} has another plan; to finish it give RESUME={run.id} alone")
     absent = {*run.plan.client_cpus, *run.plan.server_cpus} - set(fitting.cpus(host, wire))
     if absent:
@@ -162,11 +165,19 @@ def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -
     return conditioned(wire, run.plan), run.plan, store
 
 
-def _remaining(plan: Plan, store: Store | None) -> list[tuple[int, TrialSpec]]:
-    """The trials still to run, each with its place in the whole schedule."""
-    done = {(t["contender"], t["connections"], t["round"]) for t in store.run.trials} if store else set()
-    return [(place, spec) for place, spec in enumerate(schedule(plan))
-            if (spec.contender, spec.connections, spec.round) not in done]
+def draw_seed() -> int:
+    """One above 0 for the order of a run's trials."""
+    return 1 + int.from_bytes(os.urandom(4), "big") % ((1 << 32) - 1)
+
+
+def _order(plan: Plan) -> list[str]:
+    """In which order, and how long, for who looks on."""
+    rule = stopping.aim(plan)
+    return [*([f"order of the trials: SEED={plan.seed}"] if plan.seed else []), *([rule] if rule else [])]
+
+
+def _looked_at(store: Store) -> stopping.Look:
+    return stopping.look(store.run.plan, store.run.trials, stopping.sessions(store.run.facts))
 
 
 def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int, sites: Sequence[SshHost]) -> None:
@@ -175,8 +186,10 @@ def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int, sites: Sequence[S
         pass
     seconds = trials * (plan.warmup_seconds + plan.duration_seconds)
     tap = f", TAP={plan.tap}" if plan.tap else ""
-    print(f"# between them: plan {plan.name}{tap}, {trials} trials of {', '.join(plan.contenders)} at "
-          f"{', '.join(map(str, plan.connections))} connections, {clock(seconds)} of load")
+    rule = stopping.aim(plan)
+    print(f"# between them: plan {plan.name}{tap}, {'at least ' if rule else ''}{trials} trials of "
+          f"{', '.join(plan.contenders)} at {', '.join(map(str, plan.connections))} connections, {clock(seconds)} of load"
+          f"{'; ' if rule else ''}{rule}")
 
 
 def _name(wire: Wire, workload: Workload) -> str:
@@ -269,12 +282,29 @@ def _require_valid(run: Run, report: Path) -> None:
                           f"({bad[0][1]}); the report is in {report}")
 
 
-def _measure(host: Host, wire: Wire, plan: Plan, remaining: Sequence[tuple[int, TrialSpec]], up: Provisioned,
-             store: Store) -> None:
-    with Progress(plan, len(remaining)) as progress, _rebinds_kept(store, up):
-        for place, spec in remaining:
+def _measure(host: Host, wire: Wire, plan: Plan, up: Provisioned, store: Store) -> None:
+    for line in _order(plan):
+        print(line, flush=True)
+    with Progress(plan, len(stopping.remaining(plan, store.run.trials))) as progress, _rebinds_kept(store, up):
+        for place, spec in _until_enough(plan, store, progress.looked):
             progress.start(spec)
             progress.done(spec, _one(host, wire, plan, place, spec, up, store))
+    if plan.precision_percent:
+        print(stopping.said(plan, _looked_at(store)), flush=True)
+
+
+def _until_enough(plan: Plan, store: Store,
+                  looked: Callable[[stopping.Look, int], None]) -> Iterator[tuple[int, TrialSpec]]:
+    """The trials to run, each with its place in the whole order: what begun rounds lack first, then round by round
+    until stopping.py says that it is enough. Each must be stored before the next is asked for. `looked` is told what is
+    known before a round, and how many trials it has."""
+    while True:
+        seen, left = _looked_at(store), stopping.remaining(plan, store.run.trials)
+        if not left and seen.stop:
+            return
+        next_ = [each for each in left if each[1].round == left[0][1].round] or stopping.one_round(plan, seen.rounds)
+        looked(seen, len(next_))
+        yield from next_
 
 
 def _one(host: Host, wire: Wire, plan: Plan, place: int, spec: TrialSpec, up: Provisioned,
@@ -313,7 +343,9 @@ def _kept(store: Store) -> Iterator[None]:
     """Whatever ends a run early: the line to the user says what is kept and how to go on."""
     def kept() -> str:
         run = store.run
-        return (f"{len(run.trials)} of {len(schedule(run.plan))} trials are kept, "
+        planned = stopping.sure_rounds(run.plan, run.trials) * len(round_specs(run.plan, 0))
+        kept = planned - len(stopping.remaining(run.plan, run.trials))
+        return (f"{kept} of {'at least ' if run.plan.precision_percent else ''}{planned} trials are kept, "
                 f"finish the run with RESUME={run.id}")
     try:
         yield

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence
 
 from harness import verdict, words
-from harness.plan import Plan, schedule
+from harness.plan import Plan, round_specs
 from harness.records import Contender, Trial, table, text
 
 _NOTABLE_STEAL = 0.02
@@ -25,9 +25,11 @@ def caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
     shared = sorted(set(plan.client_cpus) & set(plan.server_cpus))
     if shared:
         found.append(f"Client and server shared CPU {', '.join(map(str, shared))}.")
-    planned = len(schedule(plan))
+    rounds = max(plan.rounds, 1 + max((trial.round for trial in trials), default=0))
+    planned = rounds * len(round_specs(plan, 0))
     if len(trials) < planned:
-        found.append(f"The run is incomplete: it has {len(trials)} of {planned} trials.")
+        found.append(f"The run is incomplete: it has {len(trials)} of {'at least ' if plan.precision_percent else ''}"
+                     f"{planned} trials.")
     invalid = sum(not trial.valid for trial in trials)
     if invalid:
         found.append(f"Left out of every figure, because a check failed: {invalid} of {len(trials)} trials.")

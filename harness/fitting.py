@@ -85,15 +85,16 @@ def use(host: Host, wire: Wire, plan: Plan, sites: Sequence[SshHost]) -> Use:
     return Use(plan.client_cpus, plan.server_cpus, max(plan.connections), tuple(sites), node)
 
 
-def cost(wire: Wire, remaining: Sequence[tuple[int, TrialSpec]]) -> list[str]:
+def cost(wire: Wire, plan: Plan, remaining: Sequence[tuple[int, TrialSpec]]) -> list[str]:
     """What it takes that contenders have one port in turn, a line; [] where none changes."""
     if not wire.rebinds:
         return []
     changes = turns([spec for _, spec in remaining]) - 1
     if changes < 1:
         return []
-    return [f"one port in turn: a round has all load points of one contender before the other's, so {changes} changes "
-            f"of driver instead of up to {len(remaining) - 1}; the report says how long they took"]
+    least = "at least " if plan.precision_percent else ""
+    return [f"one port in turn: a round has all load points of one contender before the other's, so {least}{changes} "
+            f"changes of driver instead of up to {len(remaining) - 1}; the report says how long they took"]
 
 
 def check_cores(wire: Wire, plan: Plan) -> None:

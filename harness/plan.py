@@ -7,18 +7,21 @@ contenders it is for all of the wire, without a workload for the wire's usual on
 
 from __future__ import annotations
 
-import re
+import random
 import tomllib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Iterator, Mapping, Sequence
+from typing import AbstractSet as Set
+from typing import Any, Mapping, Sequence, TypeVar
 
+from harness import settings
 from harness.errors import UsageError
 from harness.netem import parse
+from harness.settings import Option, check_names, check_number, check_percent, check_range
 from harness.wire import Wire
-from harness.workload import GENERAL, WORKLOADS
 from harness.workload import Workload as Workload
 
+_T = TypeVar("_T")
 PLANS = Path(__file__).resolve().parent / "plans"
 SCHEMA = 1
 # wrk opens a second set of connections for the measurement while the server may still hold the warm-up's.
@@ -43,6 +46,10 @@ class Plan:
     machine, as ssh knows it, its CPUs that load; this machine then has no client, and `client_cpus` are none. `tap`: one
     of TAPS, by which driver lwIP has its TAP; "" for net_tap where there was no choice. `netem`: as netem.py has it; ""
     for none.
+
+    `rounds`: exactly so many, or at least where there is a stop rule (stopping.py): until every gain's interval is within
+    `precision_percent` of its ratio, 0 for no such rule, or `budget_seconds` are over, 0 for no end. `seed` of the order;
+    0: the contenders alternate, as runs of before there were seeds have it.
     """
 
     name: str
@@ -62,6 +69,14 @@ class Plan:
     clients: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     tap: str = ""
     netem: str = ""
+    seed: int = 0
+    precision_percent: float = 0
+    budget_seconds: int = 0
+
+    @property
+    def most_rounds(self) -> int:
+        """What the round of any record is below."""
+        return max(self.rounds, MOST_ROUNDS) if self.precision_percent else self.rounds
 
     def follows(self, contender: str, connections: int) -> bool:
         """Is this contender measured at this load point?"""
@@ -92,43 +107,38 @@ class Share:
     threads: int
 
 
+MOST_ROUNDS = 1000
 # connections: what lwip_server takes, and what wrk may be asked for
 MOST, MOST_OF_WRK = 1 << 25, 10_000
 
 
-@dataclass(frozen=True)
-class _Option:
-    """One key of a plan: its name in TOML and on the command line, its limits, and whether it is a list."""
-
-    key: str
-    override: str
-    low: int
-    high: int
-    many: bool = False
-
-
-_CLIENT_CPUS = _Option("client_cpus", "CLIENT_CPUS", 0, 4095, many=True)
+_CLIENT_CPUS = Option("client_cpus", "CLIENT_CPUS", 0, 4095, many=True)
+_SEED = Option("seed", "SEED", 0, (1 << 32) - 1)
+_BUDGET = Option("budget_seconds", "BUDGET", 0, 7 * 86_400, suffixes={"s": 1, "m": 60, "h": 3600})
 _NUMBERS = (
-    _Option("connections", "CONNECTIONS", 1, MOST, many=True),
-    _Option("rounds", "ROUNDS", 1, 1000),
-    _Option("duration_seconds", "DURATION", 1, 3600),
-    _Option("warmup_seconds", "WARMUP", 0, 600),
-    _Option("body_size_bytes", "BODY_SIZE", 0, 64 << 20),
+    Option("connections", "CONNECTIONS", 1, MOST, many=True),
+    Option("rounds", "ROUNDS", 1, MOST_ROUNDS),
+    Option("duration_seconds", "DURATION", 1, 3600),
+    Option("warmup_seconds", "WARMUP", 0, 600),
+    Option("body_size_bytes", "BODY_SIZE", 0, 64 << 20, suffixes={"K": 1 << 10, "M": 1 << 20}),
     _CLIENT_CPUS,
-    _Option("server_cpus", "SERVER_CPUS", 0, 4095, many=True),
-    _Option("port", "PORT", 1, 65_535),
-    _Option("max_connections", "MAX_CONNECTIONS", 1, MOST),
+    Option("server_cpus", "SERVER_CPUS", 0, 4095, many=True),
+    Option("port", "PORT", 1, 65_535),
+    Option("max_connections", "MAX_CONNECTIONS", 1, MOST),
+    _SEED,
+    _BUDGET,
 )
 # load points up to this one: those of a plan beyond it are left out, and powers of ten lead on to it
-_REACH = _Option("reach", "MOST_CONNECTIONS", 1, MOST)
-# of a size, as the servers take it
-_SUFFIXES = {"K": 1 << 10, "M": 1 << 20}
+_REACH = Option("reach", "MOST_CONNECTIONS", 1, MOST)
 _REQUIRED = ("connections", "rounds", "duration_seconds", "warmup_seconds")
 # keys of text that a plan need not have, and that its file has only then
 _TEXTS = ("tap", "netem")
+# keys of the order and of when it ends, which a plan.json has only where they say something
+_RULE = ("seed", "precision_percent", "budget_seconds")
 NET_TAP, VHOST_NET = "net_tap", "vhost-net"
 TAPS = (NET_TAP, VHOST_NET)
-OVERRIDES = ("CONTENDERS", "WORKLOAD", *map(str.upper, _TEXTS), *(option.override for option in (*_NUMBERS, _REACH)))
+OVERRIDES = ("CONTENDERS", "WORKLOAD", "PRECISION", *map(str.upper, _TEXTS),
+             *(option.override for option in (*_NUMBERS, _REACH)))
 
 
 def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Mapping[str, str],
@@ -150,7 +160,7 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
         if name not in OVERRIDES:
             raise UsageError(f"unknown setting '{name}'; there are: {', '.join(OVERRIDES)}")
         if text.strip():
-            key, value = _parse_override(name, text.strip())
+            key, value = _override(name, text.strip())
             values[key] = value
             places[key] = f"{name}={text.strip()}"
             ours &= key != "connections"
@@ -159,45 +169,19 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
             raise UsageError(f"{where}: '{key}' is missing")
     values.setdefault("contenders", list(wire.contenders))
     places.setdefault("contenders", where)
-    shape = _workload(values, places, wire)
+    _settle_rule(values, places, {name for name, text in overrides.items() if text.strip()})
+    shape = settings.workload(values, places, wire)
     if ours:
         values["connections"] = sorted({*values["connections"], *_ALSO_AT.get(shape.name, ())})
     if ours:
         values["connections"] = [point for point in values["connections"] if point >= len(clients)]
     if "reach" in values:
-        _check_range(_REACH, values["reach"], places["reach"])
+        check_range(_REACH, values["reach"], places["reach"])
         values["connections"] = _reaching(values["connections"], values.pop("reach"))
     plan = _build(values, places, Path(name_or_path).stem, wire, shape, tuple(cpus), clients)
     return plan if files is None else replace(plan, most_connections={
         name: min(most, max(1, files - SPARE_FILES - SPARE_CONNECTIONS))
         if wire.contenders[name].stack == "kernel" else most for name, most in plan.most_connections.items()})
-
-
-def _workload(values: Mapping[str, Any], places: Mapping[str, str], wire: Wire) -> Workload:
-    """UsageError on a workload that there is not, that the wire's contenders do not answer or its client cannot make."""
-    name = values.get("workload", wire.workloads[0])
-    known = [each for each in (*wire.workloads, *(GENERAL if wire.workloads[0] in GENERAL else ()))
-             if each in WORKLOADS and not _needs_loadgen(WORKLOADS[each], wire)]
-    place = places.get("workload", wire.name)
-    if name in GENERAL and name not in known and wire.workloads[0] in GENERAL:
-        raise UsageError(f"{place}: {_needs_loadgen(WORKLOADS[name], wire)}; workload '{name}' needs loadgen: wire "
-                         "shm-loadgen")
-    if name not in known:
-        raise UsageError(f"{place}: wire '{wire.name}' has no workload {name!r}; "
-                         f"there are: {', '.join(dict.fromkeys(known))}")
-    return WORKLOADS[name]
-
-
-def _needs_loadgen(workload: Workload, wire: Wire) -> str:
-    """Why the client of this wire cannot make that load; "" if it can."""
-    if wire.has_loadgen:
-        return ""
-    if workload.active:
-        return f"wrk, the client of wire '{wire.name}', asks every connection that it opens"
-    if workload.connect and any(contender.client.stack == "lwip" for contender in wire.contenders.values()):
-        return (f"each wrk on lwIP, as wire '{wire.name}' has it, begins with the same ports, which a server that "
-                "closes first still keeps from the wrk before")
-    return ""
 
 
 def _reaching(connections: Sequence[int], most: int) -> list[int]:
@@ -208,19 +192,30 @@ def _reaching(connections: Sequence[int], most: int) -> list[int]:
     return points
 
 
-def schedule(plan: Plan) -> list[TrialSpec]:
-    """All trials in order: every load point is one A B pair, and odd rounds turn it round (B A).
+def round_specs(plan: Plan, round_: int) -> list[TrialSpec]:
+    """The trials of one round (from 0) in their order; as many in each. A contender has none where it cannot follow.
 
-    `by_contender`: it is whole sets of load points that alternate. A contender has none where it cannot follow.
+    With a seed the load points are shuffled, and the contenders within each, so that those who are compared stand close
+    to one another and drift hits all alike; `by_contender`: contenders, and the load points of each. Without a seed the
+    contenders take turns: A B, and in odd rounds B A. The same plan and round give the same order for ever, on any
+    machine: of random.Random's methods only random() is promised to stay as it is, so the shuffle is our own.
     """
-    def order(round_: int) -> Iterator[tuple[str, int]]:
-        contenders = plan.contenders if round_ % 2 == 0 else plan.contenders[::-1]
-        if plan.by_contender:
-            return ((contender, connections) for contender in contenders for connections in plan.connections)
-        return ((contender, connections) for connections in plan.connections for contender in contenders)
+    dice = random.Random(f"{plan.seed}/{round_}")
+
+    def order(names: Sequence[_T]) -> list[_T]:
+        return sorted(names, key=lambda _: dice.random()) if plan.seed else list(names)
+    contenders = plan.contenders if plan.seed or round_ % 2 == 0 else plan.contenders[::-1]
+    if plan.by_contender:
+        pairs = [(contender, connections) for contender in order(contenders) for connections in order(plan.connections)]
+    else:
+        pairs = [(contender, connections) for connections in order(plan.connections) for contender in order(contenders)]
     return [TrialSpec(contender, connections, round_, _all_threads(plan, connections))
-            for round_ in range(plan.rounds) for contender, connections in order(round_)
-            if plan.follows(contender, connections)]
+            for contender, connections in pairs if plan.follows(contender, connections)]
+
+
+def schedule(plan: Plan) -> list[TrialSpec]:
+    """All trials of the rounds that come in any case, in order."""
+    return [spec for round_ in range(plan.rounds) for spec in round_specs(plan, round_)]
 
 
 def turns(specs: Sequence[TrialSpec]) -> int:
@@ -248,7 +243,7 @@ def _threads(connections: int, cpus: int) -> int:
 
 def to_json(plan: Plan) -> dict[str, Any]:
     """What plan.json holds."""
-    empty = ("clients", "by_contender", *_TEXTS)
+    empty = ("clients", "by_contender", *_RULE, *_TEXTS)
     return {"schema": SCHEMA, **{key: value for key, value in asdict(plan).items() if value or key not in empty}}
 
 
@@ -266,16 +261,17 @@ def from_json(data: Any) -> Plan:
         raise UsageError(f"not a plan of schema {SCHEMA}: {error}") from None
     flat = {**asdict(plan), **asdict(workload)}
     for machine, cpus in plan.clients.items():
-        _check_number(_CLIENT_CPUS, list(cpus), f"clients: {machine}")
+        check_number(_CLIENT_CPUS, list(cpus), f"clients: {machine}")
     for option in _NUMBERS:
         value = flat[option.key]
         if option == _CLIENT_CPUS and plan.clients and not value:
             continue
-        _check_number(option, list(value) if isinstance(value, tuple) else value, option.key)
+        check_number(option, list(value) if isinstance(value, tuple) else value, option.key)
+    check_percent(plan.precision_percent, "precision_percent")
     texts = (plan.name, plan.wire, workload.name, workload.path)
     if not all(isinstance(text, str) for text in texts):
         raise UsageError("name, wire and workload of a plan must be text")
-    _check_names(plan.contenders, "contenders")
+    check_names(plan.contenders, "contenders")
     given = {key: value for key in _TEXTS if (value := getattr(plan, key)) != ""}
     if _texts(given, {}) != given:
         raise UsageError(f"netem of a plan must be as stackduel writes it, not {plan.netem!r}")
@@ -297,48 +293,46 @@ def _read(name_or_path: str, wire: str) -> tuple[dict[str, Any], str]:
         raise UsageError(f"no plan '{name_or_path}'; there are: {known}, or a .toml file's path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from None
-    known_keys = {"contenders", "workload", *_TEXTS, *(option.key for option in _NUMBERS)}
+    known_keys = {"contenders", "workload", "precision_percent", *_TEXTS, *(option.key for option in _NUMBERS)}
     for key in values:
         if key not in known_keys:
             raise UsageError(f"{path}: unknown key '{key}'; there are: {', '.join(sorted(known_keys))}")
     return values, str(path)
 
 
-def _parse_override(name: str, text: str) -> tuple[str, Any]:
-    words = [word.strip() for word in text.split(",")]
+def _override(name: str, text: str) -> tuple[str, Any]:
+    """(key, value) of a setting of the command line."""
     if name == "CONTENDERS":
-        return "contenders", words
+        return "contenders", settings.words(text)
+    if name == "PRECISION":
+        return "precision_percent", settings.percent(text, f"{name}={text}")
     if name in ("WORKLOAD", *map(str.upper, _TEXTS)):
         return name.lower(), text
     option = next(option for option in (*_NUMBERS, _REACH) if option.override == name)
-    if not option.many:
-        scale = _SUFFIXES.get(text[-1], 1) if option.key.endswith("_bytes") else 1
-        return option.key, _whole(text[:-1] if scale > 1 else text, f"{name}={text}") * scale
-    numbers: list[int] = []
-    for word in words:
-        low, dash, high = word.partition("-")
-        if dash and low and option.key.endswith("_cpus"):
-            first, last = _whole(low, f"{name}={text}"), _whole(high, f"{name}={text}")
-            if not 0 <= first <= last <= option.high:
-                raise UsageError(f"{name}={text}: '{word}' is not a range of CPUs")
-            numbers += range(first, last + 1)
-        else:
-            numbers.append(_whole(word, f"{name}={text}"))
-    return option.key, numbers
+    return option.key, settings.parse(option, text)
 
 
-def _whole(word: str, place: str) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,18}", word):
-        raise UsageError(f"{place}: '{word}' is not a whole number")
-    return int(word)
+def _settle_rule(values: dict[str, Any], places: Mapping[str, str], given: Set[str]) -> None:
+    """The rule by which rounds end, settled: who asks for so many ROUNDS and names no rule gets just these, and a plan
+    whose PRECISION is taken away has no budget either. UsageError on a budget for nothing."""
+    if "ROUNDS" in given and not given & {"PRECISION", "BUDGET"}:
+        values.update(precision_percent=0)
+    precision = values.get("precision_percent", 0)
+    check_percent(precision, places.get("precision_percent", "precision_percent"))
+    if not precision and "BUDGET" not in given and {"ROUNDS", "PRECISION"} & given:
+        values.pop("budget_seconds", None)
+    check_number(_BUDGET, values.get("budget_seconds", 0), places.get("budget_seconds", "budget_seconds"))
+    if not precision and values.get("budget_seconds"):
+        raise UsageError(f"{places['budget_seconds']}: a budget ends the search for a precision, and there is none: "
+                         "give PRECISION=3 too")
 
 
 def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: Wire, shape: Workload,
            cpus: tuple[int, ...], clients: Mapping[str, Sequence[int]]) -> Plan:
     for option in _NUMBERS:
         if option.key in values:
-            _check_number(option, values[option.key], places[option.key])
-    _check_names(values["contenders"], places["contenders"])
+            check_number(option, values[option.key], places[option.key])
+    check_names(values["contenders"], places["contenders"])
     for contender in values["contenders"]:
         if contender not in wire.contenders:
             raise UsageError(f"{places['contenders']}: wire '{wire.name}' has no contender '{contender}'; "
@@ -355,7 +349,7 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
     size = values.get("body_size_bytes", shape.body_size_bytes)
     if shape.name.startswith("redis-") and not size:
         raise UsageError(f"{places['body_size_bytes']}: redis-benchmark sends values of 1 byte at least")
-    client, server = _choose_cpus(values, places, cpus, clients)
+    client, server = settings.choose_cpus(values, places, cpus, clients)
     least = min(values["connections"])
     if least < len(clients):
         raise UsageError(f"{places['connections']}: {least} cannot be shared among {len(clients)} clients: each needs "
@@ -367,6 +361,8 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
         duration_seconds=values["duration_seconds"], warmup_seconds=values["warmup_seconds"],
         client_cpus=() if clients else client, server_cpus=server, port=values.get("port", wire.port),
         max_connections=limit, by_contender=wire.rebinds,
+        seed=values.get("seed", 0), precision_percent=values.get("precision_percent", 0),
+        budget_seconds=values.get("budget_seconds", 0),
         most_connections={name: wire.contenders[name].most_connections for name in values["contenders"]
                           if wire.contenders[name].most_connections},
         clients={machine: tuple(values.get("client_cpus", there)) for machine, there in clients.items()},
@@ -384,52 +380,3 @@ def _texts(values: Mapping[str, Any], places: Mapping[str, str]) -> dict[str, st
     if "netem" in given:
         given["netem"] = str(parse(given["netem"], places.get("netem", "netem")))
     return given
-
-
-def _choose_cpus(values: Mapping[str, Any], places: Mapping[str, str], cpus: tuple[int, ...],
-                 clients: Mapping[str, Sequence[int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The last CPU serves and the others load it; a machine with one CPU shares it between both roles. With clients on
-    other machines all of this one may serve, and CLIENT_CPUS are theirs."""
-    for machine, there in clients.items() if clients else [("this machine", cpus)]:
-        _check_present(values, places, "client_cpus", machine, there)
-    _check_present(values, places, "server_cpus", "this machine", cpus)
-    loading = () if clients else values.get("client_cpus", ())
-    if "server_cpus" in values:
-        server = tuple(values["server_cpus"])
-    else:
-        server = tuple(cpu for cpu in cpus if cpu not in loading)[-1:] or cpus[-1:]
-    client = tuple(values.get("client_cpus", ())) or tuple(cpu for cpu in cpus if cpu not in server)
-    return client or cpus[:1], server
-
-
-def _check_present(values: Mapping[str, Any], places: Mapping[str, str], key: str, machine: str,
-                   cpus: Sequence[int]) -> None:
-    absent = sorted(set(values.get(key, ())) - set(cpus))
-    if absent:
-        raise UsageError(f"{places[key]}: {machine} has no CPU {absent[0]}; there are: {', '.join(map(str, cpus))}")
-
-
-def _check_number(option: _Option, value: Any, place: str) -> None:
-    if not option.many:
-        _check_range(option, value, place)
-        return
-    if not isinstance(value, list) or not value:
-        raise UsageError(f"{place}: must be a list of whole numbers, at least one")
-    for number in value:
-        _check_range(option, number, place)
-    if len(set(value)) != len(value):
-        raise UsageError(f"{place}: a number stands there twice")
-
-
-def _check_range(option: _Option, value: Any, place: str) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise UsageError(f"{place}: {value!r} is not a whole number")
-    if not option.low <= value <= option.high:
-        raise UsageError(f"{place}: must be {option.low} to {option.high}, not {value}")
-
-
-def _check_names(value: Any, place: str) -> None:
-    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(v, str) and v for v in value):
-        raise UsageError(f"{place}: must be a list of contenders, at least one")
-    if len(set(value)) != len(value):
-        raise UsageError(f"{place}: a contender stands there twice")

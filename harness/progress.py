@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, T
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from harness.plan import Plan, TrialSpec
+from harness.plan import Plan, TrialSpec, round_specs
+from harness.stopping import Look
 
 # start, READY, proof and stop of a contender, before there is a trial to learn it from
 _OVERHEAD_SECONDS = 2.0
@@ -35,14 +36,25 @@ def clock(seconds: float) -> str:
 
 
 class TimeLeft:
-    """How long the rest takes: as the plan says at first, then as the trials so far have taken."""
+    """How long the rest takes: as the plan says at first, then as the trials so far have taken.
+
+    With a stop rule nobody knows: then the time to the end of the round, and of the rest what the scatter so far makes
+    likely and what the budget allows, anew with every look.
+    """
 
     def __init__(self, plan: Plan, trials: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._plan = plan
         self._expected = plan.warmup_seconds + plan.duration_seconds + _OVERHEAD_SECONDS
         self._left = trials
         self._done = 0
         self._monotonic = monotonic
-        self._started = self._last = monotonic()
+        self._started = self._last = self._looked = monotonic()
+        self._seen: Look | None = None
+
+    def looked(self, seen: Look, trials: int) -> None:
+        """Before a round, of which `trials` are to run. Of no effect where the number of rounds is fixed."""
+        if self._plan.precision_percent:
+            self._seen, self._left, self._looked = seen, trials, self._monotonic()
 
     def trial_done(self) -> None:
         self._last = self._monotonic()
@@ -50,19 +62,46 @@ class TimeLeft:
         self._done += 1
 
     def seconds(self) -> float:
-        each = (self._last - self._started) / self._done if self._done else self._expected
-        return max(0.0, each * self._left - (self._monotonic() - self._last))
+        """Of what comes in any case; with a stop rule, of the round."""
+        return max(0.0, self._each() * self._left - (self._monotonic() - self._last))
+
+    def text(self) -> str:
+        if self._seen is None:
+            return f"{clock(self.seconds())} left"
+        end, seen = self.seconds(), self._seen
+        each = self._each() * len(round_specs(self._plan, 0))
+        # what the plan has at least comes even if the budget is spent
+        least = end + each * max(0, self._plan.rounds - seen.rounds - 1)
+        most = None if not self._plan.budget_seconds else max(
+            least, self._plan.budget_seconds - seen.spent_seconds - (self._monotonic() - self._looked))
+        cap = "" if most is None else f"; at most {clock(most)}"
+        if seen.more is None:
+            rounds = max(1, self._plan.rounds - seen.rounds)
+            return f"round ends in {clock(end)}; at least {_rounds(rounds)}, {clock(least)}{cap}"
+        likely = end + each * (seen.more - 1)
+        if most is not None and likely > most:
+            return f"round ends in {clock(end)}; about {_rounds(seen.more)} would be needed{cap}"
+        return f"round ends in {clock(end)}; about {_rounds(seen.more)}, {clock(likely)}{cap}"
+
+    def _each(self) -> float:
+        return (self._last - self._started) / self._done if self._done else self._expected
+
+
+def _rounds(count: int) -> str:
+    """The one under way included."""
+    return f"{count} more round{'' if count == 1 else 's'}"
 
 
 class Progress:
-    """Call start() and done() for every trial; leave the context before printing anything else."""
+    """Call looked() before every round, start() and done() for every trial; leave the context before printing anything
+    else."""
 
     def __init__(self, plan: Plan, trials: int, console: Console | None = None) -> None:
         self._console = console or Console()
         self._live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._total = trials
         self._number = 0
-        self._rounds = plan.rounds
+        self._plan = plan
         self._left = TimeLeft(plan, trials)
         self._rates: dict[tuple[str, int], list[float]] = {}
         self._bar = Bar(BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"),
@@ -80,6 +119,13 @@ class Progress:
         if self._live:
             self._bar.stop()
 
+    def looked(self, seen: Look, trials: int) -> None:
+        """What is known before a round, of which `trials` are to run."""
+        self._left.looked(seen, trials)
+        if self._plan.precision_percent:
+            more = max(1, self._plan.rounds - seen.rounds, seen.more or 0)
+            self._bar.update(self._task, total=self._number + trials + (more - 1) * len(round_specs(self._plan, 0)))
+
     def start(self, spec: TrialSpec) -> None:
         self._number += 1
         self._bar.update(self._task, description=f"{self._name(spec)}{self._so_far(spec.connections)}",
@@ -90,19 +136,22 @@ class Progress:
             self._rates.setdefault((spec.contender, spec.connections), []).append(record["requests_per_sec"])
         self._left.trial_done()
         self._bar.advance(self._task)
-        name = f"[{self._number}/{self._total}] {self._name(spec)}"
+        of = "" if self._plan.precision_percent else f"/{self._total}"
+        name = f"[{self._number}{of}] {self._name(spec)}"
         if not record["valid"]:
             self._print(f"{name}: INVALID: {'; '.join(record['problems'])}")
         elif not self._live:
             self._print(f"{name}: {rate(record['requests_per_sec'])}, p99 {record['latency_us']['p99']} us, "
-                        f"{clock(self._left.seconds())} left")
+                        f"{self._left.text()}")
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, markup=False, highlight=False)
         self._console.file.flush()
 
     def _name(self, spec: TrialSpec) -> str:
-        return f"round {spec.round + 1}/{self._rounds}, {spec.connections} connections, {spec.contender}"
+        least = "" if self._plan.precision_percent and spec.round >= self._plan.rounds else f"/{self._plan.rounds}"
+        more = "+" if least and self._plan.precision_percent else ""
+        return f"round {spec.round + 1}{least}{more}, {spec.connections} connections, {spec.contender}"
 
     def _so_far(self, connections: int) -> str:
         """Mean throughput of every contender at this load point, from the rounds before."""
@@ -117,4 +166,4 @@ class _Left(ProgressColumn):
         self._time_left = left
 
     def render(self, task: Task) -> Text:
-        return Text(f"{clock(self._time_left.seconds())} left")
+        return Text(self._time_left.text())

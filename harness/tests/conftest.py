@@ -8,7 +8,17 @@ from typing import Sequence
 
 import pytest
 
+import harness.bench
 import harness.show
+
+# with it two contenders at one or two load points alternate, as they do without a seed
+SEED = 106
+
+
+@pytest.fixture(autouse=True)
+def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of every run is known."""
+    monkeypatch.setattr(harness.bench, "draw_seed", lambda: SEED)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_the_schema_other_programs_read() -> None:
                          "cpu_us_per_request", "cycles_per_request"}
     assert set(cell["latency_us"]) == {"p50", "p90", "p99", "p999", "max"}
     assert set(point["gain"]) == {"lwip/epoll"}
-    assert set(point["gain"]["lwip/epoll"]) == {"ratio", "ci95", "verdict", "rounds", "bound"}
+    assert set(point["gain"]["lwip/epoll"]) == {"ratio", "ci95", "verdict", "rounds", "bound", "p", "p_adjusted"}
     assert set(point["limit"]) == {"epoll", "lwip"} and set(point["limit"]["lwip"]) == {"by", "evidence"}
     assert "cycles_per_request" not in point["contenders"]["epoll"]
 
@@ -94,7 +94,7 @@ def test_a_point_without_a_valid_trial_is_null_and_not_a_crash() -> None:
     assert cell["requests_per_sec"] == {"median": None, "ci95": None}
     assert cell["latency_us"]["p99"] is None and cell["cpu_us_per_request"]["median"] is None
     assert point["gain"]["lwip/epoll"] == {"ratio": None, "ci95": None, "verdict": "inconclusive",
-                                           "rounds": 0, "bound": None}
+                                           "rounds": 0, "bound": None, "p": None, "p_adjusted": None}
     assert point["limit"]["epoll"]["by"] == "unknown"
     json.loads(to_text(summarise(plan, facts, [])))
 

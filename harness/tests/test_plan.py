@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import json
+import random
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.errors import UsageError
-from harness.plan import PLANS, Plan, from_json, load_plan, schedule, shares, to_json
+from harness.plan import PLANS, Plan, from_json, load_plan, round_specs, schedule, shares, to_json
 from harness.wire import load_wire
 
 WIRE = load_wire("tap")
@@ -41,6 +44,90 @@ def test_a_body_size_may_have_a_suffix(text: str, size: int) -> None:
 
 def test_default_and_full_sweep_the_powers_of_two() -> None:
     assert plan("default").connections == plan("full").connections == (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+@pytest.mark.parametrize("name, rounds, precision, budget", [("quick", 3, 0, 0), ("default", 5, 3, 900),
+                                                            ("full", 10, 2, 7200)])
+def test_ours_know_when_they_end(name: str, rounds: int, precision: float, budget: int) -> None:
+    ours = plan(name)
+    assert (ours.rounds, ours.precision_percent, ours.budget_seconds) == (rounds, precision, budget)
+    assert ours.most_rounds == (1000 if precision else rounds)
+
+
+@pytest.mark.parametrize("name", ["quick", "default", "full"])
+@pytest.mark.parametrize("wire", ["scale", "ablate"])
+def test_a_ladder_and_a_sweep_of_connections_have_fixed_rounds(wire: str, name: str) -> None:
+    ours = load_plan(name, load_wire(wire), (0, 1), {})
+    assert ours.precision_percent == ours.budget_seconds == 0 and ours.most_rounds == ours.rounds
+
+
+@pytest.mark.parametrize("given, rounds, precision, budget", [
+    ({"ROUNDS": "2"}, 2, 0, 0),
+    ({"ROUNDS": "2", "PRECISION": "5"}, 2, 5, 900),
+    ({"ROUNDS": "2", "BUDGET": "60"}, 2, 3, 60),
+    ({"PRECISION": "0"}, 5, 0, 0),
+    ({"PRECISION": "2.5%"}, 5, 2.5, 900),
+    ({"BUDGET": "90s"}, 5, 3, 90), ({"BUDGET": "15m"}, 5, 3, 900), ({"BUDGET": "1h"}, 5, 3, 3600),
+    ({"BUDGET": "0"}, 5, 3, 0),
+])
+def test_so_many_rounds_or_as_many_as_a_precision_takes(given: dict[str, str], rounds: int, precision: float,
+                                                        budget: int) -> None:
+    ours = plan("default", **given)
+    assert (ours.rounds, ours.precision_percent, ours.budget_seconds) == (rounds, precision, budget)
+    assert from_json(json.loads(json.dumps(to_json(ours)))) == ours
+
+
+def test_a_budget_alone_is_refused() -> None:
+    with pytest.raises(UsageError, match="^BUDGET=1h: a budget ends the search for a precision, and there is none"):
+        plan("quick", BUDGET="1h")
+
+
+def test_a_budget_in_a_file_without_a_precision_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text("connections = [1]\nrounds = 3\nduration_seconds = 1\nwarmup_seconds = 0\nbudget_seconds = 60\n")
+    with pytest.raises(UsageError, match="budget_seconds: a budget ends the search"):
+        load_plan(str(file), load_wire("tap"), (0, 1), {})
+
+
+def test_without_seed_and_rule_a_plan_is_written_as_ever() -> None:
+    assert not {"seed", "precision_percent", "budget_seconds"} & set(to_json(plan("quick")))
+    assert to_json(plan("quick", SEED="7"))["seed"] == 7
+
+
+# contenders are named here, so that others on this wire change nothing
+TWO = "epoll,lwip"
+ORDER_OF_7 = [
+    [(64, "lwip"), (64, "epoll"), (8, "epoll"), (8, "lwip"), (1, "epoll"), (1, "lwip")],
+    [(1, "lwip"), (1, "epoll"), (8, "epoll"), (8, "lwip"), (64, "lwip"), (64, "epoll")]]
+
+
+def order(plan_: Plan, round_: int) -> list[tuple[int, str]]:
+    return [(spec.connections, spec.contender) for spec in round_specs(plan_, round_)]
+
+
+@pytest.mark.parametrize("port", [False, True], ids=["side by side", "one port in turn"])
+def test_a_round_has_every_trial_once_and_what_belongs_together_together(port: bool) -> None:
+    dice = random.Random(5)
+    base = replace(plan(CONNECTIONS="1,8,64", CONTENDERS=TWO), by_contender=port)
+    for _ in range(200):
+        shuffled, round_ = replace(base, seed=dice.randrange(1, 1 << 32)), dice.randrange(1000)
+        found = order(shuffled, round_)
+        assert sorted(found) == sorted(order(base, 0)) and found == order(shuffled, round_)
+        together = [key for key, _ in groupby(found, key=lambda pair: pair[1 if port else 0])]
+        assert len(together) == (2 if port else 3)
+
+
+def test_a_seed_gives_the_same_order_for_ever() -> None:
+    shuffled = plan(CONNECTIONS="1,8,64", CONTENDERS=TWO, ROUNDS="2", SEED="7")
+    assert [order(shuffled, round_) for round_ in (0, 1)] == ORDER_OF_7
+    assert schedule(shuffled) == [*round_specs(shuffled, 0), *round_specs(shuffled, 1)]
+
+
+def test_a_seed_puts_each_contender_first_as_often() -> None:
+    shuffled = plan(CONNECTIONS="1,8", CONTENDERS=TWO, SEED="3")
+    first = sum(order(shuffled, round_)[0][1] == "epoll" for round_ in range(1000))
+    assert 440 < first < 560
+    assert sum(order(shuffled, round_)[0][0] == 1 for round_ in range(1000)) in range(440, 560)
 
 
 def test_quick_ends_under_three_minutes() -> None:
@@ -154,6 +241,17 @@ def test_server_has_room_for_two_sets_of_connections() -> None:
     ("BODY_SIZE", "67108865", "must be 0 to 67108864"),
     ("BODY_SIZE", "65M", "must be 0 to 67108864"),
     ("BODY_SIZE", "K", "'' is not a whole number"),
+    ("SEED", "-1", "must be 0 to 4294967295"),
+    ("SEED", "4294967296", "must be 0 to 4294967295"),
+    ("SEED", "x", "'x' is not a whole number"),
+    ("PRECISION", "x", "'x' is not a number of percent"),
+    ("PRECISION", "nan", "'nan' is not a number of percent"),
+    ("PRECISION", "-3", "'-3' is not a number of percent"),
+    ("PRECISION", "0.05", "must be 0 (none) or 0.1 to 50 percent, not 0.05"),
+    ("PRECISION", "51", "must be 0 (none) or 0.1 to 50 percent, not 51"),
+    ("BUDGET", "1d", "'1d' is not a whole number"),
+    ("BUDGET", "h", "'' is not a whole number"),
+    ("BUDGET", "-1", "must be 0 to 604800"),
     ("ROUNDS", "1K", "'1K' is not a whole number"),
     ("PORT", "0", "must be 1 to 65535"),
     ("PORT", "65536", "must be 1 to 65535"),
@@ -227,7 +325,8 @@ def test_an_unknown_plan_names_those_there_are() -> None:
 @pytest.mark.parametrize("change", [
     {"schema": 2}, {"rounds": 0}, {"connections": []}, {"connections": [1, "2"]}, {"workload": None},
     {"name": 3}, {"contenders": []}, {"port": 10**9}, {"surplus": 1}, {"workload": {"name": "rps"}},
-    {"connections": 5},
+    {"connections": 5}, {"seed": -1}, {"seed": "x"}, {"precision_percent": "3"}, {"precision_percent": 51},
+    {"precision_percent": float("nan")}, {"budget_seconds": -1},
 ])
 def test_a_foreign_plan_json_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from harness.plan import load_plan, schedule
+from harness.plan import load_plan, round_specs, schedule
 from harness.progress import Progress, TimeLeft, clock, rate
+from harness.stopping import Look
 from harness.wire import load_wire
 
 PLAN = load_plan("quick", load_wire("tap"), (0, 1), {"CONNECTIONS": "8", "ROUNDS": "2"})
@@ -68,3 +70,66 @@ def test_rates_are_readable(value: float, text: str) -> None:
 
 def test_clock() -> None:
     assert [clock(seconds) for seconds in (0, 59.9, 61, 3600)] == ["0:00", "0:59", "1:01", "60:00"]
+
+
+RULE = load_plan("quick", load_wire("tap"), (0, 1), {
+    "CONTENDERS": "epoll,lwip", "CONNECTIONS": "8", "ROUNDS": "5", "PRECISION": "3", "BUDGET": "100s"})
+
+
+def look(rounds: int, more: int | None, spent: float, widest: float | None = 0.05) -> Look:
+    return Look(rounds, "", widest, "lwip at 8", more, spent, 10)
+
+
+def test_time_left_with_a_rule_is_the_rounds_a_guess_and_a_limit() -> None:
+    now = [100.0]
+    left = TimeLeft(RULE, 10, lambda: now[0])
+    left.looked(look(0, None, 0, None), 2)
+    assert left.text() == "round ends in 0:10; at least 5 more rounds, 0:50; at most 1:40"
+    now[0] += 4
+    assert left.text() == "round ends in 0:06; at least 5 more rounds, 0:46; at most 1:36"
+    now[0] += 2
+    left.trial_done()
+    assert left.text() == "round ends in 0:06; at least 5 more rounds, 0:54; at most 1:34"
+    now[0] += 6
+    left.trial_done()
+    left.looked(look(5, 4, 60), 2)
+    assert left.text() == "round ends in 0:12; about 4 more rounds would be needed; at most 0:40"
+    left.looked(look(6, 3, 60), 2)
+    assert left.text() == "round ends in 0:12; about 3 more rounds, 0:36; at most 0:40"
+    left.looked(look(7, 1, 90), 2)
+    assert left.text() == "round ends in 0:12; about 1 more round, 0:12; at most 0:12"
+
+
+def test_time_left_without_a_budget_has_no_limit() -> None:
+    left = TimeLeft(replace(RULE, budget_seconds=0), 2, lambda: 0.0)
+    left.looked(look(6, 3, 60), 2)
+    assert left.text() == "round ends in 0:10; about 3 more rounds, 0:30"
+
+
+def test_where_rounds_are_fixed_a_look_changes_nothing() -> None:
+    left = TimeLeft(PLAN, 3, lambda: 0.0)
+    left.looked(look(1, 1, 0), 2)
+    assert left.text() == "0:15 left"
+
+
+def test_lines_of_rounds_without_an_end() -> None:
+    out = io.StringIO()
+    with Progress(RULE, 10, Console(file=out, force_terminal=False, width=200)) as progress:
+        for rounds in (4, 5):
+            progress.looked(look(rounds, 3, 0), 2)
+            for spec in round_specs(RULE, rounds):
+                progress.start(spec)
+                progress.done(spec, record())
+    lines = out.getvalue().splitlines()
+    assert lines[0].startswith("[1] round 5/5+, 8 connections, epoll: 46.9 k/s, p99 2100 us, round ends in 0:0")
+    assert lines[2].startswith("[3] round 6, 8 connections, lwip: ")
+
+
+def test_a_bar_of_rounds_without_an_end_reaches_as_far_as_is_likely() -> None:
+    out = io.StringIO()
+    with Progress(RULE, 10, Console(file=out, force_terminal=True, width=200)) as progress:
+        progress.looked(look(5, 3, 0), 2)
+        spec = round_specs(RULE, 5)[0]
+        progress.start(spec)
+        progress.done(spec, record())
+    assert "1/6" in out.getvalue() and "about 3 more rounds" in out.getvalue()

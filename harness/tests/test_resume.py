@@ -3,15 +3,26 @@
 
 from __future__ import annotations
 
+import random
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import harness.bench
+import harness.facts
+import harness.trial
 from harness.bench import Order, bench
 from harness.errors import Interrupted, UsageError
+from harness.plan import round_specs
+from harness.stopping import FIRST_LOOK, HELD, look, sessions
 from harness.store import Run
+from harness.tests.conftest import SEED
 from harness.tests.serving_host import ServingHost, at_load, interrupt, only_run
 
+# before a test puts another in its place
+DRAW = harness.bench.draw_seed
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2"}
 ORDER = Order("tap", "quick", TINY)
@@ -150,3 +161,85 @@ def test_resume_says_that_it_drops_a_line_cut_short(tmp_path: Path, shown: list[
     bench(Order("tap", "", {}, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
     assert "trials.jsonl:2: the last line is cut short: dropped" in capsys.readouterr().err
     assert len(only_run(tmp_path).trials) == 8
+
+
+# three rounds at least; in the fake host every contender answers as fast as the other, to the last digit
+RULE = Order("tap", "quick", {"CONTENDERS": "epoll,lwip", "CONNECTIONS": "1,8", "ROUNDS": "3", "PRECISION": "3"})
+
+
+def test_rounds_go_on_until_the_gains_are_known(tmp_path: Path, shown: list[Path],
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    bench(RULE, ServingHost(), tmp_path, tmp_path / "out")
+    run = only_run(tmp_path)
+    rounds = FIRST_LOOK + HELD
+    assert [t["sequence"] for t in run.trials] == list(range(4 * rounds))
+    assert [(t["contender"], t["connections"]) for t in run.trials] == [
+        (spec.contender, spec.connections) for round_ in range(rounds) for spec in round_specs(run.plan, round_)]
+    out = capsys.readouterr().out
+    assert f"order of the trials: SEED={SEED}\nat least 3 rounds, until every gain is known to ±3 %\n" in out
+    assert f"{rounds} rounds: every gain is known to ±3 %; the widest interval of a gain is ±0 % (lwip at " in out
+    idle = ServingHost()
+    bench(Order("", "", {}, resume=run.id), idle, tmp_path, tmp_path / "out")
+    assert idle.calls == []
+
+
+@pytest.mark.parametrize("load, kept, planned", [(6, 2, 12), (26, 12, 12), (29, 14, 16), (33, 16, 16)])
+def test_a_run_with_a_rule_goes_on_as_it_would_have(tmp_path: Path, shown: list[Path], load: int, kept: int,
+                                                    planned: int) -> None:
+    """Interrupted in the rounds that come in any case, between two rounds, and in one that the rule began."""
+    whole = tmp_path / "whole"
+    bench(RULE, ServingHost(), whole, tmp_path / "out")
+    host = ServingHost()
+    host.on_load = at_load(load, interrupt)
+    cut = tmp_path / "cut"
+    with pytest.raises(Interrupted, match=f"; {kept} of at least {planned} trials are kept"):
+        bench(RULE, host, cut, tmp_path / "out")
+    bench(Order("tap", "quick", RULE.settings, resume=only_run(cut).id), ServingHost(), cut, tmp_path / "out")
+
+    def order(results: Path) -> list[tuple[int, str, int]]:
+        return [(t["sequence"], t["contender"], t["connections"]) for t in only_run(results).trials]
+    assert order(cut) == order(whole)
+
+
+def test_a_budget_counts_what_the_sessions_before_have_spent(tmp_path: Path, shown: list[Path],
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [datetime(2026, 1, 2, 3, 4, 5)]
+
+    def later() -> str:
+        now[0] += timedelta(seconds=4)
+        return f"{now[0]:%Y-%m-%dT%H:%M:%SZ}"
+    monkeypatch.setattr(harness.trial, "now", later)
+    monkeypatch.setattr(harness.facts, "now", later)
+    dice = random.Random(2)
+
+    def unsteady(report: dict[str, Any]) -> None:
+        report["duration_us"] = round(report["duration_us"] * dice.uniform(0.2, 1.8))
+    host = ServingHost()
+    host.report = unsteady
+    # a round takes 16 s: six of them, the first two in another session a day before
+    order = Order("tap", "quick", {**RULE.settings, "BUDGET": "100"})
+    host.on_load = at_load(17, interrupt)
+    with pytest.raises(Interrupted):
+        bench(order, host, tmp_path, tmp_path / "out")
+    now[0] += timedelta(days=1)
+    again = ServingHost()
+    again.report = unsteady
+    bench(Order("tap", "", {}, resume=only_run(tmp_path).id), again, tmp_path, tmp_path / "out")
+    run = only_run(tmp_path)
+    assert len(run.trials) == 6 * 4
+    seen = look(run.plan, run.trials, sessions(run.facts))
+    assert (seen.stop, seen.spent_seconds) == ("budget", 96)
+
+
+def test_a_new_seed_is_drawn_for_every_run_and_kept_by_resume(tmp_path: Path, shown: list[Path]) -> None:
+    assert len({DRAW() for _ in range(100)}) == 100 and all(1 <= DRAW() < 1 << 32 for _ in range(100))
+    host = ServingHost()
+    host.on_load = at_load(3, interrupt)
+    with pytest.raises(Interrupted):
+        bench(Order("tap", "quick", {**TINY, "SEED": "77"}), host, tmp_path, tmp_path / "out")
+    run = only_run(tmp_path)
+    assert run.plan.seed == 77
+    with pytest.raises(UsageError, match="has another plan"):
+        bench(Order("tap", "quick", {**TINY, "SEED": "78"}, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
+    bench(Order("tap", "quick", TINY, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
+    assert only_run(tmp_path).plan.seed == 77

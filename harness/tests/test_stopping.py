@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""When a run has rounds enough: the rule on made-up records, and by simulation what it does to the intervals."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Callable
+
+import numpy
+import pytest
+from scipy.special import stdtrit  # type: ignore[import]
+
+from harness import stats, stopping
+from harness.errors import UsageError
+from harness.plan import Plan, load_plan, round_specs
+from harness.wire import load_wire
+
+BEGAN = datetime(2026, 1, 2, 3, 4, 5)
+PLAN = load_plan("quick", load_wire("tap"), (0, 1), {
+    "CONTENDERS": "epoll,lwip", "CONNECTIONS": "1,8", "ROUNDS": "5", "PRECISION": "3", "SEED": "9"})
+A_TRIAL = 4
+
+
+def text(seconds: float) -> str:
+    return f"{BEGAN + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def records(plan: Plan, rounds: int, log_ratio: Callable[[int, int], float] = lambda round_, connections: 0.0,
+            began: float = 0) -> list[dict[str, Any]]:
+    """Of so many whole rounds; every trial takes A_TRIAL seconds. `log_ratio` of lwip over epoll."""
+    specs = [spec for round_ in range(rounds) for spec in round_specs(plan, round_)]
+    return [{"contender": spec.contender, "connections": spec.connections, "round": spec.round, "valid": True,
+             "requests_per_sec": 1000 * (math.exp(log_ratio(spec.round, spec.connections))
+                                         if spec.contender == "lwip" else 1.0),
+             "started_at": text(began + A_TRIAL * place)} for place, spec in enumerate(specs)]
+
+
+def scattered(size: float) -> Callable[[int, int], float]:
+    """Alternately above and below."""
+    return lambda round_, connections: size * (-1) ** round_
+
+
+def rounds_until_stop(plan: Plan, log_ratio: Callable[[int, int], float]) -> stopping.Look:
+    for rounds in range(plan.most_rounds + 1):
+        seen = stopping.look(plan, records(plan, rounds, log_ratio))
+        if seen.stop:
+            return seen
+    raise AssertionError("the rule never stopped")
+
+
+def test_without_a_rule_it_is_the_plans_rounds() -> None:
+    fixed = replace(PLAN, precision_percent=0)
+    assert [stopping.look(fixed, records(fixed, rounds)).stop for rounds in range(6)] == ["", "", "", "", "", "rounds"]
+
+
+def test_a_precise_run_ends_when_it_has_been_precise_for_a_while() -> None:
+    seen = rounds_until_stop(PLAN, scattered(0.005))
+    assert (seen.stop, seen.rounds) == ("precision", stopping.FIRST_LOOK + stopping.HELD)
+    assert seen.widest is not None and 0 < seen.widest < 0.03
+
+
+def test_not_before_the_plans_rounds() -> None:
+    seen = rounds_until_stop(replace(PLAN, rounds=8), scattered(0.001))
+    assert (seen.stop, seen.rounds) == ("precision", 8)
+
+
+def test_the_widest_interval_is_students_and_named() -> None:
+    dice = random.Random(1)
+    trials = records(PLAN, 6, lambda round_, connections: dice.gauss(0, 0.2 if connections == 8 else 0.01))
+    seen = stopping.look(PLAN, trials)
+    ratios = [trial["requests_per_sec"] / 1000 for trial in trials
+              if (trial["contender"], trial["connections"]) == ("lwip", 8)]
+    low, high = stats.log_t_interval(ratios) or (0, 0)
+    assert seen.where == "lwip at 8" and seen.widest == pytest.approx(math.sqrt(high / low) - 1)
+
+
+def test_every_gain_must_be_narrow() -> None:
+    def one_wide(round_: int, connections: int) -> float:
+        return (0.001 if connections == 1 else 0.1) * (-1) ** round_
+    alone = rounds_until_stop(PLAN, scattered(0.1))
+    assert rounds_until_stop(PLAN, one_wide).rounds == alone.rounds > 40
+
+
+def test_a_lucky_look_alone_ends_nothing() -> None:
+    """Three rounds that happen to agree, then one that does not."""
+    def then_wide(round_: int, connections: int) -> float:
+        return 0.0 if round_ < 5 else 0.5
+    plan = replace(PLAN, rounds=3)
+    assert stopping.look(plan, records(plan, 5, then_wide)).stop == ""
+    assert stopping.look(plan, records(plan, 6, then_wide)).stop == ""
+
+
+def test_a_round_that_would_not_end_within_the_budget_is_not_begun() -> None:
+    each = A_TRIAL * len(round_specs(PLAN, 0))
+    plan = replace(PLAN, budget_seconds=8 * each)
+    seen = rounds_until_stop(plan, scattered(0.3))
+    assert (seen.stop, seen.rounds, seen.round_seconds, seen.spent_seconds) == ("budget", 8, each, 8 * each)
+    assert rounds_until_stop(replace(plan, budget_seconds=8 * each - 1), scattered(0.3)).rounds == 7
+
+
+def test_the_plans_rounds_come_even_without_the_time() -> None:
+    seen = rounds_until_stop(replace(PLAN, budget_seconds=1), scattered(0.3))
+    assert (seen.stop, seen.rounds) == ("budget", 5)
+
+
+def test_time_between_sessions_is_not_spent() -> None:
+    first, second = records(PLAN, 1), records(PLAN, 3, began=100_000)[4:]
+    began = [text(-2), text(99_999)]
+    assert stopping.spent_seconds(PLAN, first + second, began) == 12 * A_TRIAL
+    assert stopping.spent_seconds(PLAN, first + second, began[:1]) > 90_000
+    assert stopping.sessions({"started_at": began[0], "resumed": [{"started_at": began[1]}]}) == began
+
+
+def test_a_single_trial_took_what_the_plan_says() -> None:
+    assert stopping.spent_seconds(PLAN, records(PLAN, 1)[:1], []) == 1 + 2 + 2
+    assert stopping.spent_seconds(PLAN, [], []) == 0
+
+
+def test_a_clock_that_is_set_back_takes_no_time_away() -> None:
+    trials = records(PLAN, 1)
+    trials[2]["started_at"] = text(-500)
+    assert stopping.spent_seconds(PLAN, trials, []) >= A_TRIAL
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match="'yesterday'.*is not a time"):
+        stopping.spent_seconds(PLAN, [{**records(PLAN, 1)[0], "started_at": "yesterday"}], [])
+
+
+def test_a_gain_without_any_pair_is_not_waited_for() -> None:
+    trials = records(PLAN, 8, scattered(0.002))
+    for trial in trials:
+        trial["valid"] &= (trial["contender"], trial["connections"]) != ("lwip", 8)
+    assert stopping.look(PLAN, trials).stop == "precision"
+    for trial in trials:
+        trial["valid"] = trial["contender"] == "epoll"
+    assert stopping.look(PLAN, trials).stop == "rounds"
+
+
+def test_one_contender_has_the_plans_rounds() -> None:
+    alone = replace(PLAN, contenders=("lwip",))
+    assert [stopping.look(alone, records(alone, rounds)).stop for rounds in (4, 5)] == ["", "rounds"]
+
+
+def test_an_invalid_trial_leaves_its_round_out_of_a_gain() -> None:
+    trials = records(PLAN, 6, scattered(0.002))
+    spoiled = [{**trial, "valid": trial["valid"] and trial["round"] % 2 == 0} for trial in trials]
+    assert len(stopping.log_ratios(PLAN, spoiled, 6)["lwip", 8]) == 3
+    assert stopping.look(PLAN, spoiled).stop == "" and stopping.look(PLAN, trials).stop == "precision"
+
+
+def test_what_remains_of_begun_rounds_comes_first_and_in_place() -> None:
+    trials = records(PLAN, 7)
+    kept = [trial for place, trial in enumerate(trials) if place not in (3, 26)]
+    assert [place for place, _ in stopping.remaining(PLAN, kept)] == [3, 26]
+    assert stopping.complete_rounds(PLAN, kept) == 0 and stopping.sure_rounds(PLAN, kept) == 7
+    assert [place for place, _ in stopping.one_round(PLAN, 7)] == [28, 29, 30, 31]
+
+
+def test_what_ended_a_run() -> None:
+    plan = replace(PLAN, budget_seconds=7 * 4 * A_TRIAL)
+
+    def ended(plan: Plan, trials: list[dict[str, Any]]) -> str:
+        return stopping.ended(plan, trials, stopping.look(plan, trials))
+    assert ended(plan, records(plan, 7, scattered(0.3))) == "budget"
+    assert ended(plan, records(plan, 6, scattered(0.3))) == "interrupted"
+    assert ended(plan, records(plan, 6, scattered(0.001))) == "precision"
+    assert ended(plan, records(plan, 6, scattered(0.001))[:-1]) == "interrupted"
+    fixed = replace(PLAN, precision_percent=0)
+    assert ended(fixed, records(fixed, 5)) == "rounds" and ended(fixed, records(fixed, 4)) == "interrupted"
+
+
+def test_the_estimate_is_what_the_scatter_needs() -> None:
+    """(t s / log(1 + p))^2 rounds, and those for which it must hold; and it comes true where the scatter stays."""
+    scatter = scattered(0.05)
+    seen = stopping.look(PLAN, records(PLAN, 10, scatter))
+    assert seen.more is not None
+    assert abs(10 + seen.more - rounds_until_stop(PLAN, scatter).rounds) <= 3
+    assert stopping.look(PLAN, records(PLAN, 1)).more is None
+    assert stopping.look(PLAN, records(PLAN, 5, scattered(0.001))).more == 1
+
+
+def test_an_estimate_ends_where_the_rounds_do() -> None:
+    seen = stopping.look(PLAN, records(PLAN, 5, scattered(3)))
+    assert seen.more == PLAN.most_rounds - 5
+
+
+def test_the_aim_and_the_end_in_words() -> None:
+    plan = replace(PLAN, budget_seconds=900)
+    assert stopping.aim(plan) == "at least 5 rounds, until every gain is known to ±3 %, 15:00 of trials at most"
+    assert stopping.aim(replace(PLAN, precision_percent=0)) == ""
+    assert stopping.said(plan, rounds_until_stop(plan, scattered(0.005))).startswith(
+        "6 rounds: every gain is known to ±3 %; the widest interval of a gain is ±0.5")
+    assert stopping.said(plan, rounds_until_stop(plan, scattered(0.3))).startswith("56 rounds: the budget is spent; ")
+
+
+def coverage(scatter: float, first: int, held: int, gains: int = 1, trials: int = 12_000, most: int = 60) -> float:
+    """How often the 95 % interval of one gain covers the truth when rounds go on until all `gains` are narrow: looked at
+    from round `first`, narrow now and `held` rounds ago at least once. Normal logarithms, `scatter` / the aim."""
+    dice = numpy.random.default_rng(11)
+    logs = dice.standard_normal((trials, gains, most)) * scatter
+    counts = numpy.arange(1, most + 1)
+    means = logs.cumsum(axis=2) / counts
+    squares = (logs ** 2).cumsum(axis=2) - counts * means ** 2
+    quantiles = numpy.array([stdtrit(max(1, count - 1), 0.975) for count in counts])
+    half = quantiles * numpy.sqrt(squares.clip(0) / numpy.maximum(1, counts - 1) / counts)
+    narrow = (half <= 1).all(axis=1)
+    narrow[:, :first - 1] = False
+    before = numpy.maximum.accumulate(narrow, axis=1)
+    stop = narrow.copy()
+    if held:
+        stop[:, held:] &= before[:, :-held]
+        stop[:, :held] = False
+    stop[:, :4] = False
+    stop[:, -1] = True
+    at, each = stop.argmax(axis=1), numpy.arange(trials)
+    return float((abs(means[each, 0, at]) <= half[each, 0, at]).mean())
+
+
+# scatter of a log ratio / log(1 + p), such that about 4, 8, 11, 15, 20 and 24 rounds are needed
+SCATTERS = (1.0, 1.4, 1.7, 2.0, 2.3, 2.5)
+
+
+def test_the_interval_still_covers_when_rounds_go_on_until_it_is_narrow() -> None:
+    """At n = 5 and later looks alone it would not: that is why the aim must have held."""
+    naive = [coverage(scatter, first=5, held=0) for scatter in SCATTERS]
+    ours = [coverage(scatter, stopping.FIRST_LOOK, stopping.HELD) for scatter in SCATTERS]
+    assert min(naive) < 0.93 <= min(ours), (naive, ours)
+
+
+def test_it_covers_as_it_should_where_several_gains_must_be_narrow() -> None:
+    assert coverage(2.0, stopping.FIRST_LOOK, stopping.HELD, gains=8, trials=3000) > 0.94
