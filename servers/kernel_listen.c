@@ -104,9 +104,9 @@ static void set_busy_poll(int fd, const struct options *options) {
     if (usecs == 0)
         return;
     if (setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &usecs, sizeof(usecs)) != 0)
-        refused_by_kernel("--busy-poll", "SO_BUSY_POLL (it needs CAP_NET_ADMIN)");
+        refused_by_kernel("--busy-poll", "SO_BUSY_POLL");
     if (setsockopt(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &on, sizeof(on)) != 0)
-        refused_by_kernel("--busy-poll", "SO_PREFER_BUSY_POLL");
+        refused_by_kernel("--busy-poll", "SO_PREFER_BUSY_POLL (it needs CAP_NET_ADMIN)");
 }
 
 static void steer(int fd, const struct kernel_cpus *cpus) {

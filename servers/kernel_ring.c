@@ -55,7 +55,7 @@ static int make_ring(struct kernel_ring *ring, char *error, size_t size) {
         return result;
     }
     if ((result = io_uring_register_ring_fd(&ring->ring)) < 0) { /* saves looking it up at every call */
-        snprintf(error, size, "the kernel refuses to register a ring of io_uring: %s", strerror(-result));
+        snprintf(error, size, "the kernel refuses to register a ring of io_uring (Linux 5.18): %s", strerror(-result));
         io_uring_queue_exit(&ring->ring);
         return result;
     }

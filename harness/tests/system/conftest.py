@@ -20,6 +20,14 @@ from harness.wire import Wire, load_wire
 
 ROOT = Path(__file__).resolve().parents[3]
 
+# The kernel's servers, all in the place of the contender epoll: the program and options of its own.
+KERNEL_SERVERS = {
+    "epoll": ("build/epoll_server", ()),
+    "epoll of 2 threads": ("build/epoll_server", ("--threads", "2")),
+    "uring": ("build/uring_server", ()),
+    "uring of 2 threads": ("build/uring_server", ("--threads", "2")),
+}
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if os.geteuid() != 0:
@@ -40,11 +48,16 @@ class TestBed:
         self._raw = raw
 
     @contextmanager
-    def server(self, name: str, *options: str, checked: bool = True, eal: tuple[str, ...] = ()) -> Iterator[Running]:
-        """The contender `name` with `eal` before its own words and `options` after them; the body's end checks that
-        it stops well."""
-        contender = self.wire.contenders[name]
-        program = contender.program.replace("build/", "build/checked/") if checked else contender.program
+    def server(self, name: str, *options: str, checked: bool = True, slow: bool = False,
+               eal: tuple[str, ...] = ()) -> Iterator[Running]:
+        """The contender `name`, or one of KERNEL_SERVERS, with `eal` before its own words and `options` after them;
+        the body's end checks that it stops well."""
+        contender = self.wire.contenders["epoll" if name in KERNEL_SERVERS else name]
+        if name in KERNEL_SERVERS:
+            of_its_own, more = KERNEL_SERVERS[name]
+            contender, options = replace(contender, program=of_its_own), (*more, *options)
+        directory = "build/slow/" if slow else "build/checked/" if checked else "build/"
+        program = contender.program.replace("build/", directory)
         contender = replace(contender, program=program, arguments=(*eal, *contender.arguments, *options))
         running = start(self.host, self.wire, contender, self.plan, self._up, self._raw)
         try:
@@ -68,7 +81,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestBed]:
         yield TestBed(host, wire, plan, up, tmp_path_factory.mktemp("raw"))
 
 
-@pytest.fixture(params=["epoll", "lwip"])
+@pytest.fixture(params=[*KERNEL_SERVERS, "lwip"])
 def serve(request: pytest.FixtureRequest, bed: TestBed) -> Callable[..., object]:
-    """serve(*options): a context manager; every test runs on both servers."""
+    """serve(*options): a context manager; every test runs on all servers."""
     return lambda *options: bed.server(request.param, *options)

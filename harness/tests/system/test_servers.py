@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Both servers on the real wire, under sanitizers: the same answers, and no client that brings them down."""
+"""All servers on the real wire, under sanitizers: the same answers, and no client that brings them down."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 
 from harness.contender import Running
 from harness.exchange import expected_body
-from harness.tests.system.conftest import ROOT, TestBed
+from harness.tests.system.conftest import KERNEL_SERVERS, ROOT, TestBed
 
 Serve = Callable[..., ContextManager[Running]]
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -81,12 +81,13 @@ def wait_for(running: Running, holds: Callable[[dict[str, int]], bool], seconds:
         time.sleep(0.1)
 
 
-def test_both_servers_give_the_same_bytes(bed: TestBed) -> None:
+def test_all_servers_give_the_same_bytes(bed: TestBed) -> None:
     answers: dict[str, dict[str, bytes]] = {}
-    for name in ("epoll", "lwip"):
+    for name in (*KERNEL_SERVERS, "lwip"):
         with bed.server(name) as running:
             answers[name] = {what: exchange(bed, running, sent) for what, sent in REQUESTS.items()}
-    assert answers["epoll"] == answers["lwip"]
+    for name in KERNEL_SERVERS:
+        assert answers[name] == answers["lwip"], name
     for what, status in STATUS.items():
         assert answers["lwip"][what].split(b" ")[1] == b"%d" % status, what
     assert answers["lwip"]["pipelined"].count(b"HTTP/1.1 200") == 42
@@ -94,14 +95,14 @@ def test_both_servers_give_the_same_bytes(bed: TestBed) -> None:
     assert answers["lwip"]["get"] == OK
 
 
-def test_curl_gets_the_same_from_both(bed: TestBed) -> None:
+def test_curl_gets_the_same_from_all(bed: TestBed) -> None:
     bodies = []
-    for name in ("epoll", "lwip"):
+    for name in ("epoll", "uring", "lwip"):
         with bed.server(name, "--body-size", "100K") as running:
             result = bed.host.run(["curl", "-sSi", f"http://{running.address}:{running.port}/x"],
                                   netns=bed.wire.client.namespace)
             bodies.append(result.stdout)
-    assert bodies[0] == bodies[1]
+    assert bodies[0] == bodies[1] == bodies[2]
     assert bodies[0].endswith(expected_body(100 << 10).decode())
 
 
@@ -334,7 +335,7 @@ def resident_kib(running: Running) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
 
-@pytest.mark.parametrize("name, most", [("epoll", 1 << 20), ("lwip", 1 << 25)])
+@pytest.mark.parametrize("name, most", [*((name, 1 << 20) for name in KERNEL_SERVERS), ("lwip", 1 << 25)])
 def test_connections_that_have_not_come_take_no_memory(bed: TestBed, name: str, most: int) -> None:
     resident = []
     for limit in (1000, most):
@@ -391,7 +392,7 @@ def test_the_link_of_the_tap_may_go_and_come_back(bed: TestBed) -> None:
         assert_serves(bed, running)
 
 
-@pytest.mark.parametrize("program", ["epoll_server", "lwip_server"])
+@pytest.mark.parametrize("program", ["epoll_server", "uring_server", "lwip_server"])
 def test_a_bad_option_is_one_line_and_exit_2(bed: TestBed, program: str) -> None:
     words = ["--"] if program == "lwip_server" else []
     for option in (("--port", "70000"), ("--body-size", "-1"), ("--frob",), ("--port",)):
@@ -401,11 +402,13 @@ def test_a_bad_option_is_one_line_and_exit_2(bed: TestBed, program: str) -> None
         assert result.stderr.startswith(f"{program}: {option[0]}") and result.stderr.count("\n") == 1
 
 
-def test_a_port_in_use_is_one_line_and_exit_1(bed: TestBed) -> None:
-    with bed.server("epoll") as running:
+@pytest.mark.parametrize("name", KERNEL_SERVERS)
+def test_a_port_in_use_is_one_line_and_exit_1(bed: TestBed, name: str) -> None:
+    with bed.server(name) as running:
         contender = bed.wire.contenders["epoll"]
-        result = bed.host.run([str(ROOT / "build/epoll_server"), "--address", running.address, "--port",
-                               str(running.port)], netns=contender.endpoint.namespace, check=False)
+        program, options = KERNEL_SERVERS[name]
+        result = bed.host.run([str(ROOT / program), "--address", running.address, "--port", str(running.port),
+                               *options], netns=contender.endpoint.namespace, check=False)
     assert result.code == 1
     assert "in use" in result.stderr and result.stderr.count("\n") == 1
 
