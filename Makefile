@@ -16,6 +16,7 @@ HARNESS = $(PYTHON) -m harness
 PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
              SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM SEED PRECISION BUDGET
 KEYS := PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE APP RUN RUNS BUNDLE LWIP_SRC BUILD PYTHON CC CLANG \
+        BASE HEAD THRESHOLD COMPARISONS METRIC POINT CONTENDER \
         NIC CLIENT FORCE NOIOMMU TUNE VM FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES $(PLAN_KEYS)
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 UNKNOWN := $(filter-out $(KEYS),$(GIVEN))
@@ -44,6 +45,7 @@ help: ## this list
 	@echo "  NIC=PCI-ADDRESS|INTERFACE  CLIENT=if:INTERFACE|ssh:USER@HOST[,if=INTERFACE]  FORCE=1  NOIOMMU=1  TUNE=none|fair|max"
 	@echo "  $(PLAN_KEYS)"
 	@echo "  PRECISION=3 (percent: rounds until every gain is known so well; 0: exactly ROUNDS)  BUDGET=90s|15m|1h  SEED=N (else drawn)"
+	@echo "  BASE=RUN  HEAD=RUN  THRESHOLD=PERCENT  COMPARISONS=N  METRIC=NAME  POINT=CONNECTIONS  CONTENDER=NAME"
 	@echo "  TAP=net_tap|vhost-net (else vhost-net where it is)  NETEM='delay 5ms jitter 1ms loss 1% duplicate 1% reorder 1%'"
 
 # --- measuring -------------------------------------------------------------------------------------
@@ -90,6 +92,21 @@ verify: ## BUNDLE=FILE: are its files as they were packed, and does its report c
 compare: ## overlay runs: RUNS="a b"
 	@test -n '$(RUNS)' || { echo 'compare: which runs? RUNS="<run> <run>"' >&2; exit 2; }
 	@$(HARNESS) compare $(foreach run,$(RUNS),'$(run)') $(PUBLISHED_ARGUMENTS)
+
+.PHONY: gate noise trend
+gate: ## fail (exit 1) where HEAD=<run> (the newest) is worse than BASE="<run> …", by more than noise and THRESHOLD=3 percent
+	@$(HARNESS) gate $(foreach run,$(call given,BASE),--base '$(run)') $(if $(call given,HEAD),--head '$(HEAD)') \
+	    $(if $(call given,THRESHOLD),--threshold '$(THRESHOLD)')
+
+noise: $(if $(call given,RUN),,ready) ## WIRE=tap CONTENDERS=epoll against themselves, COMPARISONS=20: what this machine can tell apart (root); RUN=<id>: again
+	@$(HARNESS) noise --wire '$(or $(call given,WIRE),tap)' $(PLAN_ARGUMENT) $(SETTINGS) \
+	    $(if $(call given,COMPARISONS),--comparisons '$(COMPARISONS)') $(if $(call given,RUN),--run '$(RUN)')
+
+trend: ## METRIC=gain|requests_per_sec|p99|… over RUNS="a b c"|"last N": POINT=64 CONTENDER=lwip; marks where it changed
+	@test -n '$(call given,RUNS)' || { echo 'trend: which runs? RUNS="<run> <run> …" or RUNS="last 20"' >&2; exit 2; }
+	@$(HARNESS) trend $(foreach run,$(RUNS),'$(run)') $(if $(call given,METRIC),--metric '$(METRIC)') \
+	    $(if $(call given,POINT),--point '$(POINT)') $(if $(call given,CONTENDER),--contender '$(CONTENDER)') \
+	    $(if $(call given,WIRE),--wire '$(WIRE)')
 
 restore: ## undo what a killed run left on this machine (root)
 	@$(HARNESS) restore

@@ -54,6 +54,19 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     bundle.add_argument("run", metavar="RUN", help=run_help)
     verify = commands.add_parser("verify", help="check a bundle: hashes, and that its report comes out the same")
     verify.add_argument("bundle", metavar="FILE")
+    gate = commands.add_parser("gate", help="fail (exit 1) where a run is worse than the runs before it")
+    gate.add_argument("--base", action="append", default=[], metavar="RUN", help=f"{run_help}; may be repeated")
+    gate.add_argument("--head", default="", metavar="RUN", help="the run that is judged; the newest of that wire if not given")
+    gate.add_argument("--threshold", default="", metavar="PERCENT", help="what is smaller is no fall; 3 if not given")
+    noise = commands.add_parser("noise", parents=[planned], help="a contender against itself: what this machine can tell apart")
+    noise.add_argument("--comparisons", default="", metavar="N", help="how many at least; 20 if not given")
+    noise.add_argument("--run", default="", metavar="RUN", help="analyse a noise run again, measure nothing")
+    trend = commands.add_parser("trend", help="a figure over many runs, with the runs from which on it is another")
+    trend.add_argument("runs", nargs="+", metavar="RUN", help=f"{run_help}; or: last N")
+    trend.add_argument("--metric", default="", help="gain, requests_per_sec, p99, cycles_per_request, …; gain if not given")
+    trend.add_argument("--point", default="", metavar="CONNECTIONS", help="one load point; all of them if not given")
+    trend.add_argument("--contender", default="", help="of which; all but the baseline if not given")
+    trend.add_argument("--wire", default="", help="of which `last N` takes runs; that of the newest if not given")
     commands.add_parser("restore", help="undo what a killed run left")
     add_options(commands.add_parser("doctor", help="what this machine, or a NIC, can run, and what is missing"))
     return parser.parse_args(argv)
@@ -95,6 +108,15 @@ def run(argv: Sequence[str], host: Host) -> int:
     elif args.command == "verify":
         from harness.show import show_verified
         show_verified(args.bundle)
+    elif args.command == "gate":
+        from harness.gate_show import show_gate
+        show_gate(args.base, args.head, args.threshold)
+    elif args.command == "noise":
+        from harness.noise_show import noise
+        noise(args.wire, args.plan, settings(args.set), args.comparisons, args.run, host)
+    elif args.command == "trend":
+        from harness.trend_show import show_trend
+        show_trend(args.runs, args.metric, args.point, args.contender, args.wire)
     elif args.command == "restore":
         from harness.provision import restore
         print("\n".join(restore(host) or ["nothing to undo"]))
