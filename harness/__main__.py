@@ -112,8 +112,8 @@ def run(argv: Sequence[str], host: Host) -> int:
         from harness.gate_show import show_gate
         show_gate(args.base, args.head, args.threshold)
     elif args.command == "noise":
-        from harness.noise_show import noise
-        noise(args.wire, args.plan, settings(args.set), args.comparisons, args.run, host)
+        from harness.noise_show import run_noise
+        run_noise(args.wire, args.plan, settings(args.set), args.comparisons, args.run, host)
     elif args.command == "trend":
         from harness.trend_show import show_trend
         show_trend(args.runs, args.metric, args.point, args.contender, args.wire)

@@ -31,6 +31,7 @@ from harness.remote import SshHost
 from harness.store import (OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user,
                            run_id)
 from harness.trial import run_trial
+from harness.twins import pairs, with_twins
 from harness.words import problems
 from harness.wire import LOADGEN, Wire, load_wire
 from harness.workload import GENERAL, SIZES, Workload
@@ -74,6 +75,15 @@ def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) ->
         raise CheckFailed("; ".join(map(str, failed)))
 
 
+def measure(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) -> Path | None:
+    """One run without its report: where it is, None of a rehearsal. Errors as bench()."""
+    failed: list[CheckFailed] = []
+    path = _run(replace(order, report=False), host, results, out, failed)
+    if failed:
+        raise failed[0]
+    return path
+
+
 def _by_workload(order: Order) -> list[Order]:
     """The order for each workload, and each size of a body, that it leaves open."""
     if order.resume or order.plan.endswith(".toml"):
@@ -109,7 +119,8 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
     if store is None or remaining or not _looked_at(store).stop:
         check_writable(results)
         _allow_files(_files(wire, plan) + SPARE_FILES)
-        name = _name(wire, plan.workload) + (f"-{parse(plan.netem, 'NETEM').slug}" if plan.netem else "")
+        name = _name(wire, plan.workload) + (f"-{parse(plan.netem, 'NETEM').slug}" if plan.netem else "") \
+            + ("-noise" if pairs(plan.contenders) else "")
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
         for line in fitting.cost(wire, plan, remaining):
             _say(line)
@@ -139,6 +150,7 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
 def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -> tuple[Wire, Plan, Store | None]:
     """What to run: a new plan, or the rest of an old run, which the command line must not contradict."""
     def planned(wire: Wire, name: str) -> tuple[Wire, Plan]:
+        wire = with_twins(wire, [word.strip() for word in order.settings.get("CONTENDERS", "").split(",")])
         files = _most_files() if wire.has_loadgen else None
         plan = load_plan(name, wire, fitting.cpus(host, wire), fitting.with_cpus(host, wire, order.settings), files,
                          {site.destination: site.cpus() for site in sites})
@@ -149,7 +161,7 @@ def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -
         return wire, replace(plan, seed=plan.seed or draw_seed()), None
     store = Store.resume(order.resume, results)
     run = store.run
-    wire = fitting.fit(order.wire or run.plan.wire, order.nic, host)
+    wire = with_twins(fitting.fit(order.wire or run.plan.wire, order.nic, host), run.plan.contenders)
     if wire.name != run.plan.wire:
         raise UsageError(f"run {run.id} is of wire '{run.plan.wire}', not of '{wire.name}'")
     if order.plan or any(order.settings.values()):

@@ -15,6 +15,7 @@ from harness.netem import parse
 from harness.plan import NET_TAP, VHOST_NET, Plan
 from harness.steps import VHOST
 from harness.topology import TOPOLOGIES
+from harness.twins import with_twins
 from harness.wire import BRIDGED, Wire, load_wire
 
 # of what netem does to single packets, on a bridge and on a cable
@@ -52,7 +53,9 @@ def conditioned(wire: Wire, plan: Plan) -> Wire:
 def _over_vhost(wire: Wire) -> Wire | None:
     """The same wire over vhost-net; None where there is no such file, or where the wire is of a file of the user's."""
     file = TOPOLOGIES / VHOST_NET / f"{wire.name}.toml"
-    return load_wire(str(file)) if file.is_file() and load_wire(wire.name) == wire else None
+    names = tuple(wire.contenders)
+    same = file.is_file() and with_twins(load_wire(wire.name), names) == wire
+    return with_twins(load_wire(str(file)), names) if same else None
 
 
 def _counts_packets(plan: Plan) -> bool:

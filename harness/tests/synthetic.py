@@ -11,6 +11,8 @@ import random
 from pathlib import Path
 from typing import Any, Collection, Mapping
 
+from harness.twins import original
+
 GOLDEN = Path(__file__).resolve().parent / "data" / "run-golden"
 CAVEAT = "The kernel still handles every packet of a TAP: this wire proves function, not the gain."
 # requests/s alone at 1 connection, and at saturation
@@ -30,7 +32,7 @@ def facts(run: str, contenders: Collection[str], hugepages: bool = True,
           own_clients: Collection[str] = ()) -> dict[str, Any]:
     """`own_clients`: contenders whose client is on lwIP too; without any, facts as runs of before had them."""
     described: dict[str, dict[str, Any]] = {
-        name: {"label": _LABEL[name], "stack": "lwip" if name == "lwip" else "kernel",
+        name: {"label": _LABEL[original(name) or name], "stack": "lwip" if name == "lwip" else "kernel",
                "link": "tap" if name == "lwip" else "veth", "program": f"build/{name}_server",
                "arguments": ["--address", "{address}"], "address": f"198.18.0.{number}/24",
                "namespace": "stackduel-bridge" if name == "lwip" else "stackduel-server"}
@@ -68,7 +70,7 @@ def facts(run: str, contenders: Collection[str], hugepages: bool = True,
 
 def trial(dice: random.Random, contender: str, connections: int, round_: int, sequence: int,
           problem: str = "") -> dict[str, Any]:
-    alone, most = _SHAPE[contender]
+    alone, most = _SHAPE[original(contender) or contender]
     rate = 1 / (1 / (alone * connections) + 1 / most) * dice.lognormvariate(0, 0.04)
     requests = int(2 * rate)
     latency = 1e6 * connections / rate
@@ -79,7 +81,7 @@ def trial(dice: random.Random, contender: str, connections: int, round_: int, se
     slowest = int(latency * 12)
     histogram[slowest] = histogram.get(slowest, 0) + max(1, requests // 1500)
     client, server = min(0.99, 0.3 + rate / 165_000), min(0.98, 0.4 + rate / 140_000)
-    polls = contender == "lwip"
+    polls = contender.startswith("lwip")
 
     def core(role: str, share: float, softirq: float) -> dict[str, Any]:
         burned = 2 * share
