@@ -14,7 +14,7 @@ HARNESS = $(PYTHON) -m harness
 # What a user may set on the command line of make; a variable of the environment that has the same name is not
 # meant, and a name that is not here is a mistake.
 PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
-             SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM SEED PRECISION BUDGET
+             SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM SEED PRECISION BUDGET ATTEMPTS
 KEYS := PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE APP RUN RUNS BUNDLE LWIP_SRC BUILD PYTHON CC CLANG \
         BASE HEAD THRESHOLD COMPARISONS METRIC POINT CONTENDER \
         NIC CLIENT FORCE NOIOMMU TUNE VM FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES $(PLAN_KEYS)
@@ -47,6 +47,7 @@ help: ## this list
 	@echo "  PRECISION=3 (percent: rounds until every gain is known so well; 0: exactly ROUNDS)  BUDGET=90s|15m|1h  SEED=N (else drawn)"
 	@echo "  BASE=RUN  HEAD=RUN  THRESHOLD=PERCENT  COMPARISONS=N  METRIC=NAME  POINT=CONNECTIONS  CONTENDER=NAME"
 	@echo "  TAP=net_tap|vhost-net (else vhost-net where it is)  NETEM='delay 5ms jitter 1ms loss 1% duplicate 1% reorder 1%'"
+	@echo "  ATTEMPTS=1|2|3: how often a trial is run that something else on the machine disturbs (3)"
 
 # --- measuring -------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import json
 import math
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness import ablation, families, stats, verdict, words
+from harness import ablation, attempts, circumstances, families, stats, verdict, words
 from harness.caveats import caveats
 from harness.errors import UsageError
 from harness.gains import gain
@@ -30,12 +30,14 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
     records = [read(record, number, plan) for number, record in enumerate(lines, 1)]
     emulated = _emulated(facts, lines)
     cells: dict[tuple[str, int], list[Trial]] = {}
-    seen: set[tuple[str, int, int]] = set()
+    seen: set[tuple[str, int, int, int]] = set()
     for number, trial in enumerate(records, 1):
-        if (trial.contender, trial.connections, trial.round) in seen:
+        if (trial.contender, trial.connections, trial.round, trial.attempt) in seen:
             raise UsageError(f"trials.jsonl:{number}: a second record of {trial.contender} at "
                              f"{trial.connections} connections in round {trial.round}")
-        seen.add((trial.contender, trial.connections, trial.round))
+        seen.add((trial.contender, trial.connections, trial.round, trial.attempt))
+    records = [trial for trial, counts in zip(records, attempts.figured(lines)) if counts]
+    for trial in records:
         cells.setdefault((trial.contender, trial.connections), []).append(trial)
     points = [_point(connections, contenders, cells, plan) for connections in plan.connections]
     _share_memory(points)
@@ -52,12 +54,14 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
         "rounds": max(1, statistics["rounds_done"]) if plan.precision_percent else plan.rounds,
         "duration_seconds": plan.duration_seconds,
         "baseline": contenders[0].name,
-        "caveats": caveats(plan, facts, records, points, contenders, emulated),
+        "caveats": [*caveats(plan, facts, records, points, contenders, emulated),
+                    *circumstances.caveats(plan, lines)],
         "contenders": {c.name: {"label": c.label, "stack": c.stack, "client": c.client} for c in contenders},
         "points": points,
         "statistics": statistics,
         **({"ablation": ladder} if ladder else {}),
         **({"emulated": emulated} if emulated else {}),
+        **circumstances.summarise(plan, lines),
     }
 
 

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from harness import fitting, sites as clients, stopping
+from harness import attempts, disturbance, fitting, sites as clients, stopping
 from harness.conditions import conditioned, settle
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
@@ -300,7 +300,7 @@ def _measure(host: Host, wire: Wire, plan: Plan, up: Provisioned, store: Store) 
     with Progress(plan, len(stopping.remaining(plan, store.run.trials))) as progress, _rebinds_kept(store, up):
         for place, spec in _until_enough(plan, store, progress.looked):
             progress.start(spec)
-            progress.done(spec, _one(host, wire, plan, place, spec, up, store))
+            progress.done(spec, _one(host, wire, plan, place, spec, up, store, progress.repeated))
     if plan.precision_percent:
         print(stopping.said(plan, _looked_at(store)), flush=True)
 
@@ -320,17 +320,36 @@ def _until_enough(plan: Plan, store: Store,
 
 
 def _one(host: Host, wire: Wire, plan: Plan, place: int, spec: TrialSpec, up: Provisioned,
-         store: Store) -> dict[str, Any]:
-    """One trial, stored; its record."""
+         store: Store, repeated: Callable[[TrialSpec, Mapping[str, Any]], None]) -> dict[str, Any]:
+    """One trial, and at once again while it is disturbed, each stored; the record that counts. `repeated` is told of
+    each that does not suffice."""
+    at = attempts.key(vars(spec))
+    while True:
+        record = _attempt(host, wire, plan, place, replace(spec, attempt=attempts.next_attempt(store.run.trials, at)),
+                          up, store)
+        if not attempts.again(record, plan.attempts):
+            break
+        repeated(spec, record)
+    return dict(attempts.counted([each for each in store.run.trials if attempts.key(each) == at])[0])
+
+
+def _attempt(host: Host, wire: Wire, plan: Plan, place: int, spec: TrialSpec, up: Provisioned,
+             store: Store) -> dict[str, Any]:
     contender, ports = wire.contenders[spec.contender], store.run.facts.setdefault("ports", {})
     up.turn_to(host, contender)
-    raw = store.raw / f"{place:04d}-{contender.file_name}-c{spec.connections}-r{spec.round}"
+    raw = store.raw / (f"{place:04d}-{contender.file_name}-c{spec.connections}-r{spec.round}"
+                       f"{f'-a{spec.attempt}' if spec.attempt else ''}")
     outcome = run_trial(host, wire, plan, spec, place, up, raw)
-    store.append(outcome.record)
+    record, like = outcome.record, (spec.contender, spec.connections)
+    disturbed = disturbance.reasons(record["machine"], [each["machine"] for each in store.run.trials if "machine" in each
+                                                        and (each["contender"], each["connections"]) == like])
+    if disturbed:
+        record["disturbed"] = disturbed
+    store.append(record)
     for end, port in outcome.ports.items():
         if ports.setdefault(_port_name(spec.contender, end), port) is port:
             store.write_facts()
-    return outcome.record
+    return record
 
 
 @contextmanager

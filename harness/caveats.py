@@ -27,8 +27,9 @@ def caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
         found.append(f"Client and server shared CPU {', '.join(map(str, shared))}.")
     rounds = max(plan.rounds, 1 + max((trial.round for trial in trials), default=0))
     planned = rounds * len(round_specs(plan, 0))
-    if len(trials) < planned:
-        found.append(f"The run is incomplete: it has {len(trials)} of {'at least ' if plan.precision_percent else ''}"
+    done = len({(trial.contender, trial.connections, trial.round) for trial in trials})
+    if done < planned:
+        found.append(f"The run is incomplete: it has {done} of {'at least ' if plan.precision_percent else ''}"
                      f"{planned} trials.")
     invalid = sum(not trial.valid for trial in trials)
     if invalid:

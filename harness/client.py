@@ -20,6 +20,7 @@ from harness.provision import Provisioned
 from harness.wire import Wire
 
 _WATCH_SECONDS = 0.25
+_TICK_SECONDS = 0.1
 # build/on-lwip's for "this machine, or this program, cannot", and build/loadgen's
 _MACHINE_CANNOT = 3
 # a million connections are reset first
@@ -54,6 +55,10 @@ class Started:
         self._program = program
         self._running = running
         self._stderr = stderr
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def lines(self) -> list[str]:
         """Whole lines of its stdout so far."""
@@ -129,12 +134,13 @@ class Client:
         return started
 
     def run(self, name: str, program: str, argv: Callable[[Sequence[str]], list[str]], env: Mapping[str, str],
-            timeout: float) -> Ended:
+            timeout: float, tick: Callable[[int], None] | None = None) -> Ended:
         """Runs `program` to its end, for no longer than `timeout` s or than the contender lives.
 
         `argv` is given the words that must stand before the program's own. <raw>/<name>.stdout, .stderr and, with
-        a launcher, .counters stay. MachineError when the launcher refuses, ContenderError when the program does
-        not end, has not counted or the contender has died; a failure of the program is the caller's to see.
+        a launcher, .counters stay. `tick` is called with its pid some ten times a second. MachineError when the
+        launcher refuses, ContenderError when the program does not end, has not counted or the contender has died; a
+        failure of the program is the caller's to see.
         """
         stdout, stderr, counters = (self.raw / f"{name}.{kind}" for kind in ("stdout", "stderr", "counters"))
         words = launcher(self.wire, self.running.contender, self.plan, self.provisioned, counters)
@@ -145,7 +151,7 @@ class Client:
         samples: list[dict[str, Any]] = []
         try:
             self.provisioned.journal.process(process)
-            code = self._watch(process, program, timeout, counters if words else None, samples)
+            code = self._watch(process, program, timeout, counters if words else None, samples, tick)
         finally:
             if process.poll() is None:
                 process.stop(1)
@@ -158,16 +164,18 @@ class Client:
         return ended
 
     def _watch(self, process: Process, program: str, timeout: float, counters: Path | None,
-               samples: list[dict[str, Any]]) -> int:
-        waited = 0.0
+               samples: list[dict[str, Any]], tick: Callable[[int], None] | None) -> int:
+        waited, step = 0.0, _TICK_SECONDS if tick else _WATCH_SECONDS
         while True:
             try:
-                return process.wait(_WATCH_SECONDS)
+                return process.wait(step)
             except TimeoutError:
                 self.running.check_alive("under load")
+                if tick:
+                    tick(process.pid)
                 sample = library.glance(counters) if counters else None
                 if sample:
                     samples.append(sample)
-                waited += _WATCH_SECONDS
+                waited += step
                 if waited > timeout:
                     raise ContenderError(f"{program} did not end within {timeout:g} s") from None

@@ -28,6 +28,7 @@ GRACE_SECONDS = 30.0
 # until all connections stand; at 10,000 a second a million take 100 s
 LEAST_CONNECTS_PER_SECOND = 10_000
 _POLL_SECONDS = 0.005
+_TICK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -112,18 +113,22 @@ class Loading:
 
     def __init__(self, started: Started, load: Load, warmup_seconds: int) -> None:
         self._started = started
+        self._ticked = 0.0
         self._opening = GRACE_SECONDS + load.connections / LEAST_CONNECTS_PER_SECOND
         self._loading = GRACE_SECONDS + warmup_seconds + load.seconds
 
-    def wait_measuring(self) -> None:
-        """Returns when its warm-up is over. ContenderError when it ends first, or takes too long."""
+    def wait_measuring(self, tick: Callable[[int], None] | None = None) -> None:
+        """Returns when its warm-up is over; `tick` is called with its pid meanwhile, some ten times a second.
+
+        ContenderError when it ends first, or takes too long.
+        """
         self._wait(lambda lines: any(line.startswith("CONNECTED ") for line in lines) or "MEASURING" in lines,
                    self._opening, "had not opened its connections")
-        self._wait(lambda lines: "MEASURING" in lines, self._loading, "did not begin to measure")
+        self._wait(lambda lines: "MEASURING" in lines, self._loading, "did not begin to measure", tick)
 
-    def wait_account(self) -> str:
-        """Its JSON line, when its interval is over and it lingers. ContenderError as above."""
-        self._wait(lambda lines: bool(lines) and lines[-1].startswith("{"), self._loading, "gave no account")
+    def wait_account(self, tick: Callable[[int], None] | None = None) -> str:
+        """Its JSON line, when its interval is over and it lingers; `tick` and ContenderError as above."""
+        self._wait(lambda lines: bool(lines) and lines[-1].startswith("{"), self._loading, "gave no account", tick)
         return self._started.lines()[-1]
 
     def problem(self) -> str:
@@ -142,12 +147,16 @@ class Loading:
     def close(self) -> None:
         self._started.close()
 
-    def _wait(self, done: Callable[[list[str]], bool], seconds: float, late: str) -> None:
+    def _wait(self, done: Callable[[list[str]], bool], seconds: float, late: str,
+              tick: Callable[[int], None] | None = None) -> None:
         deadline = time.monotonic() + seconds
         while not done(self._started.lines()):
             self._started.check_alive()
             if time.monotonic() > deadline:
                 raise ContenderError(f"loadgen {late} within {seconds:.0f} s (see {self._started.stdout})")
+            if tick and time.monotonic() - self._ticked >= _TICK_SECONDS:
+                self._ticked = time.monotonic()
+                tick(self._started.pid)
             time.sleep(_POLL_SECONDS)
 
 

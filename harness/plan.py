@@ -15,6 +15,7 @@ from typing import AbstractSet as Set
 from typing import Any, Mapping, Sequence, TypeVar
 
 from harness import settings
+from harness.attempts import MOST_ATTEMPTS
 from harness.errors import UsageError
 from harness.netem import parse
 from harness.settings import Option, check_names, check_number, check_percent, check_range
@@ -45,7 +46,7 @@ class Plan:
     over takes long. `most_connections`: by contender, of those that are not measured beyond so many. `clients`: by
     machine, as ssh knows it, its CPUs that load; this machine then has no client, and `client_cpus` are none. `tap`: one
     of TAPS, by which driver lwIP has its TAP; "" for net_tap where there was no choice. `netem`: as netem.py has it; ""
-    for none.
+    for none. `attempts`: at one trial, in all, while it is disturbed; 1 in runs of before there were more.
 
     `rounds`: exactly so many, or at least where there is a stop rule (stopping.py): until every gain's interval is within
     `precision_percent` of its ratio, 0 for no such rule, or `budget_seconds` are over, 0 for no end. `seed` of the order;
@@ -69,6 +70,7 @@ class Plan:
     clients: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     tap: str = ""
     netem: str = ""
+    attempts: int = 1
     seed: int = 0
     precision_percent: float = 0
     budget_seconds: int = 0
@@ -90,12 +92,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """One contender at one load point in one round (from 0), loaded by `threads` wrk threads."""
+    """One contender at one load point in one round (from 0), loaded by `threads` wrk threads; the `attempt` at it, from
+    0."""
 
     contender: str
     connections: int
     round: int
     threads: int
+    attempt: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,7 @@ _NUMBERS = (
     Option("rounds", "ROUNDS", 1, MOST_ROUNDS),
     Option("duration_seconds", "DURATION", 1, 3600),
     Option("warmup_seconds", "WARMUP", 0, 600),
+    Option("attempts", "ATTEMPTS", 1, MOST_ATTEMPTS),
     Option("body_size_bytes", "BODY_SIZE", 0, 64 << 20, suffixes={"K": 1 << 10, "M": 1 << 20}),
     _CLIENT_CPUS,
     Option("server_cpus", "SERVER_CPUS", 0, 4095, many=True),
@@ -366,7 +371,7 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
         most_connections={name: wire.contenders[name].most_connections for name in values["contenders"]
                           if wire.contenders[name].most_connections},
         clients={machine: tuple(values.get("client_cpus", there)) for machine, there in clients.items()},
-        **_texts(values, places))
+        attempts=values.get("attempts", MOST_ATTEMPTS), **_texts(values, places))
 
 
 def _texts(values: Mapping[str, Any], places: Mapping[str, str]) -> dict[str, str]:

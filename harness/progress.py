@@ -141,8 +141,14 @@ class Progress:
         if not record["valid"]:
             self._print(f"{name}: INVALID: {'; '.join(record['problems'])}")
         elif not self._live:
-            self._print(f"{name}: {rate(record['requests_per_sec'])}, p99 {record['latency_us']['p99']} us, "
+            stayed = " (disturbed)" if record.get("disturbed") else ""
+            self._print(f"{name}: {rate(record['requests_per_sec'])}, p99 {record['latency_us']['p99']} us{stayed}, "
                         f"{self._left.text()}")
+
+    def repeated(self, spec: TrialSpec, record: Mapping[str, Any]) -> None:
+        """This attempt at the trial was disturbed; the next one begins."""
+        self._print(f"[{self._number}/{self._total}] {self._name(spec)}: disturbed: {'; '.join(record['disturbed'])}: "
+                    "again")
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -56,6 +56,7 @@ class Trial:
     contender: str
     connections: int
     round: int
+    attempt: int
     valid: bool
     requests_per_sec: float
     latency_us: tuple[tuple[float, int], ...]
@@ -68,6 +69,7 @@ class Trial:
     memory_bytes: float | None
     bytes_per_connection: Mapping[str, int]
     use: verdict.TrialUse
+    unsettled: str
 
 
 def contender(name: str, facts: Mapping[str, Any]) -> Contender:
@@ -118,6 +120,7 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
     memory = record.get("memory")
     return Trial(
         contender=record["contender"], connections=int(record["connections"]), round=int(record["round"]),
+        attempt=int(record.get("attempt", 0)),
         # Nothing answered is nothing measured: a rate of 0 has no logarithm.
         valid=record["valid"] is True and rate > 0,
         requests_per_sec=rate,
@@ -143,6 +146,7 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
         memory_bytes=math.fsum(map(finite, memory.values())) if memory else None,
         bytes_per_connection={str(part): int(count)
                               for part, count in (record.get("bytes_per_connection") or {}).items()},
+        unsettled=str(record.get("unsettled", "")),
     )
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness import stats
+from harness import attempts, stats
 from harness.errors import UsageError
 from harness.plan import Plan, TrialSpec, round_specs
 
@@ -52,9 +52,9 @@ class Look:
 def remaining(plan: Plan, trials: Records) -> list[tuple[int, TrialSpec]]:
     """The trials that come in any case and are still to run, each with its place in the whole order: of the rounds that
     the plan has at least, and of those that were begun."""
-    done = {_key(trial) for trial in trials}
+    done = attempts.finished(trials, plan.attempts)
     return [(place, spec) for place, spec in _places(plan, range(sure_rounds(plan, trials)))
-            if (spec.contender, spec.connections, spec.round) not in done]
+            if attempts.key(vars(spec)) not in done]
 
 
 def one_round(plan: Plan, round_: int) -> list[tuple[int, TrialSpec]]:
@@ -69,10 +69,9 @@ def sure_rounds(plan: Plan, trials: Records) -> int:
 
 def complete_rounds(plan: Plan, trials: Records) -> int:
     """How many rounds, from the first, have a record of every trial."""
-    done = {_key(trial) for trial in trials}
+    done = attempts.finished(trials, plan.attempts)
     count = 0
-    while count < plan.most_rounds and all((spec.contender, spec.connections, spec.round) in done
-                                           for spec in round_specs(plan, count)):
+    while count < plan.most_rounds and all(attempts.key(vars(spec)) in done for spec in round_specs(plan, count)):
         count += 1
     return count
 
@@ -110,10 +109,10 @@ def look(plan: Plan, trials: Records, began: Sequence[str] = ()) -> Look:
 def log_ratios(plan: Plan, trials: Records, rounds: int) -> dict[tuple[str, int], dict[int, float]]:
     """By contender and load point, by round below `rounds`: the logarithm of its throughput over the baseline's.
 
-    Of valid trials only, and of the last where there are several of a kind; a gain without any pair is left out, as no
+    Of valid trials that count only; a gain without any pair is left out, as no
     further round promises one.
     """
-    rates = {_key(trial): float(trial["requests_per_sec"]) for trial in trials
+    rates = {_key(trial): float(trial["requests_per_sec"]) for trial in attempts.counted(trials)
              if trial["valid"] is True and trial["requests_per_sec"] > 0 and trial["round"] < rounds}
     baseline, found = plan.contenders[0], dict[tuple[str, int], dict[int, float]]()
     for (name, connections, round_), rate in rates.items():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
-from harness import collect, ends, library, own_client, sites, xstats
+from harness import collect, ends, library, own_client, sites, steady, xstats
 from harness.client import Client
 from harness.contender import STOP_SECONDS, Running, start
 from harness.exchange import exchange_for
@@ -21,10 +21,13 @@ from harness.loadgen import Load, LoadResult, LoadTool, rounded, tool_for
 from harness.plan import Plan, TrialSpec
 from harness.prove import Proof, prove_answer, prove_neighbour
 from harness.provision import Provisioned
+from harness.sampling import Watch
 from harness.vhost import pin_worker
 from harness.wire import LOADGEN, Contender, Endpoint, Wire
 
 SCHEMA = 1
+# of files and series, as the load's are named after its tool
+_WARMUP = "warmup"
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class _Measured:
     before: _Sample
     after: _Sample
     final: dict[str, Any] | None
+    watch: Watch
     account: own_client.Account | None = None
     failed: str = ""
     memory: dict[str, int] | None = None
@@ -141,23 +145,30 @@ def _measure(setting: _Setting, running: Running, started_at: str) -> _Measured:
     first = prove_answer(client, plan.workload, "proof-before")
     seconds = {**({"calibration": 0} if tool.calibrates else {}),
                **({"warm-up": plan.warmup_seconds} if plan.warmup_seconds else {})}
-    rehearsals = {name: _load(setting, name.replace("-", ""), duration) for name, duration in seconds.items()}
+    watch = _watch(setting, running)
+    rehearsals = {name: _load(setting, name.replace("-", ""), duration, watch) for name, duration in seconds.items()}
     before = _sample(setting, running)
-    load = _load(setting, tool.name, plan.duration_seconds)
+    watch.begin()
+    load = _load(setting, tool.name, plan.duration_seconds, watch)
+    watch.end()
     after = _sample(setting, running)
     second = prove_answer(client, plan.workload, "proof-after")
-    return _Measured(started_at, (*first, *second), rehearsals, load, before, after, running.stop())
+    return _Measured(started_at, (*first, *second), rehearsals, load, before, after, running.stop(), watch)
 
 
 def _measure_in_one(setting: _Setting, running: Running, started_at: str) -> _Measured:
     """With our own load generator, one process from the first SYN to the last counter."""
     host, load = setting.host, setting.load(setting.plan.duration_seconds)
     running.wait_ready()
+    watch = _watch(setting, running)
+    # between its warm-up and its interval there is no pause for this
+    watch.begin()
     loading = own_client.start(setting.client, load, setting.plan.warmup_seconds)
     try:
-        loading.wait_measuring()
+        loading.wait_measuring(watch.tick(_WARMUP))
         stat_before, before = _proc_stat(host), _sample(setting, running)
-        line = loading.wait_account()
+        line = loading.wait_account(watch.tick(own_client.LOADGEN.name))
+        watch.end()
         stat_after, after = _proc_stat(host), _sample(setting, running)
         memory = collect.memory(host.read(f"/proc/{running.pid}/status"),
                                 host.read("/proc/meminfo") if setting.contender.stack == "kernel" else None)
@@ -169,7 +180,32 @@ def _measure_in_one(setting: _Setting, running: Running, started_at: str) -> _Me
         loading.close()
     account = own_client.LOADGEN.parse(line, load, (stat_before, stat_after))
     return _Measured(started_at, (), {}, _Loaded(account.result, dict(account.counters), ()), before, after,
-                     final, account, failed, memory)
+                     final, watch, account, failed, memory)
+
+
+def _watch(setting: _Setting, running: Running) -> Watch:
+    plan, client = setting.plan, setting.client
+    return Watch(setting.host, setting.contender, sorted({*plan.client_cpus, *plan.server_cpus}), running.pid, client.raw,
+                 bool(client.provisioned.sites))
+
+
+def _steady(setting: _Setting, measured: _Measured) -> dict[str, Any]:
+    """`steady` and `unsettled` of a record; {} where what the load carried could not be counted as it went."""
+    watch, load, plan = measured.watch, measured.load.result, setting.plan
+    if measured.account:
+        # its warm-up ends, and its interval begins, when the line MEASURING comes
+        count = int(plan.warmup_seconds / steady.INTERVAL_SECONDS)
+        opened, asked = watch.series(_WARMUP), watch.series(own_client.LOADGEN.name)
+        warmup = steady.rates(opened.times, opened.totals)[-count:] if count else []
+        loaded = steady.rates(asked.times, asked.totals)[:int(load.duration_seconds / steady.INTERVAL_SECONDS)]
+    else:
+        rehearsed = measured.rehearsals.get("warm-up")
+        warmup = steady.of_load(watch.series(_WARMUP), rehearsed.result.duration_seconds) if rehearsed else []
+        loaded = steady.of_load(watch.series(setting.tool.name), load.duration_seconds)
+    if not any(loaded):
+        return {}
+    requests_per_byte = load.requests_per_sec / (sum(loaded) / len(loaded))
+    return steady.fields([requests_per_byte * rate for rate in warmup], [requests_per_byte * rate for rate in loaded])
 
 
 def _proc_stat(host: Host) -> str:
@@ -195,7 +231,7 @@ def _nic_ends(setting: _Setting) -> list[tuple[str, Endpoint]]:
     return [(end, of) for end, of in (*here, *bound) if contender.link == "nic" and of.interface]
 
 
-def _load(setting: _Setting, name: str, seconds: int) -> _Loaded:
+def _load(setting: _Setting, name: str, seconds: int, watch: Watch) -> _Loaded:
     """One run of the load tool; <raw>/<name>.json, .stdout and .stderr stay; of several clients as sites.load()."""
     tool, client, load = setting.tool, setting.client, setting.load(seconds)
     if client.provisioned.sites:
@@ -204,7 +240,8 @@ def _load(setting: _Setting, name: str, seconds: int) -> _Loaded:
     report = client.raw / f"{name}.json"
     report.unlink(missing_ok=True)
     ended = client.run(name, tool.name, lambda launcher: tool.command(load, report, launcher),
-                       tool.environment(report), seconds + tool.grace_seconds)
+                       tool.environment(report), seconds + tool.grace_seconds, watch.tick(name))
+    watch.ended(name)
     if ended.code != 0 or not report.exists():
         raise ended.failure()
     return _Loaded(tool.parse(report.read_text()), ended.counters, ended.samples)
@@ -228,7 +265,7 @@ def _record(setting: _Setting, sequence: int, measured: _Measured) -> dict[str, 
     tsc_hz = final.get("tsc_hz")
     return {
         "schema": SCHEMA, "contender": spec.contender, "connections": spec.connections, "round": spec.round,
-        "sequence": sequence, "threads": spec.threads, "valid": not problems, "problems": problems,
+        **({"attempt": spec.attempt} if spec.attempt else {}), "sequence": sequence, "threads": spec.threads, "valid": not problems, "problems": problems,
         "started_at": measured.started_at, "duration_seconds": round(load.duration_seconds, 6),
         "requests": load.requests, "requests_per_sec": load.requests_per_sec, "bytes": load.bytes,
         "latency_us": load.latency_us, "latency_histogram_us": rounded(load.histogram), "errors": load.errors,
@@ -247,6 +284,7 @@ def _record(setting: _Setting, sequence: int, measured: _Measured) -> dict[str, 
             "client_bound": account.client_bound, "connections_per_sec": account.connections_per_sec,
             "memory": measured.memory, "bytes_per_connection": final.get("bytes_per_connection")}),
         **({"clients": sites.account(parts)} if parts else {}),
+        "machine": measured.watch.machine(), **_steady(setting, measured),
     }
 
 

@@ -70,8 +70,15 @@ class LoadingProcess(FakeProcess):
     load: Callable[[], None] | None
     counters: Path | None
     samples: list[dict[str, Any]]
+    # of a wrk: how often it is waited for in vain, and what goes on then
+    ticks: int = 0
+    on_tick: Callable[["LoadingProcess"], None]
 
     def wait(self, timeout: float) -> int:
+        if self.ticks:
+            self.ticks -= 1
+            self.on_tick(self)
+            raise TimeoutError
         if self.counters and self.samples:
             write_counters(self.counters, self.samples.pop(0))
             raise TimeoutError
@@ -96,7 +103,7 @@ def behind_launcher(argv: Sequence[str]) -> tuple[list[str], Path | None]:
 class ServingHost(FakeHost):
     """`on_load` is called with every wrk while it runs, `report` may change what wrk reports of a load.
 
-    Every load has REQUESTS requests. `response` is what a proof request is answered with. `on_count` may change
+    `on_tick` is called `ticks` times while each wrk is waited for. Every load has REQUESTS requests. `response` is what a proof request is answered with. `on_count` may change
     what the library has counted of a client process, by the program's name.
     """
 
@@ -109,6 +116,8 @@ class ServingHost(FakeHost):
         self.on_load: Callable[[LoadingProcess], None] = lambda wrk: None
         self.account: Callable[[dict[str, Any]], None] = lambda account: None
         self.on_count: Callable[[str, dict[str, Any]], None] = lambda program, counters: None
+        self.ticks = 0
+        self.on_tick: Callable[[LoadingProcess], None] = lambda wrk: None
         self.serving: ServingProcess | None = None
         self.peers: list[socket.socket] = []
         for contender in (*load_wire("tap").contenders.values(), load_wire("shm").contenders["epoll"]):
@@ -133,7 +142,7 @@ class ServingHost(FakeHost):
             client = process
             client.hangs, client.counters, client.samples = False, counters, []
             if words[0] == "wrk":
-                client.argv = tuple(words)
+                client.argv, client.ticks, client.on_tick = tuple(words), self.ticks, self.on_tick
                 client.samples = [{"sockets": int(words[words.index("--connections") + 1]), "cycles_busy": 100 + 90 * n,
                                    "cycles_away": 50 * n, "cycles_idle": 7 + 60 * n} for n in range(2)]
                 client.load = lambda: self._load(client, Path((env or {})["STACKDUEL_WRK_JSON"]))

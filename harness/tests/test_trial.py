@@ -88,6 +88,8 @@ def test_record_has_every_field_with_its_figures(tmp_path: Path) -> None:
         "client": None,
         "dropped": {"stackduel-client/client0": {"rx": 0, "tx": 0},
                     "stackduel-bridge/tap0": {"rx": 0, "tx": 0}},
+        "machine": {"steal_share": 0.0, "others_share": 0.0, "mhz": None, "throttled": None,
+                    "pressure_cpu_some_share": None},
     }
 
 

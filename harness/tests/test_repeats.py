@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Runs on a fake machine that is disturbed: what is repeated, kept, counted and said, and how such a run goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import analyse
+from harness.bench import Order, bench
+from harness.errors import CheckFailed, Interrupted
+from harness.tests.serving_host import ServingHost, only_run
+from harness.tests.test_disturbance import stat
+
+SETTINGS = {"CONNECTIONS": "8", "ROUNDS": "1", "WARMUP": "0"}
+
+
+class BusyHost(ServingHost):
+    """A machine on which cc1 burns all day during the loads of these numbers, from 1."""
+
+    def __init__(self, *busy: int, interrupt_at: int = 0) -> None:
+        super().__init__()
+        self.directories.add("/proc/77")
+        self.files["/proc/77/stat"] = stat(77, "cc1", 1)
+        self.burned = self.loads = 0
+        self.busy, self.interrupt_at = busy, interrupt_at
+        self.on_load = self._load_began
+
+    def _load_began(self, wrk: Any) -> None:
+        self.loads += 1
+        if self.loads == self.interrupt_at:
+            raise KeyboardInterrupt
+        if self.loads in self.busy:
+            self.burned += 100_000
+            self.files["/proc/77/stat"] = stat(77, "cc1", 1, (self.burned, 0, 0, 0))
+
+
+def run(host: ServingHost, directory: Path, resume: str = "", **settings: str) -> list[dict[str, Any]]:
+    order = Order("tap", "", {}, resume=resume) if resume else Order("tap", "quick", {**SETTINGS, **settings})
+    bench(order, host, directory, directory / "out")
+    return only_run(directory).trials
+
+
+def brief(trials: list[dict[str, Any]]) -> list[tuple[str, int, bool]]:
+    return [(each["contender"], each.get("attempt", 0), "disturbed" in each) for each in trials]
+
+
+def test_nothing_is_repeated_on_a_calm_machine(tmp_path: Path, shown: list[Path]) -> None:
+    trials = run(BusyHost(), tmp_path)
+    assert brief(trials) == [("epoll", 0, False), ("lwip", 0, False)]
+    assert not any("attempt" in each for each in trials)
+
+
+def test_a_disturbed_trial_is_repeated_at_once_and_kept(tmp_path: Path, shown: list[Path],
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    trials = run(BusyHost(1), tmp_path)
+    assert brief(trials) == [("epoll", 0, True), ("epoll", 1, False), ("lwip", 0, False)]
+    assert [each["sequence"] for each in trials] == [0, 0, 1]
+    assert trials[0]["disturbed"] == ["other programs took 100.0 % of the CPU time, 'cc1' the most"]
+    found = only_run(tmp_path)
+    assert sorted(path.name for path in (found.path / "raw").iterdir()) == [
+        "0000-epoll-c8-r0", "0000-epoll-c8-r0-a1", "0001-lwip-c8-r0"]
+    assert "[1/2] round 1/1, 8 connections, epoll: disturbed: other programs took" in capsys.readouterr().out
+
+
+def test_a_machine_that_stays_busy_gets_three_attempts_and_says_so(tmp_path: Path, shown: list[Path]) -> None:
+    trials = run(BusyHost(*range(1, 99)), tmp_path)
+    assert brief(trials) == [(name, attempt, True) for name in ("epoll", "lwip") for attempt in range(3)]
+    found = only_run(tmp_path)
+    summary = analyse.summarise(found.plan, found.facts, found.trials)
+    assert summary["attempts"]["stayed"] == 2 and summary["points"][0]["contenders"]["epoll"]["trials"] == 1
+    assert any("6 attempts of 6 were disturbed (other programs)" in line and "2 of 2 trials that count stayed disturbed"
+               in line for line in summary["caveats"])
+    assert not any("incomplete" in line for line in summary["caveats"])
+
+
+def test_one_attempt_may_be_asked_for(tmp_path: Path, shown: list[Path]) -> None:
+    assert brief(run(BusyHost(1, 2), tmp_path, ATTEMPTS="1")) == [("epoll", 0, True), ("lwip", 0, True)]
+
+
+def test_an_invalid_trial_is_not_repeated(tmp_path: Path, shown: list[Path]) -> None:
+    host = BusyHost(1)
+
+    def fail(report: dict[str, Any]) -> None:
+        report["errors"]["read"] = int(host.loads == 0)
+    host.report = fail
+    with pytest.raises(CheckFailed, match="no valid trial of epoll at 8"):
+        run(host, tmp_path)
+    trials = only_run(tmp_path).trials
+    assert brief(trials) == [("epoll", 0, True), ("lwip", 0, False)] and trials[0]["valid"] is False
+
+
+@pytest.mark.parametrize("interrupted, kept", [(2, 1), (3, 2)])
+def test_a_run_interrupted_between_attempts_goes_on_with_the_next(tmp_path: Path, shown: list[Path], interrupted: int,
+                                                                kept: int) -> None:
+    with pytest.raises(Interrupted, match=r"^interrupted; 1 of 2 trials are kept"):
+        run(BusyHost(1, 2, interrupt_at=interrupted), tmp_path)
+    found = only_run(tmp_path)
+    assert len(found.trials) == kept
+    trials = run(BusyHost(), tmp_path, resume=found.id)
+    assert brief(trials) == [*[("epoll", attempt, True) for attempt in range(kept)], ("epoll", kept, False),
+                             ("lwip", 0, False)]
+
+
+def test_the_decision_is_the_same_whatever_was_measured(tmp_path: Path, shown: list[Path]) -> None:
+    for name, factor in (("slow", 1), ("fast", 50)):
+        host = BusyHost(2)
+
+        def scale(report: dict[str, Any], factor: int = factor) -> None:
+            report["duration_us"] *= factor
+        host.report = scale
+        assert brief(run(host, tmp_path / name)) == [("epoll", 0, False), ("lwip", 0, True), ("lwip", 1, False)]
+
+
+def test_a_slower_clock_than_before_at_the_same_load_is_a_disturbance(tmp_path: Path, shown: list[Path]) -> None:
+    host, clock = ServingHost(), "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"
+    host.ticks, seen = 1, [0]
+
+    def tick(wrk: Any) -> None:
+        seen[0] += 1
+        host.files[clock] = "3000000\n" if seen[0] <= 2 else "2000000\n"
+    host.on_tick = tick
+    trials = run(host, tmp_path, ROUNDS="2")
+    assert [each["machine"]["mhz"]["max"] for each in trials[:3]] == [3000.0, 3000.0, 2000.0]
+    assert brief(trials[2:]) == [(name, attempt, True) for name in ("lwip", "epoll") for attempt in range(3)]
+    assert trials[2]["disturbed"] == ["the clock was at most 2000 MHz, and 3000 MHz in a trial before"]
