@@ -375,8 +375,7 @@ def _kept(store: Store) -> Iterator[None]:
     def kept() -> str:
         run = store.run
         planned = stopping.sure_rounds(run.plan, run.trials) * len(round_specs(run.plan, 0))
-        kept = planned - len(stopping.remaining(run.plan, run.trials))
-        return (f"{kept} of {'at least ' if run.plan.precision_percent else ''}{planned} trials are kept, "
+        return (f"{len(attempts.counted(run.trials))} of {'at least ' if run.plan.precision_percent else ''}{planned} trials are kept, "
                 f"finish the run with RESUME={run.id}")
     try:
         yield
