@@ -494,7 +494,7 @@ lint: ## types of the harness, format of the C code
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $$(find servers -name '*.[ch]'); \
 	 else echo "clang-format is not installed: format not checked"; fi
 
-check-globals: $(call objects,checked,$(SERVER_FILES)) $(call common_objects,checked) $(call stack_objects,checked) ## no variable that the cores of a server share
+check-globals: $(call objects,checked,epoll_server $(URING_FILES) $(KERNEL_FILES) $(SERVER_FILES)) $(call common_objects,checked) $(call stack_objects,checked) ## no variable that the cores of a server share
 	@$(PYTHON) ci/check_globals.py $(sort $^)
 
 .PHONY: clean distclean FORCE

@@ -20,6 +20,10 @@ SHARED = {
     ("stack.o", "region"): "set before the cores start, copied by each",
     ("lwip_server.o", "shared"): "set before the cores start; then each writes its own report",
     ("cores.o", "cores"): "how they are told to stop and to report: atomic, a line for each core",
+    ("epoll_server.o", "shared"): "set before the threads start, only read from then on",
+    ("uring_server.o", "shared"): "set before the threads start, only read from then on",
+    ("kernel_listen.o", "room"): "how many connections there are: atomic, written once a connection",
+    ("kernel_threads.o", "threads"): "how they are told to stop and to report: atomic, a line for each thread",
     ("llhttp.o", "lookup_table"): "llhttp's generator leaves out the const; nothing writes it",
 }
 

@@ -55,7 +55,8 @@ static int make_ring(struct kernel_ring *ring, char *error, size_t size) {
         return result;
     }
     if ((result = io_uring_register_ring_fd(&ring->ring)) < 0) { /* saves looking it up at every call */
-        snprintf(error, size, "the kernel refuses to register a ring of io_uring (Linux 5.18): %s", strerror(-result));
+        snprintf(error, size, "the kernel refuses to register a ring of io_uring (Linux 5.18): %s",
+                 strerror(-result));
         io_uring_queue_exit(&ring->ring);
         return result;
     }
@@ -104,7 +105,13 @@ int kernel_ring_init(struct kernel_ring *ring, char *error, size_t size) {
     return result;
 }
 
+/* What is under way holds its sockets, and a ring that is closed lets go of them only after a while, when the
+ * process may be gone and its port asked for again. */
 void kernel_ring_free(struct kernel_ring *ring) {
+    struct io_uring_sync_cancel_reg all = {.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
+                                           .timeout = {.tv_sec = -1, .tv_nsec = -1}};
+    (void)io_uring_register_sync_cancel(&ring->ring, &all); /* fails if there is nothing */
+    io_uring_get_events(&ring->ring);
     io_uring_queue_exit(&ring->ring);
     free_memory(ring);
 }

@@ -146,6 +146,22 @@ def test_counters_are_whole_under_load(program: str) -> None:
         assert last["closes"] == last["accepts"] >= 32
 
 
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_port_is_free_when_a_server_has_ended(program: str, threads: str) -> None:
+    """What a ring has under way keeps sockets, and the kernel takes its time with a ring whose process has gone."""
+    for _ in range(5):
+        with ExitStack() as connections:
+            with local(program, "--threads", threads) as server:
+                for _ in range(20):
+                    connections.enter_context(server.connect_from(CPUS[0])).sendall(GET)
+                port = server.port
+            with socket.socket() as other:
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                other.bind(("127.0.0.1", port))
+                other.listen()
+
+
 @pytest.mark.parametrize("name", ["epoll", "uring", "uring of 2 threads"])
 def test_requests_of_many_clients_that_wait_at_once(bed: TestBed, name: str) -> None:
     """More than a ring has buffers (512), submissions (256) and, with what accepting brings, completions (4096)."""
