@@ -15,7 +15,8 @@ from harness.tests.system.conftest import ROOT
 
 
 def bench(directory: Path, app: str, *settings: str) -> subprocess.CompletedProcess[str]:
-    words = [word for setting in ("CONNECTIONS=1,8", "ROUNDS=1", "DURATION=1", *settings) for word in ("--set", setting)]
+    words = [word for setting in ("CONNECTIONS=1,8", "ROUNDS=1", "DURATION=1", "ATTEMPTS=1", *settings)
+             for word in ("--set", setting)]
     return subprocess.run([sys.executable, "-m", "harness.tests.system.elsewhere", str(directory), "bench", "--wire", app,
                            "--plan", "quick", *words], cwd=ROOT, capture_output=True, text=True, timeout=300)
 

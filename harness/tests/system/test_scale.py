@@ -21,7 +21,8 @@ from harness.tests.system.conftest import ROOT
 from harness.tests.system.test_bench import harness, one_line, processes, run_directory, started, stored
 from harness.tests.system.test_wire_root import snapshot
 
-ONE = ("--plan", "quick", "--set", "ROUNDS=1", "--set", "DURATION=1", "--set", "WARMUP=0")
+ONE = ("--plan", "quick", "--set", "ROUNDS=1", "--set", "DURATION=1", "--set", "WARMUP=0",
+       "--set", "ATTEMPTS=1")
 
 
 def machine() -> object:

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Real trials beside a program that burns the server's CPU, and the two bounds on what others ran held against it.
+
+No test here needs a calm machine: what it cannot have is not asked for, but that all that was seen fits together.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator
+
+from harness import attempts, disturbance, sampling
+from harness.host import Host
+from harness.tests.system.test_bench import harness, run_directory, stored
+
+ONE = ("--plan", "quick", "--set", "CONNECTIONS=8", "--set", "ROUNDS=1", "--set", "DURATION=1")
+
+
+@contextmanager
+def burning(cpu: int) -> Iterator[int]:
+    """A program of no use on that CPU; its pid. It shares with the harness what is not below the harness: its parent."""
+    program = subprocess.Popen(["taskset", "-c", str(cpu), sys.executable, "-c", "while True: pass"])
+    try:
+        yield program.pid
+    finally:
+        program.kill()
+        program.wait()
+
+
+def test_what_burns_the_servers_cpu_marks_and_repeats_every_trial(tmp_path: Path) -> None:
+    with burning(Host().cpus()[-1]):
+        done = harness(tmp_path, "bench", "--wire", "tap", *ONE, "--set", "WARMUP=1")
+    assert done.returncode == 0, done.stderr
+    trials = [json.loads(line) for line in stored(tmp_path)]
+    assert [(each["contender"], each.get("attempt", 0)) for each in trials] == [
+        (name, attempt) for name in ("epoll", "lwip") for attempt in range(3)]
+    for each in trials:
+        assert each["problems"] == [] and each["machine"]["others_share"] > disturbance.MOST_OTHERS_SHARE
+        assert any(sentence.startswith("other programs took ") for sentence in each["disturbed"])
+        # the load was followed on this wire, whatever the contender counts itself
+        assert len(each["steady"]["requests_per_sec"]) - each["steady"]["warmup_intervals"] >= 5
+    assert "lwip: disturbed: other programs took " in done.stdout
+    run = run_directory(tmp_path)
+    assert len(list((run / "raw").glob("*-a2"))) == 2
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["attempts"]["disturbed"] == 6 and summary["attempts"]["stayed"] == 2
+    assert any("6 attempts of 6 were disturbed" in line for line in summary["caveats"])
+    report = (tmp_path / "out" / run.name / "report.html").read_text()
+    assert "Disturbed and repeated" in report
+
+
+def test_whatever_the_machine_does_only_disturbed_trials_are_repeated(tmp_path: Path) -> None:
+    done = harness(tmp_path, "bench", "--wire", "tap", *ONE, "--set", "WARMUP=0", "--set", "ATTEMPTS=2")
+    assert done.returncode == 0, done.stderr
+    trials: list[dict[str, Any]] = [json.loads(line) for line in stored(tmp_path)]
+    for before, after in zip(trials, trials[1:]):
+        assert (attempts.key(before) == attempts.key(after)) is attempts.again(before, 2)
+    assert not attempts.again(trials[-1], 2) and len(attempts.counted(trials)) == 2
+    assert all(0 <= each["machine"]["steal_share"] <= 1 and 0 <= each["machine"]["others_share"] <= 1 for each in trials)
+
+
+def test_a_burning_program_is_others_and_a_childs_time_is_ours() -> None:
+    host = Host()
+    cpus = host.cpus()
+    with burning(cpus[-1]):
+        before = sampling.sample(host, cpus)
+        time.sleep(1)
+        foreign = disturbance.between(before, sampling.sample(host, cpus), cpus, [])
+    before = sampling.sample(host, cpus)
+    # below the process that samples, as servers and load tools are
+    subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.5: pass"], check=True)
+    after = sampling.sample(host, cpus)
+    grown = sum(seconds for _, seconds in after.work.others.values()) - sum(
+        seconds for _, seconds in before.work.others.values())
+    assert foreign["others_share"] > disturbance.MOST_OTHERS_SHARE
+    assert after.work.ours - before.work.ours >= 0.45
+    # all that ran in that time on any CPU: ours and others, within the ticks that each is counted in
+    assert grown + 0.45 <= len(cpus) * (after.at - before.at) * 1.1 + 0.2
