@@ -34,7 +34,7 @@ PUBLISHED_ARGUMENTS = $(foreach name,$(call given,PUBLISHED),--published '$(name
 
 .PHONY: all
 all: $(BUILD)/epoll_server $(BUILD)/uring_server $(BUILD)/lwip_server $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so \
-     $(BUILD)/loadgen $(BUILD)/build-info.json
+     $(BUILD)/loadgen $(BUILD)/openload $(BUILD)/build-info.json
 
 .PHONY: help
 help: ## this list
@@ -305,7 +305,7 @@ $(BUILD)/slow/lwip_server: $(call slow_objects,$(call objects,release,$(SERVER_F
 
 # Of stack/, what knows no lwIP.
 PORT_FILES := $(addprefix stack/,port port_report port_shared port_sleep steer)
-LOADGEN_PARTS := $(addprefix loadgen/,answer connection segment template arp deadlines turns histogram)
+LOADGEN_PARTS := $(addprefix loadgen/,answer answer_packet connection segment template arp deadlines turns histogram)
 LOADGEN_FILES := $(LOADGEN_PARTS) $(addprefix loadgen/,loadgen generator actions modes link report) $(PORT_FILES) stack/eal stack/devargs
 $(BUILD)/loadgen: $(call objects,release,$(LOADGEN_FILES)) $(call common_objects,release)
 	$(CC) $(CFLAGS_release) $^ $(DPDK_LIBS) -o $@
@@ -313,6 +313,15 @@ $(BUILD)/loadgen: $(call objects,release,$(LOADGEN_FILES)) $(call common_objects
 $(BUILD)/checked/loadgen: $(call objects,checked,$(LOADGEN_FILES)) $(call common_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
+
+# The open-loop client of kernel sockets: it knows no DPDK.
+OPENLOAD_PARTS := openload/schedule openload/backlog openload/client openload/report loadgen/answer loadgen/histogram
+$(BUILD)/openload: $(call objects,release,openload/openload $(OPENLOAD_PARTS)) $(call common_objects,release)
+	$(CC) $(CFLAGS_release) $^ -pthread -lm -o $@
+
+$(BUILD)/checked/openload: $(call objects,checked,openload/openload $(OPENLOAD_PARTS)) $(call common_objects,checked)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_checked) $^ -pthread -lm -o $@
 
 LAUNCHER_FILES := preload/on_lwip preload/program_check preload/library_check preload/settings preload/rules options stack/devargs
 $(BUILD)/on-lwip: $(call objects,release,$(LAUNCHER_FILES))
@@ -361,7 +370,7 @@ $(BUILD)/build-info.json: $(BUILD)/epoll_server $(BUILD)/uring_server $(BUILD)/l
 # --- tests -------------------------------------------------------------------------------------------
 
 C_TESTS := test_http test_http_known test_options test_measures test_pool test_devargs test_kernel_steer test_kernel_ring \
-           test_rules test_settings test_program_check test_library_check
+           test_rules test_settings test_program_check test_library_check test_openload
 STACK_TESTS := test_mbuf_pbuf test_port test_steer test_cores test_stack test_lwip_patches \
                test_lwip_scale test_memory test_tcp_packet test_expected \
                test_wheel test_timers test_timers_random test_timers_idle
@@ -382,6 +391,8 @@ $(TEST)/test_settings: $(call objects,checked,preload/settings preload/rules)
 $(TEST)/test_program_check: $(call objects,checked,preload/program_check)
 $(TEST)/test_library_check: $(call objects,checked,preload/library_check)
 LIBS_test_program_check := -lelf
+$(TEST)/test_openload: $(call objects,checked,$(OPENLOAD_PARTS))
+LIBS_test_openload := -lm
 
 # Ports made of its own rings, which only the driver itself can make.
 LIBS_test_cores := -lrte_net_ring
@@ -486,7 +497,7 @@ test-harness: ## the harness, without root
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests --ignore=harness/tests/system
 
 PRELOAD_TESTS := $(addprefix $(BUILD)/,conformance checked/on-lwip checked/libstackduel_preload.so checked/fuzz_preload)
-test-system: all $(BUILD)/lwip_pinger $(BUILD)/faulty_wire $(BUILD)/checked/loadgen $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so $(BUILD)/checked/epoll_server $(BUILD)/checked/uring_server $(BUILD)/checked/lwip_server $(SLOW_SERVERS) $(PRELOAD_TESTS) ## both servers and a short run in real namespaces (root)
+test-system: all $(BUILD)/lwip_pinger $(BUILD)/faulty_wire $(BUILD)/checked/loadgen $(BUILD)/checked/openload $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so $(BUILD)/checked/epoll_server $(BUILD)/checked/uring_server $(BUILD)/checked/lwip_server $(SLOW_SERVERS) $(PRELOAD_TESTS) ## both servers and a short run in real namespaces (root)
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests/system
 
 lint: ## types of the harness, format of the C code

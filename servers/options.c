@@ -29,7 +29,8 @@ enum {
     BOTH = KERNEL | SERVER_LWIP, /* stacks */
     STACK = SERVER_LWIP | SERVER_PRELOAD,
     PORT = STACK | SERVER_LOADGEN,
-    BODY = BOTH | SERVER_LOADGEN
+    CLIENT = SERVER_LOADGEN | SERVER_OPENLOAD,
+    BODY = BOTH | CLIENT
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -80,11 +81,21 @@ static const struct row rows[] = {
     {"rate", "N", NUMBER, NULL, 1, 1000000000, SERVER_LOADGEN, AT(rate), "open: requests a second over all active connections"},
     {"connect-rate", "N", NUMBER, NULL, 1, 1000000000, SERVER_LOADGEN, AT(connect_rate), "connections opened a second; else as fast as they are accepted"},
     {"close", "client|server", CHOICE, "client", 0, 0, SERVER_LOADGEN, AT(closer), "connect: who closes first"},
-    {"duration", "S", SECONDS, "3", 0, 86400, SERVER_LOADGEN, AT(duration_us), "measured seconds, as in 2.5"},
-    {"warmup", "S", SECONDS, "1", 0, 86400, SERVER_LOADGEN, AT(warmup_us), "seconds of load before"},
+    {"duration", "S", SECONDS, "3", 0, 86400, CLIENT, AT(duration_us), "measured seconds, as in 2.5"},
+    {"warmup", "S", SECONDS, "1", 0, 86400, CLIENT, AT(warmup_us), "seconds of load before"},
     {"linger", "", FLAG, NULL, 0, 0, SERVER_LOADGEN, AT(stay), "keep the connections after the result, until a signal"},
-    {"path", "TARGET", TEXT, "/", 0, 0, SERVER_LOADGEN, AT(path), "what is asked for"},
+    {"path", "TARGET", TEXT, "/", 0, 0, CLIENT, AT(path), "what is asked for"},
     {"window", "BYTES", SIZE, "256K", 2048, 1 << 30, SERVER_LOADGEN, AT(window), "receive window announced"},
+    {"address", "IPV4", IPV4, REQUIRED, 0, 0, SERVER_OPENLOAD, AT(address), "address of the server"},
+    {"port", "N", NUMBER, "80", 1, 65535, SERVER_OPENLOAD, AT(port), "TCP port of the server"},
+    {"connections", "N", NUMBER, "1", 1, 1000000, SERVER_OPENLOAD, AT(connections), "over all threads, one request in flight on each"},
+    {"rate", "N", NUMBER, "0", 0, 1000000000, SERVER_OPENLOAD, AT(rate), "requests a second over all connections; 0: closed loop, the next when the answer is there"},
+    {"arrivals", "constant|poisson", CHOICE, "constant", 0, 0, SERVER_OPENLOAD, AT(arrivals), "requests at equal distances, or as of clients that know nothing of each other"},
+    {"seed", "N", NUMBER, "1", 0, UINT32_MAX, SERVER_OPENLOAD, AT(seed), "of Poisson arrivals: equal ones come at equal times"},
+    {"threads", "N", NUMBER, "1", 1, 64, SERVER_OPENLOAD, AT(client_threads), "each on a CPU of its own of those that it may use"},
+    {"spin", "US", NUMBER, "50", 0, 1000000, SERVER_OPENLOAD, AT(spin_us), "before a request is due it asks without sleeping"},
+    {"lag-limit", "US", NUMBER, "100", 1, 1000000, SERVER_OPENLOAD, AT(lag_limit_us), "p99 of its own delay in sending from which on it says client_bound"},
+    {"output", "FILE", TEXT, NULL, 0, 0, SERVER_OPENLOAD, AT(output), "for the account, else stdout"},
 };
 /* clang-format on */
 

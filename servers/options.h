@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Command line of all servers, of on-lwip and of loadgen: one table (in options.c), one row an option, from
+ * Command line of all servers, of on-lwip, loadgen and openload: one table (in options.c), one row an option, from
  * which come parsing, limits, defaults and --help. Must not know what the values are used for.
  */
 #ifndef STACKDUEL_OPTIONS_H
@@ -17,7 +17,8 @@ enum option_server {
     SERVER_LWIP = 2,
     SERVER_PRELOAD = 4,
     SERVER_LOADGEN = 8,
-    SERVER_URING = 16
+    SERVER_URING = 16,
+    SERVER_OPENLOAD = 32
 };
 
 #define OPTION_TEXTS_MAX 32
@@ -25,6 +26,7 @@ enum option_server {
 /* Of lwip_server's --idle and loadgen's --mode and --close, in the order of their words in the table. */
 enum option_idle { IDLE_POLL, IDLE_INTR };
 enum option_mode { MODE_CLOSED, MODE_OPEN, MODE_CONNECT, MODE_HOLD };
+enum option_arrivals { ARRIVALS_CONSTANT, ARRIVALS_POISSON }; /* of openload */
 enum option_closer { CLOSED_BY_CLIENT, CLOSED_BY_SERVER };
 
 /* The values of an option that adds up when it is given again, in their order. */
@@ -80,6 +82,13 @@ struct options {
     bool stay; /* after the result */
     const char *path;
     uint64_t window; /* bytes */
+    /* openload alone, beside address (the server's), port, connections, rate (0: closed loop), times and path */
+    uint64_t client_threads;
+    uint64_t seed;
+    uint64_t arrivals;     /* enum option_arrivals */
+    uint64_t spin_us;      /* of every wait, the end that is not slept */
+    uint64_t lag_limit_us; /* p99 of its own delay from which on it is the limit */
+    const char *output;    /* NULL: stdout */
 };
 
 enum { OPTIONS_OK = 0, OPTIONS_HELP = 1, OPTIONS_ERROR = -1 };

@@ -10,8 +10,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <rte_mbuf.h>
-
 #define ANSWER_HEAD_MAX 8192
 
 enum answer_verdict {
@@ -36,12 +34,8 @@ struct answer {
 void answer_init(struct answer *answer, uint32_t body);
 void answer_free(struct answer *answer);
 
-/* Judges `length` bytes at `offset` of the packet, which are those from `at` on of an answer. While the
- * answer is not known they are taken as those of the first one, in order. */
-enum answer_verdict answer_check_packet(struct answer *answer, uint32_t at, const struct rte_mbuf *packet,
-                                        uint32_t offset, uint32_t length);
-
-/* The same for bytes. */
+/* Judges `length` bytes, which are those from `at` on of an answer. While the answer is not known they are
+ * taken as those of the first one, in order. */
 enum answer_verdict answer_check(struct answer *answer, uint32_t at, const uint8_t *data, uint32_t length);
 
 #endif

@@ -4,6 +4,8 @@
 #include <rte_branch_prediction.h>
 #include <rte_tcp.h>
 
+#include "answer_packet.h"
+
 static unsigned opening(struct connection *connection, const struct segment *segment) {
     bool acknowledges = (segment->flags & RTE_TCP_ACK_FLAG) != 0 && segment->ack == connection->nxt;
 
