@@ -16,7 +16,7 @@ HARNESS = $(PYTHON) -m harness
 PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
              SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM SEED PRECISION BUDGET ATTEMPTS
 KEYS := PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE APP RUN RUNS BUNDLE LWIP_SRC BUILD PYTHON CC CLANG \
-        BASE HEAD THRESHOLD COMPARISONS METRIC POINT CONTENDER \
+        BASE HEAD THRESHOLD COMPARISONS METRIC POINT CONTENDER RATES LOADS \
         NIC CLIENT FORCE NOIOMMU TUNE VM FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES $(PLAN_KEYS)
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 UNKNOWN := $(filter-out $(KEYS),$(GIVEN))
@@ -46,6 +46,7 @@ help: ## this list
 	@echo "  $(PLAN_KEYS)"
 	@echo "  PRECISION=3 (percent: rounds until every gain is known so well; 0: exactly ROUNDS)  BUDGET=90s|15m|1h  SEED=N (else drawn)"
 	@echo "  BASE=RUN  HEAD=RUN  THRESHOLD=PERCENT  COMPARISONS=N  METRIC=NAME  POINT=CONNECTIONS  CONTENDER=NAME"
+	@echo "  of 'make latency': RATES=10000,20000 requests/s, or LOADS=10-110 percent of the best saturation  CONNECTIONS=64"
 	@echo "  TAP=net_tap|vhost-net (else vhost-net where it is)  NETEM='delay 5ms jitter 1ms loss 1% duplicate 1% reorder 1%'"
 	@echo "  ATTEMPTS=1|2|3: how often a trial is run that something else on the machine disturbs (3)"
 
@@ -68,6 +69,12 @@ RUN_ARGUMENTS = $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(filter no
 bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale bench-ablate: bench-%: $(if $(call given,DRY_RUN),,ready)
 	@$(HARNESS) bench --wire $* $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
 	    $(RUN_ARGUMENTS)
+
+.PHONY: latency
+latency: $(if $(call given,DRY_RUN),,ready) ## latency against offered load, open loop, up to saturation: WIRE=tap|afpacket|afxdp|shm|shm-loadgen|nic (root)
+	@$(HARNESS) latency --wire '$(or $(call given,WIRE),tap)' $(NIC_ARGUMENTS) $(if $(call given,TUNE),--tune '$(TUNE)') \
+	    $(if $(call given,RATES),--rates '$(RATES)') $(if $(call given,LOADS),--loads '$(LOADS)') \
+	    $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) $(RUN_ARGUMENTS)
 
 # Without a NIC it lists what there is.
 bench: $(if $(call given,DRY_RUN),,$(if $(call given,NIC)$(call given,RESUME),ready)) ## measure on a NIC bound to DPDK: NIC=… CLIENT=… (root)

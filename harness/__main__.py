@@ -44,6 +44,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     bench.add_argument("--dry-run", action="store_true", help="print the steps, do nothing")
     add_options(bench)
     bench.add_argument("--tune", default="", metavar="LEVEL", help="how the machine is set for it: none, fair or max")
+    latency = commands.add_parser("latency", parents=[planned, published],
+                                  help="latency against offered load, in an open loop, up to saturation")
+    latency.add_argument("--rates", default="", metavar="N,…", help="requests/s offered, else found from saturation")
+    latency.add_argument("--loads", default="", metavar="PERCENT,…", help="percent of the best contender's saturation")
+    latency.add_argument("--resume", default="", metavar="RUN", help="finish an interrupted run")
+    latency.add_argument("--no-report", action="store_true", help="measure only; `report` makes charts and pages later")
+    latency.add_argument("--dry-run", action="store_true", help="print the steps, do nothing")
+    add_options(latency)
+    latency.add_argument("--tune", default="", metavar="LEVEL", help="how the machine is set for it: none, fair or max")
     commands.add_parser("shell", parents=[planned], help="a shell in the client namespace, both servers up")
     run_help = "an id under results/runs/, 'reference', or a directory"
     report = commands.add_parser("report", parents=[published], help="write the report of a run again")
@@ -86,14 +95,17 @@ def settings(words: Sequence[str]) -> dict[str, str]:
 def run(argv: Sequence[str], host: Host) -> int:
     """One command. Raises StackduelError, OSError, ImportError or KeyboardInterrupt."""
     args = parse(argv)
-    if args.command in ("bench", "shell") and not (args.wire or getattr(args, "resume", "")):
+    if args.command in ("bench", "latency", "shell") and not (args.wire or getattr(args, "resume", "")):
         raise UsageError("which wire? give --wire NAME (make: WIRE=NAME)")
-    if args.command == "bench":
+    if args.command in ("bench", "latency"):
         from harness.bench import Order, bench
+        from harness.offered import parse as parse_loads
         order = nic_order(args)
         _nic_named(args, order, host)
-        bench(Order(args.wire, args.plan, settings(args.set), resume=args.resume, dry_run=args.dry_run,
-                    published=args.published, nic=order, report=not args.no_report), host)
+        is_open = args.command == "latency"
+        bench(Order(args.wire, args.plan or ("latency" if is_open and not args.resume else ""), settings(args.set),
+                    resume=args.resume, dry_run=args.dry_run, published=args.published, nic=order,
+                    report=not args.no_report, loads=parse_loads(args.rates, args.loads) if is_open else None), host)
     elif args.command == "report":
         from harness.show import show_run
         from harness.store import find_run

@@ -10,7 +10,7 @@ import json
 import math
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness import ablation, attempts, circumstances, families, stats, verdict, words
+from harness import ablation, attempts, circumstances, families, openloop, stats, verdict, words
 from harness.caveats import caveats
 from harness.errors import UsageError
 from harness.gains import gain
@@ -30,19 +30,22 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
     records = [read(record, number, plan) for number, record in enumerate(lines, 1)]
     emulated = _emulated(facts, lines)
     cells: dict[tuple[str, int], list[Trial]] = {}
-    seen: set[tuple[str, int, int, int]] = set()
+    seen: set[tuple[str, int, int, int, int]] = set()
     for number, trial in enumerate(records, 1):
-        if (trial.contender, trial.connections, trial.round, trial.attempt) in seen:
+        key = (trial.contender, trial.connections, trial.offered, trial.round, trial.attempt)
+        if key in seen:
             raise UsageError(f"trials.jsonl:{number}: a second record of {trial.contender} at "
                              f"{trial.connections} connections in round {trial.round}")
-        seen.add((trial.contender, trial.connections, trial.round, trial.attempt))
+        seen.add(key)
     records = [trial for trial, counts in zip(records, attempts.figured(lines)) if counts]
     for trial in records:
         cells.setdefault((trial.contender, trial.connections), []).append(trial)
-    points = [_point(connections, contenders, cells, plan) for connections in plan.connections]
+    # an open loop's are of rates, and not of what it can do
+    points = [] if plan.offered else [_point(connections, contenders, cells, plan) for connections in plan.connections]
     _share_memory(points)
     families.adjust(points)
     statistics = families.statistics(plan, facts, lines, points)
+    open_loop = openloop.summarise(plan, facts, records, lines)
     ladder = ablation.summarise(plan, facts, [
         (trial.contender, trial.connections, trial.round, trial.cycles_per_request) for trial in records if trial.valid])
     return {
@@ -60,6 +63,7 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
         "points": points,
         "statistics": statistics,
         **({"ablation": ladder} if ladder else {}),
+        **({"open_loop": open_loop} if open_loop else {}),
         **({"emulated": emulated} if emulated else {}),
         **circumstances.summarise(plan, lines),
     }

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from harness import attempts, disturbance, fitting, sites as clients, stopping
+from harness import attempts, disturbance, fitting, offered, saturation, sites as clients, stopping
 from harness.conditions import conditioned, settle
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
@@ -24,7 +24,7 @@ from harness.host import Host
 from harness.netem import parse
 from harness.nic_order import NicOrder
 from harness.own_client import load_tool
-from harness.plan import SPARE_FILES, Plan, TrialSpec, load_plan, round_specs
+from harness.plan import SPARE_FILES, Plan, TrialSpec, load_plan, load_points, round_specs
 from harness.progress import Progress, clock
 from harness.provision import Provisioned, provisioned, restore
 from harness.remote import SshHost
@@ -47,7 +47,7 @@ _SAME = ("wire", "hugepages.used", "versions", "binaries", "git", "machine.cpu_m
 @dataclass(frozen=True)
 class Order:
     """What the command line asks for; empty text is not given. `settings` as plan.OVERRIDES; `nic`: where there is one;
-    `report` False: it is made later, perhaps elsewhere.
+    `report` False: it is made later, perhaps elsewhere. `loads`: of an open loop, None for a closed one.
     """
 
     wire: str
@@ -58,6 +58,7 @@ class Order:
     published: Sequence[str] = ()
     nic: NicOrder = NicOrder()
     report: bool = True
+    loads: offered.Loads | None = None
 
 
 def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) -> None:
@@ -119,16 +120,22 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
     if store is None or remaining or not _looked_at(store).stop:
         check_writable(results)
         _allow_files(_files(wire, plan) + SPARE_FILES)
-        name = _name(wire, plan.workload) + (f"-{parse(plan.netem, 'NETEM').slug}" if plan.netem else "") \
-            + ("-noise" if pairs(plan.contenders) else "")
+        name = (_name(wire, plan.workload) + ("-latency" if plan.offered else "")
+                + (f"-{parse(plan.netem, 'NETEM').slug}" if plan.netem else "")
+                + ("-noise" if pairs(plan.contenders) else ""))
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
         for line in fitting.cost(wire, plan, remaining):
             _say(line)
-        with provisioned(host, wire, plan.contenders, id_, log=_say, programs=load_tool(wire, plan.workload).programs,
-                         use=fitting.use(host, wire, plan, sites)) as up:
+        with provisioned(host, wire, plan.contenders, id_, log=_say, use=fitting.use(host, wire, plan, sites),
+                         programs=load_tool(wire, plan.workload, bool(plan.offered)).programs) as up:
             clients.prepare(sites)
             facts = gather(host, wire, plan, up)
+            if plan.offered == offered.UNKNOWN:
+                found = saturation.find(host, wire, plan, up, results / "runs" / f".{id_}", _say)
+                plan = offered.settled(plan, saturation.rates(found), order.loads or offered.Loads())
+                facts = {**facts, "saturation": found}
             store = _enter_facts(store, facts) if store else Store.create(id_, plan, facts, results)
+            saturation.keep(results / "runs" / f".{id_}", store.raw)
             with _kept(store):
                 _measure(host, wire, plan, up, store)
     else:
@@ -155,6 +162,8 @@ def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -
         plan = load_plan(name, wire, fitting.cpus(host, wire), fitting.with_cpus(host, wire, order.settings), files,
                          {site.destination: site.cpus() for site in sites})
         fitting.check_cores(wire, plan)
+        if order.loads is not None:
+            plan = offered.open_plan(plan, order.loads)
         return settle(host, wire, plan)
     if not order.resume:
         wire, plan = planned(fitting.fit(order.wire, order.nic, host), order.plan or DEFAULT_PLAN)
@@ -194,14 +203,22 @@ def _looked_at(store: Store) -> stopping.Look:
 
 def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int, sites: Sequence[SshHost]) -> None:
     with provisioned(host, wire, plan.contenders, "dry-run", dry_run=True, log=print,
-                     programs=load_tool(wire, plan.workload).programs, use=fitting.use(host, wire, plan, sites)):
+                     programs=load_tool(wire, plan.workload, bool(plan.offered)).programs,
+                     use=fitting.use(host, wire, plan, sites)):
         pass
     seconds = trials * (plan.warmup_seconds + plan.duration_seconds)
     tap = f", TAP={plan.tap}" if plan.tap else ""
     rule = stopping.aim(plan)
     print(f"# between them: plan {plan.name}{tap}, {'at least ' if rule else ''}{trials} trials of "
-          f"{', '.join(plan.contenders)} at {', '.join(map(str, plan.connections))} connections, {clock(seconds)} of load"
-          f"{'; ' if rule else ''}{rule}")
+          f"{', '.join(plan.contenders)} at {', '.join(map(str, plan.connections))} connections{_rates(plan)}, "
+          f"{clock(seconds)} of load{'; ' if rule else ''}{rule}")
+
+
+def _rates(plan: Plan) -> str:
+    """Of an open loop, for a rehearsal."""
+    if plan.offered == offered.UNKNOWN:
+        return " at each rate, which depend on what the contenders can do"
+    return f" and {', '.join(map(str, plan.offered))} requests/s" if plan.offered else ""
 
 
 def _name(wire: Wire, workload: Workload) -> str:
@@ -283,12 +300,13 @@ def _drop_cut_line(store: Store) -> None:
 def _require_valid(run: Run, report: Path) -> None:
     """CheckFailed where a contender has trials at a load point, and not one that counts."""
     bad = []
-    for connections in run.plan.connections:
+    for connections, rate in load_points(run.plan):
         for name in run.plan.contenders:
-            here = [t for t in run.trials if (t["contender"], t["connections"]) == (name, connections)]
+            here = [t for t in run.trials if (t["contender"], t["connections"], t.get("offered", 0)) ==
+                    (name, connections, rate)]
             found = problems(here)
             if here and len(found) == len(here):
-                bad.append((f"{name} at {connections}", found[0]))
+                bad.append((f"{name} at {f'{rate} requests/s and ' if rate else ''}{connections}", found[0]))
     if bad:
         raise CheckFailed(f"no valid trial of {', '.join(point for point, _ in bad)} connections "
                           f"({bad[0][1]}); the report is in {report}")
@@ -337,7 +355,8 @@ def _attempt(host: Host, wire: Wire, plan: Plan, place: int, spec: TrialSpec, up
              store: Store) -> dict[str, Any]:
     contender, ports = wire.contenders[spec.contender], store.run.facts.setdefault("ports", {})
     up.turn_to(host, contender)
-    raw = store.raw / (f"{place:04d}-{contender.file_name}-c{spec.connections}-r{spec.round}"
+    rate = f"-o{spec.offered}" if spec.offered else ""
+    raw = store.raw / (f"{place:04d}-{contender.file_name}-c{spec.connections}{rate}-r{spec.round}"
                        f"{f'-a{spec.attempt}' if spec.attempt else ''}")
     outcome = run_trial(host, wire, plan, spec, place, up, raw)
     record, like = outcome.record, (spec.contender, spec.connections)

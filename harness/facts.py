@@ -49,7 +49,7 @@ def now() -> str:
 def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict[str, Any]:
     """Everything but "schema", "run" and "ports" of facts.json. Read with the wire up, for its offloads."""
     contenders = [wire.contenders[name] for name in plan.contenders]
-    tool = load_tool(wire, plan.workload)
+    tool = load_tool(wire, plan.workload, bool(plan.offered))
     return {
         "started_at": now(),
         "machine": _machine(host),

@@ -31,7 +31,8 @@ PERMILLES = {"p50": 500, "p90": 900, "p99": 990, "p999": 999, "max": 1000}
 @dataclass(frozen=True)
 class LoadResult:
     """`histogram`: (microseconds, count), ascending; loadgen tells parts of them. `proc_stat`: its text when the load
-    began and ended.
+    began and ended. `answered`: over the life of the process, where that is more than the load; `open_loop`: what became
+    of a schedule of requests (openload.py), None of a closed loop.
     """
 
     requests: int
@@ -40,6 +41,8 @@ class LoadResult:
     errors: dict[str, int]
     histogram: tuple[tuple[float, int], ...]
     proc_stat: tuple[str, str]
+    answered: int | None = None
+    open_loop: Mapping[str, Any] | None = None
 
     @property
     def requests_per_sec(self) -> float:
@@ -55,7 +58,8 @@ class LoadResult:
 @dataclass(frozen=True)
 class Load:
     """One load: against which server, of what shape and for how many whole seconds. `patient`: packets may be lost on
-    the way, and an answer that came late for that is no error.
+    the way, and an answer that came late for that is no error. `rate`: requests/s of an open loop, 0 for a closed one;
+    `seed`: of when they come.
     """
 
     address: str
@@ -65,6 +69,8 @@ class Load:
     threads: int
     seconds: int
     patient: bool = False
+    rate: int = 0
+    seed: int = 0
 
 
 class Tool(Protocol):

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence
 
+from harness import openload
 from harness.client import Client, Started
 from harness.errors import ContenderError
 from harness.loadgen import Load, LoadResult, Tool, tool_for
@@ -63,7 +64,8 @@ class Loadgen:
         shape, active = load.workload, load.workload.in_turn(load.connections)
         addresses = max(-(-load.connections // PORTS_PER_ADDRESS), ADDRESSES_TO_CONNECT if shape.connect else 1)
         few = ["--active", str(active)] if active < load.connections else []
-        return [*launcher, "--mode", "connect" if shape.connect else "closed", "--connections", str(load.connections),
+        mode = ["open", "--rate", str(load.rate)] if load.rate else ["connect" if shape.connect else "closed"]
+        return [*launcher, "--mode", *mode, "--connections", str(load.connections),
                 *few, *(["--rotate"] if few and shape.rotate else []), "--addresses", str(addresses),
                 "--duration", str(load.seconds), "--warmup", str(warmup_seconds),
                 "--path", shape.path, "--body-size", str(shape.body_size_bytes), "--linger"]
@@ -77,7 +79,7 @@ class Loadgen:
                 duration_seconds=_number(data["duration_seconds"]),
                 errors={kind: _count(data["errors"][kind]) for kind in ERRORS},
                 histogram=tuple((_number(value), _count(count)) for value, count in data["latency_us"]),
-                proc_stat=proc_stat)
+                proc_stat=proc_stat, open_loop=openload.of_loadgen(data, load) if load.rate else None)
             opening = _number(data["connects_per_sec"]) if load.workload.connect else _rate(
                 load.connections, _number(data["connect_seconds"]))
             account = Account(
@@ -163,10 +165,14 @@ class Loading:
 LOADGEN = Loadgen()
 
 
-def load_tool(wire: Wire, workload: Workload) -> Tool:
+def load_tool(wire: Wire, workload: Workload, open_loop: bool = False) -> Tool:
     """What makes this load on this wire. UsageError when nothing does."""
+    if wire.has_loadgen and open_loop:
+        return openload.ON_LOADGEN
     if wire.has_loadgen:
         return LOADGEN
+    if open_loop:
+        return openload.OPENLOAD
     return tool_for(workload)
 
 

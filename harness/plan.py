@@ -51,6 +51,10 @@ class Plan:
     `rounds`: exactly so many, or at least where there is a stop rule (stopping.py): until every gain's interval is within
     `precision_percent` of its ratio, 0 for no such rule, or `budget_seconds` are over, 0 for no end. `seed` of the order;
     0: the contenders alternate, as runs of before there were seeds have it.
+
+    `offered`: rates of requests/s at which the load is offered, whatever the answers do (open loop), at the one number of
+    connections that such a plan has; () for a closed loop. `most_offered`: by contender, the highest of them that it is
+    measured at, as it can do less.
     """
 
     name: str
@@ -70,6 +74,8 @@ class Plan:
     clients: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     tap: str = ""
     netem: str = ""
+    offered: tuple[int, ...] = ()
+    most_offered: Mapping[str, int] = field(default_factory=dict)
     attempts: int = 1
     seed: int = 0
     precision_percent: float = 0
@@ -80,9 +86,10 @@ class Plan:
         """What the round of any record is below."""
         return max(self.rounds, MOST_ROUNDS) if self.precision_percent else self.rounds
 
-    def follows(self, contender: str, connections: int) -> bool:
+    def follows(self, contender: str, connections: int, offered: int = 0) -> bool:
         """Is this contender measured at this load point?"""
-        return connections <= self.most_connections.get(contender, connections)
+        return (connections <= self.most_connections.get(contender, connections)
+                and offered <= self.most_offered.get(contender, offered))
 
     def room(self, contender: str) -> int:
         """The limit of connections that this contender is started with: its own end, if it has one, comes first."""
@@ -93,13 +100,15 @@ class Plan:
 @dataclass(frozen=True)
 class TrialSpec:
     """One contender at one load point in one round (from 0), loaded by `threads` wrk threads; the `attempt` at it, from
-    0."""
+    0. `offered`: requests/s of an open loop; 0 for a closed one.
+    """
 
     contender: str
     connections: int
     round: int
     threads: int
     attempt: int = 0
+    offered: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,6 +142,8 @@ _NUMBERS = (
     _SEED,
     _BUDGET,
 )
+# requests/s of an open loop; from the command `latency` only
+OFFERED = Option("offered", "RATES", 1, 1_000_000_000, many=True)
 # load points up to this one: those of a plan beyond it are left out, and powers of ten lead on to it
 _REACH = Option("reach", "MOST_CONNECTIONS", 1, MOST)
 _REQUIRED = ("connections", "rounds", "duration_seconds", "warmup_seconds")
@@ -197,6 +208,11 @@ def _reaching(connections: Sequence[int], most: int) -> list[int]:
     return points
 
 
+def load_points(plan: Plan) -> list[tuple[int, int]]:
+    """(connections, offered) of each, offered 0 for a closed loop."""
+    return [(connections, offered) for connections in plan.connections for offered in plan.offered or (0,)]
+
+
 def round_specs(plan: Plan, round_: int) -> list[TrialSpec]:
     """The trials of one round (from 0) in their order; as many in each. A contender has none where it cannot follow.
 
@@ -211,11 +227,11 @@ def round_specs(plan: Plan, round_: int) -> list[TrialSpec]:
         return sorted(names, key=lambda _: dice.random()) if plan.seed else list(names)
     contenders = plan.contenders if plan.seed or round_ % 2 == 0 else plan.contenders[::-1]
     if plan.by_contender:
-        pairs = [(contender, connections) for contender in order(contenders) for connections in order(plan.connections)]
+        pairs = [(contender, point) for contender in order(contenders) for point in order(load_points(plan))]
     else:
-        pairs = [(contender, connections) for connections in order(plan.connections) for contender in order(contenders)]
-    return [TrialSpec(contender, connections, round_, _all_threads(plan, connections))
-            for contender, connections in pairs if plan.follows(contender, connections)]
+        pairs = [(contender, point) for point in order(load_points(plan)) for contender in order(contenders)]
+    return [TrialSpec(contender, connections, round_, threads_of(plan, connections), offered=offered)
+            for contender, (connections, offered) in pairs if plan.follows(contender, connections, offered)]
 
 
 def schedule(plan: Plan) -> list[TrialSpec]:
@@ -235,7 +251,8 @@ def shares(plan: Plan, connections: int) -> list[Share]:
             enumerate(plan.clients.items()) for count in [each + (place < more)]]
 
 
-def _all_threads(plan: Plan, connections: int) -> int:
+def threads_of(plan: Plan, connections: int) -> int:
+    """Of all load tools together."""
     if plan.clients:
         return sum(share.threads for share in shares(plan, connections))
     return _threads(connections, len(plan.client_cpus))
@@ -248,7 +265,7 @@ def _threads(connections: int, cpus: int) -> int:
 
 def to_json(plan: Plan) -> dict[str, Any]:
     """What plan.json holds."""
-    empty = ("clients", "by_contender", *_RULE, *_TEXTS)
+    empty = ("clients", "by_contender", "offered", "most_offered", *_RULE, *_TEXTS)
     return {"schema": SCHEMA, **{key: value for key, value in asdict(plan).items() if value or key not in empty}}
 
 
@@ -273,6 +290,7 @@ def from_json(data: Any) -> Plan:
             continue
         check_number(option, list(value) if isinstance(value, tuple) else value, option.key)
     check_percent(plan.precision_percent, "precision_percent")
+    _check_offered(plan)
     texts = (plan.name, plan.wire, workload.name, workload.path)
     if not all(isinstance(text, str) for text in texts):
         raise UsageError("name, wire and workload of a plan must be text")
@@ -284,6 +302,16 @@ def from_json(data: Any) -> Plan:
             isinstance(most, int) for most in plan.most_connections.values()):
         raise UsageError("most_connections of a plan must be a table of numbers")
     return plan
+
+
+def _check_offered(plan: Plan) -> None:
+    """UsageError unless it is a plan of a closed loop, or one of rates at one number of connections."""
+    if plan.offered:
+        check_number(OFFERED, list(plan.offered), OFFERED.key)
+        if len(plan.connections) != 1:
+            raise UsageError("a plan of offered rates has one number of connections")
+    if not isinstance(plan.most_offered, dict) or not all(isinstance(rate, int) for rate in plan.most_offered.values()):
+        raise UsageError("most_offered of a plan must be a table of numbers")
 
 
 def _read(name_or_path: str, wire: str) -> tuple[dict[str, Any], str]:
@@ -371,7 +399,8 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
         most_connections={name: wire.contenders[name].most_connections for name in values["contenders"]
                           if wire.contenders[name].most_connections},
         clients={machine: tuple(values.get("client_cpus", there)) for machine, there in clients.items()},
-        attempts=values.get("attempts", MOST_ATTEMPTS), **_texts(values, places))
+        # rates are not a plan file's: offered.py
+        attempts=values.get("attempts", MOST_ATTEMPTS), offered=(), most_offered={}, **_texts(values, places))
 
 
 def _texts(values: Mapping[str, Any], places: Mapping[str, str]) -> dict[str, str]:

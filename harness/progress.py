@@ -103,7 +103,7 @@ class Progress:
         self._number = 0
         self._plan = plan
         self._left = TimeLeft(plan, trials)
-        self._rates: dict[tuple[str, int], list[float]] = {}
+        self._rates: dict[tuple[str, int, int], list[float]] = {}
         self._bar = Bar(BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"),
                         _Left(self._left), console=self._console, disable=not self._live,
                         refresh_per_second=_DRAWN_PER_SECOND)
@@ -128,12 +128,12 @@ class Progress:
 
     def start(self, spec: TrialSpec) -> None:
         self._number += 1
-        self._bar.update(self._task, description=f"{self._name(spec)}{self._so_far(spec.connections)}",
+        self._bar.update(self._task, description=f"{self._name(spec)}{self._so_far(spec)}",
                          refresh=True)
 
     def done(self, spec: TrialSpec, record: Mapping[str, Any]) -> None:
         if record["valid"]:
-            self._rates.setdefault((spec.contender, spec.connections), []).append(record["requests_per_sec"])
+            self._rates.setdefault((spec.contender, spec.connections, spec.offered), []).append(record["requests_per_sec"])
         self._left.trial_done()
         self._bar.advance(self._task)
         of = "" if self._plan.precision_percent else f"/{self._total}"
@@ -157,12 +157,13 @@ class Progress:
     def _name(self, spec: TrialSpec) -> str:
         least = "" if self._plan.precision_percent and spec.round >= self._plan.rounds else f"/{self._plan.rounds}"
         more = "+" if least and self._plan.precision_percent else ""
-        return f"round {spec.round + 1}{least}{more}, {spec.connections} connections, {spec.contender}"
+        offered = f" and {spec.offered} requests/s" if spec.offered else ""
+        return f"round {spec.round + 1}{least}{more}, {spec.connections} connections{offered}, {spec.contender}"
 
-    def _so_far(self, connections: int) -> str:
+    def _so_far(self, spec: TrialSpec) -> str:
         """Mean throughput of every contender at this load point, from the rounds before."""
         means = [f"{contender} {rate(sum(rates) / len(rates))}"
-                 for (contender, at), rates in self._rates.items() if at == connections]
+                 for (contender, *at), rates in self._rates.items() if at == [spec.connections, spec.offered]]
         return f"  so far: {', '.join(means)}" if means else ""
 
 

@@ -12,7 +12,7 @@ from typing import Any, Mapping
 
 from harness import verdict
 from harness.errors import UsageError
-from harness.plan import Plan
+from harness.plan import Plan, load_points
 
 # of trials.jsonl
 SCHEMA = 1
@@ -70,6 +70,7 @@ class Trial:
     bytes_per_connection: Mapping[str, int]
     use: verdict.TrialUse
     unsettled: str
+    offered: int = 0
 
 
 def contender(name: str, facts: Mapping[str, Any]) -> Contender:
@@ -104,9 +105,9 @@ def read(record: Mapping[str, Any], number: int, plan: Plan) -> Trial:
         trial = _parse(record, plan)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"trials.jsonl:{number}: not a trial of schema {SCHEMA} ({error!r})") from None
-    if trial.contender not in plan.contenders or trial.connections not in plan.connections:
+    if trial.contender not in plan.contenders or (trial.connections, trial.offered) not in load_points(plan):
         raise UsageError(f"trials.jsonl:{number}: {trial.contender} at {trial.connections} connections "
-                         "is not in this run's plan")
+                         f"{f'and {trial.offered} requests/s ' if trial.offered else ''}is not in this run's plan")
     return trial
 
 
@@ -144,6 +145,7 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
             requests=int(record["requests"])),
         connections_per_sec=_optional(record.get("connections_per_sec")),
         memory_bytes=math.fsum(map(finite, memory.values())) if memory else None,
+        offered=int(record.get("offered", 0)),
         bytes_per_connection={str(part): int(count)
                               for part, count in (record.get("bytes_per_connection") or {}).items()},
         unsettled=str(record.get("unsettled", "")),

@@ -86,7 +86,7 @@ def look(plan: Plan, trials: Records, began: Sequence[str] = ()) -> Look:
     time is none."""
     done = complete_rounds(plan, trials)
     spent = spent_seconds(plan, trials, began) if plan.precision_percent else 0.0
-    measured = len({_key(trial) for trial in trials})
+    measured = len({attempts.key(trial) for trial in trials})
     each = spent / measured * len(round_specs(plan, 0)) if measured else 0.0
     aim = math.log1p(plan.precision_percent / 100)
     ratios = log_ratios(plan, trials, done) if plan.precision_percent else {}

@@ -221,6 +221,7 @@ def _load(path: Path, trials: list[dict[str, Any]], cut: str) -> Run:
         raise UsageError(message if str(path) in message else f"{path / 'plan.json'}: {message}") from None
     for number, record in enumerate(trials, 1):
         if (record["contender"] not in plan.contenders or record["connections"] not in plan.connections
+                or record.get("offered", 0) not in (plan.offered or (0,))
                 or not 0 <= record["round"] < plan.most_rounds):
             raise UsageError(f"{path / 'trials.jsonl'}:{number}: a trial that is not in this run's plan")
     return Run(facts["run"], path, facts, plan, trials)

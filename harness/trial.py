@@ -18,6 +18,7 @@ from harness.exchange import exchange_for
 from harness.facts import now
 from harness.host import Host
 from harness.loadgen import Load, LoadResult, LoadTool, rounded, tool_for
+from harness.openload import OPENLOAD
 from harness.plan import Plan, TrialSpec
 from harness.prove import Proof, prove_answer, prove_neighbour
 from harness.provision import Provisioned
@@ -102,7 +103,7 @@ class _Setting:
     @property
     def tool(self) -> LoadTool:
         """Of a client with sockets."""
-        return tool_for(self.plan.workload)
+        return OPENLOAD if self.plan.offered else tool_for(self.plan.workload)
 
     @property
     def contender(self) -> Contender:
@@ -111,7 +112,7 @@ class _Setting:
     def load(self, seconds: int) -> Load:
         running = self.client.running
         return Load(running.address, running.port, self.plan.workload, self.spec.connections, self.spec.threads,
-                    seconds, patient=bool(self.wire.netem))
+                    seconds, patient=bool(self.wire.netem), rate=self.spec.offered, seed=self.spec.round + 1)
 
 
 def run_trial(host: Host, wire: Wire, plan: Plan, spec: TrialSpec, sequence: int, provisioned: Provisioned,
@@ -285,6 +286,9 @@ def _record(setting: _Setting, sequence: int, measured: _Measured) -> dict[str, 
             "memory": measured.memory, "bytes_per_connection": final.get("bytes_per_connection")}),
         **({"clients": sites.account(parts)} if parts else {}),
         "machine": measured.watch.machine(), **_steady(setting, measured),
+        **({"offered": spec.offered} if spec.offered else {}),
+        **({"open_loop": dict(load.open_loop), "client_bound": load.open_loop["client_bound"]}
+           if load.open_loop is not None else {}),
     }
 
 
@@ -306,7 +310,7 @@ def _reconcile(setting: _Setting, measured: _Measured) -> dict[str, int | None]:
     if first is not None and second is not None:
         # a server of other make was asked in each proof: what it was asked with is not of the load
         answered = second - first - exchange_for(setting.plan.workload).asks + proofs
-    return {"sent": proofs + sum(run.requests for run in runs), "parsed": parsed, "answered": answered,
+    return {"sent": proofs + sum(run.requests if run.answered is None else run.answered for run in runs), "parsed": parsed, "answered": answered,
             "in_flight_limit": setting.tool.in_flight(setting.load(setting.plan.duration_seconds)) * len(runs)}
 
 

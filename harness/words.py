@@ -327,17 +327,24 @@ def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
     texts = " ".join(f"{key}='{value}'" if " " in value else f"{key}={value}"
                      for key, value in (("TAP", plan.tap), ("NETEM", plan.netem)) if value)
     target = f"bench-{plan.wire}" if plan.workload.name in GENERAL else f"bench-app APP={plan.wire}"
+    if plan.offered:
+        target = f"latency WIRE={plan.wire} RATES={numbers(plan.offered)}"
     if plan.workload.name != "rps":
         settings = {"WORKLOAD": plan.workload.name, **settings}
     if order:
-        target = command_line("bench", [f"{key}={value}" for key, value in order.items()])
+        made = ["latency", f"WIRE={plan.wire}", f"RATES={numbers(plan.offered)}"] if plan.offered else ["bench"]
+        target = command_line(made[0], [*made[1:], *(f"{key}={value}" for key, value in order.items())])
         settings = {key: value for key, value in settings.items() if key not in order}
     return " ".join([f"sudo make {target}", *(f"{key}={value}" for key, value in settings.items()),
                      *([texts] if texts else [])])
 
 
+def _rate(trial: Mapping[str, Any]) -> str:
+    return f" and {thousands(trial['offered'])} requests/s" if trial.get("offered") else ""
+
+
 def problems(trials: Sequence[Mapping[str, Any]]) -> list[str]:
     """One line for every trial that is left out of the figures."""
-    return [f"{trial['contender']} at {trial['connections']} connections, round {trial['round'] + 1}: "
+    return [f"{trial['contender']} at {trial['connections']} connections{_rate(trial)}, round {trial['round'] + 1}: "
             + ("; ".join(map(str, trial["problems"])) or "no request was answered")
             for trial in trials if not trial["valid"] or trial["requests_per_sec"] <= 0]
