@@ -72,7 +72,7 @@ bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale ben
 
 .PHONY: latency
 latency: $(if $(call given,DRY_RUN),,ready) ## latency against offered load, open loop, up to saturation: WIRE=tap|afpacket|afxdp|shm|shm-loadgen|nic (root)
-	@$(HARNESS) latency --wire '$(or $(call given,WIRE),tap)' $(NIC_ARGUMENTS) $(if $(call given,TUNE),--tune '$(TUNE)') \
+	@$(HARNESS) latency --wire '$(or $(call given,WIRE),$(if $(call given,RESUME),,tap))' $(NIC_ARGUMENTS) $(if $(call given,TUNE),--tune '$(TUNE)') \
 	    $(if $(call given,RATES),--rates '$(RATES)') $(if $(call given,LOADS),--loads '$(LOADS)') \
 	    $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) $(RUN_ARGUMENTS)
 

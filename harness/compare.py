@@ -31,6 +31,10 @@ def write(run_dirs: Sequence[Path], out: Path, published_names: Sequence[str] = 
     """
     runs = [report.loaded(path) for path in run_dirs]
     ids = [run.id for run, _ in runs]
+    for run, summary in runs:
+        if "open_loop" in summary:
+            raise UsageError(f"run {run.id} is of an open loop: compare lays throughput and gain of closed loops over "
+                             f"one another; its own report: make report RUN={run.id}")
     if len(runs) < 2 or len(set(ids)) < len(ids):
         raise UsageError(f"compare needs two or more different runs, not: {', '.join(ids) or 'none'}")
     return report.write_files(out, build(runs, [published.load(name) for name in published_names]))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from harness.errors import ContenderError
-from harness.loadgen import Load, LoadResult, rounded
+from harness.loadgen import Load, LoadResult, Tool, rounded
 
 PROGRAM = Path(__file__).resolve().parent.parent / "build" / "openload"
 ERRORS = ("connect", "reset", "timeout", "content", "status")
@@ -89,7 +89,14 @@ class _OnLoadgen:
                "corrected afterwards")
 
 
-OPENLOAD, ON_LOADGEN = Openload(), _OnLoadgen()
+OPENLOAD, _ON_LOADGEN = Openload(), _OnLoadgen()
+
+
+def tool(on_loadgen: bool) -> Tool:
+    """What makes an open loop on a wire: loadgen on its own."""
+    if on_loadgen:
+        return _ON_LOADGEN
+    return OPENLOAD
 
 
 def of_loadgen(data: Mapping[str, Any], load: Load) -> dict[str, Any]:

@@ -167,12 +167,10 @@ LOADGEN = Loadgen()
 
 def load_tool(wire: Wire, workload: Workload, open_loop: bool = False) -> Tool:
     """What makes this load on this wire. UsageError when nothing does."""
-    if wire.has_loadgen and open_loop:
-        return openload.ON_LOADGEN
+    if open_loop:
+        return openload.tool(wire.has_loadgen)
     if wire.has_loadgen:
         return LOADGEN
-    if open_loop:
-        return openload.OPENLOAD
     return tool_for(workload)
 
 

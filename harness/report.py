@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import jinja2
 
-from harness import analyse, beside, charts, equipment, published, waterfall, words
+from harness import analyse, beside, charts, equipment, openloop_report, published, waterfall, words
 from harness.errors import MachineError, UsageError
 from harness.store import Run, load_run
 
@@ -32,6 +32,7 @@ CAPTIONS = {
               "as a band.",
     "waterfall": "Busy cycles for one request: what each measure saves when it is added to those above it, and what it "
                  "saves when all others are there; 95 % intervals of the differences within each round.",
+    **openloop_report.CAPTIONS,
 }
 # Of some sixty features of an interface, those that change what TCP costs.
 _OFFLOADS = ("rx-checksumming", "tx-checksumming", "scatter-gather", "tcp-segmentation-offload",
@@ -76,7 +77,7 @@ def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> 
         "summary": summary, "facts": run.facts, "plan": run.plan, "words": words, "published": others,
         "charts": {name: data_uri(kinds["svg"]) for name, kinds in pictures.items()},
         "captions": {name: CAPTIONS[name.partition("-")[0]] for name in pictures},
-        "headline": words.headline(summary), "machine": list(words.flatten(
+        "headline": headline(summary), "open_loop": openloop_report, "machine": list(words.flatten(
             {**{key: run.facts.get(key) for key in _SHOWN_FACTS},
              **({"clients": run.facts["clients"]} if "clients" in run.facts else {})}, skip=("cpu_flags",))),
         "offloads": offloads(run.facts), "ports": run.facts.get("ports", {}),
@@ -89,13 +90,19 @@ def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> 
     files["summary.json"] = analyse.to_text(summary).encode()
     files["report.html"] = render("report.html.j2", context)
     files["summary.md"] = render("summary.md.j2", context)
-    files["summary.csv"] = figures_table((), [((), summary)])
+    files["summary.csv"] = figures_table((), [((), summary)]) if "open_loop" not in summary else table(
+        openloop_report.COLUMNS, openloop_report.rows(summary))
     return files
+
+
+def headline(summary: Summary) -> list[words.Headline]:
+    """What the run says, in plain words."""
+    return openloop_report.headlines(summary) if "open_loop" in summary else words.headline(summary)
 
 
 def besides(run: Run, summary: Summary, others: Sequence[published.Published]) -> list[beside.Beside]:
     """Ours beside each publication asked for; on a NIC, as they were measured on, beside the seed's in any case."""
-    if "ablation" in summary:
+    if "ablation" in summary or "open_loop" in summary:
         return []
     of = others or ([published.load(beside.SEED)] if summary["wire"] == "nic" else [])
     return [beside.beside(run, summary, other) for other in of]
@@ -105,6 +112,9 @@ def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -
     """The charts of a run; the gain's is left out where there is one contender only."""
     if "ablation" in summary:
         yield from _waterfalls(run, summary)
+        return
+    if "open_loop" in summary:
+        yield from openloop_report.figures(summary, str(run.facts["wire"].get("title", "")))
         return
     note, banner = words.note(summary, str(run.facts["wire"].get("title", ""))), words.banner([summary])
     overlay = words.overlay_note(others)

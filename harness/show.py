@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, Sequence
 
-from harness import bundle, compare, report, words
+from harness import bundle, compare, openloop_report, report, words
 from harness.errors import UsageError
 from harness.progress import rate
 from harness.store import OUT, find_run, give_to_user, load_run
@@ -55,6 +55,8 @@ def gains(summary: dict[str, Any]) -> list[str]:
     """A table for a terminal: medians, and gains with their intervals."""
     if "ablation" in summary:
         return [line for point in summary["ablation"] for line in _ladder(point)]
+    if "open_loop" in summary:
+        return openloop_report.lines(summary)
     names = list(summary["contenders"])
     wide = max(12, *(len(name) + 2 for name in names))
     pairs = {f"{name}/{summary['baseline']}": words.pair(name, summary["baseline"]) for name in names}

@@ -119,6 +119,7 @@ class ServingHost(FakeHost):
         self.ticks = 0
         self.on_tick: Callable[[LoadingProcess], None] = lambda wrk: None
         self.serving: ServingProcess | None = None
+        self.capacity = 1000
         self.peers: list[socket.socket] = []
         for contender in (*load_wire("tap").contenders.values(), load_wire("shm").contenders["epoll"]):
             self.neighbours[contender.endpoint.ip] = (contender.endpoint.mac, "REACHABLE")
@@ -136,7 +137,7 @@ class ServingHost(FakeHost):
             process.stdout, process.ends_with = stdout, 0
             self._connect(process, argv)
             return process
-        if words[0] == "wrk" or "harness.exchange" in words:
+        if Path(words[0]).name in ("wrk", "openload") or "harness.exchange" in words:
             process.__class__ = LoadingProcess
             assert isinstance(process, LoadingProcess)
             client = process
@@ -146,6 +147,9 @@ class ServingHost(FakeHost):
                 client.samples = [{"sockets": int(words[words.index("--connections") + 1]), "cycles_busy": 100 + 90 * n,
                                    "cycles_away": 50 * n, "cycles_idle": 7 + 60 * n} for n in range(2)]
                 client.load = lambda: self._load(client, Path((env or {})["STACKDUEL_WRK_JSON"]))
+            elif Path(words[0]).name == "openload":
+                client.argv = tuple(words)
+                client.load = lambda: self._load_open(client)
             else:
                 client.load = lambda: self._ask(client, stdout)
             return client
@@ -232,6 +236,27 @@ class ServingHost(FakeHost):
             client.code = client.code or 0
             self.alive.pop(client.pid, None)
 
+    def _load_open(self, client: LoadingProcess) -> None:
+        """What openload would say, of a server that can do `capacity` requests/s."""
+        assert self.serving is not None
+        connections, seconds = int(given(client.argv, "--connections")), int(given(client.argv, "--duration"))
+        rate, most = int(given(client.argv, "--rate")), self.capacity * seconds
+        intended = rate * seconds or most
+        done = min(intended, most)
+        self._answer(done + connections, connections)
+        account = {
+            "program": "openload", "arrivals": "poisson", "requests": done, "bytes": done * len(self.response),
+            "duration_seconds": float(seconds), "total_requests": done + connections, "intended": intended,
+            "measured": done, "unsent": intended - done, "unsent_oldest_us": 0.0, "waited": 0, "backlog_middle": 0,
+            "backlog_end": intended - done, "backlog_longest": 9, "busy_share": 0.5, "client_bound": False,
+            "errors": {"connect": 0, "reset": 0, "timeout": 0, "content": 0, "status": 0},
+            "latency_us": [[20.5, done]], "send_lag_us": [[0.5, done]],
+            "proc_stat": {"before": STAT.format(0), "after": STAT.format(100)}}
+        self.report(account)
+        Path(given(client.argv, "--output")).write_text(json.dumps(account))
+        self.on_load(client)
+        self._end(client)
+
     def _load(self, wrk: LoadingProcess, file: Path) -> None:
         assert self.serving is not None
         connections = int(wrk.argv[wrk.argv.index("--connections") + 1])
@@ -248,6 +273,10 @@ class ServingHost(FakeHost):
         self._count(wrk, "wrk", REQUESTS, connections + 1)
         self.on_load(wrk)
         self._end(wrk)
+
+
+def given(argv: Sequence[str], option: str) -> str:
+    return argv[list(argv).index(option) + 1]
 
 
 def only_run(results: Path) -> Run:
