@@ -16,13 +16,13 @@ from harness.collect import CpuTimes
 
 # Each /proc figure comes in ticks of 10 ms: of a load of 1 s on two CPUs one tick is 0.5 %, so nothing below 2 % can be
 # told from the rounding of two to four of them.
-# Steal: an idle virtual machine with two CPUs shows 0 to 0.6 % of it, one with a busy neighbour 5 % and more.
+# Steal: trials on a virtual machine with both CPUs wholly busy showed 0 to 1.2 % of it; that much is such a machine's rest.
 MOST_STEAL_SHARE = 0.02
-# Others: the harness's terminal, a shell, cron and their like take below 1 %; one compiler on one of two CPUs 30 to 50 %.
-# 3 % of the time can make no more than some 3 % of throughput, the width that an interval is to have at last.
+# Others: read by the CPUs and by the processes of a machine under load they came out up to 1.8 % apart in 2 s, so less
+# than that is not known; one busy program on one of two CPUs is 25 % and more. 3 % of the time can cost some 3 % of
+# throughput, the width that an interval is to have at last.
 MOST_OTHERS_SHARE = 0.03
-# Frequency: steps of a processor are 100 MHz, 3 to 4 % of a usual clock; turbo bins move by one of them from moment to
-# moment. Two of them are a change of what is measured on.
+# Frequency: processors step it by 100 MHz, 3 to 4 % of a usual clock, so one step is no change to act on and two are.
 LEAST_MHZ_SHARE = 0.95
 # by beginning of a sentence: what it is about, for tables
 KINDS: Mapping[str, str] = {

@@ -118,7 +118,7 @@ def test_a_program_under_the_library_is_followed_by_its_counters(tmp_path: Path)
 def followed(host: ServingHost, monkeypatch: pytest.MonkeyPatch, grow: Any) -> None:
     """Each wrk is waited for 32 times, a tenth of a second each by the clock that the watch reads."""
     now, sent = [100.0], [0]
-    monkeypatch.setattr(sampling.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("harness.sampling.time.monotonic", lambda: now[0])
 
     def tick(wrk: LoadingProcess) -> None:
         now[0] += 0.1
