@@ -27,16 +27,18 @@ def draw(found: Trend, note: str) -> Figure:
         entries.append(Line2D([], [], color="black", linewidth=0.8, linestyle=(0, (3, 2)), label="changed here"))
     if any(line.course.slope is not None for line in found.lines):
         entries.append(Line2D([], [], color="black", linewidth=0.8, linestyle=(0, (1, 1.5)), label="drift"))
-    top, bottom = 0.1 + 0.14 * math.ceil(len(entries) / 3) + 0.12, 0.46 + 0.095 * len(lines)
+    marked = any(line.course.steps for line in found.lines)
+    top, bottom = 0.12 + 0.14 * math.ceil(len(entries) / 3) + (0.2 if marked else 0.04), 0.46 + 0.095 * len(lines)
     total = top + _HEIGHT + bottom
     figure = charts.canvas(total)
     axes = figure.add_axes([0.62 / charts.WIDTH_INCHES, bottom / total, 0.97 - 0.62 / charts.WIDTH_INCHES, _HEIGHT / total])
     order = {source.readings.run: place for place, source in enumerate(found.sources)}
     for style, line in enumerate(found.lines):
         _line(axes, line, order, style)
-    if found.metric == GAIN:
-        axes.axhline(1, color="black", linewidth=0.8)
     values = [end for line in found.lines for place in line.places for end in (place.interval or (place.value,))]
+    if found.metric == GAIN and min(values) / 1.1 <= 1 <= max(values) * 1.1:
+        # farther away it would press the series flat
+        axes.axhline(1, color="black", linewidth=0.8)
     if max(values) > 8 * min(values):
         axes.set_yscale("log")
         ticks = charts.log_ticks(min(values) / 1.2, max(values) * 1.2)

@@ -56,14 +56,14 @@ def analyse(found: Readings, trials: Sequence[Trial], rounds: int, seed: int = 1
     if not real:
         raise UsageError(f"run {found.run} has no comparison of {rounds} rounds whose trials are valid")
     simulated = [_compared(each) for each in _exchanged(trials, twins, rounds, random.Random(seed))]
-    counts = {name: sum(map(_called, each)) for name, each in (("real", [row["gain"] for row in real]),
+    counts = {name: sum(map(_called, each)) for name, each in (("measured", [row["gain"] for row in real]),
                                                                ("simulated", simulated))}
     total = sum(counts.values()), len(real) + len(simulated)
     return {
         "schema": 1, "run": found.run, "wire": found.plan.wire, "contenders": [first for _, first in twins],
         "connections": list(found.plan.connections), "rounds": rounds, "duration_seconds": found.plan.duration_seconds,
         "nominal": NOMINAL, "seed": seed,
-        "real": _alarms(counts["real"], len(real)), "simulated": _alarms(counts["simulated"], len(simulated)),
+        "measured": _alarms(counts["measured"], len(real)), "simulated": _alarms(counts["simulated"], len(simulated)),
         "together": _alarms(*total), "passed": _alarms(*total)["p"] >= UNLIKELY,
         "comparisons": [{key: value for key, value in row.items() if key != "gain"} | {
             key: row["gain"][key] for key in ("ratio", "ci95", "verdict")} for row in real],

@@ -108,11 +108,11 @@ def said(found: Mapping[str, Any]) -> list[str]:
             lines.append(f"{row['contender']}: {found['rounds']} rounds show a change of {least['80']:.1f} % in the mean of all "
                          f"load points in 8 of 10 cases, of {least['90']:.1f} % in 9 of 10 (a round varies by "
                          f"{row['round_sd_percent']:.1f} %)")
-    lines += [f"{kind}: {alarms(found[kind])} called different" for kind in ("real", "simulated")]
+    lines += [f"{kind} comparisons: {alarms(found[kind])} called different" for kind in ("measured", "simulated")]
     for row in found["drift"]:
         if row["percent"] is not None:
-            low, high = row["ci95_percent"]
-            lines.append(f"{row['contender']}: rate changed by {row['percent']:+.1f} % [{low:+.1f}, {high:+.1f}] from the first "
+            low, high = map(_signed, row["ci95_percent"])
+            lines.append(f"{row['contender']}: rate changed by {_signed(row['percent'])} % [{low}, {high}] from the first "
                          "round to the last")
     return lines
 
@@ -125,3 +125,6 @@ def alarms(counted: Mapping[str, Any]) -> str:
     low, high = counted["ci95"]
     return f"{text} ({100 * counted['share']:.3g} %, 95 % interval {100 * low:.2g} to {100 * high:.2g} %)"
 
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")

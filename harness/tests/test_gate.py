@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -278,3 +279,16 @@ def test_the_readings_of_the_reference_run() -> None:
     # cycles of its poll loop, and CPU seconds
     assert math.exp(found.logs[COST, "lwip"][:, -1].mean()) > 1e3
     assert 1e-7 < math.exp(found.logs[COST, "epoll"][:, -1].mean()) < 1e-4
+
+
+def test_a_ci_job_measures_and_then_asks_the_gate(tmp_path: Path) -> None:
+    for name in ("make", "python"):
+        stub = tmp_path / name
+        stub.write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        stub.chmod(0o755)
+    argv = [str(Path(__file__).resolve().parents[2] / "ci" / "gate.sh"), "tap", "a run", "b"]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHON": str(tmp_path / "python"), "THRESHOLD": "5"}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["make bench-tap PLAN=quick",
+                                        "python -m harness gate --base a run --base b --threshold 5"]
+    assert subprocess.run(argv[:2], env=environment, capture_output=True).returncode == 2

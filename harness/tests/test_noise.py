@@ -89,7 +89,7 @@ def test_each_block_of_rounds_is_a_comparison(run: Run) -> None:
     found = noise.analyse(readings(run), trials(run), 5)
     assert [(row["connections"], row["first_round"]) for row in found["comparisons"]] == [
         (point, first) for point in (1, 8, 64, 128) for first in (0, 5, 10)]
-    assert found["real"]["comparisons"] == 12 and found["simulated"]["comparisons"] == noise.SIMULATED
+    assert found["measured"]["comparisons"] == 12 and found["simulated"]["comparisons"] == noise.SIMULATED
     assert found["passed"] and found["contenders"] == ["epoll"]
     whole = next(row for row in found["detectable"] if row["connections"] is None)
     # the made-up noise of a trial is 4 %, of a ratio √2 of it; four points halve it
@@ -117,7 +117,7 @@ def faster(run: Run) -> list[Any]:
 def test_too_many_alarms_fail(run: Run) -> None:
     """A second name that is slower: no comparison of them can be a twin's."""
     found = noise.analyse(readings(run), faster(run), 5)
-    assert found["real"]["alarms"] == 12 and found["real"]["share"] == 1 and not found["passed"]
+    assert found["measured"]["alarms"] == 12 and found["measured"]["share"] == 1 and not found["passed"]
     assert all(row["verdict"] == verdict.FASTER for row in found["comparisons"])
 
 
@@ -162,11 +162,11 @@ def test_the_page_and_the_profile_are_written(run: Run, tmp_path: Path, capsys: 
     for _ in range(2):
         show_noise(run, "5", tmp_path / "results", tmp_path / "out")
     out = capsys.readouterr().out
-    assert "epoll: 5 rounds show a change of " in out and "simulated: " in out
+    assert "epoll: 5 rounds show a change of " in out and "simulated comparisons: " in out
     place = tmp_path / "out" / f"noise-{run.id}"
     page = (place / "noise.html").read_text()
     assert "12 comparisons of 5 rounds" in page and "mean of all" in page and "this machine's profile has 1 session" in page
-    assert json.loads((place / "noise.json").read_text())["real"]["comparisons"] == 12
+    assert json.loads((place / "noise.json").read_text())["measured"]["comparisons"] == 12
     (file,) = (tmp_path / "results" / "noise").iterdir()
     assert file.name.startswith("tap-")
     profile = noise_profile.load(file)

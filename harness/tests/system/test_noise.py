@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A contender against itself in real namespaces: both names are measured, and the machine's profile grows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness import noise_profile
+from harness.errors import CheckFailed
+from harness.host import Host
+from harness.noise_show import noise_run, show_noise
+from harness.tests.system.test_wire_root import snapshot as machine
+
+
+def test_a_short_noise_run(tmp_path: Path) -> None:
+    before = machine()
+    settings = {"CONTENDERS": "lwip", "CONNECTIONS": "8", "ROUNDS": "2", "DURATION": "1", "WARMUP": "0"}
+    run = noise_run("tap", "quick", settings, 1, Host(), tmp_path, tmp_path / "out")
+    assert machine() == before
+    assert [t["valid"] for t in run.trials] == [True] * 4
+    assert {t["contender"] for t in run.trials} == {"lwip", "lwip-again"} and run.id.endswith("-tap-noise")
+    try:
+        show_noise(run, "", tmp_path, tmp_path / "out")
+    except CheckFailed:
+        # one comparison of two rounds says nothing of a machine that does other things besides
+        pass
+    (file,) = (tmp_path / "noise").iterdir()
+    profile = noise_profile.load(file)
+    assert profile and profile.sessions[0]["pairs"].keys() == {"lwip-again/lwip"}
