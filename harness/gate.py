@@ -20,7 +20,7 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from harness import comparable, gate_stats
+from harness import comparable, gate_stats, stats
 from harness.errors import UsageError
 from harness.gate_stats import Change, Variance, Weights
 from harness.noise_profile import Profile, workload
@@ -162,7 +162,7 @@ def _judged(sides: _Sides, tests: Sequence[Test], threshold: float) -> list[dict
     rows: list[dict[str, Any]] = []
     for pooled, share in ((True, POOLED), (False, ALPHA - POOLED)):
         group = [test for test in tests if test.pooled == pooled]
-        adjusted = [min(1.0, p * ALPHA / share) for p in gate_stats.holm([test.change.p for test in group])]
+        adjusted = [min(1.0, p * ALPHA / share) for p in stats.holm([test.change.p for test in group])]
         for test, p in zip(group, adjusted):
             result, told = _result(sides, test, p, threshold)
             level = share / len(group)

@@ -147,16 +147,6 @@ def one_point(points: int, place: int) -> Weights:
     return weights
 
 
-def holm(ps: Sequence[float]) -> list[float]:
-    """Adjusted p-values in the order of `ps` (Holm 1979): those below a level err with at most that probability, all
-    tests together, whatever depends on what."""
-    adjusted, most = [0.0] * len(ps), 0.0
-    for rank, place in enumerate(sorted(range(len(ps)), key=lambda place: ps[place])):
-        most = max(most, min(1.0, (len(ps) - rank) * ps[place]))
-        adjusted[place] = most
-    return adjusted
-
-
 def _satterthwaite(*parts: tuple[float, float]) -> float:
     """Degrees of freedom of a sum of variances; parts that are 0 have no say."""
     total = math.fsum(value for value, _ in parts)

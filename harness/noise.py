@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from statistics import median
 from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ from scipy.optimize import brentq  # type: ignore[import]
 from scipy.special import nctdtr, stdtrit  # type: ignore[import]
 from scipy.stats import binomtest, linregress  # type: ignore[import]
 
-from harness import gate_stats, verdict
+from harness import families, gate_stats, stopping, verdict
 from harness.errors import UsageError
 from harness.gains import gain
 from harness.readings import RATE, Readings
@@ -47,8 +48,10 @@ def spread(points: Sequence[int], rounds: int, comparisons: int) -> tuple[list[i
     return [points[round(place * step)] for place in range(comparisons)], rounds
 
 
-def analyse(found: Readings, trials: Sequence[Trial], rounds: int, seed: int = 1) -> dict[str, Any]:
-    """noise.json (results/README.md). `rounds`: of one comparison. UsageError on a run without twins, or too short."""
+def analyse(found: Readings, trials: Sequence[Trial], rounds: int, precision: float = 0, seed: int = 1) -> dict[str, Any]:
+    """noise.json (results/README.md). `rounds`: of one comparison; `precision`: as a plan has it, percent, 0 for none: then
+    as many comparisons again are simulated that go on until they are so narrow. UsageError on a run without twins, or too
+    short."""
     twins = pairs(found.plan.contenders)
     if not twins:
         raise UsageError(f"run {found.run} has no contender under two names: it is not a noise run")
@@ -56,15 +59,17 @@ def analyse(found: Readings, trials: Sequence[Trial], rounds: int, seed: int = 1
     if not real:
         raise UsageError(f"run {found.run} has no comparison of {rounds} rounds whose trials are valid")
     simulated = [_compared(each) for each in _exchanged(trials, twins, rounds, random.Random(seed))]
-    counts = {name: sum(map(_called, each)) for name, each in (("measured", [row["gain"] for row in real]),
-                                                               ("simulated", simulated))}
-    total = sum(counts.values()), len(real) + len(simulated)
+    sequential = list(_sequential(found, trials, twins, rounds, precision, random.Random(seed))) if precision else []
+    judged = {"measured": [row["gain"] for row in real], "simulated": simulated,
+              "stopped": [_compared(each) for each in sequential]}
+    counts = {name: _alarms(sum(map(_called, each)), len(each)) for name, each in judged.items()}
+    total = _alarms(sum(each["alarms"] for each in counts.values()), sum(map(len, judged.values())))
     return {
         "schema": 1, "run": found.run, "wire": found.plan.wire, "contenders": [first for _, first in twins],
         "connections": list(found.plan.connections), "rounds": rounds, "duration_seconds": found.plan.duration_seconds,
         "nominal": NOMINAL, "seed": seed,
-        "measured": _alarms(counts["measured"], len(real)), "simulated": _alarms(counts["simulated"], len(simulated)),
-        "together": _alarms(*total), "passed": _alarms(*total)["p"] >= UNLIKELY,
+        "precision_percent": precision, **counts, "together": total, "passed": total["p"] >= UNLIKELY,
+        "stopped_after_rounds": median(map(len, sequential)) if sequential else None,
         "comparisons": [{key: value for key, value in row.items() if key != "gain"} | {
             key: row["gain"][key] for key in ("ratio", "ci95", "verdict")} for row in real],
         "detectable": [row for again, first in twins for row in _detectable(found, again, first, rounds)],
@@ -96,7 +101,9 @@ def _pairs(trials: Sequence[Trial], over: str, below: str, connections: int) -> 
 def _compared(cell: Sequence[Pair]) -> dict[str, Any]:
     """As a report compares two contenders; the one place where a comparison is judged. One comparison is a family of
     its own: no other is tested with it."""
-    return gain([over for over, _ in cell], [below for _, below in cell], None)
+    found = gain([over for over, _ in cell], [below for _, below in cell], None)
+    families.adjust([{"gain": {"": found}}])
+    return found
 
 
 def _called(compared: Mapping[str, Any]) -> bool:
@@ -116,6 +123,32 @@ def _exchanged(trials: Sequence[Trial], twins: Sequence[tuple[str, str]], rounds
         turned = [pair if dice.random() < 0.5 else pair[::-1] for pair in drawn]
         yield [(replace(over, round=round_), replace(below, round=round_))
                for round_, (over, below) in enumerate(turned)]
+
+
+def _sequential(found: Readings, trials: Sequence[Trial], twins: Sequence[tuple[str, str]], rounds: int,
+                precision: float, dice: random.Random) -> Iterator[list[Pair]]:
+    """As _exchanged(), drawn round by round until stopping.py's rule has enough, or as many rounds as the run has."""
+    cells = [(pair, point, cell) for pair in twins for point in found.plan.connections
+             for cell in [_pairs(trials, *pair, point)] if len(cell) > 1]
+    for number in range(SIMULATED if cells else 0):
+        (again, first), point, cell = cells[number % len(cells)]
+        plan = replace(found.plan, contenders=(first, again), connections=(point,), rounds=rounds, seed=0,
+                       precision_percent=precision, budget_seconds=0)
+        drawn: list[Pair] = []
+        while len(drawn) < max(rounds, found.rounds) and not (
+                len(drawn) >= rounds and stopping.look(plan, [_record(each) for pair in drawn for each in pair]).stop):
+            over, below = dice.choice(cell)
+            if dice.random() < 0.5:
+                over, below = replace(over, requests_per_sec=below.requests_per_sec), \
+                    replace(below, requests_per_sec=over.requests_per_sec)
+            drawn.append((replace(over, round=len(drawn)), replace(below, round=len(drawn))))
+        yield drawn
+
+
+def _record(trial: Trial) -> dict[str, Any]:
+    """As much of a line of trials.jsonl as the rule looks at; it has no budget, so the time does not matter."""
+    return {"contender": trial.contender, "connections": trial.connections, "round": trial.round, "valid": True,
+            "requests_per_sec": trial.requests_per_sec, "started_at": "2000-01-01T00:00:00Z"}
 
 
 def _alarms(alarms: int, comparisons: int) -> dict[str, Any]:

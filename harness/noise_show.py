@@ -15,7 +15,7 @@ from harness.bench import DEFAULT_PLAN, Order, measure
 from harness.errors import CheckFailed, UsageError
 from harness.host import Host
 from harness.noise_profile import Profile
-from harness.plan import OVERRIDES, load_plan
+from harness.plan import load_plan
 from harness.readings import readings, trials
 from harness.store import OUT, RESULTS, Run, Store, find_run, give_to_user, load_run
 from harness.twins import twin, with_twins
@@ -31,18 +31,18 @@ def noise_run(wire: str, plan: str, settings: Mapping[str, str], comparisons: in
     """Measures it; `settings` as of bench, CONTENDERS by their first names. Errors as bench()."""
     names = [word.strip() for word in (settings.get("CONTENDERS") or "epoll").split(",")]
     both = [each for name in names for each in (name, twin(name))]
+    if settings.get("PRECISION") or settings.get("BUDGET"):
+        raise UsageError("PRECISION, BUDGET: a noise run has as many rounds as its comparisons take, whatever they show")
     given = {**settings, "CONTENDERS": ",".join(both)}
     bare = load_plan(plan or DEFAULT_PLAN, with_twins(load_wire(wire), both), host.cpus(), given)
     points, rounds = noise.spread(bare.connections, bare.rounds, -(-comparisons // len(names)))
     if bare.rounds < 2:
         raise UsageError(f"ROUNDS={bare.rounds}: a comparison needs 2 rounds at least")
-    given |= {"CONNECTIONS": ",".join(map(str, points)), "ROUNDS": str(rounds)}
-    # as many rounds as it takes, whatever they show
-    given |= {key: "0" for key in ("PRECISION",) if key in OVERRIDES}
+    given |= {"CONNECTIONS": ",".join(map(str, points)), "ROUNDS": str(rounds), "PRECISION": "0"}
     path = measure(Order(wire, plan, given), host, results, out)
     assert path is not None, "only a rehearsal has no run"
     run = load_run(path)
-    run.facts[KEY] = {"rounds": bare.rounds}
+    run.facts[KEY] = {"rounds": bare.rounds, "precision_percent": bare.precision_percent}
     Store(run).write_facts()
     return run
 
@@ -56,7 +56,7 @@ def show_noise(run: Run, rounds: str, results: Path = RESULTS, out: Path = OUT) 
     if not each:
         raise UsageError(f"run {run.id} does not say how many rounds a comparison has: give ROUNDS=<2 or more>")
     read = readings(run)
-    found = noise.analyse(read, trials(run), each)
+    found = noise.analyse(read, trials(run), each, (run.facts.get(KEY) or {}).get("precision_percent", 0))
     machine = noise_profile.machine(run.facts)
     file = noise_profile.place(run.plan.wire, machine, results)
     profile = noise_profile.append(file, run.plan.wire, machine, noise_profile.session(read))
@@ -109,6 +109,9 @@ def said(found: Mapping[str, Any]) -> list[str]:
                          f"load points in 8 of 10 cases, of {least['90']:.1f} % in 9 of 10 (a round varies by "
                          f"{row['round_sd_percent']:.1f} %)")
     lines += [f"{kind} comparisons: {alarms(found[kind])} called different" for kind in ("measured", "simulated")]
+    if found["precision_percent"]:
+        lines.append(f"simulated until known to ±{found['precision_percent']:g} % ({found['stopped_after_rounds']:g} rounds in "
+                     f"the median): {alarms(found['stopped'])} called different")
     for row in found["drift"]:
         if row["percent"] is not None:
             low, high = map(_signed, row["ci95_percent"])

@@ -13,7 +13,7 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import analyse, stats, verdict
+from harness import analyse, attempts, stats, verdict
 from harness.errors import UsageError
 from harness.plan import Plan
 from harness.records import Contender, Trial, contender, read, text
@@ -50,8 +50,12 @@ class Readings:
 
 
 def trials(run: Run) -> list[Trial]:
-    """The trials of a run that figures are made of. Raises UsageError on a foreign record."""
-    return [read(record, number, run.plan) for number, record in enumerate(run.trials, 1)]
+    """The trials of a run that figures are made of: of several attempts the one that counts. Raises UsageError on a
+    foreign record, and on a run of an open loop, whose rate is what was offered."""
+    if run.plan.offered:
+        raise UsageError(f"run {run.id} is of an open loop: its rates were given, there is nothing to compare")
+    counting = attempts.counting(run.trials)
+    return [read(record, number, run.plan) for number, (record, counts) in enumerate(zip(run.trials, counting), 1) if counts]
 
 
 def readings(run: Run) -> Readings:

@@ -206,11 +206,6 @@ def test_the_noise_of_a_round_that_hits_all_points_is_not_averaged_away() -> Non
     assert wide.freedom == narrow.freedom == 5 and wide.value > 3 * narrow.value
 
 
-def test_holm() -> None:
-    assert gate_stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert gate_stats.holm([0.9]) == [0.9]
-
-
 # --- files -----------------------------------------------------------------------------------------
 
 

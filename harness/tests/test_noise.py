@@ -55,10 +55,10 @@ def test_a_noise_run_is_measured_as_any_run(tmp_path: Path) -> None:
     host = ServingHost()
     before = host.state()
     run = noise_run("tap", "quick", {"CONTENDERS": "epoll", "ROUNDS": "2"}, 10, host, tmp_path, tmp_path / "out")
-    assert run.id.endswith("-tap-noise") and run.plan.contenders == NAMES and run.facts["noise"] == {"rounds": 2}
+    assert run.id.endswith("-tap-noise") and run.plan.contenders == NAMES
     # 4 load points: three comparisons each make the 10
     assert run.plan.rounds == 6 and len(run.trials) == 6 * 4 * 2 and host.state() == before
-    assert {t["contender"] for t in run.trials} == set(NAMES) and load_run(run.path).facts["noise"] == {"rounds": 2}
+    assert {t["contender"] for t in run.trials} == set(NAMES) and load_run(run.path).facts["noise"] == {"rounds": 2, "precision_percent": 0}
     started = [call for call in host.calls if call.startswith("spawn") and "epoll_server" in call]
     assert len(started) == len(run.trials)
 
@@ -107,6 +107,14 @@ def test_exchanged_comparisons_alarm_at_the_nominal_rate_whatever_the_twins_diff
     ratios = [math.log(noise._compared(cell)["ratio"]) for cell in
               noise._exchanged(faster(run), [("epoll-again", "epoll")], 5, random.Random(1))]
     assert abs(np.mean(ratios)) < 4 * np.std(ratios) / 10
+
+
+def test_comparisons_that_stop_when_they_look_sure_are_judged_too(run: Run) -> None:
+    found = noise.analyse(readings(run), trials(run), 5, 6.0)
+    assert found["stopped"]["comparisons"] == noise.SIMULATED and 5 < found["stopped_after_rounds"] <= 15
+    assert found["stopped"]["alarms"] <= 12
+    assert found["together"]["comparisons"] == 12 + 2 * noise.SIMULATED
+    assert noise.analyse(readings(run), trials(run), 5)["stopped"]["comparisons"] == 0
 
 
 def faster(run: Run) -> list[Any]:
@@ -184,6 +192,7 @@ def test_a_machine_that_calls_too_much_fails_the_command(run: Run, tmp_path: Pat
     (["--comparisons", "0"], "COMPARISONS=0"), (["--run", "reference"], "how many rounds a comparison has"),
     ([], "which wire?"), (["--wire", "tap", "--set", "CONTENDERS=nobody"], "has no contender 'nobody'"),
     (["--wire", "tap", "--set", "ROUNDS=1"], "needs 2 rounds"),
+    (["--wire", "tap", "--set", "PRECISION=2"], "whatever they show"),
 ])
 def test_bad_usage_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["noise", *arguments], FakeHost()) == 2
