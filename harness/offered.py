@@ -16,10 +16,10 @@ PERCENTS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100, 105)
 # a range LOADS=10-110 goes in such steps
 STEP = 10
 MOST_PERCENT = 300
-# percent of its own saturation, from which on a contender that can do less has rates of its own
+# percent of its own saturation, from which on a contender that can do less has rates that are exactly its own
 _NEAR = 70
-# rates so near to one another (a factor) are one
-_SAME = 1.03
+# a rate so near to another (a factor) is not measured beside it: near the knee, and where latency is flat
+_SAME, _SAME_BELOW = 1.03, 1.15
 # of a plan whose rates are yet to be found
 UNKNOWN = (0,)
 
@@ -74,7 +74,7 @@ def open_plan(plan: Plan, loads: Loads) -> Plan:
 
 def settled(plan: Plan, saturation: Mapping[str, float], loads: Loads) -> Plan:
     """The plan with its rates: percent of the best contender's saturation, the same for all, so that points compare;
-    and near its own knee more for each that can do less. None of them far beyond what a contender can do.
+    and what those lack of the percents of each that can do less. None of them far beyond what a contender can do.
 
     `saturation`: requests/s of each contender that is measured.
     """
@@ -83,7 +83,8 @@ def settled(plan: Plan, saturation: Mapping[str, float], loads: Loads) -> Plan:
     for can in saturation.values():
         for percent in loads.percents:
             rate = _nice(can * percent / 100)
-            if percent >= _NEAR and all(not each / _SAME < rate < each * _SAME for each in rates):
+            near = _SAME if percent >= _NEAR else _SAME_BELOW
+            if all(not each / near < rate < each * near for each in rates):
                 rates.add(rate)
     ordered = tuple(sorted(rates))
     beyond = {name: _beyond(ordered, can) for name, can in saturation.items()}

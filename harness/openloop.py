@@ -51,6 +51,11 @@ class Round:
     lag: Histogram | None
     client_bound: bool
 
+    @property
+    def saturated(self) -> bool:
+        """Was more offered than was answered, or did what waits grow?"""
+        return self.growing or _count(self.latency) < ANSWERED_SHARE * self.intended
+
 
 def summarise(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
               records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -144,9 +149,8 @@ def _point(rate: int, rounds: Sequence[Round], invalid: int) -> dict[str, Any]:
 
 
 def is_saturated(rounds: Sequence[Round]) -> bool:
-    """Was more offered than was answered? Or did what waits grow in most rounds?"""
-    intended, answered = sum(each.intended for each in rounds), sum(_count(each.latency) for each in rounds)
-    return answered < ANSWERED_SHARE * intended or 2 * sum(each.growing for each in rounds) > len(rounds)
+    """Were most rounds? One that was disturbed makes no steady state unsteady, though its percentiles are in all."""
+    return 2 * sum(each.saturated for each in rounds) > len(rounds)
 
 
 def quantile(histogram: Histogram, intended: int, share: float) -> float | None:
@@ -184,7 +188,7 @@ def _spread(rounds: Sequence[Round], share: float) -> stats.Interval | None:
 
 def _knee(rounds: Mapping[int, Sequence[Round]]) -> dict[str, Any]:
     """`offered`: requests/s, None where it was not seen; `ci95`: of a bootstrap over rounds, None below two rounds or
-    where a resample has no knee; `limit_us`: what p99 is allowed.
+    where it reaches beyond the rates; `limit_us`: what p99 is allowed.
     """
     measured = {rate: here for rate, here in rounds.items() if here}
     at, limit = knee([(rate, None if is_saturated(here) else _p99(here)) for rate, here in measured.items()])
@@ -198,10 +202,11 @@ def _p99(rounds: Sequence[Round]) -> float | None:
 
 
 def knee(curve: Iterable[tuple[int, float | None]]) -> tuple[float | None, float | None]:
-    """(the highest load at which p99 keeps to its limit, that limit) of (load, p99; None where saturated), ascending.
+    """(the highest load at which p99 keeps to its limit, that limit) of (load, p99), ascending. None is a p99 that is not
+    known: saturated, or it falls on requests without an answer.
 
     At low load p99 is the median of those up to half of the highest load in a steady state. Between two loads its
-    logarithm is a straight line; towards a saturated one nothing is known. (None, limit) when no load was too much.
+    logarithm is a straight line; towards one that is not known it is no line. (None, limit) when no load was too much.
     """
     points = list(curve)
     steady = [(rate, value) for rate, value in points if value is not None]
@@ -232,13 +237,13 @@ def _bootstrap(rounds: Mapping[int, Sequence[Round]]) -> list[float] | None:
         weights = [0] * len(numbers)
         for place in draw.choices(range(len(numbers)), k=len(numbers)):
             weights[place] += 1
-        at, _ = knee([(rate, value) for rate, table in tables.items() if table.has(weights)
+        at, limit = knee([(rate, value) for rate, table in tables.items() if table.has(weights)
                       for value in [table.p99(weights)]])
-        if at is None:
-            return None
-        found.append(at)
+        # without a rate that was too much it is beyond them all, without one that was not below
+        found.append(at if at is not None else math.inf if limit is not None else 0.0)
     found.sort()
-    return [stats.round_significant(found[place], 4) for place in (int(0.025 * _RESAMPLES), int(0.975 * _RESAMPLES) - 1)]
+    ends = [found[int(0.025 * _RESAMPLES)], found[int(0.975 * _RESAMPLES) - 1]]
+    return [stats.round_significant(end, 4) for end in ends] if 0 < ends[0] and ends[1] < math.inf else None
 
 
 @dataclass(frozen=True)
@@ -250,7 +255,7 @@ class _Table:
     values: Any
     counts: Any
     intended: Any
-    growing: Any
+    saturated: Any
     there: Any
 
     @classmethod
@@ -260,24 +265,23 @@ class _Table:
         values = sorted({value for each in rounds for value, _ in each.latency})
         column = {value: place for place, value in enumerate(values)}
         counts = numpy.zeros((len(numbers), len(values)), dtype=numpy.int64)
-        intended, growing, there = (numpy.zeros(len(numbers), dtype=numpy.int64) for _ in range(3))
+        intended, saturated, there = (numpy.zeros(len(numbers), dtype=numpy.int64) for _ in range(3))
         for each in rounds:
             row = numbers.index(each.number)
             for value, count in each.latency:
                 counts[row, column[value]] = count
             intended[row] = max(each.intended, _count(each.latency))
-            growing[row], there[row] = each.growing, 1
-        return cls(numpy.array(values), counts, intended, growing, there)
+            saturated[row], there[row] = each.saturated, 1
+        return cls(numpy.array(values), counts, intended, saturated, there)
 
     def has(self, weights: Sequence[int]) -> bool:
         return bool(self.there @ weights)
 
     def p99(self, weights: Sequence[int]) -> float | None:
-        """None where the resample is saturated."""
-        sums = (weights @ self.counts).cumsum()
-        intended = int(self.intended @ weights)
-        if sums[-1] < ANSWERED_SHARE * intended or 2 * int(self.growing @ weights) > int(self.there @ weights):
+        """None where the resample is saturated, or does not know it."""
+        if 2 * int(self.saturated @ weights) > int(self.there @ weights):
             return None
+        sums, intended = (weights @ self.counts).cumsum(), int(self.intended @ weights)
         place = int(sums.searchsorted(math.ceil(round(0.99 * intended, 6))))
         return float(self.values[place]) if place < len(self.values) else None
 

@@ -24,7 +24,7 @@ WHAT_IT_IS = (
     "before it asks again, and then adds samples that it supposes it has missed, silently.")
 CAPTIONS = {
     "offered": "Latency against offered load, open loop: percentiles of all rounds' requests together, with the 95 % "
-               f"interval over rounds. {WHAT_IT_IS} Rates without a steady state are left out; the vertical lines are what "
+               f"interval over rounds, drawn up to a factor 3. {WHAT_IT_IS} Rates without a steady state are left out; the vertical lines are what "
                "each contender answers at most. Star: the knee, with its 95 % interval.",
     "percentiles": f"Whole distributions at parts of each contender's saturation, all rounds' requests together. {WHAT_IT_IS}",
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Command line of all servers, of on-lwip, loadgen and openload: one table (in options.c), one row an option, from
- * which come parsing, limits, defaults and --help. Must not know what the values are used for.
+ * Command line of all servers, of on-lwip, loadgen and openload: one table (in options.c), one row an option,
+ * from which come parsing, limits, defaults and --help. Must not know what the values are used for.
  */
 #ifndef STACKDUEL_OPTIONS_H
 #define STACKDUEL_OPTIONS_H
@@ -82,7 +82,8 @@ struct options {
     bool stay; /* after the result */
     const char *path;
     uint64_t window; /* bytes */
-    /* openload alone, beside address (the server's), port, connections, rate (0: closed loop), times and path */
+    /* openload alone, beside address (the server's), port, connections, rate (0: closed loop), times and path
+     */
     uint64_t client_threads;
     uint64_t seed;
     uint64_t arrivals;     /* enum option_arrivals */

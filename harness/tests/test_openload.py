@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Callable, cast
 
 import pytest
 
@@ -54,9 +54,9 @@ def test_its_account_is_read_whole() -> None:
         "busy_share": 0.25, "client_bound": True}
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", *(json.dumps({**ACCOUNT, **change}) for change in (
-    {"requests": -1}, {"unsent": True}, {"latency_us": [[1]]}, {"latency_us": [[-1, 2]]}, {"proc_stat": {}},
-    {"errors": {}}, {"busy_share": "x"}, {"duration_seconds": 0}))])
+@pytest.mark.parametrize("text", ["", "[]", "{}", *(json.dumps(ACCOUNT | {key: value}) for key, value in (
+    ("requests", -1), ("unsent", True), ("latency_us", [[1]]), ("latency_us", [[-1, 2]]), ("proc_stat", {}),
+    ("errors", {}), ("busy_share", "x"), ("duration_seconds", 0)))])
 def test_what_is_no_account_is_said_so(text: str) -> None:
     with pytest.raises(ContenderError, match="openload wrote no usable account"):
         OPENLOAD.parse(text)
@@ -87,6 +87,12 @@ def trial(host: ServingHost, raw: Path, rate: int) -> dict[str, Any]:
     return run_trial(host, wire, plan, TrialSpec("epoll", 8, 2, 1, rate), 1, up, raw).record
 
 
+def one_error(kind: str) -> Callable[[dict[str, Any]], None]:
+    def change(account: dict[str, Any]) -> None:
+        account["errors"][kind] = 1
+    return change
+
+
 def test_a_trial_has_its_rate_and_what_became_of_it(tmp_path: Path) -> None:
     host = ServingHost()
     record = trial(host, tmp_path, 600)
@@ -104,7 +110,7 @@ def test_an_answer_too_few_is_an_invalid_trial(tmp_path: Path) -> None:
     host.report = lambda account: account.update(total_requests=account["total_requests"] + 1)
     assert "the clients had 1820 answers but the server parsed 1818" in trial(host, tmp_path, 600)["problems"][0]
     wrong = ServingHost()
-    wrong.report = lambda account: account["errors"].update(content=1)
+    wrong.report = one_error("content")
     assert trial(wrong, tmp_path / "2", 600)["problems"] == ["warm-up: 1 content errors", "load: 1 content errors"]
 
 
@@ -139,12 +145,13 @@ def test_rates_are_the_same_for_all_and_denser_near_each_knee() -> None:
     plan = offered.open_plan(load_plan("latency", load_wire("tap"), (0, 1), {}), Loads(percents=(10, 50, 90, 100, 110)))
     assert plan.offered == offered.UNKNOWN
     plan = offered.settled(plan, {"epoll": 100_000.0, "lwip": 43_210.0}, Loads(percents=(10, 50, 90, 100, 110)))
-    assert plan.offered == (10_000, 38_900, 43_200, 47_500, 50_000, 90_000, 100_000, 110_000)
+    assert plan.offered == (4320, 10_000, 21_600, 38_900, 43_200, 47_500, 50_000, 90_000, 100_000, 110_000)
     assert plan.most_offered == {"lwip": 47_500}, "110 % of what it can do is the first that is too much"
     specs = schedule(plan)
     assert [(spec.contender, spec.offered) for spec in specs[:4]] == [
-        ("epoll", 10_000), ("lwip", 10_000), ("epoll", 38_900), ("lwip", 38_900)]
-    assert {spec.offered for spec in specs if spec.contender == "lwip"} == {10_000, 38_900, 43_200, 47_500}
+        ("epoll", 4320), ("lwip", 4320), ("epoll", 10_000), ("lwip", 10_000)]
+    assert {spec.offered for spec in specs if spec.contender == "lwip"} == {
+        4320, 10_000, 21_600, 38_900, 43_200, 47_500}
     assert from_json(json.loads(json.dumps(to_json(plan)))) == plan
 
 
@@ -211,7 +218,7 @@ def test_an_interrupted_run_goes_on_with_its_rates(tmp_path: Path, shown: list[P
 
 def test_an_invalid_closed_loop_is_an_error_that_says_so(tmp_path: Path, shown: list[Path]) -> None:
     host = ServingHost()
-    host.report = lambda account: account["errors"].update(reset=1)
+    host.report = one_error("reset")
     with pytest.raises(ContenderError, match="how much epoll can do is not known: warm-up: 1 reset errors"):
         bench(ORDER, host, tmp_path, tmp_path / "out")
 

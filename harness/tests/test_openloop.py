@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Latency against offered load: percentiles of what was meant to be sent, saturation, the knee, and the report of it.
+
+Golden files anew, after a change that was meant: `python3 -m harness.tests.test_openloop`.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import compare, openloop, openloop_report, report, show, stats
+from harness.errors import UsageError
+from harness.openloop import Round, curve, is_saturated, knee, quantile
+from harness.tests import synthetic_open
+from harness.tests.test_report import GOLDEN, Page
+
+KINDS = ("json", "md", "csv")
+
+
+def a_round(number: int = 0, latency: Any = ((10.0, 100),), intended: int = 100, unsent: int = 0,
+            growing: bool = False) -> Round:
+    return Round(number, 50.0, latency, intended, unsent, 0, growing, None, False)
+
+
+# --- percentiles --------------------------------------------------------------------------------------------
+
+
+def test_a_request_that_was_never_sent_is_slower_than_all_others() -> None:
+    histogram = [(1.0, 50), (2.0, 40), (3.0, 5)]
+    assert [quantile(histogram, 95, share) for share in (0.5, 0.9, 0.99, 1.0)] == [1.0, 2.0, 3.0, 3.0]
+    assert [quantile(histogram, 100, share) for share in (0.5, 0.9, 0.95, 0.951, 1.0)] == [1.0, 2.0, 3.0, None, None]
+    assert quantile([], 10, 0.5) is None and quantile([], 0, 0.5) is None
+
+
+@given(st.lists(st.tuples(st.integers(1, 10_000), st.integers(1, 50)), min_size=1, max_size=30), st.integers(1, 1000))
+def test_with_all_sent_it_is_the_quantile_of_any_histogram(pairs: list[tuple[int, int]], permille: int) -> None:
+    histogram = stats.merge_histograms([pairs])
+    total = sum(count for _, count in histogram)
+    assert quantile(histogram, total, permille / 1000) == stats.quantile(histogram, permille)
+
+
+def test_a_distribution_ends_where_requests_do() -> None:
+    points = curve([(10.0, 90), (20.0, 9), (30.0, 1)], 100)
+    assert points[0] == [1.0, 10.0] and points[-1] == [100.0, 20.0]
+    assert [at for at, _ in points] == sorted(at for at, _ in points)
+    assert curve([(10.0, 90)], 100)[-1][0] < 11, "of the slowest tenth nothing is known"
+    assert curve([], 0) == []
+
+
+# --- saturation ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rounds, saturated", [
+    ([a_round()], False), ([a_round(intended=101)], False), ([a_round(intended=102, unsent=2)], True),
+    ([a_round(), a_round(intended=200)], False), ([a_round(), a_round(intended=200), a_round(intended=102)], True),
+    ([a_round(growing=True), a_round()], False),
+    ([a_round(growing=True), a_round(growing=True), a_round()], True)])
+def test_saturated_is_what_was_not_answered_or_grows_in_most_rounds(rounds: list[Round], saturated: bool) -> None:
+    assert is_saturated(rounds) is saturated
+
+
+# --- the knee -----------------------------------------------------------------------------------------------
+
+
+def test_the_knee_is_where_p99_reaches_its_limit() -> None:
+    at, limit = knee([(10, 100.0), (20, 110.0), (30, 90.0), (40, 150.0), (50, 600.0), (60, None)])
+    assert limit == pytest.approx(315.0), "low load is up to half of the highest steady rate: 100 and 110"
+    assert at is not None and 40 < at < 50
+    # the logarithm is a straight line from 150 to 600, and 315 lies so far on it
+    assert at == pytest.approx(40 + 10 * 0.5352, abs=0.01)
+
+
+@pytest.mark.parametrize("points, expected", [
+    ([(10, 100.0), (20, 120.0), (30, None)], 20.0), ([(10, 100.0), (20, 120.0), (30, 250.0)], None),
+    ([(10, None), (20, None)], None), ([], None), ([(10, 100.0), (20, None)], 10.0), ([(10, 100.0)], None),
+    ([(10, 100.0), (20, 100.0), (30, 500.0), (40, 120.0), (50, None)], 40.0)])
+def test_a_knee_that_was_not_reached_is_none(points: list[tuple[int, float | None]], expected: float | None) -> None:
+    assert knee(points)[0] == expected
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    directory = tmp_path_factory.mktemp("open")
+    report.write(synthetic_open.write(directory / "run"), directory / "out")
+    return {file.name: file.read_bytes() for file in (directory / "out").iterdir()}
+
+
+def summary(directory: Path, **options: Any) -> Any:
+    return report.loaded(synthetic_open.write(directory, **options))[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_golden(files: dict[str, bytes], kind: str) -> None:
+    assert files[f"summary.{kind}"] == (GOLDEN / f"openloop.{kind}").read_bytes()
+
+
+def test_the_knee_of_a_queue_is_found(files: dict[str, bytes]) -> None:
+    loop = json.loads(files["summary.json"])["open_loop"]
+    for name, (can, _) in synthetic_open.CAN.items():
+        entry = loop["contenders"][name]
+        low = [synthetic_open.queue_p99(name, rate) for rate in synthetic_open.RATES if rate <= 0.45 * can]
+        exact = can * (1 - synthetic_open.queue_p99(name, 0) / (3 * stats.median(low)))
+        assert entry["knee"]["offered"] == pytest.approx(exact, rel=0.05)
+        low_end, high_end = entry["knee"]["ci95"]
+        assert low_end <= entry["knee"]["offered"] <= high_end and high_end - low_end < 0.1 * can
+
+
+def test_the_interval_of_the_knee_is_the_same_each_time(tmp_path: Path) -> None:
+    first, again = summary(tmp_path / "a"), summary(tmp_path / "b")
+    assert first == again
+    one = summary(tmp_path / "c", rounds=1)["open_loop"]["contenders"]["epoll"]
+    assert one["knee"]["offered"] and one["knee"]["ci95"] is None and one["points"][0]["p99_ci95"] is None
+
+
+def test_percentiles_are_those_of_the_queue(files: dict[str, bytes]) -> None:
+    for name, entry in json.loads(files["summary.json"])["open_loop"]["contenders"].items():
+        for point in entry["points"]:
+            if not point["saturated"]:
+                expected = synthetic_open.queue_p99(name, point["offered"])
+                assert point["latency_us"]["p99"] == pytest.approx(expected, rel=0.1)
+                low, high = point["p99_ci95"]
+                assert low < point["latency_us"]["p99"] < high
+
+
+def test_saturated_points_are_marked_and_their_upper_percentiles_unknown(files: dict[str, bytes]) -> None:
+    loop = json.loads(files["summary.json"])["open_loop"]
+    saturated = {name: [point["offered"] for point in entry["points"] if point["saturated"]]
+                 for name, entry in loop["contenders"].items()}
+    assert saturated == {"epoll": [100_000, 105_000], "lwip": [40_000, 50_000]}
+    last = loop["contenders"]["lwip"]["points"][-1]
+    assert last["offered"] == 50_000, "not measured beyond"
+    assert last["latency_us"]["p50"] and last["latency_us"]["p99"] is None and last["unsent"] > 0
+
+
+def test_distributions_are_at_parts_of_each_ones_saturation(files: dict[str, bytes]) -> None:
+    loop = json.loads(files["summary.json"])["open_loop"]
+    assert {name: [(each["share"], each["offered"]) for each in entry["distributions"]]
+            for name, entry in loop["contenders"].items()} == {
+        "epoll": [(0.5, 50_000), (0.8, 80_000)], "lwip": [(0.5, 20_000), (0.8, 30_000)]}
+
+
+def test_without_closed_loops_saturation_is_what_was_reached(tmp_path: Path) -> None:
+    entry = summary(tmp_path, saturation=False)["open_loop"]["contenders"]["epoll"]
+    assert entry["saturation"]["by"] == "open loop" and 80_000 < entry["saturation"]["requests_per_sec"] < 100_000
+    low = summary(tmp_path / "low", saturation=False, rates=(10_000, 20_000))["open_loop"]["contenders"]["epoll"]
+    assert low["saturation"] is None and low["distributions"] == [] and low["knee"]["offered"] is None
+
+
+def test_a_backlog_that_grows_is_no_steady_state(tmp_path: Path) -> None:
+    change = {("epoll", 80_000): {"backlog_middle": 100, "backlog_end": 165}}
+    points = summary(tmp_path, change=change)["open_loop"]["contenders"]["epoll"]["points"]
+    assert [point["offered"] for point in points if point["saturated"]] == [80_000, 100_000, 105_000]
+    change = {("epoll", 80_000): {"backlog_middle": 100, "backlog_end": 164}}
+    points = summary(tmp_path / "b", change=change)["open_loop"]["contenders"]["epoll"]["points"]
+    assert [point["offered"] for point in points if point["saturated"]] == [100_000, 105_000]
+
+
+# --- the report ---------------------------------------------------------------------------------------------
+
+
+def test_the_page_says_what_a_percentile_is(files: dict[str, bytes]) -> None:
+    text = Page(files["report.html"].decode()).text
+    for words in ("counted from when a request was meant to be sent", "waited for a free connection",
+                  "own delay in sending", "unlike wrk", "The knee is the highest load at which p99 is at most 3 times"):
+        assert words in text, words
+    assert "What limited each point" not in text and "gain over" not in text
+    assert files["summary.md"].decode().count("| steady |") == 14
+
+
+def test_charts_are_there_and_the_same_each_time(files: dict[str, bytes], tmp_path: Path) -> None:
+    assert {name for name in files if name.endswith(".png")} == {"offered.png", "percentiles.png"}
+    report.write(synthetic_open.write(tmp_path / "run"), tmp_path / "out")
+    assert all((tmp_path / "out" / name).read_bytes() == data for name, data in files.items())
+
+
+def test_a_client_that_was_late_is_said(tmp_path: Path) -> None:
+    change = {("epoll", 50_000): {"client_bound": True}}
+    said = summary(tmp_path, change=change)
+    first = openloop_report.headlines(said)[0]
+    assert any("The client was late itself at 50,000 requests/s" in detail for detail in first.details)
+    assert [row["state"] for row in openloop_report.table(said) if row["offered"] == 50_000] == [
+        "steady, client-bound", "saturated"]
+
+
+def test_a_terminal_gets_the_rates_and_the_knees(tmp_path: Path) -> None:
+    lines = show.gains(summary(tmp_path))
+    assert lines[0].split()[:3] == ["offered/s", "contender", "achieved"]
+    assert sum("saturated" in line for line in lines) == 4
+    assert lines[-1].startswith("lwIP on DPDK (net_tap) takes ") and "and answers 40,000 requests/s at most" in lines[-1]
+
+
+def test_an_incomplete_run_is_reported(tmp_path: Path) -> None:
+    run = synthetic_open.write(tmp_path)
+    trials = (run / "trials.jsonl").read_text().splitlines(keepends=True)
+    (run / "trials.jsonl").write_text("".join(trials[:1]))
+    said = report.loaded(run)[1]
+    assert "The run is incomplete: it has 1 of 54 trials." in said["caveats"]
+    assert "lwIP on DPDK (net_tap) has no valid trial." in [each.sentence for each in openloop_report.headlines(said)]
+    assert report.write(run, tmp_path / "out")
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda record: record.pop("open_loop"), "trials.jsonl:2: not a trial of an open loop"),
+    (lambda record: record["open_loop"].update(intended="x"), "trials.jsonl:2: not a trial of an open loop"),
+    (lambda record: record.update(offered=7), "trials.jsonl:2: a trial that is not in this run's plan")])
+def test_a_foreign_record_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], Any], words: str) -> None:
+    run = synthetic_open.write(tmp_path)
+    records = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    change(records[1])
+    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    with pytest.raises(UsageError, match=words):
+        report.loaded(run)
+
+
+def test_it_is_not_compared_with_others(tmp_path: Path) -> None:
+    runs = [synthetic_open.write(tmp_path / name) for name in "ab"]
+    with pytest.raises(UsageError, match="is of an open loop"):
+        compare.write(runs, tmp_path / "out")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as there:
+        report.write(synthetic_open.write(Path(there) / "run"), Path(there) / "out")
+        for kind_ in KINDS:
+            (GOLDEN / f"openloop.{kind_}").write_bytes((Path(there) / "out" / f"summary.{kind_}").read_bytes())
