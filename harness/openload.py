@@ -16,7 +16,8 @@ from typing import Any, Mapping, Sequence
 from harness.errors import ContenderError
 from harness.loadgen import Load, LoadResult, Tool, rounded
 
-PROGRAM = Path(__file__).resolve().parent.parent / "build" / "openload"
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = ROOT / "build" / "openload"
 ERRORS = ("connect", "reset", "timeout", "content", "status")
 # what openload's account has of its schedule, as it stands there
 _COUNTS = ("intended", "measured", "unsent", "waited", "backlog_middle", "backlog_end", "backlog_longest")
@@ -31,7 +32,7 @@ class Openload:
     """
 
     name = "openload"
-    programs: Mapping[str, str] = {}
+    programs: Mapping[str, str] = {str(PROGRAM.relative_to(ROOT)): ""}
     # the last answers, and those that do not come
     grace_seconds = 40.0
     extra_connections = 0

@@ -49,7 +49,8 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class Requirements:
-    """What must be on the machine already. `programs`: more than PROGRAMS, in the same shape."""
+    """What must be on the machine already. `programs`: more than PROGRAMS, in the same shape, and of paths those of ours.
+    """
 
     wire: Wire
     contenders: tuple[Contender, ...]
@@ -59,8 +60,9 @@ class Requirements:
     def check(self, host: Host) -> str | None:
         programs = {**PROGRAMS, **self.wire.programs, **self.programs}
         missing = [f"{program} (package {package}, or `sudo make deps`)"
-                   for program, package in programs.items() if host.which(program) is None]
-        missing += [f"{program} (run `make`)" for program in built(self.contenders)
+                   for program, package in programs.items() if "/" not in program and host.which(program) is None]
+        ours = [name for name in programs if "/" in name]
+        missing += [f"{program} (run `make`)" for program in [*built(self.contenders), *ours]
                     if not has_program(host, program)]
         return f"missing: {', '.join(missing)}" if missing else None
 

@@ -12,7 +12,7 @@ import pytest
 
 from harness import offered, own_client
 from harness.bench import Order, bench
-from harness.errors import ContenderError, Interrupted, UsageError
+from harness.errors import ContenderError, Interrupted, MachineError, UsageError
 from harness.loadgen import Load
 from harness.offered import Loads
 from harness.openload import OPENLOAD, PROGRAM, of_loadgen
@@ -201,8 +201,16 @@ def test_given_rates_need_no_saturation(tmp_path: Path, shown: list[Path]) -> No
     host = ServingHost()
     bench(replace(ORDER, loads=Loads(rates=(700,))), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
+    assert run.facts["versions"]["sha256"].keys() >= {"build/openload", "build/epoll_server"}
     assert "saturation" not in run.facts and run.plan.offered == (700,) and len(run.trials) == 4
     assert not any("--rate 0" in call for call in host.calls)
+
+
+def test_without_the_client_nothing_is_begun(tmp_path: Path) -> None:
+    host = ServingHost()
+    host.missing.add("openload")
+    with pytest.raises(MachineError, match="missing: build/openload \\(run `make`\\)"):
+        bench(ORDER, host, tmp_path, tmp_path / "out")
 
 
 def test_an_interrupted_run_goes_on_with_its_rates(tmp_path: Path, shown: list[Path]) -> None:

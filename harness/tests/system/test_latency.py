@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Latency against offered load as a user measures it, on each kind of client that there is.
+
+Every test ends with the machine as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.tests.system.test_bench import harness, one_line, run_directory, same_machine, stored
+
+__all__ = ["same_machine"]
+
+SHORT = ("--set", "CONNECTIONS=8", "--set", "ROUNDS=1", "--set", "DURATION=1", "--set", "WARMUP=0")
+
+
+@pytest.mark.parametrize("wire, tool", [("tap", "openload"), ("shm", "openload"), ("shm-loadgen", "loadgen")])
+def test_given_rates_end_with_a_report(tmp_path: Path, wire: str, tool: str) -> None:
+    done = harness(tmp_path, "latency", "--wire", wire, "--rates", "500,1000", *SHORT)
+    assert done.returncode == 0, done.stderr
+    run = run_directory(tmp_path)
+    trials = [json.loads(line) for line in stored(tmp_path)]
+    assert [(trial["contender"], trial["offered"], trial["problems"]) for trial in trials] == [
+        (name, rate, []) for rate in (500, 1000) for name in ("epoll", "lwip")]
+    for trial in trials:
+        # Poisson arrivals vary, by three standard deviations and more once in a thousand runs
+        assert abs(trial["open_loop"]["intended"] - trial["offered"]) < 5 * trial["offered"] ** 0.5
+        assert trial["open_loop"]["measured"] + trial["open_loop"]["unsent"] >= 0.9 * trial["offered"]
+        assert trial["latency_us"]["p50"] > 0
+    same = {trial["open_loop"]["intended"] for trial in trials if trial["offered"] == 1000}
+    assert len(same) == 1, "both contenders were asked at the same times"
+    facts, summary = (json.loads((run / name).read_text()) for name in ("facts.json", "summary.json"))
+    assert facts["load_tool"]["name"] == tool and "saturation" not in facts
+    assert {name: [point["offered"] for point in entry["points"]]
+            for name, entry in summary["open_loop"]["contenders"].items()} == {"epoll": [500, 1000], "lwip": [500, 1000]}
+    assert {"report.html", "summary.md", "summary.csv"} <= set(os.listdir(tmp_path / "out" / run.name))
+
+
+def test_saturation_is_found_and_the_rates_with_it(tmp_path: Path) -> None:
+    done = harness(tmp_path, "latency", "--wire", "tap", "--loads", "50", *SHORT)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("saturation of ") == 2
+    facts = json.loads((run_directory(tmp_path) / "facts.json").read_text())
+    plan = json.loads((run_directory(tmp_path) / "plan.json").read_text())
+    can = {name: entry["requests_per_sec"] for name, entry in facts["saturation"].items()}
+    assert all(len(entry["trials"]) == 3 for entry in facts["saturation"].values()) and min(can.values()) > 100
+    assert plan["offered"][-1] == pytest.approx(max(can.values()) / 2, rel=0.01)
+
+
+@pytest.mark.parametrize("arguments, word", [
+    (("--wire", "tap", "--rates", "0"), "RATES=0"), (("--wire", "tap", "--set", "CONNECTIONS=1,8"), "at one number"),
+    ((), "which wire?")])
+def test_silly_values(tmp_path: Path, arguments: tuple[str, ...], word: str) -> None:
+    done = harness(tmp_path, "latency", *arguments)
+    assert done.returncode == 2 and word in one_line(done.stderr)
