@@ -10,7 +10,7 @@ import json
 import math
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness import ablation, attempts, circumstances, families, openloop, stats, verdict, words
+from harness import ablation, attempts, circumstances, families, method, openloop, stats, verdict, words
 from harness.caveats import caveats
 from harness.errors import UsageError
 from harness.gains import gain
@@ -48,7 +48,7 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
     open_loop = openloop.summarise(plan, facts, records, lines)
     ladder = ablation.summarise(plan, facts, [
         (trial.contender, trial.connections, trial.round, trial.cycles_per_request) for trial in records if trial.valid])
-    return {
+    summary = {
         "schema": SCHEMA,
         "run": text(facts, "run"),
         "wire": plan.wire,
@@ -67,6 +67,8 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
         **({"emulated": emulated} if emulated else {}),
         **circumstances.summarise(plan, lines),
     }
+    summary["caveats"] += method.reservations(plan, summary)
+    return summary
 
 
 def _emulated(facts: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> str:

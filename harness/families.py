@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """All gains of a run judged together, and what the summary says of how it was measured. Pure.
 
-Of twenty gains that are none, each tested at 5 %, one is expected to look like one. So "faster" and "slower" are words for
-a whole run: Holm's adjustment keeps the chance that any of them is false at 5 %, whatever the gains have in common.
+Of twenty gains that are none, each tested at 5 %, one is expected to look like one. So "faster" and "slower" are words
+for a whole run: Holm's adjustment keeps the chance that any of them is false at 5 %, whatever the gains have in common.
 """
 
 from __future__ import annotations

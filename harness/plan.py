@@ -48,9 +48,9 @@ class Plan:
     of TAPS, by which driver lwIP has its TAP; "" for net_tap where there was no choice. `netem`: as netem.py has it; ""
     for none. `attempts`: at one trial, in all, while it is disturbed; 1 in runs of before there were more.
 
-    `rounds`: exactly so many, or at least where there is a stop rule (stopping.py): until every gain's interval is within
-    `precision_percent` of its ratio, 0 for no such rule, or `budget_seconds` are over, 0 for no end. `seed` of the order;
-    0: the contenders alternate, as runs of before there were seeds have it.
+    `rounds`: exactly so many, or at least where there is a stop rule (stopping.py): until every gain's interval is
+    within `precision_percent` of its ratio, 0 for no such rule, or `budget_seconds` are over, 0 for no end. `seed` of
+    the order; 0: the contenders alternate, as runs of before there were seeds have it.
 
     `offered`: rates of requests/s at which the load is offered, whatever the answers do (open loop), at the one number of
     connections that such a plan has; () for a closed loop. `most_offered`: by contender, the highest of them that it is

@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import jinja2
 
-from harness import analyse, beside, charts, equipment, openloop_report, published, waterfall, words
+from harness import analyse, beside, charts, equipment, method, openloop_report, published, waterfall, words
 from harness.errors import MachineError, UsageError
 from harness.store import Run, load_run
 
@@ -25,7 +25,7 @@ Summary = Mapping[str, Any]
 CAPTIONS = {
     "throughput": "Throughput against the number of connections: medians, with the 95 % interval as a band.",
     "gain": "Gain: throughput over the baseline's, by load point, with its 95 % interval.",
-    "latency": "Latency percentiles, as the load tool gives them (see Method).",
+    "latency": "Latency percentiles, as the load tool gives them (see “How this was measured and judged”).",
     "cpu": "CPU time burned for one request on all cores of client and server; where a contender counts "
            "them, its own busy cycles.",
     "cycles": "Busy cycles of the server itself for one request, against connections: medians, with the 95 % interval "
@@ -82,6 +82,8 @@ def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> 
              **({"clients": run.facts["clients"]} if "clients" in run.facts else {})}, skip=("cpu_flags",))),
         "offloads": offloads(run.facts), "ports": run.facts.get("ports", {}),
         "problems": words.problems(run.trials),
+        "method": {"sections": method.sections(run.plan, run.facts, run.trials, summary),
+                   "brief": method.brief(run.plan, summary)},
         "command": words.command(run.plan, equipment.order(run.facts)),
         "banner": words.banner([summary]), "equipment": equipment.sections(run.facts),
         "tunings": equipment.tunings(run.facts), "equipment_in_brief": equipment.brief(run.facts),

@@ -162,7 +162,7 @@ def bootstrap_interval(values: Sequence[float], seed: int, confidence: float = 0
     with few of them its interval is too narrow (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter
     14). On normal logarithms a nominal 95 % covers some 71 % at n = 3, 85 % at 5 and 90 % at 10, where t covers 95 % at
     each; t is also what Georges, Buytaert and Eeckhout (2007) and, for more rounds, Kalibera and Jones (2013, "Rigorous
-    benchmarking in reasonable time") take. What tells is thus one disagreement: t excludes 1 and even this one does not.
+    benchmarking in reasonable time") take. What tells is thus one disagreement: t excludes 1, and even this does not.
 
     `values` are positive. None with fewer than LEAST_TO_RESAMPLE, or where BCa has none, as of equal values.
     """

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """When a run has rounds enough. Pure: the records so far in, going on or the reason to stop out.
 
-A round is the unit: what is begun is finished. Everything follows from the plan, the records and when each session of the
-run began, so a run that was interrupted goes on as it would have, and its report knows why it ended.
+A round is the unit: what is begun is finished. Everything follows from the plan, the records and when each session of
+the run began, so a run that was interrupted goes on as it would have, and its report knows why it ended.
 
-The rule is a fixed-width confidence interval that is looked at after every round (Chow and Robbins 1965: its coverage is
-asymptotically right). With few rounds it is not: an interval is likeliest to look narrow enough where the scatter happens
-to be underestimated. Simulated for one gain with normal logarithms, stopping at the first look from round 5 on lets the
-95 % interval cover as little as 91.8 %. So the aim must hold now and must have held HELD rounds before (extra rounds after
-the first success are Simons' remedy, 1968): that covers 93 % or more at every precision, and 95 % where several gains of
-like scatter must all be narrow (test_stopping.py measures both).
+The rule is a fixed-width confidence interval that is looked at after every round (Chow and Robbins 1965: its coverage
+is asymptotically right). With few rounds it is not: an interval is likeliest to look narrow enough where the scatter
+happens to be underestimated. Simulated for one gain with normal logarithms, stopping at the first narrow look from round
+5 on lets the 95 % interval cover as little as 91.8 %. So it must be narrow now and must have been at a look HELD rounds
+or more before (extra rounds after the first success are Simons' remedy, 1968): that covers 93 % or more at every
+precision, and 95 % where several gains of like scatter must all be narrow (test_stopping.py measures both).
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def sessions(facts: Mapping[str, Any]) -> list[str]:
 
 
 def look(plan: Plan, trials: Records, began: Sequence[str] = ()) -> Look:
-    """After the complete rounds of `trials`: go on, or stop and why. `began` as sessions(). UsageError on a record whose
-    time is none."""
+    """After the complete rounds of `trials`: go on, or stop and why. `began` as sessions(). UsageError on a record
+    whose time is none."""
     done = complete_rounds(plan, trials)
     spent = spent_seconds(plan, trials, began) if plan.precision_percent else 0.0
     measured = len({attempts.key(trial) for trial in trials})
@@ -102,7 +102,7 @@ def look(plan: Plan, trials: Records, began: Sequence[str] = ()) -> Look:
         elif plan.budget_seconds and spent + each > plan.budget_seconds:
             stop = BUDGET
     known = math.isfinite(width)
-    more = _more(plan, done, width, narrow, aim) if ratios else max(0, plan.rounds - done)
+    more = _more(plan, done, width, narrow, aim) if ratios else None
     return Look(done, stop, math.expm1(width) if known else None, where if known else "", more, spent, each)
 
 
@@ -145,7 +145,8 @@ def aim(plan: Plan) -> str:
     """What the rounds go on for, in words; "" where their number is fixed."""
     if not plan.precision_percent:
         return ""
-    end = f", {plan.budget_seconds // 60}:{plan.budget_seconds % 60:02d} of trials at most" if plan.budget_seconds else ""
+    budget = plan.budget_seconds
+    end = f", {budget // 60}:{budget % 60:02d} of trials at most" if budget else ""
     return f"at least {plan.rounds} rounds, until every gain is known to ±{plan.precision_percent:g} %{end}"
 
 
@@ -161,7 +162,8 @@ def said(plan: Plan, seen: Look) -> str:
 def _widths(ratios: Mapping[tuple[str, int], Mapping[int, float]], rounds: int) -> list[tuple[float, str]]:
     """By number of rounds, 0 to `rounds`: half the widest 95 % interval of a mean log ratio, and whose it is.
 
-    Infinite where there is no gain, or one has fewer than FIRST_LOOK pairs. Sums are kept from round to round (Welford 1962).
+    Infinite where there is no gain, or one has fewer than FIRST_LOOK pairs. Sums are kept from round to round (Welford
+    1962).
     """
     sums = {gain: (0, 0.0, 0.0) for gain in ratios}
     widths = [(math.inf, "")]

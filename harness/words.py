@@ -7,17 +7,21 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
+from harness import verdict
 from harness.plan import Plan
 from harness.workload import FEW, GENERAL, MANY
 from harness.published import Published
+from harness.stats import Interval
 
 Summary = Mapping[str, Any]
 NONE = "–"
 TOO_FEW, SPANS_ONE = "too few rounds for an interval", "the interval spans 1"
 CLIENT_LIMIT = "the client was the limit"
+# Holm's adjustment took the verdict back
+TOGETHER = "the interval excludes 1, but that may be chance among so many gains"
 # every line of a headline's verdicts: the word and why it is not another
 VERDICTS = (("faster", ""), ("slower", ""), ("inconclusive", TOO_FEW), ("inconclusive", SPANS_ONE),
-            ("inconclusive", CLIENT_LIMIT))
+            ("inconclusive", CLIENT_LIMIT), ("inconclusive", TOGETHER))
 BOUNDS = {
     "lower": "a lower bound",
     "upper": "an upper bound",
@@ -239,7 +243,11 @@ def _reason(entry: Mapping[str, Any]) -> str:
     if entry["ci95"] is None:
         return TOO_FEW
     low, high = entry["ci95"]
-    return SPANS_ONE if low <= 1 <= high else CLIENT_LIMIT
+    if low <= 1 <= high:
+        return SPANS_ONE
+    # what its own interval would have been called
+    alone = verdict.judge_gain(Interval(low, high), entry["bound"])
+    return CLIENT_LIMIT if alone == verdict.INCONCLUSIVE else TOGETHER
 
 
 def _verdict_line(word: str, why: str, group: Sequence[tuple[int, Mapping[str, Any]]]) -> str:
@@ -319,11 +327,15 @@ def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
     """The command that runs this plan again, every value spelled out; `order`: `nic.order` of the facts, {} for none."""
     def numbers(values: Sequence[int]) -> str:
         return ",".join(map(str, values))
-    settings = {
+    settings: dict[str, Any] = {
         "CONTENDERS": ",".join(plan.contenders), "CONNECTIONS": numbers(plan.connections),
         "ROUNDS": plan.rounds, "DURATION": plan.duration_seconds, "WARMUP": plan.warmup_seconds,
         "BODY_SIZE": plan.workload.body_size_bytes, **_client(plan, numbers),
         "SERVER_CPUS": numbers(plan.server_cpus), "PORT": plan.port, "MAX_CONNECTIONS": plan.max_connections}
+    if plan.precision_percent:
+        settings |= {"PRECISION": f"{plan.precision_percent:g}", "BUDGET": f"{plan.budget_seconds}s"}
+    if plan.seed:
+        settings |= {"SEED": plan.seed}
     texts = " ".join(f"{key}='{value}'" if " " in value else f"{key}={value}"
                      for key, value in (("TAP", plan.tap), ("NETEM", plan.netem)) if value)
     target = f"bench-{plan.wire}" if plan.workload.name in GENERAL else f"bench-app APP={plan.wire}"

@@ -52,7 +52,7 @@ def write(directory: Path, *, run: str = "20260102-030405-nic", emulated: str = 
     """`missed`: packets that the server's NIC says it missed in every trial. `facts`: replaces some."""
     synthetic.write(directory, run=run, contenders=contenders)
     plan = json.loads((directory / "plan.json").read_text())
-    (directory / "plan.json").write_text(json.dumps({**plan, "wire": "nic"}))
+    (directory / "plan.json").write_text(json.dumps({**plan, "wire": "nic", "by_contender": True}))
     told = json.loads((directory / "facts.json").read_text())
     told["wire"] |= {"name": "nic", "title": "a bound NIC", **({"emulated": emulated} if emulated else {})}
     told |= {"hardware": HARDWARE, "nic": nic(emulated), "tuning": TUNING, **facts}

@@ -169,7 +169,7 @@ def test_the_command_is_that_of_a_nic(tmp_path: Path) -> None:
     assert ("sudo make bench NIC=0000:02:00.0 'CLIENT=ssh:me@there,if=eth1;ssh:me@elsewhere' TUNE=fair FORCE=1 "
             "CONTENDERS=epoll,lwip" in page.text)
     assert page.text.count("CLIENT=") == 1
-    assert "all load points of one contender before the other's, as they have one port in turn" in page.text
+    assert "All load points of one contender come before the next one's, as they have one port in turn" in page.text
 
 
 @pytest.mark.parametrize("key", ["nic", "hardware", "tuning"])

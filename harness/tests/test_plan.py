@@ -61,7 +61,7 @@ def test_a_ladder_and_a_sweep_of_connections_have_fixed_rounds(wire: str, name: 
     assert ours.precision_percent == ours.budget_seconds == 0 and ours.most_rounds == ours.rounds
 
 
-@pytest.mark.parametrize("given, rounds, precision, budget", [
+@pytest.mark.parametrize("settings, rounds, precision, budget", [
     ({"ROUNDS": "2"}, 2, 0, 0),
     ({"ROUNDS": "2", "PRECISION": "5"}, 2, 5, 900),
     ({"ROUNDS": "2", "BUDGET": "60"}, 2, 3, 60),
@@ -70,9 +70,9 @@ def test_a_ladder_and_a_sweep_of_connections_have_fixed_rounds(wire: str, name: 
     ({"BUDGET": "90s"}, 5, 3, 90), ({"BUDGET": "15m"}, 5, 3, 900), ({"BUDGET": "1h"}, 5, 3, 3600),
     ({"BUDGET": "0"}, 5, 3, 0),
 ])
-def test_so_many_rounds_or_as_many_as_a_precision_takes(given: dict[str, str], rounds: int, precision: float,
-                                                        budget: int) -> None:
-    ours = plan("default", **given)
+def test_so_many_rounds_or_as_many_as_a_precision_takes(settings: dict[str, str], rounds: int,
+                                                        precision: float, budget: int) -> None:
+    ours = load_plan("default", WIRE, (0, 1), settings)
     assert (ours.rounds, ours.precision_percent, ours.budget_seconds) == (rounds, precision, budget)
     assert from_json(json.loads(json.dumps(to_json(ours)))) == ours
 

@@ -102,7 +102,7 @@ def test_the_page_begins_with_result_and_caveat(golden_run: Path, tmp_path: Path
         "lwIP on DPDK (net_tap) against kernel TCP (epoll): 0.3",
         "Faster at 1 connection: 1.06× [1.01, 1.12].",
         synthetic.CAVEAT, "Results", "epoll at 64 connections, round 2: 3 reads failed", "Charts",
-        "What limited each point", "What differs beside the stack", "corrects its figures for coordinated",
+        "What limited each point", "What differs beside the stack", "corrects its latencies for coordinated",
         "A made-up CPU", "sudo make bench-tap CONTENDERS=epoll,lwip CONNECTIONS=1,8,64,128",
         "make report RUN=golden")]
     assert places == sorted(places)
