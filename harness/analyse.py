@@ -10,10 +10,9 @@ import json
 import math
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness import ablation, attempts, circumstances, families, method, openloop, stats, verdict, words
+from harness import ablation, attempts, circumstances, families, gains, method, openloop, stats, verdict, words
 from harness.caveats import caveats
 from harness.errors import UsageError
-from harness.gains import gain
 from harness.plan import Plan
 from harness.records import ROLES, Contender, Trial, contender, read, table, text
 
@@ -44,6 +43,7 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
     points = [] if plan.offered else [_point(connections, contenders, cells, plan) for connections in plan.connections]
     _share_memory(points)
     families.adjust(points)
+    gains.head(points, contenders)
     statistics = families.statistics(plan, facts, lines, points)
     open_loop = openloop.summarise(plan, facts, records, lines)
     ladder = ablation.summarise(plan, facts, [
@@ -106,16 +106,15 @@ def _point(connections: int, contenders: Sequence[Contender],
               for c in contenders if not plan.follows(c.name, connections)}
     limits = {c.name: verdict.Limit(verdict.UNKNOWN, f"Not measured{absent[c.name]}.") if c.name in absent else
               verdict.limit(c.polls, connections, uses[c.name], c.client_polls) for c in contenders}
-    first = contenders[0]
     return {
         "connections": connections,
         "contenders": {name: {**_figures(trials), **({"not_measured": absent[name].strip()} if name in absent else {})}
                        for name, trials in here.items()},
-        "gain": {f"{c.name}/{first.name}": gain(
-            here[c.name], here[first.name],
+        "gain": {f"{c.name}/{below.name}": gains.gain(
+            here[c.name], here[below.name],
             # a client that differs is part of what is compared, and no bound on it
-            verdict.gain_bound(limits[c.name], limits[first.name]) if c.client == first.client else None)
-            for c in contenders[1:]},
+            verdict.gain_bound(limits[c.name], limits[below.name]) if c.client == below.client else None)
+            for c, below in gains.pairs(contenders)},
         "limit": {name: {"by": limit.by, "evidence": limit.evidence} for name, limit in limits.items()},
     }
 

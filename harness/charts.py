@@ -21,10 +21,12 @@ from matplotlib.lines import Line2D  # type: ignore[import]
 from matplotlib.patches import Patch  # type: ignore[import]
 from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
-# Okabe and Ito's palette in an order that also differs in lightness; grey is kept for published figures.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (8, 2)))
+# Okabe and Ito's palette in an order that also differs in lightness, their yellow, which white paper swallows, replaced
+# by Tol's wine; grey is kept for published figures. Any two looks differ in marker and dash.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#882255")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (8, 2)),
+                           (0, (3, 1.2, 1, 1.2, 1, 1.2)), (0, (2.5, 1)), (0, (8, 1.2, 2, 1.2)))
 GREY, GREY_MARKERS = "#767676", ("x", "+", "1", "2")
 VERDICT_MARKERS = {"faster": "^", "slower": "v", "inconclusive": "o"}
 
@@ -35,10 +37,14 @@ _ROW, _NOTE_LINE = 0.127, 0.095
 _CHARACTER, _HANDLE = 0.05, 0.42
 _BANNER_LINE, _BANNER_MARGIN, _BANNER_WIDTH = 0.125, 0.04, 56
 WARNING = "#b00000"
+# of a line's width: what is read first, and what stands beside it
+THICK, THIN = 1.8, 0.6
+# from so many series on the panels of one chart stand below one another
+_STACK_FROM = 5
 # A wider spread gets a logarithmic axis: on a linear one the smaller series would lie on the floor.
 _LOG_FROM = 30
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans", "font.size": 8, "axes.labelsize": 8, "xtick.labelsize": 7,
     "ytick.labelsize": 7, "legend.fontsize": 7, "axes.linewidth": 0.6, "xtick.major.width": 0.6,
     "ytick.major.width": 0.6, "xtick.minor.width": 0.4, "lines.linewidth": 1.2, "lines.markersize": 4.2,
@@ -70,6 +76,7 @@ class Series:
     connections: tuple[int, ...]
     values: tuple[Value, ...]
     published: bool = False
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -150,23 +157,26 @@ def throughput(series: Sequence[Series], note: str, banner: str = "") -> Figure:
 
 
 def gain(series: Sequence[Series], note: str, label: str, banner: str = "") -> Figure:
-    """Ratio to the baseline by load point; `label` names the ratio. The marker is the verdict."""
+    """Ratio to the baseline by load point; `label` names the ratio. A series' marker is its own or, where its values
+    have one, the verdict."""
     shown = {value.marker for one in series for value in one.values if value.centre is not None}
-    entries = [Line2D([], [], color=one.colour, linestyle=one.dash, label=one.label,
-                      marker=one.marker if one.published else "") for one in series]
-    entries += [Line2D([], [], color="black", linestyle="", marker=marker, label=word)
+    judged = [one for one in series if any(value.marker for value in one.values)]
+    entries = [Line2D([], [], color=one.colour, linestyle=one.dash, label=one.label, linewidth=_width(one),
+                      marker="" if one in judged else one.marker, markersize=_marker_size(one)) for one in series]
+    which = " (thick)" if any(one.weight < 1 for one in series) else ""
+    entries += [Line2D([], [], color="black", linestyle="", marker=marker, label=f"{word}{which}")
                 for word, marker in VERDICT_MARKERS.items() if marker in shown]
     entries += _extra_entries(series)
     figure, (axes,) = _figure(entries, note, banner, height=2.1)
     _connections_axis(axes, series)
     axes.axhline(1, color="black", linewidth=0.8)
-    own = [one for one in series if not one.published]
+    own = [one for one in series if not one.published and one.weight >= 1]
     step = min(0.18, 0.45 / max(1, len(own)))
+    for one in series:
+        if one not in own:
+            _line(axes, one)
     for number, one in enumerate(own):
         _line(axes, one, shift=2 ** (step * (number - (len(own) - 1) / 2)), band=False)
-    for one in series:
-        if one.published:
-            _line(axes, one)
     _log_axis(axes, [1.0, *_numbers(series, intervals=True)])
     axes.set_ylabel(label)
     axes.grid(axis="y", linewidth=0.3, color="#cccccc")
@@ -175,21 +185,27 @@ def gain(series: Sequence[Series], note: str, label: str, banner: str = "") -> F
 
 
 def latency(panels: Sequence[tuple[str, Sequence[Series]]], note: str, banner: str = "") -> Figure:
-    """One panel a percentile, in µs, all on one logarithmic axis."""
+    """One panel a percentile, in µs, all on one logarithmic axis; side by side, or of many series below one another."""
     every = [one for _, series in panels for one in series]
-    figure, axes_row = _figure(_line_entries(panels[0][1]), note, banner, height=2.1, columns=len(panels))
-    for axes, (title, series) in zip(axes_row, panels):
+    stacked = len(panels[0][1]) >= _STACK_FROM
+    figure, places = _figure(_line_entries(panels[0][1]), note, banner, height=1.5 * len(panels) if stacked else 2.1,
+                             **{"rows" if stacked else "columns": len(panels)})
+    for axes, (title, series) in zip(places, panels):
         _connections_axis(axes, series, label=False)
         for one in series:
             _line(axes, one, band=False)
-        axes.set_title(title, fontsize=8, pad=3)
         _log_axis(axes, _numbers(every))
         axes.grid(axis="y", linewidth=0.3, color="#cccccc")
         _mark_missing(axes, series)
-        if axes is not axes_row[0]:
-            axes.tick_params(labelleft=False)
-    axes_row[0].set_ylabel("Latency (µs)")
-    axes_row[len(axes_row) // 2].set_xlabel("Connections")
+        if stacked:
+            axes.set_ylabel(f"{title} (µs)")
+            axes.tick_params(labelbottom=axes is places[-1])
+        else:
+            axes.set_title(title, fontsize=8, pad=3)
+            axes.tick_params(labelleft=axes is places[0])
+    if not stacked:
+        places[0].set_ylabel("Latency (µs)")
+    places[-1 if stacked else len(places) // 2].set_xlabel("Connections")
     return figure
 
 
@@ -334,7 +350,8 @@ def _line(axes: Any, series: Series, shift: float = 1.0, band: bool = True) -> N
     ys = [math.nan if v.centre is None else v.centre for v in series.values]
     lows = [math.nan if v.low is None else v.low for v in series.values]
     highs = [math.nan if v.high is None else v.high for v in series.values]
-    axes.plot(xs, ys, color=series.colour, linestyle=series.dash, linewidth=0.9 if series.published else None)
+    axes.plot(xs, ys, color=series.colour, linestyle=series.dash, linewidth=_width(series),
+              zorder=2.5 if series.weight > 1 else None)
     if band:
         axes.fill_between(xs, lows, highs, color=series.colour, alpha=0.2, linewidth=0)
     for place, (x, value) in enumerate(zip(xs, series.values)):
@@ -347,7 +364,18 @@ def _line(axes: Any, series: Series, shift: float = 1.0, band: bool = True) -> N
                           capthick=0.9, fmt="none")
         axes.plot([x], [value.centre], linestyle="", marker=value.marker or series.marker,
                   color=series.colour, markerfacecolor="white" if value.hollow else series.colour,
-                  markeredgewidth=0.9, markersize=3.6 if series.published else None, zorder=3)
+                  markeredgewidth=0.9, markersize=_marker_size(series), zorder=3.5 if series.weight > 1 else 3)
+
+
+def _width(series: Series) -> float:
+    """Of its line, in points."""
+    return 0.9 if series.published else float(STYLE["lines.linewidth"]) * series.weight
+
+
+def _marker_size(series: Series) -> float:
+    """In points; of a star more, whose rays are thin."""
+    size = 3.6 if series.published else float(STYLE["lines.markersize"]) * (0.8 if series.weight < 1 else 1)
+    return size * (1.4 if series.marker == "*" else 1)
 
 
 def _connections_axis(axes: Any, series: Sequence[Series], label: bool = True) -> None:
@@ -400,8 +428,8 @@ def _mark_missing(axes: Any, series: Sequence[Series]) -> None:
 
 
 def _line_entries(series: Sequence[Series]) -> list[Any]:
-    return [Line2D([], [], color=one.colour, linestyle=one.dash, marker=one.marker, label=one.label)
-            for one in series] + _extra_entries(series)
+    return [Line2D([], [], color=one.colour, linestyle=one.dash, marker=one.marker, label=one.label,
+                   markersize=_marker_size(one)) for one in series] + _extra_entries(series)
 
 
 def _extra_entries(series: Sequence[Series]) -> list[Any]:

@@ -10,14 +10,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
-from harness import charts, published, report, words
+from harness import charts, headline, published, report, words
 from harness.errors import UsageError
 from harness.store import Run
 
 CAPTIONS = {
     "throughput": "Throughput against the number of connections: medians, with the 95 % interval of each run "
                   "as a band.",
-    "gain": "Gain of each run: throughput over its own baseline's, by load point, with its 95 % interval.",
+    "gain": "Gain of each run: throughput over its own baseline's, or over the best of its kernel servers where it has "
+            "several, by load point, with its 95 % interval.",
 }
 CAVEAT = ("These runs were made one after the other, maybe on different machines: every interval covers one "
           "run, and none covers the difference between two runs. Compare gains rather than throughputs.")
@@ -63,20 +64,37 @@ def build(runs: Sequence[tuple[Run, report.Summary]],
 
 def _figures(summaries: Sequence[report.Summary],
              others: Sequence[published.Published]) -> Iterator[tuple[str, Any]]:
-    lines = [(summary, name) for summary in summaries for name in summary["contenders"]]
+    lines = [(summary, name) for summary in summaries for name in _drawn(summary)]
     note = f"{_title(summaries)}; 95 % intervals, each of one run.{words.overlay_note(others)}"
     called, banner = _called(summaries), words.banner(summaries)
     rates = [report.throughput_series(summary, name, style, f"{called[summary['run']]}: {name}")
              for style, (summary, name) in enumerate(lines)]
     yield "throughput", charts.throughput([*rates, *report.published_rates(others)], note, banner)
-    gains = [report.gain_series(summary, name, style,
+    gains = [report.headline_series(summary, name, style, f"{called[summary['run']]}: {name} over the best", weight=1)
+             if _has_ladder(summary) else
+             report.gain_series(summary, name, style,
                                 f"{called[summary['run']]}: {words.pair(name, summary['baseline'])}")
-             for style, (summary, name) in enumerate(lines) if name != summary["baseline"]]
+             for style, (summary, name) in enumerate(lines)
+             if (name not in headline.rungs(summary) if _has_ladder(summary) else name != summary["baseline"])]
     if gains:
-        baselines = {summary["baseline"] for summary in summaries}
+        baselines = {"best kernel server" if _has_ladder(summary) else summary["baseline"] for summary in summaries}
         over = baselines.pop() if len(baselines) == 1 else "own baseline"
         lines_of_others = report.published_gains(others)
         yield "gain", charts.gain([*gains, *lines_of_others], note, f"Gain (throughput ratio to {over})", banner)
+
+
+def _has_ladder(summary: report.Summary) -> bool:
+    """Several kernel servers, and something to compare with the best of them?"""
+    return 1 < len(headline.rungs(summary)) < len(summary["contenders"])
+
+
+def _drawn(summary: report.Summary) -> list[str]:
+    """The contenders of a run that a chart over several runs has room for: of a kernel ladder, the rungs that are the
+    best somewhere."""
+    best = headline.best_at(summary) if _has_ladder(summary) else {}
+    rungs = headline.rungs(summary) if best else []
+    return [name for name in summary["contenders"]
+            if (name in best or name not in rungs) and not words.absent(summary, name)]
 
 
 def _called(summaries: Sequence[report.Summary]) -> dict[str, str]:
@@ -118,14 +136,18 @@ def _names(summaries: Sequence[report.Summary]) -> list[str]:
 
 
 def _gains(summaries: Sequence[report.Summary]) -> dict[str, str]:
-    """Every gain's key in a summary, and how it is written."""
-    return {f"{name}/{summary['baseline']}": words.pair(name, summary["baseline"]) for summary in summaries
-            for name in summary["contenders"] if name != summary["baseline"]}
+    """Every gain that is shown, by its key in a summary, and how it is written; of a kernel ladder those over the best
+    rung, by the contender alone."""
+    return {**{f"{name}/{summary['baseline']}": words.pair(name, summary["baseline"]) for summary in summaries
+               for name in summary["contenders"] if name != summary["baseline"]},
+            **{name: f"{name} over the best kernel server" for summary in summaries if _has_ladder(summary)
+               for name in summary["contenders"] if name not in headline.rungs(summary)}}
 
 
 def _rows(summaries: Sequence[report.Summary]) -> Iterator[tuple[int, list[tuple[str, Any]]]]:
     """(connections, [(run, its point)]) by ascending connections, with the runs that have that load point."""
     counts = sorted({point["connections"] for summary in summaries for point in summary["points"]})
     for count in counts:
-        yield count, [(summary["run"], point) for summary in summaries for point in summary["points"]
-                      if point["connections"] == count]
+        yield count, [(summary["run"], {**point, "gain": {**point["gain"], **(point["headline"] if _has_ladder(summary)
+                                                                              else {})}})
+                      for summary in summaries for point in summary["points"] if point["connections"] == count]

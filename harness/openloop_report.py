@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Iterator, Mapping
 
 from harness import charts_latency, words
+from harness.headline import Headline
 
 Summary = Mapping[str, Any]
 PANELS = (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))
@@ -30,11 +31,11 @@ CAPTIONS = {
 }
 
 
-def headlines(summary: Summary) -> list[words.Headline]:
+def headlines(summary: Summary) -> list[Headline]:
     """One for each contender."""
     loop = summary["open_loop"]
     warning = f"{words.banner([summary])}. " if words.banner([summary]) else ""
-    return [words.Headline(warning + _sentence(summary, name, entry, loop), tuple(_details(entry)))
+    return [Headline(warning + _sentence(summary, name, entry, loop), tuple(_details(entry)))
             for name, entry in loop["contenders"].items()]
 
 

@@ -11,12 +11,14 @@ import csv
 import errno
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import jinja2
 
-from harness import analyse, beside, charts, equipment, method, openloop_report, published, waterfall, words
+from harness import (analyse, beside, charts, equipment, headline, kernel_ladder, method, openloop_report, published,
+                     waterfall, words)
 from harness.errors import MachineError, UsageError
 from harness.store import Run, load_run
 
@@ -24,10 +26,12 @@ TEMPLATES = Path(__file__).resolve().parent.parent / "reports" / "templates"
 Summary = Mapping[str, Any]
 CAPTIONS = {
     "throughput": "Throughput against the number of connections: medians, with the 95 % interval as a band.",
-    "gain": "Gain: throughput over the baseline's, by load point, with its 95 % interval.",
+    "gain": "Gain: throughput over the baseline's, by load point, with its 95 % interval; with several kernel servers "
+            "over the best of each load point (thick), and over each of them (thin; intervals in the tables).",
+    "rungs": "What each kernel server is worth: its throughput over the baseline's, with its 95 % interval.",
     "latency": "Latency percentiles, as the load tool gives them (see “How this was measured and judged”).",
     "cpu": "CPU time burned for one request on all cores of client and server; where a contender counts "
-           "them, its own busy cycles.",
+           "them, its own busy cycles. The bars of a load point stand in the legend's order.",
     "cycles": "Busy cycles of the server itself for one request, against connections: medians, with the 95 % interval "
               "as a band.",
     "waterfall": "Busy cycles for one request: what each measure saves when it is added to those above it, and what it "
@@ -43,10 +47,17 @@ COLUMNS = (
     "latency_max_us", "trials_valid", "trials_invalid", "errors", "cpu_us_per_request_median",
     "cycles_per_request_median", "gain_over", "gain_ratio", "gain_ci95_low", "gain_ci95_high", "gain_verdict",
     "gain_rounds", "gain_bound", "limit_by", "limit_evidence", "connections_per_sec_median", "memory_bytes_median",
-    "memory_bytes_per_connection", "bytes_per_connection_reported")
+    "memory_bytes_per_connection", "bytes_per_connection_reported", "headline_over", "headline_ratio",
+    "headline_ci95_low", "headline_ci95_high", "headline_verdict")
+# of gains.csv: every pair of a run with a kernel ladder
+GAIN_COLUMNS = ("connections", "contender", "over", "ratio", "ci95_low", "ci95_high", "verdict", "rounds", "bound", "p",
+                "p_adjusted", "over_is_best_kernel")
 # of what a connection costs, where our load generator held them: key and part of a cell of the summary
 _COSTS = (("connections_per_sec", "median"), ("memory_bytes", "median"), ("memory_bytes", "per_connection"),
           ("bytes_per_connection", "total"))
+_THICK_AND_THIN = " Thick: over the best kernel server of each load point; thin: over each, intervals in the tables."
+# of more contenders a chart has the names, as the tables have them, for their labels leave it no room
+_SHORT_FROM = 3
 _SHOWN_FACTS = ("started_at", "machine", "kernel", "cpus", "hugepages", "versions", "git", "load_tool")
 
 
@@ -77,7 +88,8 @@ def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> 
         "summary": summary, "facts": run.facts, "plan": run.plan, "words": words, "published": others,
         "charts": {name: data_uri(kinds["svg"]) for name, kinds in pictures.items()},
         "captions": {name: CAPTIONS[name.partition("-")[0]] for name in pictures},
-        "headline": headline(summary), "open_loop": openloop_report, "machine": list(words.flatten(
+        "headline": headlines(summary), "title": headline.title(summary),
+        "ladder": kernel_ladder.ladder(summary), "open_loop": openloop_report, "machine": list(words.flatten(
             {**{key: run.facts.get(key) for key in _SHOWN_FACTS},
              **({"clients": run.facts["clients"]} if "clients" in run.facts else {})}, skip=("cpu_flags",))),
         "offloads": offloads(run.facts), "ports": run.facts.get("ports", {}),
@@ -94,12 +106,14 @@ def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> 
     files["summary.md"] = render("summary.md.j2", context)
     files["summary.csv"] = figures_table((), [((), summary)]) if "open_loop" not in summary else table(
         openloop_report.COLUMNS, openloop_report.rows(summary))
+    if context["ladder"]:
+        files["gains.csv"] = gains_table(summary)
     return files
 
 
-def headline(summary: Summary) -> list[words.Headline]:
+def headlines(summary: Summary) -> list[headline.Headline]:
     """What the run says, in plain words."""
-    return openloop_report.headlines(summary) if "open_loop" in summary else words.headline(summary)
+    return openloop_report.headlines(summary) if "open_loop" in summary else headline.headline(summary)
 
 
 def besides(run: Run, summary: Summary, others: Sequence[published.Published]) -> list[beside.Beside]:
@@ -120,21 +134,23 @@ def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -
         return
     note, banner = words.note(summary, str(run.facts["wire"].get("title", ""))), words.banner([summary])
     overlay = words.overlay_note(others)
-    names = list(summary["contenders"])
-    rates = [throughput_series(summary, name, number) for number, name in enumerate(names)]
+    # a contender keeps its look whichever others are measured
+    names = [(number, name) for number, name in enumerate(summary["contenders"]) if not words.absent(summary, name)]
+    short = len(names) > _SHORT_FROM
+    rates = [throughput_series(summary, name, number, name if short else "") for number, name in names]
     yield "throughput", charts.throughput([*rates, *published_rates(others)], note + overlay, banner)
-    if len(names) > 1:
-        gains = [gain_series(summary, name, number) for number, name in enumerate(names) if number]
-        label = f"Gain (throughput ratio to {names[0]})"
-        yield "gain", charts.gain([*gains, *published_gains(others)], note + overlay, label, banner)
-    panels = [(title, [_latency_series(summary, name, number, key) for number, name in enumerate(names)])
+    for name, (lines, label) in gain_lines(summary).items():
+        theirs = published_gains(others) if name == "gain" else []
+        thin = _THICK_AND_THIN if any(line.weight < 1 for line in lines) else ""
+        yield name, charts.gain([*lines, *theirs], note + thin + (overlay if theirs else ""), label, banner)
+    panels = [(title, [_latency_series(summary, name, number, key, name if short else "") for number, name in names])
               for key, title in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))]
     yield "latency", charts.latency(panels, note, banner)
     points = summary["points"]
-    bars = [charts.Bars(words.label(summary, name), charts.COLOURS[number % len(charts.COLOURS)],
+    bars = [charts.Bars(name if short else words.label(summary, name), charts.COLOURS[number % len(charts.COLOURS)],
                         tuple(_parts(point["contenders"][name]["cpu_us_per_request"]) for point in points))
-            for number, name in enumerate(names)]
-    cycles = [_series(summary, name, number, _cycles) for number, name in enumerate(names)
+            for number, name in names]
+    cycles = [_series(summary, name, number, _cycles) for number, name in names
               if any("cycles_per_request" in point["contenders"][name] for point in points)]
     own = words.has_loadgen(summary)
     yield "cpu", charts.cpu([point["connections"] for point in points], bars, [] if own else cycles, note, banner)
@@ -166,15 +182,57 @@ def throughput_series(summary: Summary, name: str, style: int, label: str = "") 
 
 def gain_series(summary: Summary, name: str, style: int, label: str = "") -> charts.Series:
     """One contender's gain over the baseline, its verdicts as markers; `label` instead of its own."""
-    key = f"{name}/{summary['baseline']}"
-    values = []
     points = _measured(summary, name)
-    for point in points:
-        gain = point["gain"][key]
-        low, high = gain["ci95"] or (None, None)
-        values.append(charts.Value(gain["ratio"], low, high, gain["bound"] is not None,
-                                   charts.VERDICT_MARKERS[gain["verdict"]]))
+    values = [_gain_value(point["gain"][f"{name}/{summary['baseline']}"]) for point in points]
     return charts.series(label or words.label(summary, name), style, [point["connections"] for point in points], values)
+
+
+def headline_series(summary: Summary, name: str, style: int, label: str,
+                    weight: float = charts.THICK) -> charts.Series:
+    """One contender's gain over the best kernel rung of each load point, its verdicts as markers."""
+    points = _measured(summary, name)
+    values = [_gain_value(entry) if (entry := point["headline"].get(name)) else charts.Value(None) for point in points]
+    return replace(charts.series(label, style, [point["connections"] for point in points], values), weight=weight)
+
+
+def gain_lines(summary: Summary) -> dict[str, tuple[list[charts.Series], str]]:
+    """The charts of gains by name, each with its lines and what its axis says; {} where there is one contender.
+
+    With a kernel ladder: the gain over the best rung thick, that over each rung thin in the rung's own look, which has
+    its interval in the tables; and what each rung is over the baseline.
+    """
+    names, ladder = list(summary["contenders"]), headline.rungs(summary)
+    of = {name: number for number, name in enumerate(names) if not words.absent(summary, name)}
+    others = [name for name in of if name not in (ladder or names[:1])]
+    above = [name for name in of if name != names[0]]
+    if len(ladder) < 2 or not others:
+        return {"gain": ([gain_series(summary, name, of[name]) for name in above],
+                         f"Gain (throughput ratio to {names[0]})")} if above else {}
+    lines = [headline_series(summary, name, of[name], f"{name} over the best") for name in others]
+    if len(others) == 1:
+        lines += [_thin(_plain_gain(summary, others[0], rung, of[rung], f"over {rung}"))
+                  for rung in ladder if rung in of]
+    worth = [_plain_gain(summary, name, names[0], of[name], name) for name in ladder if name in of and name != names[0]]
+    return {"gain": (lines, "Gain (throughput ratio to kernel)"),
+            **({"rungs": (worth, f"Throughput ratio to {names[0]}")} if worth else {})}
+
+
+def _plain_gain(summary: Summary, name: str, below: str, style: int, label: str) -> charts.Series:
+    """A gain whose marker is its own look's, and not the verdict's."""
+    points = _measured(summary, name)
+    values = [replace(_gain_value(point["gain"][f"{name}/{below}"]), marker=None) for point in points]
+    return charts.series(label, style, [point["connections"] for point in points], values)
+
+
+def _thin(series: charts.Series) -> charts.Series:
+    """Without its intervals, which would cover those of what is read first."""
+    return replace(series, weight=charts.THIN, values=tuple(replace(value, low=None, high=None)
+                                                            for value in series.values))
+
+
+def _gain_value(gain: Mapping[str, Any]) -> charts.Value:
+    low, high = gain["ci95"] or (None, None)
+    return charts.Value(gain["ratio"], low, high, gain["bound"] is not None, charts.VERDICT_MARKERS[gain["verdict"]])
 
 
 def _measured(summary: Summary, name: str) -> list[Mapping[str, Any]]:
@@ -182,8 +240,8 @@ def _measured(summary: Summary, name: str) -> list[Mapping[str, Any]]:
     return [point for point in summary["points"] if "not_measured" not in point["contenders"][name]]
 
 
-def _latency_series(summary: Summary, name: str, style: int, key: str) -> charts.Series:
-    return _series(summary, name, style, lambda cell: (cell["latency_us"][key], None))
+def _latency_series(summary: Summary, name: str, style: int, key: str, label: str) -> charts.Series:
+    return _series(summary, name, style, lambda cell: (cell["latency_us"][key], None), label)
 
 
 def published_rates(others: Sequence[published.Published]) -> list[charts.Series]:
@@ -236,7 +294,24 @@ def rows(summary: Summary) -> Iterator[list[Any]]:
                    summary["baseline"] if gain else None, gain.get("ratio"),
                    *(gain.get("ci95") or (None, None)), gain.get("verdict"), gain.get("rounds"),
                    gain.get("bound"), limit["by"], limit["evidence"],
-                   *(cell.get(key, {}).get(part) for key, part in _COSTS)]
+                   *(cell.get(key, {}).get(part) for key, part in _COSTS), *_headline_cells(point, name)]
+
+
+def _headline_cells(point: Mapping[str, Any], name: str) -> list[Any]:
+    """The gain over the best kernel rung; None for a contender that has none."""
+    entry = point.get("headline", {}).get(name, {})
+    return [entry.get("over"), entry.get("ratio"), *(entry.get("ci95") or (None, None)), entry.get("verdict")]
+
+
+def gains_table(summary: Summary) -> bytes:
+    """CSV of every pair of contenders that a gain is given of, in the order of GAIN_COLUMNS."""
+    names, emulated = list(summary["contenders"]), summary.get("emulated")
+    lines = ([point["connections"], name, below, gain["ratio"], *(gain["ci95"] or (None, None)), gain["verdict"],
+              gain["rounds"], gain["bound"], gain.get("p"), gain.get("p_adjusted"),
+              "yes" if below == point["best_kernel"] else "no", *([emulated] if emulated else [])]
+             for point in summary["points"] for name in names for below in names
+             if (gain := point["gain"].get(f"{name}/{below}")) is not None)
+    return table((*GAIN_COLUMNS, *(["emulated"] if emulated else [])), lines)
 
 
 def figures_table(columns: Sequence[str], summaries: Sequence[tuple[Sequence[str], Summary]]) -> bytes:

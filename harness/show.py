@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, Sequence
 
-from harness import bundle, compare, openloop_report, report, words
+from harness import bundle, compare, headline, openloop_report, report, words
 from harness.errors import UsageError
 from harness.progress import rate
 from harness.store import OUT, find_run, give_to_user, load_run
@@ -58,6 +58,7 @@ def gains(summary: dict[str, Any]) -> list[str]:
     if "open_loop" in summary:
         return openloop_report.lines(summary)
     names = list(summary["contenders"])
+    ladder = 1 < len(headline.rungs(summary)) < len(names)
     wide = max(12, *(len(name) + 2 for name in names))
     pairs = {f"{name}/{summary['baseline']}": words.pair(name, summary["baseline"]) for name in names}
     warning = [banner] if (banner := words.banner([summary])) else []
@@ -65,7 +66,8 @@ def gains(summary: dict[str, Any]) -> list[str]:
     for point in summary["points"]:
         medians = [point["contenders"][name]["requests_per_sec"]["median"] for name in names]
         cells = "".join(f"{'-' if median is None else rate(median):>{wide}}" for median in medians)
-        gain = ", ".join(f"{pairs[pair]} {_gain(gain)}" for pair, gain in point["gain"].items())
+        shown = point["headline"].items() if ladder else point["gain"].items()
+        gain = ", ".join(f"{_over(pair, gain) if ladder else pairs[pair]} {_gain(gain)}" for pair, gain in shown)
         lines.append(f"{point['connections']:>11}{cells}  {gain}".rstrip())
     return lines
 
@@ -77,6 +79,11 @@ def _ladder(point: dict[str, Any]) -> list[str]:
              f"{'measure':>12}  {'saved when added':<28}saved when left out alone"]
     return lines + [f"{row['name']:>12}  {words.saved(row['saved']):<28}{words.saved(row['saved_alone'])}"
                     for row in point["measures"]]
+
+
+def _over(name: str, entry: dict[str, Any]) -> str:
+    """The pair of a headline: with several kernel servers a line has the gain over the best alone."""
+    return words.pair(name, str(entry["over"]))
 
 
 def _gain(gain: dict[str, Any]) -> str:

@@ -4,31 +4,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from harness import verdict
 from harness.plan import Plan
 from harness.workload import FEW, GENERAL, MANY
 from harness.published import Published
-from harness.stats import Interval
 
 Summary = Mapping[str, Any]
 NONE = "–"
-TOO_FEW, SPANS_ONE = "too few rounds for an interval", "the interval spans 1"
-CLIENT_LIMIT = "the client was the limit"
-# Holm's adjustment took the verdict back
-TOGETHER = "the interval excludes 1, but that may be chance among so many gains"
-# every line of a headline's verdicts: the word and why it is not another
-VERDICTS = (("faster", ""), ("slower", ""), ("inconclusive", TOO_FEW), ("inconclusive", SPANS_ONE),
-            ("inconclusive", CLIENT_LIMIT), ("inconclusive", TOGETHER))
-BOUNDS = {
-    "lower": "a lower bound",
-    "upper": "an upper bound",
-    "both": "no measure of the servers: the client was the limit of both",
-}
-
-
 # what a workload does, where its name does not say it
 SHAPES = {
     "cps": "cps: each request on a connection of its own, closed after the answer",
@@ -36,14 +19,6 @@ SHAPES = {
     "conns-10k": f"conns-10k: of all connections that stand, the same {MANY:,} have a request in flight",
     "turns": f"turns: {FEW} requests in flight, after each answer the turn passes to the next of all connections",
 }
-
-
-@dataclass(frozen=True)
-class Headline:
-    """A result in plain words: one sentence, then one for each verdict and each reservation."""
-
-    sentence: str
-    details: tuple[str, ...]
 
 
 def label(summary: Summary, name: str) -> str:
@@ -108,23 +83,25 @@ def thousands(connections: int) -> str:
     return f"{connections:,}" if connections >= 10_000 else str(connections)
 
 
-def title(summary: Summary) -> str:
-    """All contenders, the baseline last."""
-    others = [label(summary, name) for name in summary["contenders"] if name != summary["baseline"]]
-    return f"{listed(others)} against {label(summary, summary['baseline'])}" if others else label(
-        summary, summary["baseline"])
-
-
-def both_ends(summary: Summary, name: str) -> bool:
-    """Do this contender and the baseline differ in the client's stack too? Then a gain is of both ends together."""
+def differ(summary: Summary, name: str, other: str) -> bool:
+    """Do two contenders differ in the client's stack too? Then a gain is of both ends together."""
     def client(of: str) -> str:
         return str(summary["contenders"][of].get("client", "kernel"))
-    return client(name) != client(summary["baseline"])
+    return client(name) != client(other)
 
 
 def both_ended(summary: Summary) -> list[str]:
     """The contenders whose gain is of both ends."""
-    return [name for name in summary["contenders"] if both_ends(summary, name)]
+    return [name for name in summary["contenders"] if differ(summary, name, summary["baseline"])]
+
+
+def absent(summary: Summary, name: str) -> str:
+    """Why a contender is measured at no load point at all, led by its name; "" where it is at some."""
+    reasons = [point["contenders"][name].get("not_measured") for point in summary["points"]]
+    if not reasons or not all(reasons):
+        return ""
+    what = "not measured" if str(reasons[0]).startswith("beyond") else "not applicable:"
+    return f"{label(summary, name)} is {what} {str(reasons[0]).rstrip('.')}"
 
 
 def has_loadgen(summary: Summary) -> bool:
@@ -141,32 +118,6 @@ def banner(summaries: Sequence[Summary]) -> str:
     what = listed(sorted({str(summary["emulated"]) for summary in marked}))
     where = "" if len(marked) == len(summaries) else f" in {listed([summary['run'] for summary in marked])}"
     return f"EMULATED NIC{where} ({what}): not hardware"
-
-
-def headline(summary: Summary) -> list[Headline]:
-    """One for each contender against the baseline; where there is one contender, its throughput."""
-    warning = f"{banner([summary])}. " if banner([summary]) else ""
-    return [replace(each, sentence=f"{warning}{each.sentence}") for each in _headlines(summary)]
-
-
-def _headlines(summary: Summary) -> list[Headline]:
-    if "ablation" in summary:
-        return [_ablation_headline(each) for each in summary["ablation"]]
-    baseline = summary["baseline"]
-    others = [name for name in summary["contenders"] if name != baseline]
-    return [_gain_headline(summary, name, baseline) for name in others] or [_lone_headline(summary, baseline)]
-
-
-def _ablation_headline(point: Mapping[str, Any]) -> Headline:
-    where, plain, all_ = connections([point["connections"]]), point["plain"], point["all"]
-    if plain is None or all_ is None:
-        return Headline(f"At {where}: no valid trial of the plain design or of all measures.", ())
-    largest = sorted((row for row in point["measures"] if row["saved"]["mean"] is not None),
-                     key=lambda row: -float(row["saved"]["mean"]))[:3]
-    return Headline(f"At {where} a request costs the plain design {number(plain)} cycles and the server with all "
-                    f"measures {number(all_)}: {ratio(all_ / plain)} as many.",
-                    tuple(f"{row['name']} ({row['what']}) saves {saved(row['saved'])} cycles a request."
-                          for row in largest))
 
 
 def costs(cell: Mapping[str, Any]) -> list[str]:
@@ -197,65 +148,6 @@ def told(summary: Summary) -> list[str]:
 def saved(entry: Mapping[str, Any]) -> str:
     """312 [290, 334]"""
     return f"{number(entry['mean'])} {interval(entry['ci95'])}".strip()
-
-
-def _lone_headline(summary: Summary, name: str) -> Headline:
-    rates = [(point["contenders"][name]["requests_per_sec"]["median"], point["connections"])
-             for point in summary["points"] if point["contenders"][name]["trials"]]
-    if not rates:
-        return Headline(f"{label(summary, name)} has no valid trial.", ())
-    best, count = max(rates)
-    rate = f"{number(best)} requests/s, at {connections([count])}"
-    return Headline(f"{label(summary, name)} answers up to {rate}.",
-                    ("One contender only: there is no gain.",))
-
-
-def _gain_headline(summary: Summary, name: str, baseline: str) -> Headline:
-    entries = [(point["connections"], point["gain"][f"{name}/{baseline}"]) for point in summary["points"]]
-    known = [(count, entry) for count, entry in entries if entry["ratio"] is not None]
-    pair = f"{label(summary, name)} against {label(summary, baseline)}"
-    if both_ends(summary, name):
-        pair = f"Both ends differ, not only the server: {pair}"
-    if not known:
-        return Headline(f"{pair}: no round has a valid trial of both.", ())
-    ratios = [float(entry["ratio"]) for _, entry in known]
-    span = f"{ratio(min(ratios))} to {ratio(max(ratios))}" if len(known) > 1 else ratio(ratios[0])
-    details = [_verdict_line(word, why, group) for word, why in VERDICTS
-               if (group := [item for item in known
-                             if (item[1]["verdict"], _reason(item[1])) == (word, why)])]
-    for bound, meaning in BOUNDS.items():
-        held = [count for count, entry in known if entry["bound"] == bound]
-        if held:
-            details.append(f"Client-bound at {connections(held)}: the gain there is {meaning}.")
-    missing = [count for count, entry in entries if entry["ratio"] is None]
-    if missing:
-        details.append(f"Without a gain at {connections(missing)}: no round has a valid trial of both.")
-    counts = [count for count, _ in known]
-    where = (connections(counts) if len(counts) < 3
-             else f"{thousands(min(counts))} to {thousands(max(counts))} connections")
-    return Headline(f"{pair}: {span} the requests per second at {where}.", tuple(details))
-
-
-def _reason(entry: Mapping[str, Any]) -> str:
-    """Why a gain is inconclusive, as VERDICTS; "" where it is not."""
-    if entry["verdict"] != "inconclusive":
-        return ""
-    if entry["ci95"] is None:
-        return TOO_FEW
-    low, high = entry["ci95"]
-    if low <= 1 <= high:
-        return SPANS_ONE
-    # what its own interval would have been called
-    alone = verdict.judge_gain(Interval(low, high), entry["bound"])
-    return CLIENT_LIMIT if alone == verdict.INCONCLUSIVE else TOGETHER
-
-
-def _verdict_line(word: str, why: str, group: Sequence[tuple[int, Mapping[str, Any]]]) -> str:
-    where = connections([count for count, _ in group])
-    ordered = sorted(group, key=lambda item: float(item[1]["ratio"]))
-    shown = [gain(entry) + (f" (at {count})" if len(group) > 1 else "") for count, entry in
-             (ordered if len(ordered) < 3 else (ordered[0], ordered[-1]))]
-    return f"{word.capitalize()} at {where}: {' to '.join(shown)}{f'; {why}' if why else ''}."
 
 
 def wire(summary: Summary) -> str:

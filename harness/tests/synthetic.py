@@ -16,8 +16,15 @@ from harness.twins import original
 GOLDEN = Path(__file__).resolve().parent / "data" / "run-golden"
 CAVEAT = "The kernel still handles every packet of a TAP: this wire proves function, not the gain."
 # requests/s alone at 1 connection, and at saturation
-_SHAPE = {"epoll": (12_700, 161_000), "lwip": (18_700, 50_000), "uring": (13_500, 140_000)}
-_LABEL = {"epoll": "kernel TCP (epoll)", "lwip": "lwIP on DPDK (net_tap)", "uring": "kernel TCP (io_uring)"}
+_SHAPE = {"epoll": (12_700, 161_000), "lwip": (18_700, 50_000), "uring": (13_500, 140_000),
+          "nginx": (10_100, 121_000), "epoll-busypoll": (15_900, 130_000), "minimal": (12_900, 170_000),
+          "epoll-mt": (12_200, 190_000), "nginx-mt": (9_800, 185_000)}
+_LABEL = {"epoll": "kernel TCP (epoll)", "lwip": "lwIP on DPDK (net_tap)", "uring": "kernel TCP (io_uring)",
+          "nginx": "kernel TCP (nginx)", "epoll-busypoll": "kernel TCP (epoll, busy polling)",
+          "minimal": "kernel TCP (a minimal loop)", "epoll-mt": "kernel TCP (epoll, a thread a core)",
+          "nginx-mt": "kernel TCP (nginx, a worker a core)"}
+# a run with the whole kernel ladder
+LADDER = ("epoll", "epoll-busypoll", "uring", "nginx", "epoll-mt", "nginx-mt", "lwip")
 ERRORS = {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0}
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any, Sequence
 
 import matplotlib  # type: ignore[import]
@@ -109,10 +110,58 @@ def test_a_client_bound_point_is_hollow_and_said() -> None:
         assert "hollow: client-bound" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def test_series_differ_in_more_than_colour() -> None:
-    looks = [line(number, [1], Value(1.0)) for number in range(7)]
-    assert len({one.colour for one in looks}) == len({one.marker for one in looks}) == 7
-    assert len({(str(one.dash), one.marker) for one in looks}) == 7
+# of what Machado, Oliveira and Fernandes (2009) give for complete deuteranopia and protanopia, on linear RGB
+DEUTERANOPIA = ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881))
+PROTANOPIA = ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998))
+SEEN = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+
+
+def lightness(colour: str, eye: Sequence[Sequence[float]] = SEEN) -> float:
+    """L* of CIELAB, 0 to 100, of a colour as that eye has it, or in grey print."""
+    encoded = [int(colour[place:place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in encoded]
+    seen = [min(1.0, max(0.0, sum(a * b for a, b in zip(row, linear)))) for row in eye]
+    light: float = sum(a * b for a, b in zip((0.2126, 0.7152, 0.0722), seen))
+    return float(116 * light ** (1 / 3) - 16 if light > 0.008856 else 903.3 * light)
+
+
+def test_any_two_of_eight_series_differ_in_two_of_lightness_marker_and_dash() -> None:
+    looks = [line(number, [1], Value(1.0)) for number in range(8)]
+    for eye in (SEEN, DEUTERANOPIA, PROTANOPIA):
+        for number, one in enumerate(looks):
+            for other in looks[number + 1:]:
+                apart = abs(lightness(one.colour, eye) - lightness(other.colour, eye)) >= 10
+                assert apart + (one.marker != other.marker) + (str(one.dash) != str(other.dash)) >= 2
+    assert len({one.colour for one in looks}) == 8
+
+
+def test_a_series_stands_out_from_the_paper_and_from_published_figures() -> None:
+    assert lightness("#ffffff") == pytest.approx(100) and lightness("#000000") == 0
+    assert all(lightness(colour) <= 75 for colour in charts.COLOURS)
+    assert not set(charts.MARKERS) & {*charts.GREY_MARKERS}
+    assert charts.GREY not in charts.COLOURS
+
+
+def test_what_is_read_first_is_drawn_thick_and_over_the_rest() -> None:
+    thick = replace(line(7, [1, 2], Value(1.1, 1.0, 1.2, marker="^"), Value(1.2, 1.1, 1.3, marker="o")),
+                    weight=charts.THICK)
+    thin = replace(line(0, [1, 2], Value(1.3), Value(1.4)), weight=charts.THIN)
+    with charts.styled():
+        figure = charts.gain([thick, thin], "A note.", "Gain")
+    lines = {artist.get_color(): artist for artist in figure.axes[0].lines if artist.get_linestyle() != "None"
+             and len(artist.get_xdata()) == 2 and artist.get_color() in (thick.colour, thin.colour)}
+    assert lines[thick.colour].get_linewidth() == 3 * lines[thin.colour].get_linewidth()
+    assert lines[thick.colour].get_zorder() > lines[thin.colour].get_zorder()
+    legend = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert {"faster (thick)", "inconclusive (thick)"} <= legend
+
+
+def test_latencies_of_many_series_stand_below_one_another() -> None:
+    with charts.styled():
+        for count, alike in ((4, "y0"), (5, "x0")):
+            series = [line(number, [1, 8], Value(10.0), Value(20.0)) for number in range(count)]
+            figure = charts.latency([("p50", series), ("p99", series), ("p99.9", series)], "A note.")
+            assert len({round(getattr(axes.get_position(), alike), 6) for axes in figure.axes}) == 1
 
 
 @pytest.mark.parametrize("low, high", [(0.9, 1.1), (0.3, 3), (0.01, 900), (50, 200_000), (0.999, 1.001)])

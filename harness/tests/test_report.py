@@ -196,9 +196,11 @@ def test_a_run_with_one_client_says_nothing_of_two_ends(golden_run: Path, tmp_pa
 
 def test_three_contenders(tmp_path: Path) -> None:
     page, out = written(tmp_path, contenders=("epoll", "lwip", "uring"))
-    assert "lwIP on DPDK (net_tap) and kernel TCP (io_uring) against kernel TCP (epoll)" in page.text
+    assert "lwIP on DPDK (net_tap) against kernel TCP: epoll, uring" in page.text
     lines = [line for line in (out / "summary.md").read_text().splitlines() if line.startswith("|")]
-    assert len({line.count("|") for line in lines}) == 1 and len(lines) == 2 + 4
+    assert len(lines) == 2 * (2 + 4)
+    assert len({line.count("|") for line in lines[:6]}) == len({line.count("|") for line in lines[6:]}) == 1
+    assert {path.name for path in out.iterdir()} == ALL | {"gains.csv", "rungs.png", "rungs.svg"}
 
 
 def test_published_figures_are_named_with_source_and_hardware(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from harness import words
 from harness.plan import load_plan
 from harness.wire import load_wire
-from harness.words import headline
+from harness.headline import headline
 
 
 def gain(verdict: str, ratio: float, ci95: list[float] | None, bound: str | None = None) -> dict[str, Any]:
