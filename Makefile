@@ -15,7 +15,7 @@ HARNESS = $(PYTHON) -m harness
 # meant, and a name that is not here is a mistake.
 PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
              SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM SEED PRECISION BUDGET ATTEMPTS
-KEYS := PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE APP RUN RUNS BUNDLE LWIP_SRC BUILD PYTHON CC CLANG \
+KEYS := PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE APP RUN RUNS PAPER BUNDLE LWIP_SRC BUILD PYTHON CC CLANG \
         BASE HEAD THRESHOLD COMPARISONS METRIC POINT CONTENDER RATES LOADS \
         NIC CLIENT FORCE NOIOMMU TUNE VM FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES $(PLAN_KEYS)
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
@@ -41,7 +41,7 @@ help: ## this list
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1;\2/p' Makefile | awk -F';' '{printf "  %-17s %s\n", $$1, $$2}'
 	@echo "Settings, as in 'make bench-tap PLAN=quick ROUNDS=5':"
-	@echo "  PLAN=quick|default|full|FILE  RESUME=ID  DRY_RUN=1  REPORT=no  PUBLISHED=NAME  LWIP_SRC=DIR"
+	@echo "  PLAN=quick|default|full|FILE  RESUME=ID  DRY_RUN=1  REPORT=no  PUBLISHED=NAME  PAPER=NAME  LWIP_SRC=DIR"
 	@echo "  NIC=PCI-ADDRESS|INTERFACE  CLIENT=if:INTERFACE|ssh:USER@HOST[,if=INTERFACE]  FORCE=1  NOIOMMU=1  TUNE=none|fair|max"
 	@echo "  $(PLAN_KEYS)"
 	@echo "  PRECISION=3 (percent: rounds until every gain is known so well; 0: exactly ROUNDS)  BUDGET=90s|15m|1h  SEED=N (else drawn)"
@@ -52,7 +52,7 @@ help: ## this list
 
 # --- measuring -------------------------------------------------------------------------------------
 
-.PHONY: bench bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale bench-ablate ablate bench-app report bundle verify compare restore doctor shell bench-baseline bench-library reference
+.PHONY: bench bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale bench-ablate ablate bench-app report reproduce bundle verify compare restore doctor shell bench-baseline bench-library reference
 bench-tap: ## measure lwIP against epoll on the TAP wire, to a finished report (root)
 bench-afpacket: ## the same with lwIP on a veth through AF_PACKET (root)
 bench-afxdp: ## the same with lwIP on a veth through AF_XDP (root)
@@ -96,6 +96,11 @@ bundle: ## RUN=<id>|reference|DIR with its report and the hash of every file, as
 verify: ## BUNDLE=FILE: are its files as they were packed, and does its report come out the same?
 	@test -n '$(BUNDLE)' || { echo 'verify: which bundle? BUNDLE=<file>.tar.gz' >&2; exit 2; }
 	@$(HARNESS) verify '$(BUNDLE)'
+
+reproduce: $(if $(call given,DRY_RUN),,ready) ## PAPER=tinyhttpd|iip|fstack: its points measured on WIRE=tap, ours beside theirs; DRY_RUN=1: plan and differences (root)
+	@test -n '$(call given,PAPER)' || { echo 'reproduce: which paper? PAPER=tinyhttpd|iip|fstack' >&2; exit 2; }
+	@$(HARNESS) reproduce '$(PAPER)' --wire '$(or $(call given,WIRE),tap)' $(NIC_ARGUMENTS) \
+	    $(if $(call given,TUNE),--tune '$(TUNE)') $(PLAN_ARGUMENT) $(SETTINGS) $(if $(call given,DRY_RUN),--dry-run)
 
 compare: ## overlay runs: RUNS="a b"
 	@test -n '$(RUNS)' || { echo 'compare: which runs? RUNS="<run> <run>"' >&2; exit 2; }

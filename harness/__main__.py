@@ -76,6 +76,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     trend.add_argument("--point", default="", metavar="CONNECTIONS", help="one load point; all of them if not given")
     trend.add_argument("--contender", default="", help="of which; all but the baseline if not given")
     trend.add_argument("--wire", default="", help="of which `last N` takes runs; that of the newest if not given")
+    reproduce = commands.add_parser("reproduce", parents=[planned], help="a publication's points, measured here")
+    reproduce.add_argument("paper", metavar="PAPER", help="tinyhttpd, iip, fstack, or a name in results/published/")
+    reproduce.add_argument("--dry-run", action="store_true", help="show the plans and what differs, do nothing")
+    add_options(reproduce)
+    reproduce.add_argument("--tune", default="", metavar="LEVEL", help="how the machine is set for it: none, fair or max")
     commands.add_parser("restore", help="undo what a killed run left")
     add_options(commands.add_parser("doctor", help="what this machine, or a NIC, can run, and what is missing"))
     return parser.parse_args(argv)
@@ -129,6 +134,12 @@ def run(argv: Sequence[str], host: Host) -> int:
     elif args.command == "trend":
         from harness.trend_show import show_trend
         show_trend(args.runs, args.metric, args.point, args.contender, args.wire)
+    elif args.command == "reproduce":
+        from harness.reproduce import reproduce
+        args.wire, args.resume = args.wire or "tap", ""
+        order = nic_order(args)
+        _nic_named(args, order, host)
+        reproduce(args.paper, args.wire, args.plan, settings(args.set), order, args.dry_run, host)
     elif args.command == "restore":
         from harness.provision import restore
         print("\n".join(restore(host) or ["nothing to undo"]))

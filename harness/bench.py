@@ -85,6 +85,13 @@ def measure(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) 
     return path
 
 
+def planned(order: Order, host: Host) -> tuple[Wire, Plan]:
+    """What an order would measure; nothing is done, but that other machines are asked for their CPUs."""
+    with fitting.reached(host, order.nic) as sites:
+        wire, plan, _ = _choose(order, host, RESULTS, sites)
+        return wire, plan
+
+
 def _by_workload(order: Order) -> list[Order]:
     """The order for each workload, and each size of a body, that it leaves open."""
     if order.resume or order.plan.endswith(".toml"):

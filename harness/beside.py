@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping
 
-from harness import equipment, words
-from harness.published import Published
+from harness import differences, equipment, headline, words
+from harness.published import METRICS, Claim, Published
 from harness.store import Run
 
 Summary = Mapping[str, Any]
@@ -31,7 +31,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Beside:
-    """The table, its columns' names, and what differs: (what, ours, theirs)."""
+    """The table, its columns' names, and what differs: (what, ours, theirs). `claims`: (what was said, their figure,
+    ours)."""
 
     other: Published
     ours: tuple[str, ...]
@@ -40,39 +41,74 @@ class Beside:
     their_gains: tuple[str, ...]
     rows: tuple[Row, ...]
     differences: tuple[tuple[str, str, str], ...]
+    claims: tuple[tuple[str, str, str], ...]
 
 
 def beside(run: Run, summary: Summary, other: Published) -> Beside:
     baseline = summary["baseline"]
-    names = list(summary["contenders"])
-    gains = [name for name in names if name != baseline]
+    names = [name for name in summary["contenders"] if not words.absent(summary, name)]
+    ladder = headline.rungs(summary)
+    # what a gain is over, by contender: of several kernel servers the best, and the baseline that others take
+    gains = [(name, baseline) for name in names if name not in (ladder or (baseline,))] or [
+        (name, baseline) for name in names if name != baseline]
+    if len(ladder) > 1:
+        gains = [(name, below) for name, _ in gains for below in (*([""] if name not in ladder else []), baseline)]
     points = {int(point["connections"]): point for point in summary["points"]}
-    counts = sorted({*points, *other.connections})
+    counts = sorted({*points, *other.connections}) if other.series else []
     return Beside(
         other=other, ours=tuple(names), theirs=tuple(series.label for series in other.series.values()),
-        our_gains=tuple(words.pair(name, baseline) for name in gains),
+        our_gains=tuple(words.pair(name, below) if below else f"{name} over the best kernel server"
+                        for name, below in gains),
         their_gains=tuple(f"{other.series[name].label} over {other.series[other.baseline].label}"
                           for name in other.gains()),
-        rows=tuple(_row(count, points.get(count), names, gains, baseline, other) for count in counts),
-        differences=tuple(_differences(run, summary, other)))
+        rows=tuple(_row(count, points.get(count), names, gains, other) for count in counts),
+        differences=tuple(_differences(run, summary, other)),
+        claims=tuple((f"“{claim.said}”", f"{words.number(claim.figure)} {claim.metric}", _claimed(summary, claim))
+                     for claim in other.claims))
 
 
-def _row(count: int, point: Mapping[str, Any] | None, names: list[str], gains: list[str], baseline: str,
+def _claimed(summary: Summary, claim: Claim) -> str:
+    """The most that each contender had of what a claim is of, in a run whose workload measures that."""
+    if summary["workload"]["name"] != METRICS[claim.metric]:
+        return f"not measured by this run's workload ({summary['workload']['name']})"
+    found = []
+    for name in summary["contenders"]:
+        cells = [(point["contenders"][name]["requests_per_sec"]["median"], point["connections"])
+                 for point in summary["points"] if point["contenders"][name]["trials"]]
+        # of the connections that stand, all that were held in a valid trial; else a rate
+        most = max((count if claim.metric == "connections" else rate, count) for rate, count in cells) if cells else None
+        where = "" if claim.metric == "connections" or not most else f" at {words.connections([most[1]])}"
+        found.append(f"{name}: {words.number(most[0]) if most else words.NONE}{where}")
+    return "; ".join(found)
+
+
+def _row(count: int, point: Mapping[str, Any] | None, names: list[str], gains: list[tuple[str, str]],
          other: Published) -> Row:
     place = other.connections.index(count) if count in other.connections else None
 
-    def theirs(figures: tuple[float, ...], show: Any) -> str:
+    def theirs(figures: tuple[float | None, ...], show: Any) -> str:
         return words.NONE if place is None else str(show(figures[place]))
     return Row(
         count,
         tuple(words.NONE if point is None else words.number(point["contenders"][name]["requests_per_sec"]["median"])
               for name in names),
         tuple(theirs(series.requests_per_sec, words.number) for series in other.series.values()),
-        tuple(words.NONE if point is None else words.gain(point["gain"][f"{name}/{baseline}"]) for name in gains),
+        tuple(_gain(point, *pair) for pair in gains),
         tuple(theirs(figures, words.ratio) for figures in other.gains().values()))
 
 
+def _gain(point: Mapping[str, Any] | None, name: str, below: str) -> str:
+    """Over the best kernel server where `below` is ""."""
+    if point is None:
+        return words.NONE
+    entry = point["gain"][f"{name}/{below}"] if below else point["headline"].get(name)
+    return words.gain(entry) if entry else words.NONE
+
+
 def _differences(run: Run, summary: Summary, other: Published) -> Iterator[tuple[str, str, str]]:
+    if other.method:
+        yield from differences.differences(run.plan, run.facts, other)
+        return
     card = equipment.server_card(run.facts)
     nic = f"; NIC: {equipment.card_in_short(card)}" if card else f"; wire {summary['wire']}, without a NIC"
     emulated = f"; {words.banner([summary])}" if words.banner([summary]) else ""

@@ -77,6 +77,11 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict
     }
 
 
+def of_machine(host: Host) -> dict[str, Any]:
+    """The facts that need no run: for what would be measured."""
+    return {"machine": _machine(host), "hardware": hardware(host), "kernel": _kernel(host)}
+
+
 def _cable(host: Host, wire: Wire, provisioned: Provisioned) -> dict[str, Any]:
     """Of a wire with a NIC: both ends of its cable, the machine as its owner can set it up, and what the run has set."""
     cable = wire.cable

@@ -47,6 +47,7 @@ class Plan:
     machine, as ssh knows it, its CPUs that load; this machine then has no client, and `client_cpus` are none. `tap`: one
     of TAPS, by which driver lwIP has its TAP; "" for net_tap where there was no choice. `netem`: as netem.py has it; ""
     for none. `attempts`: at one trial, in all, while it is disturbed; 1 in runs of before there were more.
+    `paper`: whose figures (results/published/) the run is to be set beside; "" for nobody's.
 
     `rounds`: exactly so many, or at least where there is a stop rule (stopping.py): until every gain's interval is
     within `precision_percent` of its ratio, 0 for no such rule, or `budget_seconds` are over, 0 for no end. `seed` of
@@ -80,6 +81,7 @@ class Plan:
     seed: int = 0
     precision_percent: float = 0
     budget_seconds: int = 0
+    paper: str = ""
 
     @property
     def most_rounds(self) -> int:
@@ -148,7 +150,7 @@ OFFERED = Option("offered", "RATES", 1, 1_000_000_000, many=True)
 _REACH = Option("reach", "MOST_CONNECTIONS", 1, MOST)
 _REQUIRED = ("connections", "rounds", "duration_seconds", "warmup_seconds")
 # keys of text that a plan need not have, and that its file has only then
-_TEXTS = ("tap", "netem")
+_TEXTS = ("tap", "netem", "paper")
 # keys of the order and of when it ends, which a plan.json has only where they say something
 _RULE = ("seed", "precision_percent", "budget_seconds")
 NET_TAP, VHOST_NET = "net_tap", "vhost-net"

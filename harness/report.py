@@ -68,7 +68,8 @@ def write(run_dir: Path, out: Path, published_names: Sequence[str] = ()) -> list
     `out` cannot be written.
     """
     run, summary = loaded(run_dir)
-    files = build(run, summary, [published.load(name) for name in published_names])
+    names = published_names or ([run.plan.paper] if run.plan.paper else [])
+    files = build(run, summary, [published.load(name) for name in names])
     _keep_summary(run_dir / "summary.json", files["summary.json"])
     return write_files(out, files)
 
@@ -133,7 +134,7 @@ def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -
         yield from openloop_report.figures(summary, str(run.facts["wire"].get("title", "")))
         return
     note, banner = words.note(summary, str(run.facts["wire"].get("title", ""))), words.banner([summary])
-    overlay = words.overlay_note(others)
+    overlay = words.overlay_note([other for other in others if other.series])
     # a contender keeps its look whichever others are measured
     names = [(number, name) for number, name in enumerate(summary["contenders"]) if not words.absent(summary, name)]
     short = len(names) > _SHORT_FROM
@@ -248,14 +249,20 @@ def published_rates(others: Sequence[published.Published]) -> list[charts.Series
     """Grey overlays of other people's throughput in requests/s."""
     every = [(f"{series.label} ({other.short})", other.connections, series.requests_per_sec)
              for other in others for series in other.series.values()]
-    return [charts.overlay(label, style, points, rates) for style, (label, points, rates) in enumerate(every)]
+    return [_overlay(*one, style) for style, one in enumerate(every)]
 
 
 def published_gains(others: Sequence[published.Published]) -> list[charts.Series]:
     """Grey overlays of other people's gains over their own baseline."""
     every = [(f"{other.series[name].label} ({other.short})", other.connections, ratios)
              for other in others for name, ratios in other.gains().items()]
-    return [charts.overlay(label, style, points, gains) for style, (label, points, gains) in enumerate(every)]
+    return [_overlay(*one, style) for style, one in enumerate(every)]
+
+
+def _overlay(label: str, points: Sequence[int], figures: Sequence[float | None], style: int) -> charts.Series:
+    """Without the load points that it has no figure for."""
+    known = [(point, figure) for point, figure in zip(points, figures) if figure is not None]
+    return charts.overlay(label, style, [point for point, _ in known], [figure for _, figure in known])
 
 
 def _series(summary: Summary, name: str, style: int,

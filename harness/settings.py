@@ -109,10 +109,10 @@ def workload(values: Mapping[str, Any], places: Mapping[str, str], wire: Wire) -
     """UsageError on a workload that there is not, that the wire's contenders do not answer or its client cannot make."""
     name = values.get("workload", wire.workloads[0])
     known = [each for each in (*wire.workloads, *(GENERAL if wire.workloads[0] in GENERAL else ()))
-             if each in WORKLOADS and not _needs_loadgen(WORKLOADS[each], wire)]
+             if each in WORKLOADS and not needs_loadgen(WORKLOADS[each], wire)]
     place = places.get("workload", wire.name)
     if name in GENERAL and name not in known and wire.workloads[0] in GENERAL:
-        raise UsageError(f"{place}: {_needs_loadgen(WORKLOADS[name], wire)}; workload '{name}' needs loadgen: wire "
+        raise UsageError(f"{place}: {needs_loadgen(WORKLOADS[name], wire)}; workload '{name}' needs loadgen: wire "
                          "shm-loadgen")
     if name not in known:
         raise UsageError(f"{place}: wire '{wire.name}' has no workload {name!r}; "
@@ -120,7 +120,7 @@ def workload(values: Mapping[str, Any], places: Mapping[str, str], wire: Wire) -
     return WORKLOADS[name]
 
 
-def _needs_loadgen(shape: Workload, wire: Wire) -> str:
+def needs_loadgen(shape: Workload, wire: Wire) -> str:
     """Why the client of this wire cannot make that load; "" if it can."""
     if wire.has_loadgen:
         return ""

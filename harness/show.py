@@ -11,28 +11,29 @@ import json
 from pathlib import Path
 from typing import Any, Sequence
 
-from harness import bundle, compare, headline, openloop_report, report, words
+from harness import beside, bundle, compare, headline, openloop_report, published, report, words
 from harness.errors import UsageError
 from harness.progress import rate
-from harness.store import OUT, find_run, give_to_user, load_run
+from harness.store import OUT, Run, find_run, give_to_user, load_run
 
 
-def show_run(run_dir: Path, published: Sequence[str], out: Path = OUT) -> None:
+def show_run(run_dir: Path, overlays: Sequence[str], out: Path = OUT) -> None:
     """Writes the report to <out>/<id>/. Raises UsageError for a run without a trial, or foreign files."""
     run = load_run(run_dir)
     if not run.trials:
         raise UsageError(f"run {run.id} has no trial yet; RESUME={run.id} runs them")
-    files = report.write(run_dir, out / run.id, published)
+    files = report.write(run_dir, out / run.id, overlays)
     give_to_user(out / run.id)
-    print("\n".join(gains(json.loads((out / run.id / "summary.json").read_text()))))
+    summary = json.loads((out / run.id / "summary.json").read_text())
+    print("\n".join([*gains(summary), *beside_figures(run, summary)]))
     _print_pages(files)
 
 
-def show_comparison(names: Sequence[str], published: Sequence[str], out: Path = OUT) -> None:
+def show_comparison(names: Sequence[str], overlays: Sequence[str], out: Path = OUT) -> None:
     """Writes the comparison of runs to <out>/compare-<id>-<id>…/."""
     runs = [find_run(name) for name in names]
     place = out / "-".join(["compare", *(load_run(path).id for path in runs)])
-    files = compare.write(runs, place, published)
+    files = compare.write(runs, place, overlays)
     give_to_user(place)
     _print_pages(files)
 
@@ -49,6 +50,21 @@ def show_verified(path: str) -> None:
     found = bundle.verify(Path(path))
     print(f"run {found.run}: {found.files} files as they were packed; the report made anew is the same, byte for byte "
           f"({found.regenerated} files)")
+
+
+def beside_figures(run: Run, summary: dict[str, Any]) -> list[str]:
+    """Of a run that was made after a publication: both, load point by load point; [] of any other."""
+    if not run.plan.paper:
+        return []
+    each = beside.beside(run, summary, published.load(run.plan.paper))
+    names = [*(f"ours: {name}" for name in each.ours), *(f"theirs: {name}" for name in each.theirs),
+             *(f"our gain {name}" for name in each.our_gains), *(f"their gain {name}" for name in each.their_gains)]
+    lines = [f"Beside {each.other.short}, on other hardware with other programs; the report lists what differs:"]
+    for row in each.rows:
+        texts = zip(names, (*row.ours, *row.theirs, *row.our_gains, *row.their_gains))
+        lines.append(f"{row.connections:>11}  " + "; ".join(f"{name} {text}" for name, text in texts
+                                                            if text != words.NONE))
+    return lines + [f"{said}: theirs {theirs}; ours at most {ours}" for said, theirs, ours in each.claims]
 
 
 def gains(summary: dict[str, Any]) -> list[str]:

@@ -235,8 +235,11 @@ def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
         target = f"latency WIRE={plan.wire} RATES={numbers(plan.offered)}"
     if plan.workload.name != "rps":
         settings = {"WORKLOAD": plan.workload.name, **settings}
+    if plan.paper:
+        target = f"reproduce PAPER={plan.paper} WIRE={plan.wire}"
     if order:
-        made = ["latency", f"WIRE={plan.wire}", f"RATES={numbers(plan.offered)}"] if plan.offered else ["bench"]
+        made = ["latency", f"WIRE={plan.wire}", f"RATES={numbers(plan.offered)}"] if plan.offered else (
+            target.split() if plan.paper else ["bench"])
         target = command_line(made[0], [*made[1:], *(f"{key}={value}" for key, value in order.items())])
         settings = {key: value for key, value in settings.items() if key not in order}
     return " ".join([f"sudo make {target}", *(f"{key}={value}" for key, value in settings.items()),

@@ -192,9 +192,12 @@ def test_on_a_nic_the_seeds_table_stands_beside_ours(tmp_path: Path) -> None:
     text = page.text[page.text.index("Beside published figures"):]
     assert "64 139,792 48,442 189,747 1,107,350 ≤ 0.34× [0.32, 0.36] 5.84×" in text
     assert "2 – – 36,760 60,117 – 1.64×" in text
-    assert "hardware A Maker Server 9000, A made-up CPU, BIOS 2.4 of 01/02/2024; NIC: Intel Corporation 82599ES" in text
-    assert "two directly connected hosts" in text and "wrk, 10 s per load point" in text
-    assert "wrk, 2 s a load point in each of 3 rounds, up to 1 thread; rps, body of 1 byte" in text
+    assert ("CPU A Maker Server 9000, A made-up CPU, BIOS 2.4 of 01/02/2024 two Xeon E5-2640 v3 (8 cores each, 2.60 GHz) "
+            "in each host NIC Intel Corporation 82599ES, ixgbe 6.1.0" in text)
+    assert "client wrk 4.1.0 on CPU 0 of the same machine wrk on the other host" in text
+    assert "2 s a load point in each of 3 rounds, after 1 s of warm-up 10 s a load point, once" in text
+    assert "a body of 1 byte, and its head 64 bytes with the head" in text
+    assert "tuning CPU governor: performance; rings: not known not stated" in text
     assert "One figure per load point: there is no interval." in text
     assert "PUBLISHED" not in text, "nobody asked for an overlay"
     lines = (out / "summary.md").read_text().splitlines()
@@ -210,7 +213,7 @@ def test_elsewhere_it_stands_there_when_it_is_asked_for(tmp_path: Path) -> None:
     assert b"Beside" not in (tmp_path / "out" / "report.html").read_bytes()
     report.write(run, tmp_path / "out", ["tinyhttpd-lwip-dpdk"])
     text = Page((tmp_path / "out" / "report.html").read_text()).text
-    assert "Beside published figures" in text and "A made-up CPU; wire tap, without a NIC" in text
+    assert "Beside published figures" in text and "none: wire tap (Linux bridge, DPDK net_tap)" in text
 
 
 def test_what_a_nic_lost_is_told_and_may_be_the_limit(tmp_path: Path) -> None:

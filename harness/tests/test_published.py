@@ -37,7 +37,7 @@ def test_the_seeds_table() -> None:
     table = load("tinyhttpd-lwip-dpdk")
     assert table.connections == (1, 2, 4, 8, 16, 32, 64, 128)
     assert table.series["lwip"].requests_per_sec[6] == 1107349.60
-    gains = [round(gain, 2) for gain in table.gains()["lwip"]]
+    gains = [round(gain or 0, 2) for gain in table.gains()["lwip"]]
     assert gains == [1.52, 1.64, 3.27, 3.40, 3.71, 4.24, 5.84, 4.59]
 
 
@@ -73,3 +73,65 @@ def test_a_bad_file_says_what_is_wrong(tmp_path: Path, old: str, new: str, words
     with pytest.raises(UsageError, match=words) as caught:
         load("x", tmp_path)
     assert "\n" not in str(caught.value)
+
+
+MORE = GOOD.replace("[series.a]", """
+paper = "p"
+server_cores = [1, 8]
+[method]
+cpu = "one"
+[again]
+body_size_bytes = 1
+[[claims]]
+label = "A"
+metric = "connections/s"
+figure = 1000
+said = "a thousand"
+[series.a]""").replace("requests_per_sec = [15.0, 10.0]", "connections = [2]\nrequests_per_sec = [40]")
+
+
+def test_a_series_may_lack_load_points_and_a_claim_has_none(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(MORE)
+    table = load("x", tmp_path)
+    assert table.series["b"].requests_per_sec == (None, 40.0) and table.gains() == {"b": (None, 2.0)}
+    assert (table.paper, table.server_cores, table.method, table.again) == (
+        "p", (1, 8), {"cpu": "one"}, {"body_size_bytes": 1})
+    assert [(claim.metric, claim.figure) for claim in table.claims] == [("connections/s", 1000.0)]
+
+
+def test_claims_alone_are_a_publication(tmp_path: Path) -> None:
+    start, claims = GOOD[:GOOD.index("connections")].replace('baseline = "a"', ""), MORE[MORE.index("[[claims]]"):]
+    (tmp_path / "x.toml").write_text(start + claims[:claims.index("[series.a]")])
+    table = load("x", tmp_path)
+    assert (table.connections, table.series, table.baseline, table.gains()) == ((), {}, "", {})
+
+
+@pytest.mark.parametrize("old, new, words", [
+    ("server_cores = [1, 8]", "server_cores = [1]", "one for each load point"),
+    ("server_cores = [1, 8]", "server_cores = [1, 0]", "must be positive"),
+    ('cpu = "one"', 'colour = "red"', r"\[method\] may hold: cpu, nic, client"),
+    ('cpu = "one"', "cpu = 1", "'cpu' is missing or not text"),
+    ("body_size_bytes = 1", "rounds = 1", r"\[again\] may hold: body_size_bytes, duration_seconds"),
+    ("body_size_bytes = 1", 'body_size_bytes = "x"', "not a whole number"),
+    ('metric = "connections/s"', 'metric = "joy"', "no metric 'joy'; there are: requests/s, connections/s, connections"),
+    ("figure = 1000", "figure = 0", "'figure' must be positive"),
+    ('said = "a thousand"', "", r"\[\[claims\]\] number 1 must hold"),
+    ("[[claims]]", "[claims]", "'claims' must be a list of tables"),
+    ("connections = [2]", "connections = [3]", "must be among those of the table"),
+    ("connections = [2]", "connections = [1, 2]", r"\[series.b\] has 1 figures for 2 load points"),
+])
+def test_a_bad_addition_says_what_is_wrong(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in MORE
+    (tmp_path / "x.toml").write_text(MORE.replace(old, new, 1))
+    with pytest.raises(UsageError, match=words) as caught:
+        load("x", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_table_of_bench_iip() -> None:
+    table = load("bench-iip")
+    assert table.connections == (32, 256, 1024) and table.server_cores == (1, 8, 32)
+    # its own figures: rate times latency at the 99th percentile is a little above the connections
+    assert 32 < 2330425 * 14.188e-6 < 1.2 * 32
+    gains = table.gains()
+    assert [round(gain or 0, 1) for gain in gains["iip"]] == [11.3, 11.6, 14.8] and gains["lwip"][1:] == (None, None)
