@@ -80,7 +80,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     reproduce.add_argument("paper", metavar="PAPER", help="tinyhttpd, iip, fstack, or a name in results/published/")
     reproduce.add_argument("--dry-run", action="store_true", help="show the plans and what differs, do nothing")
     add_options(reproduce)
-    reproduce.add_argument("--tune", default="", metavar="LEVEL", help="how the machine is set for it: none, fair or max")
+    reproduce.add_argument("--tune", default="", metavar="LEVEL", help="how the machine is set: none, fair or max")
     commands.add_parser("restore", help="undo what a killed run left")
     add_options(commands.add_parser("doctor", help="what this machine, or a NIC, can run, and what is missing"))
     return parser.parse_args(argv)

@@ -76,8 +76,9 @@ def _claimed(summary: Summary, claim: Claim) -> str:
         cells = [(point["contenders"][name]["requests_per_sec"]["median"], point["connections"])
                  for point in summary["points"] if point["contenders"][name]["trials"]]
         # of the connections that stand, all that were held in a valid trial; else a rate
-        most = max((count if claim.metric == "connections" else rate, count) for rate, count in cells) if cells else None
-        where = "" if claim.metric == "connections" or not most else f" at {words.connections([most[1]])}"
+        held = claim.metric == "connections"
+        most = max(((count if held else rate, count) for rate, count in cells), default=None)
+        where = "" if held or not most else f" at {words.connections([most[1]])}"
         found.append(f"{name}: {words.number(most[0]) if most else words.NONE}{where}")
     return "; ".join(found)
 

@@ -65,7 +65,7 @@ def build(runs: Sequence[tuple[Run, report.Summary]],
 def _figures(summaries: Sequence[report.Summary],
              others: Sequence[published.Published]) -> Iterator[tuple[str, Any]]:
     lines = [(summary, name) for summary in summaries for name in _drawn(summary)]
-    note = f"{_title(summaries)}; 95 % intervals, each of one run.{words.overlay_note([other for other in others if other.series])}"
+    note = f"{_title(summaries)}; 95 % intervals, each of one run.{words.overlay_note(others)}"
     called, banner = _called(summaries), words.banner(summaries)
     rates = [report.throughput_series(summary, name, style, f"{called[summary['run']]}: {name}")
              for style, (summary, name) in enumerate(lines)]

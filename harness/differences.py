@@ -67,7 +67,7 @@ def _tuning(facts: Facts) -> str:
     if tuned:
         return "; ".join(f"{each.what}: {each.got}" for each in tuned)
     governors = {str(value) for value in _part(_part(facts, "cpus"), "governor").values() if value}
-    return "none" + (f"; governor {', '.join(sorted(governors))}" if governors else "; the machine tells of no governor")
+    return f"none; governor {', '.join(sorted(governors)) or 'not known'}"
 
 
 def _part(facts: Facts, key: str) -> Facts:

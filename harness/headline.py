@@ -150,7 +150,8 @@ def _ladder_alone(summary: Summary, ladder: Sequence[str]) -> Headline:
         return Headline("No kernel server has a valid trial.", ())
     where = connections(", ".join(f"{rung} at {counts}" for rung, counts in best.items()))
     return Headline(f"The best kernel server: {where}.",
-                    tuple(_rung_line(summary, rung, summary["baseline"]) for rung in ladder if rung != summary["baseline"]))
+                    tuple(_rung_line(summary, rung, summary["baseline"]) for rung in ladder
+                          if rung != summary["baseline"]))
 
 
 def _rung_line(summary: Summary, name: str, below: str) -> str:

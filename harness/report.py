@@ -134,7 +134,7 @@ def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -
         yield from openloop_report.figures(summary, str(run.facts["wire"].get("title", "")))
         return
     note, banner = words.note(summary, str(run.facts["wire"].get("title", ""))), words.banner([summary])
-    overlay = words.overlay_note([other for other in others if other.series])
+    overlay = words.overlay_note(others)
     # a contender keeps its look whichever others are measured
     names = [(number, name) for number, name in enumerate(summary["contenders"]) if not words.absent(summary, name)]
     short = len(names) > _SHORT_FROM
@@ -190,10 +190,11 @@ def gain_series(summary: Summary, name: str, style: int, label: str = "") -> cha
 
 def headline_series(summary: Summary, name: str, style: int, label: str,
                     weight: float = charts.THICK) -> charts.Series:
-    """One contender's gain over the best kernel rung of each load point, its verdicts as markers."""
+    """One contender's gain over the best kernel rung of each load point, its verdicts as markers; solid if thick."""
     points = _measured(summary, name)
     values = [_gain_value(entry) if (entry := point["headline"].get(name)) else charts.Value(None) for point in points]
-    return replace(charts.series(label, style, [point["connections"] for point in points], values), weight=weight)
+    line = charts.series(label, style, [point["connections"] for point in points], values)
+    return replace(line, weight=weight, dash="-" if weight > 1 else line.dash)
 
 
 def gain_lines(summary: Summary) -> dict[str, tuple[list[charts.Series], str]]:

@@ -167,9 +167,9 @@ def note(summary: Summary, title: str) -> str:
 
 
 def overlay_note(others: Sequence[Published]) -> str:
-    """Where the grey lines of a chart come from."""
-    return "" if not others else " Grey: published, other hardware: " + "; ".join(
-        f"{other.short} ({other.hardware})" for other in others) + "."
+    """Where the grey lines of a chart come from; "" where nobody has a table to draw."""
+    drawn = [f"{other.short} ({other.hardware})" for other in others if other.series]
+    return f" Grey: published, other hardware: {'; '.join(drawn)}." if drawn else ""
 
 
 def workload(summary: Summary) -> str:

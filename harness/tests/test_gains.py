@@ -94,6 +94,6 @@ def test_picking_the_best_of_several_errs_towards_the_kernel() -> None:
         faster += interval.low > 1
         slower += interval.high < 1
     assert abs(statistics.fmean(named)) < 0.002 and 0.935 < covered / runs < 0.965
-    # by 1.6 % here: about a standard error of a median of five, as the largest of five such is expected to be
-    assert -0.025 < statistics.fmean(heads) < -0.010
+    # by 1.3 % of these figures' 3 %: about what the largest of five medians is above what it is expected to be
+    assert -0.018 < statistics.fmean(heads) < -0.008
     assert faster / runs < 0.01 < 0.05 < slower / runs

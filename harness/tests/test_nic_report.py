@@ -192,8 +192,8 @@ def test_on_a_nic_the_seeds_table_stands_beside_ours(tmp_path: Path) -> None:
     text = page.text[page.text.index("Beside published figures"):]
     assert "64 139,792 48,442 189,747 1,107,350 ≤ 0.34× [0.32, 0.36] 5.84×" in text
     assert "2 – – 36,760 60,117 – 1.64×" in text
-    assert ("CPU A Maker Server 9000, A made-up CPU, BIOS 2.4 of 01/02/2024 two Xeon E5-2640 v3 (8 cores each, 2.60 GHz) "
-            "in each host NIC Intel Corporation 82599ES, ixgbe 6.1.0" in text)
+    assert ("CPU A Maker Server 9000, A made-up CPU, BIOS 2.4 of 01/02/2024 two Xeon E5-2640 v3 (8 cores each, 2.60 "
+            "GHz) in each host NIC Intel Corporation 82599ES, ixgbe 6.1.0" in text)
     assert "client wrk 4.1.0 on CPU 0 of the same machine wrk on the other host" in text
     assert "2 s a load point in each of 3 rounds, after 1 s of warm-up 10 s a load point, once" in text
     assert "a body of 1 byte, and its head 64 bytes with the head" in text

@@ -113,7 +113,7 @@ def test_claims_alone_are_a_publication(tmp_path: Path) -> None:
     ('cpu = "one"', "cpu = 1", "'cpu' is missing or not text"),
     ("body_size_bytes = 1", "rounds = 1", r"\[again\] may hold: body_size_bytes, duration_seconds"),
     ("body_size_bytes = 1", 'body_size_bytes = "x"', "not a whole number"),
-    ('metric = "connections/s"', 'metric = "joy"', "no metric 'joy'; there are: requests/s, connections/s, connections"),
+    ('metric = "connections/s"', 'metric = "joy"', "no metric 'joy'; there are: requests/s, connections/s, con"),
     ("figure = 1000", "figure = 0", "'figure' must be positive"),
     ('said = "a thousand"', "", r"\[\[claims\]\] number 1 must hold"),
     ("[[claims]]", "[claims]", "'claims' must be a list of tables"),
