@@ -14,7 +14,7 @@ HARNESS = $(PYTHON) -m harness
 # What a user may set on the command line of make; a variable of the environment that has the same name is not
 # meant, and a name that is not here is a mistake.
 PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
-             SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM SEED PRECISION BUDGET ATTEMPTS
+             SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM SEED PRECISION BUDGET ATTEMPTS CALIBRATE
 KEYS := PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE APP RUN RUNS PAPER BUNDLE LWIP_SRC BUILD PYTHON CC CLANG \
         BASE HEAD THRESHOLD COMPARISONS METRIC POINT CONTENDER RATES LOADS \
         NIC CLIENT FORCE NOIOMMU TUNE VM FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES $(PLAN_KEYS)
@@ -34,7 +34,7 @@ PUBLISHED_ARGUMENTS = $(foreach name,$(call given,PUBLISHED),--published '$(name
 
 .PHONY: all
 all: $(BUILD)/epoll_server $(BUILD)/uring_server $(BUILD)/lwip_server $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so \
-     $(BUILD)/loadgen $(BUILD)/openload $(BUILD)/build-info.json
+     $(BUILD)/loadgen $(BUILD)/openload $(BUILD)/canned_server $(BUILD)/tsc_hz $(BUILD)/build-info.json
 
 .PHONY: help
 help: ## this list
@@ -49,6 +49,7 @@ help: ## this list
 	@echo "  of 'make latency': RATES=10000,20000 requests/s, or LOADS=10-110 percent of the best saturation  CONNECTIONS=64"
 	@echo "  TAP=net_tap|vhost-net (else vhost-net where it is)  NETEM='delay 5ms jitter 1ms loss 1% duplicate 1% reorder 1%'"
 	@echo "  ATTEMPTS=1|2|3: how often a trial is run that something else on the machine disturbs (3)"
+	@echo "  CALIBRATE=no: do not look for the client's ceiling first"
 
 # --- measuring -------------------------------------------------------------------------------------
 
@@ -273,6 +274,17 @@ $(BUILD)/epoll_server: $(call objects,release,epoll_server $(KERNEL_FILES)) $(ca
 
 $(BUILD)/uring_server: $(call objects,release,$(URING_FILES) $(KERNEL_FILES)) $(call common_objects,release)
 	$(CC) $(CFLAGS_release) $^ -luring -pthread -o $@
+
+# The client's ceiling, and the rate of the time stamp counter: what figures are judged by, not measured themselves.
+$(BUILD)/canned_server: $(call objects,release,canned_server) $(call common_objects,release)
+	$(CC) $(CFLAGS_release) $^ -o $@
+
+$(BUILD)/checked/canned_server: $(call objects,checked,canned_server) $(call common_objects,checked)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_checked) $^ -o $@
+
+$(BUILD)/tsc_hz: servers/tsc_hz.c
+	$(CC) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(WARNINGS) $(CFLAGS_release) $< -lm -o $@
 
 $(BUILD)/lwip_server: $(call objects,release,$(SERVER_FILES) stack/eal) $(call common_objects,release) $(call stack_objects,release)
 	$(CC) $(CFLAGS_release) $^ $(DPDK_LIBS) -o $@
@@ -509,7 +521,7 @@ test-harness: ## the harness, without root
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests --ignore=harness/tests/system
 
 PRELOAD_TESTS := $(addprefix $(BUILD)/,conformance checked/on-lwip checked/libstackduel_preload.so checked/fuzz_preload)
-test-system: all $(BUILD)/lwip_pinger $(BUILD)/faulty_wire $(BUILD)/checked/loadgen $(BUILD)/checked/openload $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so $(BUILD)/checked/epoll_server $(BUILD)/checked/uring_server $(BUILD)/checked/lwip_server $(SLOW_SERVERS) $(PRELOAD_TESTS) ## both servers and a short run in real namespaces (root)
+test-system: all $(BUILD)/lwip_pinger $(BUILD)/faulty_wire $(BUILD)/checked/loadgen $(BUILD)/checked/openload $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so $(BUILD)/checked/epoll_server $(BUILD)/checked/uring_server $(BUILD)/checked/lwip_server $(BUILD)/checked/canned_server $(SLOW_SERVERS) $(PRELOAD_TESTS) ## both servers and a short run in real namespaces (root)
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests/system
 
 lint: ## types of the harness, format of the C code

@@ -96,6 +96,11 @@ static const struct row rows[] = {
     {"spin", "US", NUMBER, "50", 0, 1000000, SERVER_OPENLOAD, AT(spin_us), "before a request is due it asks without sleeping"},
     {"lag-limit", "US", NUMBER, "100", 1, 1000000, SERVER_OPENLOAD, AT(lag_limit_us), "p99 of its own delay in sending from which on it says client_bound"},
     {"output", "FILE", TEXT, NULL, 0, 0, SERVER_OPENLOAD, AT(output), "for the account, else stdout"},
+    {"address", "IPV4", IPV4, "0.0.0.0", 0, 0, SERVER_CANNED, AT(address), "IPv4 address to listen on"},
+    {"port", "N", NUMBER, "80", 1, 65535, SERVER_CANNED, AT(port), "TCP port to listen on"},
+    {"body-size", "BYTES", SIZE, "1", 0, 64 << 20, SERVER_CANNED, AT(body_size), "of the answer's body; 16K, 1M"},
+    {"max-connections", "N", NUMBER, "10000", 1, 1048576, SERVER_CANNED, AT(max_connections), "more are refused"},
+    {"backlog", "N", NUMBER, "4096", 1, 65535, SERVER_CANNED, AT(backlog), "half open or waiting for accept"},
 };
 /* clang-format on */
 

@@ -18,7 +18,8 @@ enum option_server {
     SERVER_PRELOAD = 4,
     SERVER_LOADGEN = 8,
     SERVER_URING = 16,
-    SERVER_OPENLOAD = 32
+    SERVER_OPENLOAD = 32,
+    SERVER_CANNED = 64
 };
 
 #define OPTION_TEXTS_MAX 32

@@ -51,6 +51,10 @@ static void test_defaults(void **state) {
     assert_int_equal(o.mtu, 1500);
     assert_false(o.no_offload);
     assert_memory_equal(o.mac, ((uint8_t[6]){0}), 6);
+    assert_int_equal(parse(&o, SERVER_CANNED, error, argv), OPTIONS_OK);
+    assert_int_equal(o.max_connections, 10000);
+    assert_int_equal(o.backlog, 4096);
+    assert_int_equal(o.keepalive_idle, 0); /* not an option of this one */
 }
 
 static void test_every_kind(void **state) {
