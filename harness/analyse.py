@@ -10,7 +10,8 @@ import json
 import math
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness import ablation, attempts, circumstances, families, gains, method, openloop, stats, verdict, words
+from harness import (ablation, attempts, ceiling, circumstances, collect, efficiency, families, gains, method, openloop, path,
+                     stats, verdict, words)
 from harness.caveats import caveats
 from harness.errors import UsageError
 from harness.plan import Plan
@@ -22,8 +23,10 @@ PERCENTILES = {"p50": 500, "p90": 900, "p99": 990, "p999": 999, "max": 1000}
 ENOUGH = 10_000
 
 
-def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str, Any]],
+              calibration: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """The summary (schema 1) of a run. Raises UsageError when a record or a fact is missing or foreign."""
+    tsc_hz, found = _tsc_hz(facts), ceiling.ceilings(plan, calibration)
     contenders = [contender(name, facts) for name in plan.contenders]
     lines = list(trials)
     records = [read(record, number, plan) for number, record in enumerate(lines, 1)]
@@ -40,7 +43,8 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
     for trial in records:
         cells.setdefault((trial.contender, trial.connections), []).append(trial)
     # an open loop's are of rates, and not of what it can do
-    points = [] if plan.offered else [_point(connections, contenders, cells, plan) for connections in plan.connections]
+    points = [] if plan.offered else [_point(connections, contenders, cells, plan, facts, found.get(connections))
+                                      for connections in plan.connections]
     _share_memory(points)
     families.adjust(points)
     gains.head(points, contenders)
@@ -57,6 +61,8 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
         "rounds": max(1, statistics["rounds_done"]) if plan.precision_percent else plan.rounds,
         "duration_seconds": plan.duration_seconds,
         "baseline": contenders[0].name,
+        **({"tsc_hz": tsc_hz} if tsc_hz else {}),
+        **({"calibration": dict(facts["calibration"])} if "calibration" in facts else {}),
         "caveats": [*caveats(plan, facts, records, points, contenders, emulated),
                     *circumstances.caveats(plan, lines)],
         "contenders": {c.name: {"label": c.label, "stack": c.stack, "client": c.client} for c in contenders},
@@ -69,6 +75,22 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
     }
     summary["caveats"] += method.reservations(plan, summary)
     return summary
+
+
+def _tsc_hz(facts: Mapping[str, Any]) -> int | None:
+    """Of the time stamp counter; None in runs of before it was asked for, and where the machine did not tell."""
+    value = table(facts, "machine").get("tsc_hz") if "machine" in facts else None
+    return value if isinstance(value, int) and value > 0 else None
+
+
+def _line(contender: Contender, facts: Mapping[str, Any]) -> path.Line:
+    """The speed is that of the cable, whose one end may be with DPDK and tell nothing."""
+    nic = facts.get("nic")
+    ends = [nic.get(end) for end in ("server", "client")] if isinstance(nic, Mapping) else []
+    speeds = [speed for end in ends if isinstance(end, Mapping) and isinstance(speed := end.get("speed_mbps"), int)]
+    mtu = table(facts, "wire").get("mtu")
+    return path.Line(contender.link == "tap", max(speeds, default=0) or None,
+                     mtu if isinstance(mtu, int) else path.Line.mtu)
 
 
 def _emulated(facts: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> str:
@@ -99,16 +121,22 @@ def to_text(summary: Mapping[str, Any]) -> str:
 
 
 def _point(connections: int, contenders: Sequence[Contender],
-           cells: Mapping[tuple[str, int], list[Trial]], plan: Plan) -> dict[str, Any]:
+           cells: Mapping[tuple[str, int], list[Trial]], plan: Plan, facts: Mapping[str, Any],
+           found: verdict.Ceiling | None) -> dict[str, Any]:
     here = {c.name: cells.get((c.name, connections), []) for c in contenders}
     uses = {name: [trial.use for trial in trials if trial.valid] for name, trials in here.items()}
     absent = {c.name: f" beyond {words.thousands(plan.most_connections[c.name])} connections: {c.because}"
               for c in contenders if not plan.follows(c.name, connections)}
     limits = {c.name: verdict.Limit(verdict.UNKNOWN, f"Not measured{absent[c.name]}.") if c.name in absent else
-              verdict.limit(c.polls, connections, uses[c.name], c.client_polls) for c in contenders}
+              verdict.limit(c.polls, connections, uses[c.name], c.client_polls, _line(c, facts),
+                            # it is that of a client on the kernel's sockets
+                            None if c.client_polls else found) for c in contenders}
+    first = contenders[0]
+    polls = {c.name: c.polls for c in contenders}
     return {
         "connections": connections,
-        "contenders": {name: {**_figures(trials), **({"not_measured": absent[name].strip()} if name in absent else {})}
+        "contenders": {name: {**_figures(trials, polls[name], _tsc_hz(facts)),
+                              **({"not_measured": absent[name].strip()} if name in absent else {})}
                        for name, trials in here.items()},
         "gain": {f"{c.name}/{below.name}": gains.gain(
             here[c.name], here[below.name],
@@ -116,10 +144,11 @@ def _point(connections: int, contenders: Sequence[Contender],
             verdict.gain_bound(limits[c.name], limits[below.name]) if c.client == below.client else None)
             for c, below in gains.pairs(contenders)},
         "limit": {name: {"by": limit.by, "evidence": limit.evidence} for name, limit in limits.items()},
+        **({"client_ceiling": ceiling.entry(found)} if found else {}),
     }
 
 
-def _figures(trials: Sequence[Trial]) -> dict[str, Any]:
+def _figures(trials: Sequence[Trial], polls: bool, tsc_hz: int | None) -> dict[str, Any]:
     """One contender at one load point: figures of its valid trials, null where there is none."""
     valid = [trial for trial in trials if trial.valid]
     rates = [trial.requests_per_sec for trial in valid]
@@ -133,9 +162,7 @@ def _figures(trials: Sequence[Trial]) -> dict[str, Any]:
         "errors": sum(trial.errors for trial in trials),
         "cpu_us_per_request": _cpu(valid),
     }
-    cycles = [trial.cycles_per_request for trial in valid if trial.cycles_per_request is not None]
-    if cycles:
-        figures["cycles_per_request"] = {"median": _median(cycles), "ci95": stats.rounded_interval(stats.log_t_interval(cycles))}
+    figures |= efficiency.figures([trial.cost for trial in valid], polls, tsc_hz)
     for key in ("connections_per_sec", "memory_bytes"):
         known = [value for trial in valid if (value := getattr(trial, key)) is not None]
         if known:
@@ -145,12 +172,17 @@ def _figures(trials: Sequence[Trial]) -> dict[str, Any]:
 
 
 def _cpu(valid: Sequence[Trial]) -> dict[str, Any]:
-    """The median, split between client and server cores as the CPU time of all valid trials together is."""
+    """The median, split between client and server cores, and interrupts on others where there were any, as the CPU time
+    of all valid trials together is."""
     median = _median([t.cpu_us_per_request for t in valid if t.cpu_us_per_request is not None])
-    burned = {role: math.fsum(trial.burned_seconds.get(role, 0.0) for trial in valid) for role in ROLES}
+    burned = {role: math.fsum(trial.burned_seconds.get(role, 0.0) for trial in valid)
+              for role in (*ROLES, collect.OTHER)}
+    if not burned[collect.OTHER]:
+        del burned[collect.OTHER]
     total = math.fsum(burned.values())
-    split = {role: stats.round_significant(median * burned[role] / total)
-             for role in ROLES} if median is not None and total > 0 else None
+    shared = any("+" in role for trial in valid for role in trial.burned_seconds)
+    split = {role: stats.round_significant(median * seconds / total)
+             for role, seconds in burned.items()} if median is not None and total > 0 and not shared else None
     return {"median": median, "by_role": split}
 
 

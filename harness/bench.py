@@ -13,10 +13,11 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from harness import attempts, disturbance, fitting, offered, saturation, sites as clients, stopping
+from harness import attempts, calibration, disturbance, fitting, offered, saturation, sites as clients, stopping
 from harness.conditions import conditioned, settle
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
@@ -136,7 +137,7 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
         with provisioned(host, wire, plan.contenders, id_, log=_say, use=fitting.use(host, wire, plan, sites),
                          programs=load_tool(wire, plan.workload, bool(plan.offered)).programs) as up:
             clients.prepare(sites)
-            facts = gather(host, wire, plan, up)
+            facts = {**gather(host, wire, plan, up), "calibration": calibration.facts(host, wire, plan)}
             if plan.offered == offered.UNKNOWN:
                 found = saturation.find(host, wire, plan, up, results / "runs" / f".{id_}", _say)
                 plan = offered.settled(plan, saturation.rates(found), order.loads or offered.Loads())
@@ -213,11 +214,13 @@ def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int, sites: Sequence[S
                      programs=load_tool(wire, plan.workload, bool(plan.offered)).programs,
                      use=fitting.use(host, wire, plan, sites)):
         pass
-    seconds = trials * (plan.warmup_seconds + plan.duration_seconds)
+    calibrated = 0 if calibration.why_not(wire, plan) else len(plan.connections)
+    seconds = (calibrated + trials) * (plan.warmup_seconds + plan.duration_seconds)
     tap = f", TAP={plan.tap}" if plan.tap else ""
+    first = f", after {calibrated} of calibration" if calibrated else ""
     rule = stopping.aim(plan)
     print(f"# between them: plan {plan.name}{tap}, {'at least ' if rule else ''}{trials} trials of "
-          f"{', '.join(plan.contenders)} at {', '.join(map(str, plan.connections))} connections{_rates(plan)}, "
+          f"{', '.join(plan.contenders)} at {', '.join(map(str, plan.connections))} connections{_rates(plan)}{first}, "
           f"{clock(seconds)} of load{'; ' if rule else ''}{rule}")
 
 
@@ -322,6 +325,8 @@ def _require_valid(run: Run, report: Path) -> None:
 def _measure(host: Host, wire: Wire, plan: Plan, up: Provisioned, store: Store) -> None:
     for line in _order(plan):
         print(line, flush=True)
+    with _rebinds_kept(store, up):
+        calibration.measure(host, wire, plan, up, store, partial(print, flush=True))
     with Progress(plan, len(stopping.remaining(plan, store.run.trials))) as progress, _rebinds_kept(store, up):
         for place, spec in _until_enough(plan, store, progress.looked):
             progress.start(spec)

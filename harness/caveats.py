@@ -10,6 +10,8 @@ from harness.plan import Plan, round_specs
 from harness.records import Contender, Trial, table, text
 
 _NOTABLE_STEAL = 0.02
+# of CPU time on CPUs without a part, as a share of what counts
+_NOTABLE_ELSEWHERE = 0.05
 
 
 def caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
@@ -38,16 +40,21 @@ def caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
     if stolen:
         found.append(f"The hypervisor took CPU time away in {len(stolen)} of {len(trials)} trials, "
                      f"up to {100 * max(stolen):.0f} %.")
+    elsewhere = [trial.elsewhere_share for trial in trials if trial.elsewhere_share >= _NOTABLE_ELSEWHERE]
+    if elsewhere:
+        found.append(f"CPUs without a part in the plan were at work beside their interrupts in {len(elsewhere)} of "
+                     f"{len(trials)} trials, up to {100 * max(elsewhere):.0f} % of the CPU time that counts: whose work "
+                     "that was cannot be told, and it is not counted.")
     found += [*_client_limits(points, contenders), *_wire_limits(points, contenders)]
     return [caveat for caveat in found if caveat]
 
 
 def _wire_limits(points: Sequence[Mapping[str, Any]], contenders: Sequence[Contender]) -> list[str]:
-    """One sentence for each contender that was held back by a NIC that lost its packets."""
+    """One sentence for each contender that was held back by a wire that lost its packets, or was full."""
     held = {contender.label: [point["connections"] for point in points
                               if point["limit"][contender.name]["by"] == verdict.WIRE] for contender in contenders}
-    return [f"A NIC lost packets of {label} at {words.connections(counts)}, and that was the limit there: the figures "
-            "tell of the card and its rings as much as of the stack." for label, counts in held.items() if counts]
+    return [f"The wire was the limit for {label} at {words.connections(counts)}, as it lost packets or was full: the "
+            "figures tell of its queues and its line as much as of the stack." for label, counts in held.items() if counts]
 
 
 def _client_limits(points: Sequence[Mapping[str, Any]], contenders: Sequence[Contender]) -> list[str]:

@@ -209,14 +209,14 @@ def latency(panels: Sequence[tuple[str, Sequence[Series]]], note: str, banner: s
     return figure
 
 
-def cycles(series: Sequence[Series], note: str, banner: str = "") -> Figure:
-    """A server's own busy cycles for one request against connections; intervals as bands."""
+def against_connections(series: Sequence[Series], label: str, note: str, banner: str = "") -> Figure:
+    """One figure of each contender, `label` with its unit, against connections; intervals as bands."""
     known = _numbers(series)
     figure, (axes,) = _figure(_line_entries(series), note, banner, height=2.1)
     _connections_axis(axes, series)
     for one in series:
         _line(axes, one)
-    axes.set_ylabel("Busy cycles per request")
+    axes.set_ylabel(label)
     if known and max(known) > _LOG_FROM * min(known):
         _log_axis(axes, known)
     else:
@@ -229,38 +229,38 @@ def cycles(series: Sequence[Series], note: str, banner: str = "") -> Figure:
 
 
 _PARTS = {"server": ("", 1.0, "server cores"), "client": ("//////", 0.35, "client cores"),
-          "both": ("......", 0.6, "client and server cores")}
+          "both": ("......", 0.6, "client and server cores"), "other": ("xxxxxx", 0.15, "interrupts on other cores")}
 
 
-def cpu(connections: Sequence[int], bars: Sequence[Bars], cycles: Sequence[Series], note: str,
-        banner: str = "") -> Figure:
-    """CPU time per request as stacked bars; below, where counted, a contender's own busy cycles."""
-    entries = [Patch(facecolor=one.colour, edgecolor="black", linewidth=0.5, label=one.label) for one in bars]
+_PLAIN_BARS = 3
+
+
+def cpu(connections: Sequence[int], bars: Sequence[Bars], note: str, banner: str = "") -> Figure:
+    """CPU time per request as stacked bars; numbered, since hatches tell parts, where colours alone would tell many."""
+    numbered = len(bars) > _PLAIN_BARS
+    entries = [Patch(facecolor=one.colour, edgecolor="black", linewidth=0.5,
+                     label=f"{number}  {one.label}" if numbered else one.label) for number, one in enumerate(bars, 1)]
     shown = {role for one in bars for parts in one.parts for role in parts or ()}
     entries += [Patch(facecolor=(0.4, 0.4, 0.4, alpha), edgecolor="black", linewidth=0.5, hatch=hatch,
                       label=label) for role, (hatch, alpha, label) in _PARTS.items() if role in shown]
-    figure, rows = _figure(entries, note, banner, height=3.3 if cycles else 2.1, rows=2 if cycles else 1)
+    figure, (axes,) = _figure(entries, note, banner, height=2.1)
     width = 0.8 / len(bars)
     for number, one in enumerate(bars):
         for place, parts in enumerate(one.parts):
             x = place - 0.4 + width * (number + 0.5)
             if parts is None:
-                rows[0].text(x, 0, "×", ha="center", va="bottom", fontsize=7, color=one.colour)
-            _stack(rows[0], x, width, one.colour, parts or {})
-    for line in cycles:
-        places = replace(line, connections=tuple(range(len(connections))))
-        _line(rows[1], _scaled(places, 1e-3), band=False)
-    for axes in rows:
-        axes.set_xlim(-0.6, len(connections) - 0.4)
-        axes.set_ylim(bottom=0)
-        axes.grid(axis="y", linewidth=0.3, color="#cccccc")
-        axes.set_xticks(range(len(connections)), [compact(c) if axes is rows[-1] else "" for c in connections],
-                        rotation=45 if len(connections) > 12 else 0)
-    rows[0].set_ylabel("CPU time (µs/request)")
-    if cycles:
-        rows[1].set_ylim(0, 1.15e-3 * max(_numbers(cycles)))
-        rows[1].set_ylabel("Busy cycles (1000/request)")
-    rows[-1].set_xlabel("Connections")
+                axes.text(x, 0, "×", ha="center", va="bottom", fontsize=7, color=one.colour)
+            _stack(axes, x, width, one.colour, parts or {})
+            if numbered and parts is not None:
+                axes.annotate(str(number + 1), (x, math.fsum(parts.values())), (0, 0.8), textcoords="offset points",
+                              ha="center", va="bottom", fontsize=4)
+    axes.set_xlim(-0.6, len(connections) - 0.4)
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", linewidth=0.3, color="#cccccc")
+    axes.set_xticks(range(len(connections)), [compact(c) for c in connections],
+                    rotation=45 if len(connections) > 12 else 0)
+    axes.set_ylabel("CPU time (µs/request)")
+    axes.set_xlabel("Connections")
     return figure
 
 

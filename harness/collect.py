@@ -17,6 +17,9 @@ Links = Mapping[str, Mapping[str, int]]
 # proc(5), /proc/stat: guest time is already counted in user and nice
 STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 BURNED = ("user", "nice", "system", "irq", "softirq")
+INTERRUPTS = ("irq", "softirq")
+# the role of a CPU that has no part in the plan
+OTHER = "other"
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -33,12 +36,13 @@ def parse_proc_stat(text: str) -> CpuTimes:
 
 def cpu_seconds(before: CpuTimes, after: CpuTimes, client: Sequence[int],
                 server: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """Seconds by state between two samples, for every CPU with a role ("client+server": it has both)."""
+    """Seconds by state between two samples, for every CPU of the machine ("client+server": it has both roles, "other":
+    none). One without a part that went offline or came meanwhile is left out."""
     spent: dict[str, dict[str, Any]] = {}
-    for cpu in sorted({*client, *server}):
+    for cpu in sorted({*client, *server, *(before.keys() & after.keys())}):
         if cpu not in before or cpu not in after:
             raise ContenderError(f"/proc/stat has no line for CPU {cpu}: it went offline during the trial")
-        role = "+".join(name for name, cpus in (("client", client), ("server", server)) if cpu in cpus)
+        role = "+".join(name for name, cpus in (("client", client), ("server", server)) if cpu in cpus) or OTHER
         # the kernel may correct iowait and idle downwards
         spent[str(cpu)] = {"role": role, **{state: round(max(0.0, after[cpu][state] - before[cpu][state]), 2)
                                             for state in STATES}}
@@ -51,11 +55,21 @@ def cpu_seconds_of(machine: str, before: CpuTimes, after: CpuTimes, client: Sequ
 
 
 def cpu_us_per_request(spent: Mapping[str, Mapping[str, Any]], requests: int) -> float | None:
-    """Microseconds burned by all those CPUs for one request, waiting and stolen time left out."""
+    """Microseconds burned by all those CPUs for one request, waiting and stolen time left out; of one without a part
+    as counted() says."""
     if not requests:
         return None
-    burned = sum(float(cpu[state]) for cpu in spent.values() for state in BURNED)
+    burned = sum(float(cpu[state]) for cpu in spent.values() for state in counted(cpu["role"]))
     return round(1e6 * burned / requests, 3)
+
+
+def counted(role: str) -> tuple[str, ...]:
+    """The states of a CPU whose time was burned for the load.
+
+    Where it has no part in the plan, interrupts alone: the kernel may process the load's packets on any CPU, while every
+    program of the load, and vhost-net's thread, is kept to the plan's. What else runs there is others' work.
+    """
+    return INTERRUPTS if role == OTHER else BURNED
 
 
 # of what programs print with their counters, the numbers that count nothing

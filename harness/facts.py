@@ -32,6 +32,7 @@ _BOOT_OPTIONS = ("clocksource", "default_hugepagesz", "hugepages", "hugepagesz",
                  "mitigations", "nohz", "nohz_full", "nosmt", "preempt", "processor.max_cstate", "rcu_nocbs",
                  "threadirqs", "transparent_hugepage", "tsc")
 _PATCHES = ROOT / "servers" / "stack" / "patches"
+TSC_PROGRAM = str(ROOT / "build" / "tsc_hz")
 _CPU = "/sys/devices/system/cpu"
 _NET = "/sys/class/net"
 # of the kernel's TCP at both ends, as a new namespace takes it over
@@ -52,7 +53,7 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict
     tool = load_tool(wire, plan.workload, bool(plan.offered))
     return {
         "started_at": now(),
-        "machine": _machine(host),
+        "machine": {**_machine(host), "tsc_hz": _tsc_hz(host)},
         "hardware": hardware(host),
         "kernel": _kernel(host),
         "hugepages": {"used": provisioned.hugepages, "why": provisioned.why,
@@ -153,6 +154,16 @@ def _machine(host: Host) -> dict[str, Any]:
     return {"cpu_model": cpu.get("model name"), "cpu_flags": flags, "virtual": "hypervisor" in flags,
             "cpus": host.cpus(), "memory_kib": int(memory[0]) if memory else None,
             "architecture": platform.machine()}
+
+
+def _tsc_hz(host: Host) -> int | None:
+    """Of this machine's time stamp counter, measured: neither cpuid nor /proc tells it in every virtual machine."""
+    said = _said(host, [TSC_PROGRAM]) if host.exists(TSC_PROGRAM) else None
+    try:
+        value = json.loads(said or "null")
+    except json.JSONDecodeError:
+        return None
+    return value["tsc_hz"] if isinstance(value, dict) and isinstance(value.get("tsc_hz"), int) else None
 
 
 def _kernel(host: Host) -> dict[str, Any]:

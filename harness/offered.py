@@ -69,7 +69,7 @@ def open_plan(plan: Plan, loads: Loads) -> Plan:
     if plan.clients:
         raise UsageError(f"CLIENT={'; '.join(plan.clients)}: the open-loop client runs on this machine alone: give "
                          "CLIENT=if:<interface>")
-    return replace(plan, offered=loads.rates or UNKNOWN, precision_percent=0, budget_seconds=0)
+    return replace(plan, offered=loads.rates or UNKNOWN, precision_percent=0, budget_seconds=0, calibrate=False)
 
 
 def settled(plan: Plan, saturation: Mapping[str, float], loads: Loads) -> Plan:

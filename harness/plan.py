@@ -47,7 +47,8 @@ class Plan:
     machine, as ssh knows it, its CPUs that load; this machine then has no client, and `client_cpus` are none. `tap`: one
     of TAPS, by which driver lwIP has its TAP; "" for net_tap where there was no choice. `netem`: as netem.py has it; ""
     for none. `attempts`: at one trial, in all, while it is disturbed; 1 in runs of before there were more.
-    `paper`: whose figures (results/published/) the run is to be set beside; "" for nobody's.
+    `calibrate`: the client's ceiling is looked for first, where that can be done (calibration.py). `paper`: whose
+    figures (results/published/) the run is to be set beside; "" for nobody's.
 
     `rounds`: exactly so many, or at least where there is a stop rule (stopping.py): until every gain's interval is
     within `precision_percent` of its ratio, 0 for no such rule, or `budget_seconds` are over, 0 for no end. `seed` of
@@ -82,6 +83,7 @@ class Plan:
     precision_percent: float = 0
     budget_seconds: int = 0
     paper: str = ""
+    calibrate: bool = False
 
     @property
     def most_rounds(self) -> int:
@@ -155,7 +157,7 @@ _TEXTS = ("tap", "netem", "paper")
 _RULE = ("seed", "precision_percent", "budget_seconds")
 NET_TAP, VHOST_NET = "net_tap", "vhost-net"
 TAPS = (NET_TAP, VHOST_NET)
-OVERRIDES = ("CONTENDERS", "WORKLOAD", "PRECISION", *map(str.upper, _TEXTS),
+OVERRIDES = ("CONTENDERS", "WORKLOAD", "PRECISION", "CALIBRATE", *map(str.upper, _TEXTS),
              *(option.override for option in (*_NUMBERS, _REACH)))
 
 
@@ -267,7 +269,7 @@ def _threads(connections: int, cpus: int) -> int:
 
 def to_json(plan: Plan) -> dict[str, Any]:
     """What plan.json holds."""
-    empty = ("clients", "by_contender", "offered", "most_offered", *_RULE, *_TEXTS)
+    empty = ("clients", "by_contender", "calibrate", "offered", "most_offered", *_RULE, *_TEXTS)
     return {"schema": SCHEMA, **{key: value for key, value in asdict(plan).items() if value or key not in empty}}
 
 
@@ -300,6 +302,8 @@ def from_json(data: Any) -> Plan:
     given = {key: value for key in _TEXTS if (value := getattr(plan, key)) != ""}
     if _texts(given, {}) != given:
         raise UsageError(f"netem of a plan must be as stackduel writes it, not {plan.netem!r}")
+    if not isinstance(plan.calibrate, bool):
+        raise UsageError("calibrate of a plan must be true or false")
     if not isinstance(plan.most_connections, dict) or not all(
             isinstance(most, int) for most in plan.most_connections.values()):
         raise UsageError("most_connections of a plan must be a table of numbers")
@@ -328,7 +332,7 @@ def _read(name_or_path: str, wire: str) -> tuple[dict[str, Any], str]:
         raise UsageError(f"no plan '{name_or_path}'; there are: {known}, or a .toml file's path") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from None
-    known_keys = {"contenders", "workload", "precision_percent", *_TEXTS, *(option.key for option in _NUMBERS)}
+    known_keys = {"contenders", "workload", "precision_percent", "calibrate", *_TEXTS, *(option.key for option in _NUMBERS)}
     for key in values:
         if key not in known_keys:
             raise UsageError(f"{path}: unknown key '{key}'; there are: {', '.join(sorted(known_keys))}")
@@ -341,6 +345,10 @@ def _override(name: str, text: str) -> tuple[str, Any]:
         return "contenders", settings.words(text)
     if name == "PRECISION":
         return "precision_percent", settings.percent(text, f"{name}={text}")
+    if name == "CALIBRATE":
+        if text not in ("yes", "no"):
+            raise UsageError(f"{name}={text}: must be yes or no")
+        return "calibrate", text == "yes"
     if name in ("WORKLOAD", *map(str.upper, _TEXTS)):
         return name.lower(), text
     option = next(option for option in (*_NUMBERS, _REACH) if option.override == name)
@@ -372,6 +380,8 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
         if contender not in wire.contenders:
             raise UsageError(f"{places['contenders']}: wire '{wire.name}' has no contender '{contender}'; "
                              f"there are: {', '.join(wire.contenders)}")
+    if not isinstance(values.get("calibrate", True), bool):
+        raise UsageError(f"{places['calibrate']}: must be true or false")
     most = max(values["connections"])
     most_of_wrk = MOST_OF_WRK * max(1, len(clients))
     if not wire.has_loadgen and most > most_of_wrk:
@@ -395,7 +405,7 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
         connections=tuple(values["connections"]), rounds=values["rounds"],
         duration_seconds=values["duration_seconds"], warmup_seconds=values["warmup_seconds"],
         client_cpus=() if clients else client, server_cpus=server, port=values.get("port", wire.port),
-        max_connections=limit, by_contender=wire.rebinds,
+        max_connections=limit, calibrate=values.get("calibrate", True), by_contender=wire.rebinds,
         seed=values.get("seed", 0), precision_percent=values.get("precision_percent", 0),
         budget_seconds=values.get("budget_seconds", 0),
         most_connections={name: wire.contenders[name].most_connections for name in values["contenders"]

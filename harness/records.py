@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
-from harness import verdict
+from harness import collect, verdict
+from harness.efficiency import Cost
 from harness.errors import UsageError
+from harness.path import Moved
 from harness.plan import Plan, load_points
+from harness.stats import quantile
 
 # of trials.jsonl
 SCHEMA = 1
@@ -26,7 +29,7 @@ _STOLEN = "steal"
 class Contender:
     """What the summary says of a contender beside its figures; `client`: the stack at its client's end.
 
-    `because`: why it is not measured beyond a number of connections, "" if it is.
+    `because`: why it is not measured beyond a number of connections, "" if it is. `link`: as wire.LINKS, "" if unknown.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Contender:
     stack: str
     client: str
     because: str
+    link: str = ""
 
     @property
     def polls(self) -> bool:
@@ -51,7 +55,11 @@ class Contender:
 
 @dataclass(frozen=True)
 class Trial:
-    """The part of a record that the analysis stands on; units as the names say."""
+    """The part of a record that the analysis stands on; units as the names say.
+
+    `burned_seconds`: by role; of CPUs without a part ("other") interrupts alone, as collect.counted().
+    `elsewhere_share`: what those burned beside them, as a share of all that counts.
+    """
 
     contender: str
     connections: int
@@ -70,6 +78,8 @@ class Trial:
     bytes_per_connection: Mapping[str, int]
     use: verdict.TrialUse
     unsettled: str
+    cost: Cost
+    elsewhere_share: float
     offered: int = 0
 
 
@@ -80,7 +90,8 @@ def contender(name: str, facts: Mapping[str, Any]) -> Contender:
     return Contender(name, text(entry, "label"), text(entry, "stack"),
                      # runs of before there were others have one client for all
                      "kernel" if client is None else text(table(entry, "client"), "stack"),
-                     text(entry, "most_because") if "most_because" in entry else "")
+                     text(entry, "most_because") if "most_because" in entry else "",
+                     text(entry, "link") if "link" in entry else "")
 
 
 def table(facts: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -99,14 +110,19 @@ def text(facts: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def read(record: Mapping[str, Any], number: int, plan: Plan) -> Trial:
-    """One line of trials.jsonl. Raises UsageError naming the line if it is foreign or not of this plan."""
+def read(record: Mapping[str, Any], number: int, plan: Plan, file: str = "trials.jsonl",
+         contenders: Sequence[str] = ()) -> Trial:
+    """One line of `file`. Raises UsageError naming the line if it is foreign or not of this plan.
+
+    `contenders`: whose it may be, of a file that has others than the plan.
+    """
     try:
         trial = _parse(record, plan)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"trials.jsonl:{number}: not a trial of schema {SCHEMA} ({error!r})") from None
-    if trial.contender not in plan.contenders or (trial.connections, trial.offered) not in load_points(plan):
-        raise UsageError(f"trials.jsonl:{number}: {trial.contender} at {trial.connections} connections "
+        raise UsageError(f"{file}:{number}: not a trial of schema {SCHEMA} ({error!r})") from None
+    if (trial.contender not in (contenders or plan.contenders)
+            or (trial.connections, trial.offered) not in load_points(plan)):
+        raise UsageError(f"{file}:{number}: {trial.contender} at {trial.connections} connections "
                          f"{f'and {trial.offered} requests/s ' if trial.offered else ''}is not in this run's plan")
     return trial
 
@@ -115,9 +131,10 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
     rate = finite(record["requests_per_sec"])
     cores = {str(cpu): states for cpu, states in record["cpu_seconds"].items()}
     burned = {cpu: _burned(states) for cpu, states in cores.items()}
-    clock = math.fsum(finite(value) for states in cores.values() for key, value in states.items()
-                      if key != "role")
-    stolen = math.fsum(finite(states.get(_STOLEN, 0)) for states in cores.values())
+    ours = [states for cpu, states in cores.items() if _role(cpu, plan)]
+    clock = math.fsum(finite(value) for states in ours for key, value in states.items() if key != "role")
+    stolen = math.fsum(finite(states.get(_STOLEN, 0)) for states in ours)
+    by_role = _by_role(cores, burned, plan)
     memory = record.get("memory")
     return Trial(
         contender=record["contender"], connections=int(record["connections"]), round=int(record["round"]),
@@ -130,19 +147,23 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
                          for value, count in record["latency_histogram_us"]),
         errors=sum(int(count) for count in record["errors"].values()),
         cpu_us_per_request=_optional(record["cpu_us_per_request"]),
-        burned_seconds={role: math.fsum(burned[cpu] for cpu in burned if _role(cpu, plan) == role)
-                        for role in ROLES},
+        burned_seconds=by_role,
         steal_share=stolen / clock if clock > 0 else 0.0,
         cycles_per_request=_optional(record.get("cycles_per_request")),
         use=verdict.TrialUse(
-            cores=tuple(verdict.CoreUse(cpu, _role(cpu, plan), _share(states, burned[cpu]))
+            cores=tuple(verdict.CoreUse(cpu, _role(cpu, plan), _share(states, burned[cpu]), _split(states, burned[cpu]))
                         for cpu, states in sorted(cores.items()) if _role(cpu, plan)),
             own_share=_optional(record.get("busy_share")),
             client_share=_optional(record.get("client_busy_share")),
             client_bound=record.get("client_bound") is True,
             nics={str(end): {str(name): int(count) for name, count in counts.items()}
                   for end, counts in record.get("xstats", {}).items()},
-            requests=int(record["requests"])),
+            requests=int(record["requests"]), moved=_moved(record)),
+        cost=Cost(int(record["requests"]), math.fsum(by_role.values()),
+                  None if any("+" in role for role in by_role)
+                  else math.fsum(by_role.get(role, 0.0) for role in ("server", collect.OTHER)),
+                  _optional(record.get("cycles_per_request"))),
+        elsewhere_share=_elsewhere(cores, burned, by_role, plan),
         connections_per_sec=_optional(record.get("connections_per_sec")),
         memory_bytes=math.fsum(map(finite, memory.values())) if memory else None,
         offered=int(record.get("offered", 0)),
@@ -161,6 +182,49 @@ def _role(cpu: str, plan: Plan) -> str:
 
 def _burned(states: Mapping[str, Any]) -> float:
     return math.fsum(finite(value) for key, value in states.items() if key not in ("role", _STOLEN, *_IDLE))
+
+
+def _by_role(cores: Mapping[str, Mapping[str, Any]], burned: Mapping[str, float], plan: Plan) -> dict[str, float]:
+    """Seconds that count. Records of before there were others have no CPU without a part."""
+    found: dict[str, float] = {}
+    for cpu, states in cores.items():
+        role = _role(cpu, plan) or collect.OTHER
+        seconds = burned[cpu] if role != collect.OTHER else math.fsum(
+            finite(states.get(state, 0)) for state in collect.counted(role))
+        found[role] = found.get(role, 0.0) + seconds
+    return found
+
+
+def _elsewhere(cores: Mapping[str, Mapping[str, Any]], burned: Mapping[str, float], by_role: Mapping[str, float],
+               plan: Plan) -> float:
+    everywhere = math.fsum(burned[cpu] for cpu in cores if not _role(cpu, plan))
+    counted = math.fsum(by_role.values())
+    return max(0.0, everywhere - by_role.get(collect.OTHER, 0.0)) / counted if counted > 0 else 0.0
+
+
+def _moved(record: Mapping[str, Any]) -> Moved:
+    """What a record tells of its wire; a port's own losses stand beside those of the kernel's interfaces."""
+    server = record.get("server") or {}
+    histogram = [(finite(value), int(count)) for value, count in record["latency_histogram_us"]]
+    samples = sum(count for _, count in histogram)
+    corrected = samples > int(record["requests"])
+    lost = {str(place): sum(int(count) for count in ways.values()) for place, ways in record["dropped"].items()}
+    if "rx_packets" in server:
+        lost["the server's port"] = sum(int(server.get(key, 0)) for key in ("rx_dropped", "tx_dropped", "no_mbuf"))
+    return Moved(
+        seconds=finite(record["duration_seconds"]), requests=int(record["requests"]), bytes=int(record["bytes"]),
+        latency_us=None if not samples else quantile(histogram, 500) if corrected
+        else math.fsum(value * count for value, count in histogram) / samples,
+        packets=int(server["rx_packets"]) + int(server["tx_packets"]) if "rx_packets" in server else None,
+        lost=lost, by_median=corrected)
+
+
+def _split(states: Mapping[str, Any], burned: float) -> dict[str, float]:
+    """Shares of the time that a CPU had, as _share(), by what it was burned for."""
+    had = burned + math.fsum(finite(states.get(key, 0)) for key in _IDLE)
+    parts = {"user": ("user", "nice"), "system": ("system",), "interrupts": collect.INTERRUPTS}
+    return {name: math.fsum(finite(states.get(key, 0)) for key in keys) / had if had > 0 else 0.0
+            for name, keys in parts.items()}
 
 
 def _share(states: Mapping[str, Any], burned: float) -> float:

@@ -17,8 +17,8 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import jinja2
 
-from harness import (analyse, beside, charts, equipment, headline, kernel_ladder, method, openloop_report, published,
-                     waterfall, words)
+from harness import (analyse, beside, charts, charts_cpu, equipment, headline, kernel_ladder, method, openloop_report,
+                     published, waterfall, words)
 from harness.errors import MachineError, UsageError
 from harness.store import Run, load_run
 
@@ -30,10 +30,8 @@ CAPTIONS = {
             "over the best of each load point (thick), and over each of them (thin; intervals in the tables).",
     "rungs": "What each kernel server is worth: its throughput over the baseline's, with its 95 % interval.",
     "latency": "Latency percentiles, as the load tool gives them (see “How this was measured and judged”).",
-    "cpu": "CPU time burned for one request on all cores of client and server; where a contender counts "
-           "them, its own busy cycles. The bars of a load point stand in the legend's order.",
-    "cycles": "Busy cycles of the server itself for one request, against connections: medians, with the 95 % interval "
-              "as a band.",
+    "cpu": "CPU time burned for one request on all cores of client and server, and by interrupts on others.",
+    **charts_cpu.CAPTIONS,
     "waterfall": "Busy cycles for one request: what each measure saves when it is added to those above it, and what it "
                  "saves when all others are there; 95 % intervals of the differences within each round.",
     **openloop_report.CAPTIONS,
@@ -47,8 +45,10 @@ COLUMNS = (
     "latency_max_us", "trials_valid", "trials_invalid", "errors", "cpu_us_per_request_median",
     "cycles_per_request_median", "gain_over", "gain_ratio", "gain_ci95_low", "gain_ci95_high", "gain_verdict",
     "gain_rounds", "gain_bound", "limit_by", "limit_evidence", "connections_per_sec_median", "memory_bytes_median",
-    "memory_bytes_per_connection", "bytes_per_connection_reported", "headline_over", "headline_ratio",
-    "headline_ci95_low", "headline_ci95_high", "headline_verdict")
+    "memory_bytes_per_connection", "bytes_per_connection_reported", "requests_per_core_second_median",
+    "requests_per_core_second_ci95_low", "requests_per_core_second_ci95_high", "cycles_from",
+    "burned_cycles_per_request_median", "client_ceiling_requests_per_sec", "client_ceiling_at_least",
+    "headline_over", "headline_ratio", "headline_ci95_low", "headline_ci95_high", "headline_verdict")
 # of gains.csv: every pair of a run with a kernel ladder
 GAIN_COLUMNS = ("connections", "contender", "over", "ratio", "ci95_low", "ci95_high", "verdict", "rounds", "bound", "p",
                 "p_adjusted", "over_is_best_kernel")
@@ -77,7 +77,7 @@ def write(run_dir: Path, out: Path, published_names: Sequence[str] = ()) -> list
 def loaded(run_dir: Path) -> tuple[Run, dict[str, Any]]:
     """A run and its summary. Raises UsageError on a foreign run."""
     run = load_run(run_dir)
-    return run, analyse.summarise(run.plan, run.facts, run.trials)
+    return run, analyse.summarise(run.plan, run.facts, run.trials, run.calibration)
 
 
 def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> dict[str, bytes]:
@@ -139,7 +139,8 @@ def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -
     names = [(number, name) for number, name in enumerate(summary["contenders"]) if not words.absent(summary, name)]
     short = len(names) > _SHORT_FROM
     rates = [throughput_series(summary, name, number, name if short else "") for number, name in names]
-    yield "throughput", charts.throughput([*rates, *published_rates(others)], note + overlay, banner)
+    yield "throughput", charts.throughput([*rates, *charts_cpu.ceiling(summary["points"]), *published_rates(others)],
+                                          note + overlay, banner)
     for name, (lines, label) in gain_lines(summary).items():
         theirs = published_gains(others) if name == "gain" else []
         thin = _THICK_AND_THIN if any(line.weight < 1 for line in lines) else ""
@@ -151,12 +152,11 @@ def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -
     bars = [charts.Bars(name if short else words.label(summary, name), charts.COLOURS[number % len(charts.COLOURS)],
                         tuple(_parts(point["contenders"][name]["cpu_us_per_request"]) for point in points))
             for number, name in names]
-    cycles = [_series(summary, name, number, _cycles) for number, name in names
-              if any("cycles_per_request" in point["contenders"][name] for point in points)]
-    own = words.has_loadgen(summary)
-    yield "cpu", charts.cpu([point["connections"] for point in points], bars, [] if own else cycles, note, banner)
-    if own and cycles:
-        yield "cycles", charts.cycles(cycles, note, banner)
+    yield "cpu", charts.cpu([point["connections"] for point in points], bars, note, banner)
+
+    def make(name: str, number: int, pick: charts_cpu.Pick) -> charts.Series:
+        return _series(summary, name, number, pick, name if short else "")
+    yield from charts_cpu.figures(points, names, make, note, banner)
 
 
 def _waterfalls(run: Run, summary: Summary) -> Iterator[tuple[str, Any]]:
@@ -302,7 +302,15 @@ def rows(summary: Summary) -> Iterator[list[Any]]:
                    summary["baseline"] if gain else None, gain.get("ratio"),
                    *(gain.get("ci95") or (None, None)), gain.get("verdict"), gain.get("rounds"),
                    gain.get("bound"), limit["by"], limit["evidence"],
-                   *(cell.get(key, {}).get(part) for key, part in _COSTS), *_headline_cells(point, name)]
+                   *(cell.get(key, {}).get(part) for key, part in _COSTS), *_efficiency(cell),
+                   *(point.get("client_ceiling", {}).get(key) for key in ("requests_per_sec", "at_least")),
+                   *_headline_cells(point, name)]
+
+
+def _efficiency(cell: Mapping[str, Any]) -> list[Any]:
+    rate = cell.get("requests_per_core_second", {})
+    return [rate.get("median"), *(rate.get("ci95") or (None, None)), cell.get("cycles_from"),
+            cell.get("burned_cycles_per_request", {}).get("median")]
 
 
 def _headline_cells(point: Mapping[str, Any], name: str) -> list[Any]:

@@ -12,7 +12,7 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Mapping
@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
 OUT = ROOT / "reports" / "out"
 SCHEMA = 1
+# beside trials.jsonl, with records of the same schema; absent where the client's ceiling was not looked for
+CALIBRATION = "calibration.jsonl"
 # bytes: what contenders and wrk print, and a line of trials.jsonl
 ROOM_FOR_A_TRIAL = 64 * 1024
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z0-9_-]+")
@@ -44,13 +46,14 @@ _RECORD: Mapping[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """One run as it is on disk; `trials` in the order in which they ended."""
+    """One run as it is on disk; `trials` in the order in which they ended, and those of the client's `calibration`."""
 
     id: str
     path: Path
     facts: dict[str, Any]
     plan: Plan
     trials: list[dict[str, Any]]
+    calibration: list[dict[str, Any]] = field(default_factory=list)
 
 
 def run_id(now: datetime, wire: str) -> str:
@@ -110,7 +113,7 @@ class Store:
         """
         path = find_run(id_, results)
         lines, cut = _read_trials(path / "trials.jsonl")
-        return cls(_load(path, lines, ""), cut)
+        return cls(_load(path, lines, "", resumed=True), cut)
 
     def drop_cut_line(self) -> str:
         """Drops a last line that was cut short from the disk; says so ("" if there was none)."""
@@ -126,6 +129,15 @@ class Store:
             self._write_trials()
         except MachineError:
             self.run.trials.pop()
+            raise
+
+    def append_calibration(self, record: dict[str, Any]) -> None:
+        """Add one trial of the calibration, as append()."""
+        self.run.calibration.append(record)
+        try:
+            write_file(self.run.path / CALIBRATION, "".join(map(_line, self.run.calibration)))
+        except MachineError:
+            self.run.calibration.pop()
             raise
 
     def write_facts(self) -> None:
@@ -207,7 +219,7 @@ def _line(record: Mapping[str, Any]) -> str:
     return json.dumps(record, separators=(",", ":")) + "\n"
 
 
-def _load(path: Path, trials: list[dict[str, Any]], cut: str) -> Run:
+def _load(path: Path, trials: list[dict[str, Any]], cut: str, resumed: bool = False) -> Run:
     if cut:
         raise UsageError(f"{cut}; RESUME={path.name} drops it and runs that trial again")
     facts = _read_json(path / "facts.json")
@@ -224,7 +236,22 @@ def _load(path: Path, trials: list[dict[str, Any]], cut: str) -> Run:
                 or record.get("offered", 0) not in (plan.offered or (0,))
                 or not 0 <= record["round"] < plan.most_rounds):
             raise UsageError(f"{path / 'trials.jsonl'}:{number}: a trial that is not in this run's plan")
-    return Run(facts["run"], path, facts, plan, trials)
+    return Run(facts["run"], path, facts, plan, trials, _read_calibration(path, plan, resumed))
+
+
+def _read_calibration(run: Path, plan: Plan, resumed: bool) -> list[dict[str, Any]]:
+    """The records; of a run that goes on without a last line that was cut short, as that load point is measured again.
+    """
+    path = run / CALIBRATION
+    if not path.exists():
+        return []
+    records, cut = _read_trials(path)
+    if cut and not resumed:
+        raise UsageError(f"{cut}; RESUME={run.name} drops it and runs that trial again")
+    for number, record in enumerate(records, 1):
+        if record["connections"] not in plan.connections:
+            raise UsageError(f"{path}:{number}: a load point that is not in this run's plan")
+    return records
 
 
 def _check_facts(facts: Mapping[str, Any], file: Path) -> None:

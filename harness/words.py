@@ -133,6 +133,16 @@ def costs(cell: Mapping[str, Any]) -> list[str]:
             number(memory.get("per_connection")), number(cell.get("bytes_per_connection", {}).get("total"))]
 
 
+def efficiency(cell: Mapping[str, Any]) -> list[str]:
+    """Of one contender at one load point: requests per CPU second and cycles a request, each with its interval, from
+    what they are known, and cycles burned."""
+    rate, cycles, burned = (cell.get(key, {}) for key in (
+        "requests_per_core_second", "cycles_per_request", "burned_cycles_per_request"))
+    return [number(rate.get("median")), interval(rate.get("ci95")), number(cycles.get("median")),
+            interval(cycles.get("ci95")), str(cell.get("cycles_from", "")),
+            number(burned.get("median")) if burned else ""]
+
+
 def told(summary: Summary) -> list[str]:
     """What each server says that an idle connection takes, part by part."""
     lines = []
@@ -229,7 +239,8 @@ def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
     if plan.seed:
         settings |= {"SEED": plan.seed}
     texts = " ".join(f"{key}='{value}'" if " " in value else f"{key}={value}"
-                     for key, value in (("TAP", plan.tap), ("NETEM", plan.netem)) if value)
+                     for key, value in (("TAP", plan.tap), ("NETEM", plan.netem), ("CALIBRATE", "" if plan.calibrate else "no"))
+                     if value)
     target = f"bench-{plan.wire}" if plan.workload.name in GENERAL else f"bench-app APP={plan.wire}"
     if plan.offered:
         target = f"latency WIRE={plan.wire} RATES={numbers(plan.offered)}"

@@ -37,7 +37,7 @@ def test_the_schema_other_programs_read() -> None:
     assert point["connections"] == 64
     cell = point["contenders"]["lwip"]
     assert set(cell) == {"requests_per_sec", "latency_us", "trials", "invalid", "errors",
-                         "cpu_us_per_request", "cycles_per_request"}
+                         "cpu_us_per_request", "cycles_per_request", "cycles_from", "requests_per_core_second"}
     assert set(cell["latency_us"]) == {"p50", "p90", "p99", "p999", "max"}
     assert set(point["gain"]) == {"lwip/epoll"}
     assert set(point["gain"]["lwip/epoll"]) == {"ratio", "ci95", "verdict", "rounds", "bound", "p", "p_adjusted"}

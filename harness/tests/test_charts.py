@@ -36,10 +36,10 @@ def draw(series: Sequence[Series]) -> list[Any]:
     panels = [("p50", series), ("p99", series)]
     counts = series[0].connections
     parts = [{"client": 1.0, "server": 2.0}, None, {"both": 3.0}][:len(counts)]
-    cycles = [one for one in series[:1] if any(value.centre is not None for value in one.values)]
     return [charts.throughput(series, "A note."), charts.gain(series, "A note.", "Gain"),
             charts.latency(panels, "A note."),
-            charts.cpu(counts, [Bars("c", "#0072B2", tuple(parts))], cycles, ""), charts.cycles(series, "A note.")]
+            charts.cpu(counts, [Bars("c", "#0072B2", tuple(parts))], ""),
+            charts.against_connections(series, "Cycles", "A note.")]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -180,7 +180,7 @@ def test_connections_are_short_on_an_axis(count: int, text: str) -> None:
 
 def test_a_collapse_gets_a_logarithmic_axis() -> None:
     with charts.styled():
-        flat, steep = (charts.cycles([line(0, [1, 100], Value(1000.0), Value(last))], "").axes[0]
+        flat, steep = (charts.against_connections([line(0, [1, 100], Value(1000.0), Value(last))], "", "").axes[0]
                        for last in (1300.0, 99_000.0))
         assert (flat.get_yscale(), steep.get_yscale()) == ("linear", "log")
         assert flat.get_ylim()[0] == 0
@@ -190,8 +190,9 @@ def test_a_banner_adds_to_the_height_and_moves_nothing_else() -> None:
     def inches(banner: str) -> list[list[float]]:
         series = SHAPES["a gap"]
         figures = [charts.throughput(series, "A note.", banner), charts.gain(series, "A note.", "Gain", banner),
-                   charts.latency([("p50", series)], "A note.", banner), charts.cycles(series, "A note.", banner),
-                   charts.cpu([1], [Bars("c", "#0072B2", ({"both": 3.0},))], [], "A note.", banner)]
+                   charts.latency([("p50", series)], "A note.", banner),
+                   charts.against_connections(series, "Cycles", "A note.", banner),
+                   charts.cpu([1], [Bars("c", "#0072B2", ({"both": 3.0},))], "A note.", banner)]
         found = []
         for figure in figures:
             height = figure.get_size_inches()[1]

@@ -44,13 +44,22 @@ def test_cpu_seconds_have_roles_and_never_run_backwards() -> None:
 
 def test_a_shared_cpu_has_both_roles_and_counts_once() -> None:
     spent = collect.cpu_seconds(collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER), (0,), (0,))
-    assert list(spent) == ["0"] and spent["0"]["role"] == "client+server"
+    assert spent["0"]["role"] == "client+server"
     assert collect.cpu_us_per_request(spent, 1000) == 2500.0
 
 
-def test_cpu_without_a_role_is_left_out() -> None:
+def test_a_cpu_without_a_part_is_there_and_its_interrupts_alone_count() -> None:
     spent = collect.cpu_seconds(collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER), (1,), (1,))
-    assert list(spent) == ["1"]
+    assert list(spent) == ["0", "1"] and spent["0"]["role"] == "other"
+    # CPU 0 burned 2.5 s, of which 0.5 s are soft interrupts
+    alone = collect.cpu_us_per_request({"1": spent["1"]}, 1000)
+    assert alone is not None and collect.cpu_us_per_request(spent, 1000) == alone + 500.0
+
+
+def test_a_cpu_without_a_part_that_vanished_is_left_out() -> None:
+    before, after = collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER)
+    del after[0]
+    assert list(collect.cpu_seconds(before, after, (1,), (1,))) == ["1"]
 
 
 def test_cpu_that_vanished_is_said_so() -> None:

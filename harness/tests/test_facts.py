@@ -8,7 +8,9 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-from harness.facts import ROOT, gather
+import pytest
+
+from harness.facts import ROOT, TSC_PROGRAM, gather
 from harness.host import Host, Result
 from harness.plan import load_plan
 from harness.provision import Provisioned
@@ -94,6 +96,16 @@ def test_what_is_not_told_is_null() -> None:
     assert found["kernel"]["release"] is None and found["kernel"]["mitigations"] == {}
     assert {found["versions"][key] for key in ("wrk", "dpdk", "lwip", "cc", "cflags")} == {None}
     assert found["offloads"] == {"stackduel-client/client0": []}
+
+
+@pytest.mark.parametrize("said, hz", [('{"tsc_hz": 2596147832}\n', 2596147832), ("", None), ("no such counter\n", None),
+                                      ("[7]\n", None)])
+def test_the_rate_of_the_time_stamp_counter_is_asked_for_and_not_guessed(said: str, hz: int | None) -> None:
+    host = told()
+    host.answers[(TSC_PROGRAM,)] = Result(0 if hz else 3, said, "")
+    assert facts(host)["machine"]["tsc_hz"] == hz
+    host.missing.add("tsc_hz")
+    assert facts(host)["machine"]["tsc_hz"] is None
 
 
 def test_outside_a_clone_there_is_no_revision() -> None:

@@ -44,7 +44,7 @@ def test_every_file_of_an_emulated_nic_says_so(tmp_path: Path) -> None:
     page, out = written(tmp_path)
     names = sorted(path.name for path in out.iterdir())
     charts = [name for name in names if name.endswith(".svg")]
-    assert charts == ["cpu.svg", "gain.svg", "latency.svg", "throughput.svg"]
+    assert charts == ["cpu.svg", "cycles.svg", "efficiency.svg", "gain.svg", "latency.svg", "throughput.svg"]
     for name in (*charts, "report.html", "summary.md"):
         assert marked(out, name), name
     assert json.loads((out / "summary.json").read_text())["emulated"] == "QEMU's e1000e"
@@ -221,7 +221,7 @@ def test_what_a_nic_lost_is_told_and_may_be_the_limit(tmp_path: Path) -> None:
     assert "neither was at its end, and a NIC lost at least 1.8 % of its packets" in page.text
     assert "The server's NIC missed 2,700 packets (rx_missed_errors)." in page.text
     assert "else “wire” when a NIC lost more than one packet in a thousand" in page.text
-    assert "A NIC lost packets of kernel TCP (epoll) at 1 and 8 connections, and that was the limit there" in page.text
+    assert "The wire was the limit for kernel TCP (epoll) at 1 and 8 connections, as it lost packets or was full" in page.text
     assert "epoll: wire; lwip: wire" in (out / "summary.md").read_text()
     none, _ = written(tmp_path / "none", emulated="")
     assert "NIC missed" not in none.text and "a NIC lost at least" not in none.text

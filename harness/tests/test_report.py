@@ -23,7 +23,8 @@ from harness.tests import synthetic
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
 NAMES = ("summary.json", "summary.md", "summary.csv")
-ALL = {"report.html", *NAMES, *(f"{chart}.{kind}" for chart in ("throughput", "gain", "latency", "cpu")
+ALL = {"report.html", *NAMES, *(f"{chart}.{kind}" for chart in ("throughput", "gain", "latency", "cpu", "efficiency",
+                                                               "cycles")
                                 for kind in ("png", "svg"))}
 
 
@@ -91,7 +92,7 @@ def test_twice_the_same_bytes_from_any_place(golden_run: Path, tmp_path: Path) -
 def test_the_page_stands_alone(golden_run: Path, tmp_path: Path) -> None:
     report.write(golden_run, tmp_path / "out")
     page = Page((tmp_path / "out" / "report.html").read_text())
-    assert len(page.addresses) == 4
+    assert len(page.addresses) == 6
     assert all(address.startswith("data:image/svg+xml;base64,") for address in page.addresses)
 
 
@@ -165,7 +166,9 @@ def test_a_point_without_valid_trials_is_shown_as_such(tmp_path: Path) -> None:
 def test_a_run_without_trials_is_a_report_without_figures(tmp_path: Path) -> None:
     run = synthetic.write(tmp_path / "run")
     (run / "trials.jsonl").write_text("")
-    assert len(report.write(run, tmp_path / "out")) == len(ALL)
+    written = {path.name for path in report.write(run, tmp_path / "out")}
+    # without a figure there is no chart of what a request costs
+    assert written == {name for name in ALL if not name.startswith(("efficiency", "cycles"))}
     assert "The run is incomplete: it has 0 of 24 trials." in (tmp_path / "out" / "summary.md").read_text()
 
 
@@ -201,6 +204,9 @@ def test_three_contenders(tmp_path: Path) -> None:
     assert len(lines) == 2 * (2 + 4)
     assert len({line.count("|") for line in lines[:6]}) == len({line.count("|") for line in lines[6:]}) == 1
     assert {path.name for path in out.iterdir()} == ALL | {"gains.csv", "rungs.png", "rungs.svg"}
+    results, costs = lines[:2 + 4], lines[2 + 4:]
+    assert len({line.count("|") for line in results}) == 1
+    assert len({line.count("|") for line in costs}) == 1 and len(costs) == 2 + 3 * 4
 
 
 def test_published_figures_are_named_with_source_and_hardware(tmp_path: Path) -> None:

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The client's ceiling: when it is looked for, that it survives an interruption, and what the report makes of it."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Mapping
+
+import pytest
+
+from harness import calibration, charts_cpu, report
+from harness.analyse import summarise
+from harness.bench import Order, bench
+from harness.ceiling import NAME
+from harness.errors import Interrupted, MachineError, UsageError
+from harness.plan import Plan, load_plan
+from harness.store import CALIBRATION, load_run
+from harness.tests import synthetic
+from harness.tests.serving_host import ServingHost, at_load, interrupt, only_run
+from harness.wire import Wire, load_wire
+
+SETTINGS = {"CONNECTIONS": "1,8", "ROUNDS": "1"}
+ORDER = Order("tap", "quick", SETTINGS)
+
+
+def planned(wire: str, settings: Mapping[str, str] = {}) -> tuple[Wire, Plan]:
+    there = load_wire(wire)
+    return there, load_plan("quick", there, (0, 1), settings)
+
+
+@pytest.mark.parametrize("wire, settings, words", [
+    ("tap", {"CALIBRATE": "no"}, "CALIBRATE=no"),
+    ("tap", {"CONTENDERS": "lwip"}, "there is no path"),
+    ("shm-loadgen", {}, "our load generator counts its own busy cycles"),
+    ("ablate", {}, "our load generator counts its own busy cycles"),
+    ("redis", {}, "and not redis-set"), ("nginx", {}, "and not nginx-get"),
+    ("afpacket", {"WORKLOAD": "cps"}, "closes each after its answer")])
+def test_where_it_is_not_looked_for_the_reason_is_told(wire: str, settings: Mapping[str, str], words: str) -> None:
+    reason = calibration.why_not(*planned(wire, settings))
+    assert words in reason and not reason.endswith(".")
+    assert calibration.facts(ServingHost(), *planned(wire, settings)) == {"why_not": reason}
+
+
+def test_an_emulated_nic_has_no_ceiling_worth_knowing() -> None:
+    wire, plan = planned("tap")
+    assert "is emulated" in calibration.why_not(replace(wire, emulated="QEMU's e1000e"), plan)
+
+
+@pytest.mark.parametrize("wire", ["tap", "afpacket", "afxdp", "shm"])
+def test_the_answerer_has_the_place_of_a_kernel_contender(wire: str) -> None:
+    there, plan = planned(wire)
+    assert calibration.why_not(there, plan) == ""
+    canned, epoll = calibration.canned(there, plan), there.contenders["epoll"]
+    assert (canned.program, canned.endpoint, canned.link, canned.client) == (
+        "build/canned_server", epoll.endpoint, epoll.link, epoll.client)
+
+
+def test_one_trial_a_load_point_before_the_rounds(tmp_path: Path, shown: list[Path],
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    host = ServingHost()
+    before = host.state()
+    bench(ORDER, host, tmp_path, tmp_path / "out")
+    run = load_run(only_run(tmp_path).path)
+    assert [(r["contender"], r["connections"], r["valid"]) for r in run.calibration] == [
+        (NAME, 1, True), (NAME, 8, True)]
+    assert len(run.trials) == 4 and host.state() == before
+    started = [call for call in host.calls if call.startswith("spawn") and "_server" in call]
+    assert ["canned_server" in call for call in started] == [True, True, *[False] * 4]
+    assert run.facts["calibration"]["instead_of"] == "epoll"
+    assert capsys.readouterr().out.startswith("calibration, 1 connections: 500 /s\n")
+
+
+def test_without_the_program_the_way_out_is_told(tmp_path: Path, shown: list[Path],
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "has_program", lambda host, name: False)
+    with pytest.raises(MachineError, match="build/canned_server is not there: run `make`.*CALIBRATE=no"):
+        bench(ORDER, ServingHost(), tmp_path, tmp_path / "out")
+    bench(replace(ORDER, settings={**SETTINGS, "CALIBRATE": "no"}), ServingHost(), tmp_path / "other", tmp_path / "out")
+
+
+# two loads a trial, the warm-up is one
+@pytest.mark.parametrize("load, kept", [(1, 0), (2, 0), (3, 1), (5, 2)])
+def test_an_interrupted_calibration_goes_on_where_it_was(tmp_path: Path, shown: list[Path], load: int,
+                                                         kept: int) -> None:
+    host = ServingHost()
+    before = host.state()
+    host.on_load = at_load(load, interrupt)
+    with pytest.raises(Interrupted, match="0 of 4 trials are kept"):
+        bench(ORDER, host, tmp_path, tmp_path / "out")
+    assert host.state() == before
+    run = load_run(only_run(tmp_path).path)
+    assert len(run.calibration) == kept
+    again = ServingHost()
+    bench(Order("tap", "", {}, resume=run.id), again, tmp_path, tmp_path / "out")
+    assert [r["connections"] for r in load_run(run.path).calibration] == [1, 8]
+    assert sum("canned_server" in call for call in again.calls if call.startswith("spawn")) == 2 - kept
+
+
+def stored(tmp_path: Path, rates: Mapping[int, float], idle: float = 0.0) -> Path:
+    """A made-up run whose client had so many requests/s of the answerer, and `idle` s of 2 to spare."""
+    path = synthetic.write(tmp_path / "run", connections=(8, 64), rounds=3)
+    records = []
+    for number, (connections, rate) in enumerate(rates.items()):
+        record = synthetic.trial(random.Random(7), "epoll", connections, 0, number)
+        record |= {"contender": NAME, "requests_per_sec": rate}
+        record["cpu_seconds"]["0"] |= {"user": 2 - idle, "system": 0.0, "softirq": 0.0, "idle": idle}
+        records.append(record)
+    (path / CALIBRATION).write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def summary_of(path: Path) -> dict[str, Any]:
+    run = load_run(path)
+    return summarise(run.plan, run.facts, run.trials, run.calibration)
+
+
+def test_a_contender_at_the_ceiling_is_client_bound_and_its_gain_a_bound(tmp_path: Path) -> None:
+    path = stored(tmp_path, {8: 1e9, 64: 1e9})
+    at_64 = summary_of(path)["points"][1]
+    rate = at_64["contenders"]["lwip"]["requests_per_sec"]["median"]
+    assert at_64["client_ceiling"]["requests_per_sec"] == 1e9 and not at_64["client_ceiling"]["at_least"]
+    assert at_64["limit"]["lwip"]["by"] == "server cpu"
+    shutil.rmtree(path)
+    point = summary_of(stored(tmp_path, {64: 1.04 * rate}))["points"][1]
+    assert point["limit"]["lwip"]["by"] == "client cpu" and point["gain"]["lwip/epoll"]["bound"] is not None
+    series = report.throughput_series(summary_of(path), "lwip", 1)
+    assert series.values[1].hollow and not series.values[0].hollow
+
+
+def test_where_the_client_had_time_to_spare_it_can_do_more(tmp_path: Path) -> None:
+    path = stored(tmp_path, {8: 50_000.0, 64: 50_000.0}, idle=1.0)
+    summary = summary_of(path)
+    assert [point["client_ceiling"]["at_least"] for point in summary["points"]] == [True, True]
+    assert summary["points"][0]["limit"]["epoll"]["by"] != "client cpu"
+    line, = charts_cpu.ceiling(summary["points"])
+    assert line.label == "client's ceiling (↑: or more)" and [value.centre for value in line.values] == [50_000.0] * 2
+
+
+def test_without_a_calibration_there_is_no_line(tmp_path: Path) -> None:
+    path = synthetic.write(tmp_path / "run", rounds=1)
+    assert charts_cpu.ceiling(summary_of(path)["points"]) == []
+    assert all("client_ceiling" not in point for point in summary_of(path)["points"])
+
+
+def test_a_calibration_that_did_not_count_is_no_ceiling(tmp_path: Path) -> None:
+    path = stored(tmp_path, {8: 1e9})
+    record = json.loads((path / CALIBRATION).read_text()) | {"valid": False, "problems": ["3 reads failed"]}
+    (path / CALIBRATION).write_text(json.dumps(record) + "\n")
+    assert all("client_ceiling" not in point for point in summary_of(path)["points"])
+
+
+@pytest.mark.parametrize("change, words", [
+    ({"contender": "lwip"}, "calibration.jsonl:1: lwip at 8 connections"),
+    ({"connections": 9}, "calibration.jsonl:1: a load point that is not in this run's plan"),
+    ({"requests": "many"}, "calibration.jsonl:1: 'requests' is missing or of a wrong type")])
+def test_foreign_records_are_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    path = stored(tmp_path, {8: 1e9})
+    record = json.loads((path / CALIBRATION).read_text()) | change
+    (path / CALIBRATION).write_text(json.dumps(record) + "\n")
+    with pytest.raises(UsageError, match=words):
+        summary_of(path)
+
+
+def test_a_line_cut_short_is_refused_but_by_a_run_that_goes_on(tmp_path: Path, shown: list[Path]) -> None:
+    host = ServingHost()
+    host.on_load = at_load(5, interrupt)
+    with pytest.raises(Interrupted):
+        bench(ORDER, host, tmp_path, tmp_path / "out")
+    run = only_run(tmp_path)
+    file = run.path / CALIBRATION
+    file.write_text(file.read_text()[:-30])
+    with pytest.raises(UsageError, match="calibration.jsonl:2: the last line is cut short; RESUME="):
+        load_run(run.path)
+    bench(Order("tap", "", {}, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
+    assert len(load_run(run.path).calibration) == 2
+
+
+def test_the_page_tells_the_ceiling_or_why_there_is_none(tmp_path: Path) -> None:
+    path = stored(tmp_path, {8: 1e9, 64: 2e9})
+    facts = json.loads((path / "facts.json").read_text())
+    for told, words in (({"program": "build/canned_server", "instead_of": "epoll"}, "in the place of epoll"),
+                        ({"why_not": "nobody asked"}, "ceiling was not looked for: nobody asked.")):
+        (path / "facts.json").write_text(json.dumps({**facts, "calibration": told}))
+        report.write(path, tmp_path / "out")
+        assert words in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_setting_is_yes_or_no_and_old_plans_have_none(tmp_path: Path) -> None:
+    assert planned("tap")[1].calibrate and not planned("tap", {"CALIBRATE": "no"})[1].calibrate
+    with pytest.raises(UsageError, match="CALIBRATE=perhaps: must be yes or no"):
+        planned("tap", {"CALIBRATE": "perhaps"})
+    assert not load_run(synthetic.write(tmp_path / "run")).plan.calibrate
+    file = tmp_path / "own.toml"
+    file.write_text('connections = [1]\nrounds = 1\nduration_seconds = 1\nwarmup_seconds = 0\ncalibrate = "no"\n')
+    with pytest.raises(UsageError, match="calibrate: must be true or false"):
+        load_plan(str(file), load_wire("tap"), (0, 1), {})
