@@ -14,7 +14,7 @@ HARNESS = $(PYTHON) -m harness
 # What a user may set on the command line of make; a variable of the environment that has the same name is not
 # meant, and a name that is not here is a mistake.
 PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
-             SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM SEED PRECISION BUDGET ATTEMPTS CALIBRATE
+             SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM SOFTIRQ SEED PRECISION BUDGET ATTEMPTS CALIBRATE
 KEYS := PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE APP RUN RUNS PAPER BUNDLE LWIP_SRC BUILD PYTHON CC CLANG \
         BASE HEAD THRESHOLD COMPARISONS METRIC POINT CONTENDER RATES LOADS \
         NIC CLIENT FORCE NOIOMMU TUNE VM FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES $(PLAN_KEYS)
@@ -34,7 +34,7 @@ PUBLISHED_ARGUMENTS = $(foreach name,$(call given,PUBLISHED),--published '$(name
 
 .PHONY: all
 all: $(BUILD)/epoll_server $(BUILD)/uring_server $(BUILD)/lwip_server $(BUILD)/on-lwip $(BUILD)/libstackduel_preload.so \
-     $(BUILD)/loadgen $(BUILD)/openload $(BUILD)/canned_server $(BUILD)/tsc_hz $(BUILD)/build-info.json
+     $(BUILD)/loadgen $(BUILD)/openload $(BUILD)/canned_server $(BUILD)/tsc_hz $(BUILD)/minimal_epoll $(BUILD)/build-info.json
 
 .PHONY: help
 help: ## this list
@@ -50,14 +50,16 @@ help: ## this list
 	@echo "  TAP=net_tap|vhost-net (else vhost-net where it is)  NETEM='delay 5ms jitter 1ms loss 1% duplicate 1% reorder 1%'"
 	@echo "  ATTEMPTS=1|2|3: how often a trial is run that something else on the machine disturbs (3)"
 	@echo "  CALIBRATE=no: do not look for the client's ceiling first"
+	@echo "  SOFTIRQ=default|server|client (whose cores process the packets of kernel contenders)"
 
 # --- measuring -------------------------------------------------------------------------------------
 
-.PHONY: bench bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale bench-ablate ablate bench-app report reproduce bundle verify compare restore doctor shell bench-baseline bench-library reference
+.PHONY: bench bench-tap bench-afpacket bench-afxdp bench-shm bench-veth bench-shm-loadgen bench-scale bench-ablate ablate bench-app report reproduce bundle verify compare restore doctor shell bench-library reference
 bench-tap: ## measure lwIP against epoll on the TAP wire, to a finished report (root)
 bench-afpacket: ## the same with lwIP on a veth through AF_PACKET (root)
 bench-afxdp: ## the same with lwIP on a veth through AF_XDP (root)
 bench-shm: ## lwIP at both ends over shared memory against the kernel at both ends of a veth (root)
+bench-veth: ## the kernel's servers alone over a veth, and a minimal epoll loop: is the baseline a fair one? (root)
 bench-shm-loadgen: ## our own load generator against lwIP over shared memory and the kernel over a veth (root)
 bench-scale: ## the same from 1 to a million connections, MOST_CONNECTIONS=10000000 for more (root)
 ablate: bench-ablate ## what each measure of the lwIP server is worth: the ladder, and each left out alone (root)
@@ -67,7 +69,7 @@ RUN_ARGUMENTS = $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(filter no
                 $(if $(call given,DRY_RUN),--dry-run)
 
 # A rehearsal installs and builds nothing.
-bench-tap bench-afpacket bench-afxdp bench-shm bench-shm-loadgen bench-scale bench-ablate: bench-%: $(if $(call given,DRY_RUN),,ready)
+bench-tap bench-afpacket bench-afxdp bench-shm bench-veth bench-shm-loadgen bench-scale bench-ablate: bench-%: $(if $(call given,DRY_RUN),,ready)
 	@$(HARNESS) bench --wire $* $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
 	    $(RUN_ARGUMENTS)
 
@@ -128,11 +130,8 @@ restore: ## undo what a killed run left on this machine (root)
 doctor: ## what this machine can run, and what is missing; NIC=…: whether a run can use that NIC
 	@$(HARNESS) doctor $(NIC_ARGUMENTS)
 
-shell: ready ## a shell in the client's namespace of WIRE=tap|afpacket|afxdp|shm|shm-loadgen, both servers up (root)
+shell: ready ## a shell in the client's namespace of WIRE=tap|afpacket|afxdp|shm|veth|shm-loadgen, both servers up (root)
 	@$(HARNESS) shell --wire '$(or $(call given,WIRE),tap)' $(PLAN_ARGUMENT) $(SETTINGS)
-
-bench-baseline: ready $(BUILD)/minimal_epoll ## epoll_server against a minimal epoll loop and nginx (root)
-	@$(PYTHON) ci/bench_baseline.py
 
 bench-library: ready $(BUILD)/lwip_pinger ## wrk under the preload library against a bare lwIP client (root)
 	@$(PYTHON) ci/bench_library.py

@@ -56,7 +56,7 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str
         "schema": SCHEMA,
         "run": text(facts, "run"),
         "wire": plan.wire,
-        **{key: value for key, value in (("tap", plan.tap), ("netem", plan.netem)) if value},
+        **{key: value for key, value in (("tap", plan.tap), ("netem", plan.netem), ("softirq", plan.softirq)) if value},
         "workload": {"name": plan.workload.name, "body_size_bytes": plan.workload.body_size_bytes},
         "rounds": max(1, statistics["rounds_done"]) if plan.precision_percent else plan.rounds,
         "duration_seconds": plan.duration_seconds,
@@ -125,7 +125,8 @@ def _point(connections: int, contenders: Sequence[Contender],
            found: verdict.Ceiling | None) -> dict[str, Any]:
     here = {c.name: cells.get((c.name, connections), []) for c in contenders}
     uses = {name: [trial.use for trial in trials if trial.valid] for name, trials in here.items()}
-    absent = {c.name: f" beyond {words.thousands(plan.most_connections[c.name])} connections: {c.because}"
+    absent = {c.name: f" (not applicable: {plan.not_applicable[c.name]})" if c.name in plan.not_applicable else
+              f" beyond {words.thousands(plan.most_connections[c.name])} connections: {c.because}"
               for c in contenders if not plan.follows(c.name, connections)}
     limits = {c.name: verdict.Limit(verdict.UNKNOWN, f"Not measured{absent[c.name]}.") if c.name in absent else
               verdict.limit(c.polls, connections, uses[c.name], c.client_polls, _line(c, facts),

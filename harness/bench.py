@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from harness import attempts, calibration, disturbance, fitting, offered, saturation, sites as clients, stopping
+from harness.applicable import applicable, by_plan, checked, lines, set_aside
 from harness.conditions import conditioned, settle
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
@@ -130,13 +131,18 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
         _allow_files(_files(wire, plan) + SPARE_FILES)
         name = (_name(wire, plan.workload) + ("-latency" if plan.offered else "")
                 + (f"-{parse(plan.netem, 'NETEM').slug}" if plan.netem else "")
+                + (f"-softirq-{plan.softirq}" if plan.softirq else "")
                 + ("-noise" if pairs(plan.contenders) else ""))
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
         for line in fitting.cost(wire, plan, remaining):
             _say(line)
-        with provisioned(host, wire, plan.contenders, id_, log=_say, use=fitting.use(host, wire, plan, sites),
+        with provisioned(host, wire, _applicable(plan), id_, log=_say, use=fitting.use(host, wire, plan, sites),
                          programs=load_tool(wire, plan.workload, bool(plan.offered)).programs) as up:
             clients.prepare(sites)
+            if store is None:
+                plan = applicable(host, wire, plan, up, results / "runs" / f"{id_}.before")
+                for line in lines(plan):
+                    _say(line)
             facts = {**gather(host, wire, plan, up), "calibration": calibration.facts(host, wire, plan)}
             if plan.offered == offered.UNKNOWN:
                 found = saturation.find(host, wire, plan, up, results / "runs" / f".{id_}", _say)
@@ -169,13 +175,12 @@ def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -
         files = _most_files() if wire.has_loadgen else None
         plan = load_plan(name, wire, fitting.cpus(host, wire), fitting.with_cpus(host, wire, order.settings), files,
                          {site.destination: site.cpus() for site in sites})
-        fitting.check_cores(wire, plan)
         if order.loads is not None:
             plan = offered.open_plan(plan, order.loads)
         return settle(host, wire, plan)
     if not order.resume:
         wire, plan = planned(fitting.fit(order.wire, order.nic, host), order.plan or DEFAULT_PLAN)
-        return wire, replace(plan, seed=plan.seed or draw_seed()), None
+        return wire, checked(set_aside(replace(plan, seed=plan.seed or draw_seed()), by_plan(wire, plan))), None
     store = Store.resume(order.resume, results)
     run = store.run
     wire = with_twins(fitting.fit(order.wire or run.plan.wire, order.nic, host), run.plan.contenders)
@@ -183,7 +188,8 @@ def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -
         raise UsageError(f"run {run.id} is of wire '{run.plan.wire}', not of '{wire.name}'")
     if order.plan or any(order.settings.values()):
         named = planned(wire, order.plan or run.plan.name)[1]
-        if replace(named, seed=named.seed or run.plan.seed) != run.plan:
+        # what was decided when the run began stays so
+        if set_aside(replace(named, seed=named.seed or run.plan.seed), run.plan.not_applicable) != run.plan:
             raise UsageError(f"run {run.id} has another plan; to finish it give RESUME={run.id} alone")
     absent = {*run.plan.client_cpus, *run.plan.server_cpus} - set(fitting.cpus(host, wire))
     if absent:
@@ -192,6 +198,10 @@ def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -
         if name not in wire.contenders:
             raise UsageError(f"run {run.id} has contender '{name}', which wire '{wire.name}' has no more")
     return conditioned(wire, run.plan), run.plan, store
+
+
+def _applicable(plan: Plan) -> list[str]:
+    return [name for name in plan.contenders if name not in plan.not_applicable]
 
 
 def draw_seed() -> int:
@@ -210,17 +220,19 @@ def _looked_at(store: Store) -> stopping.Look:
 
 
 def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int, sites: Sequence[SshHost]) -> None:
-    with provisioned(host, wire, plan.contenders, "dry-run", dry_run=True, log=print,
+    with provisioned(host, wire, _applicable(plan), "dry-run", dry_run=True, log=print,
                      programs=load_tool(wire, plan.workload, bool(plan.offered)).programs,
                      use=fitting.use(host, wire, plan, sites)):
         pass
     calibrated = 0 if calibration.why_not(wire, plan) else len(plan.connections)
     seconds = (calibrated + trials) * (plan.warmup_seconds + plan.duration_seconds)
+    for line in lines(plan):
+        print(f"# {line}")
     tap = f", TAP={plan.tap}" if plan.tap else ""
     first = f", after {calibrated} of calibration" if calibrated else ""
     rule = stopping.aim(plan)
     print(f"# between them: plan {plan.name}{tap}, {'at least ' if rule else ''}{trials} trials of "
-          f"{', '.join(plan.contenders)} at {', '.join(map(str, plan.connections))} connections{_rates(plan)}{first}, "
+          f"{', '.join(_applicable(plan))} at {', '.join(map(str, plan.connections))} connections{_rates(plan)}{first}, "
           f"{clock(seconds)} of load{'; ' if rule else ''}{rule}")
 
 

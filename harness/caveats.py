@@ -27,6 +27,10 @@ def caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
     shared = sorted(set(plan.client_cpus) & set(plan.server_cpus))
     if shared:
         found.append(f"Client and server shared CPU {', '.join(map(str, shared))}.")
+    aside = [f"{contender.label} ({plan.not_applicable[contender.name]})" for contender in contenders
+             if contender.name in plan.not_applicable]
+    if aside:
+        found.append(f"Not applicable here, so not measured: {words.listed(aside)}.")
     rounds = max(plan.rounds, 1 + max((trial.round for trial in trials), default=0))
     planned = rounds * len(round_specs(plan, 0))
     done = len({(trial.contender, trial.connections, trial.round) for trial in trials})

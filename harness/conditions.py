@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a plan says of its wire beyond the wire's file: the driver of lwIP's TAP, and what netem does to packets.
+"""What a plan says of its wire beyond the wire's file: the driver of lwIP's TAP, what netem does to packets, and
+where the kernel processes them.
 
 Which TAP is chosen by what the machine has, once, when a plan is made; a run that goes on keeps what it began with.
 """
@@ -47,7 +48,19 @@ def conditioned(wire: Wire, plan: Plan) -> Wire:
         wire = other
     elif plan.tap == NET_TAP and not any(each.link == "tap" for each in wire.contenders.values()):
         raise UsageError(f"TAP={plan.tap}: wire '{wire.name}' has no TAP; wire tap has")
-    return _under_netem(wire, plan) if plan.netem else wire
+    wire = _under_netem(wire, plan) if plan.netem else wire
+    return _placed(wire, plan) if plan.softirq else wire
+
+
+def _placed(wire: Wire, plan: Plan) -> Wire:
+    place = f"SOFTIRQ={plan.softirq}"
+    if all(wire.contenders[name].stack != "kernel" for name in plan.contenders):
+        raise UsageError(f"{place}: none of {', '.join(plan.contenders)} has the kernel process its packets")
+    if plan.softirq == "client" and plan.clients:
+        raise UsageError(f"{place}: the client's cores are on another machine, and no packet can be processed there: "
+                         "give CLIENT=if:<interface>")
+    return replace(wire, softirq=plan.softirq,
+                   title=f"{wire.title}, packets of the kernel's servers processed on the {plan.softirq}'s cores")
 
 
 def _over_vhost(wire: Wire) -> Wire | None:

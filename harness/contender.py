@@ -187,6 +187,7 @@ def _values(wire: Wire, contender: Contender, plan: Plan, provisioned: Provision
         "interface": end.interface, "port": str(plan.port), "max_connections": str(plan.room(contender.name)),
         "body_size": str(plan.workload.body_size_bytes), "counters": str(counters), "raw": str(counters.parent),
         "run_directory": DIRECTORY, "server_cores": str(len(plan.server_cpus)),
+        "server_cpus": ",".join(map(str, plan.server_cpus)),
         "pci": wire.cable.server.pci if wire.cable else "",
         "socket": socket_path(contender), "ring": str(contender.ring), "client_address": client.ip,
         "client_netmask": client.netmask, "client_mac": client.mac, "client_interface": client.interface,

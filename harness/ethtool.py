@@ -16,6 +16,7 @@ from typing import Any, Mapping
 from harness.cores import CPUS, parse_list
 from harness.errors import MachineError
 from harness.host import Host
+from harness.queues import masks, same, write
 
 _COALESCING = re.compile(r"(Adaptive|CQE mode) +RX: (\S+) +TX: (\S+)")
 
@@ -72,8 +73,10 @@ def change(host: Host, netns: str | None, interface: str, group: str, wanted: Ma
 
 
 def saved(host: Host, netns: str | None, interface: str) -> dict[str, Any]:
-    """All that give_back() needs: by group, then "irqs", the CPUs of each, "" where no driver has asked for it yet."""
+    """All that give_back() needs: by group, the masks of its "queues", then "irqs", the CPUs of each, "" where no
+    driver has asked for it yet."""
     found: dict[str, Any] = {group: show(host, netns, interface, group).now for group in GROUPS}
+    found["queues"] = masks(host, netns, interface)
     return {**{group: settings for group, settings in found.items() if settings},
             "irqs": {irq: affinity(host, irq) for irq in _interrupts_of(host, netns, interface)}}
 
@@ -82,6 +85,7 @@ def give_back(host: Host, netns: str | None, interface: str, saved: Mapping[str,
     """Sets what differs from `saved`, and nothing else; what failed, one line each."""
     failed = [problem for group in GROUPS if (problem := _give_group_back(host, netns, interface, group,
                                                                           saved.get(group, {})))]
+    failed += _give_queues_back(host, netns, interface, saved.get("queues", {}))
     # only of interrupts that are still its own: a driver that came anew has its own order, and perhaps other numbers
     own = _interrupts_of(host, netns, interface)
     for irq, cpus in saved.get("irqs", {}).items():
@@ -105,6 +109,17 @@ def _give_group_back(host: Host, netns: str | None, interface: str, group: str, 
     if not left:
         return ""  # some drivers complain of a part that is as it should be
     return complaint or f"{group} of {interface}: {_words(left)} did not take"
+
+
+def _give_queues_back(host: Host, netns: str | None, interface: str, wanted: Mapping[str, str]) -> list[str]:
+    """What failed. A queue that has gone with its driver has no mask to give back."""
+    now = masks(host, netns, interface) if wanted else {}
+    try:
+        write(host, netns, interface, {name: text for name, text in wanted.items()
+                                       if name in now and not same(now[name], text)})
+    except MachineError as error:
+        return [str(error)]
+    return []
 
 
 def _differing(host: Host, netns: str | None, interface: str, group: str, wanted: Mapping[str, str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 """One request and its answer, to the last byte: what to ask a server of a workload, and what it must say.
 
 Usage: python3 -m harness.exchange JSON, for a client whose sockets are not this process's; JSON: {"address", "port",
-"workload", "ours"}. Prints an Answer as JSON.
+"workload", "ours", "counts_at"}. Prints an Answer as JSON.
 Exit code 1, with one line, when no whole answer comes. Imports little: it is started for every proof.
 """
 
@@ -78,7 +78,7 @@ def expected_response(workload: Workload) -> bytes:
 
 
 class Http:
-    """A GET, answered as servers/http.h says; a server of other make must give the same body."""
+    """A GET, answered as servers/http.h says; a server of other make must give the same status, length and body."""
 
     asks = 1
 
@@ -99,12 +99,17 @@ class Http:
         return len(head) + len(end)
 
     def compare(self, response: bytes, workload: Workload, ours: bool) -> str:
-        """Every byte of ours, status and body of another's."""
+        """Every byte of ours; status, length and body of another's, whose other headers are its own."""
         expected = expected_response(workload)
         if not ours:
             head, _, body = response.partition(b"\r\n\r\n")
             if head.split(b" ")[1:2] != [b"200"]:
                 return f"the answer is not 200 but {head.splitlines()[:1]}"
+            lengths = [value.strip() for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:])
+                       if name.strip().lower() == b"content-length"]
+            if lengths != [b"%d" % workload.body_size_bytes]:
+                said = b", ".join(lengths).decode(errors="replace") or "nothing"
+                return f"the answer's Content-Length says {said} instead of {workload.body_size_bytes}"
             response, expected = body, expected_body(workload.body_size_bytes)
         return difference(response, expected)
 
@@ -116,16 +121,20 @@ class Http:
 
 
 class Nginx:
-    """A GET of the file, and one of nginx's own count of requests (stub_status) on the same connection."""
+    """A GET as the load has it, and one of nginx's own count of requests (stub_status) on the same connection.
+
+    The count is asked for last, but first where the load's answer closes the connection.
+    """
 
     asks = 2
 
-    def __init__(self) -> None:
+    def __init__(self, counts_at: str = "/status") -> None:
         self._http = Http()
+        self._count = Workload("count", counts_at, 0)
 
     def request(self, address: str, workload: Workload) -> bytes:
-        return b"".join(f"GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n".encode()
-                        for path in (workload.path, "/status"))
+        both = [self._http.request(address, each) for each in (workload, self._count)]
+        return b"".join(both[::-1] if workload.connect else both)
 
     def size(self, received: bytes | bytearray) -> int | None:
         first = self._http.size(received)
@@ -135,17 +144,24 @@ class Nginx:
         return None if second is None else first + second
 
     def compare(self, response: bytes, workload: Workload, ours: bool) -> str:
-        wrong = self._http.compare(response[:self.single(response, workload)], workload, False)
+        answer, count = self._parts(response, workload)
+        wrong = self._http.compare(answer, workload, False)
         if not wrong and self.served(response, workload) is None:
-            return f"nginx did not count: {response[-80:]!r}"
+            return f"nginx did not count: {count[-80:]!r}"
         return wrong
 
     def single(self, response: bytes, workload: Workload) -> int:
-        return self._http.size(response) or len(response)
+        return len(self._parts(response, workload)[0])
 
     def served(self, response: bytes, workload: Workload) -> int | None:
-        counted = re.search(rb"\n (\d+) (\d+) (\d+) \n", response[self.single(response, workload):])
+        counted = re.search(rb"\n (\d+) (\d+) (\d+) \n", self._parts(response, workload)[1])
         return int(counted[3]) if counted else None
+
+    def _parts(self, response: bytes, workload: Workload) -> tuple[bytes, bytes]:
+        """The load's answer, and the count."""
+        first = self._http.size(response) or len(response)
+        both = response[:first], response[first:]
+        return both[::-1] if workload.connect else both
 
 
 class Redis:
@@ -197,11 +213,14 @@ class Redis:
 EXCHANGES: Mapping[str, Exchange] = {"rps": Http(), "cps": Http(), "bandwidth": Http(), "nginx-get": Nginx(), "redis-set": Redis(), "redis-get": Redis()}
 
 
-def exchange_for(workload: Workload) -> Exchange:
-    """Raises UsageError for a workload that has none."""
+def exchange_for(workload: Workload, counts_at: str = "") -> Exchange:
+    """`counts_at`: where a server of other make says how many requests it has had, "" where ours is asked or none does.
+
+    Raises UsageError for a workload that has none.
+    """
     if workload.name not in EXCHANGES:
         raise UsageError(f"no proof for workload '{workload.name}'; there are some for: {', '.join(EXCHANGES)}")
-    return EXCHANGES[workload.name]
+    return Nginx(counts_at) if counts_at else EXCHANGES[workload.name]
 
 
 def difference(response: bytes, expected: bytes) -> str:
@@ -214,9 +233,9 @@ def difference(response: bytes, expected: bytes) -> str:
             f"{expected[at:at + 16]!r} ({len(response)} bytes, expected {len(expected)})")
 
 
-def ask(connection: socket.socket, address: str, workload: Workload, ours: bool) -> Answer:
+def ask(connection: socket.socket, address: str, workload: Workload, ours: bool, counts_at: str = "") -> Answer:
     """One request on a connection that is up. OSError when no whole answer comes."""
-    exchange = exchange_for(workload)
+    exchange = exchange_for(workload, counts_at)
     request = exchange.request(address, workload)
     connection.sendall(request)
     response = _receive(connection, exchange)
@@ -241,9 +260,10 @@ def _receive(connection: socket.socket, exchange: Exchange) -> bytes:
     return bytes(received)
 
 
-def order(address: str, port: int, workload: Workload, ours: bool) -> str:
+def order(address: str, port: int, workload: Workload, ours: bool, counts_at: str = "") -> str:
     """The argument with which this module, as a program, asks just that."""
-    return json.dumps({"address": address, "port": port, "workload": asdict(workload), "ours": ours})
+    return json.dumps({"address": address, "port": port, "workload": asdict(workload), "ours": ours,
+                       "counts_at": counts_at})
 
 
 def main(argv: Sequence[str]) -> int:
@@ -251,7 +271,7 @@ def main(argv: Sequence[str]) -> int:
     address, workload = order["address"], Workload(**order["workload"])
     try:
         with socket.create_connection((address, order["port"]), ANSWER_SECONDS) as connection:
-            answer = ask(connection, address, workload, order["ours"])
+            answer = ask(connection, address, workload, order["ours"], order["counts_at"])
     except OSError as error:
         print(error, file=sys.stderr)
         return 1

@@ -24,6 +24,7 @@ from harness.provision import Provisioned
 from harness.remote import SshHost
 from harness.steps import built
 from harness.wire import Contender, Wire
+from harness.workload import GENERAL
 
 ROOT = Path(__file__).resolve().parent.parent
 # of the kernel's command line, what changes figures; the rest is the machine's own business
@@ -51,6 +52,7 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict
     """Everything but "schema", "run" and "ports" of facts.json. Read with the wire up, for its offloads."""
     contenders = [wire.contenders[name] for name in plan.contenders]
     tool = load_tool(wire, plan.workload, bool(plan.offered))
+    programs = [*wire.programs, *(name for each in contenders for name in each.programs), *tool.programs]
     return {
         "started_at": now(),
         "machine": {**_machine(host), "tsc_hz": _tsc_hz(host)},
@@ -59,18 +61,21 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict
         "hugepages": {"used": provisioned.hugepages, "why": provisioned.why,
                       "size_kib": wire.hugepage_kib, "count": wire.hugepage_count},
         "wire": {"name": wire.name, "title": wire.title, "caveat": wire.caveat, "mtu": wire.mtu,
-                 **{key: text for key, text in (("tap", plan.tap), ("netem", plan.netem)) if text},
-                 "contenders": {name: _contender(wire.contenders[name]) for name in plan.contenders},
+                 **{key: text for key, text in (("tap", plan.tap), ("netem", plan.netem),
+                                                ("softirq", plan.softirq)) if text},
+                 "contenders": {name: {**_contender(wire.contenders[name]), **_counts(wire.contenders[name], plan)}
+                                for name in plan.contenders},
                  **({"emulated": wire.emulated} if wire.emulated else {}),
                  **({"measures": [[each.name, each.what] for each in ladder.measures()]} if wire.ladder else {})},
         "cpus": _cpus(host, plan),
-        "versions": _versions(host, {**wire.programs, **tool.programs}),
-        "binaries": {**binaries(host, [*built(contenders), *wire.programs, *tool.programs]),
+        "versions": _versions(host, programs),
+        "binaries": {**binaries(host, [*built(contenders), *programs]),
                      "lwip_patches": {name: host.sha256(_PATCHES / name) for name in _patches(host)}},
         "git": _git(host),
         "offloads": {f"{namespace}/{interface}": _offloads(host, namespace, interface)
                      for namespace in provisioned.namespaces(contenders)
                      for interface in sorted(host.link_counters(namespace)) if interface != "lo"},
+        **({"softirq": provisioned.softirq()} if plan.softirq else {}),
         "load_tool": {"name": tool.name, "latency": tool.latency},
         **({"clients": {site.destination: _client(site, plan) for site in provisioned.sites}}
            if provisioned.sites else {}),
@@ -130,6 +135,12 @@ def _contender(contender: Contender) -> dict[str, Any]:
                        "arguments": list(contender.client.arguments),
                        "address": contender.client.endpoint.address,
                        "namespace": contender.client.endpoint.namespace}}
+
+
+def _counts(contender: Contender, plan: Plan) -> dict[str, str]:
+    """Of a server of other make that is asked as ours are: where it says how many requests it has had, or "nothing"."""
+    ours = contender.counters or plan.workload.name not in GENERAL
+    return {} if ours else {"counts": contender.counts_at or "nothing"}
 
 
 def _read(host: Host, path: str) -> str | None:

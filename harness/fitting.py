@@ -7,6 +7,7 @@ For a wire without a NIC everything is as its file says. Knows no trial and chan
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Iterator, Mapping, Sequence
 
@@ -89,17 +90,10 @@ def cost(wire: Wire, plan: Plan, remaining: Sequence[tuple[int, TrialSpec]]) -> 
     """What it takes that contenders have one port in turn, a line; [] where none changes."""
     if not wire.rebinds:
         return []
-    changes = turns([spec for _, spec in remaining]) - 1
+    # contenders of one stack have the port with the same driver
+    changes = turns([replace(spec, contender=wire.contenders[spec.contender].stack) for _, spec in remaining]) - 1
     if changes < 1:
         return []
     least = "at least " if plan.precision_percent else ""
     return [f"one port in turn: a round has all load points of one contender before the other's, so {least}{changes} "
             f"changes of driver instead of up to {len(remaining) - 1}; the report says how long they took"]
-
-
-def check_cores(wire: Wire, plan: Plan) -> None:
-    """UsageError where one contender would have more cores than another can use."""
-    alone = [name for name in plan.contenders if wire.contenders[name].stack == "kernel"]
-    if wire.rebinds and len(plan.server_cpus) > 1 and alone and len(plan.contenders) > 1:
-        raise UsageError(f"SERVER_CPUS={','.join(map(str, plan.server_cpus))}: {alone[0]} serves on one core, so the "
-                         "comparison is of one core each; several are for CONTENDERS=lwip alone")

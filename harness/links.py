@@ -183,6 +183,8 @@ def netem(wire: Wire, contenders: Sequence[Contender]) -> Commands:
         # the kernel's server must send packets as others do, not many in one that is lost as a whole
         whole = [(*inside, each.endpoint.namespace, "ethtool", "-K", each.endpoint.interface, "tso", "off", "gso", "off")
                  for each in contenders if each.link == "veth"]
+        # contenders that take turns share one
+        whole = list(dict.fromkeys(whole))
         commands, undo = asked.at_both_ends((client.namespace, client.interface), (on.namespace, on.client_port))
     return Commands(f"netem {wire.netem} in each direction of {client.namespace}/{client.interface}",
                     (*(whole if asked.counts_packets else ()), *commands), tuple(("run", *words) for words in undo))

@@ -219,9 +219,13 @@ def ports(wire: Wire, use: Use) -> list[Any]:
         return []
     kernel = next(each.endpoint for each in wire.contenders.values() if each.stack == "kernel")
     level = cable.order.tune
+    by_side: dict[str, tuple[int, ...]] = {"server": use.server_cpus, "client": use.client_cpus}
+    placed, server_nic = by_side.get(wire.softirq, ()), cable.server
 
     def tuner(nic: Nic, used: tuple[int, ...]) -> Tune:
-        return lambda host, netns, interface: tune_interface(host, netns, interface, nic.pci, level, used)
+        # what the client receives is left to it where its packets are processed on the server's cores
+        softirq = placed if nic is server_nic or wire.softirq == "client" else ()
+        return lambda host, netns, interface: tune_interface(host, netns, interface, nic.pci, level, used, softirq)
     server = ServerPort(nic=cable.server, end=kernel, mtu=wire.mtu, tune=tuner(cable.server, use.server_cpus),
                         cable=cable)
     client = [Port(nic=cable.client, end=wire.client, mtu=wire.mtu, tune=tuner(cable.client, use.client_cpus))

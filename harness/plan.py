@@ -48,7 +48,9 @@ class Plan:
     of TAPS, by which driver lwIP has its TAP; "" for net_tap where there was no choice. `netem`: as netem.py has it; ""
     for none. `attempts`: at one trial, in all, while it is disturbed; 1 in runs of before there were more.
     `calibrate`: the client's ceiling is looked for first, where that can be done (calibration.py). `paper`: whose
-    figures (results/published/) the run is to be set beside; "" for nobody's.
+    figures (results/published/) the run is to be set beside; "" for nobody's. `softirq`: whose cores process the packets of
+    kernel contenders, one of SOFTIRQS; "" for the kernel's choice. `not_applicable`: by contender that this machine or
+    this plan cannot measure fairly, the reason; those stand last among the contenders.
 
     `rounds`: exactly so many, or at least where there is a stop rule (stopping.py): until every gain's interval is
     within `precision_percent` of its ratio, 0 for no such rule, or `budget_seconds` are over, 0 for no end. `seed` of
@@ -76,6 +78,8 @@ class Plan:
     clients: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     tap: str = ""
     netem: str = ""
+    softirq: str = ""
+    not_applicable: Mapping[str, str] = field(default_factory=dict)
     offered: tuple[int, ...] = ()
     most_offered: Mapping[str, int] = field(default_factory=dict)
     attempts: int = 1
@@ -92,7 +96,8 @@ class Plan:
 
     def follows(self, contender: str, connections: int, offered: int = 0) -> bool:
         """Is this contender measured at this load point?"""
-        return (connections <= self.most_connections.get(contender, connections)
+        return (contender not in self.not_applicable
+                and connections <= self.most_connections.get(contender, connections)
                 and offered <= self.most_offered.get(contender, offered))
 
     def room(self, contender: str) -> int:
@@ -152,11 +157,13 @@ OFFERED = Option("offered", "RATES", 1, 1_000_000_000, many=True)
 _REACH = Option("reach", "MOST_CONNECTIONS", 1, MOST)
 _REQUIRED = ("connections", "rounds", "duration_seconds", "warmup_seconds")
 # keys of text that a plan need not have, and that its file has only then
-_TEXTS = ("tap", "netem", "paper")
+_TEXTS = ("tap", "netem", "paper", "softirq")
 # keys of the order and of when it ends, which a plan.json has only where they say something
 _RULE = ("seed", "precision_percent", "budget_seconds")
 NET_TAP, VHOST_NET = "net_tap", "vhost-net"
 TAPS = (NET_TAP, VHOST_NET)
+SOFTIRQ_DEFAULT = "default"
+SOFTIRQS = ("server", "client")
 OVERRIDES = ("CONTENDERS", "WORKLOAD", "PRECISION", "CALIBRATE", *map(str.upper, _TEXTS),
              *(option.override for option in (*_NUMBERS, _REACH)))
 
@@ -269,7 +276,7 @@ def _threads(connections: int, cpus: int) -> int:
 
 def to_json(plan: Plan) -> dict[str, Any]:
     """What plan.json holds."""
-    empty = ("clients", "by_contender", "calibrate", "offered", "most_offered", *_RULE, *_TEXTS)
+    empty = ("clients", "by_contender", "calibrate", "not_applicable", "offered", "most_offered", *_RULE, *_TEXTS)
     return {"schema": SCHEMA, **{key: value for key, value in asdict(plan).items() if value or key not in empty}}
 
 
@@ -301,9 +308,13 @@ def from_json(data: Any) -> Plan:
     check_names(plan.contenders, "contenders")
     given = {key: value for key in _TEXTS if (value := getattr(plan, key)) != ""}
     if _texts(given, {}) != given:
-        raise UsageError(f"netem of a plan must be as stackduel writes it, not {plan.netem!r}")
+        wrong = next(key for key, value in given.items() if _texts(given, {}).get(key) != value)
+        raise UsageError(f"{wrong} of a plan must be as stackduel writes it, not {given[wrong]!r}")
     if not isinstance(plan.calibrate, bool):
         raise UsageError("calibrate of a plan must be true or false")
+    if not isinstance(plan.not_applicable, dict) or not all(
+            name in plan.contenders and isinstance(why, str) and why for name, why in plan.not_applicable.items()):
+        raise UsageError("not_applicable of a plan must be a table of its contenders and the reasons")
     if not isinstance(plan.most_connections, dict) or not all(
             isinstance(most, int) for most in plan.most_connections.values()):
         raise UsageError("most_connections of a plan must be a table of numbers")
@@ -405,7 +416,7 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
         connections=tuple(values["connections"]), rounds=values["rounds"],
         duration_seconds=values["duration_seconds"], warmup_seconds=values["warmup_seconds"],
         client_cpus=() if clients else client, server_cpus=server, port=values.get("port", wire.port),
-        max_connections=limit, calibrate=values.get("calibrate", True), by_contender=wire.rebinds,
+        max_connections=limit, calibrate=values.get("calibrate", True), by_contender=wire.rebinds, not_applicable={},
         seed=values.get("seed", 0), precision_percent=values.get("precision_percent", 0),
         budget_seconds=values.get("budget_seconds", 0),
         most_connections={name: wire.contenders[name].most_connections for name in values["contenders"]
@@ -425,4 +436,9 @@ def _texts(values: Mapping[str, Any], places: Mapping[str, str]) -> dict[str, st
         raise UsageError(f"{places.get('tap', 'tap')}: must be one of {', '.join(TAPS)}")
     if "netem" in given:
         given["netem"] = str(parse(given["netem"], places.get("netem", "netem")))
+    if given.get("softirq", SOFTIRQ_DEFAULT) not in (SOFTIRQ_DEFAULT, *SOFTIRQS):
+        raise UsageError(f"{places.get('softirq', 'softirq')}: must be one of "
+                         f"{', '.join((SOFTIRQ_DEFAULT, *SOFTIRQS))}")
+    if given.get("softirq") == SOFTIRQ_DEFAULT:
+        del given["softirq"]
     return given

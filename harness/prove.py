@@ -91,7 +91,8 @@ def _by_kernel(client: Client, host: Host, workload: Workload) -> Proof:
     running = client.running
     try:
         with host.connect(client.namespace, running.address, running.port, ANSWER_SECONDS) as connection:
-            return Proof(ask(connection, running.address, workload, running.contender.counters), None)
+            return Proof(ask(connection, running.address, workload, running.contender.counters,
+                             running.contender.counts_at), None)
     except OSError as error:
         running.check_alive("when it was sent a request")
         place = f" (asked from {host.destination})" if isinstance(host, SshHost) else ""
@@ -100,7 +101,7 @@ def _by_kernel(client: Client, host: Host, workload: Workload) -> Proof:
 
 def _by_library(client: Client, workload: Workload, name: str) -> Proof:
     running = client.running
-    wanted = order(running.address, running.port, workload, running.contender.counters)
+    wanted = order(running.address, running.port, workload, running.contender.counters, running.contender.counts_at)
     before = running.snapshot()
     ended = client.run(name, "the proof's client",
                        lambda launcher: [*launcher, sys.executable, "-m", "harness.exchange", wanted],

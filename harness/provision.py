@@ -19,6 +19,7 @@ from harness.host import Host, Log
 from harness.journal import Journal
 from harness.nic_steps import Ends, Port, ServerPort, Use
 from harness.remote import SshHost, clear
+from harness.softirq import WHAT, Softirq
 from harness.steps import Hugepages, Step, namespaces, steps
 from harness.tuning import said
 from harness.wire import Contender, Wire
@@ -47,6 +48,13 @@ class Provisioned:
         """What was asked of the machine for the run's sake, what it gave, and why not more (tuning.py)."""
         return [*said(self.steps), *({"port": each.end.interface, **entry} for each in self.steps
                                      if isinstance(each, Port) for entry in each.tuned)]
+
+    def softirq(self) -> dict[str, dict[str, Any]]:
+        """By namespace/interface: where its packets are processed, as SOFTIRQ asks; {} where nothing was asked."""
+        return {**{name: entry for each in self.steps if isinstance(each, Softirq)
+                   for name, entry in each.placed.items()},
+                **{f"{each.end.namespace}/{each.end.interface}": entry for each in self.steps if isinstance(each, Port)
+                   for entry in each.tuned if entry["what"] == WHAT}}
 
     def noted(self) -> list[str]:
         """What was seen of the ends of a cable that a reader must know."""

@@ -12,6 +12,7 @@ from typing import Sequence
 from harness.contender import Running, launcher, start
 from harness.host import Host, command
 from harness.journal import DIRECTORY, Action
+from harness.nic_steps import Use
 from harness.plan import Plan
 from harness.provision import Provisioned, provisioned
 from harness.wire import LOADGEN, Contender, Wire
@@ -23,7 +24,8 @@ RAW = Path(DIRECTORY) / "shell"
 def shell(host: Host, wire: Wire, plan: Plan) -> int:
     """Runs $SHELL to its end, then leaves the machine as found. Errors: of provisioned() and of Running."""
     contenders = side_by_side(wire, plan)
-    with provisioned(host, wire, plan.contenders, "shell", log=_say) as up:
+    with provisioned(host, wire, plan.contenders, "shell", log=_say,
+                     use=Use(plan.client_cpus, plan.server_cpus)) as up:
         _make_raw(host, contenders, up)
         running: list[Running] = []
         try:

@@ -73,7 +73,7 @@ def gains(summary: dict[str, Any]) -> list[str]:
         return [line for point in summary["ablation"] for line in _ladder(point)]
     if "open_loop" in summary:
         return openloop_report.lines(summary)
-    names = list(summary["contenders"])
+    names = words.names(summary)
     ladder = 1 < len(headline.rungs(summary)) < len(names)
     wide = max(12, *(len(name) + 2 for name in names))
     pairs = {f"{name}/{summary['baseline']}": words.pair(name, summary["baseline"]) for name in names}
@@ -82,7 +82,8 @@ def gains(summary: dict[str, Any]) -> list[str]:
     for point in summary["points"]:
         medians = [point["contenders"][name]["requests_per_sec"]["median"] for name in names]
         cells = "".join(f"{'-' if median is None else rate(median):>{wide}}" for median in medians)
-        shown = point["headline"].items() if ladder else point["gain"].items()
+        shown = point["headline"].items() if ladder else [
+            (pair, gain) for pair, gain in point["gain"].items() if pair in pairs]
         gain = ", ".join(f"{_over(pair, gain) if ladder else pairs[pair]} {_gain(gain)}" for pair, gain in shown)
         lines.append(f"{point['connections']:>11}{cells}  {gain}".rstrip())
     return lines

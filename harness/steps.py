@@ -21,6 +21,7 @@ from harness.modules import Module
 from harness.netem import MODULES as NETEM_MODULES
 from harness.netem import MODULES_BOTH_WAYS as NETEM_MODULES_BOTH_WAYS
 from harness.nic_steps import Use
+from harness.softirq import Softirq, targets
 from harness.tuning import pages
 from harness.tuning_machine import entry
 from harness.wire import BRIDGED, Contender, Wire
@@ -58,7 +59,8 @@ class Requirements:
     name: str = "requirements"
 
     def check(self, host: Host) -> str | None:
-        programs = {**PROGRAMS, **self.wire.programs, **self.programs}
+        own = {name: package for each in self.contenders for name, package in each.programs.items()}
+        programs = {**PROGRAMS, **self.wire.programs, **own, **self.programs}
         missing = [f"{program} (package {package}, or `sudo make deps`)"
                    for program, package in programs.items() if "/" not in program and host.which(program) is None]
         ours = [name for name in programs if "/" in name]
@@ -255,9 +257,18 @@ def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {
         *(namespace(name) for name in namespaces(wire, chosen)),
         *links(wire, chosen),
         *nic_steps.ports(wire, use),
+        *_softirq(wire, chosen, use),
         # a client's port must be there first
         *([netem(wire, chosen)] if wire.netem else []),
     ]
+
+
+def _softirq(wire: Wire, contenders: Sequence[Contender], use: Use) -> list[Step]:
+    """Of a NIC it is a part of how its port is tuned, anew with each change of its driver."""
+    if not wire.softirq or wire.cable:
+        return []
+    cpus = use.server_cpus if wire.softirq == "server" else use.client_cpus
+    return [Softirq(tuple(targets(wire, contenders)), tuple(cpus))]
 
 
 def namespaces(wire: Wire, contenders: Sequence[Contender]) -> list[str]:

@@ -60,7 +60,8 @@ def path_of(name: str) -> Path:
 
 def read(name: str) -> dict[str, Any]:
     """The tables of topologies/<name>.toml (or of the file at path `name`), over those of its base; contenders that
-    are `like` another have that one's keys where they say nothing. UsageError on what cannot be joined so.
+    are `like` another have that one's keys where they say nothing, and `more_arguments` after its arguments. A file
+    that `keeps` some contenders of its base has no other of them. UsageError on what cannot be joined so.
     """
     data = _read(name, 0)
     contenders = data.get("contenders", {})
@@ -70,7 +71,12 @@ def read(name: str) -> dict[str, Any]:
             continue
         if like not in contenders or like == key or "like" in contenders[like]:
             raise UsageError(f"{path_of(name)} [contenders.{key}]: 'like' must name a contender that stands before it")
+        more = table.pop("more_arguments", [])
         contenders[key] = _merged(contenders[like], table)
+        if not isinstance(more, list) or (more and not isinstance(contenders[key].get("arguments"), list)):
+            raise UsageError(f"{path_of(name)} [contenders.{key}]: 'more_arguments' must be a list of text")
+        if more:
+            contenders[key]["arguments"] = [*contenders[key]["arguments"], *more]
     return data
 
 
@@ -93,6 +99,12 @@ def _read(name: str, depth: int) -> dict[str, Any]:
 
 def _over(base: dict[str, Any], data: dict[str, Any], path: Path) -> dict[str, Any]:
     """`data` over `base`. A contender that stands `instead_of` one of the base has that one's keys, and its place."""
+    keeps = data.pop("keeps", None)
+    if keeps is not None:
+        there = base.get("contenders", {})
+        if not isinstance(keeps, list) or not keeps or not all(name in there for name in keeps):
+            raise UsageError(f"{path}: 'keeps' must name contenders of its base: {', '.join(there)}")
+        base["contenders"] = {name: table for name, table in there.items() if name in keeps}
     for name, table in data.get("contenders", {}).items():
         instead_of = table.pop("instead_of", None) if isinstance(table, dict) else None
         if instead_of is None:

@@ -309,8 +309,9 @@ def _reconcile(setting: _Setting, measured: _Measured) -> dict[str, int | None]:
     first, second = (measured.proofs[place].answer.served for place in (half - 1, half))
     if first is not None and second is not None:
         # a server of other make was asked in each proof: what it was asked with is not of the load
-        answered = second - first - exchange_for(setting.plan.workload).asks + proofs
-    return {"sent": proofs + sum(run.requests if run.answered is None else run.answered for run in runs), "parsed": parsed, "answered": answered,
+        answered = second - first - exchange_for(setting.plan.workload, setting.contender.counts_at).asks + proofs
+    return {"sent": proofs + sum(run.requests if run.answered is None else run.answered for run in runs),
+            "parsed": parsed, "answered": answered,
             "in_flight_limit": setting.tool.in_flight(setting.load(setting.plan.duration_seconds)) * len(runs)}
 
 

@@ -22,6 +22,7 @@ from typing import Any, Callable, Mapping, Sequence
 from harness import ethtool
 from harness.errors import MachineError
 from harness.host import Host
+from harness.softirq import place
 from harness.tuning_machine import entry
 
 RING = 1024
@@ -35,13 +36,15 @@ _PAUSE: _Wishes = ({"autoneg": "off", "rx": "off", "tx": "off"}, {"rx": "off", "
 
 
 def tune_interface(host: Host, netns: str | None, interface: str, pci: str, level: str,
-                   cpus: Sequence[int]) -> list[dict[str, Any]]:
+                   cpus: Sequence[int], softirq: Sequence[int] = ()) -> list[dict[str, Any]]:
     """What was asked, got, and why not more, of each. Brings the link up: before, many drivers have no interrupts.
 
-    A refusal is recorded and no failure.
+    `softirq`: CPUs that are to process its packets, instead of `cpus`; at level "none", too. A refusal is recorded and
+    no failure, but of masks that `softirq` needs (softirq.place).
     """
-    if level == "none":
+    if level == "none" and not softirq:
         return []
+    cpus = softirq or cpus
 
     def recorded(what: str, asked: str, act: Callable[[], tuple[str, list[str]]]) -> dict[str, Any]:
         try:
@@ -52,7 +55,7 @@ def tune_interface(host: Host, netns: str | None, interface: str, pci: str, leve
     def ask(what: str, group: str, *wishes: Mapping[str, str]) -> dict[str, Any]:
         return recorded(what, _words(wishes[0]), lambda: _ask(host, netns, interface, group, wishes))
     count = str(len(cpus))
-    return [
+    tuned = [] if level == "none" else [
         # channels before rings: some drivers make the rings anew with them
         ask("channels", "channels", {"combined": count}, {"rx": count, "tx": count}),
         ask("rings", "rings", {"rx": str(RING), "tx": str(RING)}),
@@ -60,10 +63,11 @@ def tune_interface(host: Host, netns: str | None, interface: str, pci: str, leve
         *(ask(f"coalescing, {way}", "coalescing", {f"adaptive-{way}": "off", f"{way}-usecs": str(COALESCING_US)})
           for way in ("rx", "tx")),
         ask("flow control", "pause", *_PAUSE),
-        # last: each of the above may make interrupts anew
-        recorded("interrupts", f"spread over CPUs {', '.join(map(str, cpus))}",
-                 lambda: _spread(host, netns, interface, pci, cpus)),
     ]
+    # last: each of the above may make interrupts anew
+    spread = recorded("interrupts", f"spread over CPUs {', '.join(map(str, cpus))}",
+                      lambda: _spread(host, netns, interface, pci, cpus))
+    return [*tuned, spread, *([place(host, netns, interface, cpus, not spread["why"])] if softirq else [])]
 
 
 def _ask(host: Host, netns: str | None, interface: str, group: str, wishes: _Wishes) -> tuple[str, list[str]]:

@@ -32,7 +32,9 @@ LOADGEN = "loadgen"
 CLIENT_STACKS = ("lwip", LOADGEN)
 _ANY_MAC = "02:00:00:00:00:00"
 PLACEHOLDERS = ("address", "prefix", "netmask", "port", "mac", "interface", "body_size", "max_connections",
-                "eal_memory", "counters", "raw", "run_directory", "pci", "server_cores")
+                "eal_memory", "counters", "raw", "run_directory", "pci", "server_cores", "server_cpus")
+# how many of the server's cores a contender uses
+CORES = ("one", "all")
 # of a contender with a client of its own
 CLIENT_PLACEHOLDERS = ("socket", "ring", "client_address", "client_netmask", "client_mac", "client_interface")
 
@@ -94,7 +96,11 @@ class Contender:
     `ready` says how the harness knows that it serves: "line" (prints READY), "connect" (the port accepts) or
     "socket" (its end of an shm link is there).
     `counters`: SIGUSR1 and its end print a JSON line of counters (../servers/options.h). `needs`: files beside
-    its program that must have been built. `socket`: name of the Unix socket by which both ends of an shm link
+    its program that must have been built; `programs`: what must be on PATH for it, with the Debian package that has
+    it. `cores`: one of CORES; `same_on_one_core`: the contender that it is the same as where there is one.
+    `busy_polls`: it needs a driver with NAPI ids. `counts_at`: of a server of other make, the path where it says how
+    many requests it has had, as nginx's stub_status does. `only_workload`, `only_body_size`: it answers nothing
+    else; "" and None: no such end. `socket`: name of the Unix socket by which both ends of an shm link
     find each other; `ring`: packets that this link holds in each direction. `without`: measures (ladder.py) that
     its program leaves out. `most_connections`: it is not measured beyond, for the reason `most_because`; 0: no end.
     """
@@ -116,6 +122,13 @@ class Contender:
     without: tuple[str, ...] = ()
     most_connections: int = 0
     most_because: str = ""
+    programs: Mapping[str, str] = field(default_factory=dict)
+    cores: str = "one"
+    same_on_one_core: str = ""
+    busy_polls: bool = False
+    counts_at: str = ""
+    only_workload: str = ""
+    only_body_size: int | None = None
 
     @property
     def file_name(self) -> str:
@@ -151,7 +164,8 @@ class Wire:
     for them, with the Debian package that has it. `ladder`: its contenders are the steps of harness/ladder.py.
     `cable`: the ends of the cable of a wire with a NIC, once it is fitted to them (cable.py).
     `emulated`: what plays the part of its NIC, as "QEMU's e1000e", where that is no hardware; "" otherwise.
-    `netem`: what is done to packets between client and bridge, as netem.py has it; "" for nothing.
+    `netem`: what is done to packets between client and bridge, as netem.py has it; "" for nothing. `softirq`: whose
+    cores process the packets of kernel contenders, as the plan has it.
     """
 
     name: str
@@ -170,6 +184,7 @@ class Wire:
     emulated: str = ""
     cable: "Cable | None" = None
     netem: str = ""
+    softirq: str = ""
 
     @property
     def rebinds(self) -> bool:
@@ -218,6 +233,13 @@ def _contender(name: str, table: Table, client: Endpoint, where: str) -> Contend
         without=table.words("without", []),
         most_connections=table.take("most_connections", int, 0),
         most_because=table.take("most_because", str, ""),
+        programs=_programs(table.table("programs", f"{where} [programs]")) if "programs" in table.keys() else {},
+        cores=table.choice("cores", CORES, "one"),
+        same_on_one_core=table.take("same_on_one_core", str, ""),
+        busy_polls=table.take("busy_polls", bool, False),
+        counts_at=table.take("counts_at", str, ""),
+        only_workload=table.take("only_workload", str, ""),
+        only_body_size=table.take("only_body_size", int) if "only_body_size" in table.keys() else None,
     )
     table.done()
     for argument in contender.arguments:
@@ -346,6 +368,12 @@ def _check_link(wire: Wire, contender: Contender, where: str) -> None:
         raise UsageError(f"{where}: the link of '{name}', veth-to-port, needs a client that opens it: loadgen")
     if contender.most_connections < 0 or bool(contender.most_connections) != bool(contender.most_because):
         raise UsageError(f"{where}: '{name}': most_connections and most_because go together, and cannot be negative")
+    if contender.same_on_one_core not in ("", *wire.contenders):
+        raise UsageError(f"{where}: same_on_one_core: there is no contender '{contender.same_on_one_core}'")
+    if contender.busy_polls and (contender.stack != "kernel" or not contender.counters):
+        raise UsageError(f"{where}: '{name}': only a kernel contender that counts can say that it busy-polls")
+    if contender.counts_at and (contender.counters or not contender.counts_at.startswith("/")):
+        raise UsageError(f"{where}: '{name}': counts_at is the path of a server without counters of ours")
     if contender.link in BRIDGED and wire.bridge is None:
         raise UsageError(f"{where}: the link of '{name}', {contender.link}, needs a [bridge]")
     if contender.link in TAPS and wire.bridge and end.namespace != wire.bridge.namespace:

@@ -83,6 +83,12 @@ def thousands(connections: int) -> str:
     return f"{connections:,}" if connections >= 10_000 else str(connections)
 
 
+def names(summary: Summary) -> list[str]:
+    """The contenders that were to be measured at some load point, the baseline first."""
+    return [name for name in summary["contenders"]
+            if any("not_measured" not in point.get("contenders", {}).get(name, {}) for point in summary["points"])]
+
+
 def differ(summary: Summary, name: str, other: str) -> bool:
     """Do two contenders differ in the client's stack too? Then a gain is of both ends together."""
     def client(of: str) -> str:
@@ -162,7 +168,8 @@ def saved(entry: Mapping[str, Any]) -> str:
 
 def wire(summary: Summary) -> str:
     """Its name, and what a plan may say of it beyond its file."""
-    return ", ".join([str(summary["wire"]), *(str(summary[key]) for key in ("tap", "netem") if key in summary)])
+    return ", ".join([str(summary["wire"]), *(str(summary[key]) for key in ("tap", "netem") if key in summary),
+                      *([f"softirq on the {summary['softirq']}'s cores"] if "softirq" in summary else [])])
 
 
 def note(summary: Summary, title: str) -> str:
@@ -239,7 +246,8 @@ def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
     if plan.seed:
         settings |= {"SEED": plan.seed}
     texts = " ".join(f"{key}='{value}'" if " " in value else f"{key}={value}"
-                     for key, value in (("TAP", plan.tap), ("NETEM", plan.netem), ("CALIBRATE", "" if plan.calibrate else "no"))
+                     for key, value in (("TAP", plan.tap), ("NETEM", plan.netem), ("SOFTIRQ", plan.softirq),
+                                       ("CALIBRATE", "" if plan.calibrate else "no"))
                      if value)
     target = f"bench-{plan.wire}" if plan.workload.name in GENERAL else f"bench-app APP={plan.wire}"
     if plan.offered:

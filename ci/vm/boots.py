@@ -23,7 +23,7 @@ TESTS = f"exec {PYTHON} -m pytest -q -rs -p no:cacheprovider"
 BY_MAKE = "exec make bench NIC=$VM_NIC CLIENT=if:$VM_CLIENT PLAN=$PLAN $SETTINGS"
 PLAINLY = f"exec {PYTHON} -m harness bench --wire nic --nic $VM_NIC --client if:$VM_CLIENT --tune none --plan $PLAN $OPTIONS"
 # of the plan "quick": emulation is slow, and the figures are none of hardware; charts are drawn on the host
-QUICK = ("ROUNDS=1", "DURATION=1", "WARMUP=0", "ATTEMPTS=1")
+QUICK = ("ROUNDS=1", "DURATION=1", "WARMUP=0", "ATTEMPTS=1", "CONTENDERS=epoll,lwip")
 BENCH, FAULTS, KERNEL, SSH, ALL = "bench", "faults", "kernel", "ssh", "all"
 # seconds that all boots of a group may take together
 LIMITS = {BENCH: 300, FAULTS: 900, KERNEL: 660, SSH: 240}

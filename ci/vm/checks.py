@@ -18,13 +18,14 @@ def bench(run: Path, report: Path, driver: str = "vfio-pci") -> list[str]:
     facts, trials = _facts(run), _trials(run)
     plan = json.loads((run / "plan.json").read_text())
     measured = {(trial["contender"], trial["connections"]) for trial in trials if trial["valid"]}
-    wanted = {(name, count) for name in plan["contenders"] for count in plan["connections"]}
+    wanted = {(name, count) for name in plan["contenders"] for count in plan["connections"]
+              if name not in plan.get("not_applicable", {})}
     found = [f"no valid trial of {name} at {count} connections" for name, count in sorted(wanted - measured)]
     found += [f"{trial['contender']} at {trial['connections']}: {problem}" for trial in trials
               for problem in trial["problems"]]
     if facts["nic"]["binding"]["dpdk"] != driver:
         found.append(f"lwIP had the card by {facts['nic']['binding']['dpdk']}, not by {driver}")
-    if {"lwip", "epoll"} <= set(plan["contenders"]) and not facts["nic"].get("rebinds", {}).get("count"):
+    if {"lwip", "epoll"} <= {name for name, _ in wanted} and not facts["nic"].get("rebinds", {}).get("count"):
         found.append("the card changed its driver at no time")
     return [*found, *_labels(facts, trials, report)]
 

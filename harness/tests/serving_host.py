@@ -103,7 +103,8 @@ def behind_launcher(argv: Sequence[str]) -> tuple[list[str], Path | None]:
 class ServingHost(FakeHost):
     """`on_load` is called with every wrk while it runs, `report` may change what wrk reports of a load.
 
-    `on_tick` is called `ticks` times while each wrk is waited for. Every load has REQUESTS requests. `response` is what a proof request is answered with. `on_count` may change
+    `on_tick` is called `ticks` times while each wrk is waited for. Every load has REQUESTS requests. `napi`: connections that had a NAPI id, of a server that
+    busy-polls. `response` is what a proof request is answered with. `on_count` may change
     what the library has counted of a client process, by the program's name.
     """
 
@@ -111,6 +112,7 @@ class ServingHost(FakeHost):
         super().__init__()
         self.files.update(FILES)
         self.files[f"{PAGES}/free_hugepages"] = "200\n"
+        self.napi: object = 0
         self.response = expected_response(Workload("rps", "/", 1))
         self.report: Callable[[dict[str, Any]], None] = lambda report: None
         self.on_load: Callable[[LoadingProcess], None] = lambda wrk: None
@@ -158,6 +160,8 @@ class ServingHost(FakeHost):
         process.stdout = stdout
         process.counters = {"server": "x", **dict.fromkeys(COUNTERS, 0)}
         process.counted = None
+        if "--busy-poll" in argv:
+            process.counters["napi_connections"] = self.napi
         if any("net_vhost" in word for word in argv):
             process.counters |= dict.fromkeys(MOVED, 0)
         if "lwip" in argv[0]:
@@ -169,11 +173,19 @@ class ServingHost(FakeHost):
     def connect(self, netns: str | None, address: str, port: int, timeout: float) -> socket.socket:
         self.act(f"connect {netns} {address}:{port}")
         ours, peer = socket.socketpair()
-        peer.sendall(self.response)
+        is_nginx = self.serving is not None and Path(self.serving.argv[0]).name == "nginx.py"
+        self._answer(2 if is_nginx else 1, 1)
+        peer.sendall(self.response + (self._status() if is_nginx else b""))
         peer.shutdown(socket.SHUT_WR)
         self.peers.append(peer)
-        self._answer(1, 1)
         return ours
+
+    def _status(self) -> bytes:
+        """nginx's own count, this request in it."""
+        assert self.serving is not None
+        served = self.serving.counters["requests_parsed"]
+        text = b"Active connections: 1 \nserver accepts handled requests\n 4 4 %d \nReading: 0 \n" % served
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text
 
     def _connect(self, loadgen: OwnProcess, argv: Sequence[str]) -> None:
         """Its connections and warm-up; the load when the server has first been asked for its counters."""

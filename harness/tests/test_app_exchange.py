@@ -78,3 +78,31 @@ def test_a_value_that_looks_like_counts_is_not_taken_for_them() -> None:
     value = b"\r\ncmdstat_get:calls=1000000,"
     workload = Workload("redis-get", "", len(value))
     assert exchange_for(workload).served(redis(value=value), workload) == 7
+
+
+@pytest.mark.parametrize("workload, order", [
+    (Workload("rps", "/", 10), (b"GET / HTTP/1.1\r\nHost: a", b"GET /count HTTP/1.1\r\nHost: a")),
+    # an answer that closes the connection is the last
+    (Workload("cps", "/", 10, connect=True), (b"GET /count HTTP/1.1\r\nHost: a",
+                                              b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close"))])
+def test_a_server_of_other_make_is_asked_as_ours_and_for_its_count(workload: Workload,
+                                                                   order: tuple[bytes, bytes]) -> None:
+    exchange = exchange_for(workload, "/count")
+    assert exchange.request("a", workload).split(b"\r\n\r\n") == [*order, b""]
+    answer = nginx() if not workload.connect else nginx()[len(FILE):] + FILE
+    assert exchange.size(answer) == len(answer) and exchange.compare(answer, workload, False) == ""
+    assert (exchange.single(answer, workload), exchange.served(answer, workload), exchange.asks) == (len(FILE), 97, 2)
+    wrong = answer.replace(VALUE, VALUE[:-1] + b"x")
+    assert "differs from byte 9" in exchange.compare(wrong, workload, False)
+
+
+@pytest.mark.parametrize("change, words", [
+    ((b"Content-Length: 10", b"Content-Length: 11"), "Content-Length says 11 instead of 10"),
+    ((b"Content-Length: 10\r\n", b""), "Content-Length says nothing instead of 10"),
+    ((b"Content-Length: 10", b"content-length:10\r\nContent-Length: 10"), "Content-Length says 10, 10 instead of 10"),
+    ((b"Server: nginx", b"X-Count: 3"), "")])
+def test_of_a_server_of_other_make_the_length_must_be_right_and_no_other_header(change: tuple[bytes, bytes],
+                                                                                words: str) -> None:
+    workload = Workload("rps", "/", 10)
+    said = exchange_for(workload).compare(FILE.replace(*change), workload, False)
+    assert words in said and bool(said) == bool(words)

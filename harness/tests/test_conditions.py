@@ -18,7 +18,7 @@ from harness.tests.serving_host import ServingHost, at_load, interrupt, only_run
 from harness.wire import load_wire
 
 VHOST = "/dev/vhost-net"
-TINY = {"CONNECTIONS": "8", "ROUNDS": "1"}
+TINY = {"CONNECTIONS": "8", "ROUNDS": "1", "CONTENDERS": "epoll,lwip"}
 WIRE = load_wire("tap")
 
 

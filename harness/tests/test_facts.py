@@ -20,7 +20,7 @@ from harness.tests.serving_host import ServingHost
 from harness.wire import load_wire
 
 WIRE = load_wire("tap")
-PLAN = load_plan("quick", WIRE, (0, 1), {})
+PLAN = load_plan("quick", WIRE, (0, 1), {"CONTENDERS": "epoll,lwip"})
 UP = Provisioned(WIRE, False, "the machine gave 3 of 96 pages", cast(Any, None))
 GIT = ("git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT))
 

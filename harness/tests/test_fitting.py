@@ -12,7 +12,7 @@ import pytest
 from harness import fitting
 from harness.errors import UsageError
 from harness.nic_order import NicOrder, from_settings, to_settings
-from harness.plan import load_plan
+from harness.plan import load_plan, schedule
 from harness.store import Store
 from harness.tests.nic_host import CLIENT, NicHost
 from harness.tests.test_nic_steps import fitted
@@ -47,13 +47,15 @@ def test_cores_are_left_alone_without_a_nic_or_tuning(host: NicHost) -> None:
     assert fitting.cpus(host, load_wire("tap")) == [0, 1, 2, 3]
 
 
-def test_two_cores_are_not_compared_with_one(host: NicHost) -> None:
+def test_a_change_of_contender_with_the_same_driver_costs_nothing(host: NicHost) -> None:
     wire = fitted(host)
-    two = {"SERVER_CPUS": "2,3", "CLIENT_CPUS": "0"}
-    with pytest.raises(UsageError, match="SERVER_CPUS=2,3: epoll serves on one core"):
-        fitting.check_cores(wire, load_plan("quick", wire, host.cpu_list, two))
-    fitting.check_cores(wire, load_plan("quick", wire, host.cpu_list, {**two, "CONTENDERS": "lwip"}))
-    fitting.check_cores(wire, load_plan("quick", wire, host.cpu_list, {}))
+
+    def said(contenders: str) -> list[str]:
+        plan = load_plan("quick", wire, host.cpu_list, {"CONTENDERS": contenders, "ROUNDS": "2"})
+        return fitting.cost(wire, plan, list(enumerate(schedule(plan))))
+    assert said("epoll,uring") == []
+    # a round and the next, turned round: epoll uring lwip, lwip uring epoll
+    assert "so 2 changes of driver" in said("epoll,uring,lwip")[0]
 
 
 def test_an_order_comes_back_from_the_facts(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from harness.show import gains, show_run
 from harness.tests.serving_host import LoadingProcess, ServingHost, at_load, interrupt, only_run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2", "CALIBRATE": "no"}
+TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2", "CALIBRATE": "no", "CONTENDERS": "epoll,lwip"}
 ORDER = Order("tap", "quick", TINY)
 
 
@@ -201,7 +201,7 @@ def test_signals_end_a_run_with_130_the_machine_as_found_and_the_trials_kept(
     before = host.state()
     host.on_load = at_load(5, lambda wrk: os.kill(os.getpid(), number))
     assert main(["bench", "--wire", "tap", "--plan", "quick", "--set", "CONNECTIONS=1,8",
-                 "--set", "CALIBRATE=no"], host) == 130
+                 "--set", "CALIBRATE=no", "--set", "CONTENDERS=epoll,lwip"], host) == 130
     assert "interrupted; 2 of 12 trials are kept, finish the run with RESUME=" in one_line(capsys)
     assert host.state() == before and len(only_run(here).trials) == 2
 
@@ -218,7 +218,7 @@ def test_a_second_signal_does_not_disturb_the_undoing(here: Path, shown: list[Pa
             os.kill(os.getpid(), signal.SIGTERM)
             os.kill(os.getpid(), signal.SIGINT)
     host.on_load = at_load(1, twice)
-    assert main(["bench", "--wire", "tap", "--plan", "quick"], host) == 130
+    assert main(["bench", "--wire", "tap", "--plan", "quick", "--set", "CONTENDERS=epoll,lwip"], host) == 130
     assert "interrupted; 0 of 24 trials" in one_line(capsys)
     assert host.state() == before
 

@@ -124,3 +124,8 @@ def test_whole_segments_over_vhost_net_are_not_lost_like_packets() -> None:
     with pytest.raises(UsageError, match="^NETEM=loss 1%: netem counts packets, .*give TAP=net_tap$"):
         under("loss 1%", TAP="vhost-net")
     assert under("delay 1ms", TAP="vhost-net")[0].title.endswith("over vhost-net, with delay 1ms in each direction")
+
+
+def test_contenders_on_the_same_link_lose_their_offloads_once() -> None:
+    commands = step(under("loss 1%")[0], "netem").commands
+    assert len([words for words in commands if "ethtool" in words]) == 1

@@ -3,15 +3,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import socket
 import subprocess
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.exchange import expected_body
+from harness.exchange import ask, expected_body
+from harness.workload import WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[2]
+SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @pytest.mark.parametrize("size", [0, 1, 100_000])
@@ -28,6 +35,50 @@ def test_it_becomes_the_program_with_a_configuration_and_a_body(tmp_path: Path, 
     text = config.read_text()
     assert "listen 198.18.0.2:8080 " in text and "worker_connections 1040;" in text
     assert text.count("{") == text.count("}") and "{{" not in text
+    assert "master_process off; worker_processes 1;" in text and "reuseport" not in text
+    assert ("return 200" in text) == (size < 4000)
+    assert ("location = / { rewrite ^ /body last; }" in text) == (size > 4000)
+
+
+@pytest.mark.parametrize("cpus, words", [
+    ("1", "worker_processes 1; worker_cpu_affinity 10;"),
+    ("0,2,3", "worker_processes 3; worker_cpu_affinity 0001 0100 1000;")])
+def test_a_worker_for_each_cpu(tmp_path: Path, cpus: str, words: str) -> None:
+    subprocess.run([str(ROOT / "harness/nginx.py"), str(tmp_path), "a", "80", "1", "9", cpus, "--", "true"], check=True)
+    text = (tmp_path / "nginx.conf").read_text()
+    assert words in text and "master_process" not in text and "listen a:80 backlog=4096 reuseport;" in text
+
+
+@pytest.mark.skipif(shutil.which("nginx", path=SYSTEM) is None, reason="nginx is not installed")
+@pytest.mark.parametrize("size", [0, 1, 3700, 100_000])
+@pytest.mark.parametrize("name", ["rps", "cps"])
+@pytest.mark.parametrize("cpus", [(), (str(min(os.sched_getaffinity(0))),)], ids=["one", "each"])
+def test_nginx_itself_answers_as_it_must_and_counts(tmp_path: Path, size: int, name: str,
+                                                    cpus: tuple[str, ...]) -> None:
+    workload = replace(WORKLOADS[name], body_size_bytes=size)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with subprocess.Popen([str(ROOT / "harness/nginx.py"), str(tmp_path), "127.0.0.1", str(port), str(size), "64",
+                           *cpus, "--", "nginx"], env={**os.environ, "PATH": SYSTEM}) as server:
+        try:
+            answers = []
+            for _ in range(2):
+                with connected(port) as connection:
+                    answers.append(ask(connection, "127.0.0.1", workload, False, "/status"))
+        finally:
+            server.terminate()
+    assert [answer.wrong for answer in answers] == ["", ""]
+    served = [answer.served or 0 for answer in answers]
+    assert served[1] - served[0] == 2 and answers[0].single > size
+
+
+def connected(port: int) -> socket.socket:
+    for _ in range(500):
+        try:
+            return socket.create_connection(("127.0.0.1", port), 5)
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+    raise TimeoutError("nginx does not listen")
 
 
 def test_nothing_but_the_record_and_a_pid_is_written_there(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_one_port_cannot_be_both_ends(host: NicHost, monkeypatch: pytest.MonkeyP
 
 
 def test_a_round_changes_driver_once(host: NicHost) -> None:
-    plan = load_plan("quick", fitted(host), [0, 1], {})
+    plan = load_plan("quick", fitted(host), [0, 1], {"CONTENDERS": "epoll,lwip"})
     specs = schedule(plan)
     assert plan.by_contender and turns(specs) == plan.rounds + 1
     assert {(s.contender, s.connections, s.round) for s in specs} == {

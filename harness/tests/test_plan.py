@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from harness.applicable import by_plan, set_aside
 from harness.errors import UsageError
 from harness.plan import PLANS, Plan, from_json, load_plan, round_specs, schedule, shares, to_json
 from harness.wire import load_wire
 
 WIRE = load_wire("tap")
+ALL = ("epoll", "epoll-busypoll", "epoll-mt", "uring", "nginx", "nginx-mt", "lwip")
 GOOD = 'contenders = ["epoll"]\nconnections = [1]\nrounds = 1\nduration_seconds = 1\nwarmup_seconds = 0\n'
 
 
@@ -29,10 +31,10 @@ def stem(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", sorted(PLANS.glob("*.toml")), ids=stem)
-def test_every_plan_of_ours_loads_with_both_contenders(path: Path) -> None:
+def test_every_plan_of_ours_loads_with_all_contenders(path: Path) -> None:
     loaded = plan(path.stem)
     assert loaded.name == path.stem
-    assert loaded.contenders == ("epoll", "lwip")
+    assert loaded.contenders == ALL
     assert loaded.workload.body_size_bytes == 1
     assert from_json(json.loads(json.dumps(to_json(loaded)))) == loaded
 
@@ -130,14 +132,17 @@ def test_a_seed_puts_each_contender_first_as_often() -> None:
     assert sum(order(shuffled, round_)[0][0] == 1 for round_ in range(1000)) in range(440, 560)
 
 
-def test_quick_ends_under_three_minutes() -> None:
-    quick = plan("quick")
+def test_quick_ends_under_three_minutes_for_two_contenders_and_under_five_for_what_two_cpus_can_have() -> None:
+    quick = plan("quick", CONTENDERS="epoll,lwip")
     start_prove_stop = 3
+    whole = set_aside(plan("quick"), {**by_plan(WIRE, plan("quick")), "epoll-busypoll": "no NAPI"})
+    assert len(schedule(whole)) * (whole.warmup_seconds + whole.duration_seconds + start_prove_stop) < 300
     assert len(schedule(quick)) * (quick.warmup_seconds + quick.duration_seconds + start_prove_stop) < 180
 
 
 def test_order_turns_round_from_round_to_round() -> None:
-    order = [(t.round, t.connections, t.contender) for t in schedule(plan(CONNECTIONS="1,8", ROUNDS="3"))]
+    order = [(t.round, t.connections, t.contender) for t in schedule(
+        plan(CONNECTIONS="1,8", ROUNDS="3", CONTENDERS="epoll,lwip"))]
     a, b = "epoll", "lwip"
     assert order == [(0, 1, a), (0, 1, b), (0, 8, a), (0, 8, b),
                      (1, 1, b), (1, 1, a), (1, 8, b), (1, 8, a),
@@ -261,7 +266,7 @@ def test_server_has_room_for_two_sets_of_connections() -> None:
     ("CLIENT_CPUS", "0-1000000000", "not a range of CPUs"),
     ("CLIENT_CPUS", "1-0", "not a range of CPUs"),
     ("CLIENT_CPUS", "0,0", "twice"),
-    ("CONTENDERS", "nginx-of-mine", "has no contender 'nginx-of-mine'; there are: epoll, lwip"),
+    ("CONTENDERS", "nginx-of-mine", "has no contender 'nginx-of-mine'; there are: epoll, epoll-busypoll, "),
     ("CONTENDERS", "epoll,epoll", "twice"),
     ("CONTENDERS", "epoll,", "at least one"),
     ("COLOUR", "red", "unknown setting 'COLOUR'"),
@@ -342,7 +347,7 @@ def test_what_is_no_plan_at_all_is_refused(data: Any) -> None:
 def test_without_contenders_a_plan_is_for_all_of_the_wire(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(GOOD.replace('contenders = ["epoll"]\n', ""))
-    assert plan(str(file)).contenders == ("epoll", "lwip")
+    assert plan(str(file)).contenders == ALL
     assert load_plan("quick", load_wire("redis"), (0, 1), {}).contenders == ("redis/kernel", "redis/lwip")
 
 

@@ -15,7 +15,7 @@ from harness.progress import Progress, TimeLeft, clock, rate
 from harness.stopping import Look
 from harness.wire import load_wire
 
-PLAN = load_plan("quick", load_wire("tap"), (0, 1), {"CONNECTIONS": "8", "ROUNDS": "2"})
+PLAN = load_plan("quick", load_wire("tap"), (0, 1), {"CONNECTIONS": "8", "ROUNDS": "2", "CONTENDERS": "epoll,lwip"})
 
 
 def record(valid: bool = True) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from harness.tests.serving_host import ServingHost, at_load, interrupt, only_run
 # before a test puts another in its place
 DRAW = harness.bench.draw_seed
 ROOT = Path(__file__).resolve().parent.parent.parent
-TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2", "CALIBRATE": "no"}
+TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2", "CALIBRATE": "no", "CONTENDERS": "epoll,lwip"}
 ORDER = Order("tap", "quick", TINY)
 
 

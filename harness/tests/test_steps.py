@@ -39,8 +39,8 @@ def test_kernel_contender_alone_needs_no_dpdk() -> None:
 
 
 def test_unknown_contender_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="no contender 'nginx'; it has: epoll, lwip"):
-        steps(WIRE, ["nginx"])
+    with pytest.raises(UsageError, match="no contender 'apache'; it has: epoll, .*, lwip"):
+        steps(WIRE, ["apache"])
 
 
 def test_commands_are_run_in_order() -> None:

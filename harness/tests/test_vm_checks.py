@@ -44,6 +44,13 @@ def test_a_run_as_it_should_be(tmp_path: Path) -> None:
     assert checks.queues(*made(tmp_path)) == []
 
 
+def test_what_was_not_applicable_is_not_missed(tmp_path: Path) -> None:
+    def add(data: dict[str, Any]) -> None:
+        data["plan"]["contenders"].append("epoll-mt")
+        data["plan"]["not_applicable"] = {"epoll-mt": "one server core"}
+    assert checks.bench(*made(tmp_path, add)) == []
+
+
 @pytest.mark.parametrize("change, said", [
     (lambda data: data["trials"].pop(), "no valid trial of lwip at 16 connections"),
     (lambda data: data["trials"][0].update(valid=False, problems=["lost"]), "epoll at 1: lost"),

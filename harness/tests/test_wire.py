@@ -86,7 +86,14 @@ def test_an_unknown_wire_names_the_known_ones() -> None:
     ('link = "tap"', 'link = "rope"', "[contenders.lwip]: 'link' must be one of veth, tap, vhost-net, veth-port, veth-pair, veth-to-port, shm, nic, not "),
     ('stack = "kernel"', 'stack = "bsd"', "[contenders.epoll]: 'stack' must be one of kernel, lwip, not"),
     ('label = "kernel TCP (epoll)"', 'label = "x"\nhue = "red"', "[contenders.epoll]: unknown key 'hue'"),
-    ("[contenders.epoll]", "[contenders]\nuring = 5\n[contenders.epoll]", "'uring' must be dict, not 5"),
+    ("[contenders.epoll]", "[contenders]\nmine = 5\n[contenders.epoll]", "'mine' must be dict, not 5"),
+    ('cores = "all"', 'cores = "most"', "[contenders.epoll-mt]: 'cores' must be one of one, all, not 'most'"),
+    ('same_on_one_core = "epoll"', 'same_on_one_core = "poll"', "same_on_one_core: there is no contender 'poll'"),
+    ('counts_at = "/status"', 'counts_at = "status"', "'nginx': counts_at is the path of a server without counters"),
+    ('more_arguments = ["--busy-poll", "50"]', 'more_arguments = "x"',
+     "[contenders.epoll-busypoll]: 'more_arguments' must"),
+    ('program = "build/uring_server"', 'busy_polls = true\ncounters = false',
+     "'uring': only a kernel contender that counts"),
     ('"--address", "{address}"', '"{adress}"', "[contenders.epoll]: argument '{adress}': no placeholder 'adress'"),
     ('"--address", "{address}"', '"a={adress}"', "argument 'a={adress}': no placeholder 'adress'; there are: "),
     ('"--address", "{address}"', '"a={}"', "[contenders.epoll]: argument 'a={}' is not one with placeholders"),
@@ -166,7 +173,7 @@ def test_what_a_wire_of_shared_memory_may_not_say(tmp_path: Path, old: str, new:
 
 
 def test_contenders_may_share_the_one_pair_but_not_split_it(tmp_path: Path) -> None:
-    start, end = SHM.index("[contenders.epoll]"), SHM.index("[contenders.lwip]")
+    start, end = SHM.index("[contenders.epoll]"), SHM.index("# The kernel at its best")
     second = SHM[start:end].replace("[contenders.epoll]", '[contenders."nginx/kernel"]')
     path = tmp_path / "wire.toml"
     path.write_text(SHM + second)
@@ -183,7 +190,7 @@ def test_programs_of_others_take_the_place_of_our_servers_and_keep_their_links(a
     shm, wire = load_wire("shm"), load_wire(app)
     assert list(wire.contenders) == [f"{app}/kernel", f"{app}/lwip"] and wire.workloads != shm.workloads
     assert [each.file_name for each in wire.contenders.values()] == [f"{app}-kernel", f"{app}-lwip"]
-    for ours, other in zip(shm.contenders.values(), wire.contenders.values()):
+    for ours, other in zip((shm.contenders["epoll"], shm.contenders["lwip"]), wire.contenders.values()):
         assert (other.link, other.endpoint, other.client, other.stack) == (
             ours.link, ours.endpoint, ours.client, ours.stack)
     kernel, lwip = wire.contenders.values()
@@ -194,9 +201,49 @@ def test_programs_of_others_take_the_place_of_our_servers_and_keep_their_links(a
 
 def test_a_contender_cannot_stand_instead_of_none(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text('base = "tap"\n[contenders.x]\ninstead_of = "uring"\n')
-    with pytest.raises(UsageError, match=r"\[contenders.x\]: its base has no contender 'uring'"):
+    file.write_text('base = "tap"\n[contenders.x]\ninstead_of = "apache"\n')
+    with pytest.raises(UsageError, match=r"\[contenders.x\]: its base has no contender 'apache'"):
         load_wire(str(file))
     file.write_text('base = "tap"\n[contenders.x]\ninstead_of = "epoll"\nlabel = "y"\n')
+    with pytest.raises(UsageError, match=r"\[contenders.epoll-busypoll\]: 'like' must name"):
+        load_wire(str(file))
+    file.write_text('base = "tap"\nkeeps = ["epoll", "lwip"]\n[contenders.x]\ninstead_of = "epoll"\nlabel = "y"\n')
     assert list(load_wire(str(file)).contenders) == ["x", "lwip"]
     assert load_wire(str(file)).contenders["x"].label == "y"
+
+
+@pytest.mark.parametrize("name", ["tap", "afpacket", "afxdp", "nic", "shm", "veth"])
+def test_the_kernel_s_rungs_share_the_end_of_epoll_s_link(name: str) -> None:
+    wire = load_wire(name)
+    rungs = list(wire.contenders)[:6]
+    assert rungs == ["epoll", "epoll-busypoll", "epoll-mt", "uring", "nginx", "nginx-mt"]
+    epoll = wire.contenders["epoll"]
+    for each in (wire.contenders[rung] for rung in rungs):
+        assert (each.stack, each.link) == ("kernel", epoll.link)
+        assert (each.endpoint, each.client) == (epoll.endpoint, epoll.client)
+        assert each.cores == ("all" if each.name.endswith("-mt") else "one")
+    assert len({each.label for each in wire.contenders.values()}) == len(wire.contenders)
+    assert wire.contenders["epoll-mt"].arguments == (
+        *epoll.arguments, "--threads", "{server_cores}", "--cpus", "{server_cpus}")
+    assert wire.contenders["nginx-mt"].same_on_one_core == "nginx"
+
+
+def test_only_lwip_on_a_nic_uses_all_the_cores() -> None:
+    assert {name: load_wire(name).contenders["lwip"].cores for name in ("tap", "afpacket", "afxdp", "shm", "nic")} == {
+        "tap": "one", "afpacket": "one", "afxdp": "one", "shm": "one", "nic": "all"}
+
+
+def test_the_wire_of_the_kernel_alone_has_a_yardstick_and_needs_no_dpdk() -> None:
+    wire = load_wire("veth")
+    assert all(each.stack == each.client.stack == "kernel" for each in wire.contenders.values())
+    minimal = wire.contenders["minimal"]
+    assert (minimal.only_workload, minimal.only_body_size, minimal.counters, minimal.counts_at) == ("rps", 1, False, "")
+    assert minimal.command({"address": "a", "port": "80"}) == ["build/minimal_epoll", "a", "80"]
+
+
+@pytest.mark.parametrize("keeps", ['"epoll"', "[]", '["epoll", "apache"]', "3"])
+def test_only_contenders_of_the_base_can_be_kept(tmp_path: Path, keeps: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'base = "tap"\nkeeps = {keeps}\n')
+    with pytest.raises(UsageError, match="'keeps' must name contenders of its base: epoll, "):
+        load_wire(str(file))

@@ -49,7 +49,7 @@ def test_a_command_line_keeps_empty_words_and_blanks() -> None:
 
 
 def test_the_command_of_a_run_on_a_nic_names_its_client_once() -> None:
-    plan = load_plan("quick", load_wire("tap"), (0, 1), {})
+    plan = load_plan("quick", load_wire("tap"), (0, 1), {"CONTENDERS": "epoll,lwip"})
     away = replace(plan, wire="nic", clients={"me@there": (0,)})
     order = {"NIC": "eth1", "CLIENT": "ssh:me@there", "TUNE": "max", "FORCE": "1"}
     said = words.command(away, order)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Yardstick of ci/bench_baseline.py, not a contender: the smallest honest epoll loop. A request ends where
+ * Yardstick of the kernel's contenders on wire veth: the smallest honest epoll loop. A request ends where
  * what was read ends with an empty line; nothing is parsed, split, pipelined, half-closed or counted. It
  * sends the very bytes that epoll_server sends for --body-size 1. Usage: minimal_epoll ADDRESS PORT
  */

@@ -76,7 +76,7 @@ class TestBed:
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestBed]:
     host, wire = Host(), load_wire("tap")
-    plan = load_plan("quick", wire, host.cpus(), {})
+    plan = load_plan("quick", wire, host.cpus(), {"CONTENDERS": "epoll,lwip"})
     with provisioned(host, wire, plan.contenders, "test", log=print) as up:
         yield TestBed(host, wire, plan, up, tmp_path_factory.mktemp("raw"))
 

@@ -45,7 +45,7 @@ REDIS_SERVER = ["redis-server", "--save", "", "--appendonly", "no", "--protected
 @pytest.fixture(scope="module")
 def up() -> Iterator[tuple[Host, Wire, Provisioned]]:
     host, wire = Host(), load_wire("shm")
-    with provisioned(host, wire, tuple(wire.contenders), "test", log=print) as provided:
+    with provisioned(host, wire, ("epoll", "lwip"), "test", log=print) as provided:
         yield host, wire, provided
 
 

@@ -21,7 +21,7 @@ if INSIDE:
     from harness.tests.vm.forked import Forked, machine, until
 
 Vmctl = Callable[..., None]
-SHORT = ("ROUNDS=1", "CONNECTIONS=4", "WARMUP=0")
+SHORT = ("ROUNDS=1", "CONNECTIONS=4", "WARMUP=0", "CONTENDERS=epoll,lwip")
 
 
 @pytest.fixture

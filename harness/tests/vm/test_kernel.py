@@ -37,7 +37,8 @@ def loaded() -> set[str]:
 @contextmanager
 def wire_up(tmp_path: Path, settings: Mapping[str, str]) -> Iterator[tuple[TestBed, Provisioned]]:
     host, wire = Host(), load_wire("tap")
-    wire, plan = settle(host, wire, load_plan("quick", wire, host.cpus(), {"WARMUP": "0", "DURATION": "2", **settings}))
+    given = {"WARMUP": "0", "DURATION": "2", "CONTENDERS": "epoll,lwip", **settings}
+    wire, plan = settle(host, wire, load_plan("quick", wire, host.cpus(), given))
     with provisioned(host, wire, plan.contenders, "test", log=print) as up:
         yield TestBed(host, wire, plan, up, tmp_path), up
 

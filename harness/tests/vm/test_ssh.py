@@ -62,7 +62,8 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def run(tmp_path: Path, nic: str, elsewhere: str) -> Callable[..., "Forked"]:
     def start(*words: str) -> "Forked":
-        settings = [each for word in ("ROUNDS=1", "CONNECTIONS=4", "WARMUP=0", *words) for each in ("--set", word)]
+        short = ("ROUNDS=1", "CONNECTIONS=4", "WARMUP=0", "CONTENDERS=epoll,lwip")
+        settings = [each for word in (*short, *words) for each in ("--set", word)]
         return Forked(tmp_path, "bench", "--wire", "nic", "--plan", "quick", "--nic", nic, "--client", elsewhere, *settings)
     return start
 
