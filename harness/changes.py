@@ -3,9 +3,9 @@
 it (Daly et al., "The use of change point detection to identify software performance regressions", ICPE 2020; Fleming et
 al., "Hunter", ICPE 2023). Pure functions on numbers.
 
-A series is cut where the two sides differ most by the energy distance, which sees other changes than of the mean too, if
-chance orders of the same figures seldom differ as much; then each side is looked at again. Chance orders take the
-figures as exchangeable: without a change, one does not depend on the one before it. A slow drift is no step: where a
+A series is cut where the two sides differ most by the energy distance, which sees other changes than of the mean
+too, if chance orders of the same figures seldom differ as much; then each side is looked at again. Chance orders take
+the figures as exchangeable: without a change, one does not depend on the one before it. A slow drift is no step: where a
 straight line tells the series better than the steps, by BIC, it is called a drift.
 """
 
@@ -88,8 +88,8 @@ def _cut(series: NDArray[np.float64], dice: np.random.Generator) -> tuple[int, f
 
 
 def _best(distances: NDArray[np.float64]) -> tuple[int, float]:
-    """(where, how much) both sides of a cut differ most: the scaled energy distance, by the sums of the blocks that a cut
-    makes in the matrix of distances."""
+    """(where, how much) both sides of a cut differ most: the scaled energy distance, by the sums of the blocks that a
+    cut makes in the matrix of distances."""
     count = len(distances)
     sums = distances.cumsum(axis=0).cumsum(axis=1)
     cuts = np.arange(LEAST, count - LEAST + 1)

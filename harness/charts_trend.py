@@ -31,7 +31,8 @@ def draw(found: Trend, note: str) -> Figure:
     top, bottom = 0.12 + 0.14 * math.ceil(len(entries) / 3) + (0.2 if marked else 0.04), 0.46 + 0.095 * len(lines)
     total = top + _HEIGHT + bottom
     figure = charts.canvas(total)
-    axes = figure.add_axes([0.62 / charts.WIDTH_INCHES, bottom / total, 0.97 - 0.62 / charts.WIDTH_INCHES, _HEIGHT / total])
+    left = 0.62 / charts.WIDTH_INCHES
+    axes = figure.add_axes([left, bottom / total, 0.97 - left, _HEIGHT / total])
     order = {source.readings.run: place for place, source in enumerate(found.sources)}
     for style, line in enumerate(found.lines):
         _line(axes, line, order, style)
@@ -47,11 +48,13 @@ def draw(found: Trend, note: str) -> Figure:
     else:
         axes.yaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_formatter(charts.thousands)
-    axes.set_ylabel("Gain (throughput ratio)" if found.metric == GAIN else f"{found.metric} ({UNITS[found.metric]})", fontsize=7)
+    label = "Gain (throughput ratio)" if found.metric == GAIN else f"{found.metric} ({UNITS[found.metric]})"
+    axes.set_ylabel(label, fontsize=7)
     _time_axis(axes, found)
     axes.grid(axis="y", linewidth=0.3, color="#cccccc")
-    figure.legend(handles=entries, ncol=min(3, len(entries)), loc="upper center", bbox_to_anchor=(0.5, 1.0), frameon=False,
-                  borderaxespad=0.2, labelspacing=0.3, columnspacing=1.2, handlelength=2.6, handletextpad=0.5)
+    figure.legend(handles=entries, ncol=min(3, len(entries)), loc="upper center", bbox_to_anchor=(0.5, 1.0),
+                  frameon=False, borderaxespad=0.2, labelspacing=0.3, columnspacing=1.2, handlelength=2.6,
+                  handletextpad=0.5)
     figure.text(0.02, 0.03 / total, "\n".join(lines), fontsize=5, color="#555555", linespacing=1.15)
     return figure
 
@@ -70,14 +73,14 @@ def _line(axes: Any, line: Line, order: dict[str, int], style: int) -> None:
         axes.plot([xs[low] - 0.35, xs[high - 1] + 0.35], [mean, mean], color=colour, linewidth=1.3, alpha=0.6)
     if line.course.slope is not None:
         middle, centre = (len(xs) - 1) / 2, math.fsum(logs) / len(logs)
-        axes.plot(xs, [math.exp(centre + line.course.slope * (place - middle)) for place in range(len(xs))], color=colour,
-                  linewidth=1.3, linestyle=(0, (1, 1.5)))
+        axes.plot(xs, [math.exp(centre + line.course.slope * (place - middle)) for place in range(len(xs))],
+                  color=colour, linewidth=1.3, linestyle=(0, (1, 1.5)))
     for number, step in enumerate(line.course.steps):
         between = (xs[step.at - 1] + xs[step.at]) / 2
         axes.axvline(between, color=colour, linewidth=0.8, linestyle=(0, (3, 2)))
         change = f"{100 * math.expm1(step.after - step.before):+.1f} %".replace("-", "−")
-        axes.text(between, 1.01 + 0.055 * (style % 2), change, transform=axes.get_xaxis_transform(), fontsize=5.5, ha="center",
-                  va="bottom", color=colour)
+        axes.text(between, 1.01 + 0.055 * (style % 2), change, transform=axes.get_xaxis_transform(), fontsize=5.5,
+                  ha="center", va="bottom", color=colour)
 
 
 def _time_axis(axes: Any, found: Trend) -> None:

@@ -40,8 +40,8 @@ _WORDS = {RATE: "rate", COST: "server cost a request"}
 @dataclass(frozen=True)
 class Test:
     """One contender against others. `points`: connections of those that it stands on; `change`: of -log cost for COST,
-    so that a fall is for the worse in any case. `others`: all of them were fallen against; `over`: the one against which
-    least."""
+    so that a fall is for the worse in any case. `others`: all of them were fallen against; `over`: the one against
+    which least."""
 
     figure: str
     contender: str
@@ -84,7 +84,7 @@ class _Sides:
 
 def gate(base: Sequence[Readings], head: Readings, threshold: float = THRESHOLD,
          profile: Profile | None = None) -> dict[str, Any]:
-    """The result, as gate.json has it (results/README.md). UsageError, naming the reasons, on runs that do not compare."""
+    """The result, as gate.json has it (results/README.md). UsageError, with the reasons, where runs do not compare."""
     told = _check(base, head)
     sides = _Sides(base, head, profile)
     tests = [*_tests(sides, pooled=True), *_tests(sides, pooled=False)]
@@ -138,7 +138,7 @@ def _tests(sides: _Sides, pooled: bool) -> list[Test]:
 
 def _test(sides: _Sides, figure: str, contender: str, others: tuple[str, ...], weights: Weights,
           pooled: bool) -> Test | None:
-    """None where some run has too few valid trials for it. A fall against all of `others` is as sure as the least sure."""
+    """None where some run has too few valid trials for it. A fall against all of `others` is as sure as the least."""
     points = tuple(point for point, weight in zip(sides.head.plan.connections, weights) if weight > 0)
     changes = {other: change for other in others
                for change in [_change(sides, figure, contender, other, weights, pooled)] if change}
@@ -229,8 +229,8 @@ def _reprogrammed(sides: _Sides, name: str) -> bool | None:
 
 
 def _by_hollow(sides: _Sides, test: Test) -> tuple[str, str] | None:
-    """Where the client is the limit of one side, its server's speed does not show: there, a change of the ratio of rates
-    is the other's. Asked of a change of cost, too: a server that became cheaper is faster there."""
+    """Where the client is the limit of one side, its server's speed does not show: there, a change of the ratio of
+    rates is the other's. Asked of a change of cost, too: a server that became cheaper is faster there."""
     one, other = test.contender, test.over
     points = sides.head.plan.connections
     for still, moved in ((one, other), (other, one)):
@@ -283,7 +283,7 @@ def _percent(figure: str, log: float) -> float:
 
 def _untested(sides: _Sides, figure: str, name: str) -> str:
     if figure == RATE and not (sides.weights(RATE, name) > 0).any():
-        return f"{name}: the client's CPU was the limit at every load point, so a slower server would not show in its rate"
+        return f"{name}: the client's CPU was the limit at every load point, so its rate would not show a slower server"
     return f"{name}: its {_WORDS[figure]} is not known in two rounds of every run"
 
 

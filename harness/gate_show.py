@@ -59,7 +59,7 @@ def newest(base: Sequence[Run], results: Path = RESULTS) -> Run:
 
 
 def _alike(one: Plan, other: Plan) -> bool:
-    return (one.wire, one.workload) == (other.wire, other.workload)
+    return (one.wire, one.workload, one.offered) == (other.wire, other.workload, other.offered)
 
 
 def _threshold(text: str) -> float:

@@ -49,8 +49,8 @@ class Variance:
 
 @dataclass(frozen=True)
 class Change:
-    """From BASE to HEAD, in log units: `estimate` with its standard error `error`, on `freedom` degrees. `p`: of a value
-    as low as this if nothing had fallen. `noise`, `between`: the parts of error² that rounds and runs have.
+    """From BASE to HEAD, in log units: `estimate` with its standard error `error`, on `freedom` degrees. `p`: of a
+    value as low as this if nothing had fallen. `noise`, `between`: the parts of error² that rounds and runs have.
     """
 
     estimate: float
@@ -104,7 +104,7 @@ def round_noise(table: Table, weights: Weights) -> Variance:
 def change(base: Sequence[Table], head: Table, weights: Weights, known: Sequence[Variance],
            noise: Variance | None = None) -> Change | None:
     """Of the weighted mean over points. `known`: what stands for the variance between runs beside the spread of several
-    base runs; `noise`: more that is known of the rounds' own. None where a run lacks a point or has less than two rounds.
+    base runs; `noise`: more that is known of the rounds' own. None where a run lacks a point or has not two rounds.
     """
     runs = [*base, head]
     means = [run_mean(table, weights) for table in runs]

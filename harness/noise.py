@@ -48,10 +48,11 @@ def spread(points: Sequence[int], rounds: int, comparisons: int) -> tuple[list[i
     return [points[round(place * step)] for place in range(comparisons)], rounds
 
 
-def analyse(found: Readings, trials: Sequence[Trial], rounds: int, precision: float = 0, seed: int = 1) -> dict[str, Any]:
-    """noise.json (results/README.md). `rounds`: of one comparison; `precision`: as a plan has it, percent, 0 for none: then
-    as many comparisons again are simulated that go on until they are so narrow. UsageError on a run without twins, or too
-    short."""
+def analyse(found: Readings, trials: Sequence[Trial], rounds: int, precision: float = 0,
+            seed: int = 1) -> dict[str, Any]:
+    """noise.json (results/README.md). `rounds`: of one comparison; `precision`: as a plan has it, percent, 0 for none:
+    then as many comparisons again are simulated that go on until they are so narrow. UsageError on a run without twins,
+    or too short."""
     twins = pairs(found.plan.contenders)
     if not twins:
         raise UsageError(f"run {found.run} has no contender under two names: it is not a noise run")
@@ -203,4 +204,5 @@ def _drift(found: Readings, name: str) -> dict[str, Any]:
     reach = rows[-1] - rows[0]
     half = float(stdtrit(len(rows) - 2, 0.975)) * line.stderr
     return {"contender": name, "percent": round_significant(100 * math.expm1(line.slope * reach)),
-            "ci95_percent": [round_significant(100 * math.expm1((line.slope + sign * half) * reach)) for sign in (-1, 1)]}
+            "ci95_percent": [round_significant(100 * math.expm1((line.slope + sign * half) * reach))
+                             for sign in (-1, 1)]}

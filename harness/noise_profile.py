@@ -137,8 +137,8 @@ def _noise(found: Readings, figure: str, over: str, below: str) -> dict[str, Any
         "mean_log": [_number(float(np.nanmean(table[:, place]))) if place in noise else None for place in points],
         "round_sd": [_number(math.sqrt(noise[place].value)) if place in noise and noise[place].freedom else None
                      for place in points],
-        "mean_variance": [_number(noise[place].value / counts[place]) if place in noise and noise[place].freedom else None
-                          for place in points],
+        "mean_variance": [_number(noise[place].value / counts[place])
+                          if place in noise and noise[place].freedom else None for place in points],
         "pooled_round_sd": _number(math.sqrt(whole.value)) if whole and whole.freedom else None,
     }
 

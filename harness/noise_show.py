@@ -32,7 +32,7 @@ def noise_run(wire: str, plan: str, settings: Mapping[str, str], comparisons: in
     names = [word.strip() for word in (settings.get("CONTENDERS") or "epoll").split(",")]
     both = [each for name in names for each in (name, twin(name))]
     if settings.get("PRECISION") or settings.get("BUDGET"):
-        raise UsageError("PRECISION, BUDGET: a noise run has as many rounds as its comparisons take, whatever they show")
+        raise UsageError("PRECISION, BUDGET: a noise run has the rounds that its comparisons need, whatever they show")
     given = {**settings, "CONTENDERS": ",".join(both)}
     bare = load_plan(plan or DEFAULT_PLAN, with_twins(load_wire(wire), both), host.cpus(), given)
     points, rounds = noise.spread(bare.connections, bare.rounds, -(-comparisons // len(names)))
@@ -105,18 +105,19 @@ def said(found: Mapping[str, Any]) -> list[str]:
     for row in found["detectable"]:
         if row["connections"] is None:
             least = row["detectable_percent"][str(found["rounds"])]
-            lines.append(f"{row['contender']}: {found['rounds']} rounds show a change of {least['80']:.1f} % in the mean of all "
-                         f"load points in 8 of 10 cases, of {least['90']:.1f} % in 9 of 10 (a round varies by "
+            lines.append(f"{row['contender']}: {found['rounds']} rounds show a change of {least['80']:.1f} % in the "
+                         f"mean of all load points in 8 of 10 cases, of {least['90']:.1f} % in 9 of 10 (a round varies by "
                          f"{row['round_sd_percent']:.1f} %)")
     lines += [f"{kind} comparisons: {alarms(found[kind])} called different" for kind in ("measured", "simulated")]
     if found["precision_percent"]:
-        lines.append(f"simulated until known to ±{found['precision_percent']:g} % ({found['stopped_after_rounds']:g} rounds in "
-                     f"the median): {alarms(found['stopped'])} called different")
+        lines.append(f"simulated until known to ±{found['precision_percent']:g} % "
+                     f"({found['stopped_after_rounds']:g} rounds in the median): "
+                     f"{alarms(found['stopped'])} called different")
     for row in found["drift"]:
         if row["percent"] is not None:
             low, high = map(_signed, row["ci95_percent"])
-            lines.append(f"{row['contender']}: rate changed by {_signed(row['percent'])} % [{low}, {high}] from the first "
-                         "round to the last")
+            lines.append(f"{row['contender']}: rate changed by {_signed(row['percent'])} % [{low}, {high}] from the "
+                         "first round to the last")
     return lines
 
 

@@ -26,8 +26,8 @@ RATE, COST = "requests_per_sec", "server_cost_per_request"
 
 @dataclass(frozen=True)
 class Readings:
-    """Of one run. `logs`: by (figure, contender) the natural logarithm of each trial, rounds × points, NaN where there is
-    no valid one. RATE in requests/s; COST is what the server's cores spend on a request: TSC cycles with work of a
+    """Of one run. `logs`: by (figure, contender) the natural logarithm of each trial, rounds × points, NaN where there
+    is no valid one. RATE in requests/s; COST is what the server's cores spend on a request: TSC cycles with work of a
     contender that polls, CPU seconds of the server's CPUs of another. `hollow`: by contender the load points where the
     client's CPU was the limit. `busy`: by contender, 0..1 for each point, the part of its core's time with work.
     """
@@ -55,7 +55,8 @@ def trials(run: Run) -> list[Trial]:
     if run.plan.offered:
         raise UsageError(f"run {run.id} is of an open loop: its rates were given, there is nothing to compare")
     counting = attempts.counting(run.trials)
-    return [read(record, number, run.plan) for number, (record, counts) in enumerate(zip(run.trials, counting), 1) if counts]
+    return [read(record, number, run.plan)
+            for number, (record, counts) in enumerate(zip(run.trials, counting), 1) if counts]
 
 
 def readings(run: Run) -> Readings:

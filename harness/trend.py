@@ -99,7 +99,7 @@ def _connections(runs: Sequence[Readings], point: int | None) -> tuple[int, ...]
     wanted = shared if point is None else [point] if point in shared else []
     if not wanted:
         raise UsageError("trend: the runs have no load point in common" if point is None else
-                         f"POINT={point}: not measured in every run; there are: {', '.join(map(str, shared)) or 'none'}")
+                         f"POINT={point}: not measured in every run; there are: {', '.join(map(str, shared))}")
     return tuple(wanted)
 
 
@@ -145,8 +145,8 @@ def _table(source: Source, value: Callable[[Trial], float | None], name: str) ->
 
 
 def _caveats(runs: Sequence[Readings]) -> list[str]:
-    found = ["Runs are set side by side that were made at different times: beside what was changed between them, a step may "
-             "be the machine's. Of the gain, what the machine does to both contenders is gone."]
+    found = ["Runs are set side by side that were made at different times: beside what was changed between them, a "
+             "step may be the machine's. Of the gain, what the machine does to both contenders is gone."]
     machines = [machine(run.facts) for run in runs]
     if any(each != machines[0] for each in machines):
         found.append("The runs were made on different machines.")
@@ -171,7 +171,8 @@ def to_json(found: Trend) -> dict[str, Any]:
                         "ci95": [round_significant(end) for end in place.interval] if place.interval else None}
                        for place in line.places],
             "changes": [{"run": line.places[step.at].run, "previous_run": line.places[step.at - 1].run,
-                         "before": round_significant(math.exp(step.before)), "after": round_significant(math.exp(step.after)),
+                         "before": round_significant(math.exp(step.before)),
+                         "after": round_significant(math.exp(step.after)),
                          "percent": round_significant(100 * math.expm1(step.after - step.before)),
                          "p": round_significant(step.p)} for step in line.course.steps],
             "drift_percent": None if line.course.slope is None else round_significant(

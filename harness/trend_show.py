@@ -33,7 +33,7 @@ def show_trend(names: Sequence[str], metric: str, point: str, contender: str, wi
 
 
 def chosen(names: Sequence[str], wire: str, results: Path = RESULTS) -> list[Run]:
-    """The runs; after "last N", the newest N of the wire (of the newest run's, if none is given) and of its workload."""
+    """The runs; after "last N", the newest N of the wire (of the newest run's, if none is given) and its workload."""
     if not names or names[0] != "last":
         return [load_run(find_run(name, results)) for name in names]
     if len(names) != 2 or not re.fullmatch(r"[1-9][0-9]{0,3}", names[1]):
@@ -44,8 +44,9 @@ def chosen(names: Sequence[str], wire: str, results: Path = RESULTS) -> list[Run
             continue
         run = load_run(path)
         like = found[0].plan if found else None
-        if run.trials and not pairs(run.plan.contenders) and run.plan.wire == (like.wire if like else wire or run.plan.wire) \
-                and (like is None or run.plan.workload == like.workload):
+        kind = (run.plan.wire, run.plan.workload)
+        wanted = (like.wire, like.workload) if like else (wire or run.plan.wire, run.plan.workload)
+        if run.trials and not pairs(run.plan.contenders) and not run.plan.offered and kind == wanted:
             found.append(run)
     if not found:
         raise UsageError(f"no run{f' of wire {wire!r}' if wire else ''} under {results / 'runs'}")

@@ -34,7 +34,8 @@ def measured() -> Readings:
     data = json.loads(TRIALS.read_text())
     names = list(data["busy"])
     return Readings(
-        run="measured", started_at="2026-11-22T03:18:54Z", plan=from_json(synthetic.plan(data["connections"], 5, names)),
+        run="measured", started_at="2026-11-22T03:18:54Z",
+        plan=from_json(synthetic.plan(data["connections"], 5, names)),
         facts=synthetic.facts("measured", names),
         logs={(figure, name): np.array(data["logs"][figure][name]) for figure in (RATE, COST) for name in names},
         hollow={name: frozenset(points) for name, points in data["hollow"].items()},
@@ -60,8 +61,8 @@ def draw(like: Readings, dice: np.random.Generator, run: str, *, rounds: int = 5
 
 
 def slowed(like: Readings, contender: str, share: float) -> Effect:
-    """A server that takes `share` more CPU time for a request: its cost rises by that, its rate falls as far as its core
-    has a part in the round trip, and not where the client is the limit."""
+    """A server that takes `share` more CPU time for a request: its cost rises by that, its rate falls as far as its
+    core has a part in the round trip, and not where the client is the limit."""
     shows = np.array([point not in like.hollow[contender] for point in like.plan.connections])
     return {(COST, contender): math.log1p(share),
             (RATE, contender): -np.log1p(share * np.array(like.busy[contender])) * shows}

@@ -137,7 +137,8 @@ def test_the_baseline_must_have_fallen_against_every_other() -> None:
     plan = replace(LIKE.plan, contenders=("epoll", "uring", "lwip"))
     three = replace(LIKE, plan=plan, hollow={**LIKE.hollow, "uring": frozenset(), "epoll": frozenset()},
                     busy={**LIKE.busy, "uring": LIKE.busy["epoll"]},
-                    logs={**LIKE.logs, **{(figure, "uring"): LIKE.logs[figure, "epoll"] + 0.1 for figure in (RATE, COST)}})
+                    logs={**LIKE.logs, **{(figure, "uring"): LIKE.logs[figure, "epoll"] + 0.1
+                                          for figure in (RATE, COST)}})
     assert judged({(RATE, "lwip"): math.log(1.2), (COST, "lwip"): -math.log(1.2)}, three)["passed"]
     slower = worse(judged({(RATE, "epoll"): math.log(0.8)}, three))
     assert any("epoll is slower, for it fell against uring and lwip" in told for told in slower)
@@ -217,7 +218,8 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_gate_writes_prints_and_goes_into_the_job_summary(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+def test_the_gate_writes_prints_and_goes_into_the_job_summary(results: Path, tmp_path: Path,
+                                                            capsys: pytest.CaptureFixture[str],
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     summary = tmp_path / "summary"
     summary.write_text("before\n")
@@ -259,7 +261,8 @@ def test_head_is_the_newest_of_that_wire_and_no_noise_run(results: Path) -> None
 
 @pytest.mark.parametrize("arguments, words", [
     ([], "against which run"), (["--base", "reference", "--threshold", "x"], "THRESHOLD=x"),
-    (["--base", "reference", "--head", "reference"], "none of its BASE runs"), (["--base", "nowhere"], "no run 'nowhere'"),
+    (["--base", "reference", "--head", "reference"], "none of its BASE runs"),
+    (["--base", "nowhere"], "no run 'nowhere'"),
 ])
 def test_bad_usage_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gate", *arguments], FakeHost()) == 2
@@ -287,3 +290,17 @@ def test_a_ci_job_measures_and_then_asks_the_gate(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["make bench-tap PLAN=quick",
                                         "python -m harness gate --base a run --base b --threshold 5"]
     assert subprocess.run(argv[:2], env=environment, capture_output=True).returncode == 2
+
+
+def test_of_several_attempts_the_one_that_counts_is_read(results: Path) -> None:
+    run = results / "runs" / "20260101-000000-tap"
+    before = readings(load_run(run))
+    lines = (run / "trials.jsonl").read_text().splitlines()
+    first = json.loads(lines[0])
+    disturbed = {**first, "requests_per_sec": first["requests_per_sec"] / 2, "disturbed": ["the hypervisor took 9 %"]}
+    again = {**first, "attempt": 1}
+    (run / "trials.jsonl").write_text("".join(f"{line}\n" for line in (json.dumps(disturbed), json.dumps(again), *lines[1:])))
+    plan = run / "plan.json"
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "attempts": 3}))
+    after = readings(load_run(run))
+    assert all(np.array_equal(after.logs[key], before.logs[key], equal_nan=True) for key in before.logs)

@@ -58,7 +58,8 @@ def test_a_noise_run_is_measured_as_any_run(tmp_path: Path) -> None:
     assert run.id.endswith("-tap-noise") and run.plan.contenders == NAMES
     # 4 load points: three comparisons each make the 10
     assert run.plan.rounds == 6 and len(run.trials) == 6 * 4 * 2 and host.state() == before
-    assert {t["contender"] for t in run.trials} == set(NAMES) and load_run(run.path).facts["noise"] == {"rounds": 2, "precision_percent": 0}
+    assert {t["contender"] for t in run.trials} == set(NAMES)
+    assert load_run(run.path).facts["noise"] == {"rounds": 2, "precision_percent": 0}
     started = [call for call in host.calls if call.startswith("spawn") and "epoll_server" in call]
     assert len(started) == len(run.trials)
 
@@ -173,7 +174,8 @@ def test_the_page_and_the_profile_are_written(run: Run, tmp_path: Path, capsys: 
     assert "epoll: 5 rounds show a change of " in out and "simulated comparisons: " in out
     place = tmp_path / "out" / f"noise-{run.id}"
     page = (place / "noise.html").read_text()
-    assert "12 comparisons of 5 rounds" in page and "mean of all" in page and "this machine's profile has 1 session" in page
+    assert "12 comparisons of 5 rounds" in page and "mean of all" in page
+    assert "this machine's profile has 1 session" in page
     assert json.loads((place / "noise.json").read_text())["measured"]["comparisons"] == 12
     (file,) = (tmp_path / "results" / "noise").iterdir()
     assert file.name.startswith("tap-")
@@ -182,7 +184,8 @@ def test_the_page_and_the_profile_are_written(run: Run, tmp_path: Path, capsys: 
     assert profile.sessions[0]["pairs"]["epoll-again/epoll"][RATE]["round_sd"][0] == pytest.approx(0.057, rel=0.6)
 
 
-def test_a_machine_that_calls_too_much_fails_the_command(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_calls_too_much_fails_the_command(run: Run, tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.noise_show.trials", lambda _: faster(run))
     with pytest.raises(CheckFailed, match=r"called different, more than 5 % allow"):
         show_noise(run, "5", tmp_path / "results", tmp_path / "out")
@@ -213,8 +216,9 @@ def test_a_foreign_profile_is_refused(tmp_path: Path) -> None:
 def sessions(count: int, run_sd: float) -> Profile:
     dice = np.random.default_rng(11)
     like = noisy_runs.measured()
-    return Profile("tap", {}, tuple(noise_profile.session(noisy_runs.draw(like, dice, f"session-{number}", run_sd=run_sd))
-                                    for number in range(count)))
+    return Profile("tap", {}, tuple(
+        noise_profile.session(noisy_runs.draw(like, dice, f"session-{number}", run_sd=run_sd))
+        for number in range(count)))
 
 
 def test_sessions_show_what_runs_differ_by() -> None:

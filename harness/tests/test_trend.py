@@ -99,7 +99,8 @@ def test_other_machines_are_told() -> None:
     one, two, *_ = history(3)
     facts = {**two.readings.facts, "machine": {"cpu_model": "another"}, "kernel": {"release": "7.0"}}
     caveats = trend.trend([one, replace(two, readings=replace(two.readings, facts=facts))]).caveats
-    assert "The runs were made on different machines." in caveats and any("different kernels: 7.0, 6.1.0" in c for c in caveats)
+    assert "The runs were made on different machines." in caveats
+    assert any("different kernels: 7.0, 6.1.0" in caveat for caveat in caveats)
 
 
 # --- files -----------------------------------------------------------------------------------------
@@ -149,11 +150,13 @@ def test_the_command_writes_and_prints(results: Path, tmp_path: Path, capsys: py
     out = capsys.readouterr().out
     assert "p99 of 4 runs on wire tap, rps, 64 connections" in out and out.count("| 2026010") == 8
     place = tmp_path / "out" / "trend-p99-64-20260104-000000-tap"
-    assert sorted(path.name for path in place.iterdir()) == ["trend.html", "trend.json", "trend.md", "trend.png", "trend.svg"]
+    assert sorted(path.name for path in place.iterdir()) == [
+        f"trend.{kind}" for kind in ("html", "json", "md", "png", "svg")]
 
 
 @pytest.mark.parametrize("arguments, words", [
-    (["reference"], "two or more different runs"), (["reference", "--point", "x"], "POINT=x"), (["nowhere"], "no run 'nowhere'"),
+    (["reference"], "two or more different runs"), (["reference", "--point", "x"], "POINT=x"),
+    (["nowhere"], "no run 'nowhere'"),
 ])
 def test_bad_usage_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trend", *arguments], FakeHost()) == 2
