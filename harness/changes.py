@@ -5,8 +5,8 @@ al., "Hunter", ICPE 2023). Pure functions on numbers.
 
 A series is cut where the two sides differ most by the energy distance, which sees other changes than of the mean
 too, if chance orders of the same figures seldom differ as much; then each side is looked at again. Chance orders take
-the figures as exchangeable: without a change, one does not depend on the one before it. A slow drift is no step: where a
-straight line tells the series better than the steps, by BIC, it is called a drift.
+the figures as exchangeable: without a change, one does not depend on the one before it. A slow drift is no step: where
+a straight line tells the series better than the steps, by BIC, it is called a drift.
 """
 
 from __future__ import annotations

@@ -106,9 +106,9 @@ def said(found: Mapping[str, Any]) -> list[str]:
         if row["connections"] is None:
             least = row["detectable_percent"][str(found["rounds"])]
             lines.append(f"{row['contender']}: {found['rounds']} rounds show a change of {least['80']:.1f} % in the "
-                         f"mean of all load points in 8 of 10 cases, of {least['90']:.1f} % in 9 of 10 (a round varies by "
-                         f"{row['round_sd_percent']:.1f} %)")
-    lines += [f"{kind} comparisons: {alarms(found[kind])} called different" for kind in ("measured", "simulated")]
+                         f"mean of all load points in 8 of 10 cases, of {least['90']:.1f} % in 9 of 10 "
+                         f"(a round varies by {row['round_sd_percent']:.1f} %)")
+    lines += [f"{kind}: {alarms(found[kind])} called different" for kind in ("measured", "simulated")]
     if found["precision_percent"]:
         lines.append(f"simulated until known to ±{found['precision_percent']:g} % "
                      f"({found['stopped_after_rounds']:g} rounds in the median): "

@@ -171,7 +171,7 @@ def test_the_page_and_the_profile_are_written(run: Run, tmp_path: Path, capsys: 
     for _ in range(2):
         show_noise(run, "5", tmp_path / "results", tmp_path / "out")
     out = capsys.readouterr().out
-    assert "epoll: 5 rounds show a change of " in out and "simulated comparisons: " in out
+    assert "epoll: 5 rounds show a change of " in out and "simulated: " in out
     place = tmp_path / "out" / f"noise-{run.id}"
     page = (place / "noise.html").read_text()
     assert "12 comparisons of 5 rounds" in page and "mean of all" in page
