@@ -13,66 +13,19 @@
 #include <unistd.h>
 
 enum {
-    HOPEFUL_LIMIT = 64 * 1024, /* bytes that the kernel's send buffer is likely to take at once */
-    REST_LIMIT = 64 * 1024,    /* bytes that wait to be parsed, before the client is held back */
-    LINGER_MS = 2000,          /* after our FIN: time for the client to read the last response and close */
+    REST_LIMIT = 64 * 1024, /* bytes that wait to be parsed, before the client is held back */
+    LINGER_MS = 2000,       /* after our FIN: time for the client to read the last response and close */
 };
 
 static void tag(struct io_uring_sqe *submission, struct uring_connection *c, enum uring_tag what) {
     io_uring_sqe_set_data64(submission, (uintptr_t)c | what);
 }
 
-/* A send that is written but not submitted: let it wait for room and say what it did. */
-static void make_certain(struct uring_connection *c) {
-    c->submission->flags &= (uint8_t)~IOSQE_CQE_SKIP_SUCCESS;
-    c->submission->msg_flags &= ~(unsigned)MSG_DONTWAIT;
-    c->hopeful = false;
-}
-
-/* The hopeful sends of a batch that is submitted before all completions are read would not be known then. */
-static void submit_early(struct uring *u) {
-    struct io_uring_sq *queue = &u->ring.ring.sq;
-    for (unsigned i = queue->sqe_head; i != queue->sqe_tail; i++) {
-        struct io_uring_sqe *submission = &queue->sqes[i & *queue->kring_mask];
-        struct uring_connection *c = (void *)(uintptr_t)(submission->user_data & ~(uint64_t)URING_TAG_MASK);
-        if ((submission->user_data & URING_TAG_MASK) == URING_SEND && c->hopeful)
-            make_certain(c);
-    }
-    io_uring_submit(&u->ring.ring);
-    uring_submitted(u);
-}
-
 struct io_uring_sqe *uring_submission(struct uring *u) {
     struct io_uring_sqe *submission;
     while ((submission = io_uring_get_sqe(&u->ring.ring)) == NULL)
-        submit_early(u);
+        io_uring_submit(&u->ring.ring);
     return submission;
-}
-
-static void sent(struct uring *u, struct uring_connection *c, size_t size) {
-    u->counters.common.bytes_sent += size;
-    http_sent(&u->http, &c->http, size);
-    c->in_flight = 0;
-}
-
-/* Its hopeful send has succeeded, for else a completion would have told before this one; or has not been
- * submitted.
- */
-static void settle(struct uring *u, struct uring_connection *c) {
-    if (!c->hopeful)
-        return;
-    if (c->batch == u->batch) {
-        make_certain(c);
-        return;
-    }
-    c->hopeful = false;
-    sent(u, c, c->in_flight);
-}
-
-void uring_settle_all(struct uring *u) {
-    for (size_t i = 0; i < u->connections_used; i++)
-        if (u->connections[i].fd >= 0)
-            settle(u, &u->connections[i]);
 }
 
 static void release(struct uring *u, struct uring_connection *c) {
@@ -89,7 +42,7 @@ static void release(struct uring *u, struct uring_connection *c) {
 }
 
 static bool at_rest(const struct uring_connection *c) {
-    return !c->receiving && c->in_flight == 0;
+    return !c->receiving && !c->sending;
 }
 
 static void cancel(struct uring *u, uint64_t of, int fd, unsigned flags) {
@@ -100,14 +53,13 @@ static void cancel(struct uring *u, uint64_t of, int fd, unsigned flags) {
     tag(submission, NULL, URING_CANCEL);
 }
 
+/* Nothing new begins; what is under way is cancelled, and the last completion gives the connection back. */
 static void end(struct uring *u, struct uring_connection *c) {
-    if (c->ending)
-        return;
-    settle(u, c);
+    bool ends_already = c->ending;
     c->ending = true;
     if (at_rest(c))
         release(u, c);
-    else
+    else if (!ends_already)
         cancel(u, 0, c->fd, IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL);
 }
 
@@ -133,7 +85,7 @@ static void linger(struct uring *u, struct uring_connection *c) {
     TAILQ_INSERT_TAIL(&u->lingering, c, linger_link);
 }
 
-/* Without room a receive ends; none begins on a connection that has bytes waiting. */
+/* Stands until the buffers run out, the client ends, or it is cancelled. */
 static void receive(struct uring *u, struct uring_connection *c) {
     struct io_uring_sqe *submission = uring_submission(u);
     io_uring_prep_recv_multishot(submission, c->fd, NULL, 0, 0);
@@ -143,15 +95,7 @@ static void receive(struct uring *u, struct uring_connection *c) {
     c->receiving = true;
 }
 
-static size_t bytes_of(const struct iovec *pieces, int count) {
-    size_t size = 0;
-    for (int i = 0; i < count; i++)
-        size += pieces[i].iov_len;
-    return size;
-}
-
-/* Sends what is queued. In hope, if the next thing to do for this connection comes with the client's next
- * bytes. */
+/* Sends what is queued. The kernel waits for room until it has taken all of it. */
 static void send_pending(struct uring *u, struct uring_connection *c) {
     struct iovec pieces[KERNEL_RING_PIECES];
     int count = http_pending(&u->http, &c->http, pieces, KERNEL_RING_PIECES);
@@ -159,11 +103,6 @@ static void send_pending(struct uring *u, struct uring_connection *c) {
         return;
     struct io_uring_sqe *submission = uring_submission(u);
     unsigned flags = MSG_NOSIGNAL | MSG_WAITALL;
-    c->in_flight = bytes_of(pieces, count);
-    c->hopeful = c->receiving && !c->cancelling && c->rest == NULL && !c->http.closing && !c->crowded &&
-                 c->in_flight <= HOPEFUL_LIMIT;
-    if (c->hopeful)
-        flags |= MSG_DONTWAIT;
     if (count == 1) {
         io_uring_prep_send(submission, c->fd, pieces[0].iov_base, pieces[0].iov_len, (int)flags);
     } else {
@@ -172,12 +111,8 @@ static void send_pending(struct uring *u, struct uring_connection *c) {
         message->header = (struct msghdr){.msg_iov = message->pieces, .msg_iovlen = (size_t)count};
         io_uring_prep_sendmsg(submission, c->fd, &message->header, flags);
     }
-    if (c->hopeful) {
-        submission->flags |= IOSQE_CQE_SKIP_SUCCESS;
-        c->submission = submission;
-        c->batch = u->batch;
-    }
     tag(submission, c, URING_SEND);
+    c->sending = true;
 }
 
 /* Parses what waits, as far as there is room for answers. */
@@ -211,17 +146,16 @@ static bool keep(struct uring_connection *c, const char *data, size_t size) {
 /* Does what can be done now. The last word on this connection: it may be given back here. */
 static void advance(struct uring *u, struct uring_connection *c) {
     if (c->ending) {
-        if (at_rest(c))
-            release(u, c);
+        end(u, c);
         return;
     }
     if (!c->lingering) {
         parse_rest(u, c);
         if (c->input_ended && c->rest == NULL)
             http_input_end(&u->http, &c->http);
-        if (c->in_flight == 0)
+        if (!c->sending)
             send_pending(u, c);
-        if (c->in_flight == 0 && http_finished(&c->http)) {
+        if (!c->sending && http_finished(&c->http)) {
             linger(u, c);
             if (c->fd < 0 || c->ending)
                 return;
@@ -251,7 +185,6 @@ void uring_received(struct uring *u, struct uring_connection *c, const struct io
         c->receiving = false;
         c->cancelling = false;
     }
-    settle(u, c);
     if (completion->flags & IORING_CQE_F_BUFFER) {
         unsigned id = completion->flags >> IORING_CQE_BUFFER_SHIFT;
         if (result > 0)
@@ -269,11 +202,11 @@ void uring_received(struct uring *u, struct uring_connection *c, const struct io
 }
 
 void uring_sent(struct uring *u, struct uring_connection *c, int result) {
-    bool hopeful = c->hopeful;
-    c->hopeful = false;
-    sent(u, c, result > 0 ? (size_t)result : 0);
-    c->crowded = hopeful; /* what a hopeful send does not do, the next one waits for */
-    if (result < 0 && result != -EAGAIN && result != -ECANCELED)
+    size_t size = result > 0 ? (size_t)result : 0;
+    c->sending = false;
+    u->counters.common.bytes_sent += size;
+    http_sent(&u->http, &c->http, size);
+    if (result < 0 && result != -ECANCELED)
         fail(u, c);
     else
         advance(u, c);

@@ -4,11 +4,8 @@
  * how connections are accepted, nor how completions are waited for.
  *
  * One receive stands for as long as the connection does (multishot); it ends by itself when buffers run out,
- * and is cancelled while the client does not read its answers. One send is under way at a time. Most are sent
- * in hope: the kernel is asked not to wait for room, and to say nothing of success, so that a request and its
- * answer cost one completion. What such a send did is known when the completions that stood in the ring when
- * io_uring_enter(2) returned have been read: the kernel writes them while it takes submissions, before it
- * waits.
+ * and is cancelled while the client does not read its answers. One send is under way at a time, of all
+ * answers that wait.
  */
 #ifndef STACKDUEL_URING_CONNECTION_H
 #define STACKDUEL_URING_CONNECTION_H
@@ -34,18 +31,14 @@ enum uring_tag {
 
 struct uring_connection {
     struct http_connection http;
-    int fd;                          /* −1: free */
-    unsigned batch;                  /* in which the last hopeful send was written */
-    size_t in_flight;                /* bytes of the send under way; 0: none */
-    struct io_uring_sqe *submission; /* of the hopeful send, until its batch is submitted */
-    bool hopeful;                    /* the send under way says nothing if it succeeds */
-    bool crowded;                    /* the last hopeful send found no room */
-    bool receiving;                  /* its completions will come */
-    bool cancelling;                 /* that receive */
-    bool input_ended;                /* the client sends no more */
-    bool lingering;                  /* our FIN is sent, input is discarded */
-    bool ending;                     /* given back as soon as nothing is under way */
-    char *rest; /* what was received and not parsed yet: rest[rest_start..rest_end); NULL: nothing */
+    int fd;           /* −1: free */
+    bool receiving;   /* its completions will come */
+    bool sending;     /* its completion will come */
+    bool cancelling;  /* that receive */
+    bool input_ended; /* the client sends no more */
+    bool lingering;   /* our FIN is sent, input is discarded */
+    bool ending;      /* given back as soon as nothing is under way */
+    char *rest;       /* what was received and not parsed yet: rest[rest_start..rest_end); NULL: nothing */
     size_t rest_start, rest_end;
     int64_t deadline; /* ms, of lingering */
     TAILQ_ENTRY(uring_connection) linger_link;
@@ -55,7 +48,6 @@ struct uring_connection {
 /* Of one thread. */
 struct uring {
     struct kernel_ring ring;
-    unsigned batch; /* submissions until now */
     struct http_server http;
     struct kernel_counters counters;
     struct uring_connection *connections; /* [kernel_room()], written to as they come into use */
@@ -68,11 +60,6 @@ struct uring {
 /* An empty submission; when the queue is full, what stands in it is submitted first. */
 struct io_uring_sqe *uring_submission(struct uring *uring);
 
-/* To be called when what was written has been submitted. */
-static inline void uring_submitted(struct uring *uring) {
-    uring->batch++;
-}
-
 /* A new connection; owns fd from now on. False: there is no place, fd is the caller's still. */
 bool uring_open(struct uring *uring, int fd);
 
@@ -80,9 +67,6 @@ bool uring_open(struct uring *uring, int fd);
 void uring_received(struct uring *uring, struct uring_connection *connection,
                     const struct io_uring_cqe *completion);
 void uring_sent(struct uring *uring, struct uring_connection *connection, int result);
-
-/* Counts what hopeful sends have done. Only when every completion that stands in the ring has been read. */
-void uring_settle_all(struct uring *uring);
 
 /* Ends the lingering that took too long. */
 void uring_expire(struct uring *uring);

@@ -133,12 +133,10 @@ static void serve_thread(unsigned thread) {
             errno = -result;
             kernel_die("cannot wait for", shared.options);
         }
-        uring_submitted(&server.uring);
         read_completions(ring);
         start_timer_if_needed();
         if (server.asked) {
             server.asked = false;
-            uring_settle_all(&server.uring);
             going_on = kernel_thread_asked(thread);
         }
     }
@@ -161,7 +159,6 @@ static void start_thread(unsigned thread) {
     start_accepting();
     watch_asked();
     io_uring_submit(&uring->ring.ring);
-    uring_submitted(uring);
 }
 
 static void count_thread(struct kernel_counters *counters) {
@@ -176,9 +173,7 @@ static void stop_thread(unsigned thread) {
     struct uring *uring = &server.uring;
     (void)thread;
     io_uring_submit_and_get_events(&uring->ring.ring); /* the last answers */
-    uring_submitted(uring);
     read_completions(&uring->ring.ring);
-    uring_settle_all(uring);
     kernel_ring_free(&uring->ring);
     uring_close_all(uring);
     uring->connections_used = 0;
