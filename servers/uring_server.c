@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The kernel contender without a system call a request: io_uring, one ring a thread. One call hands over the
- * answers to all requests that the last one brought, and brings the next. Must not know what a request looks
- * like (http.h), nor what a connection does with its bytes (uring_connection.h).
+ * The kernel contender without a system call for each read and write: io_uring, one ring a thread. One call
+ * hands over the answers to all requests that the last one brought, and brings the next. Must not know what a
+ * request looks like (http.h), nor what a connection does with its bytes (uring_connection.h).
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

@@ -348,6 +348,8 @@ def test_connections_that_have_not_come_take_no_memory(bed: TestBed, name: str, 
 def test_connections_beyond_the_limit_are_refused_and_counted(bed: TestBed, serve: Serve) -> None:
     with serve("--max-connections", "100") as running:
         kept = [bed.connect(running) for _ in range(100)]
+        # each thread takes its own in its own time, and one that comes later would find a place
+        wait_for(running, lambda now: now["accepts"] == 100, 10)
         refused = 0
         for _ in range(10_000):
             connection = in_client_namespace(bed, socket.AF_INET, socket.SOCK_STREAM)
