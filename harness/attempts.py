@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A trial that was disturbed is run again at once, and stays on record: which is to be repeated, and which counts. Pure.
+"""A trial that was disturbed is run again at once and stays on record: which is repeated, and which counts. Pure.
 
 Whether a trial is repeated depends on what was seen beside it (disturbance.py) and on nothing that it measured: a rule
 that looked at its throughput would keep those trials that suit it, and move the median (selection bias). So neither an

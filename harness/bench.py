@@ -384,8 +384,9 @@ def _attempt(host: Host, wire: Wire, plan: Plan, place: int, spec: TrialSpec, up
                        f"{f'-a{spec.attempt}' if spec.attempt else ''}")
     outcome = run_trial(host, wire, plan, spec, place, up, raw)
     record, like = outcome.record, (spec.contender, spec.connections)
-    disturbed = disturbance.reasons(record["machine"], [each["machine"] for each in store.run.trials if "machine" in each
-                                                        and (each["contender"], each["connections"]) == like])
+    disturbed = disturbance.reasons(record["machine"], [
+        each["machine"] for each in store.run.trials
+        if "machine" in each and (each["contender"], each["connections"]) == like])
     if disturbed:
         record["disturbed"] = disturbed
     store.append(record)

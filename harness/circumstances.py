@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a summary says of the circumstances of a run's trials: which were disturbed and repeated, which had settled. Pure.
+"""What a summary says of a run's trials beside figures: which were disturbed and repeated, which had settled. Pure.
 
 Of runs of before either was looked at nothing is said.
 """
@@ -22,9 +22,10 @@ def summarise(plan: Plan, records: Sequence[Record]) -> dict[str, Any]:
 
 
 def steadiness(plan: Plan, records: Sequence[Record]) -> dict[str, Any]:
-    """Of the valid trials that count. `sampled`: those whose throughput was followed, `unsettled` and, of these, `never`;
-    `settled_after_seconds` of those that settled; `contenders` of which it could not be followed; `warmup_seconds`: what
-    would have been enough for all that settled too late, absent where there is none, or where none helps.
+    """Of the valid trials that count. `sampled`: those whose throughput was followed, `unsettled` and, of these,
+    `never`; `settled_after_seconds` of those that settled; `contenders` of which it could not be followed;
+    `warmup_seconds`: what would have been enough for all that settled too late, absent where there is none, or where
+    none helps.
     """
     looked = [record for record in attempts.counted(records) if attempts.valid_one(record) and "machine" in record]
     sampled = [record for record in looked if "steady" in record]
@@ -56,12 +57,12 @@ def _disturbed(tried: Mapping[str, Any]) -> list[str]:
     if not tried:
         return []
     kinds = words.listed([each["kind"] for each in tried["reasons"]])
-    said = f"{words.counted(tried['disturbed'], 'attempt')} of {tried['attempts']} {_was(tried['disturbed'])} disturbed " \
-           f"({kinds}); {words.counted(tried['repeated'], 'repetition')} {_was(tried['repeated'])} made"
+    said = f"{words.counted(tried['disturbed'], 'attempt')} of {tried['attempts']} {_was(tried['disturbed'])} " \
+           f"disturbed ({kinds}); {words.counted(tried['repeated'], 'repetition')} {_was(tried['repeated'])} made"
     if not tried["stayed"]:
         return [f"{said}, and every trial that counts was undisturbed."]
-    return [f"{said}, and {tried['stayed']} of {tried['trials']} trials that count stayed disturbed: their last attempt "
-            "counts all the same."]
+    return [f"{said}, and {tried['stayed']} of {tried['trials']} trials that count stayed disturbed: their last "
+            "attempt counts all the same."]
 
 
 def _unsettled(plan: Plan, found: Mapping[str, Any]) -> list[str]:
@@ -73,8 +74,8 @@ def _unsettled(plan: Plan, found: Mapping[str, Any]) -> list[str]:
         said.append(f"Throughput settled too late for its trial in {found['unsettled']} of {found['sampled']} "
                     f"trials{never}; they count.{advice}")
     if found.get("contenders"):
-        said.append(f"Whether throughput had settled could not be seen for {words.listed(found['contenders'])}: nothing "
-                    "counts what they carry while a load lasts.")
+        said.append(f"Whether throughput had settled could not be seen for {words.listed(found['contenders'])}: "
+                    "nothing counts what they carry while a load lasts.")
     return said
 
 

@@ -16,7 +16,7 @@ from harness.collect import CpuTimes
 
 # Each /proc figure comes in ticks of 10 ms: of a load of 1 s on two CPUs one tick is 0.5 %, so nothing below 2 % can be
 # told from the rounding of two to four of them.
-# Steal: trials on a virtual machine with both CPUs wholly busy showed 0 to 1.2 % of it; that much is such a machine's rest.
+# Steal: trials on a virtual machine with both CPUs wholly busy showed 0 to 1.2 % of it when nothing was wrong.
 MOST_STEAL_SHARE = 0.02
 # Others: read by the CPUs and by the processes of a machine under load they came out up to 1.8 % apart in 2 s, so less
 # than that is not known; one busy program on one of two CPUs is 25 % and more. 3 % of the time can cost some 3 % of

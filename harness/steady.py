@@ -3,8 +3,8 @@
 
 The rule is MSER (marginal standard error rule: White, "An effective truncation heuristic for bias reduction in
 simulation output", Simulation 69(6), 1997): of a series of n values leave out the first d, where d makes the squared
-standard error of the mean of the rest, sum((x - mean)^2) / (n - d)^2, the least. More left out takes away the beginning,
-and loses values. A d in the second half says that the series was too short for any (White, Cobb and Spratt, "A
+standard error of the mean of the rest, sum((x - mean)^2) / (n - d)^2, the least. More left out takes away the
+beginning, and loses values. A d in the second half says that the series was too short for any (White, Cobb and Spratt, "A
 comparison of five steady-state truncation heuristics for simulation", Winter Simulation Conference 2000); here d is
 looked for up to the middle, and the middle itself is taken as that. Means of five values, as MSER-5 has, would make six
 of a trial of three seconds; a value here is the mean of some thousand requests already.
@@ -34,8 +34,8 @@ _IDLE = 0.01
 
 @dataclass(frozen=True)
 class Settled:
-    """`after_seconds` of load, None if never; `sentence`: what is wrong with that, "" if nothing is. `own_ramp`: the load
-    settled late though the warm-up had, so that a longer one would not help."""
+    """`after_seconds` of load, None if never; `sentence`: what is wrong with that, "" if nothing is. `own_ramp`: the
+    load settled late though the warm-up had, so that a longer one would not help."""
 
     after_seconds: float | None
     sentence: str
@@ -66,7 +66,8 @@ def _at(time: float, times: Sequence[float], totals: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Series:
-    """Samples of a growing counter while a tool ran: `times` (s, ascending) since it was started, and the `totals` then, and `seconds` until it had ended."""
+    """Samples of a growing counter while a tool ran: `times` (s, ascending) since it was started, the `totals` then, and the
+    `seconds` until it had ended."""
 
     times: Sequence[float]
     totals: Sequence[float]
@@ -141,8 +142,8 @@ def judge(warmup: Sequence[float], load: Sequence[float], interval: float = INTE
     shift = _mean(load) / _mean(rest) - 1 if inside > 0 else 0.0
     if abs(shift) <= MOST_SHIFT or not _differ(load[:inside], rest, MOST_SHIFT):
         return Settled(settled, "")
-    late = f"throughput settled {inside * interval:.1f} s after the measured interval had begun, and moved its mean by " \
-           f"{100 * shift:+.0f} %"
+    late = f"throughput settled {inside * interval:.1f} s after the measured interval had begun, and moved its mean " \
+           f"by {100 * shift:+.0f} %"
     # the last third of the warm-up was as fast as what the load settled to
     own = len(warmup) >= 3 and not _differ(warmup[-(len(warmup) // 3):], rest, MOST_SHIFT)
     return Settled(settled, f"{late}, though the warm-up had settled" if own else late, own)

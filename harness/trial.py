@@ -186,8 +186,8 @@ def _measure_in_one(setting: _Setting, running: Running, started_at: str) -> _Me
 
 def _watch(setting: _Setting, running: Running) -> Watch:
     plan, client = setting.plan, setting.client
-    return Watch(setting.host, setting.contender, sorted({*plan.client_cpus, *plan.server_cpus}), running.pid, client.raw,
-                 bool(client.provisioned.sites))
+    cpus = sorted({*plan.client_cpus, *plan.server_cpus})
+    return Watch(setting.host, setting.contender, cpus, running.pid, client.raw, bool(client.provisioned.sites))
 
 
 def _steady(setting: _Setting, measured: _Measured) -> dict[str, Any]:
@@ -266,7 +266,8 @@ def _record(setting: _Setting, sequence: int, measured: _Measured) -> dict[str, 
     tsc_hz = final.get("tsc_hz")
     return {
         "schema": SCHEMA, "contender": spec.contender, "connections": spec.connections, "round": spec.round,
-        **({"attempt": spec.attempt} if spec.attempt else {}), "sequence": sequence, "threads": spec.threads, "valid": not problems, "problems": problems,
+        **({"attempt": spec.attempt} if spec.attempt else {}),
+        "sequence": sequence, "threads": spec.threads, "valid": not problems, "problems": problems,
         "started_at": measured.started_at, "duration_seconds": round(load.duration_seconds, 6),
         "requests": load.requests, "requests_per_sec": load.requests_per_sec, "bytes": load.bytes,
         "latency_us": load.latency_us, "latency_histogram_us": rounded(load.histogram), "errors": load.errors,

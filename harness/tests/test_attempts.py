@@ -27,12 +27,14 @@ RECORDS = strategies.lists(strategies.tuples(strategies.sampled_from(["epoll", "
 @pytest.mark.parametrize("of, most, repeated", [
     (record(), 3, False), (record(disturbed=WHY), 3, True), (record(1, WHY), 3, True), (record(2, WHY), 3, False),
     (record(disturbed=WHY, valid=False), 3, False), (record(disturbed=WHY), 1, False), (record(1), 3, False)])
-def test_only_a_disturbed_valid_trial_is_repeated_and_only_so_often(of: dict[str, Any], most: int, repeated: bool) -> None:
+def test_only_a_disturbed_valid_trial_is_repeated_and_only_so_often(of: dict[str, Any], most: int,
+                                                                         repeated: bool) -> None:
     assert attempts.again(of, most) is repeated
 
 
 @given(strategies.floats(0, 1e9), strategies.floats(0, 1e9), strategies.booleans(), strategies.integers(0, 3))
-def test_the_decision_does_not_depend_on_what_was_measured(one: float, other: float, disturbed: bool, attempt: int) -> None:
+def test_the_decision_does_not_depend_on_what_was_measured(one: float, other: float, disturbed: bool,
+                                                           attempt: int) -> None:
     words = WHY if disturbed else None
     assert attempts.again(record(attempt, words, rate=one)) == attempts.again(record(attempt, words, rate=other))
 

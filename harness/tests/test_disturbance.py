@@ -110,7 +110,8 @@ def test_each_cause_is_a_sentence(change: dict[str, Any], words: str, kind: str)
     assert disturbance.kind(words) == kind
 
 
-@pytest.mark.parametrize("change", [{}, {"steal_share": 0.02}, {"others_share": 0.03}, {"throttled": None}, {"mhz": None},
+@pytest.mark.parametrize("change", [{}, {"steal_share": 0.02}, {"others_share": 0.03}, {"throttled": None},
+                                    {"mhz": None},
                                     {"mhz": {"min": 800.0, "max": 2480.0}}, {"pressure_cpu_some_share": None}])
 def test_below_the_thresholds_and_what_is_not_told_are_no_cause(change: dict[str, Any]) -> None:
     assert reasons({**QUIET, **change}, [QUIET]) == []

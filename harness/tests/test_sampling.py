@@ -58,8 +58,8 @@ def test_a_machine_that_tells_little_is_sampled_all_the_same() -> None:
 @pytest.mark.parametrize("files, mhz", [
     ({f"{CPU}/cpu0/cpufreq/scaling_cur_freq": "2400000\n", f"{CPU}/cpu1/cpufreq/scaling_cur_freq": "3100500\n",
       "/proc/cpuinfo": "processor\t: 0\ncpu MHz\t\t: 1.0\n"}, [2400.0, 3100.5]),
-    ({"/proc/cpuinfo": "processor\t: 0\ncpu MHz\t\t: 2596.148\n\nprocessor\t: 1\ncpu MHz\t\t: 2000.000\n\nprocessor\t: 2\n"
-                       "cpu MHz\t\t: 1.0\n"}, [2596.148, 2000.0]),
+    ({"/proc/cpuinfo": "processor\t: 0\ncpu MHz\t\t: 2596.148\n\nprocessor\t: 1\ncpu MHz\t\t: 2000.000\n\n"
+                       "processor\t: 2\ncpu MHz\t\t: 1.0\n"}, [2596.148, 2000.0]),
     ({"/proc/cpuinfo": "processor\t: 0\nBogoMIPS\t: 50.00\n"}, []), ({}, [])])
 def test_clocks(files: dict[str, str], mhz: list[float]) -> None:
     host = FakeHost()
@@ -78,7 +78,8 @@ def test_bytes_of_an_interface_in_the_namespace_of_a_process() -> None:
 
 @pytest.mark.parametrize("wire, contender, counted", [
     ("tap", "epoll", ("client0", 0, False)), ("tap", "lwip", ("client0", 0, False)),
-    ("afpacket", "lwip", ("client0", 0, False)), ("shm", "epoll", ("client0", 0, False)), ("shm", "lwip", ("", 0, False)),
+    ("afpacket", "lwip", ("client0", 0, False)), ("shm", "epoll", ("client0", 0, False)),
+    ("shm", "lwip", ("", 0, False)),
     ("shm-loadgen", "epoll", ("server0", 8, True)), ("shm-loadgen", "lwip", ("", 0, False))])
 def test_where_answers_are_counted(wire: str, contender: str, counted: tuple[str, int, bool]) -> None:
     assert sampling._counted(load_wire(wire).contenders[contender], False) == counted

@@ -40,8 +40,8 @@ def test_a_ramp_within_the_warmup_is_no_fault() -> None:
 def test_a_ramp_into_the_measured_interval_is_a_fault_with_its_size() -> None:
     values = [100.0 * (1 + place) for place in range(9)] + [1000.0] * 21
     settled = steady.judge(values[:5], values[5:])
-    assert settled == steady.Settled(0.9, "throughput settled 0.4 s after the measured interval had begun, and moved its "
-                                          "mean by -4 %")
+    assert settled == steady.Settled(0.9, "throughput settled 0.4 s after the measured interval had begun, and moved "
+                                          "its mean by -4 %")
 
 
 def test_a_small_ramp_there_is_none() -> None:
@@ -164,7 +164,8 @@ def test_a_tool_that_waits_before_its_load() -> None:
 
 
 def test_a_load_that_stalls_is_not_taken_for_a_wait() -> None:
-    series = steady.Series([0.1 * place for place in range(1, 21)], [0.0] * 10 + [100.0 * place for place in range(10)], 2.02)
+    totals = [0.0] * 10 + [100.0 * place for place in range(10)]
+    series = steady.Series([0.1 * place for place in range(1, 21)], totals, 2.02)
     values = steady.of_load(series, 2.0)
     assert values[0] == 0.0 and values[-1] == pytest.approx(1000.0)
 
