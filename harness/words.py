@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
+from harness.attempts import MOST_ATTEMPTS
 from harness.plan import Plan
 from harness.workload import FEW, GENERAL, MANY
 from harness.published import Published
@@ -240,7 +241,8 @@ def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
         "CONTENDERS": ",".join(plan.contenders), "CONNECTIONS": numbers(plan.connections),
         "ROUNDS": plan.rounds, "DURATION": plan.duration_seconds, "WARMUP": plan.warmup_seconds,
         "BODY_SIZE": plan.workload.body_size_bytes, **_client(plan, numbers),
-        "SERVER_CPUS": numbers(plan.server_cpus), "PORT": plan.port, "MAX_CONNECTIONS": plan.max_connections}
+        "SERVER_CPUS": numbers(plan.server_cpus), "PORT": plan.port, "MAX_CONNECTIONS": plan.max_connections,
+        **({"ATTEMPTS": plan.attempts} if plan.attempts != MOST_ATTEMPTS else {})}
     if plan.precision_percent:
         settings |= {"PRECISION": f"{plan.precision_percent:g}", "BUDGET": f"{plan.budget_seconds}s"}
     if plan.seed:

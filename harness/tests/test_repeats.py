@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import analyse
+from harness import analyse, words
 from harness.bench import Order, bench
 from harness.errors import CheckFailed, Interrupted
 from harness.tests.serving_host import ServingHost, only_run
@@ -78,6 +78,13 @@ def test_a_machine_that_stays_busy_gets_three_attempts_and_says_so(tmp_path: Pat
 
 def test_one_attempt_may_be_asked_for(tmp_path: Path, shown: list[Path]) -> None:
     assert brief(run(BusyHost(1, 2), tmp_path, ATTEMPTS="1")) == [("epoll", 0, True), ("lwip", 0, True)]
+
+
+def test_the_command_to_run_again_says_how_often_where_it_is_not_the_usual(tmp_path: Path, shown: list[Path]) -> None:
+    run(BusyHost(), tmp_path / "once", ATTEMPTS="1")
+    run(BusyHost(), tmp_path / "usual")
+    assert " ATTEMPTS=1" in words.command(only_run(tmp_path / "once").plan)
+    assert "ATTEMPTS" not in words.command(only_run(tmp_path / "usual").plan)
 
 
 def test_an_invalid_trial_is_not_repeated(tmp_path: Path, shown: list[Path]) -> None:
