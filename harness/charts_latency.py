@@ -81,7 +81,8 @@ def against_load(curves: Sequence[Curve], panels: Sequence[tuple[str, str]], not
     figure, rows = _figure(entries, note, banner, len(panels))
     values = [value for one in curves for load in one.loads for value in load.latency_us.values() if value]
     values += [one.knee.p99_us for one in curves if one.knee]
-    known = [load.offered for one in curves for load in one.loads] + [one.saturation for one in curves if one.saturation]
+    known = [load.offered for one in curves for load in one.loads]
+    known += [one.saturation for one in curves if one.saturation]
     for axes, (key, title) in zip(rows, panels):
         for one in curves:
             _curve(axes, one, key)
@@ -159,7 +160,8 @@ def _latencies(axes: Any, values: Sequence[float]) -> None:
     axes.grid(axis="y", linewidth=0.3, color="#cccccc")
 
 
-def _figure(entries: Sequence[Any], note: str, banner: str, panels: int, height: float = 0.0) -> tuple[Figure, list[Any]]:
+def _figure(entries: Sequence[Any], note: str, banner: str, panels: int,
+            height: float = 0.0) -> tuple[Figure, list[Any]]:
     """Panels below one another, banner and legend above, the note below; all sizes in inches."""
     longest = max(len(entry.get_label()) for entry in entries)
     across = max(1, min(len(entries), int((charts.WIDTH_INCHES - 0.1) / (_HANDLE + _CHARACTER * longest))))
