@@ -31,8 +31,8 @@ PERMILLES = {"p50": 500, "p90": 900, "p99": 990, "p999": 999, "max": 1000}
 @dataclass(frozen=True)
 class LoadResult:
     """`histogram`: (microseconds, count), ascending; loadgen tells parts of them. `proc_stat`: its text when the load
-    began and ended. `answered`: over the life of the process, where that is more than the load; `open_loop`: what became
-    of a schedule of requests (openload.py), None of a closed loop.
+    began and ended. `answered`: over the life of the process, where that is more than the load; `open_loop`: what
+    became of a schedule of requests (openload.py), None of a closed loop.
     """
 
     requests: int

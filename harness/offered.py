@@ -61,8 +61,8 @@ def open_plan(plan: Plan, loads: Loads) -> Plan:
     Its rounds are exactly so many: a rule that ends them looks at gains, and there is none where the rate is given.
     """
     if len(plan.connections) != 1:
-        raise UsageError(f"CONNECTIONS={','.join(map(str, plan.connections))}: latency against offered load is measured "
-                         "at one number of connections: give one, as CONNECTIONS=64")
+        raise UsageError(f"CONNECTIONS={','.join(map(str, plan.connections))}: latency against offered load is "
+                         "measured at one number of connections: give one, as CONNECTIONS=64")
     shape = plan.workload
     if shape.name not in GENERAL or shape.connect or shape.active:
         raise UsageError(f"WORKLOAD={shape.name}: the open loop asks every connection, and keeps it: rps or bandwidth")

@@ -39,9 +39,9 @@ class Openload:
     # it compares every byte itself
     same_answers = False
     calibrates = False
-    latency = ("open loop at a fixed rate, Poisson arrivals: counted from when each request was meant to be sent to the "
-               "last byte of its answer, so that waiting for a free connection and the client's own delay in sending are "
-               "in it; nothing is corrected afterwards")
+    latency = ("open loop at a fixed rate, Poisson arrivals: counted from when each request was meant to be sent to "
+               "the last byte of its answer, so that waiting for a free connection and the client's own delay in "
+               "sending are in it; nothing is corrected afterwards")
 
     def command(self, load: Load, report: Path, launcher: Sequence[str]) -> list[str]:
         """argv. It asks once on each connection before its schedule begins, and so needs no warm-up of its own."""

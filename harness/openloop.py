@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Latency against offered load, from an open loop's records: percentiles, saturation, the knee. Pure; no file, no chart.
+"""Latency against offered load, from an open loop's records: percentiles, saturation, the knee. Pure; no chart.
 
-Every percentile is of the requests that the schedule had for the interval, from when each was meant to be sent. One that
-was never sent is slower than any that was answered: a percentile that falls on such is unknown, and no smaller figure.
+Every percentile is of the requests that the schedule had for the interval, from when each was meant to be sent. One
+that was never sent is slower than any that was answered: a percentile that falls on such is unknown, and no smaller
+figure.
 
 The knee is the highest load at which p99 is at most KNEE_FACTOR times what it is at low load: Jain's usable capacity
-("The Art of Computer Systems Performance Analysis", 1991, 3.3) with a limit that fits every contender. A knee of largest
-curvature (Kneedle: Satopää et al. 2011) was not taken: it moves with the range of loads that were measured, and two
-contenders of one run have different ranges.
+("The Art of Computer Systems Performance Analysis", 1991, 3.3) with a limit that fits every contender. A knee of
+largest curvature (Kneedle: Satopää et al. 2011) was not taken: it moves with the range of loads that were measured, and
+two contenders of one run have different ranges.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
             rounds.setdefault(key, []).append(_round(trial, record, number, plan.connections[0]))
         else:
             invalid[key] = invalid.get(key, 0) + 1
-    arrivals = sorted({str(record["open_loop"].get("arrivals")) for trial, record in zip(trials, records) if trial.valid})
+    arrivals = sorted({str(record["open_loop"].get("arrivals")) for trial, record in zip(trials, records)
+                       if trial.valid})
     return {
         "connections": plan.connections[0], "offered": list(plan.offered), "arrivals": arrivals,
         "knee_factor": KNEE_FACTOR,
@@ -154,8 +156,8 @@ def is_saturated(rounds: Sequence[Round]) -> bool:
 
 
 def quantile(histogram: Histogram, intended: int, share: float) -> float | None:
-    """The latency that `share` (0 to 1) of the intended requests did not exceed, by nearest rank; None where that is one
-    of those without an answer.
+    """The latency that `share` (0 to 1) of the intended requests did not exceed, by nearest rank; None where that is
+    one of those without an answer.
     """
     # answers may be a few more than a schedule at equal distances has by its rate
     total = max(intended, _count(histogram))
@@ -202,8 +204,8 @@ def _p99(rounds: Sequence[Round]) -> float | None:
 
 
 def knee(curve: Iterable[tuple[int, float | None]]) -> tuple[float | None, float | None]:
-    """(the highest load at which p99 keeps to its limit, that limit) of (load, p99), ascending. None is a p99 that is not
-    known: saturated, or it falls on requests without an answer.
+    """(the highest load at which p99 keeps to its limit, that limit) of (load, p99), ascending. None is a p99 that is
+    not known: saturated, or it falls on requests without an answer.
 
     At low load p99 is the median of those up to half of the highest load in a steady state. Between two loads its
     logarithm is a straight line; towards one that is not known it is no line. (None, limit) when no load was too much.

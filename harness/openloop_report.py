@@ -14,20 +14,21 @@ from harness.headline import Headline
 Summary = Mapping[str, Any]
 PANELS = (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))
 COLUMNS = (
-    "connections", "offered", "contender", "achieved_median", "achieved_ci95_low", "achieved_ci95_high", "latency_p50_us",
-    "latency_p50_ci95_low", "latency_p50_ci95_high", "latency_p90_us", "latency_p99_us", "latency_p99_ci95_low",
-    "latency_p99_ci95_high", "latency_p999_us", "latency_max_us", "saturated", "intended", "unsent", "waited_share",
-    "send_lag_p50_us", "send_lag_p99_us", "send_lag_max_us", "client_bound", "trials_valid", "trials_invalid")
+    "connections", "offered", "contender", "achieved_median", "achieved_ci95_low", "achieved_ci95_high",
+    "latency_p50_us", "latency_p50_ci95_low", "latency_p50_ci95_high", "latency_p90_us",
+    "latency_p99_us", "latency_p99_ci95_low", "latency_p99_ci95_high", "latency_p999_us", "latency_max_us", "saturated",
+    "intended", "unsent", "waited_share", "send_lag_p50_us", "send_lag_p99_us", "send_lag_max_us", "client_bound", "trials_valid", "trials_invalid")
 WHAT_IT_IS = (
-    "Latency is counted from when a request was meant to be sent, by a schedule that no answer changes, to the last byte of "
-    "its answer. So it includes the time that a request waited for a free connection, and the client's own delay in "
-    "sending, which is told beside it. Nothing is corrected afterwards, unlike wrk's figures: wrk waits for each answer "
-    "before it asks again, and then adds samples that it supposes it has missed, silently.")
+    "Latency is counted from when a request was meant to be sent, by a schedule that no answer changes, to the last "
+    "byte of its answer. So it includes the time that a request waited for a free connection, and the client's own delay "
+    "in sending, which is told beside it. Nothing is corrected afterwards, unlike wrk's figures: wrk waits for each "
+    "answer before it asks again, and then adds samples that it supposes it has missed, silently.")
 CAPTIONS = {
     "offered": "Latency against offered load, open loop: percentiles of all rounds' requests together, with the 95 % "
-               f"interval over rounds, drawn up to a factor 3. {WHAT_IT_IS} Rates without a steady state are left out; the vertical lines are what "
-               "each contender answers at most. Star: the knee, with its 95 % interval.",
-    "percentiles": f"Whole distributions at parts of each contender's saturation, all rounds' requests together. {WHAT_IT_IS}",
+               f"interval over rounds, drawn up to a factor 3. {WHAT_IT_IS} Rates without a steady state are left out; "
+               "the vertical lines are what each contender answers at most. Star: the knee, with its 95 % interval.",
+    "percentiles": "Whole distributions at parts of each contender's saturation, all rounds' requests together. "
+                   f"{WHAT_IT_IS}",
 }
 
 
@@ -112,9 +113,11 @@ def rows(summary: Summary) -> Iterator[list[Any]]:
 def lines(summary: Summary) -> list[str]:
     """For a terminal: a row a rate and contender, then what each takes."""
     wide = max(len(name) for name in summary["contenders"])
-    found = [f"{'offered/s':>10}  {'contender':<{wide}}  {'achieved':>10}  {'p50 us':>9}  {'p99 us':>9}  {'p99.9 us':>9}"]
-    found += [f"{row['offered']:>10,}  {row['contender']:<{wide}}  {row['achieved']:>10}  {row['p50']:>9}  {row['p99']:>9}  "
-              f"{row['p999']:>9}  {'' if row['state'] == 'steady' else row['state']}".rstrip() for row in table(summary)]
+    found = [f"{'offered/s':>10}  {'contender':<{wide}}  {'achieved':>10}"
+             f"  {'p50 us':>9}  {'p99 us':>9}  {'p99.9 us':>9}"]
+    found += [f"{row['offered']:>10,}  {row['contender']:<{wide}}  {row['achieved']:>10}"
+              f"  {row['p50']:>9}  {row['p99']:>9}  {row['p999']:>9}"
+              f"  {'' if row['state'] == 'steady' else row['state']}".rstrip() for row in table(summary)]
     return found + [each.sentence for each in headlines(summary)]
 
 
@@ -125,8 +128,8 @@ def figures(summary: Summary, title: str) -> Iterator[tuple[str, Any]]:
                              for each in loop["arrivals"]] or ["no valid trial"])
     note = (f"Run {summary['run']}; wire {summary['wire']}{f' ({title})' if title else ''}; workload "
             f"{words.workload(summary)}; {words.connections([loop['connections']])}, {arrivals}; "
-            f"{words.counted(summary['rounds'], 'round')} of {summary['duration_seconds']:g} s together, latency from the "
-            "intended send time.")
+            f"{words.counted(summary['rounds'], 'round')} of {summary['duration_seconds']:g} s together, latency from "
+            "the intended send time.")
     banner = words.banner([summary])
     curves = [_curve(summary, name, style, entry) for style, (name, entry) in enumerate(loop["contenders"].items())]
     if any(one.loads for one in curves):
@@ -147,7 +150,8 @@ def _curve(summary: Summary, name: str, style: int, entry: Mapping[str, Any]) ->
         {key: (ends[0], ends[1]) for key in ("p50", "p99") if (ends := point[f"{key}_ci95"])}, point["client_bound"])
         for point in entry["points"] if point["rounds"] and not point["saturated"])
     # between two rates it is where p99 reaches what it is allowed
-    there = next((load.latency_us["p99"] for load in loads if load.offered == knee["offered"]), None) or knee["limit_us"]
+    measured = (load.latency_us["p99"] for load in loads if load.offered == knee["offered"])
+    there = next(measured, None) or knee["limit_us"]
     mark = None if knee["offered"] is None else charts_latency.Knee(
         knee["offered"], there, *(knee["ci95"] or (None, None)))
     return charts_latency.Curve(words.label(summary, name), style, loads, mark,

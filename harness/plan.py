@@ -56,9 +56,9 @@ class Plan:
     within `precision_percent` of its ratio, 0 for no such rule, or `budget_seconds` are over, 0 for no end. `seed` of
     the order; 0: the contenders alternate, as runs of before there were seeds have it.
 
-    `offered`: rates of requests/s at which the load is offered, whatever the answers do (open loop), at the one number of
-    connections that such a plan has; () for a closed loop. `most_offered`: by contender, the highest of them that it is
-    measured at, as it can do less.
+    `offered`: rates of requests/s at which the load is offered, whatever the answers do (open loop), at the one number
+    of connections that such a plan has; () for a closed loop. `most_offered`: by contender, the highest of them that it
+    is measured at, as it can do less.
     """
 
     name: str

@@ -133,7 +133,8 @@ class Progress:
 
     def done(self, spec: TrialSpec, record: Mapping[str, Any]) -> None:
         if record["valid"]:
-            self._rates.setdefault((spec.contender, spec.connections, spec.offered), []).append(record["requests_per_sec"])
+            here = self._rates.setdefault((spec.contender, spec.connections, spec.offered), [])
+            here.append(record["requests_per_sec"])
         self._left.trial_done()
         self._bar.advance(self._task)
         of = "" if self._plan.precision_percent else f"/{self._total}"

@@ -50,7 +50,7 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class Requirements:
-    """What must be on the machine already. `programs`: more than PROGRAMS, in the same shape, and of paths those of ours.
+    """What must be on the machine already. `programs`: more than PROGRAMS, in the same shape; a path is one of ours.
     """
 
     wire: Wire

@@ -311,8 +311,8 @@ def _reconcile(setting: _Setting, measured: _Measured) -> dict[str, int | None]:
     if first is not None and second is not None:
         # a server of other make was asked in each proof: what it was asked with is not of the load
         answered = second - first - exchange_for(setting.plan.workload, setting.contender.counts_at).asks + proofs
-    return {"sent": proofs + sum(run.requests if run.answered is None else run.answered for run in runs),
-            "parsed": parsed, "answered": answered,
+    sent = sum(run.requests if run.answered is None else run.answered for run in runs)
+    return {"sent": proofs + sent, "parsed": parsed, "answered": answered,
             "in_flight_limit": setting.tool.in_flight(setting.load(setting.plan.duration_seconds)) * len(runs)}
 
 

@@ -37,7 +37,8 @@ def histogram(contender: str, rate: int, count: int, factor: float) -> list[list
     return [[value, counts[value]] for value in sorted(counts)]
 
 
-def trial(dice: random.Random, contender: str, rate: int, round_: int, sequence: int, seed_factor: float) -> dict[str, Any]:
+def trial(dice: random.Random, contender: str, rate: int, round_: int, sequence: int,
+          seed_factor: float) -> dict[str, Any]:
     can, _ = CAN[contender]
     intended = rate * SECONDS // 2000 * 2000
     done = min(intended, int(0.9 * intended) // 2000 * 2000) if rate >= can else intended
@@ -53,7 +54,8 @@ def trial(dice: random.Random, contender: str, rate: int, round_: int, sequence:
 
 
 def write(directory: Path, *, rounds: int = 3, rates: Sequence[int] = RATES, saturation: bool = True,
-          contenders: Sequence[str] = ("epoll", "lwip"), change: Mapping[tuple[str, int], Mapping[str, Any]] = {}) -> Path:
+          contenders: Sequence[str] = ("epoll", "lwip"),
+          change: Mapping[tuple[str, int], Mapping[str, Any]] = {}) -> Path:
     """A whole run in `directory`. `change`: fields of `open_loop` of the trials at (contender, rate)."""
     dice = random.Random(3)
     records: list[dict[str, Any]] = []
@@ -70,8 +72,8 @@ def write(directory: Path, *, rounds: int = 3, rates: Sequence[int] = RATES, sat
     facts = synthetic.facts("20260102-030405-tap-latency", contenders)
     facts["load_tool"] = {"name": "openload", "latency": "counted from when each request was meant to be sent"}
     if saturation:
-        facts["saturation"] = {name: {"requests_per_sec": CAN[name][0], "trials": [CAN[name][0]] * 3, "client_bound": False}
-                               for name in contenders}
+        facts["saturation"] = {name: {"requests_per_sec": CAN[name][0], "trials": [CAN[name][0]] * 3,
+                                      "client_bound": False} for name in contenders}
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "plan.json").write_text(json.dumps(plan, indent=1) + "\n")
     (directory / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")

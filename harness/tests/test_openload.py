@@ -28,18 +28,20 @@ from harness.workload import WORKLOADS
 
 LOAD = Load("198.18.0.2", 80, WORKLOADS["rps"], 64, 2, 3, rate=12_000, seed=5)
 ACCOUNT: dict[str, Any] = {
-    "arrivals": "poisson", "requests": 90, "bytes": 3510, "duration_seconds": 3.0, "total_requests": 160, "intended": 100,
-    "measured": 92, "unsent": 8, "unsent_oldest_us": 12.5, "waited": 4, "backlog_middle": 1, "backlog_end": 8,
-    "backlog_longest": 9, "busy_share": 0.25, "client_bound": True, "send_lag_us": [[0.5, 90], [1234.5, 2]],
-    "errors": {"connect": 0, "reset": 1, "timeout": 0, "content": 0, "status": 0}, "latency_us": [[20.5, 90], [3000.4, 2]],
+    "arrivals": "poisson", "requests": 90, "bytes": 3510, "duration_seconds": 3.0, "total_requests": 160,
+    "intended": 100, "measured": 92, "unsent": 8, "unsent_oldest_us": 12.5, "waited": 4, "backlog_middle": 1,
+    "backlog_end": 8, "backlog_longest": 9, "busy_share": 0.25, "client_bound": True,
+    "send_lag_us": [[0.5, 90], [1234.5, 2]],
+    "errors": {"connect": 0, "reset": 1, "timeout": 0, "content": 0, "status": 0},
+    "latency_us": [[20.5, 90], [3000.4, 2]],
     "proc_stat": {"before": "cpu0 1", "after": "cpu0 2"}}
 
 
 def test_how_it_is_called() -> None:
     words = OPENLOAD.command(LOAD, Path("/x/load.json"), [])
     assert " ".join(words) == (
-        f"{PROGRAM} --address 198.18.0.2 --port 80 --connections 64 --threads 2 --rate 12000 --arrivals poisson --seed 5 "
-        "--warmup 0 --duration 3 --path / --body-size 1 --output /x/load.json")
+        f"{PROGRAM} --address 198.18.0.2 --port 80 --connections 64 --threads 2 --rate 12000 --arrivals poisson "
+        "--seed 5 --warmup 0 --duration 3 --path / --body-size 1 --output /x/load.json")
     under = OPENLOAD.command(LOAD, Path("/x/load.json"), ["on-lwip", "--"])
     assert under[:2] == ["on-lwip", "--"] and given(under, "--spin") == "1000000"
 
@@ -164,7 +166,8 @@ def test_rates_that_are_near_are_one() -> None:
 
 @pytest.mark.parametrize("change, words", [
     ({"offered": [5, 5]}, "offered: a number stands there twice"), ({"offered": [-1]}, "offered: must be 1 to"),
-    ({"connections": [1, 2]}, "has one number of connections"), ({"most_offered": {"lwip": "x"}}, "a table of numbers")])
+    ({"connections": [1, 2]}, "has one number of connections"),
+    ({"most_offered": {"lwip": "x"}}, "a table of numbers")])
 def test_a_plan_file_that_is_wrong(change: dict[str, Any], words: str) -> None:
     plan = replace(load_plan("latency", load_wire("tap"), (0, 1), {}), offered=(5,))
     with pytest.raises(UsageError, match=words):

@@ -37,7 +37,8 @@ def test_given_rates_end_with_a_report(tmp_path: Path, wire: str, tool: str) -> 
     facts, summary = (json.loads((run / name).read_text()) for name in ("facts.json", "summary.json"))
     assert facts["load_tool"]["name"] == tool and "saturation" not in facts
     assert {name: [point["offered"] for point in entry["points"]]
-            for name, entry in summary["open_loop"]["contenders"].items()} == {"epoll": [500, 1000], "lwip": [500, 1000]}
+            for name, entry in summary["open_loop"]["contenders"].items()} == {
+        "epoll": [500, 1000], "lwip": [500, 1000]}
     assert {"report.html", "summary.md", "summary.csv"} <= set(os.listdir(tmp_path / "out" / run.name))
 
 
