@@ -43,9 +43,9 @@ class Ladder:
 
 
 def ladder(summary: Summary) -> Ladder | None:
-    """None for a run without a ladder: with one kernel server or none."""
+    """None for a run without a ladder: with one kernel server or none, and of an open loop, whose figures are of rates."""
     every = headline.rungs(summary)
-    if len(every) < 2 or "ablation" in summary:
+    if len(every) < 2 or "ablation" in summary or "open_loop" in summary:
         return None
     rungs = [name for name in every if not words.absent(summary, name)]
     others = [name for name in summary["contenders"] if name not in every and not words.absent(summary, name)]

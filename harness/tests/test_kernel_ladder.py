@@ -123,6 +123,11 @@ def test_one_kernel_server_is_no_ladder(tmp_path: Path) -> None:
     assert set(report.gain_lines(plain)) == {"gain"}
 
 
+def test_an_open_loop_has_no_ladder(summary: Any) -> None:
+    assert kernel_ladder.ladder(summary) is not None
+    assert kernel_ladder.ladder({**summary, "points": [], "open_loop": {}}) is None
+
+
 def test_kernel_servers_alone_have_a_best_one_and_no_headline_gain(tmp_path: Path) -> None:
     run = synthetic.write(tmp_path / "run", contenders=("epoll", "uring", "minimal"), connections=(1, 64))
     _, alone = report.loaded(run)
