@@ -16,7 +16,7 @@ Summary = Mapping[str, Any]
 Entry = Mapping[str, Any]
 TOO_FEW, SPANS_ONE = "too few rounds for an interval", "the interval spans 1"
 CLIENT_LIMIT = "the client was the limit"
-ADJUSTED = "not told from 1 with all gains of the run tested together"
+ADJUSTED = "the interval excludes 1, but that may be chance among so many gains"
 # every line of a headline's verdicts: the word and why it is not another
 VERDICTS = (("faster", ""), ("slower", ""), ("inconclusive", TOO_FEW), ("inconclusive", SPANS_ONE),
             ("inconclusive", CLIENT_LIMIT), ("inconclusive", ADJUSTED))

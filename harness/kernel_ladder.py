@@ -43,7 +43,7 @@ class Ladder:
 
 
 def ladder(summary: Summary) -> Ladder | None:
-    """None for a run without a ladder: with one kernel server or none, and of an open loop, whose figures are of rates."""
+    """None for a run without a ladder: with one kernel server or none, or with an open loop, which is of rates."""
     every = headline.rungs(summary)
     if len(every) < 2 or "ablation" in summary or "open_loop" in summary:
         return None
