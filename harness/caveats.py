@@ -33,7 +33,7 @@ def caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
         found.append(f"Not applicable here, so not measured: {words.listed(aside)}.")
     rounds = max(plan.rounds, 1 + max((trial.round for trial in trials), default=0))
     planned = rounds * len(round_specs(plan, 0))
-    done = len({(trial.contender, trial.connections, trial.round) for trial in trials})
+    done = len({(trial.contender, trial.connections, trial.offered, trial.round) for trial in trials})
     if done < planned:
         found.append(f"The run is incomplete: it has {done} of {'at least ' if plan.precision_percent else ''}"
                      f"{planned} trials.")

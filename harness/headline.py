@@ -43,7 +43,7 @@ def headline(summary: Summary) -> list[Headline]:
 
 def title(summary: Summary) -> str:
     """All contenders, the baseline last; of several kernel rungs the names alone."""
-    baseline, names, ladder = summary["baseline"], list(summary["contenders"]), rungs(summary)
+    baseline, names, ladder = summary["baseline"], words.names(summary), measured_rungs(summary)
     others = [words.label(summary, name) for name in names if name not in (ladder or (baseline,))]
     if len(ladder) > 1:
         kernel = f"kernel TCP: {', '.join(ladder)}"
@@ -57,6 +57,11 @@ def rungs(summary: Summary) -> list[str]:
     def kernel(name: str) -> bool:
         return bool(summary["contenders"][name].get("stack") == "kernel")
     return [name for name in summary["contenders"] if kernel(name)] if kernel(summary["baseline"]) else []
+
+
+def measured_rungs(summary: Summary) -> list[str]:
+    """Those of the kernel ladder that are measured somewhere."""
+    return [name for name in rungs(summary) if name in words.names(summary)]
 
 
 def best_at(summary: Summary) -> dict[str, str]:
@@ -89,13 +94,13 @@ def _stretches(points: Sequence[tuple[int, bool]]) -> str:
 def _headlines(summary: Summary) -> list[Headline]:
     if "ablation" in summary:
         return [_ablation_headline(each) for each in summary["ablation"]]
-    baseline, ladder = summary["baseline"], rungs(summary)
-    others = [name for name in summary["contenders"] if name not in (ladder or (baseline,))]
-    if len(ladder) > 1 and others:
+    baseline, names, ladder = summary["baseline"], words.names(summary), measured_rungs(summary)
+    others = [name for name in names if name not in (ladder or (baseline,))]
+    if others and ladder not in ([], [baseline]):
         return [_over_the_best(summary, name, ladder) for name in others]
     if len(ladder) > 2:
         return [_ladder_alone(summary, ladder)]
-    others = [name for name in summary["contenders"] if name != baseline]
+    others = [name for name in names if name != baseline]
     return [_over_one(summary, name, baseline) for name in others] or [_lone_headline(summary, baseline)]
 
 

@@ -82,6 +82,10 @@ def _judged(summary: Summary) -> list[Said]:
 def brief(plan: Plan, summary: Summary) -> str:
     """The same for a summary of one page."""
     told = summary["statistics"]
+    if "open_loop" in summary:
+        how = f"Order drawn by seed {plan.seed}" if plan.seed else "Contenders in turns"
+        return (f"{how}; intervals over rounds: Student's t on the logarithm, of a knee the bootstrap over rounds; each "
+                "for its own point, and what lasts for a whole run is in no interval.")
     how = f"order drawn by seed {plan.seed}" if plan.seed else "contenders in turns"
     ended = f" ({stopping.aim(plan)}). {_ended(summary)}. Intervals" if plan.precision_percent else "; intervals"
     ladder = "ablation" in summary

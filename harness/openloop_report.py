@@ -17,12 +17,14 @@ COLUMNS = (
     "connections", "offered", "contender", "achieved_median", "achieved_ci95_low", "achieved_ci95_high",
     "latency_p50_us", "latency_p50_ci95_low", "latency_p50_ci95_high", "latency_p90_us",
     "latency_p99_us", "latency_p99_ci95_low", "latency_p99_ci95_high", "latency_p999_us", "latency_max_us", "saturated",
-    "intended", "unsent", "waited_share", "send_lag_p50_us", "send_lag_p99_us", "send_lag_max_us", "client_bound", "trials_valid", "trials_invalid")
+    "intended", "unsent", "waited_share", "send_lag_p50_us", "send_lag_p99_us", "send_lag_max_us", "client_bound",
+    "trials_valid", "trials_invalid")
 WHAT_IT_IS = (
-    "Latency is counted from when a request was meant to be sent, by a schedule that no answer changes, to the last "
-    "byte of its answer. So it includes the time that a request waited for a free connection, and the client's own delay "
-    "in sending, which is told beside it. Nothing is corrected afterwards, unlike wrk's figures: wrk waits for each "
-    "answer before it asks again, and then adds samples that it supposes it has missed, silently.")
+    "Latency is counted from when a request was meant to be sent, by a schedule that no answer changes, to the "
+    "last byte of its answer. So it includes the time that a request waited for a free connection, and the "
+    "client's own delay in sending, which is told beside it. Nothing is corrected afterwards, unlike wrk's "
+    "figures: wrk waits for each answer before it asks again, and then adds samples that it supposes it has "
+    "missed, silently.")
 CAPTIONS = {
     "offered": "Latency against offered load, open loop: percentiles of all rounds' requests together, with the 95 % "
                f"interval over rounds, drawn up to a factor 3. {WHAT_IT_IS} Rates without a steady state are left out; "

@@ -136,7 +136,7 @@ def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -
     note, banner = words.note(summary, str(run.facts["wire"].get("title", ""))), words.banner([summary])
     overlay = words.overlay_note(others)
     # a contender keeps its look whichever others are measured
-    names = [(number, name) for number, name in enumerate(summary["contenders"]) if not words.absent(summary, name)]
+    names = [(number, name) for number, name in enumerate(summary["contenders"]) if name in words.names(summary)]
     short = len(names) > _SHORT_FROM
     rates = [throughput_series(summary, name, number, name if short else "") for number, name in names]
     yield "throughput", charts.throughput([*rates, *charts_cpu.ceiling(summary["points"]), *published_rates(others)],

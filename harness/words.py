@@ -85,9 +85,8 @@ def thousands(connections: int) -> str:
 
 
 def names(summary: Summary) -> list[str]:
-    """The contenders that were to be measured at some load point, the baseline first."""
-    return [name for name in summary["contenders"]
-            if any("not_measured" not in point.get("contenders", {}).get(name, {}) for point in summary["points"])]
+    """The contenders that are measured at some load point, the baseline first."""
+    return [name for name in summary["contenders"] if not absent(summary, name)]
 
 
 def differ(summary: Summary, name: str, other: str) -> bool:
@@ -104,7 +103,7 @@ def both_ended(summary: Summary) -> list[str]:
 
 def absent(summary: Summary, name: str) -> str:
     """Why a contender is measured at no load point at all, led by its name; "" where it is at some."""
-    reasons = [point["contenders"][name].get("not_measured") for point in summary["points"]]
+    reasons = [point.get("contenders", {}).get(name, {}).get("not_measured") for point in summary["points"]]
     if not reasons or not all(reasons):
         return ""
     what = "not measured" if str(reasons[0]).startswith("beyond") else "not applicable:"

@@ -82,11 +82,14 @@ def test_which_tool_makes_an_open_loop() -> None:
     assert own_client.load_tool(own, WORKLOADS["rps"]) is LOADGEN
 
 
+TWO = {"CONTENDERS": "epoll,lwip"}
+
+
 def trial(host: ServingHost, raw: Path, rate: int) -> dict[str, Any]:
     wire = load_wire("tap")
     plan = replace(load_plan("quick", wire, (0, 1), {}), offered=(rate,))
     up = Provisioned(wire, True, "", cast(Any, Journal(host)))
-    return run_trial(host, wire, plan, TrialSpec("epoll", 8, 2, 1, rate), 1, up, raw).record
+    return run_trial(host, wire, plan, TrialSpec("epoll", 8, 2, 1, offered=rate), 1, up, raw).record
 
 
 def one_error(kind: str) -> Callable[[dict[str, Any]], None]:
@@ -144,7 +147,7 @@ def test_a_plan_that_is_none_of_an_open_loop(settings: dict[str, str], words: st
 
 
 def test_rates_are_the_same_for_all_and_denser_near_each_knee() -> None:
-    plan = offered.open_plan(load_plan("latency", load_wire("tap"), (0, 1), {}), Loads(percents=(10, 50, 90, 100, 110)))
+    plan = offered.open_plan(load_plan("latency", load_wire("tap"), (0, 1), TWO), Loads(percents=(10, 50, 90, 100, 110)))
     assert plan.offered == offered.UNKNOWN
     plan = offered.settled(plan, {"epoll": 100_000.0, "lwip": 43_210.0}, Loads(percents=(10, 50, 90, 100, 110)))
     assert plan.offered == (4320, 10_000, 21_600, 38_900, 43_200, 47_500, 50_000, 90_000, 100_000, 110_000)
@@ -158,7 +161,7 @@ def test_rates_are_the_same_for_all_and_denser_near_each_knee() -> None:
 
 
 def test_rates_that_are_near_are_one() -> None:
-    plan = offered.open_plan(load_plan("latency", load_wire("tap"), (0, 1), {}), Loads())
+    plan = offered.open_plan(load_plan("latency", load_wire("tap"), (0, 1), TWO), Loads())
     rates = offered.settled(plan, {"epoll": 100_000.0, "lwip": 99_000.0}, Loads()).offered
     assert rates == tuple(percent * 1000 for percent in offered.PERCENTS)
     assert offered.settled(plan, {"epoll": 3.0}, Loads()).offered[0] == 1
@@ -169,7 +172,7 @@ def test_rates_that_are_near_are_one() -> None:
     ({"connections": [1, 2]}, "has one number of connections"),
     ({"most_offered": {"lwip": "x"}}, "a table of numbers")])
 def test_a_plan_file_that_is_wrong(change: dict[str, Any], words: str) -> None:
-    plan = replace(load_plan("latency", load_wire("tap"), (0, 1), {}), offered=(5,))
+    plan = replace(load_plan("latency", load_wire("tap"), (0, 1), TWO), offered=(5,))
     with pytest.raises(UsageError, match=words):
         from_json({**json.loads(json.dumps(to_json(plan))), **change})
 
@@ -181,7 +184,7 @@ def test_a_plan_of_a_closed_loop_says_nothing_of_rates() -> None:
 # --- whole runs ---------------------------------------------------------------------------------------------
 
 
-ORDER = Order("tap", "latency", {"CONNECTIONS": "8", "ROUNDS": "2", "DURATION": "2"}, loads=Loads(percents=(50, 120)))
+ORDER = Order("tap", "latency", {**TWO, "CONNECTIONS": "8", "ROUNDS": "2", "DURATION": "2"}, loads=Loads(percents=(50, 120)))
 
 
 def test_saturation_is_found_and_then_the_rates_are_measured(tmp_path: Path, shown: list[Path]) -> None:
@@ -204,7 +207,7 @@ def test_given_rates_need_no_saturation(tmp_path: Path, shown: list[Path]) -> No
     host = ServingHost()
     bench(replace(ORDER, loads=Loads(rates=(700,))), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
-    assert run.facts["versions"]["sha256"].keys() >= {"build/openload", "build/epoll_server"}
+    assert run.facts["binaries"]["programs"].keys() >= {"build/openload", "build/epoll_server"}
     assert "saturation" not in run.facts and run.plan.offered == (700,) and len(run.trials) == 4
     assert not any("--rate 0" in call for call in host.calls)
 

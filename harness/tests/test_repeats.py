@@ -14,7 +14,7 @@ from harness.errors import CheckFailed, Interrupted
 from harness.tests.serving_host import ServingHost, only_run
 from harness.tests.test_disturbance import stat
 
-SETTINGS = {"CONNECTIONS": "8", "ROUNDS": "1", "WARMUP": "0"}
+SETTINGS = {"CONTENDERS": "epoll,lwip", "CONNECTIONS": "8", "ROUNDS": "1", "WARMUP": "0", "CALIBRATE": "no"}
 
 
 class BusyHost(ServingHost):
