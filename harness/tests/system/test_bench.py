@@ -25,7 +25,8 @@ from harness.tests.system.conftest import ROOT
 from harness.tests.system.test_wire_root import snapshot as machine
 
 SHORT = ("--plan", "quick", "--set", "CONNECTIONS=1,8", "--set", "ROUNDS=2", "--set", "DURATION=1",
-         "--set", "WARMUP=0", "--set", "ATTEMPTS=1", "--set", "CONTENDERS=epoll,lwip", "--set", f"SEED={SEED}")
+         "--set", "WARMUP=0", "--set", "ATTEMPTS=1", "--set", "CONTENDERS=epoll,lwip", "--set", f"SEED={SEED}",
+         "--set", "CALIBRATE=no")
 OURS = (str(ROOT / "build").encode(), b"wrk\0-t")
 
 

@@ -15,7 +15,7 @@ from harness.tests.system.test_bench import harness, processes, run_directory
 from harness.tests.system.test_wire_root import snapshot as machine
 
 ONE = ("--plan", "quick", "--set", "CONNECTIONS=8", "--set", "ROUNDS=1", "--set", "DURATION=1", "--set", "WARMUP=0",
-       "--no-report")
+       "--set", "CALIBRATE=no", "--set", "ATTEMPTS=1", "--no-report")
 EPOLL = ROOT / "build/epoll_server"
 BUSY_POLLS = EPOLL.exists() and b"busy-poll" in EPOLL.read_bytes()
 
