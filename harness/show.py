@@ -74,7 +74,7 @@ def gains(summary: dict[str, Any]) -> list[str]:
     if "open_loop" in summary:
         return openloop_report.lines(summary)
     names = words.names(summary)
-    ladder = 1 < len(headline.rungs(summary)) < len(names)
+    ladder = 1 < len(headline.measured_rungs(summary)) < len(names)
     wide = max(12, *(len(name) + 2 for name in names))
     pairs = {f"{name}/{summary['baseline']}": words.pair(name, summary["baseline"]) for name in names}
     warning = [banner] if (banner := words.banner([summary])) else []

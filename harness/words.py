@@ -106,8 +106,10 @@ def absent(summary: Summary, name: str) -> str:
     reasons = [point.get("contenders", {}).get(name, {}).get("not_measured") for point in summary["points"]]
     if not reasons or not all(reasons):
         return ""
-    what = "not measured" if str(reasons[0]).startswith("beyond") else "not applicable:"
-    return f"{label(summary, name)} is {what} {str(reasons[0]).rstrip('.')}"
+    reason = str(reasons[0]).strip("().")
+    what = "not measured " if reason.startswith("beyond") else "" if reason.startswith("not applicable: ") else (
+        "not applicable: ")
+    return f"{label(summary, name)} is {what}{reason}"
 
 
 def has_loadgen(summary: Summary) -> bool:
