@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from harness import attempts, calibration, disturbance, fitting, offered, saturation, sites as clients, stopping
+from harness import attempts, calibration, descriptors, disturbance, fitting, offered, saturation, sites as clients, stopping
 from harness.applicable import applicable, by_plan, checked, lines, set_aside
 from harness.conditions import conditioned, settle
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
@@ -39,8 +38,6 @@ from harness.wire import LOADGEN, Wire, load_wire
 from harness.workload import GENERAL, SIZES, Workload
 
 DEFAULT_PLAN = "default"
-# fs.nr_open where nobody has changed it: what a process may have at most
-_MOST_FILES = 1 << 20
 # the facts that the trials of one run must share
 _SAME = ("wire", "hugepages.used", "versions", "binaries", "git", "machine.cpu_model", "kernel.release", "cpus",
          "nic.server.pci", "nic.server.id", "nic.binding")
@@ -128,7 +125,7 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
         return None
     if store is None or remaining or not _looked_at(store).stop:
         check_writable(results)
-        _allow_files(_files(wire, plan) + SPARE_FILES)
+        descriptors.allow(descriptors.needed(wire, plan) + SPARE_FILES)
         name = (_name(wire, plan.workload) + ("-latency" if plan.offered else "")
                 + (f"-{parse(plan.netem, 'NETEM').slug}" if plan.netem else "")
                 + (f"-softirq-{plan.softirq}" if plan.softirq else "")
@@ -172,7 +169,7 @@ def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -
     """What to run: a new plan, or the rest of an old run, which the command line must not contradict."""
     def planned(wire: Wire, name: str) -> tuple[Wire, Plan]:
         wire = with_twins(wire, [word.strip() for word in order.settings.get("CONTENDERS", "").split(",")])
-        files = _most_files() if wire.has_loadgen else None
+        files = descriptors.most() if wire.has_loadgen else None
         plan = load_plan(name, wire, fitting.cpus(host, wire), fitting.with_cpus(host, wire, order.settings), files,
                          {site.destination: site.cpus() for site in sites})
         if order.loads is not None:
@@ -251,34 +248,6 @@ def _name(wire: Wire, workload: Workload) -> str:
         return wire.name
     size = f"-{workload.body_size_bytes}" if workload.name in SIZES else ""
     return f"{wire.name}-{workload.name}{size}"
-
-
-def _files(wire: Wire, plan: Plan) -> int:
-    """Most sockets that one process of the run may have; loadgen has none, nor has lwip_server."""
-    return max((plan.room(name) for name in plan.contenders if wire.contenders[name].stack == "kernel"
-                or wire.contenders[name].client.stack != LOADGEN), default=0)
-
-
-def _most_files() -> int:
-    """How many files this machine lets a child of ours have open."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        _allow_files(_MOST_FILES)
-    except MachineError:
-        return hard
-    return _MOST_FILES
-
-
-def _allow_files(count: int) -> None:
-    """Lets the children open `count` files. MachineError where that needs more rights."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    endless = resource.RLIM_INFINITY
-    if soft == endless or soft >= count:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard if hard == endless else max(hard, count)))
-    except (ValueError, OSError):
-        raise MachineError(f"{count} open files are needed, {hard} allowed: raise `ulimit -n`") from None
 
 
 def _enter_facts(store: Store, facts: dict[str, Any]) -> Store:

@@ -18,7 +18,6 @@ import matplotlib  # type: ignore[import]
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # type: ignore[import]
 from matplotlib.figure import Figure  # type: ignore[import]
 from matplotlib.lines import Line2D  # type: ignore[import]
-from matplotlib.patches import Patch  # type: ignore[import]
 from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
 # Okabe and Ito's palette in an order that also differs in lightness, their yellow, which white paper swallows, replaced
@@ -79,15 +78,6 @@ class Series:
     weight: float = 1.0
 
 
-@dataclass(frozen=True)
-class Bars:
-    """CPU time per request of one contender, by load point: parts of a stack by role, or None."""
-
-    label: str
-    colour: str
-    parts: tuple[dict[str, float] | None, ...]
-
-
 def series(label: str, style: int, connections: Sequence[int], values: Sequence[Value]) -> Series:
     """A series of ours in the look number `style`."""
     return Series(label, COLOURS[style % len(COLOURS)], MARKERS[style % len(MARKERS)],
@@ -138,7 +128,7 @@ def throughput(series: Sequence[Series], note: str, banner: str = "") -> Figure:
     known = _numbers(series)
     log = bool(known) and max(known) > _LOG_FROM * min(known)
     entries = _line_entries(series)
-    figure, (axes,) = _figure(entries, note, banner, height=2.1)
+    figure, (axes,) = framed(entries, note, banner, height=2.1)
     _connections_axis(axes, series)
     scaled = [_scaled(one, 1e-3) for one in series]
     for one in scaled:
@@ -167,7 +157,7 @@ def gain(series: Sequence[Series], note: str, label: str, banner: str = "") -> F
     entries += [Line2D([], [], color="black", linestyle="", marker=marker, label=f"{word}{which}")
                 for word, marker in VERDICT_MARKERS.items() if marker in shown]
     entries += _extra_entries(series)
-    figure, (axes,) = _figure(entries, note, banner, height=2.1)
+    figure, (axes,) = framed(entries, note, banner, height=2.1)
     _connections_axis(axes, series)
     axes.axhline(1, color="black", linewidth=0.8)
     own = [one for one in series if not one.published and one.weight >= 1]
@@ -188,7 +178,7 @@ def latency(panels: Sequence[tuple[str, Sequence[Series]]], note: str, banner: s
     """One panel a percentile, in µs, all on one logarithmic axis; side by side, or of many series below one another."""
     every = [one for _, series in panels for one in series]
     stacked = len(panels[0][1]) >= _STACK_FROM
-    figure, places = _figure(_line_entries(panels[0][1]), note, banner, height=1.5 * len(panels) if stacked else 2.1,
+    figure, places = framed(_line_entries(panels[0][1]), note, banner, height=1.5 * len(panels) if stacked else 2.1,
                              **{"rows" if stacked else "columns": len(panels)})
     for axes, (title, series) in zip(places, panels):
         _connections_axis(axes, series, label=False)
@@ -212,7 +202,7 @@ def latency(panels: Sequence[tuple[str, Sequence[Series]]], note: str, banner: s
 def against_connections(series: Sequence[Series], label: str, note: str, banner: str = "") -> Figure:
     """One figure of each contender, `label` with its unit, against connections; intervals as bands."""
     known = _numbers(series)
-    figure, (axes,) = _figure(_line_entries(series), note, banner, height=2.1)
+    figure, (axes,) = framed(_line_entries(series), note, banner, height=2.1)
     _connections_axis(axes, series)
     for one in series:
         _line(axes, one)
@@ -228,53 +218,7 @@ def against_connections(series: Sequence[Series], label: str, note: str, banner:
     return figure
 
 
-_PARTS = {"server": ("", 1.0, "server cores"), "client": ("//////", 0.35, "client cores"),
-          "both": ("......", 0.6, "client and server cores"), "other": ("xxxxxx", 0.15, "interrupts on other cores")}
-
-
-_PLAIN_BARS = 3
-
-
-def cpu(connections: Sequence[int], bars: Sequence[Bars], note: str, banner: str = "") -> Figure:
-    """CPU time per request as stacked bars; numbered, since hatches tell parts, where colours alone would tell many."""
-    numbered = len(bars) > _PLAIN_BARS
-    entries = [Patch(facecolor=one.colour, edgecolor="black", linewidth=0.5,
-                     label=f"{number}  {one.label}" if numbered else one.label) for number, one in enumerate(bars, 1)]
-    shown = {role for one in bars for parts in one.parts for role in parts or ()}
-    entries += [Patch(facecolor=(0.4, 0.4, 0.4, alpha), edgecolor="black", linewidth=0.5, hatch=hatch,
-                      label=label) for role, (hatch, alpha, label) in _PARTS.items() if role in shown]
-    figure, (axes,) = _figure(entries, note, banner, height=2.1)
-    width = 0.8 / len(bars)
-    for number, one in enumerate(bars):
-        for place, parts in enumerate(one.parts):
-            x = place - 0.4 + width * (number + 0.5)
-            if parts is None:
-                axes.text(x, 0, "×", ha="center", va="bottom", fontsize=7, color=one.colour)
-            _stack(axes, x, width, one.colour, parts or {})
-            if numbered and parts is not None:
-                axes.annotate(str(number + 1), (x, math.fsum(parts.values())), (0, 0.8), textcoords="offset points",
-                              ha="center", va="bottom", fontsize=4)
-    axes.set_xlim(-0.6, len(connections) - 0.4)
-    axes.set_ylim(bottom=0)
-    axes.grid(axis="y", linewidth=0.3, color="#cccccc")
-    axes.set_xticks(range(len(connections)), [compact(c) for c in connections],
-                    rotation=45 if len(connections) > 12 else 0)
-    axes.set_ylabel("CPU time (µs/request)")
-    axes.set_xlabel("Connections")
-    return figure
-
-
-def _stack(axes: Any, x: float, width: float, colour: str, parts: dict[str, float]) -> None:
-    bottom = 0.0
-    for role, (hatch, alpha, _) in _PARTS.items():
-        if role in parts:
-            face = (*matplotlib.colors.to_rgb(colour), alpha)
-            axes.bar(x, parts[role], width, bottom, facecolor=face, edgecolor="black", linewidth=0.5,
-                     hatch=hatch)
-            bottom += parts[role]
-
-
-def _figure(entries: Sequence[Any], note: str, banner: str, height: float, rows: int = 1,
+def framed(entries: Sequence[Any], note: str, banner: str, height: float, rows: int = 1,
             columns: int = 1) -> tuple[Figure, list[Any]]:
     """Axes of `height` inches in all, banner and legend above, the note below; no size is left to a layout engine."""
     longest = max(len(entry.get_label()) for entry in entries)

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Iterator, Mapping, Protocol, Sequence
+
+import matplotlib  # type: ignore[import]
+from matplotlib.patches import Patch  # type: ignore[import]
 
 from harness import charts
 from harness.charts import Series, Value
@@ -22,6 +26,60 @@ CAPTIONS = {
 CEILING, OR_MORE = "client's ceiling", "↑: or more"
 # of what a polling contender burned: its own colour, and a look that no contender has
 _BURNED_DASH, _BURNED_MARKERS = (0, (1, 2)), ("+", "1", "2", "3")
+
+
+@dataclass(frozen=True)
+class Bars:
+    """CPU time per request of one contender, by load point: parts of a stack by role, or None."""
+
+    label: str
+    colour: str
+    parts: tuple[dict[str, float] | None, ...]
+
+
+_PARTS = {"server": ("", 1.0, "server cores"), "client": ("//////", 0.35, "client cores"),
+          "both": ("......", 0.6, "client and server cores"), "other": ("xxxxxx", 0.15, "interrupts on other cores")}
+# more than so many are numbered
+_PLAIN_BARS = 3
+
+
+def cpu(connections: Sequence[int], bars: Sequence[Bars], note: str, banner: str = "") -> Any:
+    """CPU time per request as stacked bars; numbered, since hatches tell parts, where colours alone would tell many."""
+    numbered = len(bars) > _PLAIN_BARS
+    entries = [Patch(facecolor=one.colour, edgecolor="black", linewidth=0.5,
+                     label=f"{number}  {one.label}" if numbered else one.label) for number, one in enumerate(bars, 1)]
+    shown = {role for one in bars for parts in one.parts for role in parts or ()}
+    entries += [Patch(facecolor=(0.4, 0.4, 0.4, alpha), edgecolor="black", linewidth=0.5, hatch=hatch,
+                      label=label) for role, (hatch, alpha, label) in _PARTS.items() if role in shown]
+    figure, (axes,) = charts.framed(entries, note, banner, height=2.1)
+    width = 0.8 / len(bars)
+    for number, one in enumerate(bars):
+        for place, parts in enumerate(one.parts):
+            x = place - 0.4 + width * (number + 0.5)
+            if parts is None:
+                axes.text(x, 0, "×", ha="center", va="bottom", fontsize=7, color=one.colour)
+            _stack(axes, x, width, one.colour, parts or {})
+            if numbered and parts is not None:
+                axes.annotate(str(number + 1), (x, math.fsum(parts.values())), (0, 0.8), textcoords="offset points",
+                              ha="center", va="bottom", fontsize=4)
+    axes.set_xlim(-0.6, len(connections) - 0.4)
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", linewidth=0.3, color="#cccccc")
+    axes.set_xticks(range(len(connections)), [charts.compact(c) for c in connections],
+                    rotation=45 if len(connections) > 12 else 0)
+    axes.set_ylabel("CPU time (µs/request)")
+    axes.set_xlabel("Connections")
+    return figure
+
+
+def _stack(axes: Any, x: float, width: float, colour: str, parts: dict[str, float]) -> None:
+    bottom = 0.0
+    for role, (hatch, alpha, _) in _PARTS.items():
+        if role in parts:
+            face = (*matplotlib.colors.to_rgb(colour), alpha)
+            axes.bar(x, parts[role], width, bottom, facecolor=face, edgecolor="black", linewidth=0.5,
+                     hatch=hatch)
+            bottom += parts[role]
 
 
 class Make(Protocol):

@@ -149,10 +149,10 @@ def figures(run: Run, summary: Summary, others: Sequence[published.Published]) -
               for key, title in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))]
     yield "latency", charts.latency(panels, note, banner)
     points = summary["points"]
-    bars = [charts.Bars(name if short else words.label(summary, name), charts.COLOURS[number % len(charts.COLOURS)],
+    bars = [charts_cpu.Bars(name if short else words.label(summary, name), charts.COLOURS[number % len(charts.COLOURS)],
                         tuple(_parts(point["contenders"][name]["cpu_us_per_request"]) for point in points))
             for number, name in names]
-    yield "cpu", charts.cpu([point["connections"] for point in points], bars, note, banner)
+    yield "cpu", charts_cpu.cpu([point["connections"] for point in points], bars, note, banner)
 
     def make(name: str, number: int, pick: charts_cpu.Pick) -> charts.Series:
         return _series(summary, name, number, pick, name if short else "")

@@ -11,8 +11,8 @@ import matplotlib  # type: ignore[import]
 import matplotlib.image  # type: ignore[import]
 import pytest
 
-from harness import charts
-from harness.charts import Bars, Series, Value
+from harness import charts, charts_cpu
+from harness.charts import Series, Value
 
 
 def line(number: int, connections: Sequence[int], *values: Value) -> Series:
@@ -38,7 +38,7 @@ def draw(series: Sequence[Series]) -> list[Any]:
     parts = [{"client": 1.0, "server": 2.0}, None, {"both": 3.0}][:len(counts)]
     return [charts.throughput(series, "A note."), charts.gain(series, "A note.", "Gain"),
             charts.latency(panels, "A note."),
-            charts.cpu(counts, [Bars("c", "#0072B2", tuple(parts))], ""),
+            charts_cpu.cpu(counts, [charts_cpu.Bars("c", "#0072B2", tuple(parts))], ""),
             charts.against_connections(series, "Cycles", "A note.")]
 
 
@@ -192,7 +192,7 @@ def test_a_banner_adds_to_the_height_and_moves_nothing_else() -> None:
         figures = [charts.throughput(series, "A note.", banner), charts.gain(series, "A note.", "Gain", banner),
                    charts.latency([("p50", series)], "A note.", banner),
                    charts.against_connections(series, "Cycles", "A note.", banner),
-                   charts.cpu([1], [Bars("c", "#0072B2", ({"both": 3.0},))], "A note.", banner)]
+                   charts_cpu.cpu([1], [charts_cpu.Bars("c", "#0072B2", ({"both": 3.0},))], "A note.", banner)]
         found = []
         for figure in figures:
             height = figure.get_size_inches()[1]

@@ -11,7 +11,7 @@ import matplotlib.image  # type: ignore[import]
 import pytest
 
 from harness import charts, charts_cpu
-from harness.charts import Bars, Series
+from harness.charts import Series
 
 NAMES = [f"contender {number}" for number in range(8)]
 
@@ -67,9 +67,9 @@ def test_without_figures_there_is_no_chart() -> None:
 
 @pytest.mark.parametrize("count, numbered", [(3, False), (7, True)])
 def test_many_bars_are_told_by_numbers_too(count: int, numbered: bool) -> None:
-    bars = [Bars(name, charts.COLOURS[n], ({"client": 1.0, "server": 2.0}, None)) for n, name in enumerate(NAMES[:count])]
+    bars = [charts_cpu.Bars(name, charts.COLOURS[n], ({"client": 1.0, "server": 2.0}, None)) for n, name in enumerate(NAMES[:count])]
     with charts.styled():
-        figure = charts.cpu([1, 8], bars, "A note.")
+        figure = charts_cpu.cpu([1, 8], bars, "A note.")
     labels = [text.get_text() for text in figure.legends[0].get_texts()][:count]
     assert labels == [f"{n}  {name}" if numbered else name for n, name in enumerate(NAMES[:count], 1)]
     above = [text.get_text() for text in figure.axes[0].texts if text.get_text() != "×"]

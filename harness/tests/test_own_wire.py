@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import bench
+from harness import bench, descriptors
 from harness.bench import Order
 from harness.errors import UsageError
 from harness.plan import from_json, load_plan, schedule, to_json
@@ -163,7 +163,7 @@ def test_nobody_is_measured_where_he_cannot_follow() -> None:
 def test_a_machine_that_allows_few_files_holds_the_kernel_back() -> None:
     plan = load_plan("default", SCALE, (0, 1), {}, files=20_000)
     assert plan.most_connections == {"epoll": 20_000 - 1024 - 256, "plain": 10_000}
-    assert bench._files(SCALE, plan) == 20_000 - 256
+    assert descriptors.needed(SCALE, plan) == 20_000 - 256
     assert plan.follows("epoll", 10_000) and not plan.follows("epoll", 100_000) and plan.follows("lwip", 1_000_000)
 
 
@@ -174,9 +174,9 @@ def test_wrk_opens_no_million_connections() -> None:
 
 def test_files_are_needed_where_sockets_are() -> None:
     settings = {"CONTENDERS": "lwip"}
-    assert bench._files(SCALE, load_plan("default", SCALE, (0, 1), settings)) == 0
+    assert descriptors.needed(SCALE, load_plan("default", SCALE, (0, 1), settings)) == 0
     tap = load_wire("tap")
-    assert bench._files(tap, load_plan("quick", tap, (0, 1), settings)) == 1024
+    assert descriptors.needed(tap, load_plan("quick", tap, (0, 1), settings)) == 1024
 
 
 def test_the_limit_of_files_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,9 +184,9 @@ def test_the_limit_of_files_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) ->
         raise ValueError("not allowed")
     monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 20_000))
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    assert bench._most_files() == 20_000
+    assert descriptors.most() == 20_000
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: None)
-    assert bench._most_files() == 1 << 20
+    assert descriptors.most() == 1 << 20
 
 
 def test_a_workload_of_several_sizes_is_a_run_each() -> None:
