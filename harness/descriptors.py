@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How many files a run's programs may have open: a connection of the kernel's sockets is one."""
+
+from __future__ import annotations
+
+import resource
+
+from harness.errors import MachineError
+from harness.plan import Plan
+from harness.wire import LOADGEN, Wire
+
+# fs.nr_open where nobody has changed it: what a process may have at most
+_MOST_FILES = 1 << 20
+
+
+def needed(wire: Wire, plan: Plan) -> int:
+    """Most sockets that one process of the run may have; loadgen has none, nor has lwip_server."""
+    return max((plan.room(name) for name in plan.contenders if wire.contenders[name].stack == "kernel"
+                or wire.contenders[name].client.stack != LOADGEN), default=0)
+
+
+def most() -> int:
+    """How many files this machine lets a child of ours have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        allow(_MOST_FILES)
+    except MachineError:
+        return hard
+    return _MOST_FILES
+
+
+def allow(count: int) -> None:
+    """Lets the children open `count` files. MachineError where that needs more rights."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    endless = resource.RLIM_INFINITY
+    if soft == endless or soft >= count:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard if hard == endless else max(hard, count)))
+    except (ValueError, OSError):
+        raise MachineError(f"{count} open files are needed, {hard} allowed: raise `ulimit -n`") from None
