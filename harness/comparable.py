@@ -19,7 +19,7 @@ _FACTS = ("machine.cpu_model", "machine.cpus", "machine.architecture", "machine.
           "nic.server.id", "nic.binding", "versions.wrk", "load_tool.name")
 # differences that a reader should know of
 _TOLD = ("git.revision", "git.dirty", "machine.memory_kib", "versions.cc", "versions.cflags", "versions.dpdk",
-         "versions.lwip", "versions.lwip_patches", "versions.programs", "versions.sha256", "offloads", "hardware.bios")
+         "versions.lwip", "versions.lwip_patches", "versions.programs", "offloads", "hardware.bios")
 _TOLD_OF_PLAN = ("rounds", "name", "seed", "precision_percent", "budget_seconds", "attempts", "port", "max_connections")
 _LONG = 120
 
@@ -36,7 +36,23 @@ def differences(base: tuple[Plan, Mapping[str, Any]], head: tuple[Plan, Mapping[
     plans = to_json(base[0]), to_json(head[0])
     return Differences(
         [*_differing(plans, _PLAN, absent_differs=True), *_differing((base[1], head[1]), _FACTS)],
-        [*_differing((base[1], head[1]), _TOLD), *_differing(plans, _TOLD_OF_PLAN)])
+        [*_differing((base[1], head[1]), _TOLD), *_other_programs(hashes(base[1]), hashes(head[1])),
+         *_differing(plans, _TOLD_OF_PLAN)])
+
+
+def hashes(facts: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of each program of a run, as far as it was recorded: in runs of before, of our own alone."""
+    found = fact(facts, "binaries.programs")
+    if isinstance(found, Mapping):
+        return {str(name): str(each["sha256"]) for name, each in found.items() if each.get("sha256")}
+    old = fact(facts, "versions.sha256")
+    return {str(name): str(each) for name, each in old.items() if each} if isinstance(old, Mapping) else {}
+
+
+def _other_programs(base: Mapping[str, str], head: Mapping[str, str]) -> list[str]:
+    """What only one of the runs knows is no difference."""
+    names = [name for name in sorted({*base} & {*head}) if base[name] != head[name]]
+    return [f"programs: {', '.join(names)} {'is another' if len(names) == 1 else 'are others'}"] if names else []
 
 
 def _differing(sides: tuple[Mapping[str, Any], Mapping[str, Any]], names: Sequence[str],
@@ -52,8 +68,6 @@ def _differing(sides: tuple[Mapping[str, Any], Mapping[str, Any]], names: Sequen
 def _phrase(name: str, base: Any, head: Any) -> str:
     if isinstance(base, Mapping) and isinstance(head, Mapping):
         keys = [key for key in sorted({*base, *head}) if base.get(key) != head.get(key)]
-        if name == "versions.sha256":
-            return f"programs: {', '.join(keys)} {'is another' if len(keys) == 1 else 'are others'}"
         return "; ".join(_phrase(f"{name}.{key}", base.get(key), head.get(key)) for key in keys)
     return f"{name.replace('_', ' ')}: {_shown(base)} in BASE, {_shown(head)} in HEAD"
 
@@ -77,10 +91,10 @@ def program(facts: Mapping[str, Any], contender: str) -> Any:
     """
     entry = fact(facts, "wire.contenders")
     entry = entry.get(contender) if isinstance(entry, Mapping) else None
-    hashes = fact(facts, "versions.sha256")
-    if not isinstance(entry, Mapping) or not isinstance(hashes, Mapping) or fact(entry, "client.launcher"):
+    known = hashes(facts)
+    if not isinstance(entry, Mapping) or not known or fact(entry, "client.launcher"):
         return None
     name = str(entry.get("program"))
-    said = hashes.get(name) or (fact(facts, "versions.programs") or {}).get(name)
+    said = known.get(name) or (fact(facts, "versions.programs") or {}).get(name)
     own = [fact(facts, f"versions.{key}") for key in ("dpdk", "lwip", "lwip_patches")]
     return None if said is None else [said, entry.get("arguments"), own if entry.get("stack") != "kernel" else None]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import gate, gate_stats
+from harness import comparable, gate, gate_stats
 from harness.__main__ import main
 from harness.errors import CheckFailed, UsageError
 from harness.gate_show import newest, show_gate
@@ -111,7 +111,13 @@ def test_below_the_threshold_nothing_is_worse(monkeypatch: pytest.MonkeyPatch) -
 
 
 def facts(sha: dict[str, str]) -> dict[str, Any]:
-    return {**LIKE.facts, "versions": {**LIKE.facts["versions"], "sha256": sha}}
+    return {**LIKE.facts, "binaries": {"programs": {name: {"path": name, "sha256": each} for name, each in sha.items()}}}
+
+
+def test_hashes_of_programs_in_runs_of_now_and_of_before() -> None:
+    assert comparable.hashes(facts({"a": "1", "b": "2"})) == {"a": "1", "b": "2"}
+    assert comparable.hashes({"versions": {"sha256": {"a": "1", "gone": None}}}) == {"a": "1"}
+    assert comparable.hashes({}) == {}
 
 
 @pytest.mark.parametrize("epoll, lwip, fails, words", [
