@@ -7,6 +7,8 @@ No test here needs a calm machine: what it cannot have is not asked for, but tha
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,13 +26,14 @@ ONE = ("--plan", "quick", "--set", "CONNECTIONS=8", "--set", "ROUNDS=1", "--set"
 
 @contextmanager
 def burning(cpu: int) -> Iterator[int]:
-    """A program of no use on that CPU; its pid. It is not below the harness."""
-    program = subprocess.Popen(["taskset", "-c", str(cpu), sys.executable, "-c", "while True: pass"])
+    """A program of no use on that CPU; its pid. It is below nobody here: the shell that starts it ends at once."""
+    started = subprocess.run(["sh", "-c", 'taskset -c "$0" "$1" -c "while True: pass" > /dev/null & echo $!', str(cpu),
+                              sys.executable], stdout=subprocess.PIPE, text=True, check=True)
+    pid = int(started.stdout)
     try:
-        yield program.pid
+        yield pid
     finally:
-        program.kill()
-        program.wait()
+        os.kill(pid, signal.SIGKILL)
 
 
 def test_what_burns_the_servers_cpu_marks_and_repeats_every_trial(tmp_path: Path) -> None:

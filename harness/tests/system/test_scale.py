@@ -47,8 +47,8 @@ def bench(directory: Path, wire: str, *settings: str) -> list[dict[str, Any]]:
 
 def test_the_same_client_for_kernel_and_lwip(tmp_path: Path) -> None:
     trials = bench(tmp_path, "shm-loadgen", "CONNECTIONS=1,64")
-    assert [(t["contender"], t["connections"]) for t in trials] == [("epoll", 1), ("lwip", 1), ("epoll", 64),
-                                                                    ("lwip", 64)]
+    assert sorted((t["contender"], t["connections"]) for t in trials) == [("epoll", 1), ("epoll", 64), ("lwip", 1),
+                                                                          ("lwip", 64)]
     for trial in trials:
         counts = trial["reconcile"]
         assert counts["sent"] <= counts["parsed"] == counts["answered"] <= counts["sent"] + counts["in_flight_limit"]
@@ -58,7 +58,7 @@ def test_the_same_client_for_kernel_and_lwip(tmp_path: Path) -> None:
     assert facts["load_tool"]["name"] == "loadgen" and facts["ports"]["lwip"]["driver"] == "net_virtio_user"
     assert facts["ports"]["lwip client"]["driver"] == "net_vhost"
     assert facts["ports"]["epoll client"]["driver"] == "net_af_packet"
-    assert set(facts["versions"]["sha256"]) == {"build/epoll_server", "build/lwip_server", "build/loadgen"}
+    assert set(facts["binaries"]["programs"]) == {"build/epoll_server", "build/lwip_server", "build/loadgen"}
     offloads = facts["offloads"]["stackduel-server/server0"]
     assert "tx-checksumming" not in offloads and "tcp-segmentation-offload" not in offloads
 
@@ -70,7 +70,7 @@ def test_a_connection_for_each_request(tmp_path: Path) -> None:
 
 
 def test_a_connection_for_each_request_of_wrk(tmp_path: Path) -> None:
-    for trial in bench(tmp_path, "tap", "WORKLOAD=cps", "CONNECTIONS=8"):
+    for trial in bench(tmp_path, "tap", "WORKLOAD=cps", "CONNECTIONS=8", "CONTENDERS=epoll,lwip"):
         assert trial["server"]["accepts"] > 100 and trial["server"]["accepts"] >= trial["requests"] - 8
 
 
@@ -82,7 +82,7 @@ def test_large_bodies(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workload", ["conns", "turns"])
 def test_many_connections_of_which_few_are_asked(tmp_path: Path, workload: str) -> None:
     trials = bench(tmp_path, "scale", f"WORKLOAD={workload}", "CONNECTIONS=10,2000")
-    assert [t["contender"] for t in trials] == ["epoll", "lwip", "plain"] * 2
+    assert sorted(t["contender"] for t in trials) == ["epoll", "epoll", "lwip", "lwip", "plain", "plain"]
     for trial in trials:
         assert trial["client"]["active"] == min(64, trial["connections"])
         assert trial["connections_per_sec"] is None or trial["connections_per_sec"] > 0

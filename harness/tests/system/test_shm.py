@@ -107,8 +107,9 @@ def test_a_short_run_ends_with_a_report_that_says_that_both_ends_differ(tmp_path
     assert facts["ports"]["lwip"]["driver"] == "net_vhost"
     assert facts["ports"]["lwip client"]["driver"] == "net_virtio_user"
     assert facts["wire"]["contenders"]["lwip"]["client"]["stack"] == "lwip" and facts["hugepages"]["used"]
-    assert set(facts["versions"]["sha256"]) == {"build/epoll_server", "build/lwip_server", "build/on-lwip",
-                                                "build/libstackduel_preload.so"}
+    assert set(facts["binaries"]["programs"]) == {"build/epoll_server", "build/lwip_server", "build/on-lwip",
+                                                  "build/libstackduel_preload.so", "wrk"}
+    assert any("librte_eal" in library for library in facts["binaries"]["libraries"])
     page = (tmp_path / "out" / run.name / "summary.md").read_text()
     assert "both ends differ" in page.splitlines()[0] and "**Both ends differ, not only the server: " in page
 
