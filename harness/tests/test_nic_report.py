@@ -220,7 +220,7 @@ def test_what_a_nic_lost_is_told_and_may_be_the_limit(tmp_path: Path) -> None:
     page, out = written(tmp_path, emulated="", missed=900)
     assert "neither was at its end, and a NIC lost at least 1.8 % of its packets" in page.text
     assert "The server's NIC missed 2,700 packets (rx_missed_errors)." in page.text
-    assert "else “wire” when a NIC lost more than one packet in a thousand" in page.text
+    assert "or a NIC by its own count lost more than one packet in a thousand" in page.text
     assert "The wire was the limit for kernel TCP (epoll) at 1 and 8 connections, as it lost packets or was full" in page.text
     assert "epoll: wire; lwip: wire" in (out / "summary.md").read_text()
     none, _ = written(tmp_path / "none", emulated="")
