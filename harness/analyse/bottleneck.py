@@ -6,8 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Mapping, Sequence
 
-from harness import path, xstats
-from harness.stats import Interval, median
+from harness.analyse import link_stats as path
+from harness.trial.observe import nic_counters as xstats
+from harness.analyse.stats import Interval, median
 
 SATURATED = 0.95
 # Share of its packets that a NIC may lose before the wire counts as the limit. A lost packet costs its connection a

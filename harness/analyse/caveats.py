@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from harness import verdict, words
-from harness.plan import Plan, round_specs
-from harness.records import Contender, Trial, table, text
+from harness.analyse import bottleneck as verdict
+from harness.report import format as words
+from harness.plan.plan import Plan, round_specs
+from harness.store.records import Contender, Trial, table, text
 
 _NOTABLE_STEAL = 0.02
 # of CPU time on CPUs without a part, as a share of what counts

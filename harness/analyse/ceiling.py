@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping
 
-from harness import verdict
-from harness.path import Line
-from harness.plan import Plan
-from harness.records import Trial, read
+from harness.analyse import bottleneck as verdict
+from harness.analyse.link_stats import Line
+from harness.plan.plan import Plan
+from harness.store.records import Trial, read
 
 NAME = "canned"
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any, Mapping, Sequence
 
-from harness import attempts, stats, words
-from harness.plan import Plan
+from harness.store import attempts
+from harness.analyse import stats
+from harness.report import format as words
+from harness.plan.plan import Plan
 
 Record = Mapping[str, Any]
 

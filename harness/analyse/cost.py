@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Sequence
 
-from harness import stats
+from harness.analyse import stats
 
 CPU_TIME, OWN_COUNTERS = "cpu time", "own counters"
 

@@ -7,15 +7,16 @@ The headline of a contender that is not on the kernel's sockets is its gain over
 the kernel contenders measured there, all with the same cores, the one with the highest median. The rung is picked by the
 very trials that it is compared with, so where several are alike it is the one that chance has favoured: the headline is
 then too small, on average, and its interval does not cover that choice. It errs towards the kernel, never towards the
-other side (harness/tests/test_gains.py shows by how much).
+other side (harness/tests/analyse/test_gain.py shows by how much).
 """
 
 from __future__ import annotations
 
 from typing import Any, Sequence
 
-from harness import stats, verdict
-from harness.records import Contender, Trial
+from harness.analyse import stats
+from harness.analyse import bottleneck as verdict
+from harness.store.records import Contender, Trial
 
 
 def rungs(contenders: Sequence[Contender]) -> list[Contender]:

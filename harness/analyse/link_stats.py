@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Mapping, Sequence
 
-from harness.stats import median
+from harness.analyse.stats import median
 
 # bytes that a segment takes beside its payload: preamble, Ethernet's header and FCS, gap (IEEE 802.3: 8 + 14 + 4 + 12);
 # the least headers of IPv4 and TCP (RFC 791, RFC 9293)

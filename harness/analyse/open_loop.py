@@ -18,10 +18,10 @@ import random
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness import stats
+from harness.analyse import stats
 from harness.errors import UsageError
-from harness.plan import Plan
-from harness.records import Trial, finite
+from harness.plan.plan import Plan
+from harness.store.records import Trial, finite
 
 PERCENTILES = {"p50": 500, "p90": 900, "p99": 990, "p999": 999}
 KNEE_FACTOR = 3.0

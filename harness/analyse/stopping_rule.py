@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness import attempts, stats
+from harness.store import attempts
+from harness.analyse import stats
 from harness.errors import UsageError
-from harness.plan import Plan, TrialSpec, round_specs
+from harness.plan.plan import Plan, TrialSpec, round_specs
 
 ROUNDS, PRECISION, BUDGET, INTERRUPTED = "rounds", "precision", "budget", "interrupted"
 # pairs from which on an interval says something, and for how many rounds it must have been narrow

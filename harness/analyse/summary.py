@@ -10,12 +10,24 @@ import json
 import math
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness import (ablation, attempts, ceiling, circumstances, collect, efficiency, families, gains, method, openloop, path,
-                     stats, verdict, words)
-from harness.caveats import caveats
+from harness.analyse import ablation
+from harness.store import attempts
+from harness.analyse import ceiling
+from harness.analyse import circumstances
+from harness.trial.observe import cpu as collect
+from harness.analyse import cost as efficiency
+from harness.analyse import holm as families
+from harness.analyse import gain as gains
+from harness.report import method
+from harness.analyse import open_loop as openloop
+from harness.analyse import link_stats as path
+from harness.analyse import stats
+from harness.analyse import bottleneck as verdict
+from harness.report import format as words
+from harness.analyse.caveats import caveats
 from harness.errors import UsageError
-from harness.plan import Plan
-from harness.records import ROLES, Contender, Trial, contender, read, table, text
+from harness.plan.plan import Plan
+from harness.store.records import ROLES, Contender, Trial, contender, read, table, text
 
 SCHEMA = 1
 PERCENTILES = {"p50": 500, "p90": 900, "p99": 990, "p999": 999, "max": 1000}

@@ -11,12 +11,15 @@ import os
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from harness import gate, noise_profile, report, words
+from harness.regression import gate
+from harness.regression import noise_profile
+from harness.report import report
+from harness.report import format as words
 from harness.errors import CheckFailed, MachineError, UsageError
-from harness.plan import Plan
-from harness.readings import COST, RATE, readings
-from harness.store import OUT, RESULTS, Run, disk_reason, find_run, give_to_user, load_run
-from harness.twins import pairs
+from harness.plan.plan import Plan
+from harness.regression.paired_logs import COST, RATE, readings
+from harness.store.store import OUT, RESULTS, Run, disk_reason, find_run, give_to_user, load_run
+from harness.plan.self_comparison import pairs
 
 _FIGURES = {RATE: "requests/s", COST: "server cost a request"}
 

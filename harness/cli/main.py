@@ -12,10 +12,10 @@ import sys
 from typing import NoReturn, Sequence
 
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
-from harness.host import Host
-from harness.nic_order import WIRE, NicOrder, add_options, nic_order
-from harness.plan import OVERRIDES
-from harness.store import disk_reason
+from harness.host.host import Host
+from harness.plan.nic_request import WIRE, NicOrder, add_options, nic_order
+from harness.plan.plan import OVERRIDES
+from harness.store.store import disk_reason
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -96,8 +96,8 @@ def run(argv: Sequence[str], host: Host) -> int:
     if args.command in ("bench", "latency", "shell") and not (args.wire or getattr(args, "resume", "")):
         raise UsageError("which wire? give --wire NAME (make: WIRE=NAME)")
     if args.command in ("bench", "latency"):
-        from harness.bench import Order, bench
-        from harness.offered import parse as parse_loads
+        from harness.run.run import Order, bench
+        from harness.plan.offered_load import parse as parse_loads
         order = nic_order(args)
         _nic_named(args, order, host)
         is_open = args.command == "latency"
@@ -105,36 +105,36 @@ def run(argv: Sequence[str], host: Host) -> int:
                     resume=args.resume, dry_run=args.dry_run, published=args.published, nic=order,
                     report=not args.no_report, loads=parse_loads(args.rates, args.loads) if is_open else None), host)
     elif args.command == "report":
-        from harness.show import show_run
-        from harness.store import find_run
+        from harness.cli.report import show_run
+        from harness.store.store import find_run
         show_run(find_run(args.run), args.published)
     elif args.command == "compare":
-        from harness.show import show_comparison
+        from harness.cli.report import show_comparison
         show_comparison(args.runs, args.published)
     elif args.command == "bundle":
-        from harness.show import show_bundle
-        from harness.store import find_run
+        from harness.cli.report import show_bundle
+        from harness.store.store import find_run
         show_bundle(find_run(args.run), args.published)
     elif args.command == "verify":
-        from harness.show import show_verified
+        from harness.cli.report import show_verified
         show_verified(args.bundle)
     elif args.command == "gate":
-        from harness.gate_show import show_gate
+        from harness.cli.gate import show_gate
         show_gate(args.base, args.head, args.threshold)
     elif args.command == "noise":
-        from harness.noise_show import run_noise
+        from harness.cli.noise import run_noise
         run_noise(args.wire, args.plan, settings(args.set), args.comparisons, args.run, host)
     elif args.command == "trend":
-        from harness.trend_show import show_trend
+        from harness.cli.trend import show_trend
         show_trend(args.runs, args.metric, args.point, args.contender, args.wire)
     elif args.command == "reproduce":
-        from harness.reproduce import reproduce
+        from harness.run.reproduce import reproduce
         args.wire, args.resume = args.wire or "tap", ""
         order = nic_order(args)
         _nic_named(args, order, host)
         reproduce(args.paper, args.wire, args.plan, settings(args.set), order, args.dry_run, host)
     elif args.command == "restore":
-        from harness.provision import restore
+        from harness.provision.provision import restore
         print("\n".join(restore(host) or ["nothing to undo"]))
     elif args.command == "doctor":
         return _doctor(nic_order(args), host)
@@ -145,9 +145,9 @@ def run(argv: Sequence[str], host: Host) -> int:
 
 def _doctor(order: NicOrder, host: Host) -> int:
     if order.nic:
-        from harness.nic_doctor import nic_doctor
+        from harness.doctor.nic import nic_doctor
         return nic_doctor(host, order)
-    from harness.doctor import doctor
+    from harness.doctor.machine import doctor
     return doctor(host)
 
 
@@ -158,7 +158,7 @@ def _nic_named(args: argparse.Namespace, order: NicOrder, host: Host) -> None:
     if args.wire != WIRE or args.resume:
         return
     if not order.nic:
-        from harness.nic_doctor import candidates
+        from harness.doctor.nic import candidates
         print("\n".join(candidates(host)))
         raise MachineError("no NIC was named: give NIC=<PCI address or interface> and CLIENT=<its cable's other end>")
     if not order.client:
@@ -166,11 +166,11 @@ def _nic_named(args: argparse.Namespace, order: NicOrder, host: Host) -> None:
 
 
 def _shell(args: argparse.Namespace, host: Host) -> int:
-    from harness.bench import DEFAULT_PLAN
-    from harness.conditions import settle
-    from harness.plan import load_plan
-    from harness.shell import shell
-    from harness.wire import load_wire
+    from harness.run.run import DEFAULT_PLAN
+    from harness.provision.conditions import settle
+    from harness.plan.plan import load_plan
+    from harness.run.shell import shell
+    from harness.plan.wire import load_wire
     wire = load_wire(args.wire)
     plan = load_plan(args.plan or DEFAULT_PLAN, wire, host.cpus(), settings(args.set))
     return shell(host, *settle(host, wire, plan))
@@ -201,7 +201,8 @@ def main(argv: Sequence[str], host: Host) -> int:
     return code
 
 
-if __name__ == "__main__":
+def start() -> NoReturn:
+    """Run the command line of this process and end it with the exit code."""
     code = main(sys.argv[1:], Host())
     # Python gives signals back to their default on its way out: a late one would replace the exit code
     for number in _SIGNALS:

@@ -10,16 +10,21 @@ import json
 from pathlib import Path
 from typing import Any, Mapping
 
-from harness import charts, charts_noise, noise, noise_profile, report, words
-from harness.bench import DEFAULT_PLAN, Order, measure
+from harness.report.charts import base as charts
+from harness.regression import charts_noise
+from harness.regression import noise
+from harness.regression import noise_profile
+from harness.report import report
+from harness.report import format as words
+from harness.run.run import DEFAULT_PLAN, Order, measure
 from harness.errors import CheckFailed, UsageError
-from harness.host import Host
-from harness.noise_profile import Profile
-from harness.plan import load_plan
-from harness.readings import readings, trials
-from harness.store import OUT, RESULTS, Run, Store, find_run, give_to_user, load_run
-from harness.twins import twin, with_twins
-from harness.wire import load_wire
+from harness.host.host import Host
+from harness.regression.noise_profile import Profile
+from harness.plan.plan import load_plan
+from harness.regression.paired_logs import readings, trials
+from harness.store.store import OUT, RESULTS, Run, Store, find_run, give_to_user, load_run
+from harness.plan.self_comparison import twin, with_twins
+from harness.plan.wire import load_wire
 
 COMPARISONS = 20
 # among a noise run's facts

@@ -11,10 +11,17 @@ import json
 from pathlib import Path
 from typing import Any, Sequence
 
-from harness import beside, bundle, compare, headline, openloop_report, published, report, words
+from harness.report import papers as beside
+from harness.report import bundle
+from harness.report import compare
+from harness.report import headline
+from harness.report import open_loop as openloop_report
+from harness.plan import published
+from harness.report import report
+from harness.report import format as words
 from harness.errors import UsageError
-from harness.progress import rate
-from harness.store import OUT, Run, find_run, give_to_user, load_run
+from harness.run.progress import rate
+from harness.store.store import OUT, Run, find_run, give_to_user, load_run
 
 
 def show_run(run_dir: Path, overlays: Sequence[str], out: Path = OUT) -> None:

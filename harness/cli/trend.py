@@ -8,12 +8,17 @@ import re
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from harness import changes, charts, charts_trend, report, trend, words
+from harness.regression import change_points as changes
+from harness.report.charts import base as charts
+from harness.regression import charts_trend
+from harness.report import report
+from harness.regression import trend
+from harness.report import format as words
 from harness.errors import UsageError
-from harness.readings import readings, trials
-from harness.store import OUT, RESULTS, Run, find_run, give_to_user, load_run
-from harness.trend import Source, Trend
-from harness.twins import pairs
+from harness.regression.paired_logs import readings, trials
+from harness.store.store import OUT, RESULTS, Run, find_run, give_to_user, load_run
+from harness.regression.trend import Source, Trend
+from harness.plan.self_comparison import pairs
 
 
 def show_trend(names: Sequence[str], metric: str, point: str, contender: str, wire: str = "", results: Path = RESULTS,

@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from harness.conditions import has_vhost
+from harness.provision.conditions import has_vhost
 from harness.errors import MachineError
-from harness.host import Host
-from harness.journal import left_behind
-from harness.modules import Module, missing
-from harness.steps import PROGRAMS, ROOT, TUN, Hugepages, Requirements, VHOST, built, steps
-from harness.wire import TOPOLOGIES, Wire, load_wire
-from harness.workload import GENERAL
+from harness.host.host import Host
+from harness.provision.journal import left_behind
+from harness.provision.kernel_modules import Module, missing
+from harness.provision.steps import PROGRAMS, ROOT, TUN, Hugepages, Requirements, VHOST, built, steps
+from harness.plan.wire import TOPOLOGIES, Wire, load_wire
+from harness.plan.workload import GENERAL
 
 # the wire that decides the exit code
 MAIN_WIRE = "tap"

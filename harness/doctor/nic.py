@@ -10,16 +10,16 @@ from __future__ import annotations
 import shlex
 from typing import Callable
 
-from harness import guards
-from harness.binding import DEVBIND, Binding, bind_command, choose, kernel_driver
-from harness.doctor import MISSING, NOTE, OK, Finding, lacking, make_target
+from harness.provision.nic import in_use as guards
+from harness.provision.nic.driver import DEVBIND, Binding, bind_command, choose, kernel_driver
+from harness.doctor.machine import MISSING, NOTE, OK, Finding, lacking, make_target
 from harness.errors import MachineError, StackduelError, UsageError
-from harness.host import Host
-from harness.nic_order import WIRE, NicOrder
-from harness.pci import INTERFACES, Nic, emulated, find_nic, network_devices, read
-from harness.pmd import driver_for
-from harness.topology import TOPOLOGIES
-from harness.wire import load_wire
+from harness.host.host import Host
+from harness.plan.nic_request import WIRE, NicOrder
+from harness.host.pci import INTERFACES, Nic, emulated, find_nic, network_devices, read
+from harness.provision.nic.pmd import driver_for
+from harness.plan.topology import TOPOLOGIES
+from harness.plan.wire import load_wire
 
 PROGRAMS = {DEVBIND: "dpdk", "lspci": "pciutils", "modprobe": "kmod", "ss": "iproute2", "pkg-config": "pkg-config"}
 # the card is there, and may not be had

@@ -10,10 +10,10 @@ import re
 from pathlib import Path
 from typing import Any, Sequence
 
-from harness.hardware import output
-from harness.host import Host
+from harness.facts.hardware import output
+from harness.host.host import Host
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # of ldd: `name => path (address)`, and the dynamic loader's `path (address)`; what it does not find has no path
 _LIBRARY = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x[0-9a-f]+\)$", re.M)
 _EAL = re.compile(r"librte_eal\.so\.(\d+)")

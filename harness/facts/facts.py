@@ -12,21 +12,22 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Iterable
 
-from harness import ladder, preflight
-from harness.binaries import binaries
+from harness.plan import ablation as ladder
+from harness.provision.nic import link_check as preflight
+from harness.facts.binaries import binaries
 from harness.errors import MachineError
-from harness.hardware import chosen, fields, hardware, interface_facts, nic_facts, output
-from harness.host import Host
-from harness.nic_order import to_settings
-from harness.own_client import load_tool
-from harness.plan import Plan
-from harness.provision import Provisioned
-from harness.remote import SshHost
-from harness.steps import built
-from harness.wire import Contender, Wire
-from harness.workload import GENERAL
+from harness.facts.hardware import chosen, fields, hardware, interface_facts, nic_facts, output
+from harness.host.host import Host
+from harness.plan.nic_request import to_settings
+from harness.trial.load.loadgen import load_tool
+from harness.plan.plan import Plan
+from harness.provision.provision import Provisioned
+from harness.host.ssh import SshHost
+from harness.provision.steps import built
+from harness.plan.wire import Contender, Wire
+from harness.plan.workload import GENERAL
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # of the kernel's command line, what changes figures; the rest is the machine's own business
 _BOOT_OPTIONS = ("clocksource", "default_hugepagesz", "hugepages", "hugepagesz", "idle",
                  "intel_idle.max_cstate", "intel_iommu", "intel_pstate", "iommu", "irqaffinity", "isolcpus",

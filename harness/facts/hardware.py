@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from harness.host import Host
-from harness.pci import DEVICES, Nic, read
+from harness.host.host import Host
+from harness.host.pci import DEVICES, Nic, read
 
 _DMI = "/sys/class/dmi/id"
 _CPU = "/sys/devices/system/cpu"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Callable, Iterator, Mapping, Sequence
 
 from harness.errors import MachineError
-from harness.host import Host, Log, Process, Result, command
+from harness.host.host import Host, Log, Process, Result, command
 
 
 class DryRun(Host):

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Callable, Iterator, Mapping, Sequence, TypeVar
 
 from harness.errors import MachineError
-from harness.xstats import parse_ethtool
+from harness.trial.observe.nic_counters import parse_ethtool
 
 NETNS_DIRECTORY = "/run/netns"
 COUNTERS = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_dropped", "tx_dropped", "rx_errors",

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from harness.errors import MachineError, UsageError
-from harness.host import Host
+from harness.host.host import Host
 
 DEVICES = "/sys/bus/pci/devices"
 INTERFACES = "/sys/class/net"

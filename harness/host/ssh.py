@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, NoReturn, Sequence
 
 from harness.errors import MachineError
-from harness.host import COUNTERS, Host, Process, Result, command
-from harness.targets import IfClient as IfClient
-from harness.targets import SshClients as SshClients
-from harness.targets import SshTarget as SshTarget
-from harness.targets import parse_client as parse_client
+from harness.host.host import COUNTERS, Host, Process, Result, command
+from harness.plan.client_target import IfClient as IfClient
+from harness.plan.client_target import SshClients as SshClients
+from harness.plan.client_target import SshTarget as SshTarget
+from harness.plan.client_target import parse_client as parse_client
 
 # the user's own configuration may forward, ask or fork; ours must not
 _OPTIONS = ("-T", "-a", "-x", *(word for option in (

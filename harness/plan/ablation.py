@@ -14,7 +14,7 @@ from typing import Mapping, Sequence
 
 from harness.errors import UsageError
 
-TABLE = Path(__file__).resolve().parent.parent / "servers" / "measures.c"
+TABLE = Path(__file__).resolve().parents[2] / "servers" / "measures.c"
 PLAIN = "plain"
 _ROW = re.compile(r'\{MEASURE_[A-Z_]+,\s*"([a-z0-9-]+)",\s*"([^"]+)"\}')
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Mapping, Sequence
 
 from harness.errors import UsageError
-from harness.plan import OFFERED, Plan
-from harness.workload import GENERAL
+from harness.plan.plan import OFFERED, Plan
+from harness.plan.workload import GENERAL
 
 # percent of a saturation: denser where latency rises
 PERCENTS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100, 105)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
 from harness.errors import UsageError
-from harness.wire import Wire
-from harness.workload import GENERAL, WORKLOADS, Workload
+from harness.plan.wire import Wire
+from harness.plan.workload import GENERAL, WORKLOADS, Workload
 
 # percent: a gain known to within half of itself is hardly known
 MOST_PRECISION = 50.0

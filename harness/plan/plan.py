@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What to measure and in which order: a plan is a pure value. Knows no machine, no clock and no results.
 
-A plan comes from harness/plans/*.toml or a TOML file of one's own; the command line may override any key. Without
+A plan comes from harness/plan/plans/*.toml or a TOML file of one's own; the command line may override any key. Without
 contenders it is for all of the wire, without a workload for the wire's usual one.
 """
 
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import AbstractSet as Set
 from typing import Any, Mapping, Sequence, TypeVar
 
-from harness import settings
-from harness.attempts import MOST_ATTEMPTS
+from harness.plan import options as settings
+from harness.store.attempts import MOST_ATTEMPTS
 from harness.errors import UsageError
-from harness.netem import parse
-from harness.settings import Option, check_names, check_number, check_percent, check_range
-from harness.wire import Wire
-from harness.workload import Workload as Workload
+from harness.plan.netem import parse
+from harness.plan.options import Option, check_names, check_number, check_percent, check_range
+from harness.plan.wire import Wire
+from harness.plan.workload import Workload as Workload
 
 _T = TypeVar("_T")
 PLANS = Path(__file__).resolve().parent / "plans"
@@ -170,9 +170,9 @@ OVERRIDES = ("CONTENDERS", "WORKLOAD", "PRECISION", "CALIBRATE", *map(str.upper,
 
 def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Mapping[str, str],
               files: int | None = None, clients: Mapping[str, Sequence[int]] = {}) -> Plan:
-    """The plan harness/plans/<name>.toml (or the file at a path) for `wire` on a machine with `cpus`.
+    """The plan harness/plan/plans/<name>.toml (or the file at a path) for `wire` on a machine with `cpus`.
 
-    A wire may have plans of its own by the same names, in harness/plans/<wire>/.
+    A wire may have plans of its own by the same names, in harness/plan/plans/<wire>/.
 
     `overrides` maps the names of OVERRIDES to text; empty text means not given. `files`: how many a process may have
     open there, which is where a server on the kernel's sockets cannot follow any more; None: as many as it wants.

@@ -11,7 +11,7 @@ from typing import Any, Mapping
 
 from harness.errors import UsageError
 
-PUBLISHED = Path(__file__).resolve().parent.parent / "results" / "published"
+PUBLISHED = Path(__file__).resolve().parents[2] / "results" / "published"
 _TEXTS = ("title", "short", "source", "hardware", "load")
 _TABLE = ("baseline", "connections", "series")
 _KEYS = (*_TEXTS, *_TABLE, "caveats", "paper", "server_cores", "method", "again", "claims")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Iterable, Sequence
 
-from harness.wire import Wire
+from harness.plan.wire import Wire
 
 # such that it can be part of a path
 _AGAIN = "-again"

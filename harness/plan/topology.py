@@ -9,7 +9,7 @@ from typing import Any, Mapping
 
 from harness.errors import UsageError
 
-TOPOLOGIES = Path(__file__).resolve().parent.parent / "topologies"
+TOPOLOGIES = Path(__file__).resolve().parents[2] / "topologies"
 DEEPEST_BASE = 4
 
 

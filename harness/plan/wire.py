@@ -8,13 +8,13 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Mapping
 
-from harness import ladder
+from harness.plan import ablation as ladder
 from harness.errors import UsageError
-from harness.topology import TOPOLOGIES as TOPOLOGIES
-from harness.topology import Table, path_of, read
+from harness.plan.topology import TOPOLOGIES as TOPOLOGIES
+from harness.plan.topology import Table, path_of, read
 
 if TYPE_CHECKING:
-    from harness.cable import Cable
+    from harness.provision.nic.nic_pair import Cable
 
 # how a contender hangs on the bridge: by the kernel's end of a veth; by a TAP, whose other end DPDK's net_tap has or
 # the kernel's vhost-net; by a veth whose end has no address, for a user-space driver to open. Without the bridge: by a
@@ -161,7 +161,7 @@ class Wire:
 
     `client`: of every contender that has none of its own. `bridge`: None where each link leads straight to it.
     `workloads`: names of those that are measured on it, the usual one first. `programs`: what must be on PATH
-    for them, with the Debian package that has it. `ladder`: its contenders are the steps of harness/ladder.py.
+    for them, with the Debian package that has it. `ladder`: its contenders are the steps of harness/plan/ablation.py.
     `cable`: the ends of the cable of a wire with a NIC, once it is fitted to them (cable.py).
     `emulated`: what plays the part of its NIC, as "QEMU's e1000e", where that is no hardware; "" otherwise.
     `netem`: what is done to packets between client and bridge, as netem.py has it; "" for nothing. `softirq`: whose

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.errors import UsageError
-from harness.host import Host
-from harness.modules import missing
-from harness.netem import parse
-from harness.plan import NET_TAP, VHOST_NET, Plan
-from harness.steps import VHOST
-from harness.topology import TOPOLOGIES
-from harness.twins import with_twins
-from harness.wire import BRIDGED, Wire, load_wire
+from harness.host.host import Host
+from harness.provision.kernel_modules import missing
+from harness.plan.netem import parse
+from harness.plan.plan import NET_TAP, VHOST_NET, Plan
+from harness.provision.steps import VHOST
+from harness.plan.topology import TOPOLOGIES
+from harness.plan.self_comparison import with_twins
+from harness.plan.wire import BRIDGED, Wire, load_wire
 
 # of what netem does to single packets, on a bridge and on a cable
 _ALONE = ("So that netem finds packets of the same size from every contender, the kernel's server sends without TSO and "

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Sequence
 
 from harness.errors import MachineError
-from harness.host import Host, Process
+from harness.host.host import Host, Process
 
 DIRECTORY = "/run/stackduel"
 PATH = f"{DIRECTORY}/journal.jsonl"
@@ -65,7 +65,7 @@ def _unmount(host: Host, path: str) -> bool:
 
 def _bring_home(host: Host, path: str) -> bool:
     # home.py knows of settings whose steps know of this journal
-    from harness import home
+    from harness.provision.nic import saved_state as home
     return home.bring(host, path)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Sequence
 
-from harness.host import NETNS_DIRECTORY, Host
-from harness.journal import DIRECTORY, Action
-from harness.netem import parse
-from harness.wire import BRIDGED, TAPS, Bridge, Contender, Endpoint, Wire
+from harness.host.host import NETNS_DIRECTORY, Host
+from harness.provision.journal import DIRECTORY, Action
+from harness.plan.netem import parse
+from harness.plan.wire import BRIDGED, TAPS, Bridge, Contender, Endpoint, Wire
 
 # of a kernel server's namespace: a queue for as many SYNs and accepted connections as it can have, and for those that
 # it closed first

@@ -12,17 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
-from harness import journal as journals
-from harness.dryrun import DryRun
+from harness.provision import journal as journals
+from harness.host.dry_run import DryRun
 from harness.errors import MachineError
-from harness.host import Host, Log
-from harness.journal import Journal
-from harness.nic_steps import Ends, Port, ServerPort, Use
-from harness.remote import SshHost, clear
-from harness.softirq import WHAT, Softirq
-from harness.steps import Hugepages, Step, namespaces, steps
-from harness.tuning import said
-from harness.wire import Contender, Wire
+from harness.host.host import Host, Log
+from harness.provision.journal import Journal
+from harness.provision.nic.steps import Ends, Port, ServerPort, Use
+from harness.host.ssh import SshHost, clear
+from harness.provision.tuning.rps import WHAT, Softirq
+from harness.provision.steps import Hugepages, Step, namespaces, steps
+from harness.provision.tuning.tuning import said
+from harness.plan.wire import Contender, Wire
 
 __all__ = ["Provisioned", "Step", "provisioned", "restore", "steps"]
 # one for the whole machine: every network namespace has the same

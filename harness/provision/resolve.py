@@ -11,18 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Iterator, Mapping, Sequence
 
-from harness import tuning
-from harness.cable import cable, fitted
+from harness.provision.tuning import tuning
+from harness.provision.nic.nic_pair import cable, fitted
 from harness.errors import UsageError
-from harness.host import Host
-from harness.nic_order import NicOrder, from_settings
-from harness.nic_steps import Use
-from harness.pci import emulated
-from harness.plan import Plan, TrialSpec, turns
-from harness.remote import SshHost, connected
-from harness.store import Store
-from harness.targets import SshClients, parse_client
-from harness.wire import Wire, load_wire
+from harness.host.host import Host
+from harness.plan.nic_request import NicOrder, from_settings
+from harness.provision.nic.steps import Use
+from harness.host.pci import emulated
+from harness.plan.plan import Plan, TrialSpec, turns
+from harness.host.ssh import SshHost, connected
+from harness.store.store import Store
+from harness.plan.client_target import SshClients, parse_client
+from harness.plan.wire import Wire, load_wire
 
 
 def asked(nic: NicOrder, resume: str, results: Path) -> NicOrder:

@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Mapping, Protocol, Sequence
 
-from harness import nic_steps
+from harness.provision.nic import steps as nic_steps
 from harness.errors import MachineError, UsageError
-from harness.host import NETNS_DIRECTORY, Host
-from harness.journal import Action
-from harness.links import links, namespace, netem
-from harness.modules import Module
-from harness.netem import MODULES as NETEM_MODULES
-from harness.netem import MODULES_BOTH_WAYS as NETEM_MODULES_BOTH_WAYS
-from harness.nic_steps import Use
-from harness.softirq import Softirq, targets
-from harness.tuning import pages
-from harness.tuning_machine import entry
-from harness.wire import BRIDGED, Contender, Wire
+from harness.host.host import NETNS_DIRECTORY, Host
+from harness.provision.journal import Action
+from harness.provision.links import links, namespace, netem
+from harness.provision.kernel_modules import Module
+from harness.plan.netem import MODULES as NETEM_MODULES
+from harness.plan.netem import MODULES_BOTH_WAYS as NETEM_MODULES_BOTH_WAYS
+from harness.provision.nic.steps import Use
+from harness.provision.tuning.rps import Softirq, targets
+from harness.provision.tuning.tuning import pages
+from harness.provision.tuning.machine import entry
+from harness.plan.wire import BRIDGED, Contender, Wire
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TUN = "/dev/net/tun"
 VHOST = "/dev/vhost-net"
 EAL_DIRECTORY = "/run/dpdk"

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit  # type: ignore[import]
 
-from harness.readings import Table
+from harness.regression.paired_logs import Table
 
 Weights = NDArray[np.float64]
 

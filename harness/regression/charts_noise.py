@@ -13,7 +13,8 @@ from matplotlib.figure import Figure  # type: ignore[import]
 from matplotlib.lines import Line2D  # type: ignore[import]
 from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
-from harness import charts, verdict
+from harness.report.charts import base as charts
+from harness.analyse import bottleneck as verdict
 
 _GRID = {"linewidth": 0.3, "color": "#cccccc"}
 _HEIGHT, _GAP = 1.75, 0.62

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure  # type: ignore[import]
 from matplotlib.lines import Line2D  # type: ignore[import]
 from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
-from harness import charts
-from harness.trend import GAIN, UNITS, Line, Trend
+from harness.report.charts import base as charts
+from harness.regression.trend import GAIN, UNITS, Line, Trend
 
 _HEIGHT, _TICKS = 2.1, 6
 

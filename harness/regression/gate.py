@@ -20,12 +20,14 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from harness import comparable, gate_stats, stats
+from harness.regression import compatibility as comparable
+from harness.regression import change_test as gate_stats
+from harness.analyse import stats
 from harness.errors import UsageError
-from harness.gate_stats import Change, Variance, Weights
-from harness.noise_profile import Profile, workload
-from harness.readings import COST, RATE, Readings, Table
-from harness.stats import round_significant
+from harness.regression.change_test import Change, Variance, Weights
+from harness.regression.noise_profile import Profile, workload
+from harness.regression.paired_logs import COST, RATE, Readings, Table
+from harness.analyse.stats import round_significant
 
 ALPHA, POOLED = 0.05, 0.04
 # percent: two standard deviations of what runs of the same programs are taken to differ by (gate_stats.py). Whatever is

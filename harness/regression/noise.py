@@ -20,13 +20,16 @@ from scipy.optimize import brentq  # type: ignore[import]
 from scipy.special import nctdtr, stdtrit  # type: ignore[import]
 from scipy.stats import binomtest, linregress  # type: ignore[import]
 
-from harness import families, gate_stats, stopping, verdict
+from harness.analyse import holm as families
+from harness.regression import change_test as gate_stats
+from harness.analyse import stopping_rule as stopping
+from harness.analyse import bottleneck as verdict
 from harness.errors import UsageError
-from harness.gains import gain
-from harness.readings import RATE, Readings
-from harness.records import Trial
-from harness.stats import round_significant
-from harness.twins import pairs
+from harness.analyse.gain import gain
+from harness.regression.paired_logs import RATE, Readings
+from harness.store.records import Trial
+from harness.analyse.stats import round_significant
+from harness.plan.self_comparison import pairs
 
 # the share of comparisons that a 95 % interval calls a difference where there is none
 NOMINAL = 0.05

@@ -16,9 +16,9 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from harness.errors import UsageError
-from harness.gate_stats import Variance, Weights, base_spread, one_point, round_noise, run_mean
-from harness.readings import COST, RATE, Readings
-from harness.store import RESULTS, write_file
+from harness.regression.change_test import Variance, Weights, base_spread, one_point, round_noise, run_mean
+from harness.regression.paired_logs import COST, RATE, Readings
+from harness.store.store import RESULTS, write_file
 
 SCHEMA = 1
 # of the facts, what a machine is told by

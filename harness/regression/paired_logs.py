@@ -13,11 +13,14 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import analyse, attempts, stats, verdict
+from harness.analyse import summary as analyse
+from harness.store import attempts
+from harness.analyse import stats
+from harness.analyse import bottleneck as verdict
 from harness.errors import UsageError
-from harness.plan import Plan
-from harness.records import Contender, Trial, contender, read, text
-from harness.store import Run
+from harness.plan.plan import Plan
+from harness.store.records import Contender, Trial, contender, read, text
+from harness.store.store import Run
 
 # rounds × points
 Table = NDArray[np.float64]

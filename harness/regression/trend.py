@@ -10,13 +10,16 @@ from typing import Any, Callable, Mapping, Sequence
 import numpy as np
 from scipy.special import stdtrit  # type: ignore[import]
 
-from harness import changes, comparable, gate_stats, stats
-from harness.changes import Course
+from harness.regression import change_points as changes
+from harness.regression import compatibility as comparable
+from harness.regression import change_test as gate_stats
+from harness.analyse import stats
+from harness.regression.change_points import Course
 from harness.errors import UsageError
-from harness.noise_profile import machine
-from harness.readings import COST, RATE, Readings, Table
-from harness.records import Trial
-from harness.stats import round_significant
+from harness.regression.noise_profile import machine
+from harness.regression.paired_logs import COST, RATE, Readings, Table
+from harness.store.records import Trial
+from harness.analyse.stats import round_significant
 
 GAIN = "gain"
 _PERMILLES = {"p50": 500, "p90": 900, "p99": 990, "p999": 999}

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-from harness import headline, words
+from harness.report import headline
+from harness.report import format as words
 
 Summary = Mapping[str, Any]
 

@@ -20,9 +20,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any, Iterator, Mapping, Sequence
 
-from harness import published, report
+from harness.plan import published
+from harness.report import report
 from harness.errors import CheckFailed, MachineError, UsageError
-from harness.store import NAME, Run
+from harness.store.store import NAME, Run
 
 SCHEMA = 1
 MANIFEST = "bundle.json"

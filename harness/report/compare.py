@@ -10,9 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
-from harness import charts, headline, published, report, words
+from harness.report.charts import base as charts
+from harness.report import headline
+from harness.plan import published
+from harness.report import report
+from harness.report import format as words
 from harness.errors import UsageError
-from harness.store import Run
+from harness.store.store import Run
 
 CAPTIONS = {
     "throughput": "Throughput against the number of connections: medians, with the 95 % interval of each run "

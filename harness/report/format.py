@@ -6,10 +6,10 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from harness.attempts import MOST_ATTEMPTS
-from harness.plan import Plan
-from harness.workload import FEW, GENERAL, MANY
-from harness.published import Published
+from harness.store.attempts import MOST_ATTEMPTS
+from harness.plan.plan import Plan
+from harness.plan.workload import FEW, GENERAL, MANY
+from harness.plan.published import Published
 
 Summary = Mapping[str, Any]
 NONE = "–"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping
 
-from harness import words
+from harness.report import format as words
 from harness.errors import UsageError
 
 Facts = Mapping[str, Any]

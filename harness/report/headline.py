@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Mapping, Sequence
 
-from harness import words
+from harness.report import format as words
 
 Summary = Mapping[str, Any]
 Entry = Mapping[str, Any]

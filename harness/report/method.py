@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from harness import stopping, words
-from harness.plan import Plan
-from harness.stats import LEAST_TO_RESAMPLE
+from harness.analyse import stopping_rule as stopping
+from harness.report import format as words
+from harness.plan.plan import Plan
+from harness.analyse.stats import LEAST_TO_RESAMPLE
 
 Summary = Mapping[str, Any]
 _ENDED = {

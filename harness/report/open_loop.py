@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Mapping
 
-from harness import charts_latency, words
-from harness.headline import Headline
+from harness.report.charts import latency as charts_latency
+from harness.report import format as words
+from harness.report.headline import Headline
 
 Summary = Mapping[str, Any]
 PANELS = (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from harness import equipment, words
-from harness.plan import Plan, schedule
-from harness.published import METHOD, NOT_STATED, Published
+from harness.report import hardware as equipment
+from harness.report import format as words
+from harness.plan.plan import Plan, schedule
+from harness.plan.published import METHOD, NOT_STATED, Published
 
 Facts = Mapping[str, Any]
 _UNKNOWN = "not known"

@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping
 
-from harness import differences, equipment, headline, words
-from harness.published import METRICS, Claim, Published
-from harness.store import Run
+from harness.report import paper_differences as differences
+from harness.report import hardware as equipment
+from harness.report import headline
+from harness.report import format as words
+from harness.plan.published import METRICS, Claim, Published
+from harness.store.store import Run
 
 Summary = Mapping[str, Any]
 # whose table a run on a NIC is shown beside without being asked to

@@ -17,12 +17,22 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import jinja2
 
-from harness import (analyse, beside, charts, charts_cpu, equipment, headline, kernel_ladder, method, openloop_report,
-                     published, waterfall, words)
+from harness.analyse import summary as analyse
+from harness.report import papers as beside
+from harness.report.charts import base as charts
+from harness.report.charts import cpu as charts_cpu
+from harness.report import hardware as equipment
+from harness.report import headline
+from harness.report import baselines as kernel_ladder
+from harness.report import method
+from harness.report import open_loop as openloop_report
+from harness.plan import published
+from harness.report.charts import ablation as waterfall
+from harness.report import format as words
 from harness.errors import MachineError, UsageError
-from harness.store import Run, load_run
+from harness.store.store import Run, load_run
 
-TEMPLATES = Path(__file__).resolve().parent.parent / "reports" / "templates"
+TEMPLATES = Path(__file__).resolve().parents[2] / "reports" / "templates"
 Summary = Mapping[str, Any]
 CAPTIONS = {
     "throughput": "Throughput against the number of connections: medians, with the 95 % interval as a band.",

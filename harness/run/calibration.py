@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Callable
 
-from harness.ceiling import NAME
+from harness.analyse.ceiling import NAME
 from harness.errors import MachineError
-from harness.host import Host
-from harness.plan import Plan, TrialSpec, schedule
-from harness.progress import rate
-from harness.provision import Provisioned
-from harness.steps import ROOT, has_program
-from harness.store import Store
-from harness.trial import run_trial
-from harness.wire import LOADGEN, Contender, Wire
-from harness.workload import GENERAL
+from harness.host.host import Host
+from harness.plan.plan import Plan, TrialSpec, schedule
+from harness.run.progress import rate
+from harness.provision.provision import Provisioned
+from harness.provision.steps import ROOT, has_program
+from harness.store.store import Store
+from harness.trial.trial import run_trial
+from harness.plan.wire import LOADGEN, Contender, Wire
+from harness.plan.workload import GENERAL
 
 PROGRAM = "build/canned_server"
 _ARGUMENTS = ("--address", "{address}", "--port", "{port}", "--body-size", "{body_size}",

@@ -13,14 +13,14 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Mapping
 
-from harness.client import Client
-from harness.contender import start
+from harness.trial.client import Client
+from harness.trial.server import start
 from harness.errors import ContenderError, MachineError
-from harness.host import Host
-from harness.plan import Plan
-from harness.prove import prove_answer, prove_neighbour
-from harness.provision import Provisioned
-from harness.wire import Contender, Wire
+from harness.host.host import Host
+from harness.plan.plan import Plan
+from harness.trial.probe import prove_answer, prove_neighbour
+from harness.provision.provision import Provisioned
+from harness.plan.wire import Contender, Wire
 
 # of a server that busy-polls: accepted connections that had a NAPI id (SO_INCOMING_NAPI_ID, Linux 4.12)
 COUNTER = "napi_connections"

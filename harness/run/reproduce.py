@@ -8,16 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping
 
-from harness import differences, words
+from harness.report import paper_differences as differences
+from harness.report import format as words
 from harness.errors import CheckFailed, UsageError
-from harness.host import Host
-from harness.nic_order import NicOrder, to_settings
-from harness.own_client import load_tool
-from harness.plan import MOST_OF_WRK, Plan
-from harness.published import METRICS, Published, of_paper
-from harness.settings import needs_loadgen
-from harness.wire import Wire, load_wire
-from harness.workload import GENERAL, WORKLOADS
+from harness.host.host import Host
+from harness.plan.nic_request import NicOrder, to_settings
+from harness.trial.load.loadgen import load_tool
+from harness.plan.plan import MOST_OF_WRK, Plan
+from harness.plan.published import METRICS, Published, of_paper
+from harness.plan.options import needs_loadgen
+from harness.plan.wire import Wire, load_wire
+from harness.plan.workload import GENERAL, WORKLOADS
 
 _NO_SETTINGS: Mapping[str, str] = {}
 
@@ -86,7 +87,7 @@ def reproduce(paper: str, wire: str, plan: str, settings: Mapping[str, str], nic
     UsageError where nothing of it can be measured on that wire; CheckFailed, after all runs, when a contender has no
     valid trial at some load point; else whatever bench() raises.
     """
-    from harness.bench import Order, bench, planned
+    from harness.run.run import Order, bench, planned
     failed: list[CheckFailed] = []
     given = {key: value for key, value in settings.items() if value}
     cores = _cores(given)
@@ -132,5 +133,5 @@ def _cores(given: Mapping[str, str]) -> int:
 
 
 def _facts(host: Host) -> dict[str, object]:
-    from harness.facts import of_machine
+    from harness.facts.facts import of_machine
     return of_machine(host)

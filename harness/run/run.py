@@ -16,26 +16,34 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from harness import attempts, calibration, descriptors, disturbance, fitting, offered, saturation, sites as clients, stopping
-from harness.applicable import applicable, by_plan, checked, lines, set_aside
-from harness.conditions import conditioned, settle
+from harness.store import attempts
+from harness.run import calibration
+from harness.provision import fd_limit as descriptors
+from harness.trial.observe import interference as disturbance
+from harness.provision import resolve as fitting
+from harness.plan import offered_load as offered
+from harness.run import saturation
+from harness.trial.load import remote as clients
+from harness.analyse import stopping_rule as stopping
+from harness.run.eligibility import applicable, by_plan, checked, lines, set_aside
+from harness.provision.conditions import conditioned, settle
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
-from harness.facts import gather
-from harness.host import Host
-from harness.netem import parse
-from harness.nic_order import NicOrder
-from harness.own_client import load_tool
-from harness.plan import SPARE_FILES, Plan, TrialSpec, load_plan, load_points, round_specs
-from harness.progress import Progress, clock
-from harness.provision import Provisioned, provisioned, restore
-from harness.remote import SshHost
-from harness.store import (OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user,
+from harness.facts.facts import gather
+from harness.host.host import Host
+from harness.plan.netem import parse
+from harness.plan.nic_request import NicOrder
+from harness.trial.load.loadgen import load_tool
+from harness.plan.plan import SPARE_FILES, Plan, TrialSpec, load_plan, load_points, round_specs
+from harness.run.progress import Progress, clock
+from harness.provision.provision import Provisioned, provisioned, restore
+from harness.host.ssh import SshHost
+from harness.store.store import (OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user,
                            run_id)
-from harness.trial import run_trial
-from harness.twins import pairs, with_twins
-from harness.words import problems
-from harness.wire import LOADGEN, Wire, load_wire
-from harness.workload import GENERAL, SIZES, Workload
+from harness.trial.trial import run_trial
+from harness.plan.self_comparison import pairs, with_twins
+from harness.report.format import problems
+from harness.plan.wire import LOADGEN, Wire, load_wire
+from harness.plan.workload import GENERAL, SIZES, Workload
 
 DEFAULT_PLAN = "default"
 # the facts that the trials of one run must share
@@ -69,7 +77,7 @@ def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) ->
     failed: list[CheckFailed] = []
     runs = [_run(each, host, results, out, failed) for each in _by_workload(order)]
     if len(runs) > 1 and not order.dry_run and order.report:
-        from harness.show import show_comparison
+        from harness.cli.report import show_comparison
         show_comparison([str(run) for run in runs if run], order.published, out)
     if failed:
         raise CheckFailed("; ".join(map(str, failed)))
@@ -153,7 +161,7 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
         _drop_cut_line(store)
     if order.report:
         # charts take long to import, and not every machine that measures has what they need
-        from harness.show import show_run
+        from harness.cli.report import show_run
         show_run(store.run.path, order.published, out)
     else:
         _say(f"measured: {store.run.path}; its report: make report RUN={store.run.id}")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Callable, Mapping
 
 from harness.errors import ContenderError
-from harness.host import Host
-from harness.offered import UNKNOWN
-from harness.plan import Plan, TrialSpec, threads_of
-from harness.provision import Provisioned
-from harness.trial import run_trial
-from harness.wire import Wire
+from harness.host.host import Host
+from harness.plan.offered_load import UNKNOWN
+from harness.plan.plan import Plan, TrialSpec, threads_of
+from harness.provision.provision import Provisioned
+from harness.trial.trial import run_trial
+from harness.plan.wire import Wire
 
 TRIALS = 3
 _SECONDS = 1

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from harness.contender import Running, launcher, start
-from harness.host import Host, command
-from harness.journal import DIRECTORY, Action
-from harness.nic_steps import Use
-from harness.plan import Plan
-from harness.provision import Provisioned, provisioned
-from harness.wire import LOADGEN, Contender, Wire
+from harness.trial.server import Running, launcher, start
+from harness.host.host import Host, command
+from harness.provision.journal import DIRECTORY, Action
+from harness.provision.nic.steps import Use
+from harness.plan.plan import Plan
+from harness.provision.provision import Provisioned, provisioned
+from harness.plan.wire import LOADGEN, Contender, Wire
 
 # where the contenders' words go, to vanish with the run
 RAW = Path(DIRECTORY) / "shell"

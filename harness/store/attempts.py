@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness import disturbance
+from harness.trial.observe import interference as disturbance
 
 # In all. A disturbance that outlasts three trials in a row is the machine's usual state, and not repaired by a fourth.
 MOST_ATTEMPTS = 3

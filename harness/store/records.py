@@ -10,12 +10,13 @@ import math
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-from harness import collect, verdict
-from harness.efficiency import Cost
+from harness.trial.observe import cpu as collect
+from harness.analyse import bottleneck as verdict
+from harness.analyse.cost import Cost
 from harness.errors import UsageError
-from harness.path import Moved
-from harness.plan import Plan, load_points
-from harness.stats import quantile
+from harness.analyse.link_stats import Moved
+from harness.plan.plan import Plan, load_points
+from harness.analyse.stats import quantile
 
 # of trials.jsonl
 SCHEMA = 1

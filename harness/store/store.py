@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from harness.errors import MachineError, UsageError
-from harness.plan import Plan, from_json, to_json
+from harness.plan.plan import Plan, from_json, to_json
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
 OUT = ROOT / "reports" / "out"
 SCHEMA = 1

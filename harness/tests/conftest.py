@@ -8,8 +8,8 @@ from typing import Sequence
 
 import pytest
 
-import harness.bench
-import harness.show
+import harness.run.run
+import harness.cli.report
 
 # with it two contenders at one or two load points alternate, as they do without a seed
 SEED = 106
@@ -18,7 +18,7 @@ SEED = 106
 @pytest.fixture(autouse=True)
 def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """The order of every run is known."""
-    monkeypatch.setattr(harness.bench, "draw_seed", lambda: SEED)
+    monkeypatch.setattr(harness.run.run, "draw_seed", lambda: SEED)
 
 
 @pytest.fixture
@@ -28,5 +28,5 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def show(run_dir: Path, published: Sequence[str], out: Path) -> None:
         runs.append(run_dir)
-    monkeypatch.setattr(harness.show, "show_run", show)
+    monkeypatch.setattr(harness.cli.report, "show_run", show)
     return runs

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-from harness import library
-from harness.contender import Running, launcher
+from harness.trial.observe import preload_counters as library
+from harness.trial.server import Running, launcher
 from harness.errors import ContenderError, MachineError
-from harness.host import Host, Process
-from harness.plan import Plan
-from harness.provision import Provisioned
-from harness.wire import Wire
+from harness.host.host import Host, Process
+from harness.plan.plan import Plan
+from harness.provision.provision import Provisioned
+from harness.plan.wire import Wire
 
 _WATCH_SECONDS = 0.25
 _TICK_SECONDS = 0.1

@@ -13,13 +13,13 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-from harness.client import Client
-from harness.contender import ROOT, Running
+from harness.trial.client import Client
+from harness.trial.server import ROOT, Running
 from harness.errors import ContenderError
-from harness.exchange import ANSWER_SECONDS, Answer, ask, order
-from harness.host import Host
-from harness.plan import Workload
-from harness.remote import SshHost
+from harness.trial.probe_protocol import ANSWER_SECONDS, Answer, ask, order
+from harness.host.host import Host
+from harness.plan.plan import Workload
+from harness.host.ssh import SshHost
 
 _PING_TRIES = 3
 # a card whose driver has just been changed talks to the other end about speed and duplex first
@@ -104,7 +104,7 @@ def _by_library(client: Client, workload: Workload, name: str) -> Proof:
     wanted = order(running.address, running.port, workload, running.contender.counters, running.contender.counts_at)
     before = running.snapshot()
     ended = client.run(name, "the proof's client",
-                       lambda launcher: [*launcher, sys.executable, "-m", "harness.exchange", wanted],
+                       lambda launcher: [*launcher, sys.executable, "-m", "harness.trial.probe_protocol", wanted],
                        {"PYTHONPATH": str(ROOT)}, ANSWER_SECONDS + _GRACE_SECONDS)
     if ended.code != 0:
         raise _unanswered(running, str(ended.failure()))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """One request and its answer, to the last byte: what to ask a server of a workload, and what it must say.
 
-Usage: python3 -m harness.exchange JSON, for a client whose sockets are not this process's; JSON: {"address", "port",
+Usage: python3 -m harness.trial.probe_protocol JSON, for a client whose sockets are not this process's; JSON: {"address", "port",
 "workload", "ours", "counts_at"}. Prints an Answer as JSON.
 Exit code 1, with one line, when no whole answer comes. Imports little: it is started for every proof.
 """
@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Mapping, Protocol, Sequence
 
 from harness.errors import UsageError
-from harness.workload import Workload
+from harness.plan.workload import Workload
 
 # a body may be 64 MiB, on an emulated path
 ANSWER_SECONDS = 60

@@ -11,16 +11,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness import library
+from harness.trial.observe import preload_counters as library
 from harness.errors import ContenderError
-from harness.host import Host, Process
-from harness.journal import DIRECTORY
-from harness.plan import Plan
-from harness.provision import Provisioned
-from harness.links import socket_path
-from harness.wire import Contender, Wire
+from harness.host.host import Host, Process
+from harness.provision.journal import DIRECTORY
+from harness.plan.plan import Plan
+from harness.provision.provision import Provisioned
+from harness.provision.links import socket_path
+from harness.plan.wire import Contender, Wire
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 30
 SNAPSHOT_SECONDS = 10
 STOP_SECONDS = 10

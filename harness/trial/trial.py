@@ -11,20 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping
 
-from harness import collect, ends, library, own_client, sites, steady, xstats
-from harness.client import Client
-from harness.contender import STOP_SECONDS, Running, start
-from harness.exchange import exchange_for
-from harness.facts import now
-from harness.host import Host
-from harness.loadgen import Load, LoadResult, LoadTool, rounded, tool_for
-from harness.openload import OPENLOAD
-from harness.plan import Plan, TrialSpec
-from harness.prove import Proof, prove_answer, prove_neighbour
-from harness.provision import Provisioned
-from harness.sampling import Watch
-from harness.vhost import pin_worker
-from harness.wire import LOADGEN, Contender, Endpoint, Wire
+from harness.trial.observe import cpu as collect
+from harness.trial import reconcile as ends
+from harness.trial.observe import preload_counters as library
+from harness.trial.load import loadgen as own_client
+from harness.trial.load import remote as sites
+from harness.trial.observe import steady_state as steady
+from harness.trial.observe import nic_counters as xstats
+from harness.trial.client import Client
+from harness.trial.server import STOP_SECONDS, Running, start
+from harness.trial.probe_protocol import exchange_for
+from harness.facts.facts import now
+from harness.host.host import Host
+from harness.trial.load.wrk import Load, LoadResult, LoadTool, rounded, tool_for
+from harness.trial.load.openload import OPENLOAD
+from harness.plan.plan import Plan, TrialSpec
+from harness.trial.probe import Proof, prove_answer, prove_neighbour
+from harness.provision.provision import Provisioned
+from harness.trial.observe.sampler import Watch
+from harness.provision.vhost import pin_worker
+from harness.plan.wire import LOADGEN, Contender, Endpoint, Wire
 
 SCHEMA = 1
 # of files and series, as the load's are named after its tool

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # The file is kept open and its size in mind, as nginx's manual has it for static files; nothing is logged a request.
 # What fits into a word of the configuration is served from there, which takes less than a file.
 CONFIG = """\
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
     options, words = list(argv[5:argv.index("--")]), list(argv[argv.index("--") + 1:])
     cpus = [int(cpu) for cpu in options[0].split(",")] if options else []
     sys.path.insert(0, str(ROOT))
-    from harness.exchange import expected_body
+    from harness.trial.probe_protocol import expected_body
     body = os.memfd_create("body", 0)
     with os.fdopen(os.dup(body), "wb") as file:
         file.write(expected_body(int(size)))

@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 
 from harness.errors import MachineError
-from harness.guards import USER_SPACE_DRIVERS, VFIO
-from harness.host import Host
-from harness.pci import DEVICES, Nic, driver_of, read
-from harness.pmd import Pmd, driver_for
+from harness.provision.nic.in_use import USER_SPACE_DRIVERS, VFIO
+from harness.host.host import Host
+from harness.host.pci import DEVICES, Nic, driver_of, read
+from harness.provision.nic.pmd import Pmd, driver_for
 
 # the kernel's driver keeps the card, and DPDK has its queues beside it
 BIFURCATED = ("mlx4_core", "mlx5_core")

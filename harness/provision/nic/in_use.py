@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Iterable, Mapping, Sequence
 
-from harness import network
-from harness.host import Host
-from harness.pci import DEVICES, Nic, read
+from harness.provision.nic import network
+from harness.host.host import Host
+from harness.host.pci import DEVICES, Nic, read
 
 VFIO = "vfio-pci"
 # with them no driver of the kernel's has the card

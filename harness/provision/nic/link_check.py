@@ -12,8 +12,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Sequence
 
-from harness.host import Host
-from harness.remote import SshHost
+from harness.host.host import Host
+from harness.host.ssh import SshHost
 
 # of wrk, those whose report wrk_report.lua was tried with
 KNOWN_WRK = ("4.1.0", "4.2.0")

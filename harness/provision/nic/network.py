@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-from harness.host import Host
-from harness.pci import read
+from harness.host.host import Host
+from harness.host.pci import read
 
 SSHD_PORT = 22
 NETWORK_FILE_SYSTEMS = {"nfs": "NFS", "nfs4": "NFS", "cifs": "SMB", "smb3": "SMB"}

@@ -9,14 +9,15 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, replace
 
-from harness import binding, pci
-from harness.binding import Binding
+from harness.provision.nic import driver as binding
+from harness.host import pci
+from harness.provision.nic.driver import Binding
 from harness.errors import MachineError, UsageError
-from harness.host import Host
-from harness.nic_order import NicOrder
-from harness.pci import Nic
-from harness.remote import IfClient, SshTarget, parse_client
-from harness.wire import Contender, Wire
+from harness.host.host import Host
+from harness.plan.nic_request import NicOrder
+from harness.host.pci import Nic
+from harness.host.ssh import IfClient, SshTarget, parse_client
+from harness.plan.wire import Contender, Wire
 
 
 @dataclass(frozen=True)

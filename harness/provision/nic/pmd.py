@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from harness.host import Host
-from harness.pci import Nic
+from harness.host.host import Host
+from harness.host.pci import Nic
 
 MARK = "PMD_INFO_STRING= "
 ANY = 0xffff

@@ -9,16 +9,18 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
-from harness import guards, home, preflight
-from harness.cable import Cable
+from harness.provision.nic import in_use as guards
+from harness.provision.nic import saved_state as home
+from harness.provision.nic import link_check as preflight
+from harness.provision.nic.nic_pair import Cable
 from harness.errors import MachineError
-from harness.host import Host
-from harness.journal import LASTING, Action
-from harness.pci import Nic
-from harness.modules import Module
-from harness.remote import SshHost
-from harness.tuning import machine_steps, tune_interface
-from harness.wire import Contender, Endpoint, Wire
+from harness.host.host import Host
+from harness.provision.journal import LASTING, Action
+from harness.host.pci import Nic
+from harness.provision.kernel_modules import Module
+from harness.host.ssh import SshHost
+from harness.provision.tuning.tuning import machine_steps, tune_interface
+from harness.plan.wire import Contender, Endpoint, Wire
 
 LINK_SECONDS = 30
 # vfio-pci asks the kernel for it when a program first opens a port, and nothing would take it away

@@ -19,11 +19,11 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Mapping, Sequence
 
-from harness import ethtool
+from harness.provision.tuning import ethtool
 from harness.errors import MachineError
-from harness.host import Host
-from harness.softirq import place
-from harness.tuning_machine import entry
+from harness.host.host import Host
+from harness.provision.tuning.rps import place
+from harness.provision.tuning.machine import entry
 
 RING = 1024
 COALESCING_US = 10

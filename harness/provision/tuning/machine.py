@@ -14,7 +14,7 @@ Sources, of the kernel's documentation unless said otherwise:
   The limit is the exit latency of C1, as in tuned's profile latency-performance: without C1 an idle CPU polls, which
   takes turbo frequency from the others.
 - irqbalance: core-api/irq/irq-affinity.rst; it would move the interrupts that have been spread for the kernel's server.
-- SMT: siblings are left idle (harness/cores.py chooses so), not taken offline: core-api/cpu_hotplug.rst, all interrupts
+- SMT: siblings are left idle (harness/provision/tuning/cpus.py chooses so), not taken offline: core-api/cpu_hotplug.rst, all interrupts
   and tasks that were bound to a CPU are moved off it for good.
 - numa_balancing: admin-guide/sysctl/kernel.rst, it unmaps pages to see who uses them, and each is a page fault.
 - nmi_watchdog: admin-guide/lockup-watchdogs.rst, an interrupt on each CPU and one of its performance counters.
@@ -29,10 +29,10 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Any, Callable, Mapping, Protocol, Sequence
 
-from harness.cores import CPUS, smt_siblings
+from harness.provision.tuning.cpus import CPUS, smt_siblings
 from harness.errors import MachineError
-from harness.host import Host, stat_fields
-from harness.journal import Action
+from harness.host.host import Host, stat_fields
+from harness.provision.journal import Action
 
 LEVELS = ("none", "fair", "max")
 SYSCTL = "/proc/sys"

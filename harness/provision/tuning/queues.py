@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 from typing import Mapping, Sequence
 
-from harness.host import Host
+from harness.host.host import Host
 
 
 def mask(cpus: Sequence[int]) -> str:

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Sequence
 
 from harness.errors import MachineError
-from harness.host import Host
-from harness.journal import Action
-from harness.queues import mask, masks, names, same, write
-from harness.tuning_machine import entry
-from harness.wire import Contender, Wire
+from harness.host.host import Host
+from harness.provision.journal import Action
+from harness.provision.tuning.queues import mask, masks, names, same, write
+from harness.provision.tuning.machine import entry
+from harness.plan.wire import Contender, Wire
 
 WHAT = "softirq"
 # of the machine's own loopback, which has it wherever the kernel has it

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Any, Iterable
 
-from harness.cores import (choose_client_cpus, choose_server_cpus, isolated_cpus, node_cpus, prefer_isolated,
+from harness.provision.tuning.cpus import (choose_client_cpus, choose_server_cpus, isolated_cpus, node_cpus, prefer_isolated,
                            smt_siblings)
 from harness.errors import MachineError
-from harness.ethtool import give_back, saved
-from harness.host import Host
-from harness.tuning_interface import tune_interface
-from harness.tuning_machine import LEVELS, machine_steps
+from harness.provision.tuning.ethtool import give_back, saved
+from harness.host.host import Host
+from harness.provision.tuning.interface import tune_interface
+from harness.provision.tuning.machine import LEVELS, machine_steps
 
 __all__ = ["LEVELS", "choose_client_cpus", "choose_server_cpus", "give_back", "hugepages_for", "isolated_cpus",
            "machine_steps", "node_cpus", "prefer_isolated", "said", "saved", "smt_siblings", "tune_interface"]

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure  # type: ignore[import]
 from matplotlib.patches import Patch  # type: ignore[import]
 from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
-from harness import charts
+from harness.report.charts import base as charts
 
 TOTAL, SAVES, COSTS = "#767676", charts.COLOURS[0], charts.COLOURS[1]
 _ROW_INCHES, _NAMES_INCHES, _BESIDE = 0.165, 0.92, 0.36

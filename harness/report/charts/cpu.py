@@ -10,8 +10,8 @@ from typing import Any, Callable, Iterator, Mapping, Protocol, Sequence
 import matplotlib  # type: ignore[import]
 from matplotlib.patches import Patch  # type: ignore[import]
 
-from harness import charts
-from harness.charts import Series, Value
+from harness.report.charts import base as charts
+from harness.report.charts.base import Series, Value
 
 Cell = Mapping[str, Any]
 Pick = Callable[[Cell], tuple[float | None, Sequence[float] | None]]

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure  # type: ignore[import]
 from matplotlib.lines import Line2D  # type: ignore[import]
 from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
-from harness import charts
+from harness.report.charts import base as charts
 
 _PANEL, _GAP, _LEFT, _BOTTOM, _ROW, _NOTE_LINE = 1.15, 0.2, 0.6, 0.41, 0.127, 0.095
 _HANDLE, _CHARACTER = 0.48, 0.05

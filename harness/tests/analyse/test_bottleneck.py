@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.stats import Interval
-from harness.verdict import CoreUse, Limit, TrialUse, gain_bound, judge_gain, limit
+from harness.analyse.stats import Interval
+from harness.analyse.bottleneck import CoreUse, Limit, TrialUse, gain_bound, judge_gain, limit
 
 
 def use(client: float, server: float, own: float | None = None) -> TrialUse:

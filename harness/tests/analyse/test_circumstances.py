@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness import circumstances, report
-from harness.store import load_run
-from harness.tests.synthetic import write
+from harness.analyse import circumstances
+from harness.report import report
+from harness.store.store import load_run
+from harness.tests.fixtures.synthetic import write
 
 MACHINE = {"steal_share": 0.0, "others_share": 0.0, "mhz": None, "throttled": None, "pressure_cpu_some_share": None}
 WHY = "other programs took 40.0 % of the CPU time, 'cc1' the most"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness import report
-from harness.analyse import summarise
-from harness.efficiency import CPU_TIME, OWN_COUNTERS, Cost, figures
-from harness.store import load_run
-from harness.tests import synthetic
+from harness.report import report
+from harness.analyse.summary import summarise
+from harness.analyse.cost import CPU_TIME, OWN_COUNTERS, Cost, figures
+from harness.store.store import load_run
+from harness.tests.fixtures import synthetic
 
 GHZ = 2_000_000_000
 

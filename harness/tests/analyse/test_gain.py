@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from harness import gains, stats
-from harness.analyse import summarise
-from harness.plan import from_json
-from harness.records import Contender
-from harness.tests import synthetic
+from harness.analyse import gain as gains
+from harness.analyse import stats
+from harness.analyse.summary import summarise
+from harness.plan.plan import from_json
+from harness.store.records import Contender
+from harness.tests.fixtures import synthetic
 
 
 def contender(name: str, stack: str = "kernel") -> Contender:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness import method
-from harness.analyse import summarise
-from harness.families import adjust
-from harness.plan import Plan, from_json
-from harness.tests import synthetic
+from harness.report import method
+from harness.analyse.summary import summarise
+from harness.analyse.holm import adjust
+from harness.plan.plan import Plan, from_json
+from harness.tests.fixtures import synthetic
 
 
 def entry(verdict: str, p: float | None) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from harness import path
-from harness.path import Line, Moved
-from harness.verdict import Ceiling, CoreUse, TrialUse, limit
+from harness.analyse import link_stats as path
+from harness.analyse.link_stats import Line, Moved
+from harness.analyse.bottleneck import Ceiling, CoreUse, TrialUse, limit
 
 TEN_GIGABIT = Line(speed_mbps=10_000)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Latency against offered load: percentiles of what was meant to be sent, saturation, the knee, and the report of it.
 
-Golden files anew, after a change that was meant: `python3 -m harness.tests.test_openloop`.
+Golden files anew, after a change that was meant: `python3 -m harness.tests.analyse.test_open_loop`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import compare, openloop, openloop_report, report, show, stats
+from harness.report import compare
+from harness.analyse import open_loop as openloop
+from harness.report import open_loop as openloop_report
+from harness.report import report
+from harness.cli import report as show
+from harness.analyse import stats
 from harness.errors import UsageError
-from harness.openloop import Round, curve, is_saturated, knee, quantile
-from harness.tests import synthetic_open
-from harness.tests.test_report import GOLDEN, Page
+from harness.analyse.open_loop import Round, curve, is_saturated, knee, quantile
+from harness.tests.fixtures import synthetic_open
+from harness.tests.report.test_report import GOLDEN, Page
 
 KINDS = ("json", "md", "csv")
 

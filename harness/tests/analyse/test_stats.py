@@ -12,7 +12,7 @@ import pytest
 import scipy.special  # type: ignore[import]
 import scipy.stats  # type: ignore[import]
 
-from harness import stats
+from harness.analyse import stats
 
 
 def test_significant_digits_are_kept_and_no_more() -> None:

@@ -13,10 +13,11 @@ import numpy
 import pytest
 from scipy.special import stdtr, stdtrit  # type: ignore[import]
 
-from harness import stats, stopping
+from harness.analyse import stats
+from harness.analyse import stopping_rule as stopping
 from harness.errors import UsageError
-from harness.plan import Plan, load_plan, round_specs
-from harness.wire import load_wire
+from harness.plan.plan import Plan, load_plan, round_specs
+from harness.plan.wire import load_wire
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5)
 PLAN = load_plan("quick", load_wire("tap"), (0, 1), {

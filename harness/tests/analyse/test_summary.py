@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness.analyse import summarise, to_text
+from harness.analyse.summary import summarise, to_text
 from harness.errors import UsageError
-from harness.plan import Plan, from_json
-from harness.tests import synthetic
+from harness.plan.plan import Plan, from_json
+from harness.tests.fixtures import synthetic
 
 
 Made = tuple[Plan, dict[str, Any], list[dict[str, Any]]]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEPS = ROOT / "ci/deps.sh"
 USED = ("sh", "sed", "grep", "tr", "dirname", "cat", "rm", "chmod")
 KIND_OF = {line.split()[0]: line.split()[1] for line in (ROOT / "ci/packages.txt").read_text().splitlines()

@@ -23,7 +23,7 @@ from ci.vm import accelerator, bed, boots, devices, initramfs, kernel, qemu, sha
 from ci.vm.errors import GuestDied, LimitStruck, MachineError, UsageError
 from ci.vm.monitor import Control, Monitor
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ELF = b"\x7fELF" + bytes(range(256)) * 40
 
 

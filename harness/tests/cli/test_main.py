@@ -15,14 +15,14 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-import harness.bench
-from harness.__main__ import main, parse, settings
-from harness.bench import Order, bench
+import harness.run.run
+from harness.cli.main import main, parse, settings
+from harness.run.run import Order, bench
 from harness.errors import CheckFailed, ContenderError, Interrupted, MachineError, UsageError
-from harness.show import gains, show_run
-from harness.tests.serving_host import LoadingProcess, ServingHost, at_load, interrupt, only_run
+from harness.cli.report import gains, show_run
+from harness.tests.fixtures.serving_host import LoadingProcess, ServingHost, at_load, interrupt, only_run
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2", "CALIBRATE": "no", "CONTENDERS": "epoll,lwip"}
 ORDER = Order("tap", "quick", TINY)
 
@@ -40,7 +40,7 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """main() stores its runs here."""
     def bench_here(order: Order, host: ServingHost) -> None:
         bench(order, host, tmp_path, tmp_path / "out")
-    monkeypatch.setattr(harness.bench, "bench", bench_here)
+    monkeypatch.setattr(harness.run.run, "bench", bench_here)
     return tmp_path
 
 
@@ -262,7 +262,7 @@ def test_every_error_is_one_line_and_its_code(monkeypatch: pytest.MonkeyPatch,
                                               code: int, words: str) -> None:
     def fail(order: Order, host: ServingHost) -> None:
         raise error
-    monkeypatch.setattr(harness.bench, "bench", fail)
+    monkeypatch.setattr(harness.run.run, "bench", fail)
     assert main(["bench", "--wire", "tap"], ServingHost()) == code
     assert words in one_line(capsys)
 
@@ -315,9 +315,9 @@ def test_a_signal_at_the_very_end_does_not_replace_the_exit_code(monkeypatch: py
                                                                  capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["harness", "report", "nowhere"])
     # a second copy beside the module that the tests have imported
-    monkeypatch.delitem(sys.modules, "harness.__main__")
+    monkeypatch.delitem(sys.modules, "harness.__main__", raising=False)
     with pytest.raises(SystemExit) as caught:
-        runpy.run_module("harness.__main__", run_name="__main__")
+        runpy.run_module("harness", run_name="__main__")
     assert caught.value.code == 2 and "no run 'nowhere'" in one_line(capsys)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         assert signal.getsignal(number) == signal.SIG_IGN

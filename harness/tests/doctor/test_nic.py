@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.__main__ import main
+from harness.cli.main import main
 from harness.errors import UsageError
-from harness.nic_doctor import candidates, examine, nic_doctor, would_do
-from harness.nic_order import NicOrder
-from harness.pci import DEVICES, INTERFACES, find_nic
-from harness.tests.recorded import RecordedHost
+from harness.doctor.nic import candidates, examine, nic_doctor, would_do
+from harness.plan.nic_request import NicOrder
+from harness.host.pci import DEVICES, INTERFACES, find_nic
+from harness.tests.fixtures.recorded import RecordedHost
 
 FIRST, SECOND = "0000:81:00.0", "0000:81:00.1"
 X710 = "Intel Corporation Ethernet Controller X710 for 10GbE SFP+, driver i40e"

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import hashlib
 
-from harness.binaries import ROOT, binaries
-from harness.host import Host, Result
-from harness.tests.fake_host import FakeHost
+from harness.facts.binaries import ROOT, binaries
+from harness.host.host import Host, Result
+from harness.tests.fixtures.fake_host import FakeHost
 
 LDD = """\tlinux-vdso.so.1 (0x00007ffd)
 \tlibc.so.6 => /lib/libc.so.6 (0x00007f00)

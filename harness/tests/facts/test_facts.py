@@ -10,14 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from harness.facts import ROOT, TSC_PROGRAM, gather
-from harness.host import Host, Result
-from harness.plan import load_plan
-from harness.provision import Provisioned
-from harness.steps import namespaces
-from harness.tests.fake_host import FakeHost
-from harness.tests.serving_host import ServingHost
-from harness.wire import load_wire
+from harness.facts.facts import ROOT, TSC_PROGRAM, gather
+from harness.host.host import Host, Result
+from harness.plan.plan import load_plan
+from harness.provision.provision import Provisioned
+from harness.provision.steps import namespaces
+from harness.tests.fixtures.fake_host import FakeHost
+from harness.tests.fixtures.serving_host import ServingHost
+from harness.plan.wire import load_wire
 
 WIRE = load_wire("tap")
 PLAN = load_plan("quick", WIRE, (0, 1), {"CONTENDERS": "epoll,lwip"})

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import json
 
-from harness.hardware import hardware, interface_facts, nic_facts
-from harness.host import Host, Result
-from harness.pci import Nic
-from harness.tests.fake_host import FakeHost
+from harness.facts.hardware import hardware, interface_facts, nic_facts
+from harness.host.host import Host, Result
+from harness.host.pci import Nic
+from harness.tests.fixtures.fake_host import FakeHost
 
 CPU = "/sys/devices/system/cpu"
 NIC = Nic(pci="0000:02:00.0", interface="server0", driver="ixgbe", vendor="8086", device="10fb",

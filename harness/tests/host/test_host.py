@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.dryrun import DryRun
+from harness.host.dry_run import DryRun
 from harness.errors import MachineError
-from harness.host import COUNTERS, Host, Process, start_time, stat_fields
-from harness.steps import ROOT
+from harness.host.host import COUNTERS, Host, Process, start_time, stat_fields
+from harness.provision.steps import ROOT
 
 HOST = Host()
 
@@ -88,7 +88,7 @@ def test_stop_kills_what_ignores_sigterm(tmp_path: Path) -> None:
 
 
 def test_children_die_with_the_harness(tmp_path: Path) -> None:
-    script = ("from pathlib import Path; from harness.host import Host; import sys, time\n"
+    script = ("from pathlib import Path; from harness.host.host import Host; import sys, time\n"
               f"p = Host().spawn(['sleep', '60'], stdout=Path('{tmp_path}/o'), stderr=Path('{tmp_path}/e'))\n"
               "time.sleep(0.3); print(p.pid, flush=True); time.sleep(60)")
     with harness_python(script) as harness:
@@ -165,7 +165,7 @@ def test_append_is_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_append_takes_back_what_a_full_disk_cut_short(tmp_path: Path) -> None:
-    script = ("import resource\nfrom harness.errors import MachineError\nfrom harness.host import Host\n"
+    script = ("import resource\nfrom harness.errors import MachineError\nfrom harness.host.host import Host\n"
               "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
               f"Host().append('{tmp_path}/journal', 'whole\\n')\n"
               f"try: Host().append('{tmp_path}/journal', 'too long\\n')\n"
@@ -213,7 +213,7 @@ def test_what_cannot_be_locked_is_said_so(tmp_path: Path) -> None:
 
 
 def test_the_lock_goes_with_a_killed_holder_and_not_with_its_child(tmp_path: Path) -> None:
-    script = ("from harness.host import Host; import subprocess, time\n"
+    script = ("from harness.host.host import Host; import subprocess, time\n"
               f"with Host().lock({str(tmp_path)!r}):\n"
               "    child = subprocess.Popen(['sleep', '60'])\n"
               "    print(child.pid, flush=True); time.sleep(60)")
@@ -234,7 +234,7 @@ def test_the_lock_goes_with_a_killed_holder_and_not_with_its_child(tmp_path: Pat
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_the_lock_holds_in_another_network_namespace(tmp_path: Path) -> None:
-    script = f"from harness.host import Host\nwith Host().lock({str(tmp_path)!r}):\n    print('locked')"
+    script = f"from harness.host.host import Host\nwith Host().lock({str(tmp_path)!r}):\n    print('locked')"
     argv = ["unshare", "--net", "--mount", "/usr/bin/python3", "-c", script]
     with HOST.lock(str(tmp_path)):
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=30)

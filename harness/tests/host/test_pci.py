@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import UsageError
-from harness.host import Result
-from harness.pci import DEVICES, GROUPS, Nic, driver_of, emulated, find_nic, interface_of, network_devices
-from harness.tests.recorded import RecordedHost
+from harness.host.host import Result
+from harness.host.pci import DEVICES, GROUPS, Nic, driver_of, emulated, find_nic, interface_of, network_devices
+from harness.tests.fixtures.recorded import RecordedHost
 
 
 def test_a_port_of_a_server() -> None:

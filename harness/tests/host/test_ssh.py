@@ -13,9 +13,9 @@ from typing import Iterator
 import pytest
 
 from harness.errors import MachineError, UsageError
-from harness.host import Host
-from harness.remote import IfClient, SshClients, SshHost, SshTarget, clear, connected, parse_client
-from harness.tests.fake_host import FakeHost
+from harness.host.host import Host
+from harness.host.ssh import IfClient, SshClients, SshHost, SshTarget, clear, connected, parse_client
+from harness.tests.fixtures.fake_host import FakeHost
 
 HOST = Host()
 # says what it was called with; what is asked of `bad-…` fails as ssh does, and says the file of that name

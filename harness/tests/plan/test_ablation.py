@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import ladder
+from harness.plan import ablation as ladder
 from harness.errors import UsageError
-from harness.ladder import Measure
-from harness.wire import load_wire
+from harness.plan.ablation import Measure
+from harness.plan.wire import load_wire
 
 TABLE = (Measure("a", "first"), Measure("b", "second"), Measure("c", "third"))
 HEADER = ladder.TABLE.with_suffix(".h")

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from harness import bench, descriptors
-from harness.bench import Order
+from harness.run import run as bench
+from harness.provision import fd_limit as descriptors
+from harness.run.run import Order
 from harness.errors import UsageError
-from harness.plan import from_json, load_plan, schedule, to_json
-from harness.provision import provisioned, steps
-from harness.tests.fake_host import PAGES, FakeHost
-from harness.topology import TOPOLOGIES
-from harness.wire import load_wire
-from harness.workload import GENERAL, SIZES, WORKLOADS
+from harness.plan.plan import from_json, load_plan, schedule, to_json
+from harness.provision.provision import provisioned, steps
+from harness.tests.fixtures.fake_host import PAGES, FakeHost
+from harness.plan.topology import TOPOLOGIES
+from harness.plan.wire import load_wire
+from harness.plan.workload import GENERAL, SIZES, WORKLOADS
 
 WIRE = load_wire("shm-loadgen")
 SCALE = load_wire("scale")

@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from harness.conditions import conditioned
+from harness.provision.conditions import conditioned
 from harness.errors import UsageError
-from harness.host import Result
-from harness.journal import Entry, undo
-from harness.netem import parse
-from harness.plan import Plan, load_plan
-from harness.links import Commands, netem
-from harness.steps import Requirements, steps
-from harness.tests.fake_host import FakeHost
-from harness.wire import Wire, load_wire
+from harness.host.host import Result
+from harness.provision.journal import Entry, undo
+from harness.plan.netem import parse
+from harness.plan.plan import Plan, load_plan
+from harness.provision.links import Commands, netem
+from harness.provision.steps import Requirements, steps
+from harness.tests.fixtures.fake_host import FakeHost
+from harness.plan.wire import Wire, load_wire
 
 
 def under(setting: str, name: str = "tap", **more: str) -> tuple[Wire, Plan]:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.__main__ import main, parse
-from harness.nic_order import NicOrder, nic_order
-from harness.tests.recorded import RecordedHost
+from harness.cli.main import main, parse
+from harness.plan.nic_request import NicOrder, nic_order
+from harness.tests.fixtures.recorded import RecordedHost
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def make(*words: str) -> list[str]:

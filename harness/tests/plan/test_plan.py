@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from harness.applicable import by_plan, set_aside
+from harness.run.eligibility import by_plan, set_aside
 from harness.errors import UsageError
-from harness.plan import PLANS, Plan, from_json, load_plan, round_specs, schedule, shares, to_json
-from harness.wire import load_wire
+from harness.plan.plan import PLANS, Plan, from_json, load_plan, round_specs, schedule, shares, to_json
+from harness.plan.wire import load_wire
 
 WIRE = load_wire("tap")
 ALL = ("epoll", "epoll-busypoll", "epoll-mt", "uring", "nginx", "nginx-mt", "lwip")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.published import PUBLISHED, load
+from harness.plan.published import PUBLISHED, load
 
 GOOD = """
 title = "t"

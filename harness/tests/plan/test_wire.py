@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.wire import TOPOLOGIES, Endpoint, load_wire
+from harness.plan.wire import TOPOLOGIES, Endpoint, load_wire
 
 TAP = (TOPOLOGIES / "tap.toml").read_text()
 

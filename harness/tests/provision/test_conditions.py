@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import words
-from harness.bench import Order, bench
-from harness.conditions import conditioned, settle
+from harness.report import format as words
+from harness.run.run import Order, bench
+from harness.provision.conditions import conditioned, settle
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
-from harness.plan import Plan, from_json, load_plan, to_json
-from harness.tests.fake_host import FakeHost
-from harness.tests.serving_host import ServingHost, at_load, interrupt, only_run
-from harness.wire import load_wire
+from harness.plan.plan import Plan, from_json, load_plan, to_json
+from harness.tests.fixtures.fake_host import FakeHost
+from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
+from harness.plan.wire import load_wire
 
 VHOST = "/dev/vhost-net"
 TINY = {"CONNECTIONS": "8", "ROUNDS": "1", "CONTENDERS": "epoll,lwip"}

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import journal
+from harness.provision import journal
 from harness.errors import MachineError
-from harness.host import Result
-from harness.modules import Module, missing
-from harness.tests.fake_host import FakeHost
+from harness.host.host import Result
+from harness.provision.kernel_modules import Module, missing
+from harness.tests.fixtures.fake_host import FakeHost
 
 VHOST = "/dev/vhost-net"
 DEP = """kernel/drivers/vhost/vhost_net.ko.xz: kernel/drivers/net/tun.ko.xz kernel/drivers/vhost/vhost.ko.xz

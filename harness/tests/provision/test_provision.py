@@ -11,13 +11,13 @@ from typing import Callable, Iterator
 
 import pytest
 
-from harness import journal
+from harness.provision import journal
 from harness.errors import MachineError
-from harness.host import NETNS_DIRECTORY, Result
-from harness.journal import DIRECTORY, PATH
-from harness.provision import Provisioned, provisioned, restore, steps
-from harness.tests.fake_host import PAGES, FakeHost
-from harness.wire import load_wire
+from harness.host.host import NETNS_DIRECTORY, Result
+from harness.provision.journal import DIRECTORY, PATH
+from harness.provision.provision import Provisioned, provisioned, restore, steps
+from harness.tests.fixtures.fake_host import PAGES, FakeHost
+from harness.plan.wire import load_wire
 
 WIRE = load_wire("tap")
 BOTH = ("epoll", "lwip")

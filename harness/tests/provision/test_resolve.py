@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import fitting
+from harness.provision import resolve as fitting
 from harness.errors import UsageError
-from harness.nic_order import NicOrder, from_settings, to_settings
-from harness.plan import load_plan, schedule
-from harness.store import Store
-from harness.tests.nic_host import CLIENT, NicHost
-from harness.tests.test_nic_steps import fitted
-from harness.wire import Wire, load_wire
+from harness.plan.nic_request import NicOrder, from_settings, to_settings
+from harness.plan.plan import load_plan, schedule
+from harness.store.store import Store
+from harness.tests.fixtures.nic_host import CLIENT, NicHost
+from harness.tests.provision.nic.test_steps import fitted
+from harness.plan.wire import Wire, load_wire
 
 ORDER = NicOrder("enp2s0", "if:enp3s0", True, False, "max")
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UsageError
-from harness.host import NETNS_DIRECTORY
-from harness.journal import DIRECTORY
-from harness.provision import Provisioned, provisioned, steps
-from harness.tests.fake_host import PAGES, FakeHost
-from harness.tests.test_provision import BOTH, NR, WIRE, run_once, up_and_down
-from harness.wire import load_wire
+from harness.host.host import NETNS_DIRECTORY
+from harness.provision.journal import DIRECTORY
+from harness.provision.provision import Provisioned, provisioned, steps
+from harness.tests.fixtures.fake_host import PAGES, FakeHost
+from harness.tests.provision.test_provision import BOTH, NR, WIRE, run_once, up_and_down
+from harness.plan.wire import load_wire
 
 
 def test_steps_are_in_order() -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from harness.errors import MachineError
-from harness.journal import DIRECTORY, PATH
-from harness.provision import Provisioned, provisioned, restore, steps
-from harness.links import socket_path
-from harness.steps import Requirements, built
-from harness.tests.fake_host import PAGES, FakeHost
-from harness.wire import load_wire
+from harness.provision.journal import DIRECTORY, PATH
+from harness.provision.provision import Provisioned, provisioned, restore, steps
+from harness.provision.links import socket_path
+from harness.provision.steps import Requirements, built
+from harness.tests.fixtures.fake_host import PAGES, FakeHost
+from harness.plan.wire import load_wire
 
 WIRE = load_wire("shm")
 BOTH = ("epoll", "lwip")
@@ -163,7 +163,7 @@ def test_programs_of_the_load_tool_are_asked_for() -> None:
 
 
 def test_the_socket_is_short_enough_for_any_name_a_wire_may_give(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "topologies" / "shm.toml").read_text()
+    text = (Path(__file__).parents[3] / "topologies" / "shm.toml").read_text()
     path = tmp_path / "wire.toml"
     path.write_text(text.replace('"lwip.sock"', '"' + "s" * 64 + '"'))
     assert len(socket_path(load_wire(str(path)).contenders["lwip"])) <= 107

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.changes import Course, course, steps
+from harness.regression.change_points import Course, course, steps
 
 
 def noise(seed: int, count: int, sd: float = 0.02) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

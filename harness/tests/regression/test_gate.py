@@ -13,15 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import comparable, gate, gate_stats
-from harness.__main__ import main
+from harness.regression import compatibility as comparable
+from harness.regression import gate
+from harness.regression import change_test as gate_stats
+from harness.cli.main import main
 from harness.errors import CheckFailed, UsageError
-from harness.gate_show import newest, show_gate
-from harness.gate_stats import Variance
-from harness.readings import COST, RATE, Readings, readings
-from harness.store import load_run
-from harness.tests import noisy_runs, synthetic
-from harness.tests.fake_host import FakeHost
+from harness.cli.gate import newest, show_gate
+from harness.regression.change_test import Variance
+from harness.regression.paired_logs import COST, RATE, Readings, readings
+from harness.store.store import load_run
+from harness.tests.fixtures import noisy_runs
+from harness.tests.fixtures import synthetic
+from harness.tests.fixtures.fake_host import FakeHost
 
 LIKE = noisy_runs.measured()
 # between runs of the same programs, as large as the gate takes it to be where nobody has measured it: the mean of eight
@@ -290,7 +293,7 @@ def test_a_ci_job_measures_and_then_asks_the_gate(tmp_path: Path) -> None:
         stub = tmp_path / name
         stub.write_text(f'#!/bin/sh\necho {name} "$@"\n')
         stub.chmod(0o755)
-    argv = [str(Path(__file__).resolve().parents[2] / "ci" / "gate.sh"), "tap", "a run", "b"]
+    argv = [str(Path(__file__).resolve().parents[3] / "ci" / "gate.sh"), "tap", "a run", "b"]
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHON": str(tmp_path / "python"), "THRESHOLD": "5"}
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["make bench-tap PLAN=quick",

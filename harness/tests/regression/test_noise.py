@@ -13,19 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import noise, noise_profile, verdict
-from harness.__main__ import main
-from harness.bench import Order, bench
+from harness.regression import noise
+from harness.regression import noise_profile
+from harness.analyse import bottleneck as verdict
+from harness.cli.main import main
+from harness.run.run import Order, bench
 from harness.errors import CheckFailed, Interrupted, UsageError
-from harness.noise_profile import Profile
-from harness.noise_show import alarms, noise_run, show_noise
-from harness.readings import COST, RATE, readings, trials
-from harness.store import Run, load_run
-from harness.tests import noisy_runs, synthetic
-from harness.tests.fake_host import FakeHost
-from harness.tests.serving_host import ServingHost, at_load, interrupt, only_run
-from harness.twins import original, pairs, twin, with_twins
-from harness.wire import load_wire
+from harness.regression.noise_profile import Profile
+from harness.cli.noise import alarms, noise_run, show_noise
+from harness.regression.paired_logs import COST, RATE, readings, trials
+from harness.store.store import Run, load_run
+from harness.tests.fixtures import noisy_runs
+from harness.tests.fixtures import synthetic
+from harness.tests.fixtures.fake_host import FakeHost
+from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
+from harness.plan.self_comparison import original, pairs, twin, with_twins
+from harness.plan.wire import load_wire
 
 NAMES = ("epoll", "epoll-again")
 
@@ -186,7 +189,7 @@ def test_the_page_and_the_profile_are_written(run: Run, tmp_path: Path, capsys: 
 
 def test_a_machine_that_calls_too_much_fails_the_command(run: Run, tmp_path: Path,
                                                          monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.noise_show.trials", lambda _: faster(run))
+    monkeypatch.setattr("harness.cli.noise.trials", lambda _: faster(run))
     with pytest.raises(CheckFailed, match=r"called different, more than 5 % allow"):
         show_noise(run, "5", tmp_path / "results", tmp_path / "out")
 

@@ -11,15 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import charts, charts_trend, trend
-from harness.__main__ import main
+from harness.report.charts import base as charts
+from harness.regression import charts_trend
+from harness.regression import trend
+from harness.cli.main import main
 from harness.errors import UsageError
-from harness.readings import RATE, readings, trials
-from harness.store import load_run
-from harness.tests import noisy_runs, synthetic
-from harness.tests.fake_host import FakeHost
-from harness.trend import Source, Trend
-from harness.trend_show import build, chosen, show_trend
+from harness.regression.paired_logs import RATE, readings, trials
+from harness.store.store import load_run
+from harness.tests.fixtures import noisy_runs
+from harness.tests.fixtures import synthetic
+from harness.tests.fixtures.fake_host import FakeHost
+from harness.regression.trend import Source, Trend
+from harness.cli.trend import build, chosen, show_trend
 
 LIKE = noisy_runs.measured()
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The report of a run with several kernel servers: the headline against the best, each rung, what was not applicable.
 
-Golden files anew, after a change that was meant: `python3 -m harness.tests.test_kernel_ladder`.
+Golden files anew, after a change that was meant: `python3 -m harness.tests.report.test_baselines`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ from typing import Any
 
 import pytest
 
-from harness import compare, headline, kernel_ladder, report, show
-from harness.tests import synthetic
-from harness.tests.test_report import GOLDEN, Page
+from harness.report import compare
+from harness.report import headline
+from harness.report import baselines as kernel_ladder
+from harness.report import report
+from harness.cli import report as show
+from harness.tests.fixtures import synthetic
+from harness.tests.report.test_report import GOLDEN, Page
 
 NAMES = {"summary.md": "ladder.md", "gains.csv": "ladder-gains.csv"}
 ONE_CORE = "one server core: the same as epoll"

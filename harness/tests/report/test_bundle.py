@@ -14,9 +14,9 @@ from typing import Callable
 
 import pytest
 
-from harness import bundle
+from harness.report import bundle
 from harness.errors import CheckFailed, UsageError
-from harness.tests import synthetic
+from harness.tests.fixtures import synthetic
 
 Files = dict[str, bytes]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import compare
+from harness.report import compare
 from harness.errors import UsageError
-from harness.tests import synthetic
-from harness.tests.test_report import Page, contents
+from harness.tests.fixtures import synthetic
+from harness.tests.report.test_report import Page, contents
 
 ALL = {"compare.html", "compare.md", "compare.csv", "throughput.png", "throughput.svg", "gain.png",
        "gain.svg"}

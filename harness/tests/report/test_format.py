@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from harness import words
-from harness.plan import load_plan
-from harness.wire import load_wire
-from harness.headline import headline
+from harness.report import format as words
+from harness.plan.plan import load_plan
+from harness.plan.wire import load_wire
+from harness.report.headline import headline
 
 
 def gain(verdict: str, ratio: float, ci95: list[float] | None, bound: str | None = None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Reports of runs with our own load generator: what a connection costs, and what each measure saves.
 
-Golden files anew, after a change that was meant: `python3 -m harness.tests.test_own_report`.
+Golden files anew, after a change that was meant: `python3 -m harness.tests.report.test_loadgen_report`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Any, Callable
 
 import pytest
 
-from harness import ladder, report, show
-from harness.tests import synthetic_own
-from harness.tests.test_report import GOLDEN, Page
+from harness.plan import ablation as ladder
+from harness.report import report
+from harness.cli import report as show
+from harness.tests.fixtures import synthetic_own
+from harness.tests.report.test_report import GOLDEN, Page
 
 RUNS: dict[str, Callable[[Path], Path]] = {"scale": synthetic_own.scale, "ablate": synthetic_own.climb}
 KINDS = ("json", "md", "csv")

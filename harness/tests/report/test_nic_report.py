@@ -12,10 +12,14 @@ from typing import Any
 import markupsafe
 import pytest
 
-from harness import compare, report, show
+from harness.report import compare
+from harness.report import report
+from harness.cli import report as show
 from harness.errors import UsageError
-from harness.tests import synthetic, synthetic_nic, synthetic_own
-from harness.tests.test_report import Page, contents
+from harness.tests.fixtures import synthetic
+from harness.tests.fixtures import synthetic_nic
+from harness.tests.fixtures import synthetic_own
+from harness.tests.report.test_report import Page, contents
 
 BANNER = "EMULATED NIC (QEMU's e1000e): not hardware"
 MARK = BANNER.encode()

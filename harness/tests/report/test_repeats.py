@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from harness import analyse, words
-from harness.bench import Order, bench
+from harness.analyse import summary as analyse
+from harness.report import format as words
+from harness.run.run import Order, bench
 from harness.errors import CheckFailed, Interrupted
-from harness.tests.serving_host import ServingHost, only_run
-from harness.tests.test_disturbance import stat
+from harness.tests.fixtures.serving_host import ServingHost, only_run
+from harness.tests.trial.observe.test_interference import stat
 
 SETTINGS = {"CONTENDERS": "epoll,lwip", "CONNECTIONS": "8", "ROUNDS": "1", "WARMUP": "0", "CALIBRATE": "no"}
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Reports against golden files, byte for byte, and what they say in the cases that are not the usual one.
 
-Golden files anew, after a change that was meant: `python3 -m harness.tests.test_report`.
+Golden files anew, after a change that was meant: `python3 -m harness.tests.report.test_report`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from harness import report, words
+from harness.report import report
+from harness.report import format as words
 from harness.errors import MachineError, UsageError
-from harness.tests import synthetic
+from harness.tests.fixtures import synthetic
 
-GOLDEN = Path(__file__).resolve().parent / "golden"
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 NAMES = ("summary.json", "summary.md", "summary.csv")
 ALL = {"report.html", *NAMES, *(f"{chart}.{kind}" for chart in ("throughput", "gain", "latency", "cpu", "efficiency",
                                                                "cycles")

@@ -12,16 +12,18 @@ from typing import Any, Mapping
 
 import pytest
 
-from harness import calibration, charts_cpu, report
-from harness.analyse import summarise
-from harness.bench import Order, bench
-from harness.ceiling import NAME
+from harness.run import calibration
+from harness.report.charts import cpu as charts_cpu
+from harness.report import report
+from harness.analyse.summary import summarise
+from harness.run.run import Order, bench
+from harness.analyse.ceiling import NAME
 from harness.errors import Interrupted, MachineError, UsageError
-from harness.plan import Plan, load_plan
-from harness.store import CALIBRATION, load_run
-from harness.tests import synthetic
-from harness.tests.serving_host import ServingHost, at_load, interrupt, only_run
-from harness.wire import Wire, load_wire
+from harness.plan.plan import Plan, load_plan
+from harness.store.store import CALIBRATION, load_run
+from harness.tests.fixtures import synthetic
+from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
+from harness.plan.wire import Wire, load_wire
 
 SETTINGS = {"CONTENDERS": "epoll,lwip", "CONNECTIONS": "1,8", "ROUNDS": "1"}
 ORDER = Order("tap", "quick", SETTINGS)

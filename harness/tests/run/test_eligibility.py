@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import headline
-from harness.analyse import summarise
-from harness.applicable import by_plan, checked, set_aside
-from harness.bench import Order, bench
+from harness.report import headline
+from harness.analyse.summary import summarise
+from harness.run.eligibility import by_plan, checked, set_aside
+from harness.run.run import Order, bench
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
-from harness.plan import Plan, from_json, load_plan, schedule, to_json
-from harness.tests.serving_host import ServingHost, at_load, interrupt, only_run
-from harness.tests.test_analyse import made as made_up
-from harness.wire import Wire, load_wire
+from harness.plan.plan import Plan, from_json, load_plan, schedule, to_json
+from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
+from harness.tests.analyse.test_summary import made as made_up
+from harness.plan.wire import Wire, load_wire
 
 TINY = {"CONNECTIONS": "8", "ROUNDS": "1"}
 NO_NAPI = "the driver of server0 gives no NAPI id"

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.plan import load_plan, round_specs, schedule
-from harness.progress import Progress, TimeLeft, clock, rate
-from harness.stopping import Look
-from harness.wire import load_wire
+from harness.plan.plan import load_plan, round_specs, schedule
+from harness.run.progress import Progress, TimeLeft, clock, rate
+from harness.analyse.stopping_rule import Look
+from harness.plan.wire import load_wire
 
 PLAN = load_plan("quick", load_wire("tap"), (0, 1), {"CONNECTIONS": "8", "ROUNDS": "2", "CONTENDERS": "epoll,lwip"})
 

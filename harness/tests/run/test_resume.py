@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-import harness.bench
-import harness.facts
-import harness.trial
-from harness.bench import Order, bench
+import harness.run.run
+import harness.facts.facts
+import harness.trial.trial
+from harness.run.run import Order, bench
 from harness.errors import Interrupted, UsageError
-from harness.plan import round_specs
-from harness.stopping import FIRST_LOOK, HELD, look, sessions
-from harness.store import Run
+from harness.plan.plan import round_specs
+from harness.analyse.stopping_rule import FIRST_LOOK, HELD, look, sessions
+from harness.store.store import Run
 from harness.tests.conftest import SEED
-from harness.tests.serving_host import ServingHost, at_load, interrupt, only_run
+from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
 
 # before a test puts another in its place
-DRAW = harness.bench.draw_seed
-ROOT = Path(__file__).resolve().parent.parent.parent
+DRAW = harness.run.run.draw_seed
+ROOT = Path(__file__).resolve().parents[3]
 TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2", "CALIBRATE": "no", "CONTENDERS": "epoll,lwip"}
 ORDER = Order("tap", "quick", TINY)
 
@@ -209,8 +209,8 @@ def test_a_budget_counts_what_the_sessions_before_have_spent(tmp_path: Path, sho
     def later() -> str:
         now[0] += timedelta(seconds=4)
         return f"{now[0]:%Y-%m-%dT%H:%M:%SZ}"
-    monkeypatch.setattr(harness.trial, "now", later)
-    monkeypatch.setattr(harness.facts, "now", later)
+    monkeypatch.setattr(harness.trial.trial, "now", later)
+    monkeypatch.setattr(harness.facts.facts, "now", later)
     dice = random.Random(2)
 
     def unsteady(report: dict[str, Any]) -> None:

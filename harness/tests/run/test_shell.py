@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import harness.shell
+import harness.run.shell
 from harness.errors import ContenderError
-from harness.plan import load_plan
-from harness.shell import hint, shell, side_by_side
-from harness.tests.fake_host import FakeHost
-from harness.wire import load_wire
+from harness.plan.plan import load_plan
+from harness.run.shell import hint, shell, side_by_side
+from harness.tests.fixtures.fake_host import FakeHost
+from harness.plan.wire import load_wire
 
 WIRE = load_wire("tap")
 PLAN = load_plan("quick", WIRE, [0, 1], {})
@@ -20,7 +20,7 @@ PLAN = load_plan("quick", WIRE, [0, 1], {})
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
-    monkeypatch.setattr(harness.shell, "RAW", tmp_path)
+    monkeypatch.setattr(harness.run.shell, "RAW", tmp_path)
     monkeypatch.setenv("SHELL", "/bin/zsh")
     machine = FakeHost()
     machine.prints = {"epoll_server": "READY 198.18.0.2:80\n", "lwip_server": "READY 198.18.0.3:80\n"}

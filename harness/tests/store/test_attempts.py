@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies
 
-from harness import attempts
+from harness.store import attempts
 
 WHY = ["other programs took 40.0 % of the CPU time, 'cc1' the most"]
 STOLEN = ["the hypervisor took 9.0 % of the CPU time"]

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-import harness.store
+import harness.store.store
 from harness.errors import MachineError, UsageError
-from harness.plan import load_plan
-from harness.store import Store, check_writable, find_run, give_to_user, load_run, run_id
-from harness.wire import load_wire
+from harness.plan.plan import load_plan
+from harness.store.store import Store, check_writable, find_run, give_to_user, load_run, run_id
+from harness.plan.wire import load_wire
 
 PLAN = load_plan("quick", load_wire("tap"), (0, 1), {})
 ID = "20261122-010203-tap"
@@ -216,6 +216,6 @@ def test_under_sudo_only_the_projects_own_directory_above_goes_to_the_user(
     above = store.run.path.parent
     give_to_user(store.run.path)
     assert store.run.path.stat().st_uid == 12345 and above.stat().st_uid == 0
-    monkeypatch.setattr(harness.store, "RESULTS", tmp_path)
+    monkeypatch.setattr(harness.store.store, "RESULTS", tmp_path)
     give_to_user(store.run.path)
     assert above.stat().st_uid == 12345 and tmp_path.stat().st_uid == 0

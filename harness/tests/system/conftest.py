@@ -12,11 +12,11 @@ from typing import Callable, Iterator
 
 import pytest
 
-from harness.contender import Running, start
-from harness.host import Host
-from harness.plan import Plan, load_plan
-from harness.provision import Provisioned, provisioned
-from harness.wire import Wire, load_wire
+from harness.trial.server import Running, start
+from harness.host.host import Host
+from harness.plan.plan import Plan, load_plan
+from harness.provision.provision import Provisioned, provisioned
+from harness.plan.wire import Wire, load_wire
 
 ROOT = Path(__file__).resolve().parents[3]
 

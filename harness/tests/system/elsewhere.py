@@ -7,12 +7,12 @@ Usage: python3 -m harness.tests.system.elsewhere DIRECTORY COMMAND …
 import sys
 from pathlib import Path
 
-import harness.bench
-from harness.__main__ import main
-from harness.bench import Order
-from harness.host import Host
+import harness.run.run
+from harness.cli.main import main
+from harness.run.run import Order
+from harness.host.host import Host
 
-_bench = harness.bench.bench
+_bench = harness.run.run.bench
 
 
 def bench_elsewhere(order: Order, host: Host) -> None:
@@ -21,5 +21,5 @@ def bench_elsewhere(order: Order, host: Host) -> None:
 
 
 if __name__ == "__main__":
-    harness.bench.bench = bench_elsewhere  # type: ignore[assignment]
+    harness.run.run.bench = bench_elsewhere  # type: ignore[assignment]
     sys.exit(main(sys.argv[2:], Host()))

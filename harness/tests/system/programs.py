@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterator, Sequence
 
-from harness.contender import ROOT, launcher
-from harness.host import Host, Process, Result
-from harness.plan import Plan
-from harness.provision import Provisioned
-from harness.links import socket_path
-from harness.wire import Contender, Wire
+from harness.trial.server import ROOT, launcher
+from harness.host.host import Host, Process, Result
+from harness.plan.plan import Plan
+from harness.provision.provision import Provisioned
+from harness.provision.links import socket_path
+from harness.plan.wire import Contender, Wire
 
 READY_SECONDS = 30
 STOP_SECONDS = 20

@@ -19,7 +19,7 @@ from typing import Iterator
 
 import pytest
 
-from harness.journal import PATH
+from harness.provision.journal import PATH
 from harness.tests.conftest import SEED
 from harness.tests.system.conftest import ROOT
 from harness.tests.system.test_wire_root import snapshot as machine

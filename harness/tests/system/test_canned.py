@@ -14,8 +14,8 @@ from typing import Any, Iterator, Sequence
 
 import pytest
 
-from harness.exchange import expected_response
-from harness.workload import Workload
+from harness.trial.probe_protocol import expected_response
+from harness.plan.workload import Workload
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

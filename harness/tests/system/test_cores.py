@@ -12,7 +12,7 @@ from typing import Any, Iterator
 
 import pytest
 
-from harness.contender import Running
+from harness.trial.server import Running
 from harness.tests.system.conftest import ROOT, TestBed
 from harness.tests.system.test_servers import GET, OK, read_exactly, wait_for
 

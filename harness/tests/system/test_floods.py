@@ -9,7 +9,7 @@ import socket
 import struct
 from pathlib import Path
 
-from harness.contender import Running
+from harness.trial.server import Running
 from harness.tests.system.conftest import TestBed
 from harness.tests.system.test_servers import (GET, OK, assert_serves, checksum, in_client_namespace, read_exactly,
                                                wait_for)

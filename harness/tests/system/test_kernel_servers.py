@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterator, Sequence
 
 import pytest
 
-from harness.contender import Running
+from harness.trial.server import Running
 from harness.tests.system.conftest import ROOT, TestBed
 from harness.tests.system.test_servers import GET, OK, exchange, read_exactly
 

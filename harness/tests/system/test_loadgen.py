@@ -19,12 +19,12 @@ from typing import Any, Iterator, Mapping, Sequence
 
 import pytest
 
-from harness.host import Host, Process
-from harness.journal import DIRECTORY
-from harness.plan import load_plan
-from harness.provision import provisioned
+from harness.host.host import Host, Process
+from harness.provision.journal import DIRECTORY
+from harness.plan.plan import load_plan
+from harness.provision.provision import provisioned
 from harness.tests.system.conftest import ROOT
-from harness.wire import load_wire
+from harness.plan.wire import load_wire
 
 LOADGEN = str(ROOT / "build/checked/loadgen")
 PYTHON = "/usr/bin/python3"

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import noise_profile
+from harness.regression import noise_profile
 from harness.errors import CheckFailed
-from harness.host import Host
-from harness.noise_show import noise_run, show_noise
+from harness.host.host import Host
+from harness.cli.noise import noise_run, show_noise
 from harness.tests.system.test_wire_root import snapshot as machine
 
 

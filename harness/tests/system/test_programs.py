@@ -12,12 +12,12 @@ from typing import Iterator
 
 import pytest
 
-from harness.exchange import expected_body
-from harness.host import Host
-from harness.plan import load_plan
-from harness.provision import Provisioned, provisioned
+from harness.trial.probe_protocol import expected_body
+from harness.host.host import Host
+from harness.plan.plan import load_plan
+from harness.provision.provision import Provisioned, provisioned
 from harness.tests.system.programs import Ends, Server
-from harness.wire import Wire, load_wire
+from harness.plan.wire import Wire, load_wire
 
 MIB = 1 << 20
 HTTP, REDIS, MEMCACHED, OWN = 80, 6379, 11211, 7000

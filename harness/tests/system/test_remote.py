@@ -19,19 +19,19 @@ from typing import Any, Iterator, cast
 
 import pytest
 
-from harness import sites as clients_elsewhere
-from harness.client import Client
+from harness.trial.load import remote as clients_elsewhere
+from harness.trial.client import Client
 from harness.errors import ContenderError, MachineError
-from harness.facts import gather
-from harness.host import Host
-from harness.plan import Plan, load_plan, schedule
-from harness.preflight import Findings, Port, preflight
-from harness.prove import prove_neighbour
-from harness.provision import Provisioned
-from harness.remote import SshHost, SshTarget, clear, connected
-from harness.steps import ROOT
-from harness.trial import run_trial
-from harness.wire import Wire, load_wire
+from harness.facts.facts import gather
+from harness.host.host import Host
+from harness.plan.plan import Plan, load_plan, schedule
+from harness.provision.nic.link_check import Findings, Port, preflight
+from harness.trial.probe import prove_neighbour
+from harness.provision.provision import Provisioned
+from harness.host.ssh import SshHost, SshTarget, clear, connected
+from harness.provision.steps import ROOT
+from harness.trial.trial import run_trial
+from harness.plan.wire import Wire, load_wire
 
 HOST = Host()
 PREFIX = f"sdssh{os.getpid()}"
@@ -278,8 +278,8 @@ def test_a_killed_harness_takes_the_far_programs_with_it(tmp_path: Path) -> None
     script = f"""
 import time
 from pathlib import Path
-from harness.host import Host
-from harness.remote import SshTarget, connected
+from harness.host.host import Host
+from harness.host.ssh import SshTarget, connected
 with connected(Host(), [SshTarget("one")]) as (site,):
     raw = Path({str(tmp_path)!r})
     process = site.spawn(["sleep", "86399"], env={{"MARK": site.directory}}, stdout=raw / "o", stderr=raw / "e")

@@ -15,8 +15,8 @@ from typing import Callable, ContextManager
 import pyroute2.netns  # type: ignore[import]
 import pytest
 
-from harness.contender import Running
-from harness.exchange import expected_body
+from harness.trial.server import Running
+from harness.trial.probe_protocol import expected_body
 from harness.tests.system.conftest import KERNEL_SERVERS, ROOT, TestBed
 
 Serve = Callable[..., ContextManager[Running]]

@@ -19,18 +19,18 @@ from typing import Callable, Iterator
 
 import pytest
 
-from harness.client import Client
-from harness.host import Host
-from harness.journal import DIRECTORY, PATH
-from harness.plan import load_plan
-from harness.prove import prove_answer
-from harness.provision import provisioned
-from harness.links import socket_path
+from harness.trial.client import Client
+from harness.host.host import Host
+from harness.provision.journal import DIRECTORY, PATH
+from harness.plan.plan import load_plan
+from harness.trial.probe import prove_answer
+from harness.provision.provision import provisioned
+from harness.provision.links import socket_path
 from harness.tests.system.conftest import ROOT, TestBed
 from harness.tests.system.test_bench import (SHORT, harness, one_line, processes, run_directory, started, stored,
                                              words)
 from harness.tests.system.test_wire_root import snapshot
-from harness.wire import load_wire
+from harness.plan.wire import load_wire
 
 TEXT = (ROOT / "topologies/shm.toml").read_text()
 LWIP = load_wire("shm").contenders["lwip"]

@@ -17,8 +17,8 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from harness.host import Host
-from harness.steps import Hugepages
+from harness.host.host import Host
+from harness.provision.steps import Hugepages
 from harness.tests.system.conftest import ROOT
 
 SERVER, PINGER = ROOT / "build/checked/lwip_server", ROOT / "build/lwip_pinger"

@@ -9,14 +9,14 @@ from typing import Iterator
 
 import pytest
 
-from harness import journal
-from harness.cores import CPUS
+from harness.provision import journal
+from harness.provision.tuning.cpus import CPUS
 from harness.errors import MachineError
-from harness.ethtool import change, give_back, saved, show
-from harness.host import Host, stat_fields
-from harness.journal import Entry
-from harness.tuning import machine_steps, said, tune_interface
-from harness.tuning_machine import SYSCTL, WORKQUEUES, Paused
+from harness.provision.tuning.ethtool import change, give_back, saved, show
+from harness.host.host import Host, stat_fields
+from harness.provision.journal import Entry
+from harness.provision.tuning.tuning import machine_steps, said, tune_interface
+from harness.provision.tuning.machine import SYSCTL, WORKQUEUES, Paused
 
 HOST = Host()
 NETNS = "tuning-test"

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from harness.errors import MachineError
-from harness.host import NETNS_DIRECTORY, Host
-from harness.journal import DIRECTORY, PATH
-from harness.provision import provisioned, restore
-from harness.steps import ROOT
-from harness.wire import Wire, load_wire
+from harness.host.host import NETNS_DIRECTORY, Host
+from harness.provision.journal import DIRECTORY, PATH
+from harness.provision.provision import provisioned, restore
+from harness.provision.steps import ROOT
+from harness.plan.wire import Wire, load_wire
 
 HOST = Host()
 BOTH = ("epoll", "lwip")
@@ -28,8 +28,8 @@ BOTH = ("epoll", "lwip")
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
-from harness.host import Host
-from harness.provision import provisioned
+from harness.host.host import Host
+from harness.provision.provision import provisioned
 from harness.tests.system.test_wire_root import BOTH, wire
 
 class Doomed(Host):

@@ -14,11 +14,11 @@ from typing import Iterator
 import pytest
 
 from harness.errors import UsageError
-from harness.exchange import difference, exchange_for, expected_response, order
-from harness.plan import Workload
-from harness.workload import WORKLOADS
+from harness.trial.probe_protocol import difference, exchange_for, expected_response, order
+from harness.plan.plan import Workload
+from harness.plan.workload import WORKLOADS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RPS = Workload("rps", "/", 3)
 GOOD = expected_response(RPS)
 
@@ -54,7 +54,7 @@ def server() -> Iterator[Server]:
 
 
 def asked(port: int, ours: bool = True) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "harness.exchange", order("127.0.0.1", port, RPS, ours)], cwd=ROOT,
+    return subprocess.run([sys.executable, "-m", "harness.trial.probe_protocol", order("127.0.0.1", port, RPS, ours)], cwd=ROOT,
                           capture_output=True, text=True, timeout=60)
 
 

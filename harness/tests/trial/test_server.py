@@ -12,14 +12,14 @@ from typing import Any, Iterator, cast
 
 import pytest
 
-from harness import contender as contenders
-from harness.contender import Running, command, launcher, start
+from harness.trial import server as contenders
+from harness.trial.server import Running, command, launcher, start
 from harness.errors import ContenderError
-from harness.host import Host, Process
-from harness.plan import load_plan
-from harness.provision import Provisioned
-from harness.tests.fake_host import FakeHost
-from harness.wire import Contender, load_wire
+from harness.host.host import Host, Process
+from harness.plan.plan import load_plan
+from harness.provision.provision import Provisioned
+from harness.tests.fixtures.fake_host import FakeHost
+from harness.plan.wire import Contender, load_wire
 
 WIRE = load_wire("tap")
 HOST = Host()
@@ -232,7 +232,7 @@ def test_one_under_the_library_has_the_librarys_counters(tmp_path: Path) -> None
 
 
 def test_one_whose_library_has_not_counted_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.library.READ_SECONDS", 0.05)
+    monkeypatch.setattr("harness.trial.observe.preload_counters.READ_SECONDS", 0.05)
     (tmp_path / "epoll.counters").write_text('{"accepts": 99}')
     running = start(HOST, WIRE, counting("echo READY 127.0.0.1:8081; exec sleep 30"), PLAN, provisioned(), tmp_path)
     try:

@@ -12,13 +12,13 @@ from typing import Any, Callable, cast
 import pytest
 
 from harness.errors import ContenderError
-from harness.exchange import Http, expected_body, expected_response
-from harness.host import Process, Result
-from harness.plan import Plan, TrialSpec, Workload, load_plan
-from harness.provision import Provisioned
-from harness.tests.serving_host import REQUESTS, LoadingProcess, ServingHost
-from harness.trial import Outcome, run_trial
-from harness.wire import load_wire
+from harness.trial.probe_protocol import Http, expected_body, expected_response
+from harness.host.host import Process, Result
+from harness.plan.plan import Plan, TrialSpec, Workload, load_plan
+from harness.provision.provision import Provisioned
+from harness.tests.fixtures.serving_host import REQUESTS, LoadingProcess, ServingHost
+from harness.trial.trial import Outcome, run_trial
+from harness.plan.wire import load_wire
 
 WIRE = load_wire("tap")
 PLAN = load_plan("quick", WIRE, (0, 1), {})

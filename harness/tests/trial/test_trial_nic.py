@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from harness.host import Result
-from harness.plan import TrialSpec, load_plan
-from harness.provision import Provisioned
-from harness.tests.serving_host import LoadingProcess, ServingHost
-from harness.tests.test_trial import Journal
-from harness.trial import run_trial
-from harness.wire import Wire, load_wire
+from harness.host.host import Result
+from harness.plan.plan import TrialSpec, load_plan
+from harness.provision.provision import Provisioned
+from harness.tests.fixtures.serving_host import LoadingProcess, ServingHost
+from harness.tests.trial.test_trial import Journal
+from harness.trial.trial import run_trial
+from harness.plan.wire import Wire, load_wire
 
 TAP = load_wire("tap")
 NIC = replace(TAP, contenders={name: replace(each, link="nic") for name, each in TAP.contenders.items()})

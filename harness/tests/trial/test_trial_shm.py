@@ -10,12 +10,12 @@ from typing import Any, Callable, cast
 import pytest
 
 from harness.errors import ContenderError, MachineError
-from harness.plan import TrialSpec, load_plan
-from harness.provision import Provisioned
-from harness.tests.serving_host import REQUEST_SIZE, REQUESTS, LoadingProcess, ServingHost
-from harness.tests.test_trial import Journal
-from harness.trial import Outcome, run_trial
-from harness.wire import load_wire
+from harness.plan.plan import TrialSpec, load_plan
+from harness.provision.provision import Provisioned
+from harness.tests.fixtures.serving_host import REQUEST_SIZE, REQUESTS, LoadingProcess, ServingHost
+from harness.tests.trial.test_trial import Journal
+from harness.trial.trial import Outcome, run_trial
+from harness.plan.wire import load_wire
 
 WIRE = load_wire("shm")
 PLAN = load_plan("quick", WIRE, (0, 1), {})
@@ -39,7 +39,7 @@ def test_every_client_goes_by_the_launcher_and_none_by_the_kernel(tmp_path: Path
     trial(host, tmp_path)
     inside = f"spawn ip netns exec {CLIENT} taskset -c 0 "
     clients = [call for call in host.calls if call.startswith(inside)]
-    assert ["harness.exchange" in call for call in clients] == [True, False, False, True]
+    assert ["harness.trial.probe_protocol" in call for call in clients] == [True, False, False, True]
     assert all("/build/on-lwip --address 198.18.0.4 " in call and f" --counters {tmp_path}/" in call
                and "path=/run/stackduel/lwip.sock" in call for call in clients)
     assert not any("ping" in call or call.startswith("connect ") or "neighbour" in call for call in host.calls)
@@ -164,7 +164,7 @@ class Ailing(ServingHost):
 
 @pytest.mark.parametrize("code, error", [(3, MachineError), (1, ContenderError), (-11, ContenderError)])
 def test_last_words_of_a_proof_that_fails(tmp_path: Path, code: int, error: type[Exception]) -> None:
-    host = Ailing("harness.exchange", code, "noise\non-lwip: build/x.so cannot be loaded: no such DPDK\n\n")
+    host = Ailing("harness.trial.probe_protocol", code, "noise\non-lwip: build/x.so cannot be loaded: no such DPDK\n\n")
     with pytest.raises(error) as caught:
         trial(host, tmp_path)
     assert "on-lwip: build/x.so cannot be loaded: no such DPDK" in str(caught.value)

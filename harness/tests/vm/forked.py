@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 from typing import Callable, NoReturn
 
-from harness import bench as bench
-from harness.__main__ import main
-from harness.host import Host
-from harness.pci import network_devices
+from harness.run import run as bench
+from harness.cli.main import main
+from harness.host.host import Host
+from harness.host.pci import network_devices
 
 END_SECONDS = 120
 

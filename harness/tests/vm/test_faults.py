@@ -14,10 +14,10 @@ import pytest
 from harness.tests.vm.conftest import INSIDE
 
 if INSIDE:
-    from harness import home
+    from harness.provision.nic import saved_state as home
     from harness.errors import MachineError
-    from harness.host import Host
-    from harness.pci import driver_of, find_nic, interface_of
+    from harness.host.host import Host
+    from harness.host.pci import driver_of, find_nic, interface_of
     from harness.tests.vm.forked import Forked, machine, until
 
 Vmctl = Callable[..., None]

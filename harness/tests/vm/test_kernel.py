@@ -13,17 +13,17 @@ from typing import Any, Iterator, Mapping
 
 import pytest
 
-from harness.conditions import settle
-from harness.exchange import expected_body
-from harness.host import Host
-from harness.journal import DIRECTORY, Journal
-from harness.modules import Module
-from harness.plan import TrialSpec, load_plan
-from harness.provision import Provisioned, provisioned
+from harness.provision.conditions import settle
+from harness.trial.probe_protocol import expected_body
+from harness.host.host import Host
+from harness.provision.journal import DIRECTORY, Journal
+from harness.provision.kernel_modules import Module
+from harness.plan.plan import TrialSpec, load_plan
+from harness.provision.provision import Provisioned, provisioned
 from harness.tests.system.conftest import ROOT, TestBed
-from harness.trial import run_trial
-from harness.vhost import pin_worker
-from harness.wire import load_wire
+from harness.trial.trial import run_trial
+from harness.provision.vhost import pin_worker
+from harness.plan.wire import load_wire
 
 pytestmark = pytest.mark.skipif("VM_NIC" not in os.environ, reason="needs the virtual machine: make vm-test")
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -15,9 +15,9 @@ import pytest
 from harness.tests.vm.conftest import INSIDE
 
 if INSIDE:
-    from harness.host import Host
-    from harness.pci import driver_of
-    from harness.store import RESULTS
+    from harness.host.host import Host
+    from harness.host.pci import driver_of
+    from harness.store.store import RESULTS
     from harness.tests.vm.forked import Forked, machine, running, until
 
 NAME, PORT = "elsewhere", "2222"

@@ -8,11 +8,11 @@ import os
 
 import pytest
 
-from harness import home
-from harness.ethtool import affinity, give_back, saved
-from harness.host import Host
-from harness.pci import driver_of, interface_of
-from harness.tuning import tune_interface
+from harness.provision.nic import saved_state as home
+from harness.provision.tuning.ethtool import affinity, give_back, saved
+from harness.host.host import Host
+from harness.host.pci import driver_of, interface_of
+from harness.provision.tuning.tuning import tune_interface
 
 HOST = Host()
 # of each model, all that is got; None: its driver has nothing of the kind

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.exchange import ask, expected_body
-from harness.workload import WORKLOADS
+from harness.trial.probe_protocol import ask, expected_body
+from harness.plan.workload import WORKLOADS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -26,7 +26,7 @@ def test_it_becomes_the_program_with_a_configuration_and_a_body(tmp_path: Path, 
     program = tmp_path / "program"
     program.write_text('#!/bin/sh\necho "$@"\ncat "$(sed -n "s/.*alias \\([^;]*\\);.*/\\1/p" "$5")"\n')
     program.chmod(0o755)
-    done = subprocess.run([str(ROOT / "harness/nginx.py"), str(tmp_path), "198.18.0.2", "8080", str(size), "1024", "--",
+    done = subprocess.run([str(ROOT / "harness/wrappers/nginx.py"), str(tmp_path), "198.18.0.2", "8080", str(size), "1024", "--",
                            str(program), "--"], capture_output=True, check=True)
     config = tmp_path / "nginx.conf"
     words, _, body = done.stdout.partition(b"\n")
@@ -44,7 +44,7 @@ def test_it_becomes_the_program_with_a_configuration_and_a_body(tmp_path: Path, 
     ("1", "worker_processes 1; worker_cpu_affinity 10;"),
     ("0,2,3", "worker_processes 3; worker_cpu_affinity 0001 0100 1000;")])
 def test_a_worker_for_each_cpu(tmp_path: Path, cpus: str, words: str) -> None:
-    subprocess.run([str(ROOT / "harness/nginx.py"), str(tmp_path), "a", "80", "1", "9", cpus, "--", "true"], check=True)
+    subprocess.run([str(ROOT / "harness/wrappers/nginx.py"), str(tmp_path), "a", "80", "1", "9", cpus, "--", "true"], check=True)
     text = (tmp_path / "nginx.conf").read_text()
     assert words in text and "master_process" not in text and "listen a:80 backlog=4096 reuseport;" in text
 
@@ -58,7 +58,7 @@ def test_nginx_itself_answers_as_it_must_and_counts(tmp_path: Path, size: int, n
     workload = replace(WORKLOADS[name], body_size_bytes=size)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with subprocess.Popen([str(ROOT / "harness/nginx.py"), str(tmp_path), "127.0.0.1", str(port), str(size), "64",
+    with subprocess.Popen([str(ROOT / "harness/wrappers/nginx.py"), str(tmp_path), "127.0.0.1", str(port), str(size), "64",
                            *cpus, "--", "nginx"], env={**os.environ, "PATH": SYSTEM}) as server:
         try:
             answers = []
@@ -82,7 +82,7 @@ def connected(port: int) -> socket.socket:
 
 
 def test_nothing_but_the_record_and_a_pid_is_written_there(tmp_path: Path) -> None:
-    subprocess.run([str(ROOT / "harness/nginx.py"), str(tmp_path), "a", "80", "1", "9", "--", "true"], check=True)
+    subprocess.run([str(ROOT / "harness/wrappers/nginx.py"), str(tmp_path), "a", "80", "1", "9", "--", "true"], check=True)
     assert [path.name for path in tmp_path.iterdir()] == ["nginx.conf"]
     paths = re.findall(r"_temp_path ([^;]+);", (tmp_path / "nginx.conf").read_text())
     assert len(paths) == 5 and set(paths) == {str(tmp_path)}

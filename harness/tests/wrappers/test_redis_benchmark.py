@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from harness.errors import ContenderError
-from harness.loadgen import CALIBRATION_REQUESTS, MOST_REQUESTS, REDIS_LOAD, Load, RedisBenchmark, tool_for
-from harness.plan import Workload
+from harness.trial.load.wrk import CALIBRATION_REQUESTS, MOST_REQUESTS, REDIS_LOAD, Load, RedisBenchmark, tool_for
+from harness.plan.plan import Workload
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 SET, GET = ((DATA / f"redis-benchmark-{test}.json").read_text() for test in ("set", "get"))
 TOOL = RedisBenchmark()
 
@@ -101,7 +101,7 @@ def test_what_is_no_account_is_said_so(text: str) -> None:
 
 
 def run(tmp_path: Path, script: str) -> tuple[subprocess.CompletedProcess[str], Any]:
-    """redis_load.py with a shell script in the place of redis-benchmark; its report, None without one."""
+    """wrappers/redis_benchmark.py with a shell script in the place of redis-benchmark; its report, None without one."""
     report = tmp_path / "report.json"
     done = subprocess.run([sys.executable, str(REDIS_LOAD), str(report), "sh", "-c", script], capture_output=True,
                           timeout=60)

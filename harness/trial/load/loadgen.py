@@ -14,12 +14,12 @@ import time
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, Sequence
 
-from harness import openload
-from harness.client import Client, Started
+from harness.trial.load import openload
+from harness.trial.client import Client, Started
 from harness.errors import ContenderError
-from harness.loadgen import Load, LoadResult, Tool, tool_for
-from harness.wire import Wire
-from harness.workload import Workload
+from harness.trial.load.wrk import Load, LoadResult, Tool, tool_for
+from harness.plan.wire import Wire
+from harness.plan.workload import Workload
 
 ERRORS = ("connect", "reset", "timeout", "content", "status")
 # one address has so many ports for connections that stand, and more where ports come again at once

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from harness.errors import ContenderError
-from harness.loadgen import Load, LoadResult, Tool, rounded
+from harness.trial.load.wrk import Load, LoadResult, Tool, rounded
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = ROOT / "build" / "openload"
 ERRORS = ("connect", "reset", "timeout", "content", "status")
 # what openload's account has of its schedule, as it stands there

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from harness import collect
-from harness.client import Client
+from harness.trial.observe import cpu as collect
+from harness.trial.client import Client
 from harness.errors import ContenderError, UsageError
-from harness.loadgen import SCRIPT, Load, LoadResult, LoadTool, Wrk
-from harness.plan import Plan, Share, shares
-from harness.remote import RemoteProcess, SshHost
+from harness.trial.load.wrk import SCRIPT, Load, LoadResult, LoadTool, Wrk
+from harness.plan.plan import Plan, Share, shares
+from harness.host.ssh import RemoteProcess, SshHost
 
 _STOP_SECONDS = 5
 _START_SECONDS = 30

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Mapping, Protocol, Sequence
 
 from harness.errors import ContenderError, UsageError
-from harness.workload import Workload
-from harness.stats import quantile
+from harness.plan.workload import Workload
+from harness.analyse.stats import quantile
 
 SCRIPT = Path(__file__).resolve().parent / "wrk_report.lua"
-REDIS_LOAD = SCRIPT.with_name("redis_load.py")
+REDIS_LOAD = Path(__file__).resolve().parents[2] / "wrappers" / "redis_benchmark.py"
 # a load whose length tells nothing but a rate; and what redis-benchmark's int holds
 CALIBRATION_REQUESTS, MOST_REQUESTS = 5000, 2_000_000_000
 # wrk's own
@@ -199,7 +199,7 @@ class RedisBenchmark:
         return {}
 
     def parse(self, text: str) -> LoadResult:
-        """Raises ContenderError when it is not what redis_load.py writes of one test."""
+        """Raises ContenderError when it is not what wrappers/redis_benchmark.py writes of one test."""
         try:
             data = json.loads(text)
             said = data["text"]

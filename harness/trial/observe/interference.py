@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness.collect import CpuTimes
+from harness.trial.observe.cpu import CpuTimes
 
 # Each /proc figure comes in ticks of 10 ms: of a load of 1 s on two CPUs one tick is 0.5 %, so nothing below 2 % can be
 # told from the rounding of two to four of them.

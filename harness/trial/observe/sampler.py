@@ -18,10 +18,13 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-from harness import collect, disturbance, library, steady
+from harness.trial.observe import cpu as collect
+from harness.trial.observe import interference as disturbance
+from harness.trial.observe import preload_counters as library
+from harness.trial.observe import steady_state as steady
 from harness.errors import MachineError
-from harness.host import Host
-from harness.wire import LOADGEN, Contender
+from harness.host.host import Host
+from harness.plan.wire import LOADGEN, Contender
 
 # a call with the pid of the client's process
 Tick = Callable[[int], None]

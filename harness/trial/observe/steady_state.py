@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Sequence
 
-from harness import stats
+from harness.analyse import stats
 
 INTERVAL_SECONDS = 0.1
 # fewer have no middle to speak of

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.binding import NO_IOMMU, Binding, bind_command, choose, kernel_driver
+from harness.provision.nic.driver import NO_IOMMU, Binding, bind_command, choose, kernel_driver
 from harness.errors import MachineError
-from harness.pci import DEVICES, GROUPS, find_nic
-from harness.pmd import Pmd, driver_for
-from harness.tests.recorded import RecordedHost
+from harness.host.pci import DEVICES, GROUPS, find_nic
+from harness.provision.nic.pmd import Pmd, driver_for
+from harness.tests.fixtures.recorded import RecordedHost
 
 FIRST, SECOND = "0000:81:00.0", "0000:81:00.1"
 RELEASE = "6.1.0-28-amd64"

@@ -6,9 +6,9 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import MachineError
-from harness.guards import interface_reasons, reasons
-from harness.pci import DEVICES, INTERFACES, find_nic
-from harness.tests.recorded import RecordedHost
+from harness.provision.nic.in_use import interface_reasons, reasons
+from harness.host.pci import DEVICES, INTERFACES, find_nic
+from harness.tests.fixtures.recorded import RecordedHost
 
 FIRST, SECOND = "0000:81:00.0", "0000:81:00.1"
 

@@ -9,10 +9,10 @@ from typing import Any, Sequence
 
 import pytest
 
-from harness.host import Host, Result
-from harness.preflight import Findings, Port, clock_ahead, has_link, own_addresses, preflight, route
-from harness.remote import SshHost, SshTarget
-from harness.tests.fake_host import FakeHost
+from harness.host.host import Host, Result
+from harness.provision.nic.link_check import Findings, Port, clock_ahead, has_link, own_addresses, preflight, route
+from harness.host.ssh import SshHost, SshTarget
+from harness.tests.fixtures.fake_host import FakeHost
 
 HEAD = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 DEFAULT = "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"

@@ -7,9 +7,10 @@ import contextlib
 
 import pytest
 
-from harness import home, journal
+from harness.provision.nic import saved_state as home
+from harness.provision import journal
 from harness.errors import MachineError
-from harness.tests.nic_host import CLIENT, SERVER, NicHost
+from harness.tests.fixtures.nic_host import CLIENT, SERVER, NicHost
 
 PLACE = ("stackduel-server", "server0")
 FILE = home.path_of(SERVER)

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cores import (choose_client_cpus, choose_server_cpus, isolated_cpus, node_cpus, parse_list,
+from harness.provision.tuning.cpus import (choose_client_cpus, choose_server_cpus, isolated_cpus, node_cpus, parse_list,
                            prefer_isolated, smt_siblings)
-from harness.tests.fake_host import FakeHost
+from harness.tests.fixtures.fake_host import FakeHost
 
 # two nodes of two cores with two threads each: CPU n and n + 4 are one core
 CPUS = list(range(8))

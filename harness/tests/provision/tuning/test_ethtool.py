@@ -7,11 +7,11 @@ import copy
 
 import pytest
 
-from harness import ethtool
+from harness.provision.tuning import ethtool
 from harness.errors import MachineError
-from harness.host import Result
-from harness.tests.ethtool_host import EthtoolHost
-from harness.tests.fake_host import FakeHost
+from harness.host.host import Result
+from harness.tests.fixtures.ethtool_host import EthtoolHost
+from harness.tests.fixtures.fake_host import FakeHost
 
 AFFINITY = "/proc/irq/{}/smp_affinity_list"
 

@@ -10,23 +10,24 @@ from typing import Sequence
 
 import pytest
 
-from harness import ethtool, words
-from harness.analyse import summarise
-from harness.bench import Order, bench
-from harness.conditions import conditioned
+from harness.provision.tuning import ethtool
+from harness.report import format as words
+from harness.analyse.summary import summarise
+from harness.run.run import Order, bench
+from harness.provision.conditions import conditioned
 from harness.errors import MachineError, UsageError
-from harness.host import Result
-from harness.nic_steps import Use
-from harness.plan import from_json, load_plan, to_json
-from harness.queues import mask, masks, same
-from harness.softirq import Softirq, place, targets
-from harness.steps import steps
-from harness.tests.ethtool_host import PCI, EthtoolHost
-from harness.tests.fake_host import ABSENT, OK, FakeHost
-from harness.tests.serving_host import ServingHost, only_run
-from harness.tests.test_analyse import made
-from harness.tuning import tune_interface
-from harness.wire import load_wire
+from harness.host.host import Result
+from harness.provision.nic.steps import Use
+from harness.plan.plan import from_json, load_plan, to_json
+from harness.provision.tuning.queues import mask, masks, same
+from harness.provision.tuning.rps import Softirq, place, targets
+from harness.provision.steps import steps
+from harness.tests.fixtures.ethtool_host import PCI, EthtoolHost
+from harness.tests.fixtures.fake_host import ABSENT, OK, FakeHost
+from harness.tests.fixtures.serving_host import ServingHost, only_run
+from harness.tests.analyse.test_summary import made
+from harness.provision.tuning.tuning import tune_interface
+from harness.plan.wire import load_wire
 
 HAS_RPS = "/sys/class/net/lo/queues/rx-0/rps_cpus"
 USE = Use((0,), (1, 2))

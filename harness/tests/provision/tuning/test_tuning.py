@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from harness import journal
-from harness.cores import CPUS
-from harness.dryrun import DryRun
+from harness.provision import journal
+from harness.provision.tuning.cpus import CPUS
+from harness.host.dry_run import DryRun
 from harness.errors import MachineError
-from harness.host import Result
-from harness.journal import Journal
-from harness.steps import Hugepages
-from harness.tests.fake_host import PAGES, FakeHost
-from harness.tuning import LEVELS, hugepages_for, machine_steps, said
-from harness.tuning_machine import SYSCTL, WORKQUEUES, Setting
+from harness.host.host import Result
+from harness.provision.journal import Journal
+from harness.provision.steps import Hugepages
+from harness.tests.fixtures.fake_host import PAGES, FakeHost
+from harness.provision.tuning.tuning import LEVELS, hugepages_for, machine_steps, said
+from harness.provision.tuning.machine import SYSCTL, WORKQUEUES, Setting
 
 CLIENT, SERVER = (0, 1), (3,)
 USED = (0, 1, 3)

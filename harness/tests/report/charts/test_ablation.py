@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness import charts, waterfall
-from harness.waterfall import Saving, Step
+from harness.report.charts import base as charts
+from harness.report.charts import ablation as waterfall
+from harness.report.charts.ablation import Saving, Step
 
 NONE = Saving(None)
 SHAPES: dict[str, list[Step]] = {

@@ -11,8 +11,9 @@ import matplotlib  # type: ignore[import]
 import matplotlib.image  # type: ignore[import]
 import pytest
 
-from harness import charts, charts_cpu
-from harness.charts import Series, Value
+from harness.report.charts import base as charts
+from harness.report.charts import cpu as charts_cpu
+from harness.report.charts.base import Series, Value
 
 
 def line(number: int, connections: Sequence[int], *values: Value) -> Series:

@@ -10,8 +10,9 @@ from typing import Any, Mapping
 import matplotlib.image  # type: ignore[import]
 import pytest
 
-from harness import charts, charts_cpu
-from harness.charts import Series
+from harness.report.charts import base as charts
+from harness.report.charts import cpu as charts_cpu
+from harness.report.charts.base import Series
 
 NAMES = [f"contender {number}" for number in range(8)]
 

@@ -10,17 +10,17 @@ from typing import Any, Callable, Mapping, cast
 
 import pytest
 
-from harness import own_client
+from harness.trial.load import loadgen as own_client
 from harness.errors import ContenderError, MachineError
-from harness.loadgen import Load
-from harness.own_client import LOADGEN
-from harness.plan import TrialSpec, load_plan
-from harness.provision import Provisioned
-from harness.tests.serving_host import REQUESTS, OwnProcess, ServingHost
-from harness.tests.test_trial import Journal
-from harness.trial import Outcome, run_trial
-from harness.wire import Wire, load_wire
-from harness.workload import WORKLOADS
+from harness.trial.load.wrk import Load
+from harness.trial.load.loadgen import LOADGEN
+from harness.plan.plan import TrialSpec, load_plan
+from harness.provision.provision import Provisioned
+from harness.tests.fixtures.serving_host import REQUESTS, OwnProcess, ServingHost
+from harness.tests.trial.test_trial import Journal
+from harness.trial.trial import Outcome, run_trial
+from harness.plan.wire import Wire, load_wire
+from harness.plan.workload import WORKLOADS
 
 WIRE = load_wire("shm-loadgen")
 CLIENT = WIRE.contenders["lwip"].client.endpoint.namespace

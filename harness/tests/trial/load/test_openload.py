@@ -10,21 +10,22 @@ from typing import Any, Callable, cast
 
 import pytest
 
-from harness import offered, own_client
-from harness.bench import Order, bench
+from harness.plan import offered_load as offered
+from harness.trial.load import loadgen as own_client
+from harness.run.run import Order, bench
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
-from harness.loadgen import Load
-from harness.offered import Loads
-from harness.openload import OPENLOAD, PROGRAM, of_loadgen
-from harness.own_client import LOADGEN
-from harness.plan import TrialSpec, from_json, load_plan, schedule, to_json
-from harness.provision import Provisioned
-from harness.store import load_run
-from harness.tests.serving_host import ServingHost, at_load, given, interrupt, only_run
-from harness.tests.test_trial import Journal
-from harness.trial import run_trial
-from harness.wire import load_wire
-from harness.workload import WORKLOADS
+from harness.trial.load.wrk import Load
+from harness.plan.offered_load import Loads
+from harness.trial.load.openload import OPENLOAD, PROGRAM, of_loadgen
+from harness.trial.load.loadgen import LOADGEN
+from harness.plan.plan import TrialSpec, from_json, load_plan, schedule, to_json
+from harness.provision.provision import Provisioned
+from harness.store.store import load_run
+from harness.tests.fixtures.serving_host import ServingHost, at_load, given, interrupt, only_run
+from harness.tests.trial.test_trial import Journal
+from harness.trial.trial import run_trial
+from harness.plan.wire import load_wire
+from harness.plan.workload import WORKLOADS
 
 LOAD = Load("198.18.0.2", 80, WORKLOADS["rps"], 64, 2, 3, rate=12_000, seed=5)
 ACCOUNT: dict[str, Any] = {

@@ -14,19 +14,20 @@ from typing import Any, Iterator, cast
 
 import pytest
 
-from harness import analyse, sites
-from harness.client import Client
+from harness.analyse import summary as analyse
+from harness.trial.load import remote as sites
+from harness.trial.client import Client
 from harness.errors import ContenderError, MachineError, UsageError
-from harness.host import Host
-from harness.loadgen import Load, LoadResult, RedisBenchmark, Wrk
-from harness.plan import Plan, Share, from_json, load_plan
-from harness.provision import Provisioned
-from harness.remote import SshTarget, connected
-from harness.report import write
-from harness.store import load_run
-from harness.tests import synthetic
-from harness.wire import load_wire
-from harness.words import command
+from harness.host.host import Host
+from harness.trial.load.wrk import Load, LoadResult, RedisBenchmark, Wrk
+from harness.plan.plan import Plan, Share, from_json, load_plan
+from harness.provision.provision import Provisioned
+from harness.host.ssh import SshTarget, connected
+from harness.report.report import write
+from harness.store.store import load_run
+from harness.tests.fixtures import synthetic
+from harness.plan.wire import load_wire
+from harness.report.format import command
 
 WIRE = load_wire("tap")
 SSH = """#!/bin/sh

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from harness.errors import ContenderError, UsageError
-from harness.loadgen import SCRIPT, Load, Wrk, rounded, tool_for
-from harness.plan import Workload
-from harness.workload import WORKLOADS
+from harness.trial.load.wrk import SCRIPT, Load, Wrk, rounded, tool_for
+from harness.plan.plan import Workload
+from harness.plan.workload import WORKLOADS
 
 LOAD = Load("198.18.0.2", 80, Workload("rps", "/", 1), 64, 4, 3)
-RECORDED = (Path(__file__).parent / "data" / "wrk.json").read_text()
+RECORDED = (Path(__file__).parents[2] / "data" / "wrk.json").read_text()
 
 
 def test_command_names_threads_connections_seconds_and_the_script() -> None:

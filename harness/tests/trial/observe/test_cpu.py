@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import collect
+from harness.trial.observe import cpu as collect
 from harness.errors import ContenderError
 
 STAT = """cpu  300 3 200 1000 50 7 90 11 40 0
@@ -30,7 +30,7 @@ def test_proc_stat_is_read_in_seconds_by_cpu_and_without_the_sum() -> None:
 
 
 def test_a_recorded_proc_stat_has_every_state() -> None:
-    data = json.loads((Path(__file__).parent / "data" / "wrk.json").read_text())
+    data = json.loads((Path(__file__).parents[2] / "data" / "wrk.json").read_text())
     times = collect.parse_proc_stat(data["proc_stat"]["after"])
     assert all(tuple(states) == collect.STATES for states in times.values()) and len(times) == 2
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness import disturbance
-from harness.disturbance import Sample, Work, between, reasons, work
+from harness.trial.observe import interference as disturbance
+from harness.trial.observe.interference import Sample, Work, between, reasons, work
 
 QUIET: dict[str, Any] = {"steal_share": 0.0, "others_share": 0.0, "mhz": {"min": 2000.0, "max": 2600.0}, "throttled": 0,
                          "pressure_cpu_some_share": 0.9}

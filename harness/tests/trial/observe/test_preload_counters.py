@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.library import busy_share, glance, read
+from harness.trial.observe.preload_counters import busy_share, glance, read
 
 
 def padded(**counters: int) -> bytes:

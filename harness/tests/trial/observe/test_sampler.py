@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from harness import sampling
-from harness.plan import load_plan
-from harness.sampling import Watch, clocks, interface_bytes, sample
-from harness.tests.fake_host import FakeHost
-from harness.tests.serving_host import REQUESTS, STAT, LoadingProcess, ServingHost, write_counters
-from harness.tests.test_disturbance import stat
-from harness.tests.test_trial import WIRE, trial
-from harness.wire import Contender, load_wire
+from harness.trial.observe import sampler as sampling
+from harness.plan.plan import load_plan
+from harness.trial.observe.sampler import Watch, clocks, interface_bytes, sample
+from harness.tests.fixtures.fake_host import FakeHost
+from harness.tests.fixtures.serving_host import REQUESTS, STAT, LoadingProcess, ServingHost, write_counters
+from harness.tests.trial.observe.test_interference import stat
+from harness.tests.trial.test_trial import WIRE, trial
+from harness.plan.wire import Contender, load_wire
 
 DEV = ("Inter-|   Receive                                                |  Transmit\n"
        " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop\n"
@@ -119,7 +119,7 @@ def test_a_program_under_the_library_is_followed_by_its_counters(tmp_path: Path)
 def followed(host: ServingHost, monkeypatch: pytest.MonkeyPatch, grow: Any) -> None:
     """Each wrk is waited for 32 times, a tenth of a second each by the clock that the watch reads."""
     now, sent = [100.0], [0]
-    monkeypatch.setattr("harness.sampling.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("harness.trial.observe.sampler.time.monotonic", lambda: now[0])
 
     def tick(wrk: LoadingProcess) -> None:
         now[0] += 0.1

@@ -10,7 +10,7 @@ from typing import Sequence
 import pytest
 from hypothesis import given, strategies
 
-from harness import steady
+from harness.trial.observe import steady_state as steady
 
 SERIES = strategies.lists(strategies.floats(1, 1e6), min_size=1, max_size=80)
 

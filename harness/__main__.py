@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Start the command line: `python3 -m harness`, as ./stackduel does."""
+
+from harness.cli.main import start
+
+if __name__ == "__main__":
+    start()
