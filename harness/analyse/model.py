@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Define Summary, what summary.json (schema 2) holds: figures and codes, no sentence. Meanings: results/README.md.
+
+All figures have 6 significant digits. None: no valid trial, or not known. An interval is (low, high).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Mapping
+
+from harness.plan.load_point import LoadPoint
+from harness.store.codes import (Bound, Caveat, Evidence, Interference, LimitedBy, Note, NotMeasured, StoppedBy,
+                                 Unsettled, Verdict)
+
+SCHEMA = 2
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A median over valid trials, and the t interval of the mean logarithm."""
+
+    median: float | None
+    ci95: Interval | None = None
+
+
+@dataclass(frozen=True)
+class ContenderInfo:
+    """A contender of the run. stack: kernel, preload or dpdk; client: whose sockets its client has."""
+
+    label: str
+    stack: str
+    client: str
+    polls: bool
+    client_polls: bool
+    baseline: bool
+    not_measured: Note[NotMeasured] | None = None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A ratio of throughputs, paired by round, with its interval and verdict."""
+
+    ratio: float | None
+    ci95: Interval | None
+    verdict: Verdict
+    rounds: int
+    bound: Bound | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    disputed: bool = False
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What bound a contender at a load point, and by which evidence."""
+
+    by: LimitedBy
+    evidence: tuple[Note[Evidence], ...]
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What the cheapest answerer had at a load point; at_least: the client was not what held it back."""
+
+    requests_per_sec: float
+    contender: str
+    at_least: bool
+    evidence: tuple[Note[Evidence], ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One contender at one load point. `figures`: by key of the metric table (analyse/metrics.py), absent if unknown."""
+
+    trials: int
+    invalid: int
+    errors: int
+    figures: Mapping[str, Figure]
+    latency_us: Mapping[str, float | None]
+    cpu_by_role: Mapping[str, float] | None
+    limit: Limit
+    cycles_from: str | None = None
+    memory_per_connection: float | None = None
+    bytes_per_connection: Mapping[str, int] | None = None
+    not_measured: Note[NotMeasured] | None = None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One load point. `gains`: by (over, below), each a contender's name; `headline`: gain over best_kernel."""
+
+    at: LoadPoint
+    cells: Mapping[str, Cell]
+    gains: Mapping[tuple[str, str], Gain]
+    best_kernel: str | None = None
+    headline: Mapping[str, Gain] = field(default_factory=dict)
+    ceiling: Ceiling | None = None
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """How the run was measured and judged."""
+
+    method: str
+    confidence: float
+    seed: int
+    rounds_done: int
+    stopped_by: StoppedBy
+    precision_percent: float
+    budget_seconds: int
+    family: int
+    adjustment: str
+    widest_percent: float | None = None
+    rounds_needed: int | None = None
+
+
+@dataclass(frozen=True)
+class InterferenceCount:
+    """How many attempts, and how many trials that count, one kind of interference disturbed."""
+
+    kind: Interference
+    disturbed: int
+    stayed: int
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Disturbed trials of a run, and what became of them."""
+
+    attempts: int
+    trials: int
+    disturbed: int
+    repeated: int
+    stayed: int
+    reasons: tuple[InterferenceCount, ...]
+
+
+@dataclass(frozen=True)
+class UnsettledTrial:
+    """A valid trial that counts and had not settled."""
+
+    contender: str
+    at: LoadPoint
+    round: int
+    why: Note[Unsettled]
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """Whether throughput had settled, over the valid trials that count."""
+
+    sampled: int
+    unsettled: int
+    never: int
+    settled_after_seconds: Mapping[str, float] | None = None
+    unseen: tuple[str, ...] = ()
+    warmup_seconds: int | None = None
+    trials: tuple[UnsettledTrial, ...] = ()
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Mean of paired differences in cycles a request, with Student's t interval."""
+
+    mean: float | None
+    ci95: Interval | None
+    rounds: int
+
+
+@dataclass(frozen=True)
+class OptimisationStep:
+    """One optimisation: cycles a request with it and those above it, what it saves added, and left out alone."""
+
+    name: str
+    what: str
+    cycles_per_request: float | None
+    saved: Saving
+    saved_alone: Saving
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The optimisations of the lwIP server one by one, at one load point."""
+
+    at: LoadPoint
+    plain: float | None
+    all: float | None
+    optimisations: tuple[OptimisationStep, ...]
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """What a contender can do at most. by: closed loop, or open loop."""
+
+    requests_per_sec: float
+    by: str
+    client_bound: bool
+
+
+@dataclass(frozen=True)
+class Knee:
+    """The highest load at which p99 keeps to limit_us; None where no load was too much."""
+
+    offered: float | None
+    limit_us: float | None
+    ci95: Interval | None
+
+
+@dataclass(frozen=True)
+class OfferedPoint:
+    """One contender at one offered rate, all rounds together."""
+
+    offered: int
+    achieved: Figure
+    latency_us: Mapping[str, float | None]
+    p50_ci95: Interval | None
+    p99_ci95: Interval | None
+    saturated: bool
+    intended: int
+    unsent: int
+    waited_share: float | None
+    send_lag_us: Mapping[str, float | None] | None
+    client_bound: bool
+    rounds: int
+    invalid: int
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A whole distribution at the rate next to a share of saturation: (1 / (1 - q), us)."""
+
+    share: float
+    offered: int
+    curve: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class OpenContender:
+    """One contender of an open loop."""
+
+    saturation: Saturation | None
+    knee: Knee
+    points: tuple[OfferedPoint, ...]
+    distributions: tuple[Distribution, ...]
+
+
+@dataclass(frozen=True)
+class OpenLoopSummary:
+    """Latency against offered load."""
+
+    connections: int
+    offered: tuple[int, ...]
+    arrivals: tuple[str, ...]
+    knee_factor: float
+    contenders: Mapping[str, OpenContender]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything a report of one run is made from, beside its facts and its plan."""
+
+    run: str
+    wire: str
+    workload: str
+    body_size_bytes: int
+    rounds: int
+    duration_seconds: int
+    baseline: str
+    sweep: tuple[str, ...]
+    contenders: Mapping[str, ContenderInfo]
+    points: tuple[Point, ...]
+    statistics: Statistics
+    caveats: tuple[Note[Caveat], ...]
+    tap: str = ""
+    impairment: str = ""
+    softirq: str = ""
+    emulated: str = ""
+    tsc_hz: int | None = None
+    attempts: Attempts | None = None
+    steadiness: Steadiness | None = None
+    ablation: tuple[Ablation, ...] = ()
+    open_loop: OpenLoopSummary | None = None

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Define every code that a record or a summary can hold. English for them is made in harness/report/ alone.
+
+A `Note` is a code with its numbers; in JSON {"code": "stolen-cpu", "share": 0.031}. The comment behind a code names
+its values; `share` is 0 to 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Generic, Mapping, TypeVar
+
+Value = float | int | str | tuple[str, ...]
+Code = TypeVar("Code", bound=StrEnum)
+
+
+@dataclass(frozen=True)
+class Note(Generic[Code]):
+    """A code and its numbers by name."""
+
+    code: Code
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+
+class Interference(StrEnum):
+    """Why a trial was disturbed."""
+
+    STOLEN = "stolen-cpu"               # share
+    OTHERS = "other-programs"           # share, most (a program's name, or absent)
+    CLOCK = "lower-clock"               # mhz, before_mhz
+    THROTTLING = "throttling"           # events
+
+
+class Problem(StrEnum):
+    """Why a trial is invalid."""
+
+    WRONG_ANSWER = "wrong-answer"               # when (before, after), what
+    LOAD_ERRORS = "load-errors"                 # phase, kind, count
+    NOTHING_ANSWERED = "nothing-answered"
+    WRONG_BYTES = "wrong-bytes"                 # requests, size, bytes
+    COUNTS_DIFFER = "counts-differ"             # counter (parsed, answered), sent, count, limit
+    ENDS_DIFFER = "ends-differ"                 # what, sent, received, limit
+    CONNECTIONS_MISSING = "connections-missing"  # arrived, expected
+    REFUSED = "connections-refused"             # count
+    HTTP_ERRORS = "http-errors"                 # count
+    OPTIMISATIONS_UNKNOWN = "optimisations-unknown"
+    OPTIMISATIONS_IN_FORCE = "optimisations-in-force"   # names
+    LOAD_TOOL = "load-tool-failed"              # what
+    LATE_CLIENT = "late-client"                 # machine, seconds
+    OTHER = "other"                             # text; of runs of schema 1 alone
+
+
+class Unsettled(StrEnum):
+    """Why the throughput of a trial is no steady state."""
+
+    LATE = "late"                       # seconds
+    NEVER = "never"
+    OWN_RAMP = "own-ramp"               # seconds
+
+
+class Verdict(StrEnum):
+    """What a gain's interval says."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Bound(StrEnum):
+    """What a client at its limit makes of a ratio for the servers."""
+
+    LOWER = "lower"
+    UPPER = "upper"
+    BOTH = "both"
+
+
+class LimitedBy(StrEnum):
+    """What set the throughput of a contender at a load point."""
+
+    CLIENT_CPU = "client cpu"
+    SERVER_CPU = "server cpu"
+    WIRE = "wire"
+    CONNECTIONS = "connections"
+    UNKNOWN = "unknown"
+
+
+class Evidence(StrEnum):
+    """What a limit was judged by."""
+
+    NOT_MEASURED = "not-measured"       # see the cell's not_measured
+    NO_VALID_TRIAL = "no-valid-trial"
+    NO_CPU_TIMES = "no-cpu-times"
+    SHARED_CORE = "shared-core"         # share
+    CLIENT_CORE = "client-core"         # share: of the client's busiest core
+    CLIENT_WORK = "client-work"         # share: a polling client had work
+    CLIENT_UNCOUNTED = "client-uncounted"
+    SERVER_CORE = "server-core"         # share
+    SERVER_WORK = "server-work"         # share
+    SERVER_UNCOUNTED = "server-uncounted"
+    CLIENT_BOUND = "client-bound"       # the load generator says so itself
+    NEAR_CEILING = "near-ceiling"       # share: of the client's ceiling
+    ROUND_TRIP = "round-trip"           # connections, in_flight (absent if unknown)
+    CORE = "core"                       # role, cpu, share, user, system, interrupts
+    CORES_LEFT_OUT = "cores-left-out"   # role, count
+    NIC_LOST = "nic-lost"               # share
+    QUEUE_LOST = "queue-lost"           # share
+    PLACE_LOST = "place-lost"           # place, packets, share
+    LINE_FULL = "line-full"             # share
+    LINE_SHARE = "line-share"           # share, speed_mbps
+    TAP_CALLS = "tap-calls"             # per_second
+    NIC_COUNTER = "nic-counter"         # end, counter, packets, share
+    NIC_COUNTERS_LEFT_OUT = "nic-counters-left-out"  # end, count
+    CEILING = "ceiling"                 # requests_per_sec
+    CEILING_AT_LEAST = "ceiling-at-least"   # requests_per_sec
+    CEILING_PASSED = "ceiling-passed"   # requests_per_sec
+
+
+class StoppedBy(StrEnum):
+    """What ended the rounds of a run."""
+
+    ROUNDS = "rounds"
+    PRECISION = "precision"
+    BUDGET = "budget"
+    FUTILITY = "futility"
+    INTERRUPTED = "interrupted"
+
+
+class NotMeasured(StrEnum):
+    """Why a contender has no trial at a load point, or in a whole run."""
+
+    BEYOND = "beyond-most-connections"      # connections, because (a NotMeasured of the contender, or its own text)
+    BEYOND_RATE = "beyond-offered-rate"     # requests_per_sec
+    ONE_CORE = "same-as-on-one-core"        # as (contender)
+    NOT_ALL_CORES = "does-not-use-all-cores"
+    NO_BUSY_POLL = "no-busy-polling"        # interface (absent if none)
+    WORKLOAD = "other-workload"             # workload
+    BODY_SIZE = "other-body-size"           # body_size_bytes
+    OTHER = "other"                         # text; of runs of schema 1 alone
+
+
+class Caveat(StrEnum):
+    """What a reader must know before believing the figures of a run."""
+
+    WIRE = "wire"                           # text: the wire's own, from its file
+    EMULATED = "emulated-nic"               # what
+    NO_HUGEPAGES = "no-hugepages"           # why
+    SHARED_CPUS = "shared-cpus"             # cpus
+    NOT_APPLICABLE = "not-applicable"       # contenders (reasons: contenders.<name>.not_measured)
+    INCOMPLETE = "incomplete"               # done, planned, at_least (0, 1)
+    INVALID = "invalid-trials"              # invalid, trials
+    STOLEN = "stolen-cpu"                   # trials, of, share
+    ELSEWHERE = "elsewhere"                 # trials, of, share
+    CLIENT_LIMIT = "client-limit"           # contenders, points, compared (0, 1)
+    WIRE_LIMIT = "wire-limit"               # contenders, points
+    DISTURBED = "disturbed"                 # see attempts
+    UNSETTLED = "unsettled"                 # see steadiness
+    UNSEEN = "steadiness-unseen"            # contenders
+    IMPRECISE = "imprecise"                 # stopped_by, precision_percent, widest_percent (absent if none)
