@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Define Summary, what summary.json (schema 2) holds: figures and codes, no sentence. Meanings: results/README.md.
+"""Define Summary, what summary.json (schema 2) holds: figures and codes, no sentence.
 
-All figures have 6 significant digits. None: no valid trial, or not known. An interval is (low, high).
+Meanings: results/README.md. All figures have 6 significant digits. None: no valid trial, or not
+known. An interval is (low, high).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Mapping
 
 from harness.plan.load_point import LoadPoint
-from harness.store.codes import (Bound, Caveat, Evidence, Interference, LimitedBy, Note, NotMeasured, StoppedBy,
-                                 Unsettled, Verdict)
+from harness.store.codes import (
+    Bound, Caveat, Evidence, Interference, LimitedBy, Note, NotMeasured, StoppedBy, Unsettled,
+    Verdict)
 
 SCHEMA = 2
 Interval = tuple[float, float]
@@ -27,7 +29,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class ContenderInfo:
-    """A contender of the run. stack: kernel, preload or dpdk; client: whose sockets its client has."""
+    """A contender of the run.
+
+    stack: kernel, preload or dpdk
+    client: whose sockets its client has, of the same three
+    polls, client_polls: spins, so that its CPU time says nothing of its work
+    baseline: one of the kernel's servers, over each of which the others have a gain
+    not_measured: why at no load point
+    """
 
     label: str
     stack: str
@@ -40,8 +49,10 @@ class ContenderInfo:
 
 @dataclass(frozen=True)
 class Gain:
-    """A ratio of throughputs, paired by round, with its interval and verdict."""
+    """The ratio of two contenders' throughputs, paired by round, with its interval and verdict."""
 
+    contender: str
+    over: str
     ratio: float | None
     ci95: Interval | None
     verdict: Verdict
@@ -62,7 +73,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What the cheapest answerer had at a load point; at_least: the client was not what held it back."""
+    """What the cheapest answerer had; at_least: the client was not what held it back."""
 
     requests_per_sec: float
     contender: str
@@ -72,7 +83,16 @@ class Ceiling:
 
 @dataclass(frozen=True)
 class Cell:
-    """One contender at one load point. `figures`: by key of the metric table (analyse/metrics.py), absent if unknown."""
+    """One contender at one load point.
+
+    trials, invalid: valid trials, and those left out
+    errors: of all trials
+    figures: by key of the metric table (metrics.py), absent if unknown
+    cpu_by_role: µs, the median split as the CPU time of all valid trials together is
+    cycles_from: "own counters" or "cpu time"
+    memory_per_connection: bytes held more than at the fewest connections, shared by those more
+    bytes_per_connection: by part, as the server says itself
+    """
 
     trials: int
     invalid: int
@@ -86,22 +106,35 @@ class Cell:
     bytes_per_connection: Mapping[str, int] | None = None
     not_measured: Note[NotMeasured] | None = None
 
+    def median(self, key: str) -> float | None:
+        """Return a figure's median; None where it is not known."""
+        return self.figures[key].median if key in self.figures else None
+
 
 @dataclass(frozen=True)
 class Point:
-    """One load point. `gains`: by (over, below), each a contender's name; `headline`: gain over best_kernel."""
+    """One load point. best_kernel: the kernel baseline with the highest median there."""
 
     at: LoadPoint
     cells: Mapping[str, Cell]
-    gains: Mapping[tuple[str, str], Gain]
+    gains: tuple[Gain, ...]
     best_kernel: str | None = None
-    headline: Mapping[str, Gain] = field(default_factory=dict)
     ceiling: Ceiling | None = None
+
+    def gain(self, contender: str, over: str) -> Gain | None:
+        """Return the gain of one contender over another; None where there is none."""
+        return next((gain for gain in self.gains
+                     if (gain.contender, gain.over) == (contender, over)), None)
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """How the run was measured and judged."""
+    """How the run was measured and judged.
+
+    family: how many gains are judged together
+    widest_percent: half the widest interval of a gain; None while one has none, or without a rule
+    rounds_needed: in all, for the precision asked for, as far as the scatter tells
+    """
 
     method: str
     confidence: float
@@ -171,7 +204,12 @@ class Saving:
 
 @dataclass(frozen=True)
 class OptimisationStep:
-    """One optimisation: cycles a request with it and those above it, what it saves added, and left out alone."""
+    """One optimisation of the lwIP server.
+
+    cycles_per_request: with it and those above it
+    saved: by adding it to those
+    saved_alone: by it when all others are there
+    """
 
     name: str
     what: str
@@ -282,3 +320,12 @@ class Summary:
     steadiness: Steadiness | None = None
     ablation: tuple[Ablation, ...] = ()
     open_loop: OpenLoopSummary | None = None
+
+    def headline(self, point: Point) -> Mapping[str, Gain]:
+        """Return by contender that is no kernel baseline its gain over the best of these there.
+
+        That one is picked by the trials it is compared with, so the ratio errs towards the
+        kernel, and its interval does not cover the choice (gain.py).
+        """
+        return {gain.contender: gain for gain in point.gains if gain.over == point.best_kernel
+                and not self.contenders[gain.contender].baseline}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Generic, Mapping, TypeVar
 
-Value = float | int | str | tuple[str, ...]
+Value = float | int | str | tuple[str, ...] | tuple[int, ...]
 Code = TypeVar("Code", bound=StrEnum)
 
 
@@ -100,16 +100,19 @@ class Evidence(StrEnum):
     SERVER_UNCOUNTED = "server-uncounted"
     CLIENT_BOUND = "client-bound"       # the load generator says so itself
     NEAR_CEILING = "near-ceiling"       # share: of the client's ceiling
-    ROUND_TRIP = "round-trip"           # connections, in_flight (absent if unknown)
+    # connections, and if known in_flight, requests_per_sec, latency_us, by_median (0: mean, 1)
+    ROUND_TRIP = "round-trip"
     CORE = "core"                       # role, cpu, share, user, system, interrupts
     CORES_LEFT_OUT = "cores-left-out"   # role, count
     NIC_LOST = "nic-lost"               # share
     QUEUE_LOST = "queue-lost"           # share
-    PLACE_LOST = "place-lost"           # place, packets, share
+    PLACE_LOST = "place-lost"           # place, packets
+    PLACES_LEFT_OUT = "places-left-out"  # count
     LINE_FULL = "line-full"             # share
     LINE_SHARE = "line-share"           # share, speed_mbps
-    TAP_CALLS = "tap-calls"             # per_second
-    NIC_COUNTER = "nic-counter"         # end, counter, packets, share
+    TAP_CALLS = "tap-calls"             # packets_per_request, each by a call
+    # end, counter, count, kind: missed, no-buffer, overrun, stalled (times), dropped, errors
+    NIC_COUNTER = "nic-counter"
     NIC_COUNTERS_LEFT_OUT = "nic-counters-left-out"  # end, count
     CEILING = "ceiling"                 # requests_per_sec
     CEILING_AT_LEAST = "ceiling-at-least"   # requests_per_sec
@@ -151,7 +154,8 @@ class Caveat(StrEnum):
     INVALID = "invalid-trials"              # invalid, trials
     STOLEN = "stolen-cpu"                   # trials, of, share
     ELSEWHERE = "elsewhere"                 # trials, of, share
-    CLIENT_LIMIT = "client-limit"           # contenders, points, compared (0, 1)
+    # points: places in Summary.points, from 0; compared: the client is part of what is (0, 1)
+    CLIENT_LIMIT = "client-limit"           # contenders, points, compared
     WIRE_LIMIT = "wire-limit"               # contenders, points
     DISTURBED = "disturbed"                 # see attempts
     UNSETTLED = "unsettled"                 # see steadiness
