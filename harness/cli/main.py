@@ -12,7 +12,7 @@ import sys
 from typing import NoReturn, Sequence
 
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
-from harness.host.host import Host
+from harness.host import Host
 from harness.plan.nic_request import WIRE, NicOrder, add_options, nic_order
 from harness.plan.plan import OVERRIDES
 from harness.store.store import disk_reason
@@ -134,7 +134,7 @@ def run(argv: Sequence[str], host: Host) -> int:
         _nic_named(args, order, host)
         reproduce(args.paper, args.wire, args.plan, settings(args.set), order, args.dry_run, host)
     elif args.command == "restore":
-        from harness.provision.provision import restore
+        from harness.provision import restore
         print("\n".join(restore(host) or ["nothing to undo"]))
     elif args.command == "doctor":
         return _doctor(nic_order(args), host)
@@ -145,9 +145,9 @@ def run(argv: Sequence[str], host: Host) -> int:
 
 def _doctor(order: NicOrder, host: Host) -> int:
     if order.nic:
-        from harness.doctor.nic import nic_doctor
+        from harness.doctor import nic_doctor
         return nic_doctor(host, order)
-    from harness.doctor.machine import doctor
+    from harness.doctor import doctor
     return doctor(host)
 
 
@@ -158,7 +158,7 @@ def _nic_named(args: argparse.Namespace, order: NicOrder, host: Host) -> None:
     if args.wire != WIRE or args.resume:
         return
     if not order.nic:
-        from harness.doctor.nic import candidates
+        from harness.doctor import candidates
         print("\n".join(candidates(host)))
         raise MachineError("no NIC was named: give NIC=<PCI address or interface> and CLIENT=<its cable's other end>")
     if not order.client:

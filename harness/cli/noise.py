@@ -18,7 +18,7 @@ from harness.report import report
 from harness.report import format as words
 from harness.run.run import DEFAULT_PLAN, Order, measure
 from harness.errors import CheckFailed, UsageError
-from harness.host.host import Host
+from harness.host import Host
 from harness.regression.noise_profile import Profile
 from harness.plan.plan import load_plan
 from harness.regression.paired_logs import readings, trials

@@ -9,12 +9,9 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from harness.provision.conditions import has_vhost
 from harness.errors import MachineError
-from harness.host.host import Host
-from harness.provision.journal import left_behind
-from harness.provision.kernel_modules import Module, missing
-from harness.provision.steps import PROGRAMS, ROOT, TUN, Hugepages, Requirements, VHOST, built, steps
+from harness.host import Host
+from harness.provision import PROGRAMS, ROOT, TUN, VHOST, built, left_behind, missing, problems
 from harness.plan.wire import TOPOLOGIES, Wire, load_wire
 from harness.plan.workload import GENERAL
 
@@ -124,7 +121,7 @@ def _cpus(host: Host) -> Finding:
 
 
 def _vhost(host: Host) -> Finding:
-    if has_vhost(host):
+    if not missing(host, "vhost_net", VHOST):
         return Finding(OK, VHOST, f"wire {MAIN_WIRE} has its TAP by virtio-user over it, or as TAP=net_tap says")
     return Finding(NOTE, f"no {VHOST}", f"wire {MAIN_WIRE} does without: its TAP is DPDK's net_tap")
 
@@ -137,11 +134,9 @@ def _left_behind(host: Host) -> Finding:
 
 
 def _wire(host: Host, wire: Wire) -> Finding:
-    # the others look at what only a run changes
-    needs = [step for step in steps(wire, list(wire.contenders)) if isinstance(step, (Requirements, Hugepages, Module))]
-    problems = [problem for step in needs if (problem := step.check(host)) is not None]
-    if problems:
-        return Finding(MISSING, f"wire {wire.name}", "; ".join(problems))
+    found = problems(host, wire)
+    if found:
+        return Finding(MISSING, f"wire {wire.name}", "; ".join(found))
     return Finding(OK, f"wire {wire.name} can run here", f"sudo make bench-{make_target(wire)}")
 
 

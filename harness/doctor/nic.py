@@ -10,14 +10,12 @@ from __future__ import annotations
 import shlex
 from typing import Callable
 
-from harness.provision.nic import in_use as guards
-from harness.provision.nic.driver import DEVBIND, Binding, bind_command, choose, kernel_driver
+from harness.provision import (DEVBIND, USER_SPACE_DRIVERS, Binding, bind_command, choose_binding, kernel_driver,
+                               pmd_of, uses)
 from harness.doctor.machine import MISSING, NOTE, OK, Finding, lacking, make_target
 from harness.errors import MachineError, StackduelError, UsageError
-from harness.host.host import Host
 from harness.plan.nic_request import WIRE, NicOrder
-from harness.host.pci import INTERFACES, Nic, emulated, find_nic, network_devices, read
-from harness.provision.nic.pmd import driver_for
+from harness.host import emulated, find_nic, Host, INTERFACES, network_devices, Nic
 from harness.plan.topology import TOPOLOGIES
 from harness.plan.wire import load_wire
 
@@ -56,8 +54,8 @@ def examine(host: Host, order: NicOrder) -> list[Finding]:
 def described(host: Host, nic: Nic) -> str:
     """One line of what a person knows a card by."""
     link = f"{INTERFACES}/{nic.interface}"
-    speed = read(host, f"{link}/speed") if nic.interface else ""
-    state = read(host, f"{link}/operstate") if nic.interface else ""
+    speed = host.text(f"{link}/speed") if nic.interface else ""
+    state = host.text(f"{link}/operstate") if nic.interface else ""
     words = [nic.name, f"driver {nic.driver}" if nic.driver else "no driver",
              f"{speed} Mb/s" if speed not in ("", "-1") else "", f"link {state}" if state else "no interface",
              f"NUMA node {nic.numa_node}" if nic.numa_node >= 0 else ""]
@@ -66,7 +64,7 @@ def described(host: Host, nic: Nic) -> str:
 
 def would_do(host: Host, nic: Nic, order: NicOrder) -> list[str]:
     """The commands that turn the card over to DPDK and back, as a person would type them."""
-    binding, own = choose(host, nic, order.noiommu), kernel_driver(host, nic)
+    binding, own = choose_binding(host, nic, order.noiommu), kernel_driver(host, nic)
     return [*(f"modprobe {module}" for module in binding.modules),
             *(f"echo {text} > {path}" for path, text in binding.writes), *_turns(binding, own, nic)]
 
@@ -84,12 +82,12 @@ def _turns(binding: Binding, own: str, nic: Nic) -> list[str]:
 def candidates(host: Host) -> list[str]:
     """Lines for a person who named no NIC: every card and whether it can be used, then the wires that need none."""
     nics = network_devices(host)
-    uses = {nic.pci: guards.reasons(host, nic) for nic in nics}
+    in_use = {nic.pci: uses(host, nic) for nic in nics}
     lines = ["network cards of this machine:"] if nics else ["this machine has no network card on its PCI bus"]
     for nic in nics:
         lines.append(f"  {described(host, nic)}")
-        others = [other.interface for other in nics if other != nic and other.interface and not uses[other.pci]]
-        obstacle = "; ".join(uses[nic.pci]) or _obstacle(host, nic)
+        others = [other.interface for other in nics if other != nic and other.interface and not in_use[other.pci]]
+        obstacle = "; ".join(in_use[nic.pci]) or _obstacle(host, nic)
         lines.append(f"    no: {obstacle}" if obstacle else
                      f"    can be used: sudo make bench NIC={nic.pci} CLIENT={f'if:{others[0]}' if others else CLIENT}")
     wires = [load_wire(file.stem) for file in sorted(TOPOLOGIES.glob("*.toml")) if file.stem != WIRE]
@@ -104,7 +102,7 @@ def _obstacle(host: Host, nic: Nic) -> str:
 
 
 def _use(host: Host, nic: Nic, force: bool) -> list[Finding]:
-    found = guards.reasons(host, nic)
+    found = uses(host, nic)
     return [Finding(NOTE if force else NO, "in use", reason) for reason in found] or [
         Finding(OK, "nothing uses it: no route, address, ssh session, bond, bridge, VLAN or file system")]
 
@@ -121,7 +119,7 @@ def _kernel(host: Host, nic: Nic) -> Finding:
     thing = "driver for the kernel's turn"
     if nic.interface:
         return Finding(OK, f"{thing}: {nic.driver}")
-    if nic.driver and nic.driver not in guards.USER_SPACE_DRIVERS:
+    if nic.driver and nic.driver not in USER_SPACE_DRIVERS:
         return Finding(MISSING, thing, f"{nic.driver} has made no interface that is seen from here")
 
     def advice() -> str:
@@ -132,18 +130,18 @@ def _kernel(host: Host, nic: Nic) -> Finding:
 
 
 def _dpdk(host: Host, nic: Nic) -> Finding:
-    pmd = driver_for(host, nic)
+    pmd = pmd_of(host, nic)
     return Finding(OK, f"DPDK's driver: {pmd.name}") if pmd else Finding(
         MISSING, "DPDK's driver", f"the installed DPDK has none for {nic.vendor}:{nic.device}: use another card")
 
 
 def _binding(host: Host, nic: Nic, noiommu: bool) -> Finding:
-    return _tried("way to DPDK", lambda: choose(host, nic, noiommu).mode)
+    return _tried("way to DPDK", lambda: choose_binding(host, nic, noiommu).mode)
 
 
 def _link(host: Host, nic: Nic) -> list[Finding]:
     """A port that is down tells nothing of its cable."""
-    if not nic.up or read(host, f"{INTERFACES}/{nic.interface}/carrier") != "0":
+    if not nic.up or host.text(f"{INTERFACES}/{nic.interface}/carrier") != "0":
         return []
     return [Finding(NOTE, f"no link on {nic.interface}", "plug its cable in, and set the other end up")]
 
@@ -159,7 +157,7 @@ def _client(host: Host, nic: Nic, order: NicOrder) -> list[Finding]:
         return [Finding(MISSING, f"client {name}", str(error))]
     if client.pci == nic.pci:
         return [Finding(MISSING, f"client {name}", f"it is the card itself ({nic.pci}); a cable has two ends")]
-    found = guards.reasons(host, client)
+    found = uses(host, client)
     if found and not order.force:
         return [Finding(NO, f"client {name}", f"in use: {'; '.join(found)}; or give FORCE=1")]
     return [Finding(OK, f"client {described(host, client)}"), *_link(host, client)]

@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The machine, once a run."""
+"""Read what a reader must know of the machine, once a run."""
+
+from harness.facts.facts import gather as gather
+from harness.facts.facts import of_machine as of_machine

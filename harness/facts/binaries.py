@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Sequence
 
 from harness.facts.hardware import output
-from harness.host.host import Host
+from harness.host import Host
 
 ROOT = Path(__file__).resolve().parents[2]
 # of ldd: `name => path (address)`, and the dynamic loader's `path (address)`; what it does not find has no path

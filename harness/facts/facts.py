@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import json
 import platform
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any, Iterable, Mapping, Protocol
 
 from harness.plan import ablation as ladder
-from harness.provision.nic import link_check as preflight
 from harness.facts.binaries import binaries
 from harness.errors import MachineError
 from harness.facts.hardware import chosen, fields, hardware, interface_facts, nic_facts, output
-from harness.host.host import Host
+from harness.host import Host, SshHost, now
 from harness.plan.nic_request import to_settings
-from harness.trial.load.loadgen import load_tool
 from harness.plan.plan import Plan
-from harness.provision.provision import Provisioned
-from harness.host.ssh import SshHost
-from harness.provision.steps import built
+from harness.provision import Provisioned, built
 from harness.plan.wire import Contender, Wire
 from harness.plan.workload import GENERAL
 
@@ -44,15 +39,17 @@ _SAYS_VERSION = {"redis-server": "--version", "redis-benchmark": "--version", "n
 _CLOCK = "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
 
-def now() -> str:
-    """UTC, to the second, as facts and trials record it."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+class LoadTool(Protocol):
+    """What facts say of a load tool: its name, how its latencies are to be read, and the programs that it needs."""
+
+    name: str
+    latency: str
+    programs: Mapping[str, str]
 
 
-def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned) -> dict[str, Any]:
+def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned, tool: LoadTool) -> dict[str, Any]:
     """Everything but "schema", "run" and "ports" of facts.json. Read with the wire up, for its offloads."""
     contenders = [wire.contenders[name] for name in plan.contenders]
-    tool = load_tool(wire, plan.workload, bool(plan.offered))
     programs = [*wire.programs, *(name for each in contenders for name in each.programs), *tool.programs]
     return {
         "started_at": now(),
@@ -117,7 +114,7 @@ def _client(site: SshHost, plan: Plan) -> dict[str, Any]:
             "speed_mbit": _number(_read(site, f"{_NET}/{site.interface}/speed")),
             "driver": site.link_target(f"{_NET}/{site.interface}/device/driver") or None,
             "offloads": _offloads(site, "", site.interface),
-            "clock_ahead_seconds": preflight.clock_ahead(site)[0]}
+            "clock_ahead_seconds": site.clock_ahead()[0]}
 
 
 def _number(text: str | None) -> int | None:

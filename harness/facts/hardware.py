@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from harness.host.host import Host
-from harness.host.pci import DEVICES, Nic, read
+from harness.host import DEVICES, Host, Nic
 
 _DMI = "/sys/class/dmi/id"
 _CPU = "/sys/devices/system/cpu"
@@ -104,7 +103,7 @@ def output(host: Host, argv: list[str], netns: str | None = None) -> str | None:
 
 
 def _told(host: Host, path: str) -> str | None:
-    return read(host, path) or None
+    return host.text(path) or None
 
 
 def _known(text: str | None) -> str | None:
@@ -136,13 +135,13 @@ def _c_states(host: Host) -> list[str] | None:
     """Of the first CPU, those that the kernel may use; None where it has no say."""
     at = f"{_CPU}/cpu0/cpuidle"
     states = _numbered(host, at, r"state\d+")
-    named = [(read(host, f"{at}/{state}/name"), read(host, f"{at}/{state}/disable")) for state in states]
+    named = [(host.text(f"{at}/{state}/name"), host.text(f"{at}/{state}/disable")) for state in states]
     return [name for name, disabled in named if disabled != "1"] if named else None
 
 
 def _node(host: Host, name: str) -> dict[str, Any]:
     at = f"{_NODES}/{name}"
-    memory = re.search(r"MemTotal:\s+(\d+) kB", read(host, f"{at}/meminfo"))
+    memory = re.search(r"MemTotal:\s+(\d+) kB", host.text(f"{at}/meminfo"))
     pages = {int(re.sub(r"\D", "", size)): _told(host, f"{at}/hugepages/{size}/nr_hugepages")
              for size in host.listing(f"{at}/hugepages")}
     return {"node": int(name.removeprefix("node")), "cpus": _told(host, f"{at}/cpulist"),

@@ -14,6 +14,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import select
 import shlex
 import shutil
@@ -24,11 +25,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Callable, Iterator, Mapping, Sequence, TypeVar
 
 from harness.errors import MachineError
-from harness.trial.observe.nic_counters import parse_ethtool
 
 NETNS_DIRECTORY = "/run/netns"
 COUNTERS = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_dropped", "tx_dropped", "rx_errors",
@@ -75,6 +76,21 @@ def command(argv: Sequence[str], netns: str | None = None, cpus: Sequence[int] =
     if cpus:
         words += ["taskset", "-c", ",".join(str(cpu) for cpu in cpus)]
     return [*words, *argv]
+
+
+def parse_ethtool(text: str) -> dict[str, int]:
+    """Return the counts of `ethtool -S`, `     name: count` lines; whatever is no count is left out."""
+    counts = {}
+    for line in text.splitlines():
+        name, _, value = line.rpartition(":")
+        if name and re.fullmatch(r"\d+", value.strip()):
+            counts[name.strip()] = int(value)
+    return counts
+
+
+def now() -> str:
+    """Return the time in UTC, to the second, as facts and trials record it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Process:
@@ -172,6 +188,13 @@ class Host:
             return Path(path).read_text(errors="replace")
         except OSError as error:
             raise MachineError(f"cannot read {path}: {error.strerror}") from None
+
+    def text(self, path: str | Path) -> str:
+        """Return a file without its last newline; "" where it is not there or tells nothing (speed without link)."""
+        try:
+            return self.read(path).strip()
+        except MachineError:
+            return ""
 
     def sha256(self, path: str | Path) -> str | None:
         """Of a file's bytes, as hex digits; None when it cannot be read."""

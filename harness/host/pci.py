@@ -86,15 +86,7 @@ def driver_of(host: Host, pci: str) -> str:
 
 def is_no_iommu_group(host: Host, group: str) -> bool:
     """vfio-pci makes a group of this name for a device that it holds without an IOMMU."""
-    return read(host, f"{GROUPS}/{group}/name") == NO_IOMMU_GROUP
-
-
-def read(host: Host, path: str) -> str:
-    """An attribute without its newline; "" where the kernel does not have it, or has no answer (speed without link)."""
-    try:
-        return host.read(path).strip()
-    except MachineError:
-        return ""
+    return host.text(f"{GROUPS}/{group}/name") == NO_IOMMU_GROUP
 
 
 # What hypervisors present as a card: (vendor, device) -> its model.
@@ -121,7 +113,7 @@ def emulated(host: Host, nic: Nic) -> str:
         return f"QEMU's {model}"
     if ids not in EMULATED or not _is_guest(host):
         return ""
-    maker = MAKERS.get(read(host, "/sys/class/dmi/id/sys_vendor"), "a hypervisor's")
+    maker = MAKERS.get(host.text("/sys/class/dmi/id/sys_vendor"), "a hypervisor's")
     # a real card that a guest was given keeps the subsystem of its board's maker
     given = nic.vendor == "8086" and subsystem != UNNUMBERED and nic.subsystem_vendor != VMWARE and maker == "QEMU's"
     return "" if given else f"{maker} {model}"
@@ -129,30 +121,30 @@ def emulated(host: Host, nic: Nic) -> str:
 
 def _is_guest(host: Host) -> bool:
     """The bit that every hypervisor sets for its guests, and none elsewhere."""
-    flags = (line for line in read(host, "/proc/cpuinfo").splitlines() if line.startswith("flags"))
+    flags = (line for line in host.text("/proc/cpuinfo").splitlines() if line.startswith("flags"))
     return "hypervisor" in next(flags, "").split()
 
 
 def _nic(host: Host, pci: str, interface: str, names: dict[str, str]) -> Nic:
     at = f"{DEVICES}/{pci}"
     vendor, device, subsystem_vendor, subsystem_device = (
-        read(host, f"{at}/{key}").removeprefix("0x")
+        host.text(f"{at}/{key}").removeprefix("0x")
         for key in ("vendor", "device", "subsystem_vendor", "subsystem_device"))
     group = host.link_target(f"{at}/iommu_group")
     if group and is_no_iommu_group(host, group):
         group = ""
     others = [other for other in (host.listing(f"{GROUPS}/{group}/devices") if group else [])
               if other != pci and _class(host, other)[:4] not in HOST_AND_PCI_BRIDGES]
-    mac, mtu, flags = (read(host, f"{INTERFACES}/{interface}/{key}") if interface else ""
+    mac, mtu, flags = (host.text(f"{INTERFACES}/{interface}/{key}") if interface else ""
                        for key in ("address", "mtu", "flags"))
     return Nic(pci, interface, driver_of(host, pci), vendor, device, subsystem_vendor, subsystem_device,
-               names.get(pci, f"{vendor}:{device}"), int(read(host, f"{at}/numa_node") or -1), group, tuple(others),
+               names.get(pci, f"{vendor}:{device}"), int(host.text(f"{at}/numa_node") or -1), group, tuple(others),
                mac, int(mtu or 0), bool(int(flags or "0", 16) & IFF_UP))
 
 
 def _class(host: Host, pci: str) -> str:
     """Six hex digits, such as 020000 for Ethernet."""
-    return read(host, f"{DEVICES}/{pci}/class").removeprefix("0x")
+    return host.text(f"{DEVICES}/{pci}/class").removeprefix("0x")
 
 
 def _interfaces(host: Host, pci: str) -> list[str]:

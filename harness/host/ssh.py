@@ -17,14 +17,10 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, NoReturn, Sequence
+from typing import Any, Callable, Iterator, Mapping, NoReturn, Protocol, Sequence
 
 from harness.errors import MachineError
 from harness.host.host import COUNTERS, Host, Process, Result, command
-from harness.plan.client_target import IfClient as IfClient
-from harness.plan.client_target import SshClients as SshClients
-from harness.plan.client_target import SshTarget as SshTarget
-from harness.plan.client_target import parse_client as parse_client
 
 # the user's own configuration may forward, ask or fork; ours must not
 _OPTIONS = ("-T", "-a", "-x", *(word for option in (
@@ -51,6 +47,15 @@ _CONTROL = "stackduel-ssh-"
 _COMPLETE = 2
 # of /proc/net/dev, in the order of COUNTERS
 _COLUMNS = (1, 9, 0, 8, 3, 11, 2, 10)
+
+
+class Target(Protocol):
+    """`destination` as ssh takes it, and the interface there, "" for whichever leads to the server."""
+
+    @property
+    def destination(self) -> str: ...
+    @property
+    def interface(self) -> str: ...
 
 
 class RemoteProcess(Process):
@@ -167,7 +172,7 @@ class SshHost(Host):
     `interface`: the one towards the server; preflight.py finds it out where the user has not said it.
     """
 
-    def __init__(self, local: Host, target: SshTarget, control: str) -> None:
+    def __init__(self, local: Host, target: Target, control: str) -> None:
         self.destination = target.destination
         self.interface = target.interface
         self.directory = ""
@@ -293,6 +298,16 @@ class SshHost(Host):
                 return words[3], "COMPLETE"
         return None
 
+    def clock_ahead(self) -> tuple[float, float]:
+        """Return by how many seconds that machine's clock is ahead of this one's, and how unsure that is."""
+        before = time.time()
+        # not every date knows parts of seconds
+        whole, _, part = self.run(["date", "+%s.%N"]).stdout.strip().partition(".")
+        after = time.time()
+        exact = part.isdigit()
+        unsure = (after - before) / 2 + (0.0 if exact else 0.5)
+        return round(float(f"{whole}.{part if exact else 5}") - (before + after) / 2, 3), round(unsure, 3)
+
     def flush_neighbours(self, netns: str | None) -> None:
         """Of the interface to the server, if its user may; an entry that stays is compared all the same."""
         if self.interface and self.which("ip"):
@@ -302,6 +317,7 @@ class SshHost(Host):
         raise MachineError(f"{self.destination} is another machine: only what a client needs is done there")
 
     query = Host.query
+    text = Host.text
     nic_statistics = Host.nic_statistics
 
     def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
@@ -395,7 +411,7 @@ def _parent(local: Host) -> str:
 
 
 @contextmanager
-def connected(local: Host, targets: Sequence[SshTarget]) -> Iterator[tuple[SshHost, ...]]:
+def connected(local: Host, targets: Sequence[Target]) -> Iterator[tuple[SshHost, ...]]:
     """The machines, for the body of the `with`. MachineError when one cannot be reached; nothing stays of any."""
     if local.which("ssh") is None:
         raise MachineError("a client on another machine needs ssh here: `sudo apt-get install openssh-client`")

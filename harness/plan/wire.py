@@ -14,7 +14,7 @@ from harness.plan.topology import TOPOLOGIES as TOPOLOGIES
 from harness.plan.topology import Table, path_of, read
 
 if TYPE_CHECKING:
-    from harness.provision.nic.nic_pair import Cable
+    from harness.provision.nic.resolve import Cable
 
 # how a contender hangs on the bridge: by the kernel's end of a veth; by a TAP, whose other end DPDK's net_tap has or
 # the kernel's vhost-net; by a veth whose end has no address, for a user-space driver to open. Without the bridge: by a

@@ -47,3 +47,8 @@ WORKLOADS: Mapping[str, Workload] = {each.name: each for each in (
 GENERAL = ("rps", "cps", "bandwidth", "conns", "conns-10k", "turns")
 # bodies, in bytes, of a workload that is several load shapes: a run each
 SIZES: Mapping[str, tuple[int, ...]] = {"bandwidth": (3700, 64 << 10, 1 << 20)}
+
+
+def expected_body(size: int) -> bytes:
+    """Return a body of `size` bytes, in the pattern of servers/http: a lost, repeated or moved byte shows."""
+    return b"".join(b"%07d\n" % k for k in range(size // 8 + 1))[:size]

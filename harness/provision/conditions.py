@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.errors import UsageError
-from harness.host.host import Host
+from harness.host import Host
 from harness.provision.kernel_modules import missing
 from harness.plan.netem import parse
 from harness.plan.plan import NET_TAP, VHOST_NET, Plan

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Callable, Sequence
 
 from harness.errors import MachineError
-from harness.host.host import Host, Process
+from harness.host import Host, Process
+from harness.provision.step import Action
 
 DIRECTORY = "/run/stackduel"
 PATH = f"{DIRECTORY}/journal.jsonl"
@@ -22,7 +23,6 @@ LASTING = "/var/lib/stackduel"
 # what `ip`, `tc` and `umount` say of a thing that is no longer there
 GONE = ("No such file or directory", "Cannot find device", "Cannot open network namespace", "not mounted",
         "Cannot delete qdisc with handle of zero", "Cannot find specified qdisc", "Invalid handle")
-Action = Sequence[str | int]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import MachineError
-from harness.host.host import Host
-from harness.provision.journal import Action
+from harness.host import Host
+from harness.provision.step import Action
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Sequence
 
-from harness.host.host import NETNS_DIRECTORY, Host
-from harness.provision.journal import DIRECTORY, Action
+from harness.host import Host, NETNS_DIRECTORY
+from harness.provision.journal import DIRECTORY
+from harness.provision.step import Action
 from harness.plan.netem import parse
 from harness.plan.wire import BRIDGED, TAPS, Bridge, Contender, Endpoint, Wire
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
 from harness.provision import journal as journals
-from harness.host.dry_run import DryRun
+from harness.host import clear, DryRun, Host, Log, SshHost
 from harness.errors import MachineError
-from harness.host.host import Host, Log
 from harness.provision.journal import Journal
 from harness.provision.nic.steps import Ends, Port, ServerPort, Use
-from harness.host.ssh import SshHost, clear
 from harness.provision.tuning.rps import WHAT, Softirq
-from harness.provision.steps import Hugepages, Step, namespaces, steps
-from harness.provision.tuning.tuning import said
+from harness.provision.step import Step
+from harness.provision.kernel_modules import Module
+from harness.provision.steps import Hugepages, Requirements, namespaces, steps
+from harness.provision.tuning import said
 from harness.plan.wire import Contender, Wire
 
 __all__ = ["Provisioned", "Step", "provisioned", "restore", "steps"]
@@ -129,6 +129,12 @@ def _restore(host: Host) -> list[str]:
         raise MachineError(f"what a killed run left could not all be undone: {'; '.join(failed)};"
                            " mend that, then `sudo make restore`")
     return done or [f"rmdir {journals.DIRECTORY}"]
+
+
+def problems(host: Host, wire: Wire) -> list[str]:
+    """Return what this machine lacks for a wire, as far as it shows before a run."""
+    return _problems(host, [step for step in steps(wire, list(wire.contenders))
+                            if isinstance(step, (Requirements, Hugepages, Module))])
 
 
 def _problems(host: Host, wanted: Sequence[Step]) -> list[str]:

@@ -11,15 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Iterator, Mapping, Sequence
 
-from harness.provision.tuning import tuning
-from harness.provision.nic.nic_pair import cable, fitted
+from harness.provision import tuning
+from harness.provision.nic.resolve import cable, fitted
 from harness.errors import UsageError
-from harness.host.host import Host
 from harness.plan.nic_request import NicOrder, from_settings
 from harness.provision.nic.steps import Use
-from harness.host.pci import emulated
+from harness.host import connected, emulated, Host, SshHost
 from harness.plan.plan import Plan, TrialSpec, turns
-from harness.host.ssh import SshHost, connected
 from harness.store.store import Store
 from harness.plan.client_target import SshClients, parse_client
 from harness.plan.wire import Wire, load_wire

@@ -10,19 +10,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping, Protocol, Sequence
+from typing import Any, Mapping, Sequence
 
 from harness.provision.nic import steps as nic_steps
 from harness.errors import MachineError, UsageError
-from harness.host.host import NETNS_DIRECTORY, Host
-from harness.provision.journal import Action
+from harness.host import Host, NETNS_DIRECTORY
+from harness.provision.step import Action, Step
 from harness.provision.links import links, namespace, netem
 from harness.provision.kernel_modules import Module
 from harness.plan.netem import MODULES as NETEM_MODULES
 from harness.plan.netem import MODULES_BOTH_WAYS as NETEM_MODULES_BOTH_WAYS
 from harness.provision.nic.steps import Use
 from harness.provision.tuning.rps import Softirq, targets
-from harness.provision.tuning.tuning import pages
+from harness.provision.tuning import pages
 from harness.provision.tuning.machine import entry
 from harness.plan.wire import BRIDGED, Contender, Wire
 
@@ -36,16 +36,6 @@ _NODES = {"tap": (("tun", TUN),), "vhost-net": (("tun", TUN), ("vhost_net", VHOS
 # program -> Debian package that has it
 PROGRAMS = {"ip": "iproute2", "ping": "iputils-ping", "wrk": "wrk", "ethtool": "ethtool",
             "sysctl": "procps", "taskset": "util-linux", "setpriv": "util-linux"}
-
-
-class Step(Protocol):
-    """`check` changes nothing: None, or what is missing and how to get it. `undo` is asked before `up`."""
-
-    @property
-    def name(self) -> str: ...
-    def check(self, host: Host) -> str | None: ...
-    def undo(self, host: Host) -> list[Action]: ...
-    def up(self, host: Host) -> None: ...
 
 
 @dataclass(frozen=True)

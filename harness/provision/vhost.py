@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Sequence
 
 from harness.errors import MachineError
-from harness.host.host import Host
+from harness.host import Host
 
 
 def pin_worker(host: Host, pid: int, cpus: Sequence[int]) -> None:

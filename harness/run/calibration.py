@@ -11,11 +11,10 @@ from typing import Any, Callable
 
 from harness.analyse.ceiling import NAME
 from harness.errors import MachineError
-from harness.host.host import Host
+from harness.host import Host
 from harness.plan.plan import Plan, TrialSpec, schedule
 from harness.run.progress import rate
-from harness.provision.provision import Provisioned
-from harness.provision.steps import ROOT, has_program
+from harness.provision import ROOT, Provisioned, has_program
 from harness.store.store import Store
 from harness.trial.trial import run_trial
 from harness.plan.wire import LOADGEN, Contender, Wire

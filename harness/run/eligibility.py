@@ -16,10 +16,10 @@ from typing import Mapping
 from harness.trial.client import Client
 from harness.trial.server import start
 from harness.errors import ContenderError, MachineError
-from harness.host.host import Host
+from harness.host import Host
 from harness.plan.plan import Plan
 from harness.trial.probe import prove_answer, prove_neighbour
-from harness.provision.provision import Provisioned
+from harness.provision import Provisioned
 from harness.plan.wire import Contender, Wire
 
 # of a server that busy-polls: accepted connections that had a NAPI id (SO_INCOMING_NAPI_ID, Linux 4.12)

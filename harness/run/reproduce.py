@@ -11,7 +11,7 @@ from typing import Mapping
 from harness.report import paper_differences as differences
 from harness.report import format as words
 from harness.errors import CheckFailed, UsageError
-from harness.host.host import Host
+from harness.host import Host
 from harness.plan.nic_request import NicOrder, to_settings
 from harness.trial.load.loadgen import load_tool
 from harness.plan.plan import MOST_OF_WRK, Plan
@@ -133,5 +133,5 @@ def _cores(given: Mapping[str, str]) -> int:
 
 
 def _facts(host: Host) -> dict[str, object]:
-    from harness.facts.facts import of_machine
+    from harness.facts import of_machine
     return of_machine(host)

@@ -28,15 +28,14 @@ from harness.analyse import stopping_rule as stopping
 from harness.run.eligibility import applicable, by_plan, checked, lines, set_aside
 from harness.provision.conditions import conditioned, settle
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
-from harness.facts.facts import gather
-from harness.host.host import Host
+from harness.facts import gather
+from harness.host import Host, SshHost
 from harness.plan.netem import parse
 from harness.plan.nic_request import NicOrder
 from harness.trial.load.loadgen import load_tool
 from harness.plan.plan import SPARE_FILES, Plan, TrialSpec, load_plan, load_points, round_specs
 from harness.run.progress import Progress, clock
-from harness.provision.provision import Provisioned, provisioned, restore
-from harness.host.ssh import SshHost
+from harness.provision import Provisioned, provisioned, restore
 from harness.store.store import (OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user,
                            run_id)
 from harness.trial.trial import run_trial
@@ -141,14 +140,15 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
         for line in fitting.cost(wire, plan, remaining):
             _say(line)
+        tool = load_tool(wire, plan.workload, bool(plan.offered))
         with provisioned(host, wire, _applicable(plan), id_, log=_say, use=fitting.use(host, wire, plan, sites),
-                         programs=load_tool(wire, plan.workload, bool(plan.offered)).programs) as up:
+                         programs=tool.programs) as up:
             clients.prepare(sites)
             if store is None:
                 plan = applicable(host, wire, plan, up, results / "runs" / f"{id_}.before")
                 for line in lines(plan):
                     _say(line)
-            facts = {**gather(host, wire, plan, up), "calibration": calibration.facts(host, wire, plan)}
+            facts = {**gather(host, wire, plan, up, tool), "calibration": calibration.facts(host, wire, plan)}
             if plan.offered == offered.UNKNOWN:
                 found = saturation.find(host, wire, plan, up, results / "runs" / f".{id_}", _say)
                 plan = offered.settled(plan, saturation.rates(found), order.loads or offered.Loads())

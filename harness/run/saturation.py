@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Callable, Mapping
 
 from harness.errors import ContenderError
-from harness.host.host import Host
+from harness.host import Host
 from harness.plan.offered_load import UNKNOWN
 from harness.plan.plan import Plan, TrialSpec, threads_of
-from harness.provision.provision import Provisioned
+from harness.provision import Provisioned
 from harness.trial.trial import run_trial
 from harness.plan.wire import Wire
 

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Sequence
 
 from harness.trial.server import Running, launcher, start
-from harness.host.host import Host, command
-from harness.provision.journal import DIRECTORY, Action
-from harness.provision.nic.steps import Use
+from harness.host import command, Host
+from harness.provision import DIRECTORY, Action, Provisioned, Use, provisioned
 from harness.plan.plan import Plan
-from harness.provision.provision import Provisioned, provisioned
 from harness.plan.wire import LOADGEN, Contender, Wire
 
 # where the contenders' words go, to vanish with the run

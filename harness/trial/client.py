@@ -14,9 +14,9 @@ from typing import Any, Callable, Mapping, Sequence
 from harness.trial.observe import preload_counters as library
 from harness.trial.server import Running, launcher
 from harness.errors import ContenderError, MachineError
-from harness.host.host import Host, Process
+from harness.host import Host, Process
 from harness.plan.plan import Plan
-from harness.provision.provision import Provisioned
+from harness.provision import Provisioned
 from harness.plan.wire import Wire
 
 _WATCH_SECONDS = 0.25

@@ -18,6 +18,7 @@ from typing import Any, Mapping, Protocol, Sequence
 
 from harness.errors import UsageError
 from harness.plan.workload import Workload
+from harness.plan.workload import expected_body as expected_body
 
 # a body may be 64 MiB, on an emulated path
 ANSWER_SECONDS = 60
@@ -63,11 +64,6 @@ class Exchange(Protocol):
     def served(self, response: bytes, workload: Workload) -> int | None:
         """As Answer. The response is a whole one, right or wrong."""
         ...
-
-
-def expected_body(size: int) -> bytes:
-    """The pattern of servers/http.h: a lost, repeated or moved byte shows."""
-    return b"".join(b"%07d\n" % k for k in range(size // 8 + 1))[:size]
 
 
 def expected_response(workload: Workload) -> bytes:

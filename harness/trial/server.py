@@ -13,11 +13,9 @@ from typing import Any
 
 from harness.trial.observe import preload_counters as library
 from harness.errors import ContenderError
-from harness.host.host import Host, Process
-from harness.provision.journal import DIRECTORY
+from harness.host import Host, Process
 from harness.plan.plan import Plan
-from harness.provision.provision import Provisioned
-from harness.provision.links import socket_path
+from harness.provision import DIRECTORY, Provisioned, socket_path
 from harness.plan.wire import Contender, Wire
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,15 +21,13 @@ from harness.trial.observe import nic_counters as xstats
 from harness.trial.client import Client
 from harness.trial.server import STOP_SECONDS, Running, start
 from harness.trial.probe_protocol import exchange_for
-from harness.facts.facts import now
-from harness.host.host import Host
+from harness.host import Host, now
 from harness.trial.load.wrk import Load, LoadResult, LoadTool, rounded, tool_for
 from harness.trial.load.openload import OPENLOAD
 from harness.plan.plan import Plan, TrialSpec
 from harness.trial.probe import Proof, prove_answer, prove_neighbour
-from harness.provision.provision import Provisioned
+from harness.provision import Provisioned, pin_worker
 from harness.trial.observe.sampler import Watch
-from harness.provision.vhost import pin_worker
 from harness.plan.wire import LOADGEN, Contender, Endpoint, Wire
 
 SCHEMA = 1

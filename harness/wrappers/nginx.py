@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
     options, words = list(argv[5:argv.index("--")]), list(argv[argv.index("--") + 1:])
     cpus = [int(cpu) for cpu in options[0].split(",")] if options else []
     sys.path.insert(0, str(ROOT))
-    from harness.trial.probe_protocol import expected_body
+    from harness.plan import expected_body
     body = os.memfd_create("body", 0)
     with os.fdopen(os.dup(body), "wb") as file:
         file.write(expected_body(int(size)))

@@ -2,18 +2,61 @@
 """By which driver a card comes to DPDK, and what must be loaded and written first. Decides; does nothing.
 
 Must not know whether the card is free (guards.py), nor who binds it and when.
+
+
+Which of DPDK's drivers takes a card, by what the installed drivers say of themselves: each carries the PCI ids that
+it takes, and the kernel's modules that it works with, as JSON (dpdk-pmdinfo.py prints the same). Only reads.
+
+Must not know whether a card is free, nor how it is bound.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from harness.errors import MachineError
+from harness.host import DEVICES, driver_of, Host, Nic
 from harness.provision.nic.in_use import USER_SPACE_DRIVERS, VFIO
-from harness.host.host import Host
-from harness.host.pci import DEVICES, Nic, driver_of, read
-from harness.provision.nic.pmd import Pmd, driver_for
+
+MARK = "PMD_INFO_STRING= "
+ANY = 0xffff
+
+
+@dataclass(frozen=True)
+class Pmd:
+    """`modules`: what it works with ("vfio-pci"), or needs beside the card's own driver ("mlx5_ib")."""
+
+    name: str
+    modules: tuple[str, ...]
+
+
+def pmd_of(host: Host, nic: Nic) -> Pmd | None:
+    """None when the installed DPDK has none for this card."""
+    ids = tuple(int(text or "0", 16) for text in
+                (nic.vendor, nic.device, nic.subsystem_vendor, nic.subsystem_device))
+    for told in _told(host):
+        if any(all(mine == its or its == ANY for mine, its in zip(ids, row)) for row in told.get("pci_ids", [])):
+            return Pmd(told["name"], tuple(re.findall(r"[\w-]+", told.get("kmod", ""))))
+    return None
+
+
+def _told(host: Host) -> list[dict[str, Any]]:
+    """What each plugin for network cards says; every program with DPDK loads them all at its start.
+
+    By grep, for they are 30 MB of binary files.
+    """
+    libraries = host.query(["pkg-config", "--variable=libdir", "libdpdk"], check=False).stdout.strip()
+    plugins = [f"{libraries}/dpdk/{name}" for name in host.listing(f"{libraries}/dpdk") if name.startswith("pmds-")]
+    if not plugins:
+        return []
+    found = host.query(["grep", "--recursive", "--text", "--null-data", "--no-filename", "--only-matching",
+                        "--include=librte_net_*.so.*", MARK + "{.*", *plugins], check=False).stdout
+    told: list[dict[str, Any]] = [json.loads(text.removeprefix(MARK)) for text in found.split("\0") if text]
+    return told
+
 
 # the kernel's driver keeps the card, and DPDK has its queues beside it
 BIFURCATED = ("mlx4_core", "mlx5_core")
@@ -41,9 +84,9 @@ class Binding:
     mode: str
 
 
-def choose(host: Host, nic: Nic, noiommu: bool) -> Binding:
+def choose_binding(host: Host, nic: Nic, noiommu: bool) -> Binding:
     """MachineError when the card cannot come to DPDK, with what to do."""
-    pmd = driver_for(host, nic)
+    pmd = pmd_of(host, nic)
     if pmd is None:
         raise MachineError(f"the installed DPDK has no driver for {_called(nic)} ({nic.vendor}:{nic.device}): use"
                            " another card, or a DPDK that has one")
@@ -69,7 +112,7 @@ def kernel_driver(host: Host, nic: Nic) -> str:
     """
     if nic.driver and nic.driver not in USER_SPACE_DRIVERS:
         return nic.driver
-    alias = read(host, f"{DEVICES}/{nic.pci}/modalias")
+    alias = host.text(f"{DEVICES}/{nic.pci}/modalias")
     modules = host.query(["modprobe", "--resolve-alias", alias], check=False).stdout.split() if alias else []
     if not modules:
         raise MachineError(f"no driver of this kernel takes {_called(nic)} ({nic.vendor}:{nic.device}): its module is"
@@ -105,7 +148,7 @@ def _behind_iommu(host: Host, nic: Nic) -> Binding:
 def _without_iommu(host: Host, nic: Nic, pmd: Pmd) -> Binding:
     """vfio-pci where the kernel was built with its mode for this, which Debian's is not; else uio_pci_generic."""
     if _available(host, VFIO) and _has_no_iommu_mode(host):
-        writes = () if read(host, NO_IOMMU) in ("Y", "1") else ((NO_IOMMU, "1"),)
+        writes = () if host.text(NO_IOMMU) in ("Y", "1") else ((NO_IOMMU, "1"),)
         return Binding(VFIO, False, _to_load(host, VFIO), writes, "vfio-pci without an IOMMU (unsafe mode)")
     lacks = "no vfio-pci with a no-IOMMU mode" if _available(host, VFIO) else "no vfio-pci"
     instead = f"{_called(nic)} is behind no IOMMU, kernel {_release(host)} has {lacks}, and {UIO}, the second choice,"
@@ -113,7 +156,7 @@ def _without_iommu(host: Host, nic: Nic, pmd: Pmd) -> Binding:
         raise MachineError(f"{instead} is missing: {_nowhere(host)}")
     if UIO not in pmd.modules:
         raise MachineError(f"{instead} does not work with DPDK's driver {pmd.name}: {_how_to_get_one(host)}")
-    locked = re.findall(r"\[(\w+)\]", read(host, LOCKDOWN))
+    locked = re.findall(r"\[(\w+)\]", host.text(LOCKDOWN))
     if locked and locked[0] != "none":
         raise MachineError(f"{instead} is forbidden by the kernel's lockdown ({locked[0]}, in {LOCKDOWN}): switch"
                            f" Secure Boot off, or {_how_to_get_one(host)}")
@@ -165,10 +208,10 @@ def _nowhere(host: Host) -> str:
 
 def _how_to_get_one(host: Host) -> str:
     """An IOMMU; its name and switch depend on the maker of the CPU."""
-    words = read(host, "/proc/cmdline").split()
-    if "AuthenticAMD" in read(host, "/proc/cpuinfo"):
+    words = host.text("/proc/cmdline").split()
+    if "AuthenticAMD" in host.text("/proc/cpuinfo"):
         unit, switch = "AMD-Vi (IOMMU)", "amd_iommu=on"
-    elif "GenuineIntel" in read(host, "/proc/cpuinfo"):
+    elif "GenuineIntel" in host.text("/proc/cpuinfo"):
         unit, switch = "VT-d", "intel_iommu=on"
     else:
         return "switch the IOMMU on in the firmware"
@@ -182,4 +225,4 @@ def _called(nic: Nic) -> str:
 
 
 def _release(host: Host) -> str:
-    return read(host, "/proc/sys/kernel/osrelease")
+    return host.text("/proc/sys/kernel/osrelease")

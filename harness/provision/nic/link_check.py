@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import time
 from dataclasses import dataclass, field, replace
 from typing import Sequence
 
-from harness.host.host import Host
-from harness.host.ssh import SshHost
+from harness.host import Host, SshHost
 
 # of wrk, those whose report wrk_report.lua was tried with
 KNOWN_WRK = ("4.1.0", "4.2.0")
@@ -200,7 +198,7 @@ def _distinct(clients: Sequence[Port], found: Findings) -> None:
 
 def _machine(here: Host, there: SshHost, connections: int, found: Findings) -> None:
     """What a machine over ssh must have to load."""
-    ahead, unsure = clock_ahead(there)
+    ahead, unsure = there.clock_ahead()
     if abs(ahead) - unsure > CLOCK_SECONDS:
         way = "ahead" if ahead > 0 else "behind"
         found.notes.append(f"the clock of {there.destination} is {abs(ahead):.1f} s {way}: its own logs do not fit "
@@ -217,18 +215,6 @@ def _machine(here: Host, there: SshHost, connections: int, found: Findings) -> N
     if files.isdigit() and int(files) < connections:
         found.problems.append(f"{there.destination} lets a program have {files} open files and {connections} "
                               "connections are wanted: raise `nofile` in /etc/security/limits.conf there")
-
-
-def clock_ahead(there: Host) -> tuple[float, float]:
-    """By how many seconds a machine's clock is ahead of this one's, and how unsure that is."""
-    before = time.time()
-    # not every date knows parts of seconds
-    said = there.run(["date", "+%s.%N"]).stdout.strip()
-    after = time.time()
-    whole, _, part = said.partition(".")
-    exact = part.isdigit()
-    unsure = (after - before) / 2 + (0.0 if exact else 0.5)
-    return round(float(f"{whole}.{part}" if exact else f"{whole}.5") - (before + after) / 2, 3), round(unsure, 3)
 
 
 def _wrk(host: Host) -> str | None:

@@ -14,10 +14,9 @@ from typing import Any, Mapping, Sequence
 
 from harness.provision.nic.driver import bind_command
 from harness.errors import MachineError
-from harness.host.host import Host
 from harness.provision.journal import LASTING
-from harness.host.pci import Nic, driver_of, interface_of
-from harness.provision.tuning.tuning import give_back, saved
+from harness.host import driver_of, Host, interface_of, Nic
+from harness.provision.tuning import give_back, saved
 
 APPEAR_SECONDS = 20
 # of a route that `ip -j route` shows, the keys that `ip route replace` takes, in an order that it takes

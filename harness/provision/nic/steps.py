@@ -12,14 +12,13 @@ from typing import Any, Callable
 from harness.provision.nic import in_use as guards
 from harness.provision.nic import saved_state as home
 from harness.provision.nic import link_check as preflight
-from harness.provision.nic.nic_pair import Cable
+from harness.provision.nic.resolve import Cable
 from harness.errors import MachineError
-from harness.host.host import Host
-from harness.provision.journal import LASTING, Action
-from harness.host.pci import Nic
+from harness.host import Host, Nic, SshHost
+from harness.provision.journal import LASTING
+from harness.provision.step import Action
 from harness.provision.kernel_modules import Module
-from harness.host.ssh import SshHost
-from harness.provision.tuning.tuning import machine_steps, tune_interface
+from harness.provision.tuning import machine_steps, tune_interface
 from harness.plan.wire import Contender, Endpoint, Wire
 
 LINK_SECONDS = 30
@@ -53,7 +52,7 @@ class Guard:
         return f"is {self.nic.interface} ({self.nic.pci}) free?"
 
     def check(self, host: Host) -> str | None:
-        found = guards.beyond_force(host, self.nic) if self.force else guards.reasons(host, self.nic)
+        found = guards.beyond_force(host, self.nic) if self.force else guards.uses(host, self.nic)
         name = f"{self.nic.interface} ({self.nic.pci})"
         return f"{name} is in use: {'; '.join(found)}" if found else None
 

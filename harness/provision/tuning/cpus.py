@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Collection, Mapping, Sequence
 
 from harness.errors import MachineError
-from harness.host.host import Host
+from harness.host import Host
 
 CPUS = "/sys/devices/system/cpu"
 NODES = "/sys/devices/system/node"

@@ -15,8 +15,8 @@ from typing import Any, Mapping
 
 from harness.provision.tuning.cpus import CPUS, parse_list
 from harness.errors import MachineError
-from harness.host.host import Host
-from harness.provision.tuning.queues import masks, same, write
+from harness.host import Host
+from harness.provision.tuning.rps import masks, same, write
 
 _COALESCING = re.compile(r"(Adaptive|CQE mode) +RX: (\S+) +TX: (\S+)")
 

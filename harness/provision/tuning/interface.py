@@ -21,7 +21,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from harness.provision.tuning import ethtool
 from harness.errors import MachineError
-from harness.host.host import Host
+from harness.host import Host
 from harness.provision.tuning.rps import place
 from harness.provision.tuning.machine import entry
 

@@ -27,15 +27,16 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, Protocol, Sequence
+from typing import Any, Callable, Iterable, Mapping, Protocol, Sequence
 
 from harness.provision.tuning.cpus import CPUS, smt_siblings
 from harness.errors import MachineError
-from harness.host.host import Host, stat_fields
-from harness.provision.journal import Action
+from harness.host import Host, stat_fields
+from harness.provision.step import Action
 
 LEVELS = ("none", "fair", "max")
 SYSCTL = "/proc/sys"
+GIB_KIB = 1 << 20
 WORKQUEUES = "/sys/devices/virtual/workqueue/cpumask"
 # of turbo, by driver: where it is said, and what is said when it is on
 _TURBO = {f"{CPUS}/intel_pstate/no_turbo": "0", f"{CPUS}/cpufreq/boost": "1"}
@@ -277,3 +278,30 @@ def _each(texts: Sequence[str]) -> str:
 
 def _numbers(cpus: Sequence[int]) -> str:
     return ", ".join(str(cpu) for cpu in cpus)
+
+
+def said(steps: Iterable[object]) -> list[dict[str, Any]]:
+    """`tuning` of facts.json: what came of each step that tunes, in their order."""
+    return [dict(entry) for step in steps if (entry := getattr(step, "said", None))]
+
+
+def hugepages_for(host: Host, level: str, node: int | None, size_kib: int, count: int) -> tuple[int, int]:
+    """(size in KiB, count) of the pages for as much memory: at "max" of 1 GiB where enough are free, else as asked.
+
+    Fewer misses of the TLB, by DPDK's Getting Started Guide for Linux ("Use of Hugepages in the Linux Environment"),
+    which also says that they are best set apart at boot, before memory is in pieces: none are made here. EAL takes
+    free ones by itself (tried: with pages of both sizes free, a server took its memory from the larger).
+    """
+    needed = -(-size_kib * count // GIB_KIB)
+    free = f"{pages(GIB_KIB, node)}/free_hugepages"
+    try:
+        enough = level == "max" and count > 0 and int(host.read(free)) >= needed
+    except MachineError:
+        enough = False
+    return (GIB_KIB, needed) if enough else (size_kib, count)
+
+
+def pages(size_kib: int, node: int | None) -> str:
+    """The kernel's directory of hugepages of a size: of one NUMA node, or (None) of the whole machine."""
+    where = "/sys/kernel/mm/hugepages" if node is None else f"/sys/devices/system/node/node{node}/hugepages"
+    return f"{where}/hugepages-{size_kib}kB"

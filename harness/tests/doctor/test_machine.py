@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from harness.doctor.machine import MISSING, MODULES, NOTE, OK, Finding, doctor, examine
-from harness.host.host import Result
+from harness.host import Result
 from harness.provision.journal import DIRECTORY
 from harness.provision.steps import ROOT
 from harness.tests.fixtures.fake_host import PAGES, FakeHost

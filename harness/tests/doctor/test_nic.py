@@ -9,7 +9,7 @@ from harness.cli.main import main
 from harness.errors import UsageError
 from harness.doctor.nic import candidates, examine, nic_doctor, would_do
 from harness.plan.nic_request import NicOrder
-from harness.host.pci import DEVICES, INTERFACES, find_nic
+from harness.host import DEVICES, find_nic, INTERFACES
 from harness.tests.fixtures.recorded import RecordedHost
 
 FIRST, SECOND = "0000:81:00.0", "0000:81:00.1"

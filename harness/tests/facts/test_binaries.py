@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 
 from harness.facts.binaries import ROOT, binaries
-from harness.host.host import Host, Result
+from harness.host import Host, Result
 from harness.tests.fixtures.fake_host import FakeHost
 
 LDD = """\tlinux-vdso.so.1 (0x00007ffd)

@@ -10,8 +10,9 @@ from typing import Any, cast
 
 import pytest
 
+from harness.trial.load.loadgen import load_tool
 from harness.facts.facts import ROOT, TSC_PROGRAM, gather
-from harness.host.host import Host, Result
+from harness.host import Host, Result
 from harness.plan.plan import load_plan
 from harness.provision.provision import Provisioned
 from harness.provision.steps import namespaces
@@ -49,8 +50,11 @@ def told() -> ServingHost:
     return host
 
 
+TOOL = load_tool(WIRE, PLAN.workload)
+
+
 def facts(host: FakeHost) -> dict[str, Any]:
-    return gather(host, WIRE, PLAN, UP)
+    return gather(host, WIRE, PLAN, UP, TOOL)
 
 
 def test_all_that_is_told_is_recorded() -> None:
@@ -124,7 +128,7 @@ def test_this_machine_tells_its_kernel_and_cpu() -> None:
     class ThisMachine(Host):
         def link_counters(self, netns: str | None) -> dict[str, dict[str, int]]:
             return {}
-    found = gather(ThisMachine(), WIRE, PLAN, UP)
+    found = gather(ThisMachine(), WIRE, PLAN, UP, TOOL)
     assert found["kernel"]["release"] and found["machine"]["cpu_flags"] and found["machine"]["memory_kib"] > 0
 
 
@@ -133,4 +137,4 @@ def test_the_machine_is_told_and_an_emulated_nic_too() -> None:
     host.files["/sys/class/dmi/id/product_name"] = "Server 9000\n"
     assert facts(host)["hardware"]["system"]["product"] == "Server 9000"
     assert "emulated" not in facts(host)["wire"]
-    assert gather(host, replace(WIRE, emulated="QEMU's e1000e"), PLAN, UP)["wire"]["emulated"] == "QEMU's e1000e"
+    assert gather(host, replace(WIRE, emulated="QEMU's e1000e"), PLAN, UP, TOOL)["wire"]["emulated"] == "QEMU's e1000e"

@@ -6,8 +6,7 @@ from __future__ import annotations
 import json
 
 from harness.facts.hardware import hardware, interface_facts, nic_facts
-from harness.host.host import Host, Result
-from harness.host.pci import Nic
+from harness.host import Host, Nic, Result
 from harness.tests.fixtures.fake_host import FakeHost
 
 CPU = "/sys/devices/system/cpu"

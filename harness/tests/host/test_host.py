@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.host.dry_run import DryRun
 from harness.errors import MachineError
-from harness.host.host import COUNTERS, Host, Process, start_time, stat_fields
+from harness.host import DryRun, Host, Process, stat_fields
+from harness.host.host import COUNTERS, start_time
 from harness.provision.steps import ROOT
 
 HOST = Host()

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from harness.errors import UsageError
-from harness.host.host import Result
-from harness.host.pci import DEVICES, GROUPS, Nic, driver_of, emulated, find_nic, interface_of, network_devices
+from harness.host import DEVICES, driver_of, emulated, find_nic, interface_of, network_devices, Result
+from harness.host import Nic
+from harness.host.pci import GROUPS
 from harness.tests.fixtures.recorded import RecordedHost
 
 

@@ -13,8 +13,9 @@ from typing import Iterator
 import pytest
 
 from harness.errors import MachineError, UsageError
-from harness.host.host import Host
-from harness.host.ssh import IfClient, SshClients, SshHost, SshTarget, clear, connected, parse_client
+from harness.host import Host
+from harness.host import SshHost, clear, connected
+from harness.plan.client_target import IfClient, SshClients, SshTarget, parse_client
 from harness.tests.fixtures.fake_host import FakeHost
 
 HOST = Host()

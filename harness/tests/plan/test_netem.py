@@ -9,7 +9,7 @@ import pytest
 
 from harness.provision.conditions import conditioned
 from harness.errors import UsageError
-from harness.host.host import Result
+from harness.host import Result
 from harness.provision.journal import Entry, undo
 from harness.plan.netem import parse
 from harness.plan.plan import Plan, load_plan

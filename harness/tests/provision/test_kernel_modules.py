@@ -9,7 +9,7 @@ import pytest
 
 from harness.provision import journal
 from harness.errors import MachineError
-from harness.host.host import Result
+from harness.host import Result
 from harness.provision.kernel_modules import Module, missing
 from harness.tests.fixtures.fake_host import FakeHost
 

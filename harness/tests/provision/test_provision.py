@@ -13,7 +13,7 @@ import pytest
 
 from harness.provision import journal
 from harness.errors import MachineError
-from harness.host.host import NETNS_DIRECTORY, Result
+from harness.host import NETNS_DIRECTORY, Result
 from harness.provision.journal import DIRECTORY, PATH
 from harness.provision.provision import Provisioned, provisioned, restore, steps
 from harness.tests.fixtures.fake_host import PAGES, FakeHost

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UsageError
-from harness.host.host import NETNS_DIRECTORY
+from harness.host import NETNS_DIRECTORY
 from harness.provision.journal import DIRECTORY
 from harness.provision.provision import Provisioned, provisioned, steps
 from harness.tests.fixtures.fake_host import PAGES, FakeHost

@@ -13,7 +13,7 @@ from typing import Callable, Iterator
 import pytest
 
 from harness.trial.server import Running, start
-from harness.host.host import Host
+from harness.host import Host
 from harness.plan.plan import Plan, load_plan
 from harness.provision.provision import Provisioned, provisioned
 from harness.plan.wire import Wire, load_wire

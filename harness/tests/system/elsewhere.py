@@ -10,7 +10,7 @@ from pathlib import Path
 import harness.run.run
 from harness.cli.main import main
 from harness.run.run import Order
-from harness.host.host import Host
+from harness.host import Host
 
 _bench = harness.run.run.bench
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Iterator, Sequence
 
 from harness.trial.server import ROOT, launcher
-from harness.host.host import Host, Process, Result
+from harness.host import Host, Process, Result
 from harness.plan.plan import Plan
 from harness.provision.provision import Provisioned
 from harness.provision.links import socket_path

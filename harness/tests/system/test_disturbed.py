@@ -19,7 +19,7 @@ from typing import Any, Iterator
 from harness.store import attempts
 from harness.trial.observe import interference as disturbance
 from harness.trial.observe import sampler as sampling
-from harness.host.host import Host
+from harness.host import Host
 from harness.tests.system.test_bench import harness, run_directory, stored
 
 ONE = ("--plan", "quick", "--set", "CONNECTIONS=8", "--set", "ROUNDS=1", "--set", "DURATION=1",

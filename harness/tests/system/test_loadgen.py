@@ -19,7 +19,7 @@ from typing import Any, Iterator, Mapping, Sequence
 
 import pytest
 
-from harness.host.host import Host, Process
+from harness.host import Host, Process
 from harness.provision.journal import DIRECTORY
 from harness.plan.plan import load_plan
 from harness.provision.provision import provisioned

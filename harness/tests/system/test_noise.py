@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.regression import noise_profile
 from harness.errors import CheckFailed
-from harness.host.host import Host
+from harness.host import Host
 from harness.cli.noise import noise_run, show_noise
 from harness.tests.system.test_wire_root import snapshot as machine
 

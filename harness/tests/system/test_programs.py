@@ -13,7 +13,7 @@ from typing import Iterator
 import pytest
 
 from harness.trial.probe_protocol import expected_body
-from harness.host.host import Host
+from harness.host import Host
 from harness.plan.plan import load_plan
 from harness.provision.provision import Provisioned, provisioned
 from harness.tests.system.programs import Ends, Server

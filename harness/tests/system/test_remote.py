@@ -22,13 +22,15 @@ import pytest
 from harness.trial.load import remote as clients_elsewhere
 from harness.trial.client import Client
 from harness.errors import ContenderError, MachineError
-from harness.facts.facts import gather
-from harness.host.host import Host
+from harness.facts import gather
+from harness.trial.load.loadgen import load_tool
+from harness.host import Host
 from harness.plan.plan import Plan, load_plan, schedule
 from harness.provision.nic.link_check import Findings, Port, preflight
 from harness.trial.probe import prove_neighbour
 from harness.provision.provision import Provisioned
-from harness.host.ssh import SshHost, SshTarget, clear, connected
+from harness.host import SshHost, clear, connected
+from harness.plan.client_target import SshTarget
 from harness.provision.steps import ROOT
 from harness.trial.trial import run_trial
 from harness.plan.wire import Wire, load_wire
@@ -210,7 +212,7 @@ def test_wrk_on_other_machines_loads_a_server_of_this_one(names: tuple[str, ...]
     with connected(HOST, [SshTarget(name) for name in names]) as sites:
         assert look(sites, "198.18.0.3/24", connections=7).problems == []
         it = setting(sites, CONNECTIONS="7")
-        facts = gather(HOST, it.wire, it.plan, it.up)
+        facts = gather(HOST, it.wire, it.plan, it.up, load_tool(it.wire, it.plan.workload))
         record = trial(it, tmp_path / "raw")
         directories = [site.directory for site in sites]
     assert record["valid"], record["problems"]
@@ -278,8 +280,8 @@ def test_a_killed_harness_takes_the_far_programs_with_it(tmp_path: Path) -> None
     script = f"""
 import time
 from pathlib import Path
-from harness.host.host import Host
-from harness.host.ssh import SshTarget, connected
+from harness.host import connected
+from harness.plan.client_target import SshTarget
 with connected(Host(), [SshTarget("one")]) as (site,):
     raw = Path({str(tmp_path)!r})
     process = site.spawn(["sleep", "86399"], env={{"MARK": site.directory}}, stdout=raw / "o", stderr=raw / "e")

@@ -20,7 +20,7 @@ from typing import Callable, Iterator
 import pytest
 
 from harness.trial.client import Client
-from harness.host.host import Host
+from harness.host import Host
 from harness.provision.journal import DIRECTORY, PATH
 from harness.plan.plan import load_plan
 from harness.trial.probe import prove_answer

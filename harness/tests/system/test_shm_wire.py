@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from harness.host.host import Host
+from harness.host import Host
 from harness.provision.steps import Hugepages
 from harness.tests.system.conftest import ROOT
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from harness.host.host import Host
+from harness.host import Host
 from harness.tests.system.conftest import ROOT
 
 

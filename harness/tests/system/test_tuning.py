@@ -13,9 +13,9 @@ from harness.provision import journal
 from harness.provision.tuning.cpus import CPUS
 from harness.errors import MachineError
 from harness.provision.tuning.ethtool import change, give_back, saved, show
-from harness.host.host import Host, stat_fields
+from harness.host import Host, stat_fields
 from harness.provision.journal import Entry
-from harness.provision.tuning.tuning import machine_steps, said, tune_interface
+from harness.provision.tuning import machine_steps, said, tune_interface
 from harness.provision.tuning.machine import SYSCTL, WORKQUEUES, Paused
 
 HOST = Host()

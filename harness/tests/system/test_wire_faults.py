@@ -18,7 +18,7 @@ from typing import Any, Iterator
 import pytest
 
 from harness.trial.probe_protocol import expected_body
-from harness.host.host import Host, Process
+from harness.host import Host, Process
 from harness.tests.system.conftest import ROOT
 
 CLIENT, WIRE, SERVER = (f"stackduel-faults-{end}" for end in ("client", "wire", "server"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import MachineError
-from harness.host.host import NETNS_DIRECTORY, Host
+from harness.host import Host, NETNS_DIRECTORY
 from harness.provision.journal import DIRECTORY, PATH
 from harness.provision.provision import provisioned, restore
 from harness.provision.steps import ROOT
@@ -28,7 +28,6 @@ BOTH = ("epoll", "lwip")
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
-from harness.host.host import Host
 from harness.provision.provision import provisioned
 from harness.tests.system.test_wire_root import BOTH, wire
 

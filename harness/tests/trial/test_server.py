@@ -15,7 +15,7 @@ import pytest
 from harness.trial import server as contenders
 from harness.trial.server import Running, command, launcher, start
 from harness.errors import ContenderError
-from harness.host.host import Host, Process
+from harness.host import Host, Process
 from harness.plan.plan import load_plan
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.fake_host import FakeHost

@@ -13,7 +13,7 @@ import pytest
 
 from harness.errors import ContenderError
 from harness.trial.probe_protocol import Http, expected_body, expected_response
-from harness.host.host import Process, Result
+from harness.host import Process, Result
 from harness.plan.plan import Plan, TrialSpec, Workload, load_plan
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import REQUESTS, LoadingProcess, ServingHost

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from harness.host.host import Result
+from harness.host import Result
 from harness.plan.plan import TrialSpec, load_plan
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import LoadingProcess, ServingHost

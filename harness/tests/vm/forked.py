@@ -16,8 +16,7 @@ from typing import Callable, NoReturn
 
 from harness.run import run as bench
 from harness.cli.main import main
-from harness.host.host import Host
-from harness.host.pci import network_devices
+from harness.host import Host, network_devices
 
 END_SECONDS = 120
 

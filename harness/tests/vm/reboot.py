@@ -12,9 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.host.host import Host
 from harness.provision.journal import DIRECTORY
-from harness.host.pci import driver_of, interface_of
+from harness.host import driver_of, Host, interface_of
 from harness.tests.vm.forked import Forked, machine
 
 KEPT = Path("/run/vm/share/before.json")

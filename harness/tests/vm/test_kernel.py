@@ -15,7 +15,7 @@ import pytest
 
 from harness.provision.conditions import settle
 from harness.trial.probe_protocol import expected_body
-from harness.host.host import Host
+from harness.host import Host
 from harness.provision.journal import DIRECTORY, Journal
 from harness.provision.kernel_modules import Module
 from harness.plan.plan import TrialSpec, load_plan

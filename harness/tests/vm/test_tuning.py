@@ -10,9 +10,8 @@ import pytest
 
 from harness.provision.nic import saved_state as home
 from harness.provision.tuning.ethtool import affinity, give_back, saved
-from harness.host.host import Host
-from harness.host.pci import driver_of, interface_of
-from harness.provision.tuning.tuning import tune_interface
+from harness.host import driver_of, Host, interface_of
+from harness.provision.tuning import tune_interface
 
 HOST = Host()
 # of each model, all that is got; None: its driver has nothing of the kind

@@ -17,7 +17,7 @@ from harness.trial.client import Client
 from harness.errors import ContenderError, UsageError
 from harness.trial.load.wrk import SCRIPT, Load, LoadResult, LoadTool, Wrk
 from harness.plan.plan import Plan, Share, shares
-from harness.host.ssh import RemoteProcess, SshHost
+from harness.host import RemoteProcess, SshHost
 
 _STOP_SECONDS = 5
 _START_SECONDS = 30

@@ -63,16 +63,6 @@ class Loss:
         return f"{self.says.format(f'{self.count:,} {unit}')} ({self.name})"
 
 
-def parse_ethtool(text: str) -> dict[str, int]:
-    """Of `ethtool -S`: `     name: count` lines. Whatever is no count is left out."""
-    counts = {}
-    for line in text.splitlines():
-        name, _, value = line.rpartition(":")
-        if name and re.fullmatch(r"\d+", value.strip()):
-            counts[name.strip()] = int(value)
-    return counts
-
-
 def grown(before: Counts, after: Counts) -> dict[str, int]:
     """By how much every counter changed that did, by name; one that came meanwhile began at 0."""
     return {name: change for name in sorted(after) if (change := after[name] - before.get(name, 0))}

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.provision.nic.driver import NO_IOMMU, Binding, bind_command, choose, kernel_driver
+from harness.provision.nic.driver import NO_IOMMU, Binding, bind_command, choose_binding, kernel_driver
 from harness.errors import MachineError
-from harness.host.pci import DEVICES, GROUPS, find_nic
-from harness.provision.nic.pmd import Pmd, driver_for
+from harness.host import DEVICES, find_nic
+from harness.host.pci import GROUPS
+from harness.provision.nic.driver import Pmd, pmd_of
 from harness.tests.fixtures.recorded import RecordedHost
 
 FIRST, SECOND = "0000:81:00.0", "0000:81:00.1"
@@ -17,7 +18,7 @@ RELEASE = "6.1.0-28-amd64"
 
 def refused(host: RecordedHost, nic: str, noiommu: bool = False) -> str:
     with pytest.raises(MachineError) as caught:
-        choose(host, find_nic(host, nic), noiommu)
+        choose_binding(host, find_nic(host, nic), noiommu)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -33,13 +34,13 @@ def with_no_iommu_mode() -> RecordedHost:
 @pytest.mark.parametrize("machine, nic", [("x710", SECOND), ("qemu", "01:00.0"), ("qemu", "eth1")])
 def test_behind_an_iommu_it_is_vfio_whatever_else_is_allowed(machine: str, nic: str, noiommu: bool) -> None:
     host = RecordedHost(machine)
-    assert choose(host, find_nic(host, nic), noiommu) == Binding(
+    assert choose_binding(host, find_nic(host, nic), noiommu) == Binding(
         "vfio-pci", True, ("vfio-pci",), (), "vfio-pci behind an IOMMU")
 
 
 def test_what_is_loaded_or_built_in_is_not_loaded_again() -> None:
     host = RecordedHost("x710-vfio")
-    assert choose(host, find_nic(host, SECOND), False).modules == ()
+    assert choose_binding(host, find_nic(host, SECOND), False).modules == ()
     assert not any(line.startswith("modprobe --show-depends") for line in host.asked)
 
 
@@ -52,9 +53,9 @@ def test_a_shared_card_needs_no_binding_but_modules() -> None:
     nic = find_nic(host, "enp59s0f1np1")
     expected = Binding("", True, ("ib_uverbs", "mlx5_ib"), (),
                        "shared with its kernel driver mlx5_core (bifurcated), never rebound")
-    assert choose(host, nic, False) == expected
+    assert choose_binding(host, nic, False) == expected
     host.put("/sys/module", {"mlx5_ib": {}, "ib_uverbs": {}})
-    assert choose(host, nic, False).modules == ()
+    assert choose_binding(host, nic, False).modules == ()
     for gone in ("mlx5_ib", "ib_uverbs"):
         host.put(f"/sys/module/{gone}", None)
     host.commands["modprobe --show-depends ib_uverbs"] = {"code": 1, "stderr": "modprobe: FATAL: Module not found"}
@@ -80,23 +81,23 @@ def test_the_unsafe_mode_is_only_written_when_it_is_asked_for() -> None:
     host = with_no_iommu_mode()
     assert "NOIOMMU=1" in refused(host, SECOND)
     nic = find_nic(host, SECOND)
-    assert choose(host, nic, True) == Binding("vfio-pci", False, ("vfio-pci",), ((NO_IOMMU, "1"),),
+    assert choose_binding(host, nic, True) == Binding("vfio-pci", False, ("vfio-pci",), ((NO_IOMMU, "1"),),
                                               "vfio-pci without an IOMMU (unsafe mode)")
     host.put("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "N\n")
     host.put("/sys/module/vfio_pci", {})
-    assert choose(host, nic, True).modules == () and choose(host, nic, True).writes == ((NO_IOMMU, "1"),)
+    assert choose_binding(host, nic, True).modules == () and choose_binding(host, nic, True).writes == ((NO_IOMMU, "1"),)
     host.put("/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y\n")
-    assert choose(host, nic, True).writes == ()
+    assert choose_binding(host, nic, True).writes == ()
 
 
 def test_a_kernel_without_the_unsafe_mode_has_a_second_choice() -> None:
     host = RecordedHost("x710-no-iommu")
     expected = Binding("uio_pci_generic", False, ("uio_pci_generic",), (), "uio_pci_generic without an IOMMU (this"
                        " kernel has no vfio-pci with a no-IOMMU mode)")
-    assert choose(host, find_nic(host, SECOND), True) == expected
+    assert choose_binding(host, find_nic(host, SECOND), True) == expected
     # its vfio is loaded and has no such parameter
     host.put("/sys/module/vfio", {"parameters": {}})
-    assert choose(host, find_nic(host, SECOND), True) == expected
+    assert choose_binding(host, find_nic(host, SECOND), True) == expected
 
 
 def test_neither_of_the_two() -> None:
@@ -118,7 +119,7 @@ def test_lockdown_forbids_the_second_choice_alone() -> None:
         " and reboot, with VT-d on in the BIOS")
     behind = RecordedHost("x710")
     behind.put("/sys/kernel/security/lockdown", "none [integrity] confidentiality\n")
-    assert choose(behind, find_nic(behind, SECOND), False).driver == "vfio-pci"
+    assert choose_binding(behind, find_nic(behind, SECOND), False).driver == "vfio-pci"
 
 
 def test_a_virtual_function_does_not_go_with_uio() -> None:
@@ -151,7 +152,7 @@ def test_what_shares_a_group_without_harm(driver: str) -> None:
     host = RecordedHost("x710-shared-group")
     for other in (SECOND, "0000:82:00.0"):
         host.put(f"{DEVICES}/{other}/driver", f"-> drivers/{driver}" if driver else None)
-    assert choose(host, find_nic(host, FIRST), False).driver == "vfio-pci"
+    assert choose_binding(host, find_nic(host, FIRST), False).driver == "vfio-pci"
 
 
 def test_a_card_that_dpdk_has_no_driver_for() -> None:
@@ -168,7 +169,7 @@ def test_a_card_that_dpdk_has_no_driver_for() -> None:
     ("desktop", "enp5s0", None)])
 def test_which_driver_of_dpdk_takes_it(machine: str, nic: str, pmd: Pmd | None) -> None:
     host = RecordedHost(machine)
-    assert driver_for(host, find_nic(host, nic)) == pmd
+    assert pmd_of(host, find_nic(host, nic)) == pmd
 
 
 def test_the_driver_to_go_back_to() -> None:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import MachineError
-from harness.provision.nic.in_use import interface_reasons, reasons
-from harness.host.pci import DEVICES, INTERFACES, find_nic
+from harness.provision.nic.in_use import interface_reasons, uses
+from harness.host import DEVICES, find_nic, INTERFACES
 from harness.tests.fixtures.recorded import RecordedHost
 
 FIRST, SECOND = "0000:81:00.0", "0000:81:00.1"
@@ -16,12 +16,12 @@ FIRST, SECOND = "0000:81:00.0", "0000:81:00.1"
 def of(machine: str, nic: str) -> list[str]:
     """Without what FORCE=1 would do."""
     host = RecordedHost(machine)
-    return [reason.partition(" (FORCE=1 ")[0] for reason in reasons(host, find_nic(host, nic))]
+    return [reason.partition(" (FORCE=1 ")[0] for reason in uses(host, find_nic(host, nic))]
 
 
 def test_the_port_that_the_server_is_managed_by() -> None:
     host = RecordedHost("x710")
-    assert reasons(host, find_nic(host, "eno1")) == [
+    assert uses(host, find_nic(host, "eno1")) == [
         "it carries the default route via 192.0.2.1 (FORCE=1 would cut this machine off until the run's end)",
         "it has the address 192.0.2.10/24 and 1 connection (FORCE=1 would take that away until the run's end)",
         "an ssh session from 198.51.100.7 comes over it (FORCE=1 would cut it, and a run started from it ends)"]
@@ -85,13 +85,13 @@ def test_a_disk_of_nvme_over_tcp_that_nothing_is_mounted_from() -> None:
     host.put("/sys/class/nvme", {
         "nvme0": {"transport": "pcie\n", "nvme0n1": {}},
         "nvme1": {"transport": "tcp\n", "address": "traddr=10.40.0.1,trsvcid=4420\n", "nvme1n1": {}}})
-    assert [each for each in reasons(host, find_nic(host, SECOND)) if "disk" in each] == [
+    assert [each for each in uses(host, find_nic(host, SECOND)) if "disk" in each] == [
         "disk nvme1n1 (NVMe over TCP) of 10.40.0.1 comes over it (FORCE=1 would hang what uses it)"]
 
 
 def test_who_has_a_card_open_in_user_space() -> None:
     host = RecordedHost("x710-vfio")
-    assert reasons(host, find_nic(host, SECOND)) == [
+    assert uses(host, find_nic(host, SECOND)) == [
         "dpdk-testpmd (pid 4711) has it open (FORCE=1 does not help: stop it)"]
 
 
@@ -99,8 +99,8 @@ def test_without_root_it_is_seen_that_somebody_has_it_open() -> None:
     host = RecordedHost("x710-vfio")
     host.commands = {line: {"code": 1, "stderr": "find: '/proc/1/fd': Permission denied"}
                      if line.startswith("find ") else answer for line, answer in host.commands.items()}
-    assert reasons(host, find_nic(host, SECOND))[0].startswith("a program, which only root can see, has it open")
-    assert reasons(host, find_nic(host, FIRST)) == []
+    assert uses(host, find_nic(host, SECOND))[0].startswith("a program, which only root can see, has it open")
+    assert uses(host, find_nic(host, FIRST)) == []
 
 
 def test_uio_has_a_file_of_its_own() -> None:
@@ -109,7 +109,7 @@ def test_uio_has_a_file_of_its_own() -> None:
     line = ("find /proc -mindepth 3 -maxdepth 3 -path '/proc/[0-9]*/fd/*' '(' -lname /dev/uio3 ')' "
             "-printf '%h\\n'")
     host.commands[line] = "/proc/99/fd\n/proc/4711/fd\n"
-    assert [each.partition(" (FORCE")[0] for each in reasons(host, find_nic(host, FIRST))] == [
+    assert [each.partition(" (FORCE")[0] for each in uses(host, find_nic(host, FIRST))] == [
         "a program (pid 99) has it open", "dpdk-testpmd (pid 4711) has it open"]
 
 
@@ -119,14 +119,14 @@ def test_a_program_that_shares_a_card_with_the_kernel() -> None:
     host.put("/proc/4711/comm", "nvmf_tgt\n")
     host.commands["find /proc -mindepth 3 -maxdepth 3 -path '/proc/[0-9]*/fd/*' '(' -lname /dev/infiniband/uverbs1 ')' "
                   "-printf '%h\\n'"] = "/proc/4711/fd\n"
-    assert reasons(host, find_nic(host, "3b:00.1")) == ["nvmf_tgt (pid 4711) has it open (FORCE=1 would disturb it)"]
+    assert uses(host, find_nic(host, "3b:00.1")) == ["nvmf_tgt (pid 4711) has it open (FORCE=1 would disturb it)"]
 
 
 def test_an_interface_that_another_namespace_has() -> None:
     host = RecordedHost("x710")
     host.put(f"{DEVICES}/{FIRST}/net/enp129s0f0", None)
     host.put(f"{INTERFACES}/enp129s0f0", None)
-    assert reasons(host, find_nic(host, FIRST)) == [
+    assert uses(host, find_nic(host, FIRST)) == [
         "its driver i40e is bound, and no interface of it is in this network namespace: another one has it, of a"
         " container perhaps (FORCE=1 does not help: give it back first)"]
 
@@ -186,4 +186,4 @@ def test_a_failing_question_is_not_taken_for_a_free_card() -> None:
     host = RecordedHost("x710")
     host.commands["ss -Htn state established"] = {"code": 1, "stderr": "Cannot open netlink socket"}
     with pytest.raises(MachineError, match="Cannot open netlink socket"):
-        reasons(host, find_nic(host, "enp129s0f1"))
+        uses(host, find_nic(host, "enp129s0f1"))

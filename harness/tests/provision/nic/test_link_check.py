@@ -9,9 +9,10 @@ from typing import Any, Sequence
 
 import pytest
 
-from harness.host.host import Host, Result
-from harness.provision.nic.link_check import Findings, Port, clock_ahead, has_link, own_addresses, preflight, route
-from harness.host.ssh import SshHost, SshTarget
+from harness.host import Host, Result
+from harness.provision.nic.link_check import Findings, Port, has_link, own_addresses, preflight, route
+from harness.host import SshHost
+from harness.plan.client_target import SshTarget
 from harness.tests.fixtures.fake_host import FakeHost
 
 HEAD = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
@@ -271,4 +272,4 @@ def test_a_clock_that_is_off_is_noted(cable: Cable, monkeypatch: pytest.MonkeyPa
 def test_a_clock_without_parts_of_seconds_is_less_sure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 1000.25)
     machine = Machine({}, {"date +%s.%N": Result(0, "1001.%N\n", "")})
-    assert clock_ahead(There(machine, "one", "")) == (1.25, 0.5)
+    assert There(machine, "one", "").clock_ahead() == (1.25, 0.5)

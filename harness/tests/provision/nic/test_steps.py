@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from harness.provision.nic import nic_pair as cables
+from harness.provision.nic import resolve as cables
 from harness.provision.nic import saved_state as home
 from harness.provision import journal
 from harness.provision.nic.driver import Binding
-from harness.provision.nic.nic_pair import Cable
+from harness.provision.nic.resolve import Cable
 from harness.errors import MachineError, UsageError
 from harness.plan.nic_request import NicOrder
 from harness.plan.plan import load_plan, schedule, turns
@@ -136,7 +136,7 @@ def test_the_ports_own_macs_are_the_wires(host: NicHost) -> None:
 
 
 def test_one_port_cannot_be_both_ends(host: NicHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.host.pci.find_nic", lambda host, text: host.nic(SERVER))
+    monkeypatch.setattr("harness.provision.nic.resolve.find_nic", lambda host, text: host.nic(SERVER))
     with pytest.raises(UsageError, match="are the same port"):
         cables.cable(host, NicOrder(nic=SERVER, client="if:enp2s0"))
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.provision.tuning import ethtool
 from harness.errors import MachineError
-from harness.host.host import Result
+from harness.host import Result
 from harness.tests.fixtures.ethtool_host import EthtoolHost
 from harness.tests.fixtures.fake_host import FakeHost
 

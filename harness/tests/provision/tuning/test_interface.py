@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness.host.dry_run import DryRun
-from harness.host.host import Result
+from harness.host import DryRun, Result
 from harness.tests.fixtures.ethtool_host import PCI, EthtoolHost
 from harness.tests.fixtures.fake_host import FakeHost
-from harness.provision.tuning.tuning import tune_interface
+from harness.provision.tuning import tune_interface
 
 
 def tuned(host: FakeHost, *cpus: int, level: str = "fair") -> dict[str, tuple[str | None, str]]:

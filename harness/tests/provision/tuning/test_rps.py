@@ -16,17 +16,17 @@ from harness.analyse.summary import summarise
 from harness.run.run import Order, bench
 from harness.provision.conditions import conditioned
 from harness.errors import MachineError, UsageError
-from harness.host.host import Result
+from harness.host import Result
 from harness.provision.nic.steps import Use
 from harness.plan.plan import from_json, load_plan, to_json
-from harness.provision.tuning.queues import mask, masks, same
+from harness.provision.tuning.rps import mask, masks, same
 from harness.provision.tuning.rps import Softirq, place, targets
 from harness.provision.steps import steps
 from harness.tests.fixtures.ethtool_host import PCI, EthtoolHost
 from harness.tests.fixtures.fake_host import ABSENT, OK, FakeHost
 from harness.tests.fixtures.serving_host import ServingHost, only_run
 from harness.tests.analyse.test_summary import made
-from harness.provision.tuning.tuning import tune_interface
+from harness.provision.tuning import tune_interface
 from harness.plan.wire import load_wire
 
 HAS_RPS = "/sys/class/net/lo/queues/rx-0/rps_cpus"

@@ -9,13 +9,12 @@ import pytest
 
 from harness.provision import journal
 from harness.provision.tuning.cpus import CPUS
-from harness.host.dry_run import DryRun
 from harness.errors import MachineError
-from harness.host.host import Result
+from harness.host import DryRun, Result
 from harness.provision.journal import Journal
 from harness.provision.steps import Hugepages
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
-from harness.provision.tuning.tuning import LEVELS, hugepages_for, machine_steps, said
+from harness.provision.tuning import LEVELS, hugepages_for, machine_steps, said
 from harness.provision.tuning.machine import SYSCTL, WORKQUEUES, Setting
 
 CLIENT, SERVER = (0, 1), (3,)

@@ -18,11 +18,12 @@ from harness.analyse import summary as analyse
 from harness.trial.load import remote as sites
 from harness.trial.client import Client
 from harness.errors import ContenderError, MachineError, UsageError
-from harness.host.host import Host
+from harness.host import Host
 from harness.trial.load.wrk import Load, LoadResult, RedisBenchmark, Wrk
 from harness.plan.plan import Plan, Share, from_json, load_plan
 from harness.provision.provision import Provisioned
-from harness.host.ssh import SshTarget, connected
+from harness.host import connected
+from harness.plan.client_target import SshTarget
 from harness.report.report import write
 from harness.store.store import load_run
 from harness.tests.fixtures import synthetic

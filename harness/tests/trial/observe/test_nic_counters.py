@@ -6,9 +6,10 @@ from __future__ import annotations
 import pytest
 
 from harness.trial.observe import cpu as collect
-from harness.host.host import Result
+from harness.host import Result
 from harness.tests.fixtures.fake_host import FakeHost
-from harness.trial.observe.nic_counters import added, grown, losses, lost_share, parse_ethtool
+from harness.host.host import parse_ethtool
+from harness.trial.observe.nic_counters import added, grown, losses, lost_share
 
 # driver and name as met: DPDK's ethdev, e1000e, ixgbe, i40e, mlx5, virtio-net, vmxnet3
 LOST = {

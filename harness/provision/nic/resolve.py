@@ -10,13 +10,11 @@ import shlex
 from dataclasses import dataclass, replace
 
 from harness.provision.nic import driver as binding
-from harness.host import pci
 from harness.provision.nic.driver import Binding
 from harness.errors import MachineError, UsageError
-from harness.host.host import Host
+from harness.host import Host, Nic, find_nic
 from harness.plan.nic_request import NicOrder
-from harness.host.pci import Nic
-from harness.host.ssh import IfClient, SshTarget, parse_client
+from harness.plan.client_target import IfClient, SshTarget, parse_client
 from harness.plan.wire import Contender, Wire
 
 
@@ -38,10 +36,10 @@ class Cable:
 
 def cable(host: Host, order: NicOrder) -> Cable:
     """What is asked for, found on this machine. UsageError on what there is not, MachineError on what it cannot do."""
-    server = pci.find_nic(host, order.nic)
+    server = find_nic(host, order.nic)
     ends = parse_client(order.client)
     remotes = () if isinstance(ends, IfClient) else ends.targets
-    client = pci.find_nic(host, ends.interface) if isinstance(ends, IfClient) else None
+    client = find_nic(host, ends.interface) if isinstance(ends, IfClient) else None
     if client and client.pci == server.pci:
         raise UsageError(f"NIC={order.nic} and CLIENT={order.client} are the same port ({server.pci}); a cable has two"
                          " ends")
@@ -50,7 +48,7 @@ def cable(host: Host, order: NicOrder) -> Cable:
             by_hand = shlex.join(binding.bind_command(binding.kernel_driver(host, nic), nic.pci))
             raise MachineError(f"{nic.pci} has driver {nic.driver or 'none'} and no interface: give it to its kernel "
                                f"driver first, so that it can be given back: `{by_hand}`")
-    return Cable(server, client, remotes, binding.choose(host, server, order.noiommu), order)
+    return Cable(server, client, remotes, binding.choose_binding(host, server, order.noiommu), order)
 
 
 def fitted(wire: Wire, to: Cable, emulated: str, pages: tuple[int, int]) -> Wire:
