@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness.plan import ablation as ladder
+from harness.plan import ablation as ladder, Plan
 from harness.analyse import stats
 from harness.errors import UsageError
-from harness.plan.plan import Plan
 
 Cycles = Mapping[tuple[str, int], Mapping[int, float]]
 

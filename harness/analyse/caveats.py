@@ -7,7 +7,7 @@ from typing import Any, Mapping, Sequence
 
 from harness.analyse import bottleneck as verdict
 from harness.report import format as words
-from harness.plan.plan import Plan, round_specs
+from harness.plan import Plan, round_specs
 from harness.store.records import Contender, Trial, table, text
 
 _NOTABLE_STEAL = 0.02

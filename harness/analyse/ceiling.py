@@ -11,7 +11,7 @@ from typing import Any, Iterable, Mapping
 
 from harness.analyse import bottleneck as verdict
 from harness.analyse.link_stats import Line
-from harness.plan.plan import Plan
+from harness.plan import Plan
 from harness.store.records import Trial, read
 
 NAME = "canned"

@@ -12,7 +12,7 @@ from typing import Any, Mapping, Sequence
 from harness.store import attempts
 from harness.analyse import stats
 from harness.report import format as words
-from harness.plan.plan import Plan
+from harness.plan import Plan
 
 Record = Mapping[str, Any]
 

@@ -12,7 +12,7 @@ from typing import Any, Mapping, Sequence
 from harness.analyse import stats
 from harness.analyse import stopping_rule as stopping
 from harness.analyse import bottleneck as verdict
-from harness.plan.plan import Plan
+from harness.plan import Plan
 
 LEVEL, CONFIDENCE = 0.05, 0.95
 METHOD, ADJUSTMENT = "t-log-paired", "holm"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping
 
-from harness.plan.load_point import LoadPoint
+from harness.plan import LoadPoint
 from harness.store.codes import (
     Bound, Caveat, Evidence, Interference, LimitedBy, Note, NotMeasured, StoppedBy, Unsettled,
     Verdict)

@@ -20,7 +20,7 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from harness.analyse import stats
 from harness.errors import UsageError
-from harness.plan.plan import Plan
+from harness.plan import LoadPoint, Plan
 from harness.store.records import Trial, finite
 
 PERCENTILES = {"p50": 500, "p90": 900, "p99": 990, "p999": 999}
@@ -80,7 +80,7 @@ def summarise(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
         "connections": plan.connections[0], "offered": list(plan.offered), "arrivals": arrivals,
         "knee_factor": KNEE_FACTOR,
         "contenders": {name: _contender(name, plan, facts, {rate: rounds.get((name, rate), []) for rate in plan.offered
-                                                            if plan.follows(name, plan.connections[0], rate)}, invalid)
+                                                            if plan.follows(name, LoadPoint(plan.connections[0], rate))}, invalid)
                        for name in plan.contenders},
     }
 

@@ -22,7 +22,7 @@ from typing import Any, Iterable, Mapping, Sequence
 from harness.store import attempts
 from harness.analyse import stats
 from harness.errors import UsageError
-from harness.plan.plan import Plan, TrialSpec, round_specs
+from harness.plan import Plan, round_specs, TrialSpec
 
 ROUNDS, PRECISION, BUDGET, INTERRUPTED = "rounds", "precision", "budget", "interrupted"
 # pairs from which on an interval says something, and for how many rounds it must have been narrow
@@ -55,7 +55,7 @@ def remaining(plan: Plan, trials: Records) -> list[tuple[int, TrialSpec]]:
     the plan has at least, and of those that were begun."""
     done = attempts.finished(trials, plan.attempts)
     return [(place, spec) for place, spec in _places(plan, range(sure_rounds(plan, trials)))
-            if attempts.key(vars(spec)) not in done]
+            if spec.key not in done]
 
 
 def one_round(plan: Plan, round_: int) -> list[tuple[int, TrialSpec]]:
@@ -72,7 +72,7 @@ def complete_rounds(plan: Plan, trials: Records) -> int:
     """How many rounds, from the first, have a record of every trial."""
     done = attempts.finished(trials, plan.attempts)
     count = 0
-    while count < plan.most_rounds and all(attempts.key(vars(spec)) in done for spec in round_specs(plan, count)):
+    while count < plan.most_rounds and all(spec.key in done for spec in round_specs(plan, count)):
         count += 1
     return count
 

@@ -26,7 +26,7 @@ from harness.analyse import bottleneck as verdict
 from harness.report import format as words
 from harness.analyse.caveats import caveats
 from harness.errors import UsageError
-from harness.plan.plan import Plan
+from harness.plan import LoadPoint, Plan
 from harness.store.records import ROLES, Contender, Trial, contender, read, table, text
 
 SCHEMA = 1
@@ -139,7 +139,7 @@ def _point(connections: int, contenders: Sequence[Contender],
     uses = {name: [trial.use for trial in trials if trial.valid] for name, trials in here.items()}
     absent = {c.name: f" (not applicable: {plan.not_applicable[c.name]})" if c.name in plan.not_applicable else
               f" beyond {words.thousands(plan.most_connections[c.name])} connections: {c.because}"
-              for c in contenders if not plan.follows(c.name, connections)}
+              for c in contenders if not plan.follows(c.name, LoadPoint(connections))}
     limits = {c.name: verdict.Limit(verdict.UNKNOWN, f"Not measured{absent[c.name]}.") if c.name in absent else
               verdict.limit(c.polls, connections, uses[c.name], c.client_polls, _line(c, facts),
                             # it is that of a client on the kernel's sockets

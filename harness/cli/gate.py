@@ -16,7 +16,7 @@ from harness.regression import noise_profile
 from harness.report import report
 from harness.report import format as words
 from harness.errors import CheckFailed, MachineError, UsageError
-from harness.plan.plan import Plan
+from harness.plan import Plan
 from harness.regression.paired_logs import COST, RATE, readings
 from harness.store.store import OUT, RESULTS, Run, disk_reason, find_run, give_to_user, load_run
 from harness.plan.self_comparison import pairs

@@ -14,7 +14,7 @@ from typing import NoReturn, Sequence
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
 from harness.host import Host
 from harness.plan.nic_request import WIRE, NicOrder, add_options, nic_order
-from harness.plan.plan import OVERRIDES
+from harness.plan import OVERRIDES
 from harness.store.store import disk_reason
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -168,7 +168,7 @@ def _nic_named(args: argparse.Namespace, order: NicOrder, host: Host) -> None:
 def _shell(args: argparse.Namespace, host: Host) -> int:
     from harness.run.run import DEFAULT_PLAN
     from harness.provision.conditions import settle
-    from harness.plan.plan import load_plan
+    from harness.plan import load_plan
     from harness.run.shell import shell
     from harness.plan.wire import load_wire
     wire = load_wire(args.wire)

@@ -20,7 +20,7 @@ from harness.run.run import DEFAULT_PLAN, Order, measure
 from harness.errors import CheckFailed, UsageError
 from harness.host import Host
 from harness.regression.noise_profile import Profile
-from harness.plan.plan import load_plan
+from harness.plan import load_plan
 from harness.regression.paired_logs import readings, trials
 from harness.store.store import OUT, RESULTS, Run, Store, find_run, give_to_user, load_run
 from harness.plan.self_comparison import twin, with_twins

@@ -13,7 +13,7 @@ from harness.errors import MachineError
 from harness.host import Host
 from harness.provision import PROGRAMS, ROOT, TUN, VHOST, built, left_behind, missing, problems
 from harness.plan.wire import TOPOLOGIES, Wire, load_wire
-from harness.plan.workload import GENERAL
+from harness.plan import GENERAL
 
 # the wire that decides the exit code
 MAIN_WIRE = "tap"

@@ -11,16 +11,14 @@ import platform
 from pathlib import Path
 from typing import Any, Iterable, Mapping, Protocol
 
-from harness.plan import ablation as ladder
+from harness.plan import ablation as ladder, GENERAL, Plan
 from harness.facts.binaries import binaries
 from harness.errors import MachineError
 from harness.facts.hardware import chosen, fields, hardware, interface_facts, nic_facts, output
 from harness.host import Host, SshHost, now
 from harness.plan.nic_request import to_settings
-from harness.plan.plan import Plan
 from harness.provision import Provisioned, built
 from harness.plan.wire import Contender, Wire
-from harness.plan.workload import GENERAL
 
 ROOT = Path(__file__).resolve().parents[2]
 # of the kernel's command line, what changes figures; the rest is the machine's own business

@@ -91,6 +91,24 @@ def parse(text: str, place: str) -> Netem:
     return Netem(tuple((word, given[word]) for word in WORDS if word in given))
 
 
+def amount(text: str, word: str) -> float:
+    """Return the number of one word in a netem text: ms or percent; 0 where it is not there."""
+    value = dict(zip(text.split()[::2], text.split()[1::2])).get(word, "")
+    if word in _TIMES:
+        return _microseconds(value) / 1000
+    return float(value.rstrip("%") or 0)
+
+
+def with_amount(text: str, word: str, number: float) -> str:
+    """Return a netem text in which that word has another number, of ms or percent; 0 takes it away."""
+    words = dict(zip(text.split()[::2], text.split()[1::2]))
+    words.pop(word, None)
+    if number:
+        words[word] = f"{number:g}{'ms' if word in _TIMES else '%'}"
+    joined = " ".join(f"{key} {value}" for key, value in words.items())
+    return str(parse(joined, f"--sweep {word}")) if joined else ""
+
+
 def _check(word: str, value: str, place: str) -> None:
     if word in _TIMES:
         if not re.fullmatch(_NUMBER + "(us|ms|s)", value) or not _microseconds(value):

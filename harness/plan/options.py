@@ -16,6 +16,8 @@ from harness.plan.workload import GENERAL, WORKLOADS, Workload
 
 # percent: a gain known to within half of itself is hardly known
 MOST_PRECISION = 50.0
+# At a trial, in all. A disturbance that outlasts three in a row is the machine's usual state, and not repaired by a fourth.
+MOST_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)

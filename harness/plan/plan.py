@@ -7,22 +7,21 @@ contenders it is for all of the wire, without a workload for the wire's usual on
 
 from __future__ import annotations
 
-import random
 import tomllib
 from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import AbstractSet as Set
-from typing import Any, Mapping, Sequence, TypeVar
+from typing import Any, Mapping, Sequence
 
 from harness.plan import options as settings
-from harness.store.attempts import MOST_ATTEMPTS
 from harness.errors import UsageError
+from harness.plan.load_point import AXES, CONNECTIONS, Axis, LoadPoint
 from harness.plan.netem import parse
-from harness.plan.options import Option, check_names, check_number, check_percent, check_range
+from harness.plan.options import MOST_ATTEMPTS, Option, check_names, check_number, check_percent, check_range
 from harness.plan.wire import Wire
 from harness.plan.workload import Workload as Workload
 
-_T = TypeVar("_T")
 PLANS = Path(__file__).resolve().parent / "plans"
 SCHEMA = 1
 # wrk opens a second set of connections for the measurement while the server may still hold the warm-up's.
@@ -88,45 +87,48 @@ class Plan:
     budget_seconds: int = 0
     paper: str = ""
     calibrate: bool = False
+    server_cores: tuple[int, ...] = ()
+    body_sizes: tuple[int, ...] = ()
+    impairments: tuple[str, ...] = ()
+    most_cores: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def load_points(self) -> tuple[LoadPoint, ...]:
+        """All load points, in the order of the plan's values; the last axis varies fastest."""
+        return tuple(LoadPoint(*values) for values in product(
+            self.connections, self.offered or (0,), self.server_cores or (len(self.server_cpus),),
+            self.body_sizes or (self.workload.body_size_bytes,), self.impairments or (self.netem,)))
+
+    @property
+    def sweep(self) -> tuple[Axis, ...]:
+        """The axes on which the load points differ; (CONNECTIONS,) where there is one point."""
+        points = self.load_points
+        return tuple(axis for axis in AXES if len(set(map(axis.value, points))) > 1) or (CONNECTIONS,)
 
     @property
     def most_rounds(self) -> int:
         """What the round of any record is below."""
         return max(self.rounds, MOST_ROUNDS) if self.precision_percent else self.rounds
 
-    def follows(self, contender: str, connections: int, offered: int = 0) -> bool:
+    def at(self, point: LoadPoint) -> Plan:
+        """Return the plan as a trial at this load point has it: nothing is left to vary."""
+        return replace(
+            self, connections=(point.connections,), server_cpus=self.server_cpus[:point.server_cores],
+            offered=(point.offered_per_sec,) if point.offered_per_sec else self.offered[:1],
+            workload=replace(self.workload, body_size_bytes=point.body_size_bytes),
+            netem=point.impairment, server_cores=(), body_sizes=(), impairments=())
+
+    def follows(self, contender: str, point: LoadPoint) -> bool:
         """Is this contender measured at this load point?"""
         return (contender not in self.not_applicable
-                and connections <= self.most_connections.get(contender, connections)
-                and offered <= self.most_offered.get(contender, offered))
+                and point.connections <= self.most_connections.get(contender, point.connections)
+                and point.server_cores <= self.most_cores.get(contender, point.server_cores)
+                and point.offered_per_sec <= self.most_offered.get(contender, point.offered_per_sec))
 
     def room(self, contender: str) -> int:
         """The limit of connections that this contender is started with: its own end, if it has one, comes first."""
         most = self.most_connections.get(contender)
         return self.max_connections if most is None else min(self.max_connections, most + SPARE_CONNECTIONS)
-
-
-@dataclass(frozen=True)
-class TrialSpec:
-    """One contender at one load point in one round (from 0), loaded by `threads` wrk threads; the `attempt` at it, from
-    0. `offered`: requests/s of an open loop; 0 for a closed one.
-    """
-
-    contender: str
-    connections: int
-    round: int
-    threads: int
-    attempt: int = 0
-    offered: int = 0
-
-
-@dataclass(frozen=True)
-class Share:
-    """What one of several clients has of a load."""
-
-    machine: str
-    connections: int
-    threads: int
 
 
 MOST_ROUNDS = 1000
@@ -219,64 +221,9 @@ def _reaching(connections: Sequence[int], most: int) -> list[int]:
     return points
 
 
-def load_points(plan: Plan) -> list[tuple[int, int]]:
-    """(connections, offered) of each, offered 0 for a closed loop."""
-    return [(connections, offered) for connections in plan.connections for offered in plan.offered or (0,)]
-
-
-def round_specs(plan: Plan, round_: int) -> list[TrialSpec]:
-    """The trials of one round (from 0) in their order; as many in each. A contender has none where it cannot follow.
-
-    With a seed the load points are shuffled, and the contenders within each, so that those who are compared stand close
-    to one another and drift hits all alike; `by_contender`: contenders, and the load points of each. Without a seed the
-    contenders take turns: A B, and in odd rounds B A. The same plan and round give the same order for ever, on any
-    machine: of random.Random's methods only random() is promised to stay as it is, so the shuffle is our own.
-    """
-    dice = random.Random(f"{plan.seed}/{round_}")
-
-    def order(names: Sequence[_T]) -> list[_T]:
-        return sorted(names, key=lambda _: dice.random()) if plan.seed else list(names)
-    contenders = plan.contenders if plan.seed or round_ % 2 == 0 else plan.contenders[::-1]
-    if plan.by_contender:
-        pairs = [(contender, point) for contender in order(contenders) for point in order(load_points(plan))]
-    else:
-        pairs = [(contender, point) for point in order(load_points(plan)) for contender in order(contenders)]
-    return [TrialSpec(contender, connections, round_, threads_of(plan, connections), offered=offered)
-            for contender, (connections, offered) in pairs if plan.follows(contender, connections, offered)]
-
-
-def schedule(plan: Plan) -> list[TrialSpec]:
-    """All trials of the rounds that come in any case, in order."""
-    return [spec for round_ in range(plan.rounds) for spec in round_specs(plan, round_)]
-
-
-def turns(specs: Sequence[TrialSpec]) -> int:
-    """How often another contender has its turn, the first included."""
-    return sum(1 for place, spec in enumerate(specs) if not place or specs[place - 1].contender != spec.contender)
-
-
-def shares(plan: Plan, connections: int) -> list[Share]:
-    """Of each client over ssh: as many connections as any other, one more where they do not come out even."""
-    each, more = divmod(connections, len(plan.clients))
-    return [Share(machine, count, _threads(count, len(cpus))) for place, (machine, cpus) in
-            enumerate(plan.clients.items()) for count in [each + (place < more)]]
-
-
-def threads_of(plan: Plan, connections: int) -> int:
-    """Of all load tools together."""
-    if plan.clients:
-        return sum(share.threads for share in shares(plan, connections))
-    return _threads(connections, len(plan.client_cpus))
-
-
-def _threads(connections: int, cpus: int) -> int:
-    """One a client CPU, but such that they divide the connections: wrk would silently drop the remainder."""
-    return next(count for count in range(min(connections, cpus), 0, -1) if connections % count == 0)
-
-
 def to_json(plan: Plan) -> dict[str, Any]:
     """What plan.json holds."""
-    empty = ("clients", "by_contender", "calibrate", "not_applicable", "offered", "most_offered", *_RULE, *_TEXTS)
+    empty = ("server_cores", "body_sizes", "impairments", "most_cores", "clients", "by_contender", "calibrate", "not_applicable", "offered", "most_offered", *_RULE, *_TEXTS)
     return {"schema": SCHEMA, **{key: value for key, value in asdict(plan).items() if value or key not in empty}}
 
 
@@ -423,7 +370,9 @@ def _build(values: dict[str, Any], places: Mapping[str, str], name: str, wire: W
                           if wire.contenders[name].most_connections},
         clients={machine: tuple(values.get("client_cpus", there)) for machine, there in clients.items()},
         # rates are not a plan file's: offered.py
-        attempts=values.get("attempts", MOST_ATTEMPTS), offered=(), most_offered={}, **_texts(values, places))
+        attempts=values.get("attempts", MOST_ATTEMPTS), offered=(), most_offered={},
+        server_cores=tuple(values.get("server_cores", ())), body_sizes=tuple(values.get("body_sizes", ())),
+        impairments=tuple(values.get("impairments", ())), most_cores={}, **_texts(values, places))
 
 
 def _texts(values: Mapping[str, Any], places: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from harness.errors import UsageError
 from harness.host import Host
 from harness.provision.kernel_modules import missing
 from harness.plan.netem import parse
-from harness.plan.plan import NET_TAP, VHOST_NET, Plan
+from harness.plan import NET_TAP, Plan, VHOST_NET
 from harness.provision.steps import VHOST
 from harness.plan.topology import TOPOLOGIES
 from harness.plan.self_comparison import with_twins

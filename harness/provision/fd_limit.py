@@ -6,7 +6,7 @@ from __future__ import annotations
 import resource
 
 from harness.errors import MachineError
-from harness.plan.plan import Plan
+from harness.plan import Plan
 from harness.plan.wire import LOADGEN, Wire
 
 # fs.nr_open where nobody has changed it: what a process may have at most

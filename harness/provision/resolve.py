@@ -17,7 +17,7 @@ from harness.errors import UsageError
 from harness.plan.nic_request import NicOrder, from_settings
 from harness.provision.nic.steps import Use
 from harness.host import connected, emulated, Host, SshHost
-from harness.plan.plan import Plan, TrialSpec, turns
+from harness.plan import Plan, TrialSpec, turns
 from harness.store.store import Store
 from harness.plan.client_target import SshClients, parse_client
 from harness.plan.wire import Wire, load_wire

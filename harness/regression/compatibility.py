@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any, Mapping, NamedTuple, Sequence
 
-from harness.plan.plan import Plan, to_json
+from harness.plan import Plan, to_json
 
 # of a plan: another value is another measurement
 _PLAN = ("wire", "workload", "contenders", "connections", "duration_seconds", "warmup_seconds", "client_cpus",

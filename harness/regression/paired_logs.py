@@ -18,7 +18,7 @@ from harness.store import attempts
 from harness.analyse import stats
 from harness.analyse import bottleneck as verdict
 from harness.errors import UsageError
-from harness.plan.plan import Plan
+from harness.plan import Plan
 from harness.store.records import Contender, Trial, contender, read, text
 from harness.store.store import Run
 

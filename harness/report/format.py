@@ -6,9 +6,7 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from harness.store.attempts import MOST_ATTEMPTS
-from harness.plan.plan import Plan
-from harness.plan.workload import FEW, GENERAL, MANY
+from harness.plan import FEW, GENERAL, MANY, MOST_ATTEMPTS, Plan
 from harness.plan.published import Published
 
 Summary = Mapping[str, Any]

@@ -11,7 +11,7 @@ from typing import Any, Mapping, NamedTuple, Sequence
 
 from harness.analyse import stopping_rule as stopping
 from harness.report import format as words
-from harness.plan.plan import Plan
+from harness.plan import Plan
 from harness.analyse.stats import LEAST_TO_RESAMPLE
 
 Summary = Mapping[str, Any]

@@ -10,7 +10,7 @@ from typing import Any, Mapping
 
 from harness.report import hardware as equipment
 from harness.report import format as words
-from harness.plan.plan import Plan, schedule
+from harness.plan import Plan, schedule
 from harness.plan.published import METHOD, NOT_STATED, Published
 
 Facts = Mapping[str, Any]

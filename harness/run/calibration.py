@@ -12,13 +12,12 @@ from typing import Any, Callable
 from harness.analyse.ceiling import NAME
 from harness.errors import MachineError
 from harness.host import Host
-from harness.plan.plan import Plan, TrialSpec, schedule
+from harness.plan import LoadPoint, GENERAL, Plan, schedule, TrialSpec
 from harness.run.progress import rate
 from harness.provision import ROOT, Provisioned, has_program
 from harness.store.store import Store
 from harness.trial.trial import run_trial
 from harness.plan.wire import LOADGEN, Contender, Wire
-from harness.plan.workload import GENERAL
 
 PROGRAM = "build/canned_server"
 _ARGUMENTS = ("--address", "{address}", "--port", "{port}", "--body-size", "{body_size}",
@@ -84,7 +83,7 @@ def measure(host: Host, wire: Wire, plan: Plan, up: Provisioned, store: Store, s
     with_canned = replace(wire, contenders={**wire.contenders, NAME: contender})
     up.turn_to(host, contender)
     for place, connections in left:
-        spec = TrialSpec(NAME, connections, 0, threads[connections])
+        spec = TrialSpec(NAME, LoadPoint(connections), 0, threads[connections])
         record = run_trial(host, with_canned, plan, spec, place, up, store.raw / f"calibration-c{connections}").record
         store.append_calibration(record)
         wrong = "" if record["valid"] else f": INVALID: {'; '.join(record['problems'])}"

@@ -17,7 +17,7 @@ from harness.trial.client import Client
 from harness.trial.server import start
 from harness.errors import ContenderError, MachineError
 from harness.host import Host
-from harness.plan.plan import Plan
+from harness.plan import Plan
 from harness.trial.probe import prove_answer, prove_neighbour
 from harness.provision import Provisioned
 from harness.plan.wire import Contender, Wire

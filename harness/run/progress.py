@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, T
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from harness.plan.plan import Plan, TrialSpec, round_specs
+from harness.plan import Plan, round_specs, TrialSpec
 from harness.analyse.stopping_rule import Look
 
 # start, READY, proof and stop of a contender, before there is a trial to learn it from

@@ -14,11 +14,10 @@ from harness.errors import CheckFailed, UsageError
 from harness.host import Host
 from harness.plan.nic_request import NicOrder, to_settings
 from harness.trial.load.loadgen import load_tool
-from harness.plan.plan import MOST_OF_WRK, Plan
+from harness.plan import GENERAL, MOST_OF_WRK, Plan, WORKLOADS
 from harness.plan.published import METRICS, Published, of_paper
 from harness.plan.options import needs_loadgen
 from harness.plan.wire import Wire, load_wire
-from harness.plan.workload import GENERAL, WORKLOADS
 
 _NO_SETTINGS: Mapping[str, str] = {}
 

@@ -21,7 +21,8 @@ from harness.run import calibration
 from harness.provision import fd_limit as descriptors
 from harness.trial.observe import interference as disturbance
 from harness.provision import resolve as fitting
-from harness.plan import offered_load as offered
+from harness.plan import (TrialSpec, round_specs,
+    GENERAL, load_plan, offered_load as offered, Plan, SIZES, SPARE_FILES, Workload)
 from harness.run import saturation
 from harness.trial.load import remote as clients
 from harness.analyse import stopping_rule as stopping
@@ -33,7 +34,6 @@ from harness.host import Host, SshHost
 from harness.plan.netem import parse
 from harness.plan.nic_request import NicOrder
 from harness.trial.load.loadgen import load_tool
-from harness.plan.plan import SPARE_FILES, Plan, TrialSpec, load_plan, load_points, round_specs
 from harness.run.progress import Progress, clock
 from harness.provision import Provisioned, provisioned, restore
 from harness.store.store import (OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user,
@@ -42,7 +42,6 @@ from harness.trial.trial import run_trial
 from harness.plan.self_comparison import pairs, with_twins
 from harness.report.format import problems
 from harness.plan.wire import LOADGEN, Wire, load_wire
-from harness.plan.workload import GENERAL, SIZES, Workload
 
 DEFAULT_PLAN = "default"
 # the facts that the trials of one run must share
@@ -299,7 +298,7 @@ def _drop_cut_line(store: Store) -> None:
 def _require_valid(run: Run, report: Path) -> None:
     """CheckFailed where a contender has trials at a load point, and not one that counts."""
     bad = []
-    for connections, rate in load_points(run.plan):
+    for connections, rate in dict.fromkeys((at.connections, at.offered_per_sec) for at in run.plan.load_points):
         for name in run.plan.contenders:
             here = [t for t in run.trials if (t["contender"], t["connections"], t.get("offered", 0)) ==
                     (name, connections, rate)]
@@ -342,7 +341,7 @@ def _one(host: Host, wire: Wire, plan: Plan, place: int, spec: TrialSpec, up: Pr
          store: Store, repeated: Callable[[TrialSpec, Mapping[str, Any]], None]) -> dict[str, Any]:
     """One trial, and at once again while it is disturbed, each stored; the record that counts. `repeated` is told of
     each that does not suffice."""
-    at = attempts.key(vars(spec))
+    at = spec.key
     while True:
         record = _attempt(host, wire, plan, place, replace(spec, attempt=attempts.next_attempt(store.run.trials, at)),
                           up, store)

@@ -11,7 +11,7 @@ from typing import Any, Callable, Mapping
 from harness.errors import ContenderError
 from harness.host import Host
 from harness.plan.offered_load import UNKNOWN
-from harness.plan.plan import Plan, TrialSpec, threads_of
+from harness.plan import LoadPoint, Plan, threads_of, TrialSpec
 from harness.provision import Provisioned
 from harness.trial.trial import run_trial
 from harness.plan.wire import Wire
@@ -30,11 +30,11 @@ def find(host: Host, wire: Wire, plan: Plan, up: Provisioned, raw: Path,
     closed = replace(plan, offered=UNKNOWN, duration_seconds=min(_SECONDS, plan.duration_seconds),
                      warmup_seconds=min(1, plan.warmup_seconds))
     found: dict[str, dict[str, Any]] = {}
-    for place, name in enumerate(each for each in plan.contenders if plan.follows(each, connections)):
+    for place, name in enumerate(each for each in plan.contenders if plan.follows(each, LoadPoint(connections))):
         up.turn_to(host, wire.contenders[name])
         records = []
         for round_ in range(TRIALS):
-            spec = TrialSpec(name, connections, round_, threads_of(plan, connections))
+            spec = TrialSpec(name, LoadPoint(connections), round_, threads_of(plan, connections))
             record = run_trial(host, wire, closed, spec, round_, up, raw / f"{place}-{round_}").record
             if not record["valid"]:
                 raise ContenderError(f"how much {name} can do is not known: {'; '.join(record['problems'])}")

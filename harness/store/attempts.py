@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from typing import Any, Iterable, Mapping, Sequence
 
+from harness.plan import MOST_ATTEMPTS
 from harness.trial.observe import interference as disturbance
 
-# In all. A disturbance that outlasts three trials in a row is the machine's usual state, and not repaired by a fourth.
-MOST_ATTEMPTS = 3
 Record = Mapping[str, Any]
 Key = tuple[str, int, int, int]
 

@@ -15,7 +15,7 @@ from harness.analyse import bottleneck as verdict
 from harness.analyse.cost import Cost
 from harness.errors import UsageError
 from harness.analyse.link_stats import Moved
-from harness.plan.plan import Plan, load_points
+from harness.plan import Plan
 from harness.analyse.stats import quantile
 
 # of trials.jsonl
@@ -122,7 +122,8 @@ def read(record: Mapping[str, Any], number: int, plan: Plan, file: str = "trials
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{file}:{number}: not a trial of schema {SCHEMA} ({error!r})") from None
     if (trial.contender not in (contenders or plan.contenders)
-            or (trial.connections, trial.offered) not in load_points(plan)):
+            or (trial.connections, trial.offered) not in
+            {(point.connections, point.offered_per_sec) for point in plan.load_points}):
         raise UsageError(f"{file}:{number}: {trial.contender} at {trial.connections} connections "
                          f"{f'and {trial.offered} requests/s ' if trial.offered else ''}is not in this run's plan")
     return trial

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Mapping
 
 from harness.errors import MachineError, UsageError
-from harness.plan.plan import Plan, from_json, to_json
+from harness.plan import from_json, Plan, to_json
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"

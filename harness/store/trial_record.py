@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Mapping
 
-from harness.plan.load_point import LoadPoint
+from harness.plan import LoadPoint
 from harness.store.codes import Interference, Note, Problem, Unsettled
 
 SCHEMA = 2

@@ -15,7 +15,7 @@ from harness.trial.observe import preload_counters as library
 from harness.trial.server import Running, launcher
 from harness.errors import ContenderError, MachineError
 from harness.host import Host, Process
-from harness.plan.plan import Plan
+from harness.plan import Plan
 from harness.provision import Provisioned
 from harness.plan.wire import Wire
 

@@ -18,7 +18,7 @@ from harness.trial.server import ROOT, Running
 from harness.errors import ContenderError
 from harness.trial.probe_protocol import ANSWER_SECONDS, Answer, ask, order
 from harness.host import Host, SshHost
-from harness.plan.plan import Workload
+from harness.plan import Workload
 
 _PING_TRIES = 3
 # a card whose driver has just been changed talks to the other end about speed and duplex first

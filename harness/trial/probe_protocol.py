@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Mapping, Protocol, Sequence
 
 from harness.errors import UsageError
-from harness.plan.workload import Workload
+from harness.plan import Workload
 from harness.plan.workload import expected_body as expected_body
 
 # a body may be 64 MiB, on an emulated path

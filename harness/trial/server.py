@@ -14,7 +14,7 @@ from typing import Any
 from harness.trial.observe import preload_counters as library
 from harness.errors import ContenderError
 from harness.host import Host, Process
-from harness.plan.plan import Plan
+from harness.plan import Plan
 from harness.provision import DIRECTORY, Provisioned, socket_path
 from harness.plan.wire import Contender, Wire
 

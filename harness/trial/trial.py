@@ -24,7 +24,7 @@ from harness.trial.probe_protocol import exchange_for
 from harness.host import Host, now
 from harness.trial.load.wrk import Load, LoadResult, LoadTool, rounded, tool_for
 from harness.trial.load.openload import OPENLOAD
-from harness.plan.plan import Plan, TrialSpec
+from harness.plan import Plan, TrialSpec
 from harness.trial.probe import Proof, prove_answer, prove_neighbour
 from harness.provision import Provisioned, pin_worker
 from harness.trial.observe.sampler import Watch

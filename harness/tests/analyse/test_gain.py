@@ -13,7 +13,7 @@ import pytest
 from harness.analyse import gain as gains
 from harness.analyse import stats
 from harness.analyse.summary import summarise
-from harness.plan.plan import from_json
+from harness.plan import from_json
 from harness.store.records import Contender
 from harness.tests.fixtures import synthetic
 

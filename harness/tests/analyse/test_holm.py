@@ -11,7 +11,7 @@ import pytest
 from harness.report import method
 from harness.analyse.summary import summarise
 from harness.analyse.holm import adjust
-from harness.plan.plan import Plan, from_json
+from harness.plan import from_json, Plan
 from harness.tests.fixtures import synthetic
 
 

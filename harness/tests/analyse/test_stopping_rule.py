@@ -16,7 +16,7 @@ from scipy.special import stdtr, stdtrit  # type: ignore[import]
 from harness.analyse import stats
 from harness.analyse import stopping_rule as stopping
 from harness.errors import UsageError
-from harness.plan.plan import Plan, load_plan, round_specs
+from harness.plan import load_plan, Plan, round_specs
 from harness.plan.wire import load_wire
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5)

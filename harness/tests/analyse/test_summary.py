@@ -12,7 +12,7 @@ import pytest
 
 from harness.analyse.summary import summarise, to_text
 from harness.errors import UsageError
-from harness.plan.plan import Plan, from_json
+from harness.plan import from_json, Plan
 from harness.tests.fixtures import synthetic
 
 

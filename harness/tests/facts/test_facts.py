@@ -13,7 +13,7 @@ import pytest
 from harness.trial.load.loadgen import load_tool
 from harness.facts.facts import ROOT, TSC_PROGRAM, gather
 from harness.host import Host, Result
-from harness.plan.plan import load_plan
+from harness.plan import load_plan
 from harness.provision.provision import Provisioned
 from harness.provision.steps import namespaces
 from harness.tests.fixtures.fake_host import FakeHost

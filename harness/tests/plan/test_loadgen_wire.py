@@ -13,12 +13,12 @@ from harness.run import run as bench
 from harness.provision import fd_limit as descriptors
 from harness.run.run import Order
 from harness.errors import UsageError
-from harness.plan.plan import from_json, load_plan, schedule, to_json
+from harness.plan import (
+    from_json, GENERAL, load_plan, LoadPoint, schedule, SIZES, to_json, WORKLOADS)
 from harness.provision.provision import provisioned, steps
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
 from harness.plan.topology import TOPOLOGIES
 from harness.plan.wire import load_wire
-from harness.plan.workload import GENERAL, SIZES, WORKLOADS
 
 WIRE = load_wire("shm-loadgen")
 SCALE = load_wire("scale")
@@ -165,7 +165,7 @@ def test_a_machine_that_allows_few_files_holds_the_kernel_back() -> None:
     plan = load_plan("default", SCALE, (0, 1), {}, files=20_000)
     assert plan.most_connections == {"epoll": 20_000 - 1024 - 256, "plain": 10_000}
     assert descriptors.needed(SCALE, plan) == 20_000 - 256
-    assert plan.follows("epoll", 10_000) and not plan.follows("epoll", 100_000) and plan.follows("lwip", 1_000_000)
+    assert plan.follows("epoll", LoadPoint(10_000)) and not plan.follows("epoll", LoadPoint(100_000)) and plan.follows("lwip", LoadPoint(1_000_000))
 
 
 def test_wrk_opens_no_million_connections() -> None:

@@ -12,7 +12,7 @@ from harness.errors import UsageError
 from harness.host import Result
 from harness.provision.journal import Entry, undo
 from harness.plan.netem import parse
-from harness.plan.plan import Plan, load_plan
+from harness.plan import load_plan, Plan
 from harness.provision.links import Commands, netem
 from harness.provision.steps import Requirements, steps
 from harness.tests.fixtures.fake_host import FakeHost

@@ -14,7 +14,7 @@ import pytest
 
 from harness.run.eligibility import by_plan, set_aside
 from harness.errors import UsageError
-from harness.plan.plan import PLANS, Plan, from_json, load_plan, round_specs, schedule, shares, to_json
+from harness.plan import from_json, load_plan, Plan, PLANS, round_specs, schedule, shares, to_json
 from harness.plan.wire import load_wire
 
 WIRE = load_wire("tap")

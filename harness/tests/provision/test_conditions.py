@@ -12,7 +12,7 @@ from harness.report import format as words
 from harness.run.run import Order, bench
 from harness.provision.conditions import conditioned, settle
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
-from harness.plan.plan import Plan, from_json, load_plan, to_json
+from harness.plan import from_json, load_plan, Plan, to_json
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
 from harness.plan.wire import load_wire

@@ -12,7 +12,7 @@ import pytest
 from harness.provision import resolve as fitting
 from harness.errors import UsageError
 from harness.plan.nic_request import NicOrder, from_settings, to_settings
-from harness.plan.plan import load_plan, schedule
+from harness.plan import load_plan, schedule
 from harness.store.store import Store
 from harness.tests.fixtures.nic_host import CLIENT, NicHost
 from harness.tests.provision.nic.test_steps import fitted

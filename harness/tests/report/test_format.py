@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.report import format as words
-from harness.plan.plan import load_plan
+from harness.plan import load_plan
 from harness.plan.wire import load_wire
 from harness.report.headline import headline
 

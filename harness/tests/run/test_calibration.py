@@ -19,7 +19,7 @@ from harness.analyse.summary import summarise
 from harness.run.run import Order, bench
 from harness.analyse.ceiling import NAME
 from harness.errors import Interrupted, MachineError, UsageError
-from harness.plan.plan import Plan, load_plan
+from harness.plan import load_plan, Plan
 from harness.store.store import CALIBRATION, load_run
 from harness.tests.fixtures import synthetic
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run

@@ -14,7 +14,7 @@ from harness.analyse.summary import summarise
 from harness.run.eligibility import by_plan, checked, set_aside
 from harness.run.run import Order, bench
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
-from harness.plan.plan import Plan, from_json, load_plan, schedule, to_json
+from harness.plan import from_json, load_plan, Plan, schedule, to_json
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
 from harness.tests.analyse.test_summary import made as made_up
 from harness.plan.wire import Wire, load_wire

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.plan.plan import load_plan, round_specs, schedule
+from harness.plan import load_plan, round_specs, schedule
 from harness.run.progress import Progress, TimeLeft, clock, rate
 from harness.analyse.stopping_rule import Look
 from harness.plan.wire import load_wire

@@ -18,7 +18,7 @@ from harness.cli.main import main
 from harness.run.run import Order, bench
 from harness.errors import CheckFailed, UsageError
 from harness.plan.nic_request import NicOrder
-from harness.plan.plan import from_json, load_plan, to_json
+from harness.plan import from_json, load_plan, to_json
 from harness.plan.published import METHOD, NOT_STATED, load, of_paper
 from harness.run.reproduce import errands, reproduce
 from harness.tests.fixtures import synthetic

@@ -15,7 +15,7 @@ import harness.facts.facts
 import harness.trial.trial
 from harness.run.run import Order, bench
 from harness.errors import Interrupted, UsageError
-from harness.plan.plan import round_specs
+from harness.plan import round_specs
 from harness.analyse.stopping_rule import FIRST_LOOK, HELD, look, sessions
 from harness.store.store import Run
 from harness.tests.conftest import SEED

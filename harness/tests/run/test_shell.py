@@ -9,7 +9,7 @@ import pytest
 
 import harness.run.shell
 from harness.errors import ContenderError
-from harness.plan.plan import load_plan
+from harness.plan import load_plan
 from harness.run.shell import hint, shell, side_by_side
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.plan.wire import load_wire

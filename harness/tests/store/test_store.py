@@ -14,7 +14,7 @@ import pytest
 
 import harness.store.store
 from harness.errors import MachineError, UsageError
-from harness.plan.plan import load_plan
+from harness.plan import load_plan
 from harness.store.store import Store, check_writable, find_run, give_to_user, load_run, run_id
 from harness.plan.wire import load_wire
 

@@ -14,7 +14,7 @@ import pytest
 
 from harness.trial.server import Running, start
 from harness.host import Host
-from harness.plan.plan import Plan, load_plan
+from harness.plan import load_plan, Plan
 from harness.provision.provision import Provisioned, provisioned
 from harness.plan.wire import Wire, load_wire
 

@@ -14,7 +14,7 @@ from typing import Iterator, Sequence
 
 from harness.trial.server import ROOT, launcher
 from harness.host import Host, Process, Result
-from harness.plan.plan import Plan
+from harness.plan import Plan
 from harness.provision.provision import Provisioned
 from harness.provision.links import socket_path
 from harness.plan.wire import Contender, Wire

@@ -15,7 +15,7 @@ from typing import Any, Iterator, Sequence
 import pytest
 
 from harness.trial.probe_protocol import expected_response
-from harness.plan.workload import Workload
+from harness.plan import Workload
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

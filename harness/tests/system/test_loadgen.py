@@ -21,7 +21,7 @@ import pytest
 
 from harness.host import Host, Process
 from harness.provision.journal import DIRECTORY
-from harness.plan.plan import load_plan
+from harness.plan import load_plan
 from harness.provision.provision import provisioned
 from harness.tests.system.conftest import ROOT
 from harness.plan.wire import load_wire

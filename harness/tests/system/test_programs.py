@@ -14,7 +14,7 @@ import pytest
 
 from harness.trial.probe_protocol import expected_body
 from harness.host import Host
-from harness.plan.plan import load_plan
+from harness.plan import load_plan
 from harness.provision.provision import Provisioned, provisioned
 from harness.tests.system.programs import Ends, Server
 from harness.plan.wire import Wire, load_wire

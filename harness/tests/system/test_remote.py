@@ -25,7 +25,7 @@ from harness.errors import ContenderError, MachineError
 from harness.facts import gather
 from harness.trial.load.loadgen import load_tool
 from harness.host import Host
-from harness.plan.plan import Plan, load_plan, schedule
+from harness.plan import load_plan, Plan, schedule
 from harness.provision.nic.link_check import Findings, Port, preflight
 from harness.trial.probe import prove_neighbour
 from harness.provision.provision import Provisioned

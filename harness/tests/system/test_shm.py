@@ -22,7 +22,7 @@ import pytest
 from harness.trial.client import Client
 from harness.host import Host
 from harness.provision.journal import DIRECTORY, PATH
-from harness.plan.plan import load_plan
+from harness.plan import load_plan
 from harness.trial.probe import prove_answer
 from harness.provision.provision import provisioned
 from harness.provision.links import socket_path

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from harness.trial.probe_protocol import exchange_for, expected_body
-from harness.plan.plan import Workload
+from harness.plan import Workload
 
 SET, GET = Workload("redis-set", "", 10), Workload("redis-get", "", 10)
 NGINX = Workload("nginx-get", "/body", 10)

@@ -15,8 +15,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.trial.probe_protocol import difference, exchange_for, expected_response, order
-from harness.plan.plan import Workload
-from harness.plan.workload import WORKLOADS
+from harness.plan import Workload, WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[3]
 RPS = Workload("rps", "/", 3)

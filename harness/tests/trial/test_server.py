@@ -16,7 +16,7 @@ from harness.trial import server as contenders
 from harness.trial.server import Running, command, launcher, start
 from harness.errors import ContenderError
 from harness.host import Host, Process
-from harness.plan.plan import load_plan
+from harness.plan import load_plan
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.plan.wire import Contender, load_wire

@@ -14,7 +14,7 @@ import pytest
 from harness.errors import ContenderError
 from harness.trial.probe_protocol import Http, expected_body, expected_response
 from harness.host import Process, Result
-from harness.plan.plan import Plan, TrialSpec, Workload, load_plan
+from harness.plan import LoadPoint, load_plan, Plan, TrialSpec, Workload
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import REQUESTS, LoadingProcess, ServingHost
 from harness.trial.trial import Outcome, run_trial
@@ -35,7 +35,7 @@ class Journal:
 
 def trial(host: ServingHost, raw: Path, contender: str = "lwip", plan: Plan = PLAN) -> Outcome:
     up = Provisioned(WIRE, True, "", cast(Any, Journal(host)))
-    return run_trial(host, WIRE, plan, TrialSpec(contender, 8, 2, 1), 5, up, raw)
+    return run_trial(host, WIRE, plan, TrialSpec(contender, LoadPoint(8), 2, 1), 5, up, raw)
 
 
 def problems(host: ServingHost, raw: Path) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from harness.host import Result
-from harness.plan.plan import TrialSpec, load_plan
+from harness.plan import LoadPoint, load_plan, TrialSpec
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import LoadingProcess, ServingHost
 from harness.tests.trial.test_trial import Journal
@@ -41,7 +41,7 @@ def counting(host: ServingHost, told: bool = True) -> None:
 def record(host: ServingHost, raw: Path, contender: str, wire: Wire = NIC) -> dict[str, Any]:
     up = Provisioned(wire, True, "", cast(Any, Journal(host)))
     plan = load_plan("quick", TAP, (0, 1), {})
-    return run_trial(host, wire, plan, TrialSpec(contender, 8, 0, 1), 0, up, raw).record
+    return run_trial(host, wire, plan, TrialSpec(contender, LoadPoint(8), 0, 1), 0, up, raw).record
 
 
 def test_of_lwip_the_server_tells_and_of_the_client_the_kernel(tmp_path: Path) -> None:

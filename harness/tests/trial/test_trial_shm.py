@@ -10,7 +10,7 @@ from typing import Any, Callable, cast
 import pytest
 
 from harness.errors import ContenderError, MachineError
-from harness.plan.plan import TrialSpec, load_plan
+from harness.plan import load_plan, LoadPoint, TrialSpec
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import REQUEST_SIZE, REQUESTS, LoadingProcess, ServingHost
 from harness.tests.trial.test_trial import Journal
@@ -25,7 +25,7 @@ SERVER, CLIENT = LWIP.endpoint.namespace, LWIP.client.endpoint.namespace
 
 def trial(host: ServingHost, raw: Path, contender: str = "lwip") -> Outcome:
     up = Provisioned(WIRE, True, "", cast(Any, Journal(host)))
-    return run_trial(host, WIRE, PLAN, TrialSpec(contender, 8, 0, 1), 1, up, raw)
+    return run_trial(host, WIRE, PLAN, TrialSpec(contender, LoadPoint(8), 0, 1), 1, up, raw)
 
 
 def problems(host: ServingHost, raw: Path) -> list[str]:

@@ -18,7 +18,7 @@ from harness.trial.probe_protocol import expected_body
 from harness.host import Host
 from harness.provision.journal import DIRECTORY, Journal
 from harness.provision.kernel_modules import Module
-from harness.plan.plan import TrialSpec, load_plan
+from harness.plan import load_plan, LoadPoint, TrialSpec
 from harness.provision.provision import Provisioned, provisioned
 from harness.tests.system.conftest import ROOT, TestBed
 from harness.trial.trial import run_trial
@@ -45,7 +45,7 @@ def wire_up(tmp_path: Path, settings: Mapping[str, str]) -> Iterator[tuple[TestB
 
 def measured(bed: TestBed, up: Provisioned, contender: str, raw: Path) -> dict[str, Any]:
     """The record of one trial."""
-    return run_trial(bed.host, bed.wire, bed.plan, TrialSpec(contender, 16, 0, 1), 0, up, raw).record
+    return run_trial(bed.host, bed.wire, bed.plan, TrialSpec(contender, LoadPoint(16), 0, 1), 0, up, raw).record
 
 
 def test_a_module_comes_with_what_it_stands_on_and_goes_with_it() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.trial.probe_protocol import ask, expected_body
-from harness.plan.workload import WORKLOADS
+from harness.plan import WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[3]
 SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"

@@ -13,7 +13,7 @@ import pytest
 
 from harness.errors import ContenderError
 from harness.trial.load.wrk import CALIBRATION_REQUESTS, MOST_REQUESTS, REDIS_LOAD, Load, RedisBenchmark, tool_for
-from harness.plan.plan import Workload
+from harness.plan import Workload
 
 DATA = Path(__file__).parents[1] / "data"
 SET, GET = ((DATA / f"redis-benchmark-{test}.json").read_text() for test in ("set", "get"))

@@ -19,7 +19,7 @@ from harness.trial.client import Client, Started
 from harness.errors import ContenderError
 from harness.trial.load.wrk import Load, LoadResult, Tool, tool_for
 from harness.plan.wire import Wire
-from harness.plan.workload import Workload
+from harness.plan import Workload
 
 ERRORS = ("connect", "reset", "timeout", "content", "status")
 # one address has so many ports for connections that stand, and more where ports come again at once

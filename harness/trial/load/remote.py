@@ -16,7 +16,7 @@ from harness.trial.observe import cpu as collect
 from harness.trial.client import Client
 from harness.errors import ContenderError, UsageError
 from harness.trial.load.wrk import SCRIPT, Load, LoadResult, LoadTool, Wrk
-from harness.plan.plan import Plan, Share, shares
+from harness.plan import Plan, Share, shares
 from harness.host import RemoteProcess, SshHost
 
 _STOP_SECONDS = 5

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Mapping, Protocol, Sequence
 
 from harness.errors import ContenderError, UsageError
-from harness.plan.workload import Workload
+from harness.plan import Workload
 from harness.analyse.stats import quantile
 
 SCRIPT = Path(__file__).resolve().parent / "wrk_report.lua"

@@ -14,7 +14,7 @@ from harness.provision.nic.driver import Binding
 from harness.provision.nic.resolve import Cable
 from harness.errors import MachineError, UsageError
 from harness.plan.nic_request import NicOrder
-from harness.plan.plan import load_plan, schedule, turns
+from harness.plan import load_plan, schedule, turns
 from harness.provision.provision import provisioned, restore
 from harness.tests.fixtures.nic_host import CLIENT, SERVER, NicHost
 from harness.plan.wire import Wire, load_wire

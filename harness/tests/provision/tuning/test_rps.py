@@ -18,7 +18,7 @@ from harness.provision.conditions import conditioned
 from harness.errors import MachineError, UsageError
 from harness.host import Result
 from harness.provision.nic.steps import Use
-from harness.plan.plan import from_json, load_plan, to_json
+from harness.plan import from_json, load_plan, to_json
 from harness.provision.tuning.rps import mask, masks, same
 from harness.provision.tuning.rps import Softirq, place, targets
 from harness.provision.steps import steps

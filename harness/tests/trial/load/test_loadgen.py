@@ -14,13 +14,12 @@ from harness.trial.load import loadgen as own_client
 from harness.errors import ContenderError, MachineError
 from harness.trial.load.wrk import Load
 from harness.trial.load.loadgen import LOADGEN
-from harness.plan.plan import TrialSpec, load_plan
+from harness.plan import load_plan, LoadPoint, TrialSpec, WORKLOADS
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import REQUESTS, OwnProcess, ServingHost
 from harness.tests.trial.test_trial import Journal
 from harness.trial.trial import Outcome, run_trial
 from harness.plan.wire import Wire, load_wire
-from harness.plan.workload import WORKLOADS
 
 WIRE = load_wire("shm-loadgen")
 CLIENT = WIRE.contenders["lwip"].client.endpoint.namespace
@@ -32,7 +31,7 @@ def trial(host: ServingHost, raw: Path, contender: str = "lwip", wire: Wire = WI
     if wire.contenders[contender].ready == "socket":
         host.files["/run/stackduel/lwip.sock"] = ""
     up = Provisioned(wire, True, "", cast(Any, Journal(host)))
-    return run_trial(host, wire, plan, TrialSpec(contender, 8, 0, 1), 1, up, raw)
+    return run_trial(host, wire, plan, TrialSpec(contender, LoadPoint(8), 0, 1), 1, up, raw)
 
 
 class Host(ServingHost):

@@ -10,7 +10,9 @@ from typing import Any, Callable, cast
 
 import pytest
 
-from harness.plan import offered_load as offered
+from harness.plan import (
+    from_json, load_plan, LoadPoint, offered_load as offered, schedule, to_json, TrialSpec,
+    WORKLOADS)
 from harness.trial.load import loadgen as own_client
 from harness.run.run import Order, bench
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
@@ -18,14 +20,12 @@ from harness.trial.load.wrk import Load
 from harness.plan.offered_load import Loads
 from harness.trial.load.openload import OPENLOAD, PROGRAM, of_loadgen
 from harness.trial.load.loadgen import LOADGEN
-from harness.plan.plan import TrialSpec, from_json, load_plan, schedule, to_json
 from harness.provision.provision import Provisioned
 from harness.store.store import load_run
 from harness.tests.fixtures.serving_host import ServingHost, at_load, given, interrupt, only_run
 from harness.tests.trial.test_trial import Journal
 from harness.trial.trial import run_trial
 from harness.plan.wire import load_wire
-from harness.plan.workload import WORKLOADS
 
 LOAD = Load("198.18.0.2", 80, WORKLOADS["rps"], 64, 2, 3, rate=12_000, seed=5)
 ACCOUNT: dict[str, Any] = {
@@ -90,7 +90,7 @@ def trial(host: ServingHost, raw: Path, rate: int) -> dict[str, Any]:
     wire = load_wire("tap")
     plan = replace(load_plan("quick", wire, (0, 1), {}), offered=(rate,))
     up = Provisioned(wire, True, "", cast(Any, Journal(host)))
-    return run_trial(host, wire, plan, TrialSpec("epoll", 8, 2, 1, offered=rate), 1, up, raw).record
+    return run_trial(host, wire, plan, TrialSpec("epoll", LoadPoint(8, rate), 2, 1), 1, up, raw).record
 
 
 def one_error(kind: str) -> Callable[[dict[str, Any]], None]:

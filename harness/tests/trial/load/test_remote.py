@@ -20,7 +20,7 @@ from harness.trial.client import Client
 from harness.errors import ContenderError, MachineError, UsageError
 from harness.host import Host
 from harness.trial.load.wrk import Load, LoadResult, RedisBenchmark, Wrk
-from harness.plan.plan import Plan, Share, from_json, load_plan
+from harness.plan import from_json, load_plan, Plan, Share
 from harness.provision.provision import Provisioned
 from harness.host import connected
 from harness.plan.client_target import SshTarget

@@ -11,8 +11,7 @@ import pytest
 
 from harness.errors import ContenderError, UsageError
 from harness.trial.load.wrk import SCRIPT, Load, Wrk, rounded, tool_for
-from harness.plan.plan import Workload
-from harness.plan.workload import WORKLOADS
+from harness.plan import Workload, WORKLOADS
 
 LOAD = Load("198.18.0.2", 80, Workload("rps", "/", 1), 64, 4, 3)
 RECORDED = (Path(__file__).parents[2] / "data" / "wrk.json").read_text()

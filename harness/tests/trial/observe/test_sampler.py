@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.trial.observe import sampler as sampling
-from harness.plan.plan import load_plan
+from harness.plan import load_plan
 from harness.trial.observe.sampler import Watch, clocks, interface_bytes, sample
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.tests.fixtures.serving_host import REQUESTS, STAT, LoadingProcess, ServingHost, write_counters
