@@ -218,27 +218,27 @@ CFLAGS_checked-library := $(CFLAGS_checked) -DSTACK_PROCESS_WIDE
 # Strict: without it llhttp takes any byte after CR for LF.
 LLHTTP_CFLAGS := -DLLHTTP_STRICT_MODE=1 -I$(LLHTTP_INCLUDE)
 BASE_CFLAGS := -std=gnu11 -MMD -MP -Iservers $(LLHTTP_CFLAGS)
-LWIP_INCLUDES := -I$(LWIP)/src/include -Iservers/stack
+LWIP_INCLUDES := -I$(LWIP)/src/include -Iservers -Iservers/stack
 DPDK_CFLAGS = $(shell pkg-config --cflags libdpdk)
 DPDK_LIBS = $(shell pkg-config --libs libdpdk)
 
-STACK_FILES := stack port port_report port_shared port_sleep steer mbuf_pbuf tcp_packet expected lookahead pool checksum tcp_queue devargs memory
-SERVER_FILES := lwip_server lwip_http lwip_report cores
-COMMON_FILES := http http_known http_parser http_pool http_site options counters measures
-KERNEL_FILES := kernel_listen kernel_steer kernel_threads
-URING_FILES := uring_server uring_connection kernel_ring
+STACK_FILES := stack port/port port/port_report port/port_shared port/port_sleep port/steer port/devargs mbuf_pbuf tcp_packet expected lookahead pool checksum memory
+SERVER_FILES := $(addprefix lwip/,lwip_server lwip_http lwip_report cores tcp_queue)
+COMMON_FILES := $(addprefix http/,http http_known http_parser http_pool http_site) $(addprefix common/,options counters measures)
+KERNEL_FILES := $(addprefix kernel/,kernel_listen kernel_steer kernel_threads)
+URING_FILES := $(addprefix kernel/,uring_server uring_connection kernel_ring)
 LLHTTP_FILES := api http llhttp
 
 objects = $(addprefix $(BUILD)/obj/$(1)/,$(addsuffix .o,$(2)))
-common_objects = $(call objects,$(1),$(COMMON_FILES) $(LLHTTP_FILES:%=llhttp/%))
-stack_objects = $(call objects,$(1),$(STACK_FILES:%=stack/%) $(LWIP_FILES:%=lwip/%) measures)
+common_objects = $(call objects,$(1),$(COMMON_FILES) $(LLHTTP_FILES:%=lib/llhttp/%))
+stack_objects = $(call objects,$(1),$(STACK_FILES:%=stack/%) $(LWIP_FILES:%=lib/lwip/%) common/measures)
 
 define variant
-$(BUILD)/obj/$(1)/lwip/%.o: $(LWIP)/.patched
+$(BUILD)/obj/$(1)/lib/lwip/%.o: $(LWIP)/.patched
 	@mkdir -p $$(@D)
 	$(CC) -std=gnu11 -MMD -MP -Wall -Werror $$(CFLAGS_$(1)) $(SHARED_CFLAGS) $(LWIP_INCLUDES) -c $(LWIP)/src/$$*.c -o $$@
 
-$(BUILD)/obj/$(1)/llhttp/%.o: $(LLHTTP)/%.c
+$(BUILD)/obj/$(1)/lib/llhttp/%.o: $(LLHTTP)/%.c
 	@mkdir -p $$(@D)
 	$(CC) -std=gnu11 -MMD -MP $$(CFLAGS_$(1)) $(LLHTTP_CFLAGS) -c $$< -o $$@
 
@@ -268,27 +268,27 @@ $(eval $(call variant,threads))
 $(eval $(call variant,release-library))
 $(eval $(call variant,checked-library))
 
-$(BUILD)/epoll_server: $(call objects,release,epoll_server $(KERNEL_FILES)) $(call common_objects,release)
+$(BUILD)/epoll_server: $(call objects,release,kernel/epoll_server $(KERNEL_FILES)) $(call common_objects,release)
 	$(CC) $(CFLAGS_release) $^ -pthread -o $@
 
 $(BUILD)/uring_server: $(call objects,release,$(URING_FILES) $(KERNEL_FILES)) $(call common_objects,release)
 	$(CC) $(CFLAGS_release) $^ -luring -pthread -o $@
 
 # The client's ceiling, and the rate of the time stamp counter: what figures are judged by, not measured themselves.
-$(BUILD)/canned_server: $(call objects,release,canned_server) $(call common_objects,release)
+$(BUILD)/canned_server: $(call objects,release,tools/canned_server) $(call common_objects,release)
 	$(CC) $(CFLAGS_release) $^ -o $@
 
-$(BUILD)/checked/canned_server: $(call objects,checked,canned_server) $(call common_objects,checked)
+$(BUILD)/checked/canned_server: $(call objects,checked,tools/canned_server) $(call common_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ -o $@
 
-$(BUILD)/tsc_hz: servers/tsc_hz.c
+$(BUILD)/tsc_hz: servers/tools/tsc_hz.c
 	$(CC) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(WARNINGS) $(CFLAGS_release) $< -lm -o $@
 
-$(BUILD)/lwip_server: $(call objects,release,$(SERVER_FILES) stack/eal) $(call common_objects,release) $(call stack_objects,release)
+$(BUILD)/lwip_server: $(call objects,release,$(SERVER_FILES) stack/port/eal) $(call common_objects,release) $(call stack_objects,release)
 	$(CC) $(CFLAGS_release) $^ $(DPDK_LIBS) -o $@
 
-$(BUILD)/checked/epoll_server: $(call objects,checked,epoll_server $(KERNEL_FILES)) $(call common_objects,checked)
+$(BUILD)/checked/epoll_server: $(call objects,checked,kernel/epoll_server $(KERNEL_FILES)) $(call common_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ -pthread -o $@
 
@@ -296,7 +296,7 @@ $(BUILD)/checked/uring_server: $(call objects,checked,$(URING_FILES) $(KERNEL_FI
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ -luring -pthread -o $@
 
-$(BUILD)/checked/lwip_server: $(call objects,checked,$(SERVER_FILES) stack/eal) $(call common_objects,checked) $(call stack_objects,checked)
+$(BUILD)/checked/lwip_server: $(call objects,checked,$(SERVER_FILES) stack/port/eal) $(call common_objects,checked) $(call stack_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
 
@@ -304,7 +304,7 @@ $(BUILD)/checked/lwip_server: $(call objects,checked,$(SERVER_FILES) stack/eal) 
 # with a busy loop of SLOW_CYCLES cycles of the time stamp counter for each request that has been parsed.
 SLOW_CYCLES := 300
 SLOW_SERVERS := $(BUILD)/slow/epoll_server $(BUILD)/slow/lwip_server
-SLOW_FILES := http counters
+SLOW_FILES := http/http common/counters
 slow_objects = $(filter-out $(call objects,release,$(SLOW_FILES)),$(1)) $(call objects,slow,$(SLOW_FILES))
 
 .PHONY: slow
@@ -320,16 +320,16 @@ $(call objects,slow,$(SLOW_FILES)): $(BUILD)/obj/slow/%.o: servers/%.c $(BUILD)/
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_release) $(SHARED_CFLAGS) -D_GNU_SOURCE -DSLOW_CYCLES=$(SLOW_CYCLES) -c $< -o $@
 
-$(BUILD)/slow/epoll_server: $(call slow_objects,$(call objects,release,epoll_server $(KERNEL_FILES)) $(call common_objects,release))
+$(BUILD)/slow/epoll_server: $(call slow_objects,$(call objects,release,kernel/epoll_server $(KERNEL_FILES)) $(call common_objects,release))
 	$(CC) $(CFLAGS_release) $^ -pthread -o $@
 
-$(BUILD)/slow/lwip_server: $(call slow_objects,$(call objects,release,$(SERVER_FILES) stack/eal) $(call common_objects,release) $(call stack_objects,release))
+$(BUILD)/slow/lwip_server: $(call slow_objects,$(call objects,release,$(SERVER_FILES) stack/port/eal) $(call common_objects,release) $(call stack_objects,release))
 	$(CC) $(CFLAGS_release) $^ $(DPDK_LIBS) -o $@
 
 # Of stack/, what knows no lwIP.
-PORT_FILES := $(addprefix stack/,port port_report port_shared port_sleep steer)
-LOADGEN_PARTS := $(addprefix loadgen/,answer answer_packet connection segment template arp deadlines turns histogram)
-LOADGEN_FILES := $(LOADGEN_PARTS) $(addprefix loadgen/,loadgen generator actions modes link report) $(PORT_FILES) stack/eal stack/devargs
+PORT_FILES := $(addprefix stack/port/,port port_report port_shared port_sleep steer)
+LOADGEN_PARTS := http/answer common/histogram $(addprefix loadgen/,deadlines turns $(addprefix tcp/,answer_packet connection segment template arp))
+LOADGEN_FILES := $(LOADGEN_PARTS) $(addprefix loadgen/,loadgen generator actions modes link report) $(PORT_FILES) stack/port/eal stack/port/devargs
 $(BUILD)/loadgen: $(call objects,release,$(LOADGEN_FILES)) $(call common_objects,release)
 	$(CC) $(CFLAGS_release) $^ $(DPDK_LIBS) -o $@
 
@@ -338,7 +338,7 @@ $(BUILD)/checked/loadgen: $(call objects,checked,$(LOADGEN_FILES)) $(call common
 	$(CC) $(CFLAGS_checked) $^ $(DPDK_LIBS) -o $@
 
 # The open-loop client of kernel sockets: it knows no DPDK.
-OPENLOAD_PARTS := openload/schedule openload/backlog openload/client openload/report loadgen/answer loadgen/histogram
+OPENLOAD_PARTS := openload/schedule openload/backlog openload/client openload/report http/answer common/histogram
 $(BUILD)/openload: $(call objects,release,openload/openload $(OPENLOAD_PARTS)) $(call common_objects,release)
 	$(CC) $(CFLAGS_release) $^ -pthread -lm -o $@
 
@@ -346,7 +346,7 @@ $(BUILD)/checked/openload: $(call objects,checked,openload/openload $(OPENLOAD_P
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ -pthread -lm -o $@
 
-LAUNCHER_FILES := preload/on_lwip preload/program_check preload/library_check preload/settings preload/rules options stack/devargs
+LAUNCHER_FILES := $(addprefix preload/,$(addprefix launcher/,on_lwip program_check library_check) settings rules) common/options stack/port/devargs
 $(BUILD)/on-lwip: $(call objects,release,$(LAUNCHER_FILES))
 	$(CC) $(CFLAGS_release) $^ -lelf -o $@
 
@@ -354,8 +354,8 @@ $(BUILD)/checked/on-lwip: $(call objects,checked,$(LAUNCHER_FILES))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $^ -lelf -o $@
 
-PRELOAD_FILES := $(addprefix preload/,intercept calls socket tcp_socket udp_socket epoll_set poll engine \
-                   descriptor signals libc counters_file settings rules) options counters
+PRELOAD_FILES := $(addprefix preload/,intercept settings rules $(addprefix sockets/,calls socket tcp_socket udp_socket descriptor) \
+                   $(addprefix events/,epoll_set poll) $(addprefix engine/,engine signals libc counters_file)) common/options common/counters
 $(BUILD)/libstackduel_preload.so: $(call objects,release-library,$(PRELOAD_FILES)) $(call stack_objects,release-library)
 	$(CC) $(CFLAGS_release) -shared -Wl,-z,defs $^ $(DPDK_LIBS) -o $@
 
@@ -363,25 +363,25 @@ $(BUILD)/checked/libstackduel_preload.so: $(call objects,checked-library,$(PRELO
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) -shared $^ $(DPDK_LIBS) -o $@
 
-$(BUILD)/faulty_wire: servers/tests/faulty_wire.c servers/tests/wire_faults.c servers/tests/wire_faults.h
+$(BUILD)/faulty_wire: servers/tests/sim/faulty_wire.c servers/tests/sim/wire_faults.c servers/tests/sim/wire_faults.h
 	$(CC) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(WARNINGS) $(CFLAGS_release) $(filter %.c,$^) -o $@
 
-$(BUILD)/minimal_epoll: servers/tests/minimal_epoll.c
+$(BUILD)/minimal_epoll: servers/tools/minimal_epoll.c
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_release) $< -o $@
 
-$(BUILD)/lwip_pinger: servers/tests/lwip_pinger.c $(call stack_objects,release)
+$(BUILD)/lwip_pinger: servers/tools/lwip_pinger.c $(call stack_objects,release)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_release) $(LWIP_INCLUDES) $(DPDK_CFLAGS) $(filter %.c %.o,$^) $(DPDK_LIBS) -o $@
 
 # The same cases on kernel sockets and under the preload library, and random calls.
-CONFORMANCE := $(sort $(wildcard servers/tests/conformance*.c))
-$(BUILD)/conformance: $(CONFORMANCE) servers/tests/conformance.h
+CONFORMANCE := $(sort $(wildcard servers/tests/conformance/conformance*.c))
+$(BUILD)/conformance: $(CONFORMANCE) servers/tests/conformance/conformance.h
 	$(CC) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(WARNINGS) $(filter-out -DNDEBUG,$(CFLAGS_release)) $(CONFORMANCE) -pthread -o $@
 
-$(BUILD)/checked/conformance: $(CONFORMANCE) servers/tests/conformance.h
+$(BUILD)/checked/conformance: $(CONFORMANCE) servers/tests/conformance/conformance.h
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(WARNINGS) $(CFLAGS_checked) $(CONFORMANCE) -pthread -o $@
 
-$(BUILD)/checked/fuzz_preload: servers/tests/fuzz_preload.c
+$(BUILD)/checked/fuzz_preload: servers/tests/conformance/fuzz_preload.c
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(WARNINGS) $(CFLAGS_checked) $< -pthread -o $@
 
@@ -400,19 +400,20 @@ STACK_TESTS := test_mbuf_pbuf test_port test_steer test_cores test_stack test_lw
 LOADGEN_TESTS := test_loadgen_parts test_loadgen_connection
 TEST := $(BUILD)/test
 
-$(TEST)/%: servers/tests/%.c $(call common_objects,checked)
+VPATH := $(sort $(dir $(wildcard servers/tests/*/test_*.c)))
+$(TEST)/%: %.c $(call common_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) -MF $@.d $(filter %.c %.o,$^) -lcmocka $(LIBS_$*) -o $@
 
-$(TEST)/test_kernel_steer: $(call objects,checked,kernel_steer)
-$(TEST)/test_kernel_ring: $(call objects,checked,kernel_ring)
+$(TEST)/test_kernel_steer: $(call objects,checked,kernel/kernel_steer)
+$(TEST)/test_kernel_ring: $(call objects,checked,kernel/kernel_ring)
 LIBS_test_kernel_ring := -luring
 $(TEST)/test_pool: $(call objects,checked,stack/pool)
-$(TEST)/test_devargs: $(call objects,checked,stack/devargs)
+$(TEST)/test_devargs: $(call objects,checked,stack/port/devargs)
 $(TEST)/test_rules: $(call objects,checked,preload/rules)
 $(TEST)/test_settings: $(call objects,checked,preload/settings preload/rules)
-$(TEST)/test_program_check: $(call objects,checked,preload/program_check)
-$(TEST)/test_library_check: $(call objects,checked,preload/library_check)
+$(TEST)/test_program_check: $(call objects,checked,preload/launcher/program_check)
+$(TEST)/test_library_check: $(call objects,checked,preload/launcher/library_check)
 LIBS_test_program_check := -lelf
 $(TEST)/test_openload: $(call objects,checked,$(OPENLOAD_PARTS))
 LIBS_test_openload := -lm
@@ -420,11 +421,11 @@ LIBS_test_openload := -lm
 # Ports made of its own rings, which only the driver itself can make.
 LIBS_test_cores := -lrte_net_ring
 
-$(STACK_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call stack_objects,checked)
+$(STACK_TESTS:%=$(TEST)/%): $(TEST)/%: %.c $(call stack_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) $(LIBS_$*) -lcmocka -o $@
 
-$(TEST)/threads/%: servers/tests/%.c $(call stack_objects,threads)
+$(TEST)/threads/%: %.c $(call stack_objects,threads)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_threads) $(LWIP_INCLUDES) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) $(LIBS_$*) -lcmocka -o $@
 
@@ -432,15 +433,15 @@ $(TEST)/threads/%: servers/tests/%.c $(call stack_objects,threads)
 # an allocation for each element of its pools, so that a use after its end is seen.
 SIM_TESTS := test_wire_faults test_wire_churn
 SIM_INCLUDES := -Iservers/tests/sim $(LWIP_INCLUDES)
-SIM_FILES := $(LWIP_FILES:%=lwip/%) lwip_http $(addprefix stack/,tcp_queue checksum pool expected mbuf_pbuf) \
-             $(addprefix tests/,wire_faults lwip_checks sim_http sim_cut sim_memory)
+SIM_FILES := $(LWIP_FILES:%=lib/lwip/%) lwip/lwip_http lwip/tcp_queue $(addprefix stack/,checksum pool expected mbuf_pbuf) \
+             $(addprefix tests/sim/,wire_faults lwip_checks sim_http sim_cut sim_memory)
 SIM_LINK := -Wl,--wrap=memp_malloc,--wrap=mem_malloc
 SIM_FLAGS_sim :=
 SIM_FLAGS_fuzz := -DSIM_HEAP
 sim_objects = $(addprefix $(BUILD)/obj/$(1)/,$(addsuffix .o,$(2) $(SIM_FILES))) $(call common_objects,checked)
 
 define sim_variant
-$(BUILD)/obj/$(1)/lwip/%.o: $(LWIP)/.patched servers/tests/sim/lwipopts.h
+$(BUILD)/obj/$(1)/lib/lwip/%.o: $(LWIP)/.patched servers/tests/sim/lwipopts.h
 	@mkdir -p $$(@D)
 	$(CC) -std=gnu11 -MMD -MP -Wall -Werror $(CFLAGS_checked) $(SIM_FLAGS_$(1)) $(SIM_INCLUDES) -c $(LWIP)/src/$$*.c -o $$@
 
@@ -451,19 +452,19 @@ endef
 $(eval $(call sim_variant,sim))
 $(eval $(call sim_variant,fuzz))
 
-$(SIM_TESTS:%=$(TEST)/%): $(TEST)/%: $(call sim_objects,sim,tests/sim_net tests/sim_stream) $(BUILD)/obj/sim/tests/%.o
+$(SIM_TESTS:%=$(TEST)/%): $(TEST)/%: $(call sim_objects,sim,tests/sim/sim_net tests/sim/sim_stream) $(BUILD)/obj/sim/tests/sim/%.o
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $(SIM_LINK) $^ $(DPDK_LIBS) -lcmocka -o $@
 
 # The same target with a driver of our own, for the same inputs every time, and with libFuzzer. lwIP's own fuzz inputs
 # begin the corpus.
-FUZZ_FILES := tests/fuzz_stack tests/fuzz_peer tests/fuzz_app
+FUZZ_FILES := $(addprefix tests/fuzz/,fuzz_stack fuzz_peer fuzz_app)
 FUZZ_INPUTS := $(LWIP)/test/fuzz/inputs
-$(TEST)/fuzz_stack: $(call sim_objects,fuzz,tests/fuzz_main $(FUZZ_FILES))
+$(TEST)/fuzz_stack: $(call sim_objects,fuzz,tests/fuzz/fuzz_main $(FUZZ_FILES))
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_checked) $(SIM_LINK) $^ $(DPDK_LIBS) -o $@
 
-$(LOADGEN_TESTS:%=$(TEST)/%): $(TEST)/%: servers/tests/%.c $(call objects,checked,$(LOADGEN_PARTS)) $(call common_objects,checked)
+$(LOADGEN_TESTS:%=$(TEST)/%): $(TEST)/%: %.c $(call objects,checked,$(LOADGEN_PARTS)) $(call common_objects,checked)
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(WARNINGS) $(CFLAGS_checked) $(DPDK_CFLAGS) -MF $@.d $(filter %.c %.o,$^) $(DPDK_LIBS) -lcmocka -o $@
 
@@ -475,11 +476,11 @@ soak: all ## clients that come and go for SOAK_SECONDS=600: does lwip_server los
 CLANG := clang
 FUZZ_SECONDS := 60
 SOAK_SECONDS := 600
-$(BUILD)/fuzz/fuzz_stack: $(wildcard servers/tests/*.[ch]) servers/tests/sim/lwipopts.h $(LWIP)/.patched
+$(BUILD)/fuzz/fuzz_stack: $(wildcard servers/tests/*/*.[ch]) servers/tests/sim/lwipopts.h $(LWIP)/.patched
 	@mkdir -p $(@D)
 	@command -v $(CLANG) >/dev/null || { echo "make fuzz needs clang with libFuzzer: apt-get install clang" >&2; exit 3; }
 	$(CLANG) $(filter-out -MMD -MP,$(BASE_CFLAGS)) $(CFLAGS_checked) -fsanitize=fuzzer $(SIM_FLAGS_fuzz) $(SIM_INCLUDES) $(DPDK_CFLAGS) \
-	    $(FUZZ_FILES:%=servers/%.c) $(patsubst %,servers/%.c,$(filter-out lwip/%,$(SIM_FILES))) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(COMMON_FILES:%=servers/%.c) \
+	    $(FUZZ_FILES:%=servers/%.c) $(patsubst %,servers/%.c,$(filter-out lib/lwip/%,$(SIM_FILES))) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(COMMON_FILES:%=servers/%.c) \
 	    $(LLHTTP_FILES:%=$(LLHTTP)/%.c) $(SIM_LINK) $(DPDK_LIBS) -o $@
 
 .PHONY: fuzz
@@ -491,10 +492,10 @@ fuzz: $(BUILD)/fuzz/fuzz_stack ## frames into lwIP's input path for FUZZ_SECONDS
 # lwIP's own unit tests: its test sources, our options and series.
 LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos udp/test_udp etharp/test_etharp \
               core/test_def core/test_mem core/test_netif core/test_pbuf core/test_timers
-$(TEST)/lwip_unit: servers/tests/lwip_unit.c servers/tests/lwip_unit/lwipopts.h servers/stack/lwipopts.h $(LWIP)/.patched
+$(TEST)/lwip_unit: servers/tests/lwip_unit/lwip_unit.c servers/tests/lwip_unit/lwipopts.h servers/stack/lwipopts.h $(LWIP)/.patched
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -Iservers/tests/lwip_unit $(LWIP_INCLUDES) -I$(LWIP)/test/unit $(CFLAGS_checked) \
-	    $< servers/stack/checksum.c servers/stack/pool.c servers/measures.c $(LWIP_TESTS:%=$(LWIP)/test/unit/%.c) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(DPDK_CFLAGS) \
+	    $< servers/stack/checksum.c servers/stack/pool.c servers/common/measures.c $(LWIP_TESTS:%=$(LWIP)/test/unit/%.c) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(DPDK_CFLAGS) \
 	    $$(pkg-config --cflags --libs check) -o $@
 
 .PHONY: test check test-c test-threads test-lwip test-harness test-system lint check-globals
@@ -528,7 +529,7 @@ lint: ## types of the harness, format of the C code
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $$(find servers -name '*.[ch]'); \
 	 else echo "clang-format is not installed: format not checked"; fi
 
-check-globals: $(call objects,checked,epoll_server $(URING_FILES) $(KERNEL_FILES) $(SERVER_FILES)) $(call common_objects,checked) $(call stack_objects,checked) ## no variable that the cores of a server share
+check-globals: $(call objects,checked,kernel/epoll_server $(URING_FILES) $(KERNEL_FILES) $(SERVER_FILES)) $(call common_objects,checked) $(call stack_objects,checked) ## no variable that the cores of a server share
 	@$(PYTHON) ci/check_globals.py $(sort $^)
 
 .PHONY: clean distclean FORCE

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The ladder of measures: which contenders show what each measure of the server is worth. Knows no wire.
 
-First with all of them left out, then with one more at a time in the order of the table in servers/measures.c, which
+First with all of them left out, then with one more at a time in the order of the table in servers/common/measures.c, which
 has them all in the end; and with all but one, for each.
 """
 
@@ -14,7 +14,7 @@ from typing import Mapping, Sequence
 
 from harness.errors import UsageError
 
-TABLE = Path(__file__).resolve().parents[2] / "servers" / "measures.c"
+TABLE = Path(__file__).resolve().parents[2] / "servers" / "common" / "measures.c"
 PLAIN = "plain"
 _ROW = re.compile(r'\{MEASURE_[A-Z_]+,\s*"([a-z0-9-]+)",\s*"([^"]+)"\}')
 

@@ -95,7 +95,7 @@ class Contender:
 
     `ready` says how the harness knows that it serves: "line" (prints READY), "connect" (the port accepts) or
     "socket" (its end of an shm link is there).
-    `counters`: SIGUSR1 and its end print a JSON line of counters (../servers/options.h). `needs`: files beside
+    `counters`: SIGUSR1 and its end print a JSON line of counters (../servers/common/options.h). `needs`: files beside
     its program that must have been built; `programs`: what must be on PATH for it, with the Debian package that has
     it. `cores`: one of CORES; `same_on_one_core`: the contender that it is the same as where there is one.
     `busy_polls`: it needs a driver with NAPI ids. `counts_at`: of a server of other make, the path where it says how

@@ -74,7 +74,7 @@ def expected_response(workload: Workload) -> bytes:
 
 
 class Http:
-    """A GET, answered as servers/http.h says; a server of other make must give the same status, length and body."""
+    """A GET, answered as servers/http/http.h says; a server of other make must give the same status, length and body."""
 
     asks = 1
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A contender's life: start, READY, counters, stop. Knows the servers' contract (servers/counters.h) and the
+"""A contender's life: start, READY, counters, stop. Knows the servers' contract (servers/common/counters.h) and the
 preload library's (library.py), not what is measured with them.
 """
 

@@ -4,10 +4,10 @@
  * are there, else a parser (http_parser.h). Both give the same answer to the same bytes. See http.h.
  */
 #include "http.h"
+#include "common/measures.h"
 #include "http_parser.h"
-#include "measures.h"
 #ifdef SLOW_CYCLES
-#include "slow.h"
+#include "common/slow.h"
 #endif
 
 #include <errno.h>

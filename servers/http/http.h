@@ -24,7 +24,7 @@
 #ifndef STACKDUEL_HTTP_H
 #define STACKDUEL_HTTP_H
 
-#include "counters.h"
+#include "common/counters.h"
 #include "http_known.h"
 #include "http_pool.h"
 

@@ -7,11 +7,11 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "counters.h"
-#include "http.h"
+#include "common/counters.h"
+#include "common/options.h"
+#include "http/http.h"
 #include "kernel_listen.h"
 #include "kernel_threads.h"
-#include "options.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -6,8 +6,8 @@
 #ifndef STACKDUEL_KERNEL_LISTEN_H
 #define STACKDUEL_KERNEL_LISTEN_H
 
+#include "common/options.h"
 #include "kernel_steer.h"
-#include "options.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,9 +8,9 @@
 #ifndef STACKDUEL_KERNEL_THREADS_H
 #define STACKDUEL_KERNEL_THREADS_H
 
-#include "counters.h"
+#include "common/counters.h"
+#include "common/options.h"
 #include "kernel_steer.h"
-#include "options.h"
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
 #ifndef STACKDUEL_URING_CONNECTION_H
 #define STACKDUEL_URING_CONNECTION_H
 
-#include "http.h"
+#include "http/http.h"
 #include "kernel_ring.h"
 #include "kernel_threads.h"
 

@@ -7,10 +7,10 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "common/options.h"
 #include "kernel_listen.h"
 #include "kernel_ring.h"
 #include "kernel_threads.h"
-#include "options.h"
 #include "uring_connection.h"
 
 #include <errno.h>

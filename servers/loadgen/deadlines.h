@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#include "connection.h"
+#include "loadgen/tcp/connection.h"
 
 #define DEADLINES_HORIZON 1024 /* ms; a power of two */
 #define DEADLINES_NONE UINT32_MAX

@@ -9,12 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "answer.h"
-#include "connection.h"
+#include "common/histogram.h"
+#include "common/options.h"
 #include "deadlines.h"
-#include "histogram.h"
+#include "http/answer.h"
 #include "link.h"
-#include "options.h"
+#include "loadgen/tcp/connection.h"
 #include "turns.h"
 
 enum phase {

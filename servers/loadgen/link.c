@@ -8,7 +8,7 @@
 #include <rte_arp.h>
 #include <rte_ethdev.h>
 
-#include "arp.h"
+#include "loadgen/tcp/arp.h"
 
 enum { HEADERS = sizeof(struct rte_ipv4_hdr) + sizeof(struct rte_tcp_hdr) };
 

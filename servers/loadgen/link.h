@@ -8,10 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/options.h"
 #include "flows.h"
-#include "options.h"
-#include "stack/port.h"
-#include "template.h"
+#include "loadgen/tcp/template.h"
+#include "stack/port/port.h"
 
 enum link_segment { LINK_SYN, LINK_ACK, LINK_REQUEST, LINK_FIN, LINK_RESET, LINK_SEGMENTS };
 

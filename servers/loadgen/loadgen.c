@@ -16,7 +16,7 @@
 #include "generator.h"
 #include "modes.h"
 #include "report.h"
-#include "stack/eal.h"
+#include "stack/port/eal.h"
 
 #define LINK_SECONDS 30 /* until the other end is there */
 #define ARP_MS 100

@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "counters.h"
+#include "common/counters.h"
 #include "modes.h"
-#include "stack/port_report.h"
+#include "stack/port/port_report.h"
 
 #define CLIENT_BOUND (1.0 / 3) /* of its core: from here on the client may be what limits */
 

@@ -11,7 +11,7 @@
 #include <rte_lcore.h>
 #include <rte_pause.h>
 
-#include "stack/waker.h"
+#include "stack/port/waker.h"
 
 #define START_CHECK_US 1000
 

@@ -8,7 +8,7 @@
 #include "lwip/tcp.h"
 
 #include "stack/pool.h"
-#include "stack/tcp_queue.h"
+#include "tcp_queue.h"
 
 #define POLL_INTERVAL 2 /* of 500 ms: session_polled() runs once a second while a session is watched */
 #define DRAIN_SECONDS 2 /* how long a closed connection is read for the client's FIN (RFC 9112 9.6) */

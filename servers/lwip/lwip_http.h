@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "counters.h"
-#include "http.h"
+#include "common/counters.h"
+#include "http/http.h"
 
 #define LWIP_HTTP_SESSION_BYTES 64 /* what a connection costs here: one cache line */
 

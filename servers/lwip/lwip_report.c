@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "measures.h"
+#include "common/measures.h"
 
 #define FIELD(name)                                                                                          \
     { #name, offsetof(struct lwip_report, name) }

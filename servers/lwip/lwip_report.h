@@ -8,7 +8,7 @@
 
 #include <rte_common.h>
 
-#include "counters.h"
+#include "common/counters.h"
 #include "stack/memory.h"
 #include "stack/stack.h"
 

@@ -11,13 +11,13 @@
 #include <rte_lcore.h>
 #include <rte_log.h>
 
+#include "common/counters.h"
+#include "common/measures.h"
+#include "common/options.h"
 #include "cores.h"
-#include "counters.h"
 #include "lwip_http.h"
 #include "lwip_report.h"
-#include "measures.h"
-#include "options.h"
-#include "stack/eal.h"
+#include "stack/port/eal.h"
 #include "stack/stack.h"
 
 #define CACHE_LINE 64

@@ -14,8 +14,8 @@
 #include <stdint.h>
 
 #include "backlog.h"
-#include "loadgen/answer.h"
-#include "loadgen/histogram.h"
+#include "common/histogram.h"
+#include "http/answer.h"
 
 #define CLIENT_PATH_MAX 4096
 

@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include "client.h"
-#include "options.h"
+#include "common/options.h"
 #include "report.h"
 
 #define THREADS_MAX 64

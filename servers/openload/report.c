@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-#include "counters.h"
+#include "common/counters.h"
 
 /* Printed are groups of so many buckets, a power of two: no value is off by more than 1/256. */
 #define GROUP 8

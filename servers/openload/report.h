@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "client.h"
-#include "options.h"
+#include "common/options.h"
 
 /* CPU times as /proc/stat has them when the interval begins and when it ends; owned by who took them. */
 struct report_stat {

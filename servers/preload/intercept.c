@@ -14,13 +14,13 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
-#include "calls.h"
-#include "engine.h"
-#include "epoll_set.h"
-#include "libc.h"
-#include "poll.h"
-#include "signals.h"
-#include "socket.h"
+#include "preload/engine/engine.h"
+#include "preload/engine/libc.h"
+#include "preload/engine/signals.h"
+#include "preload/events/epoll_set.h"
+#include "preload/events/poll.h"
+#include "preload/sockets/calls.h"
+#include "preload/sockets/socket.h"
 
 #define EXPORT __attribute__((visibility("default")))
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "preload/rules.h"
+#include "rules.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>

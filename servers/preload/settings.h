@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "preload/rules.h"
+#include "rules.h"
 #include "stack/stack.h"
 
 #define SETTINGS_VARIABLE "STACKDUEL_PRELOAD" /* the option words, SETTINGS_SEPARATOR between them */

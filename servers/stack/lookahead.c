@@ -4,7 +4,7 @@
 #include <rte_mbuf.h>
 
 #include "lwip/priv/tcp_priv.h"
-#include "port.h"
+#include "stack/port/port.h"
 #include "tcp_headers.h"
 
 /* Where the connection of a packet stands in the table; NULL for what is no plain segment of TCP. */

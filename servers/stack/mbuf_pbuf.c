@@ -6,7 +6,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_memcpy.h>
 
-#include "measures.h"
+#include "common/measures.h"
 
 struct lent_pbuf {
     struct pbuf_custom custom; /* first: lwIP hands back a pointer to the pbuf in it */

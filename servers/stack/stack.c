@@ -22,16 +22,16 @@
 #include "lwip/timeouts.h"
 #include "netif/ethernet.h"
 
-#include "counters.h"
+#include "common/counters.h"
+#include "common/measures.h"
 #include "expected.h"
 #include "lookahead.h"
 #include "lwip_hooks.h"
 #include "mbuf_pbuf.h"
-#include "measures.h"
 #include "memory.h"
-#include "port.h"
-#include "port_report.h"
-#include "port_sleep.h"
+#include "stack/port/port.h"
+#include "stack/port/port_report.h"
+#include "stack/port/port_sleep.h"
 #include "tcp_packet.h"
 
 /* Asking a driver for its link can be a system call, so it is not done in every turn. */

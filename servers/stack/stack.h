@@ -14,8 +14,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "counters.h"
-#include "port_report.h"
+#include "common/counters.h"
+#include "stack/port/port_report.h"
 
 struct port_shared;
 struct waker;

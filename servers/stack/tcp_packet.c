@@ -9,7 +9,7 @@
 #include "lwip/tcp.h"
 
 #include "checksum.h"
-#include "port_checksum.h"
+#include "stack/port/port_checksum.h"
 #include "tcp_headers.h"
 
 static void write_ethernet(struct tcp_headers *headers, const uint8_t source[6], const struct eth_addr *to) {

@@ -8,9 +8,9 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "counters.h"
-#include "http.h"
-#include "options.h"
+#include "common/counters.h"
+#include "common/options.h"
+#include "http/http.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -23,7 +23,7 @@
 #include "lwip/etharp.h"
 #include "lwip/tcp.h"
 
-#include "stack/devargs.h"
+#include "stack/port/devargs.h"
 #include "stack/stack.h"
 
 #define START_SECONDS 10 /* until the server's address is known, and then until every connection stands */

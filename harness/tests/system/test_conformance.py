@@ -21,7 +21,7 @@ from harness.tests.system.conftest import ROOT
 ADDRESS = "198.18.0.9"
 EAL = "--no-huge --no-shconf -m 512 --no-pci --no-telemetry --vdev=net_null0,no-rx=1 --file-prefix=conformance"
 ALONE = f'ip link set lo up && ip address add {ADDRESS}/32 dev lo && exec "$@"'
-CASES = [name for source in sorted((ROOT / "servers/tests").glob("conformance_*.c"))
+CASES = [name for source in sorted((ROOT / "servers/tests").glob("conformance/conformance_*.c"))
          for name in re.findall(r"^CASE(?:_OF)?\((\w+)", source.read_text(), re.MULTILINE)]
 BROKEN = re.compile(r"(GAVE UP|HANG|CRASH|EXIT)\b")
 SECONDS = 900

@@ -24,7 +24,7 @@ from harness.tests.system.test_servers import GET, OK, exchange, read_exactly
 PROGRAMS = ["epoll_server", "uring_server"]
 CPUS = sorted(os.sched_getaffinity(0))
 SYS_IO_URING_SETUP, SYS_IO_URING_REGISTER = 425, 427
-BUFFERS = 512  # servers/kernel_ring.h
+BUFFERS = 512  # servers/kernel/kernel_ring.h
 
 
 def free_port() -> int:

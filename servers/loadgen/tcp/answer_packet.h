@@ -5,7 +5,7 @@
 
 #include <rte_mbuf.h>
 
-#include "answer.h"
+#include "http/answer.h"
 
 /* answer_check() of `length` bytes from `offset` of the packet on. */
 enum answer_verdict answer_check_packet(struct answer *answer, uint32_t at, const struct rte_mbuf *packet,

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "answer.h"
+#include "http/answer.h"
 #include "segment.h"
 
 enum connection_state {

@@ -9,10 +9,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "counters.h"
+#include "common/counters.h"
 #include "engine.h"
 #include "libc.h"
-#include "socket.h"
+#include "preload/sockets/socket.h"
 
 #define INTERVAL_MS 10
 

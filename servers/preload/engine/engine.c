@@ -26,10 +26,10 @@
 
 #include "counters_file.h"
 #include "libc.h"
+#include "preload/sockets/socket.h"
 #include "signals.h"
-#include "socket.h"
 
-#include "../stack/devargs.h"
+#include "stack/port/devargs.h"
 
 /* Turns without a packet before a thread that may sleep does so. */
 #define IDLE_TURNS 256

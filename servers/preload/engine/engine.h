@@ -10,9 +10,9 @@
 #include <sys/types.h>
 #include <time.h>
 
-#include "settings.h"
+#include "preload/settings.h"
 
-#include "../stack/stack.h"
+#include "stack/stack.h"
 
 /* Time that never comes, as a deadline. */
 #define ENGINE_NEVER UINT64_MAX

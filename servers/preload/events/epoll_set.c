@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "engine.h"
-#include "libc.h"
-#include "signals.h"
+#include "preload/engine/engine.h"
+#include "preload/engine/libc.h"
+#include "preload/engine/signals.h"
 
 #define SPARE_WATCHES 1024
 #define FLAGS (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE)

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-#include "socket.h"
+#include "preload/sockets/socket.h"
 
 struct epoll_set;
 

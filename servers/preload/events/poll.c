@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
-#include "libc.h"
-#include "socket.h"
+#include "preload/engine/engine.h"
+#include "preload/engine/libc.h"
+#include "preload/sockets/socket.h"
 
 /* So many descriptors are polled without allocating. */
 #define FEW 64

@@ -2,7 +2,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "preload/library_check.h"
+#include "library_check.h"
 
 #include <errno.h>
 #include <fcntl.h>

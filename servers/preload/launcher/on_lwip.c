@@ -11,11 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "options.h"
-#include "preload/library_check.h"
-#include "preload/program_check.h"
+#include "common/options.h"
+#include "library_check.h"
 #include "preload/settings.h"
-#include "stack/devargs.h"
+#include "program_check.h"
+#include "stack/port/devargs.h"
 
 #define LIBRARY "libstackduel_preload.so" /* lies next to the launcher */
 #define LINE_SIZE (2 * PATH_MAX)          /* room for a path and what is wrong with it */

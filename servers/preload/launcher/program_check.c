@@ -2,7 +2,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "preload/program_check.h"
+#include "program_check.h"
 
 #include <errno.h>
 #include <fcntl.h>

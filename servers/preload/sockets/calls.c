@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "engine.h"
-#include "libc.h"
+#include "preload/engine/engine.h"
+#include "preload/engine/libc.h"
 
 struct expectation {
     struct socket *socket;

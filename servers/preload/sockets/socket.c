@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
-#include "epoll_set.h"
-#include "libc.h"
+#include "preload/engine/engine.h"
+#include "preload/engine/libc.h"
+#include "preload/events/epoll_set.h"
 
 struct socket_counters socket_counters;
 

@@ -6,8 +6,8 @@
 #include <linux/tcp.h>
 #include <string.h>
 
-#include "engine.h"
 #include "lwip_errno.h"
+#include "preload/engine/engine.h"
 
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine.h"
 #include "lwip_errno.h"
+#include "preload/engine/engine.h"
 
 #include "lwip/udp.h"
 

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 
 /* lwIP's patches ask measure(MEASURE_…). */
-#include "../../measures.h"
+#include "common/measures.h"
 /* … and take memory from pools. */
-#include "../pool.h"
+#include "stack/pool.h"
 
 /* A stack's state: one in each thread, as every core of a server has a stack; one in the process where the
  * program's threads take turns with it, as they do in the library. */

@@ -18,7 +18,7 @@
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
-#include "measures.h"
+#include "common/measures.h"
 #include "port_report.h"
 #include "port_shared.h"
 #include "port_sleep.h"

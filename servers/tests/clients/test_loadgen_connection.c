@@ -13,7 +13,7 @@
 
 #include <rte_tcp.h>
 
-#include "loadgen/connection.h"
+#include "loadgen/tcp/connection.h"
 
 #define BODY 20
 #define HEAD "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"

@@ -15,12 +15,12 @@
 #include <rte_ip.h>
 #include <rte_tcp.h>
 
-#include "loadgen/arp.h"
+#include "common/histogram.h"
 #include "loadgen/deadlines.h"
 #include "loadgen/flows.h"
-#include "loadgen/histogram.h"
-#include "loadgen/segment.h"
-#include "loadgen/template.h"
+#include "loadgen/tcp/arp.h"
+#include "loadgen/tcp/segment.h"
+#include "loadgen/tcp/template.h"
 #include "loadgen/turns.h"
 
 static uint64_t seed = 88172645463325252u;

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "measures.h"
+#include "common/measures.h"
 
 static int all_in_force(void **state) {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* options.c and counters.c: every kind of option, limits, errors; the help; the two lines on stdout. */
-#include "counters.h"
-#include "options.h"
+#include "common/counters.h"
+#include "common/options.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>

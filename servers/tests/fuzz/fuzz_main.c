@@ -14,9 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/measures.h"
 #include "fuzz_stack.h"
-#include "measures.h"
-#include "wire_faults.h"
+#include "tests/sim/wire_faults.h"
 
 #define SEEDS 64
 #define SIZE_MAX_INPUT 2048

@@ -13,9 +13,9 @@
 #include "lwip/prot/udp.h"
 #include "netif/ethernet.h"
 
-#include "sim_cut.h"
 #include "stack/expected.h"
 #include "stack/lwip_hooks.h"
+#include "tests/sim/sim_cut.h"
 
 #define FIRST_PORT 40000
 #define HEADERS (SIZEOF_ETH_HDR + IP_HLEN + TCP_HLEN)

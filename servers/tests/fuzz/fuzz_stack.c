@@ -20,10 +20,10 @@
 #include "fuzz_app.h"
 #include "fuzz_peer.h"
 #include "fuzz_stack.h"
-#include "lwip_checks.h"
-#include "sim_http.h"
-#include "sim_memory.h"
-#include "wire_faults.h"
+#include "tests/sim/lwip_checks.h"
+#include "tests/sim/sim_http.h"
+#include "tests/sim/sim_memory.h"
+#include "tests/sim/wire_faults.h"
 
 #define BODY_SIZE 20000
 #define COMMANDS_MAX 400

@@ -5,8 +5,8 @@
 #define STACKDUEL_HTTP_CLIENT_H
 
 #include "guard.h"
-#include "http.h"
-#include "http_parser.h"
+#include "http/http.h"
+#include "http/http_parser.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

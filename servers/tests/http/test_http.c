@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* http.c, http_parser.c and http_site.c: every answer, every split of the input, every split of the output,
  * at a guard page. All of it twice: with the table of known requests and without. */
+#include "common/measures.h"
 #include "http_client.h"
 #include "http_samples.h"
-#include "measures.h"
 
 static struct guard guard;
 

@@ -2,9 +2,9 @@
 /* http_known.c by what it must not change: two servers, one that knows requests by their bytes and one that
  * parses all, get the same bytes in the same pieces, and after each piece everything that can be seen of them
  * must be equal. Input lies at a guard page. */
+#include "common/measures.h"
 #include "http_client.h"
 #include "http_samples.h"
-#include "measures.h"
 
 #define ONE GET "\r\n"
 #define OTHER "GET /other HTTP/1.1\r\n" HOST "X: y\r\n\r\n"

@@ -3,7 +3,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "kernel_ring.h"
+#include "kernel/kernel_ring.h"
 
 #include <errno.h>
 #include <setjmp.h>

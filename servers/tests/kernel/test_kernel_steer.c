@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* kernel_steer.c: the list of CPUs, and what the program answers on each CPU, by an interpreter of the few
  * instructions that it has. */
-#include "kernel_steer.h"
+#include "kernel/kernel_steer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -22,7 +22,7 @@
 #include "lwip/prot/tcp.h"
 #include "lwip/tcp.h"
 
-#include "measures.h"
+#include "common/measures.h"
 
 #define SERVER_PORT 80
 #define SERVER_ADDRESS 0xc6120003u /* 198.18.0.3, host byte order as the others */

@@ -4,8 +4,8 @@
  * none. */
 #include "lwip_client.h"
 
+#include "common/measures.h"
 #include "lwip/memp.h"
-#include "measures.h"
 
 #define PCBS (1u << 18)
 

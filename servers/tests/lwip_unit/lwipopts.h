@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Our options, with what lwIP's unit tests look at switched on. What else differs stands with its
  * reason. */
-#include "../../stack/lwipopts.h"
+#include "stack/lwipopts.h"
 
 /* No port here. */
 #undef LWIP_HOOK_FILENAME

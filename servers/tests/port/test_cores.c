@@ -20,11 +20,11 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
+#include "common/measures.h"
 #include "eal.h"
-#include "measures.h"
 #include "stack/mbuf_pbuf.h"
-#include "stack/port.h"
-#include "stack/port_sleep.h"
+#include "stack/port/port.h"
+#include "stack/port/port_sleep.h"
 #include "stack/stack.h"
 
 #define CORES 2

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* stack/devargs.c: what becomes of socket files, and what is said of paths that cannot work. */
-#include "stack/devargs.h"
+#include "stack/port/devargs.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -20,9 +20,9 @@
 #include <rte_tcp.h>
 
 #include "eal.h"
-#include "stack/port.h"
-#include "stack/port_report.h"
-#include "stack/port_shared.h"
+#include "stack/port/port.h"
+#include "stack/port/port_report.h"
+#include "stack/port/port_shared.h"
 
 #define MBUFS 4095
 #define RING_SIZE 1024 /* of the driver; holds one packet less */

@@ -3,7 +3,7 @@
 #include "frames.h"
 
 #include "eal.h"
-#include "stack/steer.h"
+#include "stack/port/steer.h"
 
 #define BUFFERS 4095
 #define CORES 4

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* library_check.c: libraries that load and that do not, made with the compiler. */
-#include "preload/library_check.h"
+#include "preload/launcher/library_check.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -4,7 +4,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "preload/program_check.h"
+#include "preload/launcher/program_check.h"
 
 #include <dirent.h>
 #include <elf.h>

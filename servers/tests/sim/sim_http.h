@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "http.h"
-#include "lwip_http.h"
+#include "http/http.h"
+#include "lwip/lwip_http.h"
 
 struct sim_http {
     struct http_site site;

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "measures.h"
+#include "common/measures.h"
 #include "sim_net.h"
 
 /* How many times the seeds of `make test` are to be tried: PROGRAM [TIMES]. */

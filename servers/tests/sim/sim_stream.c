@@ -9,8 +9,8 @@
 
 #include "lwip/priv/tcp_priv.h"
 
+#include "lwip/tcp_queue.h"
 #include "sim_net.h"
-#include "stack/tcp_queue.h"
 
 static struct tcp_pcb *detach(struct stream *stream) {
     struct tcp_pcb *pcb = stream->pcb;

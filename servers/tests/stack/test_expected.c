@@ -17,12 +17,12 @@
 #include "lwip/priv/tcp_priv.h"
 #include "netif/ethernet.h"
 
-#include "eal.h"
 #include "stack/expected.h"
 #include "stack/lookahead.h"
 #include "stack/mbuf_pbuf.h"
-#include "stack/port.h"
+#include "stack/port/port.h"
 #include "stack/tcp_headers.h"
+#include "tests/port/eal.h"
 
 #define MBUFS 63
 #define PORT 80

@@ -12,8 +12,8 @@
 #include "lwip/init.h"
 #include "lwip/pbuf.h"
 
-#include "eal.h"
 #include "stack/mbuf_pbuf.h"
+#include "tests/port/eal.h"
 
 #define MBUFS 15
 

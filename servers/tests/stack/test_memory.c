@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* stack/memory.c and lwIP's memory beneath it: what a connection costs, what buffers cost, and that all comes
  * back. Every test runs with all measures and with none. */
-#include "lwip_client.h"
+#include "tests/lwip/lwip_client.h"
 
 #include <stdio.h>
 
+#include "common/measures.h"
 #include "lwip/mem.h"
 #include "lwip/memp.h"
-#include "measures.h"
 #include "stack/memory.h"
 
 #define CONNECTIONS 100000u

@@ -16,8 +16,8 @@
 #include "lwip/tcp.h"
 #include "lwip/udp.h"
 
-#include "eal.h"
 #include "stack/stack.h"
+#include "tests/port/eal.h"
 
 #define PORT 80
 #define TURNS 10000

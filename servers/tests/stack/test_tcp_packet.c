@@ -14,10 +14,10 @@
 
 #include "lwip/priv/tcp_priv.h"
 
-#include "eal.h"
-#include "stack/port_checksum.h"
+#include "stack/port/port_checksum.h"
 #include "stack/tcp_headers.h"
 #include "stack/tcp_packet.h"
+#include "tests/port/eal.h"
 
 #define MBUFS 31
 #define PAGE 4096
