@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Compute what each optimisation of an ablation saves, in cycles a request, by paired differences.
+
+A difference is taken within a round, between the two contenders that differ in that optimisation
+alone, so that what drifts from round to round is in both. It depends on which others are there:
+each is told twice.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Mapping, Sequence
+
+from harness.analyse.model import Ablation, OptimisationStep, Saving
+from harness.analyse.typed import stats
+from harness.analyse.typed.gain import table
+from harness.analyse.typed.stats import Table, round_significant, rounded_interval
+from harness.errors import UsageError
+from harness.plan import ablation as ladder
+from harness.plan.load_point import LoadPoint
+from harness.plan.plan import Plan
+from harness.store.trial_record import TrialRecord
+
+
+def summarise(plan: Plan, facts: Mapping[str, Any], points: Sequence[LoadPoint],
+              trials: Sequence[TrialRecord]) -> tuple[Ablation, ...]:
+    """Return one entry a load point; none of a run that is no ablation."""
+    wire = facts.get("wire")
+    rows = wire.get("measures") if isinstance(wire, Mapping) else None
+    if not rows:
+        return ()
+    try:
+        steps = [ladder.Measure(str(name), str(what)) for name, what in rows]
+    except (TypeError, ValueError):
+        raise UsageError("facts.json: 'measures' is not a list of [name, what it is]") from None
+    rounds = 1 + max((trial.round for trial in trials), default=0)
+    cycles = {name: table(trials, name, points, rounds, lambda trial: trial.cycles_per_request)
+              for name in plan.contenders}
+    return tuple(_point(steps, point, {name: of[:, place] for name, of in cycles.items()})
+                 for place, point in enumerate(points))
+
+
+def _point(steps: Sequence[ladder.Measure], at: LoadPoint, cycles: Mapping[str, Table]) -> Ablation:
+    below, apart = ladder.below(steps), ladder.apart(steps)
+    last = _mean(cycles, ladder.added(steps[-1].name))
+    return Ablation(at, _mean(cycles, ladder.PLAIN), last, tuple(
+        OptimisationStep(step.name, step.what, _mean(cycles, ladder.added(step.name)),
+                         _saving(cycles, *below[step.name]), _saving(cycles, *apart[step.name]))
+        for step in steps))
+
+
+def _mean(cycles: Mapping[str, Table], contender: str) -> float | None:
+    """Return a mean and no median: so the differences of whole rounds add up over all steps."""
+    known = _known(cycles[contender]) if contender in cycles else []
+    return round_significant(math.fsum(known) / len(known)) if known else None
+
+
+def _saving(cycles: Mapping[str, Table], without: str, with_: str) -> Saving:
+    """Return the cycles a request that the second contender needs fewer than the first."""
+    both = without in cycles and with_ in cycles
+    known = _known(cycles[without] - cycles[with_]) if both else []
+    if not known:
+        return Saving(None, None, 0)
+    mean, interval = stats.t_interval(known)
+    return Saving(round_significant(mean), rounded_interval(interval), len(known))
+
+
+def _known(values: Table) -> list[float]:
+    return [float(value) for value in values if math.isfinite(value)]

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Find what a reader must know before believing a run's figures: codes with numbers. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Iterator, Mapping, Sequence
+
+from harness.analyse.model import (
+    Attempts, ContenderInfo, Point, Statistics, Steadiness, UnsettledTrial)
+from harness.analyse.typed import stats, trial_use
+from harness.analyse.typed.compat import counted
+from harness.analyse.typed.stats import round_significant
+from harness.plan.plan import Plan
+from harness.plan.schedule import round_specs
+from harness.store.codes import Caveat, LimitedBy, Note, StoppedBy, Value
+from harness.store.trial_record import TrialRecord
+
+_NOTABLE_STEAL = 0.02
+# of CPU time on CPUs without a part, as a share of what counts
+_NOTABLE_ELSEWHERE = 0.05
+
+
+def steadiness(plan: Plan, records: Sequence[TrialRecord]) -> Steadiness | None:
+    """Tell whether throughput had settled; None of runs of before anyone looked.
+
+    warmup_seconds: what would have been enough for all that settled too late; None where none is
+    needed, or none helps.
+    """
+    watched = [record for record in counted(records) if record.valid and record.machine]
+    if not watched:
+        return None
+    seen = {record.contender for record in watched if record.steady}
+    after = [record.steady.settled_after_seconds for record in watched
+             if record.steady and record.steady.settled_after_seconds is not None]
+    late = [record for record in watched if record.steady and record.unsettled]
+    helped = [record.steady.settled_after_seconds for record in late if record.steady
+              and record.steady.settled_after_seconds is not None and not record.steady.own_ramp]
+    never = sum(record.steady is not None and record.steady.settled_after_seconds is None
+                for record in late)
+    enough = math.ceil(max(helped, default=0.0))
+    return Steadiness(
+        sampled=sum(record.steady is not None for record in watched), unsettled=len(late),
+        never=never, settled_after_seconds={"median": round_significant(stats.median(after)),
+                                            "max": round_significant(max(after))}
+        if after else None,
+        unseen=tuple(name for name in plan.contenders if name not in seen
+                     and any(record.contender == name for record in watched)),
+        warmup_seconds=enough if enough > plan.warmup_seconds else None,
+        trials=tuple(UnsettledTrial(record.contender, record.point, record.round, record.unsettled)
+                     for record in late if record.unsettled))
+
+
+def caveats(plan: Plan, facts: Mapping[str, Any], contenders: Mapping[str, ContenderInfo],
+            trials: Sequence[TrialRecord], points: Sequence[Point],
+            emulated: str) -> Iterator[Note[Caveat]]:
+    """Yield what stands before the figures, the wire's own caveat first.
+
+    `trials`: those that figures are looked for in, the invalid among them.
+    """
+    if facts["wire"]["caveat"]:
+        yield _note(Caveat.WIRE, text=facts["wire"]["caveat"])
+    if emulated:
+        yield _note(Caveat.EMULATED, what=emulated)
+    pages = facts["hugepages"]
+    if not pages.get("used") and any(info.stack != "kernel" for info in contenders.values()):
+        yield _note(Caveat.NO_HUGEPAGES, why=str(pages.get("why") or ""))
+    if shared := sorted({*plan.client_cpus} & {*plan.server_cpus}):
+        yield _note(Caveat.SHARED_CPUS, cpus=tuple(shared))
+    if aside := tuple(name for name, info in contenders.items() if info.not_measured):
+        yield _note(Caveat.NOT_APPLICABLE, contenders=aside)
+    rounds = max(plan.rounds, 1 + max((trial.round for trial in trials), default=0))
+    planned, done = rounds * len(round_specs(plan, 0)), len({trial.key for trial in trials})
+    if done < planned:
+        yield _note(Caveat.INCOMPLETE, done=done, planned=planned,
+                    at_least=int(plan.precision_percent > 0))
+    if invalid := sum(not trial.valid for trial in trials):
+        yield _note(Caveat.INVALID, invalid=invalid, trials=len(trials))
+    yield from _shares(Caveat.STOLEN, list(map(trial_use.steal_share, trials)), _NOTABLE_STEAL)
+    yield from _shares(Caveat.ELSEWHERE, list(map(trial_use.elsewhere_share, trials)),
+                       _NOTABLE_ELSEWHERE)
+    yield from _limits(contenders, points)
+
+
+def of_trials(attempted: Attempts | None, steady: Steadiness | None,
+              statistics: Statistics) -> Iterator[Note[Caveat]]:
+    """Yield what the trials' circumstances and the end of the run leave to be desired."""
+    if attempted:
+        yield _note(Caveat.DISTURBED)
+    if steady and steady.unsettled:
+        yield _note(Caveat.UNSETTLED)
+    if steady and steady.unseen:
+        yield _note(Caveat.UNSEEN, contenders=steady.unseen)
+    if statistics.precision_percent and statistics.stopped_by in (
+            StoppedBy.BUDGET, StoppedBy.FUTILITY, StoppedBy.INTERRUPTED):
+        widest = statistics.widest_percent
+        yield _note(Caveat.IMPRECISE, stopped_by=statistics.stopped_by.value,
+                    precision_percent=statistics.precision_percent,
+                    **({} if widest is None else {"widest_percent": widest}))
+
+
+def _note(code: Caveat, **values: Value) -> Note[Caveat]:
+    return Note(code, values)
+
+
+def _shares(code: Caveat, shares: Sequence[float], notable: float) -> Iterator[Note[Caveat]]:
+    found = [share for share in shares if share >= notable]
+    if found:
+        yield _note(code, trials=len(found), of=len(shares), share=round_significant(max(found)))
+
+
+def _limits(contenders: Mapping[str, ContenderInfo],
+            points: Sequence[Point]) -> Iterator[Note[Caveat]]:
+    """Yield one for all contenders that the client, or the wire, held back at the same points."""
+    for code, by in ((Caveat.CLIENT_LIMIT, LimitedBy.CLIENT_CPU),
+                     (Caveat.WIRE_LIMIT, LimitedBy.WIRE)):
+        held: dict[tuple[tuple[int, ...], bool], list[str]] = {}
+        for name, info in contenders.items():
+            at = tuple(place for place, point in enumerate(points)
+                       if point.cells[name].limit.by == by)
+            if at:
+                held.setdefault((at, info.client != "kernel"), []).append(name)
+        for (at, compared), names in held.items():
+            more: dict[str, Value] = {"compared": int(compared)}
+            yield _note(code, contenders=tuple(names), points=at,
+                        **(more if code == Caveat.CLIENT_LIMIT else {}))

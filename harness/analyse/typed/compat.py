@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tell which attempt at a trial counts, and whether another is to follow. Pure.
+
+A disturbed trial is run again at once and stays on record. Whether it is repeated depends on what
+was seen beside it and on nothing that it measured: a rule that looked at its throughput would keep
+those trials that suit it, and move the median (selection bias). So neither an outlier nor a trial
+whose throughput did not settle is repeated. Nor is an invalid one: what failed a check once is to
+be seen, and a repetition that passes would hide it.
+"""
+
+from __future__ import annotations
+
+from typing import Iterable, Sequence
+
+from harness.plan.load_point import LoadPoint
+from harness.analyse.model import Attempts, InterferenceCount
+from harness.store.codes import Interference
+from harness.store.trial_record import TrialRecord
+
+Key = tuple[str, LoadPoint, int]
+
+
+def should_retry(record: TrialRecord, most: int) -> bool:
+    """Tell whether this trial, the last attempt so far, is repeated; `most` attempts in all."""
+    return record.valid and bool(record.disturbed) and record.attempt + 1 < most
+
+
+def finished(records: Iterable[TrialRecord], most: int) -> set[Key]:
+    """Return the trials of which nothing is left to do, also after an interrupted run."""
+    return {key for key, record in _last(records).items() if not should_retry(record, most)}
+
+
+def next_attempt(records: Iterable[TrialRecord], key: Key) -> int:
+    """Return the number, from 0, of the next attempt at this trial."""
+    return max((record.attempt + 1 for record in records if record.key == key), default=0)
+
+
+def counting(records: Sequence[TrialRecord]) -> list[bool]:
+    """Tell of each record whether it is the one of its attempts that counts.
+
+    The first valid one that was not disturbed; if none, the last valid one; if none, the last.
+    Attempts are in the order of their numbers, whatever that of the records.
+    """
+    groups: dict[Key, list[int]] = {}
+    for place, record in enumerate(records):
+        groups.setdefault(record.key, []).append(place)
+    chosen = set()
+    for places in groups.values():
+        places.sort(key=lambda place: records[place].attempt)
+        valid = [place for place in places if records[place].valid]
+        calm = [place for place in valid if not records[place].disturbed]
+        chosen.add((calm[:1] or valid[-1:] or places[-1:])[0])
+    return [place in chosen for place in range(len(records))]
+
+
+def counted(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return those that count, in their order: one of each trial."""
+    return [record for record, counts in zip(records, counting(records)) if counts]
+
+
+def reported(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return those that count, and every invalid one: figures leave it out but tell of it."""
+    return [record for record, counts in zip(records, counting(records))
+            if counts or not record.valid]
+
+
+def account(records: Sequence[TrialRecord]) -> Attempts | None:
+    """Return what became of disturbed trials; None where there was none."""
+    counts = {id(record) for record in counted(records)}
+    disturbed = [record for record in records if record.disturbed]
+    if not disturbed:
+        return None
+    kinds: dict[Interference, list[int]] = {}
+    for record in disturbed:
+        for kind in dict.fromkeys(note.code for note in record.disturbed):
+            sums = kinds.setdefault(kind, [0, 0])
+            sums[0] += 1
+            sums[1] += id(record) in counts
+    return Attempts(
+        len(records), len(_last(records)), len(disturbed),
+        sum(record.attempt > 0 for record in records),
+        sum(id(record) in counts for record in disturbed),
+        tuple(InterferenceCount(kind, *sums) for kind, sums in
+              sorted(kinds.items(), key=lambda item: (-item[1][0], item[0]))))
+
+
+def _last(records: Iterable[TrialRecord]) -> dict[Key, TrialRecord]:
+    """Return the last attempt at each trial."""
+    return {record.key: record for record in sorted(records, key=lambda record: record.attempt)}

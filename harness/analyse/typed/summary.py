@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Summarise a run: from its records to Summary. Pure: the same records give the same values.
+
+Knows the facts it reads (results/README.md), no files and no output format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Mapping, Protocol, Sequence
+
+from harness.analyse import model
+from harness.analyse.model import Cell, ContenderInfo, Limit, Point, Statistics, Summary
+from harness.analyse.typed import ablation, bottleneck, gain, metrics, open_loop
+from harness.analyse.typed import stopping_rule, trial_use
+from harness.analyse.typed.caveats import caveats, of_trials, steadiness
+from harness.analyse.typed.compat import account, reported
+from harness.analyse.typed.stats import CONFIDENCE, Table, round_significant
+from harness.errors import UsageError
+from harness.plan.load_point import LoadPoint
+from harness.plan.plan import Plan
+from harness.store.codes import Bound, Evidence, LimitedBy, Note, NotMeasured
+from harness.store.trial_record import TrialRecord
+
+# connections, for what each takes to stand out from what the server takes anyway
+ENOUGH = 10_000
+
+
+class Run(Protocol):
+    """What is needed of a store.Run."""
+
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+    @property
+    def trials(self) -> Sequence[TrialRecord]: ...
+    @property
+    def calibration(self) -> Sequence[TrialRecord]: ...
+
+
+def summarise(run: Run) -> Summary:
+    """Return the summary of a run. UsageError when a record or a fact is missing or foreign."""
+    plan, facts, points = run.plan, run.facts, run.plan.load_points
+    contenders = contenders_of(plan, facts)
+    kept = figured(run)
+    cells = _Cells(plan, facts, contenders, kept)
+    ceilings = bottleneck.ceilings((trial.contender, trial.point.connections, trial_use.use(trial))
+                                   for trial in run.calibration if trial.valid)
+    # an open loop's are of rates, and not of what it can do
+    found = () if plan.offered else gain.adjust_points(_share_memory(
+        [cells.point(place, ceilings.get(point.connections))
+         for place, point in enumerate(points)]))
+    statistics = _statistics(run, found)
+    emulated = _emulated(facts, run.trials)
+    attempted, steady = account(run.trials), steadiness(plan, run.trials)
+    return Summary(
+        run=text(facts, "run"), wire=plan.wire, workload=plan.workload.name,
+        body_size_bytes=plan.workload.body_size_bytes,
+        rounds=max(1, statistics.rounds_done) if plan.precision_percent else plan.rounds,
+        duration_seconds=plan.duration_seconds, baseline=plan.contenders[0],
+        sweep=tuple(axis.word for axis in plan.sweep), contenders=contenders, points=found, statistics=statistics,
+        caveats=(*caveats(plan, facts, contenders, kept, found, emulated),
+                 *of_trials(attempted, steady, statistics)),
+        tap=plan.tap, impairment=plan.netem, softirq=plan.softirq, emulated=emulated,
+        tsc_hz=tsc_hz(facts), attempts=attempted, steadiness=steady,
+        ablation=ablation.summarise(plan, facts, points, kept),
+        open_loop=open_loop.summarise(plan, facts, points, kept))
+
+
+def figured(run: Run) -> list[TrialRecord]:
+    """Return the trials that figures are looked for in.
+
+    Of several attempts the one that counts, and every invalid one, which figures leave out but tell
+    of. UsageError on a trial that the plan does not have, and on a second record of one.
+    """
+    seen, points = set(), {*run.plan.load_points}
+    for number, trial in enumerate(run.trials, 1):
+        if trial.contender not in run.plan.contenders or trial.point not in points:
+            raise UsageError(f"trials.jsonl:{number}: a trial that is not in this run's plan")
+        key = (*trial.key, trial.attempt)
+        if key in seen:
+            raise UsageError(f"trials.jsonl:{number}: a second record of {trial.contender} in "
+                             f"round {trial.round}")
+        seen.add(key)
+    return reported(run.trials)
+
+
+# --- facts ------------------------------------------------------------------------------------
+
+
+def table(facts: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the table `key` of the facts. UsageError where there is none."""
+    value = facts.get(key)
+    if not isinstance(value, Mapping):
+        raise UsageError(f"facts.json: '{key}' is missing or not a table: not the facts of such "
+                         "a run")
+    return value
+
+
+def text(facts: Mapping[str, Any], key: str) -> str:
+    """Return the text `key` of the facts. UsageError where there is none."""
+    value = facts.get(key)
+    if not isinstance(value, str):
+        raise UsageError(f"facts.json: '{key}' is missing or not text: not the facts of such a run")
+    return value
+
+
+def contenders_of(plan: Plan, facts: Mapping[str, Any]) -> dict[str, ContenderInfo]:
+    """Return a run's contenders as its facts have them. UsageError where they do not.
+
+    Facts of before have no traits: all but the kernel's poll, and `lwip` is the stack of
+    lwip_server and of what the library was preloaded into.
+    """
+    described = table(table(facts, "wire"), "contenders")
+    return {name: _contender(table(described, name), _nowhere(plan, name))
+            for name in plan.contenders}
+
+
+def _contender(entry: Mapping[str, Any], why: Note[NotMeasured] | None) -> ContenderInfo:
+    stack = text(entry, "stack")
+    client = text(table(entry, "client"), "stack") if entry.get("client") else "kernel"
+    if stack == "lwip":
+        stack = "dpdk" if str(entry.get("program")).endswith("lwip_server") else "preload"
+    client = "preload" if client == "lwip" else client
+    return ContenderInfo(
+        text(entry, "label"), stack, client, entry.get("polls", stack != "kernel"),
+        entry.get("client_polls", client != "kernel"), entry.get("baseline", stack == "kernel"),
+        why)
+
+
+def _nowhere(plan: Plan, name: str) -> Note[NotMeasured] | None:
+    why = plan.not_applicable.get(name)
+    return Note(NotMeasured.OTHER, {"text": why}) if isinstance(why, str) else why
+
+
+def tsc_hz(facts: Mapping[str, Any]) -> int | None:
+    """Return the rate of the time stamp counter; None where it is not known."""
+    value = table(facts, "machine").get("tsc_hz") if "machine" in facts else None
+    return value if isinstance(value, int) and value > 0 else None
+
+
+def _line(name: str, facts: Mapping[str, Any]) -> bottleneck.Line:
+    """Return a contender's wire; of two ends one may be with DPDK and tell no speed."""
+    wire, nic = table(facts, "wire"), facts.get("nic")
+    ends = [nic.get(end) for end in ("server", "client")] if isinstance(nic, Mapping) else []
+    speeds = [speed for end in ends if isinstance(end, Mapping)
+              and isinstance(speed := end.get("speed_mbps"), int)]
+    mtu = wire.get("mtu")
+    return bottleneck.Line(wire["contenders"][name].get("link") == "tap",
+                           max(speeds, default=0) or None,
+                           mtu if isinstance(mtu, int) else bottleneck.Line.mtu)
+
+
+def _emulated(facts: Mapping[str, Any], trials: Sequence[TrialRecord]) -> str:
+    """Return what played the part of the NIC, in whichever file it stands; "" for none."""
+    named = {str(table(facts, "wire").get("emulated") or ""), *(trial.emulated for trial in trials)}
+    return ", ".join(sorted(named - {""}))
+
+
+# --- points -----------------------------------------------------------------------------------
+
+
+class _Cells:
+    """The trials of a run by contender and load point."""
+
+    def __init__(self, plan: Plan, facts: Mapping[str, Any],
+                 contenders: Mapping[str, ContenderInfo], trials: Sequence[TrialRecord]) -> None:
+        self.plan, self.facts, self.contenders = plan, facts, contenders
+        self.points = plan.load_points
+        self.trials: dict[tuple[str, LoadPoint], list[TrialRecord]] = {}
+        for trial in trials:
+            self.trials.setdefault((trial.contender, trial.point), []).append(trial)
+        rounds = 1 + max((trial.round for trial in trials), default=0)
+        self.rates: dict[str, Table] = {
+            name: gain.table(trials, name, self.points, rounds) for name in contenders}
+
+    def point(self, place: int, ceiling: model.Ceiling | None) -> Point:
+        """Return one load point; its gains are not judged together with the others' yet."""
+        at = self.points[place]
+        cells = {name: self._cell(name, at, ceiling) for name in self.contenders}
+        gains = [gain.gain(name, over, gain.log_ratios(self.rates[name][:, place],
+                                                       self.rates[over][:, place]),
+                           self._bound(name, over, cells))
+                 for name, over in gain.pairs(self.contenders)]
+        return Point(at, cells, tuple(gains), gain.best_kernel(self.contenders, cells), ceiling)
+
+    def _bound(self, name: str, over: str, cells: Mapping[str, Cell]) -> Bound | None:
+        # a client that differs is part of what is compared, and no bound on it
+        alike = self.contenders[name].client == self.contenders[over].client
+        return bottleneck.gain_bound(cells[name].limit, cells[over].limit) if alike else None
+
+    def _cell(self, name: str, at: LoadPoint, ceiling: model.Ceiling | None) -> Cell:
+        info, trials = self.contenders[name], self.trials.get((name, at), [])
+        valid = [trial for trial in trials if trial.valid]
+        absent = self._absent(name, at)
+        figures = metrics.figures(valid, metrics.Context(info.polls, tsc_hz(self.facts)))
+        own = any(trial.cycles_per_request for trial in valid)
+        limit = Limit(LimitedBy.UNKNOWN, (bottleneck.note(Evidence.NOT_MEASURED),)) if absent else \
+            bottleneck.limit(info.polls, at.connections, list(map(trial_use.use, valid)),
+                             info.client_polls, _line(name, self.facts),
+                             # it is that of a client on the kernel's sockets
+                             None if info.client_polls else ceiling)
+        return Cell(
+            trials=len(valid), invalid=len(trials) - len(valid),
+            errors=sum(sum(trial.errors.values()) for trial in trials), figures=figures,
+            latency_us=metrics.latency(valid), limit=limit, not_measured=absent,
+            cpu_by_role=_by_role(figures.get("cpu_us_per_request"), valid),
+            cycles_from=None if "cycles_per_request" not in figures else
+            metrics.OWN_COUNTERS if own else metrics.CPU_TIME,
+            bytes_per_connection=next((trial.bytes_per_connection for trial in valid
+                                       if trial.bytes_per_connection), None))
+
+    def _absent(self, name: str, at: LoadPoint) -> Note[NotMeasured] | None:
+        """Return why a contender is not measured at a load point."""
+        if self.plan.follows(name, at):
+            return None
+        nowhere, most = self.contenders[name].not_measured, self.plan.most_connections.get(name)
+        if nowhere:
+            return nowhere
+        if most is not None and at.connections > most:
+            because = str(self.facts["wire"]["contenders"][name].get("most_because", ""))
+            return Note(NotMeasured.BEYOND, {"connections": most, "because": because})
+        return Note(NotMeasured.NOT_ALL_CORES)
+
+
+def _by_role(median_us: model.Figure | None,
+             valid: Sequence[TrialRecord]) -> dict[str, float] | None:
+    """Split the median between client, server and interrupts elsewhere (absent for none)."""
+    burned = [trial_use.burned_seconds(trial) for trial in valid]
+    sums = {role: sum(seconds.get(role, 0.0) for seconds in burned) for role in trial_use.ROLES}
+    total = sum(sums.values())
+    if median_us is None or not total or any("+" in role for seconds in burned for role in seconds):
+        return None
+    return {role: round_significant((median_us.median or 0.0) * seconds / total)
+            for role, seconds in sums.items() if seconds or role != trial_use.OTHER}
+
+
+def _share_memory(points: Sequence[Point]) -> list[Point]:
+    """Give each cell the bytes that a connection adds to what its server held at the fewest.
+
+    Where there are ENOUGH of them; fewer would share out what the server takes for itself, and
+    noise.
+    """
+    fewest: dict[str, tuple[int, float]] = {}
+    found = dict(enumerate(points))
+    for place in sorted(found, key=lambda place: points[place].at.connections):
+        count, cells = points[place].at.connections, dict(points[place].cells)
+        for name, cell in cells.items():
+            held = cell.median("memory_bytes")
+            if held is None:
+                continue
+            least, before = fewest.setdefault(name, (count, held))
+            if count >= max(ENOUGH, 100 * least):
+                share = round_significant((held - before) / (count - least))
+                cells[name] = replace(cell, memory_per_connection=share)
+        found[place] = replace(points[place], cells=cells)
+    return [found[place] for place in range(len(points))]
+
+
+def _statistics(run: Run, points: Sequence[Point]) -> Statistics:
+    plan = run.plan
+    look = stopping_rule.look(plan, run.trials, stopping_rule.sessions(run.facts))
+    return Statistics(
+        method=gain.METHOD, confidence=CONFIDENCE, seed=plan.seed, rounds_done=look.rounds,
+        stopped_by=stopping_rule.ended(plan, run.trials, look),
+        precision_percent=plan.precision_percent, budget_seconds=plan.budget_seconds,
+        family=sum(item.p is not None for point in points for item in point.gains),
+        adjustment=gain.ADJUSTMENT, rounds_needed=look.needed,
+        widest_percent=None if look.widest is None else round_significant(100 * look.widest, 3))

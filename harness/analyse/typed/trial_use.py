@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Derive from one trial's record who was busy, what it cost and what it moved. Pure arithmetic.
+
+Knows no verdict and no other trial.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Mapping
+
+from harness.analyse.typed import stats
+from harness.store.trial_record import CpuTime, TrialRecord
+
+# the role of a CPU that has no part in the plan
+OTHER = "other"
+ROLES = ("client", "server", OTHER)
+_PORT_LOSSES = ("rx_dropped", "tx_dropped", "no_mbuf")
+
+
+@dataclass(frozen=True)
+class CoreUse:
+    """One CPU of the plan in one trial; shares, 0 to 1, are of the time it had, steal left out.
+
+    cpu: its number, behind "<machine>/" on another machine
+    role: "client", "server", or "client+server" where both share it
+    """
+
+    cpu: str
+    role: str
+    share: float
+    user: float = 0.0
+    system: float = 0.0
+    interrupts: float = 0.0
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a trial moved over its wire.
+
+    bytes: of answers, as the client's program had them
+    latency_us: mean of the load tool's histogram; its median (`by_median`) where the tool has added
+        samples to correct for coordinated omission, which the mean would take for requests
+    packets: through the port of a server that has its own, both ways together
+    lost: packets dropped or with errors, by place
+    """
+
+    seconds: float
+    requests: int
+    bytes: int
+    latency_us: float | None = None
+    packets: int | None = None
+    lost: Mapping[str, int] = field(default_factory=dict)
+    by_median: bool = False
+
+    @property
+    def rate(self) -> float:
+        """Return requests a second."""
+        return self.requests / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def in_flight(self) -> float | None:
+        """Return the mean number of requests under way (Little 1961: rate times mean latency)."""
+        return None if self.latency_us is None else self.rate * self.latency_us / 1e6
+
+    @property
+    def lost_share(self) -> float:
+        """Return the least share lost where most was: an answer is a packet at least."""
+        lost = max(self.lost.values(), default=0)
+        return lost / (lost + max(self.requests, self.packets or 0)) if lost else 0.0
+
+
+@dataclass(frozen=True)
+class TrialUse:
+    """Who was busy in one trial.
+
+    own_share: a polling contender's time with work, 0 to 1
+    client_share: a polling client's
+    client_bound: the load tool says that it was too busy to be surely no limit
+    nics: by how much the counters of the NIC at each end (server, client) grew
+    """
+
+    cores: tuple[CoreUse, ...]
+    own_share: float | None
+    client_share: float | None = None
+    client_bound: bool = False
+    nics: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    requests: int = 0
+    moved: Moved | None = None
+
+
+def use(record: TrialRecord) -> TrialUse:
+    """Return who was busy in a trial."""
+    return TrialUse(
+        cores=tuple(_core(cpu, spent) for cpu, spent in sorted(record.cpu_seconds.items())
+                    if spent.role != OTHER),
+        own_share=record.busy_share, client_share=record.client_busy_share,
+        client_bound=bool(record.client_bound), nics=record.xstats, requests=record.requests,
+        moved=moved(record))
+
+
+def moved(record: TrialRecord) -> Moved:
+    """Return what a trial moved; a port's own losses stand beside those of the interfaces."""
+    server = record.server or {}
+    samples = sum(count for _, count in record.latency_histogram_us)
+    corrected = samples > record.requests
+    lost = {place: sum(ways.values()) for place, ways in record.dropped.items()}
+    if "rx_packets" in server:
+        lost["server-port"] = sum(server.get(key, 0) for key in _PORT_LOSSES)
+    latency = None
+    if samples:
+        latency = stats.quantile(record.latency_histogram_us, 500) if corrected else math.fsum(
+            value * count for value, count in record.latency_histogram_us) / samples
+    return Moved(
+        seconds=record.duration_seconds, requests=record.requests, bytes=record.bytes,
+        latency_us=latency, lost=lost, by_median=corrected,
+        packets=server["rx_packets"] + server["tx_packets"] if "rx_packets" in server else None)
+
+
+def _interrupts(spent: CpuTime) -> float:
+    return spent.irq + spent.softirq
+
+
+def _burned(spent: CpuTime) -> float:
+    """CPU time is either waiting, taken away by the hypervisor, or burned."""
+    return math.fsum((spent.user, spent.nice, spent.system, spent.irq, spent.softirq))
+
+
+def _core(cpu: str, spent: CpuTime) -> CoreUse:
+    burned = _burned(spent)
+    had = burned + math.fsum((spent.idle, spent.iowait))
+    return CoreUse(cpu, spent.role, *(part / had if had > 0 else 0.0 for part in (
+        burned, math.fsum((spent.user, spent.nice)), spent.system, _interrupts(spent))))
+
+
+def burned_seconds(record: TrialRecord) -> dict[str, float]:
+    """Return by role the CPU seconds that count.
+
+    Of a CPU without a part in the plan interrupts alone: the kernel may process the load's packets
+    on any CPU, while every program of the load is kept to the plan's.
+    """
+    found: dict[str, float] = {}
+    for spent in record.cpu_seconds.values():
+        seconds = _interrupts(spent) if spent.role == OTHER else _burned(spent)
+        found[spent.role] = found.get(spent.role, 0.0) + seconds
+    return found
+
+
+def core_seconds(record: TrialRecord) -> float:
+    """Return the CPU time burned on all cores."""
+    return math.fsum(burned_seconds(record).values())
+
+
+def server_seconds(record: TrialRecord) -> float | None:
+    """Return the CPU time of the server's cores; None where they are the client's too."""
+    burned = burned_seconds(record)
+    if any("+" in role for role in burned):
+        return None
+    return math.fsum(burned.get(role, 0.0) for role in ("server", OTHER))
+
+
+def steal_share(record: TrialRecord) -> float:
+    """Return which part of the time of the plan's CPUs the hypervisor took."""
+    ours = [spent for spent in record.cpu_seconds.values() if spent.role != OTHER]
+    stolen = math.fsum(spent.steal for spent in ours)
+    clock = stolen + math.fsum(_burned(spent) + spent.idle + spent.iowait for spent in ours)
+    return stolen / clock if clock > 0 else 0.0
+
+
+def elsewhere_share(record: TrialRecord) -> float:
+    """Return what CPUs without a part burned beside interrupts, by all that counts."""
+    beside = math.fsum(_burned(spent) - _interrupts(spent) for spent in record.cpu_seconds.values()
+                       if spent.role == OTHER)
+    counted = core_seconds(record)
+    return max(0.0, beside) / counted if counted > 0 else 0.0
+
+
+def cost(record: TrialRecord, polls: bool) -> float | None:
+    """Return what the server's cores spend on a request.
+
+    Cycles with work of one that polls, as its core is always busy; CPU seconds of another.
+    """
+    if polls:
+        return record.cycles_per_request
+    burned = burned_seconds(record).get("server", 0.0)
+    return burned / record.requests if record.requests else None
