@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 
 from harness.errors import MachineError
-from harness.host import Host
+from harness.host import Host, LocalHost
 from harness.provision import PROGRAMS, ROOT, TUN, VHOST, built, left_behind, missing, problems
 from harness.plan.wire import TOPOLOGIES, Wire, load_wire
 from harness.plan import GENERAL
@@ -19,7 +19,7 @@ from harness.plan import GENERAL
 MAIN_WIRE = "tap"
 DPDK_AT_LEAST = (21, 11)
 MODULES = {"jinja2": "python3-jinja2", "matplotlib": "python3-matplotlib", "numpy": "python3-numpy",
-           "pyroute2": "python3-pyroute2", "rich": "python3-rich", "scipy": "python3-scipy"}
+           "rich": "python3-rich", "scipy": "python3-scipy"}
 OK, NOTE, MISSING = "ok", "note", "missing"
 
 
@@ -146,4 +146,4 @@ def make_target(wire: Wire) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(doctor(Host()))
+    sys.exit(doctor(LocalHost()))

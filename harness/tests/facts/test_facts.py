@@ -12,7 +12,7 @@ import pytest
 
 from harness.trial.load.loadgen import load_tool
 from harness.facts.facts import ROOT, TSC_PROGRAM, gather
-from harness.host import Host, Result
+from harness.host import LocalHost, Result
 from harness.plan import load_plan
 from harness.provision.provision import Provisioned
 from harness.provision.steps import namespaces
@@ -125,7 +125,7 @@ def test_namespaces_of_the_path_each_once() -> None:
 
 
 def test_this_machine_tells_its_kernel_and_cpu() -> None:
-    class ThisMachine(Host):
+    class ThisMachine(LocalHost):
         def link_counters(self, netns: str | None) -> dict[str, dict[str, int]]:
             return {}
     found = gather(ThisMachine(), WIRE, PLAN, UP, TOOL)

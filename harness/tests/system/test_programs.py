@@ -13,7 +13,7 @@ from typing import Iterator
 import pytest
 
 from harness.trial.probe_protocol import expected_body
-from harness.host import Host
+from harness.host import Host, LocalHost
 from harness.plan import load_plan
 from harness.provision.provision import Provisioned, provisioned
 from harness.tests.system.programs import Ends, Server
@@ -44,7 +44,7 @@ REDIS_SERVER = ["redis-server", "--save", "", "--appendonly", "no", "--protected
 
 @pytest.fixture(scope="module")
 def up() -> Iterator[tuple[Host, Wire, Provisioned]]:
-    host, wire = Host(), load_wire("shm")
+    host, wire = LocalHost(), load_wire("shm")
     with provisioned(host, wire, ("epoll", "lwip"), "test", log=print) as provided:
         yield host, wire, provided
 

@@ -24,7 +24,7 @@ from harness.trial.client import Client
 from harness.errors import ContenderError, MachineError
 from harness.facts import gather
 from harness.trial.load.loadgen import load_tool
-from harness.host import Host
+from harness.host import Host, LocalHost
 from harness.plan import load_plan, Plan, schedule
 from harness.provision.nic.link_check import Findings, Port, preflight
 from harness.trial.probe import prove_neighbour
@@ -35,7 +35,7 @@ from harness.provision.steps import ROOT
 from harness.trial.trial import run_trial
 from harness.plan.wire import Wire, load_wire
 
-HOST = Host()
+HOST = LocalHost()
 PREFIX = f"sdssh{os.getpid()}"
 SERVER, SWITCH = f"{PREFIX}-server", f"{PREFIX}-switch"
 CLIENTS = ("one", "two")
@@ -245,7 +245,7 @@ def test_a_proof_goes_by_the_other_machine(tmp_path: Path) -> None:
             assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
             there = HOST.run(["ss", "-Htn", "dst", "198.18.0.2"], netns=netns("one")).stdout
             assert "198.18.0.10:" in there and "198.18.0.2:8080" in there
-            assert site.neighbour(None, "198.18.0.2") == (mac(SERVER), "COMPLETE")
+            assert site.neighbour(None, "198.18.0.2") == mac(SERVER)
         with connected(HOST, [SshTarget("one")]) as (site,):
             with site.connect(None, "198.18.0.2", 8081, 10) as connection, \
                     pytest.raises(OSError, match="open failed: connect failed: Connection refused"):
@@ -280,9 +280,9 @@ def test_a_killed_harness_takes_the_far_programs_with_it(tmp_path: Path) -> None
     script = f"""
 import time
 from pathlib import Path
-from harness.host import connected
+from harness.host import LocalHost, connected
 from harness.plan.client_target import SshTarget
-with connected(Host(), [SshTarget("one")]) as (site,):
+with connected(LocalHost(), [SshTarget("one")]) as (site,):
     raw = Path({str(tmp_path)!r})
     process = site.spawn(["sleep", "86399"], env={{"MARK": site.directory}}, stdout=raw / "o", stderr=raw / "e")
     print(site.directory, flush=True)

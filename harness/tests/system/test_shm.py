@@ -20,7 +20,7 @@ from typing import Callable, Iterator
 import pytest
 
 from harness.trial.client import Client
-from harness.host import Host
+from harness.host import LocalHost
 from harness.provision.journal import DIRECTORY, PATH
 from harness.plan import load_plan
 from harness.trial.probe import prove_answer
@@ -115,7 +115,7 @@ def test_a_short_run_ends_with_a_report_that_says_that_both_ends_differ(tmp_path
 
 
 def test_nothing_but_memory_joins_the_two_ends(tmp_path: Path) -> None:
-    host, wire = Host(), load_wire("shm")
+    host, wire = LocalHost(), load_wire("shm")
     plan = load_plan("quick", wire, host.cpus(), {"CONTENDERS": "epoll,lwip"})
     with provisioned(host, wire, plan.contenders, "test", log=print) as up:
         bed = TestBed(host, wire, plan, up, tmp_path)

@@ -15,14 +15,14 @@ import pytest
 from harness.trial import server as contenders
 from harness.trial.server import Running, command, launcher, start
 from harness.errors import ContenderError
-from harness.host import Host, Process
+from harness.host import LocalHost, Process
 from harness.plan import load_plan
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.plan.wire import Contender, load_wire
 
 WIRE = load_wire("tap")
-HOST = Host()
+HOST = LocalHost()
 PLAN = load_plan("quick", WIRE, HOST.cpus(), {"PORT": "8081"})
 COUNTERS = {"server": "epoll", "requests_parsed": 2, "responses_sent": 2, "port": {"mtu": 1500}}
 GOOD = f"""
