@@ -170,7 +170,7 @@ def _shell(args: argparse.Namespace, host: Host) -> int:
     from harness.provision.conditions import settle
     from harness.plan import load_plan
     from harness.run.shell import shell
-    from harness.plan.wire import load_wire
+    from harness.plan import load_wire
     wire = load_wire(args.wire)
     plan = load_plan(args.plan or DEFAULT_PLAN, wire, host.cpus(), settings(args.set))
     return shell(host, *settle(host, wire, plan))

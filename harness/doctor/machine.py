@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from harness.errors import MachineError
 from harness.host import Host, LocalHost
 from harness.provision import PROGRAMS, ROOT, TUN, VHOST, built, left_behind, missing, problems
-from harness.plan.wire import TOPOLOGIES, Wire, load_wire
+from harness.plan import Wire, load_wire, wire_names
 from harness.plan import GENERAL
 
 # the wire that decides the exit code
@@ -46,7 +46,7 @@ def doctor(host: Host) -> int:
 
 def examine(host: Host) -> tuple[list[Finding], dict[str, Finding]]:
     """Findings about the machine, all for the main wire, and one for every wire."""
-    wires = [load_wire(file.stem) for file in sorted(TOPOLOGIES.glob("*.toml"))]
+    wires = [load_wire(name) for name in wire_names()]
     main = load_wire(MAIN_WIRE)
     machine = [_root(host), *(_program(host, *item) for item in PROGRAMS.items()),
                *(_module(host, *item) for item in MODULES.items()), _dpdk(host),

@@ -18,7 +18,7 @@ from harness.provision.provision import Provisioned
 from harness.provision.steps import namespaces
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.tests.fixtures.serving_host import ServingHost
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 WIRE = load_wire("tap")
 PLAN = load_plan("quick", WIRE, (0, 1), {"CONTENDERS": "epoll,lwip"})

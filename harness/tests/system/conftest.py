@@ -16,7 +16,8 @@ from harness.trial.server import Running, start
 from harness.host import Host, LocalHost
 from harness.plan import load_plan, Plan
 from harness.provision.provision import Provisioned, provisioned
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -24,7 +24,7 @@ from harness.provision.journal import DIRECTORY
 from harness.plan import load_plan
 from harness.provision.provision import provisioned
 from harness.tests.system.conftest import ROOT
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 LOADGEN = str(ROOT / "build/checked/loadgen")
 PYTHON = "/usr/bin/python3"

@@ -17,7 +17,8 @@ from harness.host import Host, LocalHost
 from harness.plan import load_plan
 from harness.provision.provision import Provisioned, provisioned
 from harness.tests.system.programs import Ends, Server
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
 MIB = 1 << 20
 HTTP, REDIS, MEMCACHED, OWN = 80, 6379, 11211, 7000

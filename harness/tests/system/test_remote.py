@@ -33,7 +33,8 @@ from harness.host import SshHost, clear, connected
 from harness.plan.client_target import SshTarget
 from harness.provision.steps import ROOT
 from harness.trial.trial import run_trial
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
 HOST = LocalHost()
 PREFIX = f"sdssh{os.getpid()}"
@@ -187,7 +188,8 @@ def setting(sites: tuple[SshHost, ...], **settings: str) -> Setting:
     wire = load_wire("tap")
     contender = wire.contenders["epoll"]
     end = replace(contender.endpoint, namespace=SERVER, interface="wire0", mac=mac(SERVER), address=ADDRESS)
-    wire = replace(wire, bridge=None, contenders={"epoll": replace(contender, link="veth-pair", endpoint=end)})
+    wire = replace(wire, bridge=None, contenders={"epoll": replace(
+        contender, end=replace(contender.end, link="veth-pair", server=end))})
     plan = load_plan("quick", wire, HOST.cpus(), {"DURATION": "1", "WARMUP": "1", "ROUNDS": "1", **settings},
                      clients={site.destination: site.cpus() for site in sites})
     return Setting(wire, plan, Provisioned(wire, False, "a test", cast(Any, NoJournal()), sites))
@@ -390,6 +392,7 @@ def test_a_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
         look(sites)
         it = setting(sites, CONNECTIONS="2")
         contender = it.wire.contenders["epoll"]
-        other = replace(contender, endpoint=replace(contender.endpoint, mac="02:00:00:00:00:77"))
+        end = replace(contender.end, server=replace(contender.endpoint, mac="02:00:00:00:00:77"))
+        other = replace(contender, end=end)
         with pytest.raises(ContenderError, match="and not at 02:00:00:00:00:77: somebody else answers"):
             trial(replace(it, wire=replace(it.wire, contenders={"epoll": other})), tmp_path / "raw")

@@ -19,7 +19,8 @@ from harness.host import LocalHost, NETNS_DIRECTORY
 from harness.provision.journal import DIRECTORY, PATH
 from harness.provision.provision import provisioned, restore
 from harness.provision.steps import ROOT
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
 HOST = LocalHost()
 BOTH = ("epoll", "lwip")

@@ -19,7 +19,8 @@ from harness.host import LocalHost, Process
 from harness.plan import load_plan
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.fake_host import FakeHost
-from harness.plan.wire import Contender, load_wire
+from harness.plan import load_wire
+from harness.plan import Contender
 
 WIRE = load_wire("tap")
 HOST = LocalHost()
@@ -51,7 +52,8 @@ def script(text: str, **changes: Any) -> Contender:
     epoll = WIRE.contenders["epoll"]
     end = dataclasses.replace(epoll.endpoint, namespace="", address="127.0.0.1/8")
     arguments = ("-c", text.replace("{", "{{").replace("}", "}}"))
-    return dataclasses.replace(epoll, program="/bin/sh", arguments=arguments, endpoint=end, **changes)
+    return dataclasses.replace(epoll, program="/bin/sh", arguments=arguments,
+                               end=dataclasses.replace(epoll.end, server=end), **changes)
 
 
 @pytest.fixture

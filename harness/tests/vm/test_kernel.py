@@ -23,7 +23,7 @@ from harness.provision.provision import Provisioned, provisioned
 from harness.tests.system.conftest import ROOT, TestBed
 from harness.trial.trial import run_trial
 from harness.provision.vhost import pin_worker
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 pytestmark = pytest.mark.skipif("VM_NIC" not in os.environ, reason="needs the virtual machine: make vm-test")
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"

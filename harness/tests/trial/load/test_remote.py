@@ -27,7 +27,7 @@ from harness.plan.client_target import SshTarget
 from harness.report.report import write
 from harness.store.store import load_run
 from harness.tests.fixtures import synthetic
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 from harness.report.format import command
 
 WIRE = load_wire("tap")
