@@ -174,7 +174,7 @@ def test_too_few_hugepages(tmp_path: Path) -> None:
 
 
 def test_a_library_that_was_not_built(tmp_path: Path) -> None:
-    wire = wire_with(tmp_path, ('"build/libstackduel_preload.so"', '"build/nowhere.so"'))
+    wire = wire_with(tmp_path, ('stack = "dpdk"', 'stack = "dpdk"\nneeds = ["build/nowhere.so"]'))
     done = harness(tmp_path, "bench", "--wire", wire, *ONE)
     assert done.returncode == 3
     assert "missing: build/nowhere.so (run `make`)" in one_line(done.stderr)
