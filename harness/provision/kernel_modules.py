@@ -11,11 +11,11 @@ from pathlib import Path
 
 from harness.errors import MachineError
 from harness.host import Host
-from harness.provision.step import Action, Step
+from harness.provision.step import Action
 
 
 @dataclass(frozen=True)
-class Module(Step):
+class Module:
     """`needed_for`: what cannot do without it. `device`: the node that it makes in /dev, "" if it makes none."""
 
     module: str

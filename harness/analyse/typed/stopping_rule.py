@@ -135,7 +135,7 @@ def look(plan: Plan, trials: Records, began: Sequence[str] = ()) -> Look:
     if done >= plan.rounds:
         if done >= plan.most_rounds:
             stop = StoppedBy.ROUNDS
-        elif narrow and narrow[-1] == done and narrow[0] <= done - HELD:
+        elif precise(logs, plan.precision_percent):
             stop = StoppedBy.PRECISION
         elif room <= done:
             stop = StoppedBy.BUDGET
@@ -145,6 +145,15 @@ def look(plan: Plan, trials: Records, began: Sequence[str] = ()) -> Look:
     return Look(done, stop, math.expm1(widths[-1]) if known else None,
                 names[widest] if known else None, _needed(plan, done, widths[-1], narrow, aim),
                 spent, each_round)
+
+
+def precise(logs: Table, percent: float) -> bool:
+    """Tell whether all gains are within ±percent, and were HELD rounds or more before.
+
+    `logs`: log ratios, rounds × gains, NaN for none.
+    """
+    narrow = np.flatnonzero(stats.half_widths(logs, FIRST_LOOK).max(axis=1) <= math.log1p(percent / 100))
+    return bool(len(narrow)) and narrow[-1] == len(logs) and narrow[0] <= len(logs) - HELD
 
 
 def futile(logs: Table, aim: float, room: int) -> bool:

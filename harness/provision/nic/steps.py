@@ -15,10 +15,11 @@ from harness.provision.nic import link_check as preflight
 from harness.provision.nic.resolve import Cable
 from harness.errors import MachineError
 from harness.host import Host, Nic, SshHost
-from harness.provision.step import LASTING, Action, Step
+from harness.provision.journal import LASTING
+from harness.provision.step import Action
 from harness.provision.kernel_modules import Module
 from harness.provision.tuning import machine_steps, tune_interface
-from harness.plan import Contender, Endpoint, Wire
+from harness.plan.wire import Contender, Endpoint, Wire
 
 LINK_SECONDS = 30
 # vfio-pci asks the kernel for it when a program first opens a port, and nothing would take it away
@@ -40,7 +41,7 @@ class Use:
 
 
 @dataclass(frozen=True)
-class Guard(Step):
+class Guard:
     """A port that somebody needs is left alone; with `force` only one that could not be brought back as it was."""
 
     nic: Nic
@@ -63,7 +64,7 @@ class Guard(Step):
 
 
 @dataclass(frozen=True)
-class Write(Step):
+class Write:
     """One setting of the kernel, as it is needed."""
 
     path: str
@@ -84,7 +85,7 @@ class Write(Step):
 
 
 @dataclass(kw_only=True)
-class Port(Step):
+class Port:
     """A port of this machine in its place as a kernel interface: namespace, name, MTU, address, and its link up.
 
     `tune` is called each time that the kernel's interface is new; what it says of each setting is in `tuned`.
@@ -165,7 +166,7 @@ class ServerPort(Port):
 
 
 @dataclass
-class Ends(Step):
+class Ends:
     """Are both ends of the cable as they must be? `addresses`: all that servers have at theirs; `connections`: the most
     that each client opens. `notes`: what a reader must know of them.
     """
@@ -176,10 +177,13 @@ class Ends(Step):
     sites: tuple[SshHost, ...]
     connections: int
     notes: list[str] = field(default_factory=list, init=False)
+    name: str = "both ends of the cable"
 
-    @property
-    def name(self) -> str:
-        return "both ends of the cable"
+    def check(self, host: Host) -> str | None:
+        return None
+
+    def undo(self, host: Host) -> list[Action]:
+        return []
 
     def up(self, host: Host) -> None:
         clients = [*(_seen(host, end, (end.address,)) for end in self.clients),

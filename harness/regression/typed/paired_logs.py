@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Read the figures of a run that are set beside another run's: by round and load point. Pure.
+
+The one place where gate, noise and trend read trials.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
+
+from harness.analyse.model import ContenderInfo
+from harness.analyse.typed import gain, stats, trial_use
+from harness.analyse.typed.compat import counted
+from harness.analyse.typed.metrics import METRICS, Context
+from harness.analyse.typed.stats import Table
+from harness.analyse.typed.summary import Run, summarise
+from harness.errors import UsageError
+from harness.plan.load_point import LoadPoint
+from harness.plan.plan import Plan
+from harness.store.codes import LimitedBy
+from harness.store.trial_record import TrialRecord
+
+# of the table of metrics
+RATE, COST = "requests_per_sec", "server_cost_per_request"
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What is read of one run.
+
+    values: by (metric, contender), rounds × load points, NaN where there is no valid trial
+    client_bound: by contender the load points where the client's CPU was the limit
+    busy: by contender, 0 to 1 for each point, the part of its core's time with work
+    """
+
+    run: str
+    started_at: str
+    plan: Plan
+    facts: Mapping[str, Any]
+    values: Mapping[tuple[str, str], Table]
+    client_bound: Mapping[str, frozenset[LoadPoint]]
+    busy: Mapping[str, tuple[float, ...]]
+
+    @property
+    def points(self) -> tuple[LoadPoint, ...]:
+        """Return the run's load points, in the order of each table's columns."""
+        return self.plan.load_points
+
+    @property
+    def rounds(self) -> int:
+        """Return how many rounds the tables have."""
+        return len(next(iter(self.values.values())))
+
+    @property
+    def workload(self) -> dict[str, Any]:
+        """Return what runs must have in common to share a noise profile."""
+        shape = self.plan.workload
+        return {"name": shape.name, "body_size_bytes": shape.body_size_bytes}
+
+    def ratio(self, metric: str, over: str, below: str) -> Table:
+        """Return log(over / below) within each round, rounds × points."""
+        return gain.log_ratios(self.values[metric, over], self.values[metric, below])
+
+
+def readings(run: Run) -> Readings:
+    """Read a run. UsageError on one without a valid trial, on foreign files, and on an open loop.
+
+    An open loop's rates were given: there is nothing to compare.
+    """
+    summary, points = summarise(run), run.plan.load_points
+    if run.plan.offered:
+        raise UsageError(f"run {summary.run} is of an open loop: its rates were given, there is "
+                         "nothing to compare")
+    valid = [trial for trial in counted(run.trials) if trial.valid]
+    if not valid:
+        raise UsageError(f"run {summary.run} has no valid trial")
+    rounds = 1 + max(trial.round for trial in valid)
+    cells = {name: [[trial for trial in valid if (trial.contender, trial.point) == (name, point)]
+                    for point in points] for name in summary.contenders}
+    return Readings(
+        run=summary.run, started_at=str(run.facts.get("started_at", "")), plan=run.plan,
+        facts=run.facts,
+        values={(key, name): gain.table(valid, name, points, rounds,
+                                        _value(key, info, summary.tsc_hz))
+                for key in METRICS for name, info in summary.contenders.items()},
+        client_bound={name: frozenset(point.at for point in summary.points
+                                      if point.cells[name].limit.by == LimitedBy.CLIENT_CPU)
+                      for name in summary.contenders},
+        busy={name: tuple(_busy(info, cell) for cell in cells[name])
+              for name, info in summary.contenders.items()})
+
+
+def _value(key: str, info: ContenderInfo, tsc_hz: int | None) -> gain.Value:
+    context = Context(info.polls, tsc_hz)
+    return lambda trial: METRICS[key].value(trial, context)
+
+
+def _busy(info: ContenderInfo, cell: Sequence[TrialRecord]) -> float:
+    """Return the median over trials; 1 where a contender that polls does not count.
+
+    Then no point is known to say less.
+    """
+    if not cell:
+        return 0.0
+    if info.polls:
+        counted_ = [trial.busy_share for trial in cell if trial.busy_share is not None]
+        return stats.median(counted_) if counted_ else 1.0
+    return stats.median([
+        max((core.share for core in trial_use.use(trial).cores if "server" in core.role.split("+")),
+            default=1.0) for trial in cell])
