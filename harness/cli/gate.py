@@ -19,7 +19,7 @@ from harness.errors import CheckFailed, MachineError, UsageError
 from harness.plan import Plan
 from harness.regression.paired_logs import COST, RATE, readings
 from harness.store.store import OUT, RESULTS, Run, disk_reason, find_run, give_to_user, load_run
-from harness.plan.self_comparison import pairs
+from harness.plan import pairs
 
 _FIGURES = {RATE: "requests/s", COST: "server cost a request"}
 

@@ -12,7 +12,7 @@ import sys
 from typing import NoReturn, Sequence
 
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
-from harness.host import Host
+from harness.host import Host, LocalHost
 from harness.plan.nic_request import WIRE, NicOrder, add_options, nic_order
 from harness.plan import OVERRIDES
 from harness.store.store import disk_reason
@@ -170,7 +170,7 @@ def _shell(args: argparse.Namespace, host: Host) -> int:
     from harness.provision.conditions import settle
     from harness.plan import load_plan
     from harness.run.shell import shell
-    from harness.plan.wire import load_wire
+    from harness.plan import load_wire
     wire = load_wire(args.wire)
     plan = load_plan(args.plan or DEFAULT_PLAN, wire, host.cpus(), settings(args.set))
     return shell(host, *settle(host, wire, plan))
@@ -203,7 +203,7 @@ def main(argv: Sequence[str], host: Host) -> int:
 
 def start() -> NoReturn:
     """Run the command line of this process and end it with the exit code."""
-    code = main(sys.argv[1:], Host())
+    code = main(sys.argv[1:], LocalHost())
     # Python gives signals back to their default on its way out: a late one would replace the exit code
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -23,8 +23,8 @@ from harness.regression.noise_profile import Profile
 from harness.plan import load_plan
 from harness.regression.paired_logs import readings, trials
 from harness.store.store import OUT, RESULTS, Run, Store, find_run, give_to_user, load_run
-from harness.plan.self_comparison import twin, with_twins
-from harness.plan.wire import load_wire
+from harness.plan import twin
+from harness.plan import load_wire, with_contenders
 
 COMPARISONS = 20
 # among a noise run's facts
@@ -39,7 +39,7 @@ def noise_run(wire: str, plan: str, settings: Mapping[str, str], comparisons: in
     if settings.get("PRECISION") or settings.get("BUDGET"):
         raise UsageError("PRECISION, BUDGET: a noise run has the rounds that its comparisons need, whatever they show")
     given = {**settings, "CONTENDERS": ",".join(both)}
-    bare = load_plan(plan or DEFAULT_PLAN, with_twins(load_wire(wire), both), host.cpus(), given)
+    bare = load_plan(plan or DEFAULT_PLAN, with_contenders(load_wire(wire), both), host.cpus(), given)
     points, rounds = noise.spread(bare.connections, bare.rounds, -(-comparisons // len(names)))
     if bare.rounds < 2:
         raise UsageError(f"ROUNDS={bare.rounds}: a comparison needs 2 rounds at least")

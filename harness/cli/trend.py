@@ -18,7 +18,7 @@ from harness.errors import UsageError
 from harness.regression.paired_logs import readings, trials
 from harness.store.store import OUT, RESULTS, Run, find_run, give_to_user, load_run
 from harness.regression.trend import Source, Trend
-from harness.plan.self_comparison import pairs
+from harness.plan import pairs
 
 
 def show_trend(names: Sequence[str], metric: str, point: str, contender: str, wire: str = "", results: Path = RESULTS,

@@ -10,16 +10,16 @@ import sys
 from dataclasses import dataclass
 
 from harness.errors import MachineError
-from harness.host import Host
+from harness.host import Host, LocalHost
 from harness.provision import PROGRAMS, ROOT, TUN, VHOST, built, left_behind, missing, problems
-from harness.plan.wire import TOPOLOGIES, Wire, load_wire
+from harness.plan import Wire, load_wire, wire_names
 from harness.plan import GENERAL
 
 # the wire that decides the exit code
 MAIN_WIRE = "tap"
 DPDK_AT_LEAST = (21, 11)
 MODULES = {"jinja2": "python3-jinja2", "matplotlib": "python3-matplotlib", "numpy": "python3-numpy",
-           "pyroute2": "python3-pyroute2", "rich": "python3-rich", "scipy": "python3-scipy"}
+           "rich": "python3-rich", "scipy": "python3-scipy"}
 OK, NOTE, MISSING = "ok", "note", "missing"
 
 
@@ -46,7 +46,7 @@ def doctor(host: Host) -> int:
 
 def examine(host: Host) -> tuple[list[Finding], dict[str, Finding]]:
     """Findings about the machine, all for the main wire, and one for every wire."""
-    wires = [load_wire(file.stem) for file in sorted(TOPOLOGIES.glob("*.toml"))]
+    wires = [load_wire(name) for name in wire_names()]
     main = load_wire(MAIN_WIRE)
     machine = [_root(host), *(_program(host, *item) for item in PROGRAMS.items()),
                *(_module(host, *item) for item in MODULES.items()), _dpdk(host),
@@ -146,4 +146,4 @@ def make_target(wire: Wire) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(doctor(Host()))
+    sys.exit(doctor(LocalHost()))

@@ -16,8 +16,7 @@ from harness.doctor.machine import MISSING, NOTE, OK, Finding, lacking, make_tar
 from harness.errors import MachineError, StackduelError, UsageError
 from harness.plan.nic_request import WIRE, NicOrder
 from harness.host import emulated, find_nic, Host, INTERFACES, network_devices, Nic
-from harness.plan.topology import TOPOLOGIES
-from harness.plan.wire import load_wire
+from harness.plan import load_wire, wire_names
 
 PROGRAMS = {DEVBIND: "dpdk", "lspci": "pciutils", "modprobe": "kmod", "ss": "iproute2", "pkg-config": "pkg-config"}
 # the card is there, and may not be had
@@ -90,7 +89,7 @@ def candidates(host: Host) -> list[str]:
         obstacle = "; ".join(in_use[nic.pci]) or _obstacle(host, nic)
         lines.append(f"    no: {obstacle}" if obstacle else
                      f"    can be used: sudo make bench NIC={nic.pci} CLIENT={f'if:{others[0]}' if others else CLIENT}")
-    wires = [load_wire(file.stem) for file in sorted(TOPOLOGIES.glob("*.toml")) if file.stem != WIRE]
+    wires = [load_wire(name) for name in wire_names() if name != WIRE]
     return [*lines, "wires that need no NIC:",
             *(f"  sudo make bench-{make_target(wire):<15} {wire.title}" for wire in wires)]
 

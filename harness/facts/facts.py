@@ -18,7 +18,7 @@ from harness.facts.hardware import chosen, fields, hardware, interface_facts, ni
 from harness.host import Host, SshHost, now
 from harness.plan.nic_request import to_settings
 from harness.provision import Provisioned, built
-from harness.plan.wire import Contender, Wire
+from harness.plan import Contender, Wire
 
 ROOT = Path(__file__).resolve().parents[2]
 # of the kernel's command line, what changes figures; the rest is the machine's own business
@@ -48,7 +48,7 @@ class LoadTool(Protocol):
 def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned, tool: LoadTool) -> dict[str, Any]:
     """Everything but "schema", "run" and "ports" of facts.json. Read with the wire up, for its offloads."""
     contenders = [wire.contenders[name] for name in plan.contenders]
-    programs = [*wire.programs, *(name for each in contenders for name in each.programs), *tool.programs]
+    programs = [*(name for each in contenders for name in each.packages), *tool.programs]
     return {
         "started_at": now(),
         "machine": {**_machine(host), "tsc_hz": _tsc_hz(host)},
@@ -62,7 +62,7 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned, tool: L
                  "contenders": {name: {**_contender(wire.contenders[name]), **_counts(wire.contenders[name], plan)}
                                 for name in plan.contenders},
                  **({"emulated": wire.emulated} if wire.emulated else {}),
-                 **({"measures": [[each.name, each.what] for each in ladder.measures()]} if wire.ladder else {})},
+                 **({"measures": [[each.name, each.what] for each in ladder.MEASURES]} if wire.ablation else {})},
         "cpus": _cpus(host, plan),
         "versions": _versions(host, programs),
         "binaries": {**binaries(host, [*built(contenders), *programs]),
@@ -126,9 +126,10 @@ def _contender(contender: Contender) -> dict[str, Any]:
            "most_because": contender.most_because} if contender.most_connections else {}
     return {"label": contender.label, "stack": contender.stack, "link": contender.link, **left_out, **end,
             "program": contender.program, "arguments": list(contender.arguments),
+            "eal": list(contender.endpoint.eal),
             "address": contender.endpoint.address, "namespace": contender.endpoint.namespace,
             "client": {"stack": contender.client.stack, "launcher": contender.client.launcher or None,
-                       "arguments": list(contender.client.arguments),
+                       "eal": list(contender.client.endpoint.eal),
                        "address": contender.client.endpoint.address,
                        "namespace": contender.client.endpoint.namespace}}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The machine and other machines over ssh: the only package that runs commands or writes outside a run's directory."""
+"""This machine and others: the only package that runs commands or writes outside a run."""
 
 from harness.host.dry_run import DryRun as DryRun
 from harness.host.host import NETNS_DIRECTORY as NETNS_DIRECTORY
@@ -9,7 +9,10 @@ from harness.host.host import Process as Process
 from harness.host.host import Result as Result
 from harness.host.host import command as command
 from harness.host.host import now as now
+from harness.host.host import parse_cpu_list as parse_cpu_list
 from harness.host.host import stat_fields as stat_fields
+from harness.host.local import LocalHost as LocalHost
+from harness.host.local import inside as inside
 from harness.host.pci import DEVICES as DEVICES
 from harness.host.pci import INTERFACES as INTERFACES
 from harness.host.pci import Nic as Nic

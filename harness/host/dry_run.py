@@ -4,38 +4,32 @@
 from __future__ import annotations
 
 import shlex
-import socket
+import signal
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Iterator, Mapping, Sequence
+from typing import Callable, Iterator, Sequence
 
-from harness.errors import MachineError
-from harness.host.host import Host, Log, Process, Result, command
+from harness.host.host import Host, Log, Result, command
+
+# what only reads, and so is asked of the real host
+_READS = ("query", "exists", "link_target", "listing", "which", "has_module", "is_root", "cpus")
 
 
 class DryRun(Host):
-    """Prints commands that a person could type; reads answer for real, or with what was "written"."""
+    """Prints commands that a person could type; starts no process. Reads answer for real, or with what was "written".
+    """
 
     def __init__(self, base: Host, log: Log) -> None:
         self._base = base
         self._log = log
         self._written: dict[str, str] = {}
+        for name in _READS:
+            setattr(self, name, getattr(base, name))
 
     def run(self, argv: Sequence[str], *, netns: str | None = None, timeout: float = 30,
             check: bool = True) -> Result:
         self._log(shlex.join(command(argv, netns)))
         return Result(0, "", "")
-
-    def query(self, argv: Sequence[str], *, netns: str | None = None, check: bool = True) -> Result:
-        return self._base.query(argv, netns=netns, check=check)
-
-    def spawn(self, argv: Sequence[str], *, netns: str | None = None, cpus: Sequence[int] = (), stdout: Path,
-              stderr: Path, env: Mapping[str, str] | None = None) -> Process:
-        raise MachineError(f"a dry run starts no process: {shlex.join(command(argv, netns, cpus))}")
-
-    def spawn_linked(self, argv: Sequence[str], link: socket.socket, *, stdout: Path | None = None,
-                     stderr: Path) -> Process:
-        raise MachineError(f"a dry run starts no process: {shlex.join(argv)}")
 
     def interactive(self, argv: Sequence[str], *, netns: str | None = None) -> int:
         self._log(shlex.join(command(argv, netns)))
@@ -63,40 +57,11 @@ class DryRun(Host):
         self._log(f"rm -f {shlex.quote(str(path))}")
         return True
 
-    def exists(self, path: str | Path) -> bool:
-        return self._base.exists(path)
-
     def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
         return True
 
-    def link_target(self, path: str | Path) -> str:
-        return self._base.link_target(path)
-
-    def listing(self, path: str | Path) -> list[str]:
-        return self._base.listing(path)
-
-    def which(self, program: str) -> str | None:
-        return self._base.which(program)
-
-    def has_module(self, name: str) -> bool:
-        return self._base.has_module(name)
-
-    def is_root(self) -> bool:
-        return self._base.is_root()
-
-    def cpus(self) -> list[int]:
-        return self._base.cpus()
-
-    def kill(self, pid: int, started: int) -> bool:
-        self._log(f"kill -KILL {pid}")
-        return True
-
-    def pause(self, pid: int, started: int) -> bool:
-        self._log(f"kill -STOP {pid}")
-        return True
-
-    def resume(self, pid: int, started: int) -> bool:
-        self._log(f"kill -CONT {pid}")
+    def send(self, pid: int, started: int, number: signal.Signals) -> bool:
+        self._log(f"kill -{number.name.removeprefix('SIG')} {pid}")
         return True
 
     @contextmanager

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which network cards this machine has on its PCI bus, read from sysfs (sysfs-bus-pci in the kernel's documentation).
 
-Only reads. Must not know what a card may be used for (guards.py), nor how it comes to DPDK (binding.py).
+Only reads. Must not know what a card may be used for (guards.py), nor how it comes to DPDK
+(binding.py).
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ ADDRESS = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])", r
 @dataclass(frozen=True)
 class Nic:
     """A PCI function of class "network". `interface`, `mac` and `mtu` are "", "" and 0 while no driver of the kernel's
-    has made an interface in this network namespace; `up` is what an administrator set, not the link's state.
+    has made an interface in this network namespace; `up` is what an administrator set, not the
+    link's state.
 
-    vendor, device and their subsystem are hex digits ("8086"). For none, `driver` and `iommu_group` are "", `numa_node`
+    vendor, device and their subsystem are hex digits ("8086"). For none, `driver` and `iommu_group`
+    are "", `numa_node`
     is -1. `group`: the other functions of the IOMMU group, without bridges.
     """
 
@@ -64,14 +67,17 @@ def find_nic(host: Host, text: str) -> Nic:
         if not host.exists(f"{DEVICES}/{pci}"):
             raise UsageError(f"no PCI device {pci}; {_there_are(host)}")
         if not _class(host, pci).startswith(NETWORK_CLASS):
-            raise UsageError(f"{pci} is no network card (PCI class {_class(host, pci)}); {_there_are(host)}")
+            raise UsageError(f"{pci} is no network card (PCI class {_class(host, pci)}); "
+                             f"{_there_are(host)}")
         return _nic(host, pci, interface_of(host, pci), _names(host))
     for pci in host.listing(DEVICES):
         if text in _interfaces(host, pci):
             return _nic(host, pci, text, _names(host))
     if text and "/" not in text and host.exists(f"{INTERFACES}/{text}"):
-        raise UsageError(f"interface '{text}' is not on a PCI card, so DPDK cannot have it; {_there_are(host)}")
-    raise UsageError(f"no network card '{text}', which is neither an interface nor a PCI address here;"
+        raise UsageError(f"interface '{text}' is not on a PCI card, so DPDK cannot have it; "
+                         f"{_there_are(host)}")
+    raise UsageError(f"no network card '{text}', which is neither an interface nor a PCI address "
+                     "here;"
                      f" {_there_are(host)}")
 
 
@@ -90,16 +96,20 @@ def is_no_iommu_group(host: Host, group: str) -> bool:
 
 
 # What hypervisors present as a card: (vendor, device) -> its model.
-EMULATED = {("8086", "100e"): "e1000", ("8086", "100f"): "e1000", ("8086", "1004"): "e1000", ("8086", "10d3"): "e1000e",
-            ("8086", "10c9"): "igb", ("8086", "1209"): "i82559", ("10ec", "8139"): "rtl8139", ("10ec", "8029"): "ne2k",
+EMULATED = {("8086", "100e"): "e1000", ("8086", "100f"): "e1000", ("8086", "1004"): "e1000",
+            ("8086", "10d3"): "e1000e",
+            ("8086", "10c9"): "igb", ("8086", "1209"): "i82559", ("10ec", "8139"): "rtl8139",
+            ("10ec", "8029"): "ne2k",
             ("1022", "2000"): "pcnet", ("1011", "0019"): "tulip", ("1b36", "0100"): "rocker"}
-PARAVIRTUAL = {("1af4", "1000"): "virtio-net", ("1af4", "1041"): "virtio-net", ("15ad", "07b0"): "vmxnet3",
+PARAVIRTUAL = {("1af4", "1000"): "virtio-net", ("1af4", "1041"): "virtio-net",
+               ("15ad", "07b0"): "vmxnet3",
                ("1ae0", "0042"): "gve"}
 # of the subsystem; QEMU's e1000e and igb have their vendor's and no number
 QEMU = ("1af4", "1100")
 VMWARE = "15ad"
 UNNUMBERED = ("8086", "0000")
-MAKERS = {"QEMU": "QEMU's", "Red Hat": "QEMU's", "VMware, Inc.": "VMware's", "innotek GmbH": "VirtualBox's",
+MAKERS = {"QEMU": "QEMU's", "Red Hat": "QEMU's", "VMware, Inc.": "VMware's",
+          "innotek GmbH": "VirtualBox's",
           "Microsoft Corporation": "Hyper-V's", "Xen": "Xen's"}
 
 
@@ -137,8 +147,10 @@ def _nic(host: Host, pci: str, interface: str, names: dict[str, str]) -> Nic:
               if other != pci and _class(host, other)[:4] not in HOST_AND_PCI_BRIDGES]
     mac, mtu, flags = (host.text(f"{INTERFACES}/{interface}/{key}") if interface else ""
                        for key in ("address", "mtu", "flags"))
-    return Nic(pci, interface, driver_of(host, pci), vendor, device, subsystem_vendor, subsystem_device,
-               names.get(pci, f"{vendor}:{device}"), int(host.text(f"{at}/numa_node") or -1), group, tuple(others),
+    return Nic(pci, interface, driver_of(host, pci), vendor, device, subsystem_vendor,
+               subsystem_device,
+               names.get(pci, f"{vendor}:{device}"), int(host.text(f"{at}/numa_node") or -1), group,
+               tuple(others),
                mac, int(mtu or 0), bool(int(flags or "0", 16) & IFF_UP))
 
 
@@ -159,10 +171,12 @@ def _names(host: Host) -> dict[str, str]:
     if host.which("lspci") is None:
         return {}
     listed = host.query(["lspci", "-Dmm"], check=False)
-    fields = ((line.split()[0], re.findall(r'"([^"]*)"', line)) for line in listed.stdout.splitlines() if line)
+    fields = ((line.split()[0], re.findall(r'"([^"]*)"', line))
+              for line in listed.stdout.splitlines() if line)
     return {pci: f"{quoted[1]} {quoted[2]}" for pci, quoted in fields if len(quoted) > 2}
 
 
 def _there_are(host: Host) -> str:
-    found = [f"{nic.pci} ({nic.interface or nic.driver or 'no driver'})" for nic in network_devices(host)]
+    found = [f"{nic.pci} ({nic.interface or nic.driver or 'no driver'})"
+             for nic in network_devices(host)]
     return f"there are: {', '.join(found)}" if found else "this machine has no network card on its PCI bus"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Another machine, over OpenSSH: a Host whose acts happen there.
+"""Another machine, over OpenSSH: a Host whose acts happen there. Knows no wire, plan or trial.
 
-There it needs sshd, a POSIX shell and what is to be run. Every program there is run by a shell that watches its
-connection: when that goes, for whatever reason, so does the program. Knows no wire, plan or trial.
+There it needs sshd, a POSIX shell and what is to be run. Every program there is run by a shell that
+watches its connection (remote.sh): when that goes, for whatever reason, so does the program.
 """
 
 from __future__ import annotations
@@ -17,40 +17,41 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, NoReturn, Protocol, Sequence
+from typing import Any, Iterator, Mapping, Protocol, Sequence
 
 from harness.errors import MachineError
-from harness.host.host import COUNTERS, Host, Process, Result, command
+from harness.host.host import Host, Process, Result, command, parse_cpu_list
 
 # the user's own configuration may forward, ask or fork; ours must not
 _OPTIONS = ("-T", "-a", "-x", *(word for option in (
-    "BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3", "LogLevel=INFO",
-    "ControlPersist=no", "ClearAllForwardings=yes", "PermitLocalCommand=no", "RemoteCommand=none",
-    "RequestTTY=no") for word in ("-o", option)))
+    "BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3",
+    "LogLevel=INFO", "ControlPersist=no", "ClearAllForwardings=yes", "PermitLocalCommand=no",
+    "RemoteCommand=none", "RequestTTY=no") for word in ("-o", option)))
 _SSH_FAILED = 255
-_SHELL = "PATH=$PATH:/usr/sbin:/sbin; LC_ALL=C; export PATH LC_ALL; "
-_RUN = _SHELL + 'exec "$@"'
-# a line on its stdin is a signal for the program, the end of stdin is the end of both
-_WATCHED = _SHELL + (
-    'ulimit -n "$(ulimit -H -n)" 2>/dev/null; exec 3<&0; "$@" </dev/null 3<&- & program=$!; '
-    '{ while read -r name <&3; do kill -"$name" $program; done; kill -KILL $program; } >/dev/null 2>&1 & watch=$!; '
-    'wait $program; code=$?; kill $watch 2>/dev/null; exit $code')
-# says when it could begin, and does at a line on its stdin
-_POISED = "echo POISED; read -r go || exit 1; " + _WATCHED
-# a directory that lasts as long as the connection
-_KEPT = _SHELL + ('d=${TMPDIR:-/tmp}/$1; mkdir -m 700 "$d" || exit 1; echo "$d"; while read -r line; do :; done; '
-                  'rm -rf "$d"')
+_SCRIPT = " ".join(line for line in Path(__file__).with_name("remote.sh").read_text().splitlines()
+                   if not line.startswith("#"))
 _OPEN_SECONDS = 40
 _HANG_UP_SECONDS = 5
 _POLL_SECONDS = 0.02
 _CONTROL = "stackduel-ssh-"
-_COMPLETE = 2
-# of /proc/net/dev, in the order of COUNTERS
-_COLUMNS = (1, 9, 0, 8, 3, 11, 2, 10)
+# what ssh says, and what to do about it
+_SEE = "see that it is on, and that this machine has a way to it beside the cable that is measured"
+_NEXT = {
+    "Host key verification failed":
+        "run `{command}` once by hand and see that the key it shows is that machine's",
+    "Permission denied":
+        "put your public key there (`ssh-copy-id {destination}`; root has keys of its own, in "
+        "/root/.ssh)"
+        " until `{command}` works without a password",
+    "Could not resolve hostname": "mend the name, or give the address",
+    "Connection refused": "start sshd there, or say its port in ~/.ssh/config",
+    "timed out": _SEE, "No route to host": _SEE, "unreachable": _SEE,
+    "": "see that `{command}` works, without a question",
+}
 
 
 class Target(Protocol):
-    """`destination` as ssh takes it, and the interface there, "" for whichever leads to the server."""
+    """A machine as ssh names it, and its interface; "" for whichever leads to the server."""
 
     @property
     def destination(self) -> str: ...
@@ -59,7 +60,7 @@ class Target(Protocol):
 
 
 class RemoteProcess(Process):
-    """A program on another machine, and the ssh here that is its line. It lasts no longer than this object."""
+    """A program on another machine, and the ssh here that is its line; it lasts no longer than this."""
 
     def __init__(self, ssh: Process, link: socket.socket, argv: Sequence[str]) -> None:
         self.pid, self.start_time, self.argv = ssh.pid, ssh.start_time, tuple(argv)
@@ -67,32 +68,31 @@ class RemoteProcess(Process):
         self._link = link
 
     def poll(self) -> int | None:
-        return self._ended(self._ssh.poll())
+        code = self._ssh.poll()
+        return None if code is None else self._ended(code)
 
     def go(self) -> None:
-        """Begins what SshHost.poise() has made ready."""
-        self._say("")
+        """Begin what SshHost.poise() has made ready."""
+        self._send("")
 
     def signal(self, number: int) -> None:
-        self._say(signal.Signals(number).name.removeprefix("SIG"))
+        self._send(signal.Signals(number).name.removeprefix("SIG"))
 
     def wait(self, timeout: float) -> int:
-        code = self._ended(self._ssh.wait(timeout))
-        assert code is not None
-        return code
+        return self._ended(self._ssh.wait(timeout))
 
     def stop(self, term_timeout: float = 5) -> int:
-        """SIGTERM, then SIGKILL, and at last an end of the line itself, which no other machine can refuse."""
+        """Send SIGTERM, then SIGKILL, and at last end the line, which no other machine can refuse."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             self.signal(number)
             try:
                 return self.wait(term_timeout)
             except TimeoutError:
                 continue
-        return self._ended(self._ssh.stop()) or 0
+        return self._ended(self._ssh.stop())
 
     def hang_up(self) -> None:
-        """The end of what it reads, after which it ends by itself."""
+        """End what it reads, after which it ends by itself."""
         self._link.close()
         try:
             self._ssh.wait(_HANG_UP_SECONDS)
@@ -101,26 +101,25 @@ class RemoteProcess(Process):
 
     @property
     def lost(self) -> bool:
-        """Has ssh itself failed?"""
+        """Return whether ssh itself has failed."""
         return self._ssh.poll() == _SSH_FAILED
 
-    def _say(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         try:
             self._link.sendall(line.encode() + b"\n")
         except OSError:
             # it has ended
             pass
 
-    def _ended(self, code: int | None) -> int | None:
-        """The program's exit code, negative when a signal ended it, as a shell tells it."""
-        if code is None:
-            return None
+    def _ended(self, code: int) -> int:
+        """Return the program's exit code, negative when a signal ended it."""
         self._link.close()
+        # a shell adds 128 to the signal's number
         return 128 - code if 128 < code < 128 + signal.NSIG else code
 
 
 class _Forwarded(socket.socket):
-    """A connection from another machine: ssh is at the other end of it here, and says why when there is none."""
+    """A connection from another machine: ssh is at its other end here, and says why it failed."""
 
     ssh: Process
     stderr: Path
@@ -139,8 +138,7 @@ class _Forwarded(socket.socket):
             raise
         except OSError as error:
             raise self._why() or error from None
-        refused = None if piece else self._why()
-        if refused:
+        if not piece and (refused := self._why()):
             raise refused
         return piece
 
@@ -151,25 +149,28 @@ class _Forwarded(socket.socket):
         self.stderr.unlink(missing_ok=True)
 
     def _why(self) -> OSError | None:
-        """Its ssh has come to an end, or is just about to: why, None if well."""
+        """Return why its ssh has ended, or is just about to; None if well."""
         try:
             if not self.ssh.wait(2):
                 return None
         except TimeoutError:
             return None
-        said = _last(self.stderr.read_text(errors="replace"))
-        # what the far end answered is told to the ssh that the others share
-        said = _last(self.master.read_text(errors="replace")) if "refused by peer" in said else said
-        forbidden = "; allow it there: AllowTcpForwarding in sshd_config" if "prohibited" in said else ""
-        return ConnectionError(f"{said}{forbidden}")
+        reason = _last(self.stderr.read_text(errors="replace"))
+        if "refused by peer" in reason:
+            # only the ssh that the others share knows what the far end answered
+            reason = _last(self.master.read_text(errors="replace"))
+        forbidden = "; allow it there: AllowTcpForwarding in sshd_config" if "prohibited" in reason else ""
+        return ConnectionError(f"{reason}{forbidden}")
 
 
 class SshHost(Host):
-    """Another machine, as far as the client's end of a trial needs one. It has no namespaces of ours: `netns` is
-    not looked at.
+    """Another machine, as far as the client's end of a trial needs one.
 
-    Whoever has one calls open() first and close() at last. `control`: where its files may be, a name that nothing has.
-    `interface`: the one towards the server; preflight.py finds it out where the user has not said it.
+    It has no namespaces of ours: `netns` is not looked at. Whoever has one calls open() first and
+    close()
+    at last. `control`: where its files may be, a name that nothing has. `interface`: the one
+    towards the
+    server; link_check.py finds it where the user has not named it.
     """
 
     def __init__(self, local: Host, target: Target, control: str) -> None:
@@ -182,24 +183,29 @@ class SshHost(Host):
         self._connections = 0
         self._known: dict[str, str | None] = {}
 
+    def refusal(self, act: str) -> MachineError:
+        return MachineError(f"{self.destination} is another machine: only what a client needs is "
+                            "done there")
+
     def open(self) -> None:
-        """The connection that all others share, and a directory there that goes with it. MachineError when not."""
+        """Open the connection that all others share, and make a directory there that goes with it."""
         out, err = Path(f"{self._control}.out"), Path(f"{self._control}.err")
         name = f"stackduel-{secrets.token_hex(8)}"
-        self._line = self._start(["-M"], _KEPT, [name], out, err)
+        self._line = self._start(["-M"], "directory", [name], out, err)
         deadline = time.monotonic() + _OPEN_SECONDS
         while not self.directory:
-            # a start-up file of the login shell may have said something before
+            # a start-up file of the login shell may have printed something before
             self.directory = next((line for line in out.read_text(errors="replace").split("\n")[:-1]
                                    if line.endswith(f"/{name}")), "")
-            if not self.directory and (self._line.poll() is not None or time.monotonic() > deadline):
-                said = err.read_text(errors="replace")
+            if not self.directory and (self._line.poll() is not None
+                                       or time.monotonic() > deadline):
+                lost = self.lost(err)
                 self.close()
-                raise self._lost(said)
+                raise lost
             time.sleep(_POLL_SECONDS)
 
     def close(self) -> None:
-        """Its end, whatever state it is in: the directory there goes first, then the connection."""
+        """End it, whatever state it is in: the directory there goes first, then the connection."""
         line, self._line = self._line, None
         if line is not None:
             line.hang_up()
@@ -209,31 +215,35 @@ class SshHost(Host):
     def run(self, argv: Sequence[str], *, netns: str | None = None, timeout: float = 30,
             check: bool = True) -> Result:
         try:
-            result = self._local.run(["ssh", *self._options(), "--", self.destination, _words(_RUN, argv)],
+            result = self._local.run(["ssh", *self._shared(), *self._words("run", argv)],
                                      timeout=timeout, check=False)
         except MachineError:
-            raise MachineError(f"`{shlex.join(argv)}` did not end on {self.destination} within {timeout:g} s; "
+            raise MachineError(f"`{shlex.join(argv)}` did not end on {self.destination} within "
+                               f"{timeout:g} s; "
                                f"see that `{self._try()}` works") from None
         if result.code == _SSH_FAILED:
             raise self._lost(result.stderr)
         if check and result.code != 0:
-            raise MachineError(f"`{shlex.join(argv)}` failed on {self.destination} (exit {result.code}): "
+            raise MachineError(f"`{shlex.join(argv)}` failed on {self.destination} (exit "
+                               f"{result.code}): "
                                f"{result.complaint}")
         return result
 
-    def spawn(self, argv: Sequence[str], *, netns: str | None = None, cpus: Sequence[int] = (), stdout: Path,
-              stderr: Path, env: Mapping[str, str] | None = None) -> RemoteProcess:
-        """As Host. Pinned where that machine has taskset; it ends with the connection, at the latest."""
-        return self._start([], _WATCHED, self._pinned(argv, cpus, env or {}), stdout, stderr)
+    def spawn(self, argv: Sequence[str], *, netns: str | None = None, cpus: Sequence[int] = (),
+              stdout: Path, stderr: Path, env: Mapping[str, str] | None = None) -> RemoteProcess:
+        """Start a program there, pinned where there is taskset; it ends with the connection at the latest."""
+        return self._start([], "watched", self._pinned(argv, cpus, env or {}), stdout, stderr)
 
     def poise(self, argv: Sequence[str], *, cpus: Sequence[int], stdout: Path, stderr: Path,
               env: Mapping[str, str]) -> RemoteProcess:
-        """As spawn(), but for its go(), which is of use from when its stdout has the line POISED: a login shell may
-        take its time, and several machines are to begin together."""
-        return self._start([], _POISED, self._pinned(argv, cpus, env), stdout, stderr)
+        """Make a program ready to begin at go(), once its stdout has the line POISED.
+
+        A login shell may take its time, and several machines are to begin together.
+        """
+        return self._start([], "poised", self._pinned(argv, cpus, env), stdout, stderr)
 
     def connect(self, netns: str | None, address: str, port: int, timeout: float) -> socket.socket:
-        """As Host, by the kernel of that machine. A refusal comes with what is first received, as OSError."""
+        """Return a connection by that machine's kernel. A refusal comes with the first recv(), as OSError."""
         ours, theirs = socket.socketpair()
         with theirs:
             connection = _Forwarded(fileno=ours.detach())
@@ -241,7 +251,7 @@ class SshHost(Host):
             connection.stderr = Path(f"{self._control}.{self._connections}.err")
             connection.master = Path(f"{self._control}.err")
             connection.ssh = self._local.spawn_linked(
-                ["ssh", *self._options(), "-W", f"{address}:{port}", "--", self.destination], theirs,
+                ["ssh", *self._shared(), "-W", f"{address}:{port}", "--", self.destination], theirs,
                 stderr=connection.stderr)
         connection.settimeout(timeout)
         return connection
@@ -253,7 +263,7 @@ class SshHost(Host):
         return result.stdout
 
     def write(self, path: str | Path, text: str) -> None:
-        """Replaces the content; the text goes as one word, so it is no place for what is long."""
+        """Replace the content; the text goes as one word, so it is no place for what is long."""
         # one line, whatever the login shell thinks of several
         word = text.replace("\\", "\\\\").replace("\n", "\\n")
         self.run(["sh", "-c", 'printf %b "$1" > "$2"', "sh", word, str(path)])
@@ -280,124 +290,73 @@ class SshHost(Host):
         line = re.search(r"^Cpus_allowed_list:\s*(\S+)$", self.read("/proc/self/status"), re.M)
         if line is None:
             raise MachineError(f"{self.destination} does not tell its CPUs in /proc/self/status")
-        ranges = [part.split("-") for part in line[1].split(",")]
-        return sorted(cpu for ends in ranges for cpu in range(int(ends[0]), int(ends[-1]) + 1))
-
-    def link_counters(self, netns: str | None) -> dict[str, dict[str, int]]:
-        counters = {}
-        for line in self.read("/proc/net/dev").splitlines()[2:]:
-            name, _, columns = line.partition(":")
-            numbers = columns.split()
-            counters[name.strip()] = {key: int(numbers[at]) for key, at in zip(COUNTERS, _COLUMNS)}
-        return counters
-
-    def neighbour(self, netns: str | None, ip: str) -> tuple[str, str] | None:
-        for line in self.read("/proc/net/arp").splitlines()[1:]:
-            words = line.split()
-            if words[0] == ip and int(words[2], 16) & _COMPLETE:
-                return words[3], "COMPLETE"
-        return None
+        return parse_cpu_list(line[1])
 
     def clock_ahead(self) -> tuple[float, float]:
-        """Return by how many seconds that machine's clock is ahead of this one's, and how unsure that is."""
+        """Return by how many seconds that machine's clock is ahead of ours, and how unsure that is."""
         before = time.time()
         # not every date knows parts of seconds
         whole, _, part = self.run(["date", "+%s.%N"]).stdout.strip().partition(".")
         after = time.time()
         exact = part.isdigit()
         unsure = (after - before) / 2 + (0.0 if exact else 0.5)
-        return round(float(f"{whole}.{part if exact else 5}") - (before + after) / 2, 3), round(unsure, 3)
+        there = float(f"{whole}.{part if exact else 5}")
+        return round(there - (before + after) / 2, 3), round(unsure, 3)
 
     def flush_neighbours(self, netns: str | None) -> None:
-        """Of the interface to the server, if its user may; an entry that stays is compared all the same."""
+        """Flush those of the interface to the server, if its user may; one that stays is compared too."""
         if self.interface and self.which("ip"):
             self.run(["ip", "neighbour", "flush", "dev", self.interface], check=False)
 
-    def _refused(self, *args: Any, **options: Any) -> NoReturn:
-        raise MachineError(f"{self.destination} is another machine: only what a client needs is done there")
-
-    query = Host.query
-    text = Host.text
-    nic_statistics = Host.nic_statistics
-
-    def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
-        return self._local.wait_for(condition, seconds)
-
-    # whatever else a Host can do would be done to this machine
-    interactive: Any = _refused
-    sha256: Any = _refused
-    append: Any = _refused
-    make_directory: Any = _refused
-    remove_directory: Any = _refused
-    unlink: Any = _refused
-    has_module: Any = _refused
-    kill: Any = _refused
-    pause: Any = _refused
-    resume: Any = _refused
-    kill_inside: Any = _refused
-    lock: Any = _refused
-    spawn_linked: Any = _refused
-
     def lost(self, stderr: Path) -> MachineError:
-        """Why a RemoteProcess was lost, by what its ssh said."""
+        """Return why a RemoteProcess was lost, by what its ssh printed."""
         return self._lost(stderr.read_text(errors="replace"))
 
-    def _options(self) -> list[str]:
+    def _shared(self) -> list[str]:
         return [*_OPTIONS, "-o", "ControlMaster=no", "-S", self._control]
 
-    def _pinned(self, argv: Sequence[str], cpus: Sequence[int], env: Mapping[str, str]) -> list[str]:
+    def _words(self, mode: str, argv: Sequence[str]) -> list[str]:
+        """Return where to, and one word that the login shell there takes apart again."""
+        return ["--", self.destination,
+                shlex.join(["exec", "sh", "-c", _SCRIPT, "stackduel", mode, *argv])]
+
+    def _pinned(self, argv: Sequence[str], cpus: Sequence[int],
+                env: Mapping[str, str]) -> list[str]:
         variables = [f"{name}={value}" for name, value in env.items()]
         return [*(["env", *variables] if variables else []),
                 *command(argv, cpus=cpus if self.which("taskset") else ())]
 
-    def _start(self, options: Sequence[str], script: str, argv: Sequence[str], stdout: Path,
+    def _start(self, options: Sequence[str], mode: str, argv: Sequence[str], stdout: Path,
                stderr: Path) -> RemoteProcess:
         ours, theirs = socket.socketpair()
-        shared = [*_OPTIONS, *options, "-S", self._control] if options else self._options()
+        shared = [*_OPTIONS, *options, "-S", self._control] if options else self._shared()
         with theirs:
-            ssh = self._local.spawn_linked(["ssh", *shared, "--", self.destination, _words(script, argv)], theirs,
+            ssh = self._local.spawn_linked(["ssh", *shared, *self._words(mode, argv)], theirs,
                                            stdout=stdout, stderr=stderr)
         return RemoteProcess(ssh, ours, argv)
 
-    def _lost(self, said: str) -> MachineError:
-        last = _last(said)
-        step = next((step for words, step in _NEXT if words in said), "see that `{command}` works, without a question")
-        return MachineError(f"client {self.destination} cannot be reached by ssh: {last.rstrip('.')}; "
+    def _lost(self, printed: str) -> MachineError:
+        step = next(step for words, step in _NEXT.items() if words in printed)
+        return MachineError(f"client {self.destination} cannot be reached by ssh: "
+                            f"{_last(printed).rstrip('.')}; "
                             + step.format(command=self._try(), destination=self.destination))
 
-
     def _try(self) -> str:
-        """What a person would type, as the user whose keys are asked for."""
+        """Return what a person would type, as the user whose keys are used."""
         return f"{'sudo ' if self._local.is_root() else ''}ssh {self.destination} true"
 
 
-# what ssh says, and what to do about it
-_NEXT = (
-    ("Host key verification failed", "run `{command}` once by hand and see that the key it shows is that machine's"),
-    ("Permission denied", "put your public key there (`ssh-copy-id {destination}`; root has keys of its own, in "
-                          "/root/.ssh) until `{command}` works without a password"),
-    ("Could not resolve hostname", "mend the name, or give the address"),
-    ("Connection refused", "start sshd there, or say its port in ~/.ssh/config"),
-    *((words, "see that it is on, and that this machine has a way to it beside the cable that is measured")
-      for words in ("timed out", "No route to host", "unreachable")),
-)
-
-
-def _words(script: str, argv: Sequence[str]) -> str:
-    """One word for ssh, which the login shell there takes apart again."""
-    return shlex.join(["exec", "sh", "-c", script, "stackduel", *argv])
-
-
-def _last(said: str) -> str:
-    """What ssh said last, without its own name for itself."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def _last(printed: str) -> str:
+    """Return the last line that ssh printed, without its own name."""
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
     return lines[-1].removeprefix("ssh: ") if lines else "it said nothing"
 
 
 def clear(local: Host) -> list[str]:
-    """Removes what killed runs have left of their connections here: the directories, [] when there was none."""
+    """Remove what killed runs have left of their connections here. Return the directories."""
     parent = _parent(local)
-    dead = [f"{parent}/{name}" for name in local.listing(parent) if re.fullmatch(_CONTROL + r"\d+", name)
+    dead = [f"{parent}/{name}" for name in local.listing(parent)
+            if re.fullmatch(_CONTROL + r"\d+", name)
             and not local.exists(f"/proc/{name.removeprefix(_CONTROL)}")]
     for directory in dead:
         for name in local.listing(directory):
@@ -412,13 +371,15 @@ def _parent(local: Host) -> str:
 
 @contextmanager
 def connected(local: Host, targets: Sequence[Target]) -> Iterator[tuple[SshHost, ...]]:
-    """The machines, for the body of the `with`. MachineError when one cannot be reached; nothing stays of any."""
+    """Yield the machines. MachineError when one cannot be reached; nothing stays of any."""
     if local.which("ssh") is None:
-        raise MachineError("a client on another machine needs ssh here: `sudo apt-get install openssh-client`")
+        raise MachineError("a client on another machine needs ssh here: `sudo apt-get install "
+                           "openssh-client`")
     clear(local)
     directory = f"{_parent(local)}/{_CONTROL}{os.getpid()}"
     local.make_directory(directory)
-    sites = tuple(SshHost(local, target, f"{directory}/{number}") for number, target in enumerate(targets))
+    sites = tuple(SshHost(local, target, f"{directory}/{number}") for number,
+                  target in enumerate(targets))
     try:
         for site in sites:
             site.open()

@@ -1,66 +1,77 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ladder of measures: which contenders show what each measure of the server is worth. Knows no wire.
+"""Which contenders show what each optimisation of a server is worth. Pure.
 
-First with all of them left out, then with one more at a time in the order of the table in servers/common/measures.c, which
-has them all in the end; and with all but one, for each.
+First with none of them, then with one more at a time in the order of OPTIMISATIONS, which has them all in the end; and
+with all but one, for each.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Mapping, Sequence
 
-from harness.errors import UsageError
+from harness.plan.wire import Wire
 
-TABLE = Path(__file__).resolve().parents[2] / "servers" / "common" / "measures.c"
 PLAIN = "plain"
-_ROW = re.compile(r'\{MEASURE_[A-Z_]+,\s*"([a-z0-9-]+)",\s*"([^"]+)"\}')
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One row of the server's table: its name on the command line, and one line for a reader."""
+    """One optimisation of lwip_server: its name for --without, and one line for a reader."""
 
     name: str
     what: str
 
 
+# as the server's own table has them, which a test compares
+MEASURES = (
+    Measure("lookup", "connections and listeners found in a keyed table, not by walking a list"),
+    Measure("pools", "buffers from constant-time pools, not from lwIP's first-fit heap"),
+    Measure("timers", "timers by deadline in a wheel, not by walking all connections"),
+    Measure("rx-lend", "received packets reach TCP without a copy"),
+    Measure("tx-in-place", "headers and small bodies built in the packet that leaves, not copied thrice"),
+    Measure("tx-attach", "large bodies attached to the packet, where the port takes several segments"),
+    Measure("sum-in-copy", "checksums that no hardware computes, folded into the copy or kept"),
+    Measure("offload", "checksums left to the port where it offers"),
+    Measure("tso", "segmentation left to the port where it offers"),
+    Measure("batch", "packets sent in bursts, not one by one"),
+    Measure("prefetch", "the connections of a burst looked up ahead"),
+    Measure("clock", "the clock read once a turn, not for every packet"),
+    Measure("prediction", "header prediction for the segment that is expected next"),
+    Measure("request", "a request known by its bytes is not parsed again"),
+)
+
+
 @dataclass(frozen=True)
 class Step:
-    """One contender of the ladder: its name and label, and the measures that it leaves out."""
+    """One contender of an ablation: its name and title, and the optimisations that it leaves out."""
 
     name: str
-    label: str
+    title: str
     without: tuple[str, ...]
 
 
-def measures(table: Path = TABLE) -> tuple[Measure, ...]:
-    """The server's measures in the ladder's order. UsageError when the table is not there or not such a table."""
-    try:
-        rows = _ROW.findall(table.read_text())
-    except OSError as error:
-        raise UsageError(f"{table}: cannot read: {error.strerror}") from None
-    found = tuple(Measure(name, what) for name, what in rows)
-    if not found or len({measure.name for measure in found}) != len(found):
-        raise UsageError(f"{table}: has no table of measures, each with a name of its own")
-    return found
+def of(wire: Wire, contender: str) -> Wire:
+    """Return the wire with the steps of an ablation in the place of its contenders, each made from `contender`."""
+    like = wire.contenders[contender]
+    made = {step.name: replace(like, name=step.name, title=step.title, without=step.without)
+            for step in steps(MEASURES)}
+    return replace(wire, ablation=True, contenders=made)
 
 
 def added(measure: str) -> str:
-    """The contender that has this measure and those before it."""
+    """Return the contender that has this optimisation and those before it."""
     return f"+{measure}"
 
 
 def lacking(measure: str) -> str:
-    """The contender that has all measures but this."""
+    """Return the contender that has all optimisations but this."""
     return f"-{measure}"
 
 
 def steps(table: Sequence[Measure]) -> list[Step]:
-    """The contenders in their order: the plain design, the ladder up to all measures, all but one."""
-    names = [measure.name for measure in table]
+    """Return the contenders in their order: none of the optimisations, one more each, all but one."""
+    names = [each.name for each in table]
     climb = [Step(added(name), f"with {name}" if place + 1 < len(names) else f"with {name}: all measures",
                   tuple(names[place + 1:])) for place, name in enumerate(names)]
     return [Step(PLAIN, "the plain design, all measures left out", tuple(names)), *climb,
@@ -68,17 +79,17 @@ def steps(table: Sequence[Measure]) -> list[Step]:
 
 
 def below(table: Sequence[Measure]) -> Mapping[str, tuple[str, str]]:
-    """For each measure, by name: the contenders before and after it on the ladder."""
-    before = [PLAIN, *(added(measure.name) for measure in table)]
-    return {measure.name: (before[place], before[place + 1]) for place, measure in enumerate(table)}
+    """Return for each optimisation, by name, the contenders before and after it is added."""
+    before = [PLAIN, *(added(each.name) for each in table)]
+    return {each.name: (before[place], before[place + 1]) for place, each in enumerate(table)}
 
 
 def apart(table: Sequence[Measure]) -> Mapping[str, tuple[str, str]]:
-    """For each measure, by name: the contender with all but this one, and the one with all.
+    """Return for each optimisation, by name, the contender with all but this one, and the one with all.
 
-    The last measure of the ladder is left out by its last step but one, which is therefore not measured twice.
+    The last one is left out by the step before it, which is therefore not measured twice.
     """
-    names = [measure.name for measure in table]
+    names = [each.name for each in table]
     last = added(names[-1])
-    found = {name: (lacking(name), last) for name in names[:-1]}
-    return {**found, names[-1]: (below(table)[names[-1]][0], last)}
+    but_one = {name: (lacking(name), last) for name in names[:-1]}
+    return {**but_one, names[-1]: (below(table)[names[-1]][0], last)}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Mapping, Sequence
 
 from harness.errors import UsageError
-from harness.plan.wire import Wire
+from harness.plan.wire import PRELOAD, Wire
 from harness.plan.workload import GENERAL, WORKLOADS, Workload
 
 # percent: a gain known to within half of itself is hardly known
@@ -128,7 +128,7 @@ def needs_loadgen(shape: Workload, wire: Wire) -> str:
         return ""
     if shape.active:
         return f"wrk, the client of wire '{wire.name}', asks every connection that it opens"
-    if shape.connect and any(contender.client.stack == "lwip" for contender in wire.contenders.values()):
+    if shape.connect and any(contender.client.stack == PRELOAD for contender in wire.contenders.values()):
         return (f"each wrk on lwIP, as wire '{wire.name}' has it, begins with the same ports, which a server that "
                 "closes first still keeps from the wrk before")
     return ""

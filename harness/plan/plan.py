@@ -19,6 +19,7 @@ from harness.errors import UsageError
 from harness.plan.load_point import AXES, CONNECTIONS, Axis, LoadPoint
 from harness.plan.netem import parse
 from harness.plan.options import MOST_ATTEMPTS, Option, check_names, check_number, check_percent, check_range
+from harness.plan.topology import contender_name
 from harness.plan.wire import Wire
 from harness.plan.workload import Workload as Workload
 
@@ -300,7 +301,7 @@ def _read(name_or_path: str, wire: str) -> tuple[dict[str, Any], str]:
 def _override(name: str, text: str) -> tuple[str, Any]:
     """(key, value) of a setting of the command line."""
     if name == "CONTENDERS":
-        return "contenders", settings.words(text)
+        return "contenders", [contender_name(word) for word in settings.words(text)]
     if name == "PRECISION":
         return "precision_percent", settings.percent(text, f"{name}={text}")
     if name == "CALIBRATE":

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A contender against itself: the same contender once more, under a second name. Pure.
-
-What the two differ by is noise, whatever it looks like: they are provisioned, started and measured as any two are.
-"""
+"""A/A test: a contender against itself, once more under a second name. What the two differ by is noise. Pure."""
 
 from __future__ import annotations
 
@@ -16,23 +13,24 @@ _AGAIN = "-again"
 
 
 def twin(name: str) -> str:
-    """The second name of a contender."""
+    """Return the second name of a contender."""
     return f"{name}{_AGAIN}"
 
 
 def original(name: str) -> str:
-    """The contender that this is the second name of; "" where it is a first one."""
+    """Return the contender that this is the second name of; "" where it is a first one."""
     return name.removesuffix(_AGAIN) if name.endswith(_AGAIN) else ""
 
 
 def pairs(names: Iterable[str]) -> list[tuple[str, str]]:
-    """(second name, first name) of those that are there under both."""
+    """Return (second name, first name) of those that are there under both."""
     known = list(names)
     return [(name, original(name)) for name in known if original(name) in known]
 
 
 def with_twins(wire: Wire, names: Sequence[str]) -> Wire:
-    """The wire with those of `names` that are second names of its contenders. Both share what links it has."""
-    made = {name: replace(wire.contenders[first], name=name, label=f"{wire.contenders[first].label}, once more")
-            for name in names if name not in wire.contenders for first in [original(name)] if first in wire.contenders}
-    return replace(wire, contenders={**wire.contenders, **made}) if made else wire
+    """Return the wire with those of `names` that are second names of its contenders, on the same links."""
+    firsts = {name: wire.contenders[original(name)] for name in names
+              if name not in wire.contenders and original(name) in wire.contenders}
+    more = {name: replace(first, name=name, title=f"{first.title}, once more") for name, first in firsts.items()}
+    return replace(wire, contenders={**wire.contenders, **more}) if more else wire

@@ -1,125 +1,299 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How a file of topologies/ is read: its tables, over those of its base. Knows no key but those that join tables."""
+"""Read topologies/: a wire's file, and the files of the contenders on it, as values. Knows no machine.
+
+A file that is `like` another gives only what differs; tables are merged, everything else is replaced. What a file may
+not say is one line that names it and the key. What a kind of link wants is checked in harness/provision/links.py.
+"""
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import tomllib
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping, TypeVar
+
+from cattrs import BaseValidationError, Converter, ForbiddenExtraKeysError
+from cattrs.gen import make_dict_structure_fn, override
 
 from harness.errors import UsageError
+from harness.plan import ablation
+from harness.plan.self_comparison import with_twins
+from harness.plan.wire import (CORES, DPDK, KERNEL, PLACEHOLDERS, PRELOAD, READY, STACKS, Bridge, Contender, End,
+                               Endpoint, Program, Wire, filled)
 
 TOPOLOGIES = Path(__file__).resolve().parents[2] / "topologies"
-DEEPEST_BASE = 4
+WIRES, CONTENDERS = TOPOLOGIES / "wires", TOPOLOGIES / "contenders"
+VHOST_NET = "vhost-net"
+MOST_LIKE = 4
+_T = TypeVar("_T")
+_WORDS = {str: "text", int: "a whole number", bool: "true or false"}
 
 
-class Table:
-    """A TOML table that insists on types, and on being read to the last key."""
-
-    def __init__(self, data: Mapping[str, Any], where: str) -> None:
-        self._data = dict(data)
-        self.where = where
-
-    def take(self, key: str, kind: type, default: Any = None) -> Any:
-        """The value of a key, once. UsageError when it is missing and has no default, or of another type."""
-        if key not in self._data:
-            if default is None:
-                raise UsageError(f"{self.where}: '{key}' is missing")
-            return default
-        value = self._data.pop(key)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise UsageError(f"{self.where}: '{key}' must be {kind.__name__}, not {value!r}")
-        return value
-
-    def choice(self, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
-        value: str = self.take(key, str, default)
-        if value not in allowed:
-            raise UsageError(f"{self.where}: '{key}' must be one of {', '.join(allowed)}, not '{value}'")
-        return value
-
-    def words(self, key: str, default: list[str] | None = None) -> tuple[str, ...]:
-        words = self.take(key, list, default)
-        if not all(isinstance(word, str) for word in words):
-            raise UsageError(f"{self.where}: '{key}' must be a list of text")
-        return tuple(words)
-
-    def table(self, key: str, where: str = "") -> "Table":
-        return Table(self.take(key, dict), where or f"{self.where} [{key}]")
-
-    def keys(self) -> list[str]:
-        return list(self._data)
-
-    def done(self) -> None:
-        if self._data:
-            raise UsageError(f"{self.where}: unknown key '{sorted(self._data)[0]}'")
+@dataclass(frozen=True)
+class _Hugepages:
+    size_kib: int
+    count: int
 
 
-def path_of(name: str) -> Path:
-    return Path(name) if name.endswith(".toml") else TOPOLOGIES / f"{name}.toml"
+@dataclass(frozen=True)
+class _File:
+    """A wire's file but for its ends; `ablation_of`: the contender from which the steps of an ablation are made."""
+
+    title: str
+    mtu: int
+    port: int
+    contenders: tuple[str, ...]
+    client: Endpoint
+    hugepages: _Hugepages
+    bridge: Bridge | None = None
+    caveat: str = ""
+    workloads: tuple[str, ...] = ("rps",)
+    ablation_of: str = ""
 
 
-def read(name: str) -> dict[str, Any]:
-    """The tables of topologies/<name>.toml (or of the file at path `name`), over those of its base; contenders that
-    are `like` another have that one's keys where they say nothing, and `more_arguments` after its arguments. A file
-    that `keeps` some contenders of its base has no other of them. UsageError on what cannot be joined so.
+def load_wire(name: str) -> Wire:
+    """Return the wire of topologies/wires/<name>.toml, or of the TOML file at path `name`.
+
+    UsageError on an unknown wire or contender, an unknown key, a wrong type or a missing value.
     """
-    data = _read(name, 0)
-    contenders = data.get("contenders", {})
-    for key, table in contenders.items() if isinstance(contenders, dict) else ():
-        like = table.pop("like", None) if isinstance(table, dict) else None
-        if like is None:
-            continue
-        if like not in contenders or like == key or "like" in contenders[like]:
-            raise UsageError(f"{path_of(name)} [contenders.{key}]: 'like' must name a contender that stands before it")
-        more = table.pop("more_arguments", [])
-        contenders[key] = _merged(contenders[like], table)
-        if not isinstance(more, list) or (more and not isinstance(contenders[key].get("arguments"), list)):
-            raise UsageError(f"{path_of(name)} [contenders.{key}]: 'more_arguments' must be a list of text")
-        if more:
-            contenders[key]["arguments"] = [*contenders[key]["arguments"], *more]
-    return data
+    path = Path(name) if name.endswith(".toml") else WIRES / f"{name}.toml"
+    data = _read(path, "wire", [path.parent, WIRES])
+    vhost = data.pop(VHOST_NET, None)
+    wire = _wire(path, data)
+    if isinstance(vhost, dict) and DPDK in wire.ends and wire.ends[DPDK].link == "tap":
+        other = _wire(path, _merged(data, vhost))
+        wire = replace(wire, over_vhost=replace(other, contenders={}))
+    return wire
 
 
-def _read(name: str, depth: int) -> dict[str, Any]:
-    path = path_of(name)
+def wire_names() -> list[str]:
+    """Return the names of the wires of topologies/wires/."""
+    return _names(WIRES)
+
+
+def contender_name(name: str) -> str:
+    """Return what the contender of this name, or of the file at this path, is called in a run."""
+    return Path(name).stem if name.endswith(".toml") else name
+
+
+def with_contenders(wire: Wire, names: Iterable[str]) -> Wire:
+    """Return the wire with those of `names` that it does not list: a name in topologies/contenders/, the path of a
+    TOML file, or the second name of a contender (self_comparison.py). A name that is none of these is left out."""
+    names = list(names)
+    known = {each for folder in _folders(wire) for each in _names(folder)}
+    more = {contender_name(name): _contender(name, wire) for name in names
+            if name.endswith(".toml") or name in known - {*wire.contenders}}
+    wire = replace(wire, contenders={**wire.contenders, **more}) if more else wire
+    _check_contenders(wire)
+    return with_twins(wire, names)
+
+
+def over_vhost(wire: Wire) -> Wire | None:
+    """Return the wire with its TAP on vhost-net; None where its file has no such thing."""
+    other = wire.over_vhost
+    return replace(wire, title=other.title, caveat=other.caveat).with_ends(other.ends) if other else None
+
+
+def _wire(path: Path, data: Mapping[str, Any]) -> Wire:
+    file = _structured(_File, {key: value for key, value in data.items() if key not in STACKS}, str(path))
+    wire = Wire(path.stem, str(path), file.title, file.caveat, file.mtu, file.port, file.client, file.bridge,
+                file.hugepages.size_kib, file.hugepages.count, _ends(path, data), {}, file.workloads)
+    _check(wire)
+    wire = replace(wire, contenders={name: _contender(name, wire) for name in file.contenders})
+    _check_contenders(wire)
+    if not file.ablation_of:
+        return wire
+    if file.ablation_of not in wire.contenders:
+        raise UsageError(f"{path}: ablation_of: there is no contender '{file.ablation_of}'")
+    return ablation.of(wire, file.ablation_of)
+
+
+def _ends(path: Path, data: Mapping[str, Any]) -> dict[str, End]:
+    """Return the ends by stack. What [preload] does not say is as in [dpdk], and the client's end as in [client]."""
+    tables = {stack: data[stack] for stack in (KERNEL, DPDK, PRELOAD) if stack in data}
+    for stack, table in tables.items():
+        if not isinstance(table, dict):
+            raise UsageError(f"{path}: '{stack}' must be a table, not {table!r}")
+    if DPDK in tables:
+        tables[PRELOAD] = _merged(tables[DPDK], tables.get(PRELOAD, {}))
+    return {stack: _structured(End, {"client": data["client"], **table}, f"{path} [{stack}]")
+            for stack, table in tables.items()}
+
+
+def _contender(name: str, wire: Wire) -> Contender:
+    folders = _folders(wire)
+    path = _find(name, folders, "contender")
+    where = str(path)
+    program = _structured(Program, _read(path, "contender", folders), where)
+    _choice(program.stack, STACKS, where, "stack")
+    if program.stack not in wire.ends:
+        raise UsageError(f"{where}: wire '{wire.name}' has no [{program.stack}], the stack of this contender; it has: "
+                         f"{', '.join(wire.ends)}")
+    end = wire.ends[program.stack]
+    own: dict[str, Any] = {**vars(program), "ready": end.ready or program.ready,
+                           "cores": program.cores if end.cores == "all" else end.cores}
+    return Contender(**own, name=contender_name(name), end=end)
+
+
+def _folders(wire: Wire) -> list[Path]:
+    """Return where a wire's contenders are looked for: in contenders/ beside its folder, then in ours."""
+    return [Path(wire.source).resolve().parent.parent / "contenders", CONTENDERS]
+
+
+def _find(name: str, folders: Iterable[Path], what: str) -> Path:
+    """Return the file of that name. UsageError where there is none."""
+    for path in [Path(name)] if name.endswith(".toml") else [folder / f"{name}.toml" for folder in folders]:
+        if path.is_file():
+            return path
+    known = dict.fromkeys(each for folder in folders for each in _names(folder))
+    raise UsageError(f"no {what} '{name}'; there are: {', '.join(known)}")
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(str(file.relative_to(folder).with_suffix("")) for file in folder.rglob("*.toml"))
+
+
+def _read(path: Path, what: str, folders: list[Path], depth: int = 0) -> dict[str, Any]:
+    """Return the tables of a file, over those of the one that it is `like`."""
     try:
         data = tomllib.loads(path.read_text())
     except OSError:
-        known = ", ".join(sorted(file.stem for file in TOPOLOGIES.glob("*.toml")))
-        raise UsageError(f"no wire '{name}'; there are: {known}") from None
+        raise UsageError(f"no {what} '{path.stem}'; there are: {', '.join(_names(folders[-1]))}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from None
-    base = data.pop("base", None)
-    if base is None:
+    like = data.pop("like", None)
+    if like is None:
         return data
-    if not isinstance(base, str) or depth == DEEPEST_BASE:
-        raise UsageError(f"{path}: 'base' must name a wire, and no chain of them may be longer than {DEEPEST_BASE}")
-    return _over(_read(base, depth + 1), data, path)
-
-
-def _over(base: dict[str, Any], data: dict[str, Any], path: Path) -> dict[str, Any]:
-    """`data` over `base`. A contender that stands `instead_of` one of the base has that one's keys, and its place."""
-    keeps = data.pop("keeps", None)
-    if keeps is not None:
-        there = base.get("contenders", {})
-        if not isinstance(keeps, list) or not keeps or not all(name in there for name in keeps):
-            raise UsageError(f"{path}: 'keeps' must name contenders of its base: {', '.join(there)}")
-        base["contenders"] = {name: table for name, table in there.items() if name in keeps}
-    for name, table in data.get("contenders", {}).items():
-        instead_of = table.pop("instead_of", None) if isinstance(table, dict) else None
-        if instead_of is None:
-            continue
-        there = base.get("contenders", {})
-        if instead_of not in there:
-            raise UsageError(f"{path} [contenders.{name}]: its base has no contender '{instead_of}'")
-        base["contenders"] = {name if key == instead_of else key: value for key, value in there.items()}
-    return _merged(base, data)
+    if not isinstance(like, str) or depth == MOST_LIKE:
+        raise UsageError(f"{path}: 'like' must name a {what}, and no chain of them may be longer than {MOST_LIKE}")
+    return _merged(_read(_find(like, folders, what), what, folders, depth + 1), data)
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the keys of `over`; tables merge, everything else is replaced."""
+    """Return `base` with the keys of `over`; tables merge, everything else is replaced."""
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merged(merged[key], value) if both else value
     return merged
+
+
+def _exact(value: Any, kind: type[_T]) -> _T:
+    if type(value) is not kind:
+        raise TypeError(f"must be {_WORDS[kind]}, not {value!r}")
+    return value
+
+
+def _texts(value: Any, _: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise TypeError(f"must be a list of text, not {value!r}")
+    return tuple(value)
+
+
+def _converter() -> Converter:
+    made = Converter(forbid_extra_keys=True)
+    for kind in _WORDS:
+        made.register_structure_hook(kind, _exact)
+    made.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _texts)
+    made.register_structure_hook(Program, make_dict_structure_fn(
+        Program, made, title=override(rename="label"), _cattrs_forbid_extra_keys=True))
+    return made
+
+
+_CONVERTER = _converter()
+
+
+def _structured(kind: type[_T], data: Mapping[str, Any], where: str) -> _T:
+    """Return the table as a value. UsageError on the first thing that is wrong, with its key."""
+    try:
+        return _CONVERTER.structure(data, kind)
+    except (BaseValidationError, ForbiddenExtraKeysError, TypeError, AttributeError) as error:
+        raise UsageError(f"{where}: {_complaint(error)}") from None
+
+
+def _complaint(error: BaseException) -> str:
+    keys = []
+    while isinstance(error, BaseValidationError):
+        error = error.exceptions[0]
+        keys += [note.rpartition(" ")[2] for note in getattr(error, "__notes__", [])]
+    if isinstance(error, ForbiddenExtraKeysError):
+        last, what = "", f"unknown key '{sorted(error.extra_fields)[0]}'"
+    else:
+        last = str(error.args[0]) if isinstance(error, KeyError) else keys[-1]
+        what = f"'{last}' is missing" if isinstance(error, KeyError) else f"'{last}' {error}"
+    return " ".join([*(f"[{key}]" for key in (keys[:-1] if last else keys)), what])
+
+
+def _choice(value: str, allowed: Iterable[str], where: str, key: str) -> None:
+    if value not in allowed:
+        raise UsageError(f"{where}: '{key}' must be one of {', '.join(allowed)}, not '{value}'")
+
+
+def _check(wire: Wire) -> None:
+    """UsageError on values that no kernel would take, before anything is provisioned with them."""
+    where, bridge = wire.source, [wire.bridge] if wire.bridge else []
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", wire.name):
+        raise UsageError(f"{where}: name '{wire.name}' cannot be part of a run's id (letters, digits, - _)")
+    ends = {f"{where} [client]": wire.client}
+    for stack, each in wire.ends.items():
+        ends |= {f"{where} [{stack}.server]": each.server, f"{where} [{stack}.client]": each.client}
+        _choice(each.client_stack, STACKS, f"{where} [{stack}]", "client_stack")
+        _choice(each.cores, CORES, f"{where} [{stack}]", "cores")
+        _choice(each.ready, ("", *READY), f"{where} [{stack}]", "ready")
+    for place, end in ends.items():
+        _check_endpoint(end, place)
+    names = [*(end.interface for end in ends.values()), *(end.bridge_port for end in wire.ends.values())]
+    for name in (*filter(None, names), *(name for each in bridge for name in (each.interface, each.client_port))):
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", name):
+            raise UsageError(f"{where}: '{name}' cannot name an interface (1 to 15 letters, digits, . _ -)")
+    for name in (*(end.namespace for end in ends.values()), *(each.namespace for each in bridge)):
+        if not re.fullmatch(r"stackduel-[a-z0-9-]+", name):
+            raise UsageError(f"{where}: namespace '{name}' must be named stackduel-…")
+    for what, value, low, high in (("mtu", wire.mtu, 576, 65521), ("port", wire.port, 1, 65535),
+                                   ("[hugepages] size_kib", wire.hugepage_kib, 4, 1 << 24),
+                                   ("[hugepages] count", wire.hugepage_count, 1, 1 << 20)):
+        if not low <= value <= high:
+            raise UsageError(f"{where}: {what} = {value} is not within {low} to {high}")
+
+
+def _check_endpoint(end: Endpoint, where: str) -> None:
+    try:
+        ipaddress.IPv4Interface(end.address)
+        ipaddress.IPv4Address(end.gateway or "0.0.0.0")
+    except ValueError as error:
+        raise UsageError(f"{where}: address: {error}") from None
+    if end.mac and not re.fullmatch(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}", end.mac):
+        raise UsageError(f"{where}: mac: '{end.mac}' is not a unicast address in lower case")
+    _check_arguments(end.eal, where)
+
+
+def _check_contenders(wire: Wire) -> None:
+    for name, each in wire.contenders.items():
+        where = f"{wire.source}: contender '{name}'"
+        _choice(each.ready, READY, where, "ready")
+        _choice(each.cores, CORES, where, "cores")
+        _check_arguments(each.arguments, where)
+        if each.most_connections < 0 or bool(each.most_connections) != bool(each.most_because):
+            raise UsageError(f"{where}: most_connections and most_because go together, and cannot be negative")
+        if each.same_on_one_core not in ("", *wire.contenders):
+            raise UsageError(f"{where}: same_on_one_core: there is no contender '{each.same_on_one_core}'")
+        if each.busy_polls and (each.stack != KERNEL or not each.counters):
+            raise UsageError(f"{where}: only a kernel contender that counts can say that it busy-polls")
+        if each.counts_at and (each.counters or not each.counts_at.startswith("/")):
+            raise UsageError(f"{where}: counts_at is the path of a server without counters of ours")
+    if wire.has_loadgen and any(each.client.stack != DPDK for each in wire.contenders.values()):
+        raise UsageError(f"{wire.source}: the load generator must be the client of all contenders or of none")
+
+
+def _check_arguments(arguments: Iterable[str], where: str) -> None:
+    """UsageError unless each can be filled in with the placeholders that there are."""
+    for argument in arguments:
+        try:
+            filled((argument,), dict.fromkeys(PLACEHOLDERS, "7"))
+        except KeyError as error:
+            raise UsageError(f"{where}: argument '{argument}': no placeholder {error}; there are: "
+                             f"{', '.join(PLACEHOLDERS)}") from None
+        except (ValueError, IndexError, AttributeError, TypeError) as error:
+            raise UsageError(f"{where}: argument '{argument}' is not one with placeholders: {error}") from None

@@ -4,6 +4,9 @@
 from harness.provision.journal import DIRECTORY as DIRECTORY
 from harness.provision.journal import left_behind as left_behind
 from harness.provision.kernel_modules import missing as missing
+from harness.provision.links import TUN as TUN
+from harness.provision.links import VHOST as VHOST
+from harness.provision.links import check as check_links
 from harness.provision.links import socket_path as socket_path
 from harness.provision.nic.driver import DEVBIND as DEVBIND
 from harness.provision.nic.driver import Binding as Binding
@@ -21,8 +24,6 @@ from harness.provision.provision import restore as restore
 from harness.provision.step import Action as Action
 from harness.provision.steps import PROGRAMS as PROGRAMS
 from harness.provision.steps import ROOT as ROOT
-from harness.provision.steps import TUN as TUN
-from harness.provision.steps import VHOST as VHOST
 from harness.provision.steps import built as built
 from harness.provision.steps import has_program as has_program
 from harness.provision.vhost import pin_worker as pin_worker

@@ -14,10 +14,9 @@ from harness.host import Host
 from harness.provision.kernel_modules import missing
 from harness.plan.netem import parse
 from harness.plan import NET_TAP, Plan, VHOST_NET
-from harness.provision.steps import VHOST
-from harness.plan.topology import TOPOLOGIES
-from harness.plan.self_comparison import with_twins
-from harness.plan.wire import BRIDGED, Wire, load_wire
+from harness.provision.links import VHOST, kind_of
+from harness.plan import over_vhost
+from harness.plan import Wire
 
 # of what netem does to single packets, on a bridge and on a cable
 _ALONE = ("So that netem finds packets of the same size from every contender, the kernel's server sends without TSO and "
@@ -30,7 +29,7 @@ def settle(host: Host, wire: Wire, plan: Plan) -> tuple[Wire, Plan]:
     UsageError on what this wire cannot do.
     """
     has_tap = any(wire.contenders[name].link == "tap" for name in plan.contenders)
-    if not plan.tap and has_tap and _over_vhost(wire) and not _counts_packets(plan) and has_vhost(host):
+    if not plan.tap and has_tap and over_vhost(wire) and not _counts_packets(plan) and has_vhost(host):
         plan = replace(plan, tap=VHOST_NET)
     return conditioned(wire, plan), plan
 
@@ -42,7 +41,7 @@ def has_vhost(host: Host) -> bool:
 def conditioned(wire: Wire, plan: Plan) -> Wire:
     """The wire as the plan wants it. UsageError where the wire cannot do so."""
     if plan.tap == VHOST_NET:
-        other = _over_vhost(wire)
+        other = over_vhost(wire)
         if other is None:
             raise UsageError(f"TAP={plan.tap}: wire '{wire.name}' cannot do that; wire tap can")
         wire = other
@@ -63,14 +62,6 @@ def _placed(wire: Wire, plan: Plan) -> Wire:
                    title=f"{wire.title}, packets of the kernel's servers processed on the {plan.softirq}'s cores")
 
 
-def _over_vhost(wire: Wire) -> Wire | None:
-    """The same wire over vhost-net; None where there is no such file, or where the wire is of a file of the user's."""
-    file = TOPOLOGIES / VHOST_NET / f"{wire.name}.toml"
-    names = tuple(wire.contenders)
-    same = file.is_file() and with_twins(load_wire(wire.name), names) == wire
-    return with_twins(load_wire(str(file)), names) if same else None
-
-
 def _counts_packets(plan: Plan) -> bool:
     return bool(plan.netem) and parse(plan.netem, "NETEM").counts_packets
 
@@ -78,8 +69,7 @@ def _counts_packets(plan: Plan) -> bool:
 def _under_netem(wire: Wire, plan: Plan) -> Wire:
     place = f"NETEM={plan.netem}"
     # contenders that share a NIC are on one cable to the client
-    shared = BRIDGED if wire.bridge else ("nic",)
-    if any(wire.contenders[name].link not in shared for name in plan.contenders):
+    if any(not kind_of(wire.contenders[name]).bridged and wire.contenders[name].link != "nic" for name in plan.contenders):
         raise UsageError(f"{place}: on wire '{wire.name}' there is no hop that every packet of every contender "
                          "passes; wires tap, afpacket, afxdp and nic have one")
     if plan.clients:

@@ -7,7 +7,7 @@ import resource
 
 from harness.errors import MachineError
 from harness.plan import Plan
-from harness.plan.wire import LOADGEN, Wire
+from harness.plan import LOADGEN, Wire
 
 # fs.nr_open where nobody has changed it: what a process may have at most
 _MOST_FILES = 1 << 20

@@ -14,12 +14,10 @@ from typing import Any, Callable, Sequence
 
 from harness.errors import MachineError
 from harness.host import Host, Process
-from harness.provision.step import Action
+from harness.provision.step import LASTING, Action
 
 DIRECTORY = "/run/stackduel"
 PATH = f"{DIRECTORY}/journal.jsonl"
-# for what a reboot does not undo: where ports belong (home.py)
-LASTING = "/var/lib/stackduel"
 # what `ip`, `tc` and `umount` say of a thing that is no longer there
 GONE = ("No such file or directory", "Cannot find device", "Cannot open network namespace", "not mounted",
         "Cannot delete qdisc with handle of zero", "Cannot find specified qdisc", "Invalid handle")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from harness.errors import MachineError
 from harness.host import Host
-from harness.provision.step import Action
+from harness.provision.step import Action, Step
 
 
 @dataclass(frozen=True)
-class Module:
+class Module(Step):
     """`needed_for`: what cannot do without it. `device`: the node that it makes in /dev, "" if it makes none."""
 
     module: str

@@ -1,33 +1,212 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The links of a wire that the kernel makes: namespaces, veth pairs, TAPs, a bridge, and netem on them, as steps.
-
-New kind of link: one function that returns a Commands. Knows nothing of what else a run needs (steps.py).
+"""The kinds of link between a client and a server: what each wants of a wire's file and of the machine, and the step
+that makes it. A new kind is one class in KINDS. Knows nothing of what else a run needs (steps.py).
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Mapping, Sequence
 
-from harness.host import Host, NETNS_DIRECTORY
-from harness.provision.journal import DIRECTORY
-from harness.provision.step import Action
+from harness.errors import UsageError
+from harness.host import NETNS_DIRECTORY, Host
 from harness.plan.netem import parse
-from harness.plan.wire import BRIDGED, TAPS, Bridge, Contender, Endpoint, Wire
+from harness.plan import DPDK, KERNEL, Contender, End, Endpoint, Wire
+from harness.provision.journal import DIRECTORY
+from harness.provision.step import Action, Commands, Step
 
+TUN, VHOST = "/dev/net/tun", "/dev/vhost-net"
 # of a kernel server's namespace: a queue for as many SYNs and accepted connections as it can have, and for those that
 # it closed first
 SERVER_SYSCTLS = {"core.somaxconn": 65535, "ipv4.tcp_max_syn_backlog": 65535, "ipv4.tcp_max_tw_buckets": 1048576}
 
 
-def socket_path(contender: Contender) -> str:
-    """Where both ends of an shm link find each other: in the run's own directory, which is root's alone."""
-    return f"{DIRECTORY}/{contender.socket}"
+class Link:
+    """A kind of link. What is said here holds where a kind says nothing else.
+
+    needs: keys of a wire's file that it cannot do without
+    bridged: it ends in the wire's bridge
+    devices: (kernel module, the node that it makes in /dev)
+    pages: why DPDK on it cannot do without hugepages; "" where it can
+    programs: what must be on PATH, with its Debian package
+    """
+
+    needs: tuple[str, ...] = ("interface", "mac")
+    bridged = False
+    devices: tuple[tuple[str, str], ...] = ()
+    pages = ""
+    programs: Mapping[str, str] = {}
+
+    def problem(self, wire: Wire, end: End) -> str:
+        """Return why it cannot be on the wire so; "" if it can."""
+        return "needs a [bridge]" if self.bridged and wire.bridge is None else ""
+
+    def steps(self, wire: Wire, end: End) -> Sequence[Step]:
+        """Return the steps that make it; none where it is made elsewhere."""
+        return []
+
+
+class Veth(Link):
+    """The kernel's end of a veth pair, the other end in the bridge."""
+
+    needs = ("interface", "mac", "bridge_port")
+    bridged = True
+
+    def steps(self, wire: Wire, end: End) -> Sequence[Step]:
+        return [_to_bridge(wire, end.server, end.bridge_port)]
+
+
+class VethPort(Veth):
+    """A veth pair whose far end DPDK opens as its port: the kernel has no address there and answers nothing."""
+
+    def steps(self, wire: Wire, end: End) -> Sequence[Step]:
+        assert wire.bridge is not None
+        server, on, port = end.server, wire.bridge, end.bridge_port
+        return [Commands(
+            f"veth {_place(server)}, a port for DPDK",
+            (_add_pair(wire, server, port, on.namespace),
+             # what leaves the bridge here must be whole packets with checksums: no kernel will finish them
+             _inside(on.namespace, "ethtool", "-K", port, "tx", "off", "tso", "off", "gso", "off"),
+             _ip(on.namespace, "link", "set", port, "master", on.interface, "up"),
+             _up(server)),
+            (("run", *_delete(server)),))]
+
+
+class Tap(Link):
+    """A TAP in the bridge, whose other end DPDK's net_tap has. It stays when no server has it open."""
+
+    bridged = True
+    devices: tuple[tuple[str, str], ...] = (("tun", TUN),)
+    # net_tap opens it with IFF_MULTI_QUEUE: the kernel insists that it was made so
+    mode: tuple[str, ...] = ("multi_queue",)
+
+    def problem(self, wire: Wire, end: End) -> str:
+        elsewhere = wire.bridge and end.server.namespace != wire.bridge.namespace
+        return "belongs in the bridge's namespace" if elsewhere else super().problem(wire, end)
+
+    def steps(self, wire: Wire, end: End) -> Sequence[Step]:
+        assert wire.bridge is not None
+        server = end.server
+        return [Commands(
+            f"TAP {_place(server)}",
+            (_ip(server.namespace, "tuntap", "add", "dev", server.interface, "mode", "tap", *self.mode),
+             _ip(server.namespace, "link", "set", server.interface, *_mtu(wire), "master", wire.bridge.interface,
+                 "up")),
+            (("run", *_delete(server)),))]
+
+
+class VhostNet(Tap):
+    """A TAP whose other end the kernel's vhost-net has. virtio-user, of one queue, opens it without multi_queue."""
+
+    devices = (("tun", TUN), ("vhost_net", VHOST))
+    mode = ()
+
+
+class VethPair(Link):
+    """A veth pair from the client straight to the server: no bridge, and an address at both ends."""
+
+    def problem(self, wire: Wire, end: End) -> str:
+        others = [each for each in wire.ends.values() if each.link != "shm" and each.server != end.server]
+        return ("leads from the client's interface to one server alone; no other link or address can be on its wire"
+                if others else "")
+
+    def steps(self, wire: Wire, end: End) -> Sequence[Step]:
+        client, server = end.client, end.server
+        return [Commands(
+            f"veth {_place(client)} to {_place(server)}",
+            ((*_ip(client.namespace, "link", "add", client.interface, "address", client.mac, *_mtu(wire), "type",
+                   "veth"), "peer", "name", server.interface, "address", server.mac, *_mtu(wire), "netns",
+              server.namespace),
+             _ip(client.namespace, "address", "add", client.address, "dev", client.interface),
+             _ip(server.namespace, "address", "add", server.address, "dev", server.interface),
+             _up(client), _up(server)),
+            (("run", *_delete(client)),))]
+
+
+class VethToPort(Link):
+    """A veth pair from the server straight to an end that its client opens: the kernel there answers nothing.
+
+    The server is given what a busy server is given: room for the SYNs of many clients at once, and the way back to all
+    addresses that the client has, through the first of them. A namespace of its own tracks no connections.
+    """
+
+    def problem(self, wire: Wire, end: End) -> str:
+        return "" if end.client_stack == DPDK else "needs a client that opens it: client_stack = \"dpdk\""
+
+    def steps(self, wire: Wire, end: End) -> Sequence[Step]:
+        client, server, at = end.client, end.server, end.server.namespace
+        return [Commands(
+            f"veth {_place(server)} to {_place(client)}, a port for DPDK",
+            ((*_ip(client.namespace, "link", "add", client.interface, *_mtu(wire), "type", "veth"), "peer", "name",
+              server.interface, "address", server.mac, *_mtu(wire), "netns", at),
+             # what leaves here must be whole packets with checksums: no kernel will finish them
+             _inside(at, "ethtool", "-K", server.interface, "tx", "off", "tso", "off"),
+             *(_inside(at, "sysctl", "-q", "-w", f"net.{key}={value}") for key, value in SERVER_SYSCTLS.items()),
+             _ip(at, "address", "add", f"{server.ip}/32", "dev", server.interface),
+             _up(client), _up(server),
+             _ip(at, "route", "add", f"{client.ip}/32", "dev", server.interface),
+             _ip(at, "route", "add", client.network, "via", client.ip)),
+            (("run", *_delete(client)),))]
+
+
+class SharedMemory(Link):
+    """Memory that client and server share; they find each other by a socket in the run's own directory."""
+
+    needs = ("mac", "socket")
+    pages = "client and server share them; --no-huge gives no memory to share"
+
+    def problem(self, wire: Wire, end: End) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}", end.socket):
+            return (f"'{end.socket}' cannot name a socket (1 to 64 letters, digits, . _ -: a path of more than 107 "
+                    "bytes is none)")
+        if end.ring not in (256, 512, 1024):
+            return f"ring = {end.ring}: must be 256, 512 or 1024 packets"
+        linked = {each.server.namespace for each in wire.ends.values() if each.link != "shm"}
+        for place in (end.server.namespace, end.client.namespace):
+            if place in {wire.client.namespace, *linked}:
+                return f"must be in namespaces without a link, not in {place}"
+        return "" if end.client_stack != KERNEL else "needs a client on DPDK: client_stack"
+
+    def steps(self, wire: Wire, end: End) -> Sequence[Step]:
+        return [SocketFile(socket_path(end))]
+
+
+class Nic(Link):
+    """A port of this machine, which its driver or DPDK has in turn: nic/steps.py puts it in its place."""
+
+    needs = ("interface",)
+    pages = "the NIC reads and writes them itself, so they must stay where they are"
+    programs = {"dpdk-devbind.py": "dpdk", "lspci": "pciutils", "modprobe": "kmod"}
+
+
+KINDS: Mapping[str, Link] = {
+    "veth": Veth(), "tap": Tap(), "vhost-net": VhostNet(), "veth-port": VethPort(), "veth-pair": VethPair(),
+    "veth-to-port": VethToPort(), "shm": SharedMemory(), "nic": Nic()}
+
+
+def check(wire: Wire) -> None:
+    """UsageError on a link of the wire's file that there is not, or that cannot be made so."""
+    for stack, end in wire.ends.items():
+        where = f"{wire.source} [{stack}]"
+        if end.link not in KINDS:
+            raise UsageError(f"{where}: 'link' must be one of {', '.join(KINDS)}, not '{end.link}'")
+        kind = KINDS[end.link]
+        for key in kind.needs:
+            if not getattr(end, key, "") and not getattr(end.server, key, ""):
+                raise UsageError(f"{where}: a link of kind {end.link} needs '{key}'")
+        if problem := kind.problem(wire, end):
+            raise UsageError(f"{where}: link {end.link} {problem}")
+
+
+def socket_path(end: End) -> str:
+    """Return where both ends of shared memory find each other: in the run's own directory, which is root's alone."""
+    return f"{DIRECTORY}/{end.socket}"
 
 
 @dataclass(frozen=True)
-class SocketFile:
-    """A server that is killed leaves its socket behind, and no other could then listen there."""
+class SocketFile(Step):
+    """A server that is killed leaves its socket behind, and no other could then listen there. The server makes it."""
 
     path: str
 
@@ -35,179 +214,102 @@ class SocketFile:
     def name(self) -> str:
         return f"socket {self.path}"
 
-    def check(self, host: Host) -> str | None:
-        return None
-
     def undo(self, host: Host) -> list[Action]:
         return [["unlink", self.path]]
 
-    def up(self, host: Host) -> None:
-        """Nothing: the server makes it."""
+
+def kind_of(contender: Contender) -> Link:
+    """Return the kind of link that leads to a contender."""
+    return KINDS[contender.link]
 
 
-@dataclass(frozen=True)
-class Commands:
-    """A step made of commands. `absent`: a path that must not exist yet, or it is somebody else's."""
-
-    name: str
-    commands: tuple[tuple[str, ...], ...]
-    actions: tuple[Action, ...]
-    absent: str = ""
-
-    def check(self, host: Host) -> str | None:
-        if self.absent and host.exists(self.absent):
-            return f"{self.absent} is there already and not ours; see who uses it, then remove it"
-        return None
-
-    def undo(self, host: Host) -> list[Action]:
-        return list(self.actions)
-
-    def up(self, host: Host) -> None:
-        for argv in self.commands:
-            host.run(argv)
+def links(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
+    """Return the steps of each link once: contenders that take turns may share one."""
+    steps: list[Step] = []
+    if wire.bridge and any(kind_of(each).bridged for each in contenders):
+        steps += [_bridge(wire), _to_bridge(wire, wire.client, wire.bridge.client_port)]
+    for end in dict.fromkeys(each.end for each in contenders):
+        steps += KINDS[end.link].steps(wire, end)
+    return list({step.name: step for step in steps}.values())
 
 
 def namespace(name: str) -> Commands:
+    """Return the step of a namespace whose loopback is up."""
     # IPv6 is off before the first link comes up: its router and listener messages would be counted as traffic
     quiet = "for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e $f ] || echo 1 > $f; done"
     return Commands(
         f"namespace {name}",
-        (("ip", "netns", "add", name), ("ip", "netns", "exec", name, "sh", "-c", quiet),
-         ("ip", "-n", name, "link", "set", "lo", "up")),
+        (("ip", "netns", "add", name), _inside(name, "sh", "-c", quiet), _ip(name, "link", "set", "lo", "up")),
         # a process inside would keep the namespace and its links alive without a name
         (("kill_inside", name), ("run", "ip", "netns", "del", name)), absent=f"{NETNS_DIRECTORY}/{name}")
 
 
-def bridge(wire: Wire, on: Bridge) -> Commands:
-    # no spanning tree and no delay: a port forwards as soon as a server opens its TAP
-    inside = ("ip", "-n", on.namespace, "link")
-    return Commands(
-        f"bridge {on.namespace}/{on.interface}",
-        ((*inside, "add", on.interface, "mtu", str(wire.mtu), "type", "bridge",
-          "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"),
-         (*inside, "set", on.interface, "up")),
-        (("run", *inside, "del", on.interface),))
-
-
-def veth(wire: Wire, on: Bridge, end: Endpoint, port: str) -> Commands:
-    """A veth pair: the interface of `end` with its address, `port` in the bridge."""
-    inside, in_bridge = ("ip", "-n", end.namespace), ("ip", "-n", on.namespace)
-    mtu = ("mtu", str(wire.mtu))
-    return Commands(
-        f"veth {end.namespace}/{end.interface}",
-        ((*inside, "link", "add", end.interface, "address", end.mac, *mtu, "type", "veth", "peer", "name", port,
-          *mtu, "netns", on.namespace),
-         (*in_bridge, "link", "set", port, "master", on.interface, "up"),
-         (*inside, "address", "add", end.address, "dev", end.interface),
-         (*inside, "link", "set", end.interface, "up")),
-        (("run", *inside, "link", "del", end.interface),))
-
-
-def veth_pair(wire: Wire, contender: Contender) -> Commands:
-    """A veth pair from the client straight to the contender: no bridge, and an address at both ends."""
-    client, end, mtu = wire.client, contender.endpoint, ("mtu", str(wire.mtu))
-    at_client, at_server = ("ip", "-n", client.namespace), ("ip", "-n", end.namespace)
-    return Commands(
-        f"veth {client.namespace}/{client.interface} to {end.namespace}/{end.interface}",
-        ((*at_client, "link", "add", client.interface, "address", client.mac, *mtu, "type", "veth",
-          "peer", "name", end.interface, "address", end.mac, *mtu, "netns", end.namespace),
-         (*at_client, "address", "add", client.address, "dev", client.interface),
-         (*at_server, "address", "add", end.address, "dev", end.interface),
-         (*at_client, "link", "set", client.interface, "up"),
-         (*at_server, "link", "set", end.interface, "up")),
-        (("run", *at_client, "link", "del", client.interface),))
-
-
-def tap(wire: Wire, on: Bridge, contender: Contender) -> Commands:
-    """A TAP in the bridge that stays when no server has it open, so that a server may be restarted."""
-    end, inside = contender.endpoint, ("ip", "-n", contender.endpoint.namespace)
-    return Commands(
-        f"TAP {end.namespace}/{end.interface}",
-        # net_tap opens it with IFF_MULTI_QUEUE and virtio-user, of one queue, without: the kernel insists that it was
-        # made so
-        ((*inside, "tuntap", "add", "dev", end.interface, "mode", "tap",
-          *(("multi_queue",) if contender.link == "tap" else ())),
-         (*inside, "link", "set", end.interface, "mtu", str(wire.mtu), "master", on.interface, "up")),
-        (("run", *inside, "link", "del", end.interface),))
-
-
-def veth_port(wire: Wire, on: Bridge, contender: Contender) -> Commands:
-    """A veth pair whose far end DPDK opens as its port: the kernel has no address there and answers nothing."""
-    end, in_bridge = contender.endpoint, ("ip", "-n", on.namespace)
-    inside, port = ("ip", "-n", end.namespace), contender.bridge_port
-    return Commands(
-        f"veth {end.namespace}/{end.interface}, a port for DPDK",
-        ((*inside, "link", "add", end.interface, "mtu", str(wire.mtu), "type", "veth", "peer", "name", port,
-          "mtu", str(wire.mtu), "netns", on.namespace),
-         # what leaves the bridge here must be whole packets with checksums: no kernel will finish them
-         ("ip", "netns", "exec", on.namespace, "ethtool", "-K", port, "tx", "off", "tso", "off",
-          "gso", "off"),
-         (*in_bridge, "link", "set", port, "master", on.interface, "up"),
-         (*inside, "link", "set", end.interface, "up")),
-        (("run", *inside, "link", "del", end.interface),))
-
-
-def veth_to_port(wire: Wire, contender: Contender) -> Commands:
-    """A veth pair from the contender straight to an end that its client opens: the kernel there answers nothing.
-
-    The contender is given what a busy server is given: room for the SYNs of many clients at once, and the way back to
-    all addresses that the client has, through the first of them. A namespace of its own tracks no connections.
-    """
-    client, end, mtu = contender.client.endpoint, contender.endpoint, ("mtu", str(wire.mtu))
-    at_client, at_server = ("ip", "-n", client.namespace), ("ip", "-n", end.namespace)
-    inside = ("ip", "netns", "exec", end.namespace)
-    return Commands(
-        f"veth {end.namespace}/{end.interface} to {client.namespace}/{client.interface}, a port for DPDK",
-        ((*at_client, "link", "add", client.interface, *mtu, "type", "veth",
-          "peer", "name", end.interface, "address", end.mac, *mtu, "netns", end.namespace),
-         # what leaves here must be whole packets with checksums: no kernel will finish them
-         (*inside, "ethtool", "-K", end.interface, "tx", "off", "tso", "off"),
-         *((*inside, "sysctl", "-q", "-w", f"net.{key}={value}") for key, value in SERVER_SYSCTLS.items()),
-         (*at_server, "address", "add", f"{end.ip}/32", "dev", end.interface),
-         (*at_client, "link", "set", client.interface, "up"),
-         (*at_server, "link", "set", end.interface, "up"),
-         (*at_server, "route", "add", f"{client.ip}/32", "dev", end.interface),
-         (*at_server, "route", "add", client.network, "via", client.ip)),
-        (("run", *at_client, "link", "del", client.interface),))
-
-
 def netem(wire: Wire, contenders: Sequence[Contender]) -> Commands:
-    """Delay and loss on the one hop that all packets of all contenders pass, once for each direction."""
-    asked, on, client = parse(wire.netem, "netem"), wire.bridge, wire.client
-    inside = ("ip", "netns", "exec")
+    """Return the step of delay and loss on the one hop that all packets of all contenders pass, once each way."""
+    wanted, on, client = parse(wire.netem, "netem"), wire.bridge, wire.client
     whole: list[tuple[str, ...]]
     if on is None:
         # where what is received waits, it must not have been merged before
-        whole = [(*inside, client.namespace, "ethtool", "-K", client.interface, "gro", "off")]
-        commands, undo = asked.both_ways(client.namespace, client.interface)
+        whole = [_inside(client.namespace, "ethtool", "-K", client.interface, "gro", "off")]
+        commands, undo = wanted.both_ways(client.namespace, client.interface)
     else:
         # the kernel's server must send packets as others do, not many in one that is lost as a whole
-        whole = [(*inside, each.endpoint.namespace, "ethtool", "-K", each.endpoint.interface, "tso", "off", "gso", "off")
-                 for each in contenders if each.link == "veth"]
-        # contenders that take turns share one
-        whole = list(dict.fromkeys(whole))
-        commands, undo = asked.at_both_ends((client.namespace, client.interface), (on.namespace, on.client_port))
-    return Commands(f"netem {wire.netem} in each direction of {client.namespace}/{client.interface}",
-                    (*(whole if asked.counts_packets else ()), *commands), tuple(("run", *words) for words in undo))
+        whole = [_inside(server.namespace, "ethtool", "-K", server.interface, "tso", "off", "gso", "off")
+                 for server in dict.fromkeys(each.endpoint for each in contenders if each.link == "veth")]
+        commands, undo = wanted.at_both_ends((client.namespace, client.interface), (on.namespace, on.client_port))
+    return Commands(f"netem {wire.netem} in each direction of {_place(client)}",
+                    (*(whole if wanted.counts_packets else ()), *commands), tuple(("run", *words) for words in undo))
 
 
-def links(wire: Wire, contenders: Sequence[Contender]) -> list[Commands | SocketFile]:
-    """Each link once: contenders that take turns may share one."""
-    found: list[Commands | SocketFile] = []
+def _bridge(wire: Wire) -> Commands:
+    assert wire.bridge is not None
     on = wire.bridge
-    if on and any(contender.link in BRIDGED for contender in contenders):
-        found += [bridge(wire, on), veth(wire, on, wire.client, on.client_port)]
-    for contender in (each for each in contenders if each.link != "nic"):
-        if contender.link == "shm":
-            found.append(SocketFile(socket_path(contender)))
-        elif contender.link == "veth-pair":
-            found.append(veth_pair(wire, contender))
-        elif contender.link == "veth-to-port":
-            found.append(veth_to_port(wire, contender))
-        elif on and contender.link in TAPS:
-            found.append(tap(wire, on, contender))
-        elif on and contender.link == "veth-port":
-            found.append(veth_port(wire, on, contender))
-        elif on:
-            found.append(veth(wire, on, contender.endpoint, contender.bridge_port))
-    return list({step.name: step for step in found}.values())
+    return Commands(
+        f"bridge {on.namespace}/{on.interface}",
+        # no spanning tree and no delay: a port forwards as soon as a server opens its TAP
+        (_ip(on.namespace, "link", "add", on.interface, *_mtu(wire), "type", "bridge", "stp_state", "0",
+             "forward_delay", "0", "mcast_snooping", "0"),
+         _ip(on.namespace, "link", "set", on.interface, "up")),
+        (("run", *_ip(on.namespace, "link", "del", on.interface)),))
+
+
+def _to_bridge(wire: Wire, end: Endpoint, port: str) -> Commands:
+    """Return the step of a veth pair: the interface of `end` with its address, `port` in the bridge."""
+    assert wire.bridge is not None
+    on = wire.bridge
+    return Commands(
+        f"veth {_place(end)}",
+        (_add_pair(wire, end, port, on.namespace, "address", end.mac),
+         _ip(on.namespace, "link", "set", port, "master", on.interface, "up"),
+         _ip(end.namespace, "address", "add", end.address, "dev", end.interface),
+         _up(end)),
+        (("run", *_delete(end)),))
+
+
+def _add_pair(wire: Wire, end: Endpoint, port: str, there: str, *words: str) -> tuple[str, ...]:
+    return _ip(end.namespace, "link", "add", end.interface, *words, *_mtu(wire), "type", "veth", "peer", "name", port,
+               *_mtu(wire), "netns", there)
+
+
+def _place(end: Endpoint) -> str:
+    return f"{end.namespace}/{end.interface}"
+
+
+def _mtu(wire: Wire) -> tuple[str, str]:
+    return ("mtu", str(wire.mtu))
+
+
+def _ip(namespace: str, *words: str) -> tuple[str, ...]:
+    return ("ip", "-n", namespace, *words)
+
+
+def _inside(namespace: str, *words: str) -> tuple[str, ...]:
+    return ("ip", "netns", "exec", namespace, *words)
+
+
+def _up(end: Endpoint) -> tuple[str, ...]:
+    return _ip(end.namespace, "link", "set", end.interface, "up")
+
+
+def _delete(end: Endpoint) -> tuple[str, ...]:
+    return _ip(end.namespace, "link", "del", end.interface)

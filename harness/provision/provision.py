@@ -22,7 +22,7 @@ from harness.provision.step import Step
 from harness.provision.kernel_modules import Module
 from harness.provision.steps import Hugepages, Requirements, namespaces, steps
 from harness.provision.tuning import said
-from harness.plan.wire import Contender, Wire
+from harness.plan import Contender, Wire
 
 __all__ = ["Provisioned", "Step", "provisioned", "restore", "steps"]
 # one for the whole machine: every network namespace has the same

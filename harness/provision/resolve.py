@@ -20,7 +20,8 @@ from harness.host import connected, emulated, Host, SshHost
 from harness.plan import Plan, TrialSpec, turns
 from harness.store.store import Store
 from harness.plan.client_target import SshClients, parse_client
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
 
 def asked(nic: NicOrder, resume: str, results: Path) -> NicOrder:

@@ -7,7 +7,6 @@ Knows nothing of plans, trials or results, and of links and ports no more than t
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Mapping, Sequence
@@ -15,8 +14,8 @@ from typing import Any, Mapping, Sequence
 from harness.provision.nic import steps as nic_steps
 from harness.errors import MachineError, UsageError
 from harness.host import Host, NETNS_DIRECTORY
-from harness.provision.step import Action, Step
-from harness.provision.links import links, namespace, netem
+from harness.provision.links import check as check_links
+from harness.provision.links import kind_of, links, namespace, netem
 from harness.provision.kernel_modules import Module
 from harness.plan.netem import MODULES as NETEM_MODULES
 from harness.plan.netem import MODULES_BOTH_WAYS as NETEM_MODULES_BOTH_WAYS
@@ -24,33 +23,34 @@ from harness.provision.nic.steps import Use
 from harness.provision.tuning.rps import Softirq, targets
 from harness.provision.tuning import pages
 from harness.provision.tuning.machine import entry
-from harness.plan.wire import BRIDGED, Contender, Wire
+from harness.provision.step import Action, Step
+from harness.plan import CLIENT_EAL_PREFIX, EAL_PREFIX, KERNEL, Contender, Wire
 
 ROOT = Path(__file__).resolve().parents[2]
-TUN = "/dev/net/tun"
-VHOST = "/dev/vhost-net"
 EAL_DIRECTORY = "/run/dpdk"
 XDP_DIRECTORY = "/run/xdp"
-# by link, the modules that it needs and the nodes in /dev that they make
-_NODES = {"tap": (("tun", TUN),), "vhost-net": (("tun", TUN), ("vhost_net", VHOST))}
 # program -> Debian package that has it
 PROGRAMS = {"ip": "iproute2", "ping": "iputils-ping", "wrk": "wrk", "ethtool": "ethtool",
             "sysctl": "procps", "taskset": "util-linux", "setpriv": "util-linux"}
 
 
 @dataclass(frozen=True)
-class Requirements:
+class Requirements(Step):
     """What must be on the machine already. `programs`: more than PROGRAMS, in the same shape; a path is one of ours.
     """
 
     wire: Wire
     contenders: tuple[Contender, ...]
     programs: Mapping[str, str] = field(default_factory=dict)
-    name: str = "requirements"
+
+    @property
+    def name(self) -> str:
+        return "requirements"
 
     def check(self, host: Host) -> str | None:
-        own = {name: package for each in self.contenders for name, package in each.programs.items()}
-        programs = {**PROGRAMS, **self.wire.programs, **own, **self.programs}
+        own = {name: package for each in self.contenders
+               for name, package in {**kind_of(each).programs, **each.packages}.items()}
+        programs = {**PROGRAMS, **own, **self.programs}
         missing = [f"{program} (package {package}, or `sudo make deps`)"
                    for program, package in programs.items() if "/" not in program and host.which(program) is None]
         ours = [name for name in programs if "/" in name]
@@ -58,17 +58,10 @@ class Requirements:
                     if not has_program(host, program)]
         return f"missing: {', '.join(missing)}" if missing else None
 
-    def undo(self, host: Host) -> list[Action]:
-        return []
-
-    def up(self, host: Host) -> None:
-        """Nothing: what is missing is not for a run to install."""
-
 
 def built(contenders: Sequence[Contender]) -> list[str]:
     """Every program and other file that the contenders and their clients are started from, each once."""
-    return list(dict.fromkeys(name for each in contenders for name in (
-        each.program, *each.needs, each.client.launcher, *each.client.needs) if name))
+    return list(dict.fromkeys(name for each in contenders for name in each.files))
 
 
 def has_program(host: Host, name: str) -> bool:
@@ -77,7 +70,7 @@ def has_program(host: Host, name: str) -> bool:
 
 
 @dataclass
-class Hugepages:
+class Hugepages(Step):
     """Raises the count by what is missing. A refusal is no failure: `granted` False and `why`.
 
     It is one where something cannot do without them: `needed_for` says what and why, "" if nothing is so. `node`: the
@@ -154,13 +147,12 @@ class Hugepages:
 
 
 @dataclass(frozen=True)
-class NamespaceDirectory:
+class NamespaceDirectory(Step):
     """`ip netns` makes and mounts /run/netns when there is none; that goes with the last namespace."""
 
-    name: str = "directory of namespaces"
-
-    def check(self, host: Host) -> str | None:
-        return None
+    @property
+    def name(self) -> str:
+        return "directory of namespaces"
 
     def undo(self, host: Host) -> list[Action]:
         if not host.exists(NETNS_DIRECTORY):
@@ -168,12 +160,9 @@ class NamespaceDirectory:
         mounted = f" {NETNS_DIRECTORY} " in host.read("/proc/self/mountinfo")
         return [] if mounted else [["unmount_if_empty", NETNS_DIRECTORY]]
 
-    def up(self, host: Host) -> None:
-        """Nothing: the first namespace makes it."""
-
 
 @dataclass(frozen=True)
-class EalDirectory:
+class EalDirectory(Step):
     """EAL leaves /run/dpdk/<file prefix> behind, even with --in-memory; libxdp, under net_af_xdp, its lock's."""
 
     prefix: str
@@ -182,42 +171,29 @@ class EalDirectory:
     def name(self) -> str:
         return f"DPDK's runtime directory {EAL_DIRECTORY}/{self.prefix}"
 
-    def check(self, host: Host) -> str | None:
-        return None
-
     def undo(self, host: Host) -> list[Action]:
         paths = (f"{EAL_DIRECTORY}/{self.prefix}", EAL_DIRECTORY, XDP_DIRECTORY)
         return [["rmdir", path] for path in paths if not host.exists(path)]
-
-    def up(self, host: Host) -> None:
-        """Nothing: EAL makes it."""
 
 
 def _modules(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
     """What must be in the kernel, each module once."""
     found = {module: Module(module, f"contender '{each.name}'", device)
-             for each in contenders for module, device in _NODES.get(each.link, ())}
+             for each in contenders for module, device in kind_of(each).devices}
     for module in (NETEM_MODULES if wire.bridge else NETEM_MODULES_BOTH_WAYS) if wire.netem else ():
         found[module] = Module(module, f"NETEM={wire.netem}")
     return list(found.values())
 
 
 def _eal_prefixes(contenders: Sequence[Contender]) -> list[str]:
-    """The file prefixes of every EAL that is started, each once."""
-    starts = [words for each in contenders for words, stack in (
-        (each.arguments, each.stack), (each.client.arguments, each.client.stack)) if stack != "kernel"]
-    found = [re.search(r"--file-prefix=(\S+)", " ".join(words)) for words in starts]
-    return list(dict.fromkeys(match[1] if match else "rte" for match in found))
-
-
-_NEED_PAGES = {"shm": "client and server share them; --no-huge gives no memory to share",
-               "nic": "the NIC reads and writes them itself, so they must stay where they are"}
+    """Return the names of the runtime directories of every EAL that is started, each once."""
+    return list(dict.fromkeys(prefix for each in contenders for prefix, stack in (
+        (EAL_PREFIX, each.stack), (CLIENT_EAL_PREFIX, each.client.stack)) if stack != KERNEL))
 
 
 def _needed_for(wire: Wire, contenders: Sequence[Contender]) -> str:
     """Why hugepages must be there; "" where a run can do without."""
-    needs = [(each.name, _NEED_PAGES[each.link]) for each in contenders
-             if each.link in _NEED_PAGES and (each.stack, each.client.stack) != ("kernel", "kernel")]
+    needs = [(each.name, kind_of(each).pages) for each in contenders if each.on_dpdk and kind_of(each).pages]
     return (f"contender '{needs[0][0]}' of wire {wire.name} needs {wire.hugepage_count} hugepages of"
             f" {wire.hugepage_kib} KiB ({needs[0][1]})" if needs else "")
 
@@ -229,12 +205,13 @@ def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {
     `programs`: what else must be on PATH, with the Debian package that has it. `use`: what the run will do
     with a wire that has a NIC.
     """
+    check_links(wire)
     for name in contenders:
         if name not in wire.contenders:
             known = ", ".join(wire.contenders)
             raise UsageError(f"wire {wire.name} has no contender '{name}'; it has: {known}")
     chosen = tuple(wire.contenders[name] for name in contenders)
-    on_dpdk = any((each.stack, each.client.stack) != ("kernel", "kernel") for each in chosen)
+    on_dpdk = any(each.on_dpdk for each in chosen)
     return [
         Requirements(wire, chosen, {**programs, **({"tc": "iproute2"} if wire.netem else {})}),
         *nic_steps.guards_of(wire.cable),
@@ -267,7 +244,7 @@ def namespaces(wire: Wire, contenders: Sequence[Contender]) -> list[str]:
     Clients on other machines are in none.
     """
     elsewhere = wire.cable is not None and wire.cable.client is None
-    bridged = [wire.bridge.namespace] if wire.bridge and any(c.link in BRIDGED for c in contenders) else []
+    bridged = [wire.bridge.namespace] if wire.bridge and any(kind_of(c).bridged for c in contenders) else []
     clients = [] if elsewhere else [contender.client.endpoint.namespace for contender in contenders]
     # a port is at home with its kernel driver between turns, whoever has them
     ports = [each.endpoint.namespace for each in wire.contenders.values()

@@ -29,7 +29,7 @@ from harness.analyse.gain import gain
 from harness.regression.paired_logs import RATE, Readings
 from harness.store.records import Trial
 from harness.analyse.stats import round_significant
-from harness.plan.self_comparison import pairs
+from harness.plan import pairs
 
 # the share of comparisons that a 95 % interval calls a difference where there is none
 NOMINAL = 0.05

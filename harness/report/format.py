@@ -112,7 +112,7 @@ def absent(summary: Summary, name: str) -> str:
 
 def has_loadgen(summary: Summary) -> bool:
     """Was the load that of our own generator?"""
-    return any(entry.get("client") == "loadgen" for entry in summary["contenders"].values())
+    return any(entry.get("client") in ("loadgen", "dpdk") for entry in summary["contenders"].values())
 
 
 def banner(summaries: Sequence[Summary]) -> str:

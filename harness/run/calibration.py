@@ -17,7 +17,7 @@ from harness.run.progress import rate
 from harness.provision import ROOT, Provisioned, has_program
 from harness.store.store import Store
 from harness.trial.trial import run_trial
-from harness.plan.wire import LOADGEN, Contender, Wire
+from harness.plan import LOADGEN, Contender, Wire
 
 PROGRAM = "build/canned_server"
 _ARGUMENTS = ("--address", "{address}", "--port", "{port}", "--body-size", "{body_size}",
@@ -51,7 +51,7 @@ def canned(wire: Wire, plan: Plan) -> Contender:
     """The answerer as a contender. Only where why_not() has nothing against it."""
     like = _like(wire, plan)
     assert like is not None
-    return replace(like, name=NAME, label="canned answers", program=PROGRAM, arguments=_ARGUMENTS, ready="line",
+    return replace(like, name=NAME, title="canned answers", program=PROGRAM, arguments=_ARGUMENTS, ready="line",
                    counters=True, needs=(), without=(), most_connections=0, most_because="")
 
 

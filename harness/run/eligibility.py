@@ -20,7 +20,7 @@ from harness.host import Host
 from harness.plan import Plan
 from harness.trial.probe import prove_answer, prove_neighbour
 from harness.provision import Provisioned
-from harness.plan.wire import Contender, Wire
+from harness.plan import Contender, Wire
 
 # of a server that busy-polls: accepted connections that had a NAPI id (SO_INCOMING_NAPI_ID, Linux 4.12)
 COUNTER = "napi_connections"

@@ -17,7 +17,7 @@ from harness.trial.load.loadgen import load_tool
 from harness.plan import GENERAL, MOST_OF_WRK, Plan, WORKLOADS
 from harness.plan.published import METRICS, Published, of_paper
 from harness.plan.options import needs_loadgen
-from harness.plan.wire import Wire, load_wire
+from harness.plan import Wire, load_wire
 
 _NO_SETTINGS: Mapping[str, str] = {}
 

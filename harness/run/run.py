@@ -39,9 +39,9 @@ from harness.provision import Provisioned, provisioned, restore
 from harness.store.store import (OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user,
                            run_id)
 from harness.trial.trial import run_trial
-from harness.plan.self_comparison import pairs, with_twins
+from harness.plan import pairs
 from harness.report.format import problems
-from harness.plan.wire import LOADGEN, Wire, load_wire
+from harness.plan import Wire, load_wire, with_contenders
 
 DEFAULT_PLAN = "default"
 # the facts that the trials of one run must share
@@ -175,7 +175,7 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
 def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -> tuple[Wire, Plan, Store | None]:
     """What to run: a new plan, or the rest of an old run, which the command line must not contradict."""
     def planned(wire: Wire, name: str) -> tuple[Wire, Plan]:
-        wire = with_twins(wire, [word.strip() for word in order.settings.get("CONTENDERS", "").split(",")])
+        wire = with_contenders(wire, [word.strip() for word in order.settings.get("CONTENDERS", "").split(",")])
         files = descriptors.most() if wire.has_loadgen else None
         plan = load_plan(name, wire, fitting.cpus(host, wire), fitting.with_cpus(host, wire, order.settings), files,
                          {site.destination: site.cpus() for site in sites})
@@ -187,7 +187,7 @@ def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -
         return wire, checked(set_aside(replace(plan, seed=plan.seed or draw_seed()), by_plan(wire, plan))), None
     store = Store.resume(order.resume, results)
     run = store.run
-    wire = with_twins(fitting.fit(order.wire or run.plan.wire, order.nic, host), run.plan.contenders)
+    wire = with_contenders(fitting.fit(order.wire or run.plan.wire, order.nic, host), run.plan.contenders)
     if wire.name != run.plan.wire:
         raise UsageError(f"run {run.id} is of wire '{run.plan.wire}', not of '{wire.name}'")
     if order.plan or any(order.settings.values()):
@@ -251,7 +251,7 @@ def _name(wire: Wire, workload: Workload) -> str:
     """What follows the date in a run's id."""
     if workload.name not in GENERAL:
         return workload.name
-    if wire.ladder or workload.name == "rps":
+    if wire.ablation or workload.name == "rps":
         return wire.name
     size = f"-{workload.body_size_bytes}" if workload.name in SIZES else ""
     return f"{wire.name}-{workload.name}{size}"

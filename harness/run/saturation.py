@@ -14,7 +14,7 @@ from harness.plan.offered_load import UNKNOWN
 from harness.plan import LoadPoint, Plan, threads_of, TrialSpec
 from harness.provision import Provisioned
 from harness.trial.trial import run_trial
-from harness.plan.wire import Wire
+from harness.plan import Wire
 
 TRIALS = 3
 _SECONDS = 1

@@ -13,7 +13,7 @@ from harness.trial.server import Running, launcher, start
 from harness.host import command, Host
 from harness.provision import DIRECTORY, Action, Provisioned, Use, provisioned
 from harness.plan import Plan
-from harness.plan.wire import LOADGEN, Contender, Wire
+from harness.plan import LOADGEN, Contender, Wire
 
 # where the contenders' words go, to vanish with the run
 RAW = Path(DIRECTORY) / "shell"

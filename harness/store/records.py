@@ -51,7 +51,7 @@ class Contender:
     @property
     def client_is_compared(self) -> bool:
         """Is the client part of what is compared? Our load generator is the same for all, as the kernel's wrk is."""
-        return self.client == "lwip"
+        return self.client in ("lwip", "preload")
 
 
 @dataclass(frozen=True)

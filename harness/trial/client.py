@@ -17,7 +17,7 @@ from harness.errors import ContenderError, MachineError
 from harness.host import Host, Process
 from harness.plan import Plan
 from harness.provision import Provisioned
-from harness.plan.wire import Wire
+from harness.plan import Wire
 
 _WATCH_SECONDS = 0.25
 _TICK_SECONDS = 0.1

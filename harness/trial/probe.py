@@ -57,9 +57,9 @@ def _prove_neighbour(host: Host, client: str, running: Running, tries: int) -> N
     else:
         place = f"machine {host.destination}" if isinstance(host, SshHost) else f"namespace {client}"
         raise ContenderError(f"contender '{running.contender.name}' does not answer a ping at {end.ip} from {place}")
-    entry = host.neighbour(client, end.ip)
-    if entry is None or entry[0].lower() != end.mac.lower():
-        raise ContenderError(f"{end.ip} is at {entry[0] if entry else 'no MAC'} and not at {end.mac}: "
+    mac = host.neighbour(client, end.ip)
+    if mac.lower() != end.mac.lower():
+        raise ContenderError(f"{end.ip} is at {mac or 'no MAC'} and not at {end.mac}: "
                              f"somebody else answers for contender '{running.contender.name}'")
 
 

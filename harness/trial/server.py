@@ -16,7 +16,7 @@ from harness.errors import ContenderError
 from harness.host import Host, Process
 from harness.plan import Plan
 from harness.provision import DIRECTORY, Provisioned, socket_path
-from harness.plan.wire import Contender, Wire
+from harness.plan import KERNEL, PRELOAD, Contender, Wire
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 30
@@ -101,9 +101,11 @@ class Running:
         if self.contender.ready == "line":
             return any(line.startswith("READY ") for line in self._lines())
         if self.contender.ready == "socket":
-            return self._host.exists(socket_path(self.contender))
+            return self._host.exists(socket_path(self.contender.end))
+        # the kernel of its own namespace has no way to a server on lwIP
+        end = self.contender.endpoint if self.contender.stack == KERNEL else self.contender.client.endpoint
         try:
-            self._host.connect(self.contender.endpoint.namespace, self.address, self.port, 1).close()
+            self._host.connect(end.namespace, self.address, self.port, 1).close()
         except OSError:
             return False
         return True
@@ -145,10 +147,10 @@ def start(host: Host, wire: Wire, contender: Contender, plan: Plan, provisioned:
     `raw` must exist. The process is in the journal before this returns, so that a restore finds it.
     """
     stdout, stderr, counters = (raw / f"{contender.file_name}.{kind}" for kind in ("stdout", "stderr", "counters"))
-    if contender.socket:
+    if contender.end.socket:
         # one that was killed has left it, and nobody could listen there
-        host.unlink(socket_path(contender))
-    counts = any("{counters}" in argument for argument in contender.arguments)
+        host.unlink(socket_path(contender.end))
+    counts = contender.stack == PRELOAD or any("{counters}" in argument for argument in contender.arguments)
     if counts:
         counters.unlink(missing_ok=True)
     process = host.spawn(command(wire, contender, plan, provisioned, counters), netns=contender.endpoint.namespace,
@@ -178,17 +180,14 @@ def launcher(wire: Wire, contender: Contender, plan: Plan, provisioned: Provisio
 def _values(wire: Wire, contender: Contender, plan: Plan, provisioned: Provisioned,
             counters: Path) -> dict[str, str]:
     """What the placeholders of wire.py stand for."""
-    end, client = contender.endpoint, contender.client.endpoint
     memory_mib = wire.hugepage_kib * wire.hugepage_count // 1024
     return {
-        "address": end.ip, "prefix": end.address.partition("/")[2], "netmask": end.netmask, "mac": end.mac,
-        "interface": end.interface, "port": str(plan.port), "max_connections": str(plan.room(contender.name)),
+        "port": str(plan.port), "max_connections": str(plan.room(contender.name)),
         "body_size": str(plan.workload.body_size_bytes), "counters": str(counters), "raw": str(counters.parent),
         "run_directory": DIRECTORY, "server_cores": str(len(plan.server_cpus)),
         "server_cpus": ",".join(map(str, plan.server_cpus)),
         "pci": wire.cable.server.pci if wire.cable else "",
-        "socket": socket_path(contender), "ring": str(contender.ring), "client_address": client.ip,
-        "client_netmask": client.netmask, "client_mac": client.mac, "client_interface": client.interface,
+        "socket": socket_path(contender.end), "ring": str(contender.end.ring),
         "eal_memory": "--in-memory" if provisioned.hugepages
         # --in-memory and --no-huge exclude each other; these leave nothing on disk either
         else f"--no-huge -m {memory_mib} --no-shconf"}

@@ -28,7 +28,7 @@ from harness.plan import Plan, TrialSpec
 from harness.trial.probe import Proof, prove_answer, prove_neighbour
 from harness.provision import Provisioned, pin_worker
 from harness.trial.observe.sampler import Watch
-from harness.plan.wire import LOADGEN, Contender, Endpoint, Wire
+from harness.plan import LOADGEN, Contender, Endpoint, Wire
 
 SCHEMA = 1
 # of files and series, as the load's are named after its tool
@@ -326,7 +326,7 @@ def _ends(setting: _Setting, measured: _Measured,
     if not measured.clients or measured.final is None or measured.account:
         return None
     return ends.reconcile(measured.clients, measured.final, reconcile["sent"] or 0,
-                          reconcile["in_flight_limit"] or 0, setting.contender.ring)
+                          reconcile["in_flight_limit"] or 0, setting.contender.end.ring)
 
 
 def _reconcile_problems(reconcile: Mapping[str, int | None]) -> list[str]:

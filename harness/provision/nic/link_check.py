@@ -182,8 +182,8 @@ def _answering(asker: Port, ip: str) -> list[str]:
         if said.code in (0, 1):
             return re.findall(r"\[([0-9A-Fa-f:]{17})\]", said.stdout)
     asker.host.run(["ping", "-c", "1", "-W", "1", "-n", ip], netns=asker.netns, check=False)
-    entry = asker.host.neighbour(asker.netns, ip)
-    return [entry[0]] if entry else []
+    mac = asker.host.neighbour(asker.netns, ip)
+    return [mac] if mac else []
 
 
 def _distinct(clients: Sequence[Port], found: Findings) -> None:

@@ -15,7 +15,7 @@ from harness.errors import MachineError, UsageError
 from harness.host import Host, Nic, find_nic
 from harness.plan.nic_request import NicOrder
 from harness.plan.client_target import IfClient, SshTarget, parse_client
-from harness.plan.wire import Contender, Wire
+from harness.plan import KERNEL, Wire
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ def fitted(wire: Wire, to: Cable, emulated: str, pages: tuple[int, int]) -> Wire
 
     A port that keeps its kernel driver keeps its server in the same namespace.
     """
-    kernel = next((each.endpoint.namespace for each in wire.contenders.values() if each.stack == "kernel"), "")
     client = replace(wire.client, mac=to.client.mac) if to.client else wire.client
-
-    def own(contender: Contender) -> Contender:
-        end = replace(contender.endpoint, mac=to.server.mac)
-        if contender.stack != "kernel" and not to.binding.driver and kernel:
-            end = replace(end, namespace=kernel)
-        return replace(contender, endpoint=end, client=replace(contender.client, endpoint=client))
-    return replace(wire, client=client, cable=to, emulated=emulated, hugepage_kib=pages[0], hugepage_count=pages[1],
-                   contenders={name: own(each) for name, each in wire.contenders.items()})
+    kernel = wire.ends[KERNEL].server.namespace if KERNEL in wire.ends else ""
+    ends = {}
+    for stack, end in wire.ends.items():
+        server = replace(end.server, mac=to.server.mac)
+        if stack != KERNEL and not to.binding.driver and kernel:
+            server = replace(server, namespace=kernel)
+        ends[stack] = replace(end, server=server, client=client)
+    return replace(wire.with_ends(ends), client=client, cable=to, emulated=emulated, hugepage_kib=pages[0],
+                   hugepage_count=pages[1])

@@ -14,7 +14,7 @@ from typing import Any, Mapping, Sequence
 
 from harness.provision.nic.driver import bind_command
 from harness.errors import MachineError
-from harness.provision.journal import LASTING
+from harness.provision.step import LASTING
 from harness.host import driver_of, Host, interface_of, Nic
 from harness.provision.tuning import give_back, saved
 

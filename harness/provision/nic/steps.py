@@ -15,11 +15,10 @@ from harness.provision.nic import link_check as preflight
 from harness.provision.nic.resolve import Cable
 from harness.errors import MachineError
 from harness.host import Host, Nic, SshHost
-from harness.provision.journal import LASTING
-from harness.provision.step import Action
+from harness.provision.step import LASTING, Action, Step
 from harness.provision.kernel_modules import Module
 from harness.provision.tuning import machine_steps, tune_interface
-from harness.plan.wire import Contender, Endpoint, Wire
+from harness.plan import Contender, Endpoint, Wire
 
 LINK_SECONDS = 30
 # vfio-pci asks the kernel for it when a program first opens a port, and nothing would take it away
@@ -41,7 +40,7 @@ class Use:
 
 
 @dataclass(frozen=True)
-class Guard:
+class Guard(Step):
     """A port that somebody needs is left alone; with `force` only one that could not be brought back as it was."""
 
     nic: Nic
@@ -64,7 +63,7 @@ class Guard:
 
 
 @dataclass(frozen=True)
-class Write:
+class Write(Step):
     """One setting of the kernel, as it is needed."""
 
     path: str
@@ -85,7 +84,7 @@ class Write:
 
 
 @dataclass(kw_only=True)
-class Port:
+class Port(Step):
     """A port of this machine in its place as a kernel interface: namespace, name, MTU, address, and its link up.
 
     `tune` is called each time that the kernel's interface is new; what it says of each setting is in `tuned`.
@@ -166,7 +165,7 @@ class ServerPort(Port):
 
 
 @dataclass
-class Ends:
+class Ends(Step):
     """Are both ends of the cable as they must be? `addresses`: all that servers have at theirs; `connections`: the most
     that each client opens. `notes`: what a reader must know of them.
     """
@@ -177,13 +176,10 @@ class Ends:
     sites: tuple[SshHost, ...]
     connections: int
     notes: list[str] = field(default_factory=list, init=False)
-    name: str = "both ends of the cable"
 
-    def check(self, host: Host) -> str | None:
-        return None
-
-    def undo(self, host: Host) -> list[Action]:
-        return []
+    @property
+    def name(self) -> str:
+        return "both ends of the cable"
 
     def up(self, host: Host) -> None:
         clients = [*(_seen(host, end, (end.address,)) for end in self.clients),

@@ -23,8 +23,8 @@ from typing import Mapping, Sequence
 
 from harness.errors import MachineError
 from harness.host import Host
-from harness.plan.wire import Contender, Wire
-from harness.provision.step import Action
+from harness.plan import Contender, Wire
+from harness.provision.step import Action, Step
 from harness.provision.tuning.machine import entry
 
 def mask(cpus: Sequence[int]) -> str:
@@ -111,7 +111,7 @@ def _listed(cpus: Sequence[int]) -> str:
 
 
 @dataclass
-class Softirq:
+class Softirq(Step):
     """A step (steps.py): interfaces in namespaces of ours, which take their settings with them when they go.
 
     `placed`: by namespace/interface, what came of it.

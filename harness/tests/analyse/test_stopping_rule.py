@@ -17,7 +17,7 @@ from harness.analyse import stats
 from harness.analyse import stopping_rule as stopping
 from harness.errors import UsageError
 from harness.plan import load_plan, Plan, round_specs
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5)
 PLAN = load_plan("quick", load_wire("tap"), (0, 1), {

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from harness.doctor.machine import MISSING, MODULES, NOTE, OK, Finding, doctor, examine
-from harness.host import Result
+from harness.host import LocalHost, Result
 from harness.provision.journal import DIRECTORY
 from harness.provision.steps import ROOT
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
@@ -128,8 +128,8 @@ def test_it_runs_with_the_bare_python_of_a_fresh_machine() -> None:
     script = ("import sys\n"
               f"for name in {list(MODULES)}: sys.modules[name] = None\n"
               "from harness.doctor.machine import doctor\n"
-              "from harness.host.host import Host\n"
-              "sys.exit(doctor(Host()))")
+              "from harness.host import LocalHost\n"
+              "sys.exit(doctor(LocalHost()))")
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 3 and result.stderr == ""
     for module in MODULES:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 
 from harness.facts.binaries import ROOT, binaries
-from harness.host import Host, Result
+from harness.host import LocalHost, Result
 from harness.tests.fixtures.fake_host import FakeHost
 
 LDD = """\tlinux-vdso.so.1 (0x00007ffd)
@@ -48,7 +48,7 @@ def test_what_is_not_there_is_null() -> None:
 
 
 def test_on_this_machine_the_hash_is_that_of_the_file() -> None:
-    found = binaries(Host(), ["sh"])
+    found = binaries(LocalHost(), ["sh"])
     path = found["programs"]["sh"]["path"]
     with open(path, "rb") as file:
         assert found["programs"]["sh"]["sha256"] == hashlib.sha256(file.read()).hexdigest()

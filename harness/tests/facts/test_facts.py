@@ -12,13 +12,13 @@ import pytest
 
 from harness.trial.load.loadgen import load_tool
 from harness.facts.facts import ROOT, TSC_PROGRAM, gather
-from harness.host import Host, Result
+from harness.host import LocalHost, Result
 from harness.plan import load_plan
 from harness.provision.provision import Provisioned
 from harness.provision.steps import namespaces
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.tests.fixtures.serving_host import ServingHost
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 WIRE = load_wire("tap")
 PLAN = load_plan("quick", WIRE, (0, 1), {"CONTENDERS": "epoll,lwip"})
@@ -87,7 +87,7 @@ def test_the_wire_says_what_the_report_needs_of_it() -> None:
     wire = facts(told())["wire"]
     assert wire["caveat"] == WIRE.caveat and wire["mtu"] == 1500
     assert wire["contenders"]["lwip"]["label"] == "lwIP on DPDK (net_tap)"
-    assert wire["contenders"]["lwip"]["stack"] == "lwip" and list(wire["contenders"]) == ["epoll", "lwip"]
+    assert wire["contenders"]["lwip"]["stack"] == "dpdk" and list(wire["contenders"]) == ["epoll", "lwip"]
 
 
 def test_what_is_not_told_is_null() -> None:
@@ -125,7 +125,7 @@ def test_namespaces_of_the_path_each_once() -> None:
 
 
 def test_this_machine_tells_its_kernel_and_cpu() -> None:
-    class ThisMachine(Host):
+    class ThisMachine(LocalHost):
         def link_counters(self, netns: str | None) -> dict[str, dict[str, int]]:
             return {}
     found = gather(ThisMachine(), WIRE, PLAN, UP, TOOL)

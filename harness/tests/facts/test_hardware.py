@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 from harness.facts.hardware import hardware, interface_facts, nic_facts
-from harness.host import Host, Nic, Result
+from harness.host import LocalHost, Nic, Result
 from harness.tests.fixtures.fake_host import FakeHost
 
 CPU = "/sys/devices/system/cpu"
@@ -108,7 +108,7 @@ def test_what_a_machine_does_not_tell_is_null() -> None:
 
 
 def test_this_machine_tells_its_processors() -> None:
-    assert hardware(Host())["packages"]
+    assert hardware(LocalHost())["packages"]
 
 
 def asked(**answers: str) -> FakeHost:

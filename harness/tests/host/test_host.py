@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from harness.errors import MachineError
-from harness.host import DryRun, Host, Process, stat_fields
+from harness.host import DryRun, Host, LocalHost, Process, inside, stat_fields
+from harness.tests.fixtures.fake_host import FakeHost
 from harness.host.host import COUNTERS, start_time
 from harness.provision.steps import ROOT
 
-HOST = Host()
+HOST = LocalHost()
 
 
 def spawn(tmp_path: Path, *argv: str) -> Process:
@@ -88,8 +89,8 @@ def test_stop_kills_what_ignores_sigterm(tmp_path: Path) -> None:
 
 
 def test_children_die_with_the_harness(tmp_path: Path) -> None:
-    script = ("from pathlib import Path; from harness.host.host import Host; import sys, time\n"
-              f"p = Host().spawn(['sleep', '60'], stdout=Path('{tmp_path}/o'), stderr=Path('{tmp_path}/e'))\n"
+    script = ("from pathlib import Path; from harness.host import LocalHost; import sys, time\n"
+              f"p = LocalHost().spawn(['sleep', '60'], stdout=Path('{tmp_path}/o'), stderr=Path('{tmp_path}/e'))\n"
               "time.sleep(0.3); print(p.pid, flush=True); time.sleep(60)")
     with harness_python(script) as harness:
         assert harness.stdout is not None
@@ -165,10 +166,10 @@ def test_append_is_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_append_takes_back_what_a_full_disk_cut_short(tmp_path: Path) -> None:
-    script = ("import resource\nfrom harness.errors import MachineError\nfrom harness.host.host import Host\n"
+    script = ("import resource\nfrom harness.errors import MachineError\nfrom harness.host import LocalHost\n"
               "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
-              f"Host().append('{tmp_path}/journal', 'whole\\n')\n"
-              f"try: Host().append('{tmp_path}/journal', 'too long\\n')\n"
+              f"LocalHost().append('{tmp_path}/journal', 'whole\\n')\n"
+              f"try: LocalHost().append('{tmp_path}/journal', 'too long\\n')\n"
               "except MachineError as error: print(error, flush=True)")
     with harness_python(script) as harness:
         assert harness.stdout is not None and "make room" in harness.stdout.readline()
@@ -213,8 +214,8 @@ def test_what_cannot_be_locked_is_said_so(tmp_path: Path) -> None:
 
 
 def test_the_lock_goes_with_a_killed_holder_and_not_with_its_child(tmp_path: Path) -> None:
-    script = ("from harness.host.host import Host; import subprocess, time\n"
-              f"with Host().lock({str(tmp_path)!r}):\n"
+    script = ("from harness.host import LocalHost; import subprocess, time\n"
+              f"with LocalHost().lock({str(tmp_path)!r}):\n"
               "    child = subprocess.Popen(['sleep', '60'])\n"
               "    print(child.pid, flush=True); time.sleep(60)")
     with harness_python(script) as holder:
@@ -234,7 +235,7 @@ def test_the_lock_goes_with_a_killed_holder_and_not_with_its_child(tmp_path: Pat
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_the_lock_holds_in_another_network_namespace(tmp_path: Path) -> None:
-    script = f"from harness.host.host import Host\nwith Host().lock({str(tmp_path)!r}):\n    print('locked')"
+    script = f"from harness.host import LocalHost\nwith LocalHost().lock({str(tmp_path)!r}):\n    print('locked')"
     argv = ["unshare", "--net", "--mount", "/usr/bin/python3", "-c", script]
     with HOST.lock(str(tmp_path)):
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=30)
@@ -251,7 +252,9 @@ def test_connect_and_refusal() -> None:
 
 
 def test_a_missing_namespace_is_not_made() -> None:
-    with pytest.raises(MachineError, match="cannot enter namespace stackduel-none"):
+    with pytest.raises(MachineError, match="cannot enter namespace stackduel-none: No such file"):
+        HOST.connect("stackduel-none", "127.0.0.1", 1, 5)
+    with pytest.raises(MachineError, match="stackduel-none"):
         HOST.link_counters("stackduel-none")
     assert not HOST.exists("/run/netns/stackduel-none")
 
@@ -286,8 +289,10 @@ def test_dry_run_prints_and_does_nothing(tmp_path: Path) -> None:
     dry.interactive(["touch", str(tmp_path / "made")])
     with dry.lock(str(tmp_path)), HOST.lock(str(tmp_path)):
         pass
-    with pytest.raises(MachineError, match="a dry run starts no process: taskset -c 1 server"):
+    with pytest.raises(MachineError, match="DryRun does not start programs"):
         dry.spawn(["server"], cpus=[1], stdout=file, stderr=file)
+    with pytest.raises(MachineError, match="DryRun does not connect"):
+        dry.connect(None, "127.0.0.1", 1, 1)
     assert file.read_text() == "old" and dry.read(file) == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert said == [f"ip netns exec somewhere touch {tmp_path}/made",
@@ -295,6 +300,25 @@ def test_dry_run_prints_and_does_nothing(tmp_path: Path) -> None:
                     f"mkdir -m 700 {tmp_path}/directory", f"rmdir {tmp_path}", f"rm -f {file}",
                     f"kill -KILL {os.getpid()}", f"kill -STOP {os.getpid()}", f"kill -CONT {os.getpid()}",
                     f"touch {tmp_path}/made"]
+
+
+@pytest.mark.parametrize("name", [name for name in vars(LocalHost) if not name.startswith("_")])
+def test_a_dry_run_has_nothing_of_the_real_host(name: str) -> None:
+    assert not issubclass(DryRun, LocalHost) and name in vars(Host)
+    own = getattr(DryRun(FakeHost(), print), name)
+    assert getattr(own, "__func__", None) is not vars(LocalHost)[name]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_what_is_done_inside_a_namespace_leaves_the_caller_where_it_is() -> None:
+    mine, name = os.readlink("/proc/self/ns/net"), f"stackduel-test-{os.getpid()}"
+    HOST.run(["ip", "netns", "add", name])
+    try:
+        there = inside(name, lambda: os.readlink("/proc/thread-self/ns/net"))
+        assert there != mine and os.readlink("/proc/thread-self/ns/net") == mine
+        assert set(HOST.link_counters(name)) == {"lo"} and HOST.neighbour(name, "192.0.2.1") == ""
+    finally:
+        HOST.run(["ip", "netns", "del", name])
 
 
 def test_a_link_is_known_by_the_last_name_of_its_target(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ladder of measures: read from the server's own table, and what its steps leave out."""
+"""The ablation: its table is the server's own, and what its steps leave out."""
 
 from __future__ import annotations
 
@@ -8,62 +8,55 @@ from pathlib import Path
 
 import pytest
 
-from harness.plan import ablation as ladder
 from harness.errors import UsageError
-from harness.plan.ablation import Measure
-from harness.plan.wire import load_wire
+from harness.plan import ablation
+from harness.plan.ablation import MEASURES, Measure
+from harness.plan.topology import load_wire
+from harness.plan.wire import PLACEHOLDERS
 
+SERVERS = Path(__file__).resolve().parents[3] / "servers"
 TABLE = (Measure("a", "first"), Measure("b", "second"), Measure("c", "third"))
-HEADER = ladder.TABLE.with_suffix(".h")
+ROW = re.compile(r'\{[A-Z_]+,\s*"([a-z0-9-]+)",\s*"([^"]+)"\}')
 
 
-def test_no_measure_of_the_servers_table_is_missed() -> None:
-    bits = re.findall(r"^\s+MEASURE_[A-Z_]+ = 1", HEADER.read_text(), re.M)
-    found = ladder.measures()
-    assert len(found) == len(bits) and all(measure.what for measure in found)
+def test_the_table_is_the_server_s_own() -> None:
+    tables = [rows for file in SERVERS.rglob("*.c") if len(rows := ROW.findall(file.read_text())) > 5
+              and rows[0][0] == MEASURES[0].name]
+    assert tables == [[(each.name, each.what) for each in MEASURES]]
 
 
 def test_steps_add_one_at_a_time_and_leave_out_one_at_a_time() -> None:
-    assert [(step.name, step.without) for step in ladder.steps(TABLE)] == [
+    assert [(step.name, step.without) for step in ablation.steps(TABLE)] == [
         ("plain", ("a", "b", "c")), ("+a", ("b", "c")), ("+b", ("c",)), ("+c", ()), ("-a", ("a",)), ("-b", ("b",))]
 
 
-def test_what_is_compared_differs_in_that_measure_alone() -> None:
-    without = {step.name: set(step.without) for step in ladder.steps(TABLE)}
-    for pairs in (ladder.below(TABLE), ladder.apart(TABLE)):
+def test_what_is_compared_differs_in_that_optimisation_alone() -> None:
+    without = {step.name: set(step.without) for step in ablation.steps(TABLE)}
+    for pairs in (ablation.below(TABLE), ablation.apart(TABLE)):
         assert list(pairs) == ["a", "b", "c"]
         for name, (lacks, has) in pairs.items():
             assert without[lacks] - without[has] == {name} and without[has] <= without[lacks]
-    assert all(not without[has] for _, has in ladder.apart(TABLE).values())
+    assert all(not without[has] for _, has in ablation.apart(TABLE).values())
 
 
-@pytest.mark.parametrize("text", ["", "{MEASURE_A, \"a\", \"x\"}, {MEASURE_B, \"a\", \"y\"}"])
-def test_what_is_no_table(tmp_path: Path, text: str) -> None:
-    (tmp_path / "measures.c").write_text(text)
-    with pytest.raises(UsageError, match="has no table of measures"):
-        ladder.measures(tmp_path / "measures.c")
-    with pytest.raises(UsageError, match="cannot read: No such file"):
-        ladder.measures(tmp_path / "other.c")
-
-
-def test_the_wire_of_the_ladder_is_one_server_with_many_names() -> None:
+def test_the_wire_of_the_ablation_is_one_server_with_many_names() -> None:
     wire, lwip = load_wire("ablate"), load_wire("shm-loadgen").contenders["lwip"]
-    names = [step.name for step in ladder.steps(ladder.measures())]
-    assert wire.ladder and list(wire.contenders) == names
-    values = dict.fromkeys(lwip.placeholders, "7")
+    names = [step.name for step in ablation.steps(MEASURES)]
+    assert wire.ablation and list(wire.contenders) == names
+    values = dict.fromkeys(PLACEHOLDERS, "7")
     for name, contender in wire.contenders.items():
         words = contender.command(values)
         assert words[:len(lwip.command(values))] == lwip.command(values)
-        assert contender.client == lwip.client and contender.endpoint == lwip.endpoint and contender.name == name
-    every = ",".join(measure.name for measure in ladder.measures())
+        assert contender.end == lwip.end and contender.name == name
+    every = ",".join(each.name for each in MEASURES)
     assert wire.contenders["plain"].command(values)[-1] == f"--without={every}"
-    assert wire.contenders[names[-1]].command(values)[-1] == f"--without={ladder.measures()[-2].name}"
-    assert not any("--without" in word for word in wire.contenders[ladder.added(ladder.measures()[-1].name)].command(
-        values))
+    assert wire.contenders[names[-1]].command(values)[-1] == f"--without={MEASURES[-2].name}"
+    last = wire.contenders[ablation.added(MEASURES[-1].name)]
+    assert not any("--without" in word for word in last.command(values))
 
 
-def test_a_ladder_of_nobody(tmp_path: Path) -> None:
+def test_an_ablation_of_nobody(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text('base = "shm-loadgen"\nladder_of = "uring"\n')
-    with pytest.raises(UsageError, match="ladder_of: there is no contender 'uring'"):
+    path.write_text('like = "shm-loadgen"\nablation_of = "uring"\n')
+    with pytest.raises(UsageError, match="ablation_of: there is no contender 'uring'"):
         load_wire(str(path))

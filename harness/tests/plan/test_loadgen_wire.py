@@ -17,56 +17,71 @@ from harness.plan import (
     from_json, GENERAL, load_plan, LoadPoint, schedule, SIZES, to_json, WORKLOADS)
 from harness.provision.provision import provisioned, steps
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
-from harness.plan.topology import TOPOLOGIES
-from harness.plan.wire import load_wire
+from harness.plan.topology import WIRES, load_wire
+from harness.plan.wire import PLACEHOLDERS
+from harness.provision.links import check as check_links
 
 WIRE = load_wire("shm-loadgen")
 SCALE = load_wire("scale")
-TEXT = (TOPOLOGIES / "shm-loadgen.toml").read_text()
+TEXT = (WIRES / "shm-loadgen.toml").read_text()
 
 
 def test_the_same_client_for_both() -> None:
     assert WIRE.has_loadgen and not load_wire("shm").has_loadgen
     clients = [contender.client for contender in WIRE.contenders.values()]
-    assert [(client.stack, client.launcher) for client in clients] == [("loadgen", "build/loadgen")] * 2
+    assert [(client.stack, client.launcher) for client in clients] == [("dpdk", "build/loadgen")] * 2
     epoll, lwip = WIRE.contenders.values()
-    assert "server=1" in " ".join(lwip.arguments) and "client=1" in " ".join(lwip.client.arguments)
-    ends = ["--address", "{client_address}", "--netmask", "{client_netmask}", "--mac", "{client_mac}",
-            "--server", "{address}", "--port", "{port}"]
-    assert all(list(client.arguments[client.arguments.index("--") + 1:]) == ends for client in clients)
+    assert "server=1" in " ".join(lwip.end.server.eal) and "client=1" in " ".join(lwip.end.client.eal)
+    values = {**dict.fromkeys(PLACEHOLDERS, "7"), "eal_memory": "--in-memory"}
+    for contender, first in ((epoll, "198.18.1.1"), (lwip, "198.19.0.1")):
+        words = contender.client.command(
+            {key: value for key, value in values.items() if key in ("port", "socket", "ring", "eal_memory")})
+        assert words[:3] == ["build/loadgen", "--in-memory", "--file-prefix=stackduel-client"]
+        assert words[words.index("--") + 1:] == [
+            "--address", first, "--netmask", "255.254.0.0", "--mac", contender.end.client.mac,
+            "--server", contender.endpoint.ip, "--port", "7"]
+
+
+def test_a_server_finds_the_way_to_all_addresses_of_the_generator_through_its_first() -> None:
+    values = {"eal_memory": "", "port": "80", "socket": "s", "ring": "1", "body_size": "1", "max_connections": "9",
+              "server_cores": "1"}
+    words = WIRE.contenders["lwip"].command(values)
+    assert words[words.index("--netmask") + 1] == "255.255.255.255"
+    assert words[words.index("--gateway") + 1] == WIRE.contenders["lwip"].client.endpoint.ip
 
 
 def test_the_plain_server_is_the_same_but_for_what_it_lacks() -> None:
     lwip, plain = SCALE.contenders["lwip"], SCALE.contenders["plain"]
-    assert (plain.arguments, plain.endpoint, plain.client, plain.socket) == (
-        lwip.arguments, lwip.endpoint, lwip.client, lwip.socket)
+    assert (plain.arguments, plain.end) == (lwip.arguments, lwip.end)
     assert plain.without == ("lookup", "timers", "pools") and lwip.without == ()
     assert plain.most_connections == 10_000 and plain.most_because and not lwip.most_connections
 
 
 @pytest.mark.parametrize("old, new, words", [
-    ('stack = "loadgen"\nlauncher = "build/loadgen"\n# The kernel', 'stack = "lwip"\nlauncher = "x"\n#', "no argument has {counters}"),
-    ('most_because = "each', '# "each', "'epoll': most_connections and most_because go together"),
-    ("most_connections = 1000000", "most_connections = -1", "most_connections and most_because go together, and cannot be negative"),
-    ("most_connections = 1000000", 'most_connections = "all"', "'most_connections' must be int, not 'all'"),
-    ('link = "veth-to-port"', 'link = "veth-pair"', "unknown key 'client'"),
-    ("iface={client_interface}", "iface={client_device}", "argument '--vdev=net_af_packet0,iface={client_device}"),
-    ('ready = "socket"', 'ready = "socket"\nlike = "nobody"', "[contenders.lwip]: 'like' must name a contender"),
-    ('ready = "socket"', 'ready = "socket"\nwithout = "all"', "'without' must be list, not 'all'"),
+    ("iface={interface},framecnt", "iface={client_device},framecnt",
+     "[client]: argument '--vdev=net_af_packet0,iface={client_device}"),
+    ('client_stack = "dpdk"', 'client_stack = "bsd"', "[kernel]: 'client_stack' must be one of kernel, preload, dpdk"),
+    ("198.19.0.1", "198.19.0", "[dpdk.server]: address: "),
 ])
 def test_what_such_a_wire_may_not_say(tmp_path: Path, old: str, new: str, words: str) -> None:
     assert old in TEXT, f"{old!r} is not in shm-loadgen.toml any more"
     path = tmp_path / "altered.toml"
     path.write_text(TEXT.replace(old, new, 1))
     with pytest.raises(UsageError) as caught:
-        load_wire(str(path))
+        check_links(load_wire(str(path)))
     assert str(path) in str(caught.value) and words in str(caught.value)
+
+
+def test_an_end_without_an_address_needs_a_client_that_opens_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('like = "shm-loadgen"\ncontenders = ["epoll"]\n[kernel]\nclient_stack = "kernel"\n')
+    with pytest.raises(UsageError, match=r"\[kernel\]: link veth-to-port needs a client that opens it"):
+        check_links(load_wire(str(path)))
 
 
 def test_one_client_for_all_or_for_none(tmp_path: Path) -> None:
     path = tmp_path / "mixed.toml"
-    shm = (TOPOLOGIES / "shm.toml").read_text()
-    path.write_text(TEXT + shm[shm.index("[contenders.lwip]"):].replace("[contenders.lwip", "[contenders.other"))
+    path.write_text('like = "shm-loadgen"\n[dpdk]\nclient_stack = "preload"\n')
     with pytest.raises(UsageError, match="the load generator must be the client of all contenders or of none"):
         load_wire(str(path))
 

@@ -13,10 +13,12 @@ from harness.host import Result
 from harness.provision.journal import Entry, undo
 from harness.plan.netem import parse
 from harness.plan import load_plan, Plan
-from harness.provision.links import Commands, netem
+from harness.provision.links import netem
+from harness.provision.step import Commands
 from harness.provision.steps import Requirements, steps
 from harness.tests.fixtures.fake_host import FakeHost
-from harness.plan.wire import Wire, load_wire
+from harness.plan.topology import load_wire
+from harness.plan.wire import Wire
 
 
 def under(setting: str, name: str = "tap", **more: str) -> tuple[Wire, Plan]:
@@ -62,7 +64,7 @@ def test_it_is_part_of_a_name_of_a_file() -> None:
 def test_on_a_cable_the_client_s_end_delays_what_it_sends_and_what_it_receives() -> None:
     wire, plan = load_wire("tap"), load_plan("quick", load_wire("tap"), (0, 1), {"NETEM": "loss 1%"})
     cable = replace(wire, bridge=None, contenders={
-        name: replace(each, link="nic") for name, each in wire.contenders.items()})
+        name: replace(each, end=replace(each.end, link="nic")) for name, each in wire.contenders.items()})
     found = netem(conditioned(cable, plan), list(cable.contenders.values()))
     assert conditioned(cable, plan).caveat.endswith("the client's interface receives without GRO.")
     assert [" ".join(words) for words in found.commands] == [

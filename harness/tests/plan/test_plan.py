@@ -15,7 +15,7 @@ import pytest
 from harness.run.eligibility import by_plan, set_aside
 from harness.errors import UsageError
 from harness.plan import from_json, load_plan, Plan, PLANS, round_specs, schedule, shares, to_json
-from harness.plan.wire import load_wire
+from harness.plan.topology import load_wire
 
 WIRE = load_wire("tap")
 ALL = ("epoll", "epoll-busypoll", "epoll-mt", "uring", "nginx", "nginx-mt", "lwip")

@@ -15,7 +15,7 @@ from harness.errors import ContenderError, Interrupted, MachineError, UsageError
 from harness.plan import from_json, load_plan, Plan, to_json
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 VHOST = "/dev/vhost-net"
 TINY = {"CONNECTIONS": "8", "ROUNDS": "1", "CONTENDERS": "epoll,lwip"}
@@ -56,7 +56,7 @@ def test_vhost_net_is_taken_where_it_is() -> None:
     assert settled.tap == "vhost-net" and wire.name == "tap"
     lwip = wire.contenders["lwip"]
     assert (lwip.link, lwip.label) == ("vhost-net", "lwIP on DPDK (virtio-user, vhost-net)")
-    assert any("path=/dev/vhost-net,iface={interface},queues=1" in word for word in lwip.arguments)
+    assert any("path=/dev/vhost-net,iface={interface},queues=1" in word for word in lwip.endpoint.eal)
     assert wire.contenders["epoll"] == WIRE.contenders["epoll"] and "thread of the kernel" in wire.caveat
 
 
@@ -66,12 +66,15 @@ def test_net_tap_stays_where_it_is_asked_for_or_fits_better(settings: dict[str, 
     assert settled == plan(**settings) and wire.contenders == WIRE.contenders
 
 
-def test_a_wire_of_the_user_s_own_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_wire_of_the_user_s_own_has_its_tap_on_vhost_net_as_it_says(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text('base = "tap"\nmtu = 9000\n')
+    file.write_text('like = "tap"\nmtu = 9000\n')
+    wire, settled = settle(having_vhost(FakeHost()), load_wire(str(file)), plan())
+    assert (settled.tap, wire.mtu, wire.contenders["lwip"].link) == ("vhost-net", 9000, "vhost-net")
+    file.write_text(file.read_text() + '[dpdk]\nlink = "veth-port"\nbridge_port = "x"\n')
     mine = load_wire(str(file))
     assert settle(having_vhost(FakeHost()), mine, plan()) == (mine, plan())
-    with pytest.raises(UsageError, match="^TAP=vhost-net: wire 'tap' cannot do that"):
+    with pytest.raises(UsageError, match="^TAP=vhost-net: wire 'mine' cannot do that"):
         conditioned(mine, plan(TAP="vhost-net"))
 
 

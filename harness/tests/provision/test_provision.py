@@ -17,7 +17,7 @@ from harness.host import NETNS_DIRECTORY, Result
 from harness.provision.journal import DIRECTORY, PATH
 from harness.provision.provision import Provisioned, provisioned, restore, steps
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 WIRE = load_wire("tap")
 BOTH = ("epoll", "lwip")

@@ -16,7 +16,8 @@ from harness.plan import load_plan, schedule
 from harness.store.store import Store
 from harness.tests.fixtures.nic_host import CLIENT, NicHost
 from harness.tests.provision.nic.test_steps import fitted
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
 ORDER = NicOrder("enp2s0", "if:enp3s0", True, False, "max")
 

@@ -11,7 +11,7 @@ from harness.provision.journal import DIRECTORY
 from harness.provision.provision import Provisioned, provisioned, steps
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
 from harness.tests.provision.test_provision import BOTH, NR, WIRE, run_once, up_and_down
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 
 def test_steps_are_in_order() -> None:

@@ -14,7 +14,7 @@ from harness.provision.provision import Provisioned, provisioned, restore, steps
 from harness.provision.links import socket_path
 from harness.provision.steps import Requirements, built
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 WIRE = load_wire("shm")
 BOTH = ("epoll", "lwip")
@@ -81,7 +81,7 @@ def test_the_socket_of_a_killed_server_goes_with_the_run() -> None:
     host = FakeHost()
     before = host.state()
     with provisioned(host, WIRE, BOTH, "r", log=print):
-        host.files[socket_path(LWIP)] = ""
+        host.files[socket_path(LWIP.end)] = ""
     assert host.state() == before
 
 
@@ -97,7 +97,7 @@ def test_restore_removes_the_socket_and_the_directory_it_lies_in() -> None:
         pass
     killed = FakeHost()
     killed.files, killed.directories, killed.links, killed.mounts = state
-    killed.files[socket_path(LWIP)] = ""
+    killed.files[socket_path(LWIP.end)] = ""
     assert killed.files[PATH] == left
     done = restore(killed)
     assert f"rm -f {DIRECTORY}/lwip.sock" in done and killed.state() == before
@@ -133,7 +133,7 @@ def test_a_dry_run_tells_what_a_real_one_would_lack_and_goes_on() -> None:
         pass
     assert said[0].startswith("# in the way of a real run: contender 'lwip' of wire shm needs 96 hugepages")
     assert any(line.startswith("# a real run would end here: ") for line in said)
-    assert f"rm -f {socket_path(LWIP)}" in said and host.calls == []
+    assert f"rm -f {socket_path(LWIP.end)}" in said and host.calls == []
 
 
 @pytest.mark.parametrize("missing", ["on-lwip", "libstackduel_preload.so", "lwip_server", "epoll_server"])
@@ -163,7 +163,7 @@ def test_programs_of_the_load_tool_are_asked_for() -> None:
 
 
 def test_the_socket_is_short_enough_for_any_name_a_wire_may_give(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[3] / "topologies" / "shm.toml").read_text()
+    text = (Path(__file__).parents[3] / "topologies" / "wires" / "shm.toml").read_text()
     path = tmp_path / "wire.toml"
     path.write_text(text.replace('"lwip.sock"', '"' + "s" * 64 + '"'))
-    assert len(socket_path(load_wire(str(path)).contenders["lwip"])) <= 107
+    assert len(socket_path(load_wire(str(path)).contenders["lwip"].end)) <= 107

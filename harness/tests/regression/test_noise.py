@@ -27,8 +27,8 @@ from harness.tests.fixtures import noisy_runs
 from harness.tests.fixtures import synthetic
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
-from harness.plan.self_comparison import original, pairs, twin, with_twins
-from harness.plan.wire import load_wire
+from harness.plan import original, pairs, twin, with_twins
+from harness.plan import load_wire
 
 NAMES = ("epoll", "epoll-again")
 
@@ -47,7 +47,7 @@ def test_a_twin_is_its_contender_under_another_name() -> None:
     wire = load_wire("tap")
     both = with_twins(wire, ["epoll", "epoll-again", "nobody-again", "lwip"])
     assert list(both.contenders) == [*wire.contenders, "epoll-again"]
-    assert replace(both.contenders["epoll-again"], name="epoll", label=wire.contenders["epoll"].label) == \
+    assert replace(both.contenders["epoll-again"], name="epoll", title=wire.contenders["epoll"].title) == \
         wire.contenders["epoll"]
     assert with_twins(wire, ["epoll"]) is wire
     assert original(twin("lwip")) == "lwip" and original("lwip") == ""

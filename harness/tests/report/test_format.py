@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.report import format as words
 from harness.plan import load_plan
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 from harness.report.headline import headline
 
 

@@ -23,7 +23,8 @@ from harness.plan import load_plan, Plan
 from harness.store.store import CALIBRATION, load_run
 from harness.tests.fixtures import synthetic
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
 SETTINGS = {"CONTENDERS": "epoll,lwip", "CONNECTIONS": "1,8", "ROUNDS": "1"}
 ORDER = Order("tap", "quick", SETTINGS)

@@ -17,7 +17,8 @@ from harness.errors import ContenderError, Interrupted, MachineError, UsageError
 from harness.plan import from_json, load_plan, Plan, schedule, to_json
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
 from harness.tests.analyse.test_summary import made as made_up
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
 TINY = {"CONNECTIONS": "8", "ROUNDS": "1"}
 NO_NAPI = "the driver of server0 gives no NAPI id"

@@ -13,7 +13,7 @@ from rich.console import Console
 from harness.plan import load_plan, round_specs, schedule
 from harness.run.progress import Progress, TimeLeft, clock, rate
 from harness.analyse.stopping_rule import Look
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 PLAN = load_plan("quick", load_wire("tap"), (0, 1), {"CONNECTIONS": "8", "ROUNDS": "2", "CONTENDERS": "epoll,lwip"})
 

@@ -24,7 +24,7 @@ from harness.run.reproduce import errands, reproduce
 from harness.tests.fixtures import synthetic
 from harness.tests.fixtures.serving_host import ServingHost, only_run
 from harness.tests.report.test_report import Page
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 TINY = {"CONNECTIONS": "1,8", "ROUNDS": "1", "DURATION": "1"}
 

@@ -12,7 +12,7 @@ from harness.errors import ContenderError
 from harness.plan import load_plan
 from harness.run.shell import hint, shell, side_by_side
 from harness.tests.fixtures.fake_host import FakeHost
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 WIRE = load_wire("tap")
 PLAN = load_plan("quick", WIRE, [0, 1], {})

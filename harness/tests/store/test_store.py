@@ -16,7 +16,7 @@ import harness.store.store
 from harness.errors import MachineError, UsageError
 from harness.plan import load_plan
 from harness.store.store import Store, check_writable, find_run, give_to_user, load_run, run_id
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 PLAN = load_plan("quick", load_wire("tap"), (0, 1), {})
 ID = "20261122-010203-tap"

@@ -13,10 +13,11 @@ from typing import Callable, Iterator
 import pytest
 
 from harness.trial.server import Running, start
-from harness.host import Host
+from harness.host import Host, LocalHost
 from harness.plan import load_plan, Plan
 from harness.provision.provision import Provisioned, provisioned
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -75,7 +76,7 @@ class TestBed:
 
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestBed]:
-    host, wire = Host(), load_wire("tap")
+    host, wire = LocalHost(), load_wire("tap")
     plan = load_plan("quick", wire, host.cpus(), {"CONTENDERS": "epoll,lwip"})
     with provisioned(host, wire, plan.contenders, "test", log=print) as up:
         yield TestBed(host, wire, plan, up, tmp_path_factory.mktemp("raw"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import harness.run.run
 from harness.cli.main import main
 from harness.run.run import Order
-from harness.host import Host
+from harness.host import Host, LocalHost
 
 _bench = harness.run.run.bench
 
@@ -22,4 +22,4 @@ def bench_elsewhere(order: Order, host: Host) -> None:
 
 if __name__ == "__main__":
     harness.run.run.bench = bench_elsewhere  # type: ignore[assignment]
-    sys.exit(main(sys.argv[2:], Host()))
+    sys.exit(main(sys.argv[2:], LocalHost()))

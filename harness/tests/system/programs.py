@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Iterator, Sequence
 
@@ -17,7 +17,7 @@ from harness.host import Host, Process, Result
 from harness.plan import Plan
 from harness.provision.provision import Provisioned
 from harness.provision.links import socket_path
-from harness.plan.wire import Contender, Wire
+from harness.plan import PRELOAD, Contender, Wire
 
 READY_SECONDS = 30
 STOP_SECONDS = 20
@@ -45,7 +45,7 @@ class Ends:
         self._contender = wire.contenders[contender]
         self.on_lwip = self._contender.link == "shm"
         self._journal = up.journal
-        self._socket = Path(socket_path(self._contender))
+        self._socket = Path(socket_path(self._contender.end))
         self.address = self._contender.endpoint.ip
         self._client = launcher(wire, self._contender, plan, up, raw / "client.counters")
         self._server = server_launcher(self._contender, raw / "server.counters") if self.on_lwip else []
@@ -100,9 +100,7 @@ class Ends:
 
 def server_launcher(contender: Contender, counters: Path) -> list[str]:
     """The launcher for a program in the place of lwip_server: with its memory, its port and its address."""
-    end = contender.endpoint
-    cut = contender.arguments.index("--")
-    eal = [word.replace("{eal_memory}", "--in-memory").replace("{socket}", socket_path(contender))
-           for word in contender.arguments[:cut]]
-    return [str(ROOT / contender.client.launcher), "--address", end.ip, "--netmask", end.netmask, "--mac", end.mac,
-            "--eal", " ".join(eal), "--counters", str(counters), "--"]
+    under = replace(contender, stack=PRELOAD, arguments=(), without=())
+    values = {"eal_memory": "--in-memory", "socket": socket_path(contender.end), "counters": str(counters)}
+    words = under.command(values)[:-1]
+    return [str(ROOT / words[0]), *words[1:]]

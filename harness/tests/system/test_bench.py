@@ -89,15 +89,22 @@ def one_line(stderr: str) -> str:
     return lines[0]
 
 
+def altered_wire(directory: Path, name: str, *replacements: tuple[str, str]) -> str:
+    """A wire with other words in its file, or in those of its contenders epoll and lwip; the path of its file."""
+    files = {place: (ROOT / "topologies" / place).read_text()
+             for place in (f"wires/{name}.toml", "contenders/epoll.toml", "contenders/lwip.toml")}
+    for old, new in replacements:
+        assert any(old in text for text in files.values()), f"{old!r} is in none of {list(files)} any more"
+        files = {place: text.replace(old, new) for place, text in files.items()}
+    for place, text in files.items():
+        (directory / place).parent.mkdir(exist_ok=True)
+        (directory / place).write_text(text)
+    return str(directory / "wires" / f"{name}.toml")
+
+
 def wire_with(directory: Path, *replacements: tuple[str, str]) -> str:
     """The TAP wire with other words in it; the path of its file."""
-    text = (ROOT / "topologies/tap.toml").read_text()
-    for old, new in replacements:
-        assert old in text
-        text = text.replace(old, new)
-    path = directory / "wire.toml"
-    path.write_text(text)
-    return str(path)
+    return altered_wire(directory, "tap", *replacements)
 
 
 def in_shell(script: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from typing import Any, Iterator
 from harness.store import attempts
 from harness.trial.observe import interference as disturbance
 from harness.trial.observe import sampler as sampling
-from harness.host import Host
+from harness.host import LocalHost
 from harness.tests.system.test_bench import harness, run_directory, stored
 
 ONE = ("--plan", "quick", "--set", "CONNECTIONS=8", "--set", "ROUNDS=1", "--set", "DURATION=1",
@@ -39,7 +39,7 @@ def burning(cpu: int) -> Iterator[int]:
 
 
 def test_what_burns_the_servers_cpu_marks_and_repeats_every_trial(tmp_path: Path) -> None:
-    with burning(Host().cpus()[-1]):
+    with burning(LocalHost().cpus()[-1]):
         done = harness(tmp_path, "bench", "--wire", "tap", *ONE, "--set", "WARMUP=1")
     assert done.returncode == 0, done.stderr
     trials = [json.loads(line) for line in stored(tmp_path)]
@@ -71,7 +71,7 @@ def test_whatever_the_machine_does_only_disturbed_trials_are_repeated(tmp_path: 
 
 
 def test_a_burning_program_is_others_and_a_childs_time_is_ours() -> None:
-    host = Host()
+    host = LocalHost()
     cpus = host.cpus()
     with burning(cpus[-1]):
         before = sampling.sample(host, cpus)

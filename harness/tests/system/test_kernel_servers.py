@@ -226,7 +226,7 @@ def test_a_veth_has_a_queue_that_can_be_polled(bed: TestBed, gro: str, tso: str,
     contender, bridge = bed.wire.contenders["epoll"], bed.wire.bridge
     assert bridge is not None
     with offloads(bed, contender.endpoint.namespace, contender.endpoint.interface, gro=gro), \
-            offloads(bed, bridge.namespace, contender.bridge_port, tso=tso), \
+            offloads(bed, bridge.namespace, contender.end.bridge_port, tso=tso), \
             bed.server("epoll", "--busy-poll", "50") as running:
         for _ in range(3):
             assert exchange(bed, running, GET) == OK

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.regression import noise_profile
 from harness.errors import CheckFailed
-from harness.host import Host
+from harness.host import LocalHost
 from harness.cli.noise import noise_run, show_noise
 from harness.tests.system.test_wire_root import snapshot as machine
 
@@ -15,7 +15,7 @@ from harness.tests.system.test_wire_root import snapshot as machine
 def test_a_short_noise_run(tmp_path: Path) -> None:
     before = machine()
     settings = {"CONTENDERS": "lwip", "CONNECTIONS": "8", "ROUNDS": "2", "DURATION": "1", "WARMUP": "0"}
-    run = noise_run("tap", "quick", settings, 1, Host(), tmp_path, tmp_path / "out")
+    run = noise_run("tap", "quick", settings, 1, LocalHost(), tmp_path, tmp_path / "out")
     assert machine() == before
     assert [t["valid"] for t in run.trials] == [True] * 4
     assert {t["contender"] for t in run.trials} == {"lwip", "lwip-again"} and run.id.endswith("-tap-noise")

@@ -13,11 +13,12 @@ from typing import Iterator
 import pytest
 
 from harness.trial.probe_protocol import expected_body
-from harness.host import Host
+from harness.host import Host, LocalHost
 from harness.plan import load_plan
 from harness.provision.provision import Provisioned, provisioned
 from harness.tests.system.programs import Ends, Server
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
 MIB = 1 << 20
 HTTP, REDIS, MEMCACHED, OWN = 80, 6379, 11211, 7000
@@ -44,7 +45,7 @@ REDIS_SERVER = ["redis-server", "--save", "", "--appendonly", "no", "--protected
 
 @pytest.fixture(scope="module")
 def up() -> Iterator[tuple[Host, Wire, Provisioned]]:
-    host, wire = Host(), load_wire("shm")
+    host, wire = LocalHost(), load_wire("shm")
     with provisioned(host, wire, ("epoll", "lwip"), "test", log=print) as provided:
         yield host, wire, provided
 

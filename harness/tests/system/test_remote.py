@@ -24,7 +24,7 @@ from harness.trial.client import Client
 from harness.errors import ContenderError, MachineError
 from harness.facts import gather
 from harness.trial.load.loadgen import load_tool
-from harness.host import Host
+from harness.host import Host, LocalHost
 from harness.plan import load_plan, Plan, schedule
 from harness.provision.nic.link_check import Findings, Port, preflight
 from harness.trial.probe import prove_neighbour
@@ -33,9 +33,10 @@ from harness.host import SshHost, clear, connected
 from harness.plan.client_target import SshTarget
 from harness.provision.steps import ROOT
 from harness.trial.trial import run_trial
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
-HOST = Host()
+HOST = LocalHost()
 PREFIX = f"sdssh{os.getpid()}"
 SERVER, SWITCH = f"{PREFIX}-server", f"{PREFIX}-switch"
 CLIENTS = ("one", "two")
@@ -187,7 +188,8 @@ def setting(sites: tuple[SshHost, ...], **settings: str) -> Setting:
     wire = load_wire("tap")
     contender = wire.contenders["epoll"]
     end = replace(contender.endpoint, namespace=SERVER, interface="wire0", mac=mac(SERVER), address=ADDRESS)
-    wire = replace(wire, bridge=None, contenders={"epoll": replace(contender, link="veth-pair", endpoint=end)})
+    wire = replace(wire, bridge=None, contenders={"epoll": replace(
+        contender, end=replace(contender.end, link="veth-pair", server=end))})
     plan = load_plan("quick", wire, HOST.cpus(), {"DURATION": "1", "WARMUP": "1", "ROUNDS": "1", **settings},
                      clients={site.destination: site.cpus() for site in sites})
     return Setting(wire, plan, Provisioned(wire, False, "a test", cast(Any, NoJournal()), sites))
@@ -245,7 +247,7 @@ def test_a_proof_goes_by_the_other_machine(tmp_path: Path) -> None:
             assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
             there = HOST.run(["ss", "-Htn", "dst", "198.18.0.2"], netns=netns("one")).stdout
             assert "198.18.0.10:" in there and "198.18.0.2:8080" in there
-            assert site.neighbour(None, "198.18.0.2") == (mac(SERVER), "COMPLETE")
+            assert site.neighbour(None, "198.18.0.2") == mac(SERVER)
         with connected(HOST, [SshTarget("one")]) as (site,):
             with site.connect(None, "198.18.0.2", 8081, 10) as connection, \
                     pytest.raises(OSError, match="open failed: connect failed: Connection refused"):
@@ -280,9 +282,9 @@ def test_a_killed_harness_takes_the_far_programs_with_it(tmp_path: Path) -> None
     script = f"""
 import time
 from pathlib import Path
-from harness.host import connected
+from harness.host import LocalHost, connected
 from harness.plan.client_target import SshTarget
-with connected(Host(), [SshTarget("one")]) as (site,):
+with connected(LocalHost(), [SshTarget("one")]) as (site,):
     raw = Path({str(tmp_path)!r})
     process = site.spawn(["sleep", "86399"], env={{"MARK": site.directory}}, stdout=raw / "o", stderr=raw / "e")
     print(site.directory, flush=True)
@@ -390,6 +392,7 @@ def test_a_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
         look(sites)
         it = setting(sites, CONNECTIONS="2")
         contender = it.wire.contenders["epoll"]
-        other = replace(contender, endpoint=replace(contender.endpoint, mac="02:00:00:00:00:77"))
+        end = replace(contender.end, server=replace(contender.endpoint, mac="02:00:00:00:00:77"))
+        other = replace(contender, end=end)
         with pytest.raises(ContenderError, match="and not at 02:00:00:00:00:77: somebody else answers"):
             trial(replace(it, wire=replace(it.wire, contenders={"epoll": other})), tmp_path / "raw")

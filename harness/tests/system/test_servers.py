@@ -7,14 +7,13 @@ import errno
 import hashlib
 import socket
 import struct
-import threading
 import time
 from pathlib import Path
 from typing import Callable, ContextManager
 
-import pyroute2.netns  # type: ignore[import]
 import pytest
 
+from harness.host import inside
 from harness.trial.server import Running
 from harness.trial.probe_protocol import expected_body
 from harness.tests.system.conftest import KERNEL_SERVERS, ROOT, TestBed
@@ -424,16 +423,8 @@ def test_lwip_without_a_device_is_exit_1(bed: TestBed) -> None:
 
 
 def in_client_namespace(bed: TestBed, family: int, kind: int) -> socket.socket:
-    """A socket of the client's namespace, not connected; made by a thread, for setns(2) moves its caller."""
-    made: list[socket.socket] = []
-
-    def make() -> None:
-        pyroute2.netns.setns(bed.wire.client.namespace, flags=0)
-        made.append(socket.socket(family, kind))
-    thread = threading.Thread(target=make)
-    thread.start()
-    thread.join()
-    return made[0]
+    """Return a socket of the client's namespace, not connected."""
+    return inside(bed.wire.client.namespace, lambda: socket.socket(family, kind))
 
 
 def checksum(data: bytes) -> int:

@@ -20,19 +20,18 @@ from typing import Callable, Iterator
 import pytest
 
 from harness.trial.client import Client
-from harness.host import Host
+from harness.host import LocalHost
 from harness.provision.journal import DIRECTORY, PATH
 from harness.plan import load_plan
 from harness.trial.probe import prove_answer
 from harness.provision.provision import provisioned
 from harness.provision.links import socket_path
 from harness.tests.system.conftest import ROOT, TestBed
-from harness.tests.system.test_bench import (SHORT, harness, one_line, processes, run_directory, started, stored,
+from harness.tests.system.test_bench import (SHORT, altered_wire, harness, one_line, processes, run_directory, started, stored,
                                              words)
 from harness.tests.system.test_wire_root import snapshot
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
-TEXT = (ROOT / "topologies/shm.toml").read_text()
 LWIP = load_wire("shm").contenders["lwip"]
 ONE = (*SHORT, "--set", "CONTENDERS=lwip", "--set", "CONNECTIONS=8", "--set", "ROUNDS=1")
 NR = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
@@ -51,13 +50,7 @@ def same_machine() -> Iterator[None]:
 
 def wire_with(directory: Path, *replacements: tuple[str, str]) -> str:
     """The wire of shared memory with other words in it; the path of its file."""
-    text = TEXT
-    for old, new in replacements:
-        assert old in text, f"{old!r} is not in shm.toml any more"
-        text = text.replace(old, new)
-    path = directory / "wire.toml"
-    path.write_text(text)
-    return str(path)
+    return altered_wire(directory, "shm", *replacements)
 
 
 def records(directory: Path) -> list[dict[str, object]]:
@@ -115,7 +108,7 @@ def test_a_short_run_ends_with_a_report_that_says_that_both_ends_differ(tmp_path
 
 
 def test_nothing_but_memory_joins_the_two_ends(tmp_path: Path) -> None:
-    host, wire = Host(), load_wire("shm")
+    host, wire = LocalHost(), load_wire("shm")
     plan = load_plan("quick", wire, host.cpus(), {"CONTENDERS": "epoll,lwip"})
     with provisioned(host, wire, plan.contenders, "test", log=print) as up:
         bed = TestBed(host, wire, plan, up, tmp_path)
@@ -123,7 +116,7 @@ def test_nothing_but_memory_joins_the_two_ends(tmp_path: Path) -> None:
             assert set(host.link_counters(end.namespace)) == {"lo"}
         # what a server leaves that was killed
         stale = socket.socket(socket.AF_UNIX)
-        stale.bind(socket_path(LWIP))
+        stale.bind(socket_path(LWIP.end))
         stale.close()
         with bed.server("lwip", checked=False) as running:
             assert os.stat(DIRECTORY).st_mode & 0o777 == 0o700
@@ -142,10 +135,10 @@ def test_a_run_that_is_killed_leaves_nothing_once_it_is_restored(tmp_path: Path)
     pid_of(run, is_wrk)
     run.send_signal(signal.SIGKILL)
     run.communicate()
-    assert Path(PATH).exists() and Path(socket_path(LWIP)).exists()
+    assert Path(PATH).exists() and Path(socket_path(LWIP.end)).exists()
     restored = harness(tmp_path, "restore")
     assert restored.returncode == 0, restored.stderr
-    assert f"rm -f {socket_path(LWIP)}" in restored.stdout
+    assert f"rm -f {socket_path(LWIP.end)}" in restored.stdout
     assert machine() == before
     done = harness(tmp_path, "bench", "--resume", str(run_directory(tmp_path)), "--wire", "shm")
     assert done.returncode == 0, done.stderr
@@ -181,7 +174,7 @@ def test_too_few_hugepages(tmp_path: Path) -> None:
 
 
 def test_a_library_that_was_not_built(tmp_path: Path) -> None:
-    wire = wire_with(tmp_path, ('"build/libstackduel_preload.so"', '"build/nowhere.so"'))
+    wire = wire_with(tmp_path, ('stack = "dpdk"', 'stack = "dpdk"\nneeds = ["build/nowhere.so"]'))
     done = harness(tmp_path, "bench", "--wire", wire, *ONE)
     assert done.returncode == 3
     assert "missing: build/nowhere.so (run `make`)" in one_line(done.stderr)

@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from harness.host import Host
+from harness.host import LocalHost
 from harness.provision.steps import Hugepages
 from harness.tests.system.conftest import ROOT
 
@@ -41,7 +41,7 @@ def eventually(true: Callable[[], object]) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def hugepages() -> Iterator[None]:
     pages, before = Hugepages(PAGES_KIB, PAGES), NR.read_text() if NR.exists() else ""
-    pages.up(Host())
+    pages.up(LocalHost())
     if not pages.granted:
         pytest.skip(f"shared memory needs hugepages: {pages.why}")
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import sys
 
-from harness.host import Host
+from harness.host import LocalHost
 from harness.tests.system.conftest import ROOT
 
 
 def test_clients_that_come_and_go_leave_nothing_behind() -> None:
-    host = Host()
+    host = LocalHost()
     done = host.run([sys.executable, str(ROOT / "ci/soak.py"), "--seconds", "8", "--clients", "200"], timeout=120,
                     check=False)
     assert (done.code, done.stderr) == (0, ""), done.stdout

@@ -13,12 +13,12 @@ from harness.provision import journal
 from harness.provision.tuning.cpus import CPUS
 from harness.errors import MachineError
 from harness.provision.tuning.ethtool import change, give_back, saved, show
-from harness.host import Host, stat_fields
+from harness.host import LocalHost, stat_fields
 from harness.provision.journal import Entry
 from harness.provision.tuning import machine_steps, said, tune_interface
 from harness.provision.tuning.machine import SYSCTL, WORKQUEUES, Paused
 
-HOST = Host()
+HOST = LocalHost()
 NETNS = "tuning-test"
 # all that the steps may touch
 FILES = [*(f"{CPUS}/cpu{cpu}/{name}" for cpu in HOST.cpus() for name in (

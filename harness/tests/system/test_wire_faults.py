@@ -18,7 +18,7 @@ from typing import Any, Iterator
 import pytest
 
 from harness.trial.probe_protocol import expected_body
-from harness.host import Host, Process
+from harness.host import Host, LocalHost, Process
 from harness.tests.system.conftest import ROOT
 
 CLIENT, WIRE, SERVER = (f"stackduel-faults-{end}" for end in ("client", "wire", "server"))
@@ -98,7 +98,7 @@ def lwip_server(host: Host, raw: Path, body_size: int, served: Served) -> Iterat
 
 @contextmanager
 def serving(raw: Path, body_size: int, rates: dict[str, int], seed: int) -> Iterator[Served]:
-    host, served = Host(), Served({}, {})
+    host, served = LocalHost(), Served({}, {})
     with links(host), faulty_wire(host, raw, rates, seed, served), lwip_server(host, raw, body_size, served):
         yield served
 
@@ -115,7 +115,7 @@ def receive(connection: socket.socket, size: int) -> bytes:
 def get(times: int, body_size: int) -> None:
     """`times` requests on one connection, each answered to the byte."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % body_size + expected_body(body_size)
-    with Host().connect(CLIENT, ADDRESS, PORT, 60) as connection:
+    with LocalHost().connect(CLIENT, ADDRESS, PORT, 60) as connection:
         for _ in range(times):
             connection.sendall(GET)
             received = receive(connection, len(answer))
@@ -149,7 +149,7 @@ def test_a_large_body_arrives_to_the_byte(tmp_path: Path) -> None:
 def test_uploads_arrive_to_the_byte(tmp_path: Path) -> None:
     head = b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % UPLOAD
     with serving(tmp_path, 1, UPLOADING, seed=1) as served:
-        with Host().connect(CLIENT, ADDRESS, PORT, 60) as connection:
+        with LocalHost().connect(CLIENT, ADDRESS, PORT, 60) as connection:
             for _ in range(2):
                 connection.sendall(head + expected_body(UPLOAD))
                 assert receive(connection, len(OK)) == OK

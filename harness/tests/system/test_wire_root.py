@@ -15,23 +15,25 @@ from pathlib import Path
 import pytest
 
 from harness.errors import MachineError
-from harness.host import Host, NETNS_DIRECTORY
+from harness.host import LocalHost, NETNS_DIRECTORY
 from harness.provision.journal import DIRECTORY, PATH
 from harness.provision.provision import provisioned, restore
 from harness.provision.steps import ROOT
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
-HOST = Host()
+HOST = LocalHost()
 BOTH = ("epoll", "lwip")
 
 # A harness that kills itself just before its n-th command, or, with a large n, in mid-run with processes up.
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
+from harness.host import LocalHost
 from harness.provision.provision import provisioned
 from harness.tests.system.test_wire_root import BOTH, wire
 
-class Doomed(Host):
+class Doomed(LocalHost):
     left = int(sys.argv[1])
     def run(self, argv, **options):
         if self.left == 0:
@@ -94,9 +96,9 @@ def test_the_wire_carries_packets_and_leaves_nothing(tmp_path: Path) -> None:
         assert shown["address"] == client.mac and shown["mtu"] == up.wire.mtu
         assert [(a["family"], a["local"]) for a in shown["addr_info"]] == [("inet", client.ip)], "no IPv6"
         HOST.run(["ping", "-c", "1", "-W", "2", end.ip], netns=client.namespace)
-        assert HOST.neighbour(client.namespace, end.ip) == (end.mac, "REACHABLE")
+        assert HOST.neighbour(client.namespace, end.ip) == end.mac
         HOST.flush_neighbours(client.namespace)
-        assert HOST.neighbour(client.namespace, end.ip) is None
+        assert HOST.neighbour(client.namespace, end.ip) == ""
         serve(up.wire, tmp_path)
     assert snapshot() == before
 

@@ -15,14 +15,15 @@ import pytest
 from harness.trial import server as contenders
 from harness.trial.server import Running, command, launcher, start
 from harness.errors import ContenderError
-from harness.host import Host, Process
+from harness.host import LocalHost, Process
 from harness.plan import load_plan
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.fake_host import FakeHost
-from harness.plan.wire import Contender, load_wire
+from harness.plan import load_wire
+from harness.plan import Contender
 
 WIRE = load_wire("tap")
-HOST = Host()
+HOST = LocalHost()
 PLAN = load_plan("quick", WIRE, HOST.cpus(), {"PORT": "8081"})
 COUNTERS = {"server": "epoll", "requests_parsed": 2, "responses_sent": 2, "port": {"mtu": 1500}}
 GOOD = f"""
@@ -51,7 +52,8 @@ def script(text: str, **changes: Any) -> Contender:
     epoll = WIRE.contenders["epoll"]
     end = dataclasses.replace(epoll.endpoint, namespace="", address="127.0.0.1/8")
     arguments = ("-c", text.replace("{", "{{").replace("}", "}}"))
-    return dataclasses.replace(epoll, program="/bin/sh", arguments=arguments, endpoint=end, **changes)
+    return dataclasses.replace(epoll, program="/bin/sh", arguments=arguments,
+                               end=dataclasses.replace(epoll.end, server=end), **changes)
 
 
 @pytest.fixture
@@ -196,7 +198,8 @@ def test_lwip_gets_its_memory_address_and_options(hugepages: bool, memory: list[
     assert argv[1:1 + len(memory)] == memory
     options = argv[argv.index("--") + 1:]
     assert dict(zip(options[::2], options[1::2])) == {
-        "--address": "198.18.0.3", "--netmask": "255.255.255.0", "--mac": "02:53:44:00:00:03",
+        "--address": "198.18.0.3", "--netmask": "255.255.255.0", "--gateway": "0.0.0.0",
+        "--mac": "02:53:44:00:00:03", "--cores": "1",
         "--port": "8081", "--body-size": "1", "--max-connections": "1024"}
 
 
@@ -258,5 +261,6 @@ def test_the_words_before_a_client_of_its_own(tmp_path: Path) -> None:
     words = launcher(wire, wire.contenders["lwip"], PLAN, provisioned(), tmp_path / "c")
     assert words[0] == str(contenders.ROOT / "build" / "on-lwip")
     assert words[words.index("--counters") + 1] == str(tmp_path / "c")
-    assert "--vdev=net_virtio_user0,path=/run/stackduel/lwip.sock,queues=1,queue_size=1024,mac=02:53:44:00:00:04" in words
-    assert words[words.index("--eal") + 1].split()[:2] == ["--in-memory", "--single-file-segments"]
+    eal = next(word for word in words if word.startswith("--eal=")).removeprefix("--eal=").split()
+    assert eal == ["--in-memory", "--file-prefix=stackduel-client", "--no-telemetry", "--single-file-segments", "--no-pci",
+                   "--vdev=net_virtio_user0,path=/run/stackduel/lwip.sock,queues=1,queue_size=1024,mac=02:53:44:00:00:04"]

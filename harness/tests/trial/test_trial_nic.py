@@ -15,10 +15,11 @@ from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import LoadingProcess, ServingHost
 from harness.tests.trial.test_trial import Journal
 from harness.trial.trial import run_trial
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
 TAP = load_wire("tap")
-NIC = replace(TAP, contenders={name: replace(each, link="nic") for name, each in TAP.contenders.items()})
+NIC = replace(TAP, contenders={name: replace(each, end=replace(each.end, link="nic")) for name, each in TAP.contenders.items()})
 CLIENT = ("ip", "netns", "exec", "stackduel-client", "ethtool", "-S", "client0")
 SERVER = ("ip", "netns", "exec", "stackduel-server", "ethtool", "-S", "server0")
 
@@ -79,7 +80,7 @@ def test_wires_without_a_nic_have_no_such_counters(tmp_path: Path, contender: st
 def test_a_client_on_another_machine_is_not_asked_here(tmp_path: Path) -> None:
     host = ServingHost()
     counting(host)
-    away = {name: replace(each, client=replace(each.client, endpoint=replace(each.client.endpoint, interface="")))
+    away = {name: replace(each, end=replace(each.end, client=replace(each.end.client, interface="")))
             for name, each in NIC.contenders.items()}
     assert list(record(host, tmp_path, "lwip", replace(NIC, contenders=away))["xstats"]) == ["server"]
 

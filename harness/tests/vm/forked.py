@@ -16,7 +16,7 @@ from typing import Callable, NoReturn
 
 from harness.run import run as bench
 from harness.cli.main import main
-from harness.host import Host, network_devices
+from harness.host import LocalHost, network_devices
 
 END_SECONDS = 120
 
@@ -38,7 +38,7 @@ class Forked:
             for descriptor, name in ((1, "out"), (2, "err")):
                 os.dup2(os.open(self.directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), descriptor)
             sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", 1)
-            code = main(words, Host())
+            code = main(words, LocalHost())
             sys.stdout.flush()
         finally:
             os._exit(code)
@@ -107,7 +107,7 @@ def machine() -> dict[str, object]:
                             if each["scope"] != "link")} for link in json.loads(text("ip", "-j", "address"))]
     return {"links": sorted(links, key=lambda link: str(link["ifname"])),
             "routes": sorted(line.replace("linkdown", "").strip() for line in text("ip", "route").splitlines()), "namespaces": text("ip", "netns"),
-            "drivers": {nic.pci: nic.driver for nic in network_devices(Host())},
+            "drivers": {nic.pci: nic.driver for nic in network_devices(LocalHost())},
             "hugepages": Path("/proc/sys/vm/nr_hugepages").read_text(),
             "mounts": sorted(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()
                              if "netns" in line or "hugetlbfs" in line),

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from harness.provision.journal import DIRECTORY
-from harness.host import driver_of, Host, interface_of
+from harness.host import driver_of, interface_of, LocalHost
 from harness.tests.vm.forked import Forked, machine
 
 KEPT = Path("/run/vm/share/before.json")
@@ -21,14 +21,14 @@ KEPT = Path("/run/vm/share/before.json")
 
 def begin(nic: str, client: str) -> None:
     """Never returns: the machine restarts."""
-    name = interface_of(Host(), nic)
+    name = interface_of(LocalHost(), nic)
     subprocess.run(f"ip link set {name} mtu 1400 up && ip address add 10.9.8.7/24 dev {name} && "
                    f"ip route add 10.9.9.0/24 via 10.9.8.1", shell=True, check=True)
     KEPT.write_text(json.dumps(machine()))
     run = Forked(Path(tempfile.mkdtemp()), "bench", "--wire", "nic", "--plan", "quick", "--nic", nic, "--client",
                  f"if:{client}", "--force", "--set", "CONTENDERS=lwip", "--set", "DURATION=60")
     run.under_load("lwip_server")
-    assert driver_of(Host(), nic) == "vfio-pci"
+    assert driver_of(LocalHost(), nic) == "vfio-pci"
     subprocess.run(["vmctl", "reset"], check=True)
     raise AssertionError("the machine did not restart")
 

@@ -16,7 +16,7 @@ from harness.tests.vm.conftest import INSIDE
 if INSIDE:
     from harness.provision.nic import saved_state as home
     from harness.errors import MachineError
-    from harness.host.host import Host
+    from harness.host import LocalHost, Host
     from harness.host.pci import driver_of, find_nic, interface_of
     from harness.tests.vm.forked import Forked, machine, until
 
@@ -51,11 +51,11 @@ def restored(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("contender", ["lwip", "epoll"])
 def test_killed_while_it_has_the_port(run: Callable[..., "Forked"], nic: str, tmp_path: Path, contender: str) -> None:
-    before, own = machine(), driver_of(Host(), nic)
+    before, own = machine(), driver_of(LocalHost(), nic)
     killed = run(f"CONTENDERS={contender}", "DURATION=30")
     killed.under_load(f"{contender}_server")
     killed.kill()
-    assert driver_of(Host(), nic) == ("vfio-pci" if contender == "lwip" else own)
+    assert driver_of(LocalHost(), nic) == ("vfio-pci" if contender == "lwip" else own)
     assert machine() != before
     assert f"bring home, as {home.path_of(nic)} says" in restored(tmp_path)
     assert machine() == before
@@ -63,7 +63,7 @@ def test_killed_while_it_has_the_port(run: Callable[..., "Forked"], nic: str, tm
 
 
 def test_an_address_a_route_and_an_mtu_come_back(run: Callable[..., "Forked"], nic: str, tmp_path: Path) -> None:
-    name = interface_of(Host(), nic)
+    name = interface_of(LocalHost(), nic)
     subprocess.run(f"ip link set {name} mtu 1400 up && ip address add 10.9.8.7/24 dev {name} && "
                    f"ip route add 10.9.9.0/24 via 10.9.8.1", shell=True, check=True)
     before = machine()
@@ -82,7 +82,7 @@ def test_an_address_a_route_and_an_mtu_come_back(run: Callable[..., "Forked"], n
 
 
 def test_the_default_route_is_left_alone(run: Callable[..., "Forked"], nic: str) -> None:
-    name = interface_of(Host(), nic)
+    name = interface_of(LocalHost(), nic)
     subprocess.run(f"ip link set {name} up && ip route add default dev {name}", shell=True, check=True)
     try:
         refused = run("DURATION=1")
@@ -136,7 +136,7 @@ def test_a_peer_that_is_silent(run: Callable[..., "Forked"], nic: str) -> None:
 def test_a_shared_iommu_group(run: Callable[..., "Forked"], nic: str) -> None:
     shared = run("DURATION=1")
     assert shared.wait() == 3
-    others = find_nic(Host(), nic).group
+    others = find_nic(LocalHost(), nic).group
     assert len(shared.said) == 1 and others and all(other in shared.said[0] for other in others)
     assert "virtio-pci" in shared.said[0]
 
@@ -157,7 +157,7 @@ def test_no_memory_for_hugepages(run: Callable[..., "Forked"]) -> None:
 
 
 def test_a_driver_that_there_is_not(nic: str) -> None:
-    host = Host()
+    host = LocalHost()
     home.save(host, find_nic(host, nic), [])
     with pytest.raises(MachineError, match="could not be given to driver no-such-driver .* by hand: `dpdk-devbind.py"):
         home.bind(host, "no-such-driver", nic)
@@ -165,14 +165,14 @@ def test_a_driver_that_there_is_not(nic: str) -> None:
 
 
 def test_a_port_that_is_named_twice(run: Callable[..., "Forked"], nic: str) -> None:
-    twice = run("DURATION=1", client=f"if:{interface_of(Host(), nic)}")
+    twice = run("DURATION=1", client=f"if:{interface_of(LocalHost(), nic)}")
     assert twice.wait() == 2
     assert len(twice.said) == 1 and f"are the same port ({nic})" in twice.said[0]
 
 
 def test_a_card_that_is_unplugged_under_load(run: Callable[..., "Forked"], nic: str, vmctl: Vmctl,
                                              tmp_path: Path) -> None:
-    own = driver_of(Host(), nic)
+    own = driver_of(LocalHost(), nic)
     unplugged = run("CONTENDERS=lwip", "DURATION=5")
     unplugged.under_load("lwip_server")
     try:
@@ -182,4 +182,4 @@ def test_a_card_that_is_unplugged_under_load(run: Callable[..., "Forked"], nic: 
         assert restored(tmp_path) == "nothing to undo\n"
     finally:
         vmctl("plug", "server")
-        until("the driver has it again", lambda: driver_of(Host(), nic) == own and bool(interface_of(Host(), nic)))
+        until("the driver has it again", lambda: driver_of(LocalHost(), nic) == own and bool(interface_of(LocalHost(), nic)))

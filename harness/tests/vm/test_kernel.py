@@ -15,7 +15,7 @@ import pytest
 
 from harness.provision.conditions import settle
 from harness.trial.probe_protocol import expected_body
-from harness.host import Host
+from harness.host import Host, LocalHost
 from harness.provision.journal import DIRECTORY, Journal
 from harness.provision.kernel_modules import Module
 from harness.plan import load_plan, LoadPoint, TrialSpec
@@ -23,7 +23,7 @@ from harness.provision.provision import Provisioned, provisioned
 from harness.tests.system.conftest import ROOT, TestBed
 from harness.trial.trial import run_trial
 from harness.provision.vhost import pin_worker
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 pytestmark = pytest.mark.skipif("VM_NIC" not in os.environ, reason="needs the virtual machine: make vm-test")
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -36,7 +36,7 @@ def loaded() -> set[str]:
 
 @contextmanager
 def wire_up(tmp_path: Path, settings: Mapping[str, str]) -> Iterator[tuple[TestBed, Provisioned]]:
-    host, wire = Host(), load_wire("tap")
+    host, wire = LocalHost(), load_wire("tap")
     given = {"WARMUP": "0", "DURATION": "2", "CONTENDERS": "epoll,lwip", **settings}
     wire, plan = settle(host, wire, load_plan("quick", wire, host.cpus(), given))
     with provisioned(host, wire, plan.contenders, "test", log=print) as up:
@@ -49,7 +49,7 @@ def measured(bed: TestBed, up: Provisioned, contender: str, raw: Path) -> dict[s
 
 
 def test_a_module_comes_with_what_it_stands_on_and_goes_with_it() -> None:
-    host, before, step = Host(), loaded(), Module("vhost_net", "this test", "/dev/vhost-net")
+    host, before, step = LocalHost(), loaded(), Module("vhost_net", "this test", "/dev/vhost-net")
     assert step.check(host) is None and "vhost_net" not in before
     journal = Journal(host, "test")
     journal.record(step.name, step.undo(host))
@@ -60,7 +60,7 @@ def test_a_module_comes_with_what_it_stands_on_and_goes_with_it() -> None:
 
 
 def test_a_module_that_somebody_uses_by_now_stays() -> None:
-    host, step = Host(), Module("tun", "this test", "/dev/net/tun")
+    host, step = LocalHost(), Module("tun", "this test", "/dev/net/tun")
     journal = Journal(host, "test")
     journal.record(step.name, step.undo(host))
     step.up(host)
@@ -138,7 +138,7 @@ def bound_to_uio(host: Host, nic: str) -> Iterator[None]:
 
 
 def test_a_nic_bound_to_uio_pci_generic_serves(tmp_path: Path) -> None:
-    host, nic, port = Host(), os.environ["VM_NIC"], os.environ["VM_CLIENT"]
+    host, nic, port = LocalHost(), os.environ["VM_NIC"], os.environ["VM_CLIENT"]
     host.run(["ip", "netns", "add", "uio-client"])
     try:
         host.run(["ip", "link", "set", port, "netns", "uio-client"])

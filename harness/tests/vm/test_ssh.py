@@ -15,7 +15,7 @@ import pytest
 from harness.tests.vm.conftest import INSIDE
 
 if INSIDE:
-    from harness.host.host import Host
+    from harness.host import LocalHost, Host
     from harness.host.pci import driver_of
     from harness.store.store import RESULTS
     from harness.tests.vm.forked import Forked, machine, running, until
@@ -96,7 +96,7 @@ def test_killed_while_the_other_machine_loads(run: Callable[..., "Forked"], nic:
     before = machine()
     killed = run("CONTENDERS=lwip", "DURATION=60")
     killed.under_load("lwip_server")
-    assert driver_of(Host(), nic) == "vfio-pci"
+    assert driver_of(LocalHost(), nic) == "vfio-pci"
     os.kill(killed.pid, signal.SIGKILL)
     os.waitpid(killed.pid, 0)
     until("the far wrk has ended with its line", lambda: not running("wrk"), 30)

@@ -10,10 +10,10 @@ import pytest
 
 from harness.provision.nic import saved_state as home
 from harness.provision.tuning.ethtool import affinity, give_back, saved
-from harness.host import driver_of, Host, interface_of
+from harness.host import driver_of, interface_of, LocalHost
 from harness.provision.tuning import tune_interface
 
-HOST = Host()
+HOST = LocalHost()
 # of each model, all that is got; None: its driver has nothing of the kind
 GOT = {
     "e1000e": {"channels": None, "rings": "rx 1024 tx 1024", "coalescing, rx": "rx-usecs 10", "coalescing, tx": None,

@@ -18,7 +18,7 @@ from harness.trial.load import openload
 from harness.trial.client import Client, Started
 from harness.errors import ContenderError
 from harness.trial.load.wrk import Load, LoadResult, Tool, tool_for
-from harness.plan.wire import Wire
+from harness.plan import Wire
 from harness.plan import Workload
 
 ERRORS = ("connect", "reset", "timeout", "content", "status")

@@ -24,7 +24,7 @@ from harness.trial.observe import preload_counters as library
 from harness.trial.observe import steady_state as steady
 from harness.errors import MachineError
 from harness.host import Host
-from harness.plan.wire import LOADGEN, Contender
+from harness.plan import LOADGEN, Contender
 
 # a call with the pid of the client's process
 Tick = Callable[[int], None]

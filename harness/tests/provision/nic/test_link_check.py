@@ -9,7 +9,7 @@ from typing import Any, Sequence
 
 import pytest
 
-from harness.host import Host, Result
+from harness.host import Host, LocalHost, Result
 from harness.provision.nic.link_check import Findings, Port, has_link, own_addresses, preflight, route
 from harness.host import SshHost
 from harness.plan.client_target import SshTarget
@@ -161,7 +161,7 @@ def test_an_interface_that_is_down_tells_no_carrier(cable: Cable) -> None:
 def test_a_link_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = client_machine()
     machine.files["/sys/class/net/eth7/carrier"] = "0\n"
-    port = Port(There(machine, "one", "eth7", Host()), None, "eth7")
+    port = Port(There(machine, "one", "eth7", LocalHost()), None, "eth7")
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:

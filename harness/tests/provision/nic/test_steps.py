@@ -17,7 +17,8 @@ from harness.plan.nic_request import NicOrder
 from harness.plan import load_plan, schedule, turns
 from harness.provision.provision import provisioned, restore
 from harness.tests.fixtures.nic_host import CLIENT, SERVER, NicHost
-from harness.plan.wire import Wire, load_wire
+from harness.plan import load_wire
+from harness.plan import Wire
 
 VFIO = Binding(driver="vfio-pci", iommu=True, modules=(), writes=(), mode="vfio-pci behind an IOMMU")
 NOTHING: list[str] = []

@@ -27,7 +27,7 @@ from harness.tests.fixtures.fake_host import ABSENT, OK, FakeHost
 from harness.tests.fixtures.serving_host import ServingHost, only_run
 from harness.tests.analyse.test_summary import made
 from harness.provision.tuning import tune_interface
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 HAS_RPS = "/sys/class/net/lo/queues/rx-0/rps_cpus"
 USE = Use((0,), (1, 2))

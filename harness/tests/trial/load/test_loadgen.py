@@ -19,7 +19,7 @@ from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import REQUESTS, OwnProcess, ServingHost
 from harness.tests.trial.test_trial import Journal
 from harness.trial.trial import Outcome, run_trial
-from harness.plan.wire import Wire, load_wire
+from harness.plan import Wire, load_wire
 
 WIRE = load_wire("shm-loadgen")
 CLIENT = WIRE.contenders["lwip"].client.endpoint.namespace

@@ -25,7 +25,7 @@ from harness.store.store import load_run
 from harness.tests.fixtures.serving_host import ServingHost, at_load, given, interrupt, only_run
 from harness.tests.trial.test_trial import Journal
 from harness.trial.trial import run_trial
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 
 LOAD = Load("198.18.0.2", 80, WORKLOADS["rps"], 64, 2, 3, rate=12_000, seed=5)
 ACCOUNT: dict[str, Any] = {

@@ -18,7 +18,7 @@ from harness.analyse import summary as analyse
 from harness.trial.load import remote as sites
 from harness.trial.client import Client
 from harness.errors import ContenderError, MachineError, UsageError
-from harness.host import Host
+from harness.host import LocalHost
 from harness.trial.load.wrk import Load, LoadResult, RedisBenchmark, Wrk
 from harness.plan import from_json, load_plan, Plan, Share
 from harness.provision.provision import Provisioned
@@ -27,7 +27,7 @@ from harness.plan.client_target import SshTarget
 from harness.report.report import write
 from harness.store.store import load_run
 from harness.tests.fixtures import synthetic
-from harness.plan.wire import load_wire
+from harness.plan import load_wire
 from harness.report.format import command
 
 WIRE = load_wire("tap")
@@ -73,14 +73,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def client(here: Path) -> Iterator[Client]:
-    with connected(Host(), [SshTarget("one"), SshTarget("u@two")]) as machines:
+    with connected(LocalHost(), [SshTarget("one"), SshTarget("u@two")]) as machines:
         plan = load_plan("quick", WIRE, (0, 1), {"CONNECTIONS": "7"},
                          clients={site.destination: site.cpus() for site in machines})
         sites.prepare(machines)
         running = SimpleNamespace(check_alive=lambda when: None)
         (here / "raw").mkdir()
         up = Provisioned(WIRE, True, "", cast(Any, NoJournal()), machines)
-        yield Client(Host(), WIRE, plan, up, cast(Any, running), here / "raw")
+        yield Client(LocalHost(), WIRE, plan, up, cast(Any, running), here / "raw")
 
 
 def whole(client: Client, seconds: int = 1) -> Load:

@@ -17,7 +17,8 @@ from harness.tests.fixtures.fake_host import FakeHost
 from harness.tests.fixtures.serving_host import REQUESTS, STAT, LoadingProcess, ServingHost, write_counters
 from harness.tests.trial.observe.test_interference import stat
 from harness.tests.trial.test_trial import WIRE, trial
-from harness.plan.wire import Contender, load_wire
+from harness.plan import load_wire
+from harness.plan import Contender
 
 DEV = ("Inter-|   Receive                                                |  Transmit\n"
        " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop\n"
