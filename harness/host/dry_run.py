@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A host that prints what would be done and does nothing. Knows no more of wires than host.py does."""
+"""A host that prints what would be done, and does nothing."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ _READS = ("query", "exists", "link_target", "listing", "which", "has_module", "i
 
 
 class DryRun(Host):
-    """Prints commands that a person could type; starts no process. Reads answer for real, or with what was "written".
-    """
+    """Prints commands that a person could type. Reads answer for real, or what was "written"."""
 
     def __init__(self, base: Host, log: Log) -> None:
         self._base = base

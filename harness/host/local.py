@@ -112,7 +112,7 @@ class LocalHost(Host):
             size = os.fstat(file.fileno()).st_size
             if file.write(data) != len(data):
                 file.truncate(size)
-                raise MachineError(f"cannot write {path}: the disk is full; make room and run again")
+                raise MachineError(f"cannot write {path}: disk full; make room and run again")
             os.fsync(file.fileno())
 
     def make_directory(self, path: str | Path) -> None:
@@ -183,7 +183,7 @@ class LocalHost(Host):
         except ProcessLookupError:
             return False
         except OSError as error:
-            raise MachineError(f"cannot send {number.name} to pid {pid}: {error.strerror}") from None
+            raise MachineError(f"cannot send {number.name} to {pid}: {error.strerror}") from None
         finally:
             os.close(handle)
 
@@ -207,7 +207,7 @@ class LocalHost(Host):
 
 
 def inside(netns: str | None, act: Callable[[], T]) -> T:
-    """Do `act` in a network namespace; in a new thread, for setns(2) moves the one that calls it."""
+    """Do `act` in a network namespace; in a new thread, for setns(2) moves its caller."""
     def enter() -> T:
         if netns:
             with _or_cannot("enter namespace", netns), open(f"{NETNS_DIRECTORY}/{netns}") as file:

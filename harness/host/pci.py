@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which network cards this machine has on its PCI bus, read from sysfs (sysfs-bus-pci in the kernel's documentation).
+"""The network cards of a machine, read from its PCI bus in sysfs. Only reads.
 
-Only reads. Must not know what a card may be used for (guards.py), nor how it comes to DPDK
-(binding.py).
+Must not know what a card may be used for (in_use.py), nor how it comes to DPDK (driver.py).
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from harness.errors import MachineError, UsageError
+from harness.errors import UsageError
 from harness.host.host import Host
 
 DEVICES = "/sys/bus/pci/devices"
@@ -27,13 +26,14 @@ ADDRESS = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])", r
 
 @dataclass(frozen=True)
 class Nic:
-    """A PCI function of class "network". `interface`, `mac` and `mtu` are "", "" and 0 while no driver of the kernel's
-    has made an interface in this network namespace; `up` is what an administrator set, not the
-    link's state.
+    """A PCI function of class "network".
 
-    vendor, device and their subsystem are hex digits ("8086"). For none, `driver` and `iommu_group`
-    are "", `numa_node`
-    is -1. `group`: the other functions of the IOMMU group, without bridges.
+    `interface`, `mac`, `mtu`: "", "" and 0 while the kernel has no interface of it in this
+    namespace
+    `driver`, `iommu_group`: "" for none; `numa_node`: -1 for none
+    `vendor`, `device` and their subsystem: hex digits ("8086")
+    `group`: the other functions of the IOMMU group, without bridges
+    `up`: what an administrator set, not the link's state
     """
 
     pci: str
@@ -53,36 +53,35 @@ class Nic:
 
 
 def network_devices(host: Host) -> list[Nic]:
-    """All of them, by PCI address."""
+    """Return all of them, by PCI address."""
     names = _names(host)
     return [_nic(host, pci, interface_of(host, pci), names) for pci in host.listing(DEVICES)
             if _class(host, pci).startswith(NETWORK_CLASS)]
 
 
 def find_nic(host: Host, text: str) -> Nic:
-    """By PCI address, with or without its domain, or by the interface's name. UsageError when it is none."""
+    """Return a card by PCI address, with or without domain, or by interface. UsageError if none."""
     match = ADDRESS.fullmatch(text)
     if match:
         pci = f"{match[1] or '0000'}:{match[2]}".lower()
         if not host.exists(f"{DEVICES}/{pci}"):
             raise UsageError(f"no PCI device {pci}; {_there_are(host)}")
-        if not _class(host, pci).startswith(NETWORK_CLASS):
-            raise UsageError(f"{pci} is no network card (PCI class {_class(host, pci)}); "
-                             f"{_there_are(host)}")
+        if not (kind := _class(host, pci)).startswith(NETWORK_CLASS):
+            raise UsageError(f"{pci} is no network card (PCI class {kind}); {_there_are(host)}")
         return _nic(host, pci, interface_of(host, pci), _names(host))
     for pci in host.listing(DEVICES):
         if text in _interfaces(host, pci):
             return _nic(host, pci, text, _names(host))
     if text and "/" not in text and host.exists(f"{INTERFACES}/{text}"):
-        raise UsageError(f"interface '{text}' is not on a PCI card, so DPDK cannot have it; "
-                         f"{_there_are(host)}")
+        raise UsageError(f"interface '{text}' is not on a PCI card, so DPDK cannot have it;"
+                         f" {_there_are(host)}")
     raise UsageError(f"no network card '{text}', which is neither an interface nor a PCI address "
                      "here;"
                      f" {_there_are(host)}")
 
 
 def interface_of(host: Host, pci: str) -> str:
-    """The first of its interfaces in this network namespace; "" for none."""
+    """Return the first of its interfaces in this network namespace; "" for none."""
     return next(iter(_interfaces(host, pci)), "")
 
 
@@ -91,46 +90,43 @@ def driver_of(host: Host, pci: str) -> str:
 
 
 def is_no_iommu_group(host: Host, group: str) -> bool:
-    """vfio-pci makes a group of this name for a device that it holds without an IOMMU."""
+    """Return whether vfio-pci made a group for a device that it holds without an IOMMU."""
     return host.text(f"{GROUPS}/{group}/name") == NO_IOMMU_GROUP
 
 
-# What hypervisors present as a card: (vendor, device) -> its model.
-EMULATED = {("8086", "100e"): "e1000", ("8086", "100f"): "e1000", ("8086", "1004"): "e1000",
-            ("8086", "10d3"): "e1000e",
-            ("8086", "10c9"): "igb", ("8086", "1209"): "i82559", ("10ec", "8139"): "rtl8139",
-            ("10ec", "8029"): "ne2k",
-            ("1022", "2000"): "pcnet", ("1011", "0019"): "tulip", ("1b36", "0100"): "rocker"}
-PARAVIRTUAL = {("1af4", "1000"): "virtio-net", ("1af4", "1041"): "virtio-net",
-               ("15ad", "07b0"): "vmxnet3",
-               ("1ae0", "0042"): "gve"}
+# what hypervisors present as a card: its model by vendor:device
+EMULATED = {"8086:100e": "e1000", "8086:100f": "e1000", "8086:1004": "e1000", "8086:10d3": "e1000e",
+            "8086:10c9": "igb", "8086:1209": "i82559", "10ec:8139": "rtl8139", "10ec:8029": "ne2k",
+            "1022:2000": "pcnet", "1011:0019": "tulip", "1b36:0100": "rocker"}
+PARAVIRTUAL = {"1af4:1000": "virtio-net", "1af4:1041": "virtio-net", "15ad:07b0": "vmxnet3",
+               "1ae0:0042": "gve"}
 # of the subsystem; QEMU's e1000e and igb have their vendor's and no number
-QEMU = ("1af4", "1100")
+QEMU = "1af4:1100"
 VMWARE = "15ad"
-UNNUMBERED = ("8086", "0000")
+UNNUMBERED = "8086:0000"
 MAKERS = {"QEMU": "QEMU's", "Red Hat": "QEMU's", "VMware, Inc.": "VMware's",
-          "innotek GmbH": "VirtualBox's",
-          "Microsoft Corporation": "Hyper-V's", "Xen": "Xen's"}
+          "innotek GmbH": "VirtualBox's", "Microsoft Corporation": "Hyper-V's", "Xen": "Xen's"}
 
 
 def emulated(host: Host, nic: Nic) -> str:
-    """"" for hardware; else what plays its part: "QEMU's e1000e", "paravirtual virtio-net"."""
-    ids, subsystem = (nic.vendor, nic.device), (nic.subsystem_vendor, nic.subsystem_device)
+    """Return what plays a card, "QEMU's e1000e" or "paravirtual virtio-net"; "" for hardware."""
+    ids, subsystem = f"{nic.vendor}:{nic.device}", f"{nic.subsystem_vendor}:{nic.subsystem_device}"
     if ids in PARAVIRTUAL:
         return f"paravirtual {PARAVIRTUAL[ids]}"
-    model = EMULATED.get(ids, f"{nic.vendor}:{nic.device}")
     if subsystem == QEMU:
-        return f"QEMU's {model}"
+        return f"QEMU's {EMULATED.get(ids, ids)}"
     if ids not in EMULATED or not _is_guest(host):
         return ""
     maker = MAKERS.get(host.text("/sys/class/dmi/id/sys_vendor"), "a hypervisor's")
     # a real card that a guest was given keeps the subsystem of its board's maker
-    given = nic.vendor == "8086" and subsystem != UNNUMBERED and nic.subsystem_vendor != VMWARE and maker == "QEMU's"
-    return "" if given else f"{maker} {model}"
+    if (nic.vendor == "8086" and subsystem != UNNUMBERED and nic.subsystem_vendor != VMWARE
+            and maker == "QEMU's"):
+        return ""
+    return f"{maker} {EMULATED[ids]}"
 
 
 def _is_guest(host: Host) -> bool:
-    """The bit that every hypervisor sets for its guests, and none elsewhere."""
+    """Return the bit that every hypervisor sets for its guests."""
     flags = (line for line in host.text("/proc/cpuinfo").splitlines() if line.startswith("flags"))
     return "hypervisor" in next(flags, "").split()
 
@@ -155,19 +151,19 @@ def _nic(host: Host, pci: str, interface: str, names: dict[str, str]) -> Nic:
 
 
 def _class(host: Host, pci: str) -> str:
-    """Six hex digits, such as 020000 for Ethernet."""
+    """Return six hex digits, such as 020000 for Ethernet."""
     return host.text(f"{DEVICES}/{pci}/class").removeprefix("0x")
 
 
 def _interfaces(host: Host, pci: str) -> list[str]:
-    """Those of the function itself, and of the virtio device behind it."""
+    """Return the interfaces of the function itself, and of the virtio device behind it."""
     at = f"{DEVICES}/{pci}"
     behind = [f"{at}/{name}" for name in host.listing(at) if re.fullmatch(r"virtio\d+", name)]
     return [name for place in (at, *behind) for name in host.listing(f"{place}/net")]
 
 
 def _names(host: Host) -> dict[str, str]:
-    """Vendor and device as lspci names them, by PCI address; empty without lspci."""
+    """Return vendor and device as lspci names them, by PCI address; {} without lspci."""
     if host.which("lspci") is None:
         return {}
     listed = host.query(["lspci", "-Dmm"], check=False)
@@ -177,6 +173,8 @@ def _names(host: Host) -> dict[str, str]:
 
 
 def _there_are(host: Host) -> str:
-    found = [f"{nic.pci} ({nic.interface or nic.driver or 'no driver'})"
+    cards = [f"{nic.pci} ({nic.interface or nic.driver or 'no driver'})"
              for nic in network_devices(host)]
-    return f"there are: {', '.join(found)}" if found else "this machine has no network card on its PCI bus"
+    if not cards:
+        return "this machine has no network card on its PCI bus"
+    return f"there are: {', '.join(cards)}"

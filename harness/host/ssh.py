@@ -40,9 +40,8 @@ _NEXT = {
     "Host key verification failed":
         "run `{command}` once by hand and see that the key it shows is that machine's",
     "Permission denied":
-        "put your public key there (`ssh-copy-id {destination}`; root has keys of its own, in "
-        "/root/.ssh)"
-        " until `{command}` works without a password",
+        "put your public key there (`ssh-copy-id {destination}`; root has keys of its own, in"
+        " /root/.ssh) until `{command}` works without a password",
     "Could not resolve hostname": "mend the name, or give the address",
     "Connection refused": "start sshd there, or say its port in ~/.ssh/config",
     "timed out": _SEE, "No route to host": _SEE, "unreachable": _SEE,
@@ -60,7 +59,7 @@ class Target(Protocol):
 
 
 class RemoteProcess(Process):
-    """A program on another machine, and the ssh here that is its line; it lasts no longer than this."""
+    """A program on another machine; it lasts no longer than the ssh here that is its line."""
 
     def __init__(self, ssh: Process, link: socket.socket, argv: Sequence[str]) -> None:
         self.pid, self.start_time, self.argv = ssh.pid, ssh.start_time, tuple(argv)
@@ -82,7 +81,7 @@ class RemoteProcess(Process):
         return self._ended(self._ssh.wait(timeout))
 
     def stop(self, term_timeout: float = 5) -> int:
-        """Send SIGTERM, then SIGKILL, and at last end the line, which no other machine can refuse."""
+        """Send SIGTERM, then SIGKILL, and at last end the line, which no machine can refuse."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             self.signal(number)
             try:
@@ -159,18 +158,17 @@ class _Forwarded(socket.socket):
         if "refused by peer" in reason:
             # only the ssh that the others share knows what the far end answered
             reason = _last(self.master.read_text(errors="replace"))
-        forbidden = "; allow it there: AllowTcpForwarding in sshd_config" if "prohibited" in reason else ""
-        return ConnectionError(f"{reason}{forbidden}")
+        if "prohibited" in reason:
+            reason += "; allow it there: AllowTcpForwarding in sshd_config"
+        return ConnectionError(reason)
 
 
 class SshHost(Host):
     """Another machine, as far as the client's end of a trial needs one.
 
-    It has no namespaces of ours: `netns` is not looked at. Whoever has one calls open() first and
-    close()
-    at last. `control`: where its files may be, a name that nothing has. `interface`: the one
-    towards the
-    server; link_check.py finds it where the user has not named it.
+    It has no namespaces of ours: `netns` is not looked at. Call open() first and close() at last.
+    `control`: where its files may be, a name that nothing has
+    `interface`: the one towards the server; link_check.py finds it where the user has not named it
     """
 
     def __init__(self, local: Host, target: Target, control: str) -> None:
@@ -188,7 +186,7 @@ class SshHost(Host):
                             "done there")
 
     def open(self) -> None:
-        """Open the connection that all others share, and make a directory there that goes with it."""
+        """Open the connection that all others share, with a directory there that goes with it."""
         out, err = Path(f"{self._control}.out"), Path(f"{self._control}.err")
         name = f"stackduel-{secrets.token_hex(8)}"
         self._line = self._start(["-M"], "directory", [name], out, err)
@@ -219,8 +217,7 @@ class SshHost(Host):
                                      timeout=timeout, check=False)
         except MachineError:
             raise MachineError(f"`{shlex.join(argv)}` did not end on {self.destination} within "
-                               f"{timeout:g} s; "
-                               f"see that `{self._try()}` works") from None
+                               f"{timeout:g} s; see that `{self._try()}` works") from None
         if result.code == _SSH_FAILED:
             raise self._lost(result.stderr)
         if check and result.code != 0:
@@ -231,7 +228,7 @@ class SshHost(Host):
 
     def spawn(self, argv: Sequence[str], *, netns: str | None = None, cpus: Sequence[int] = (),
               stdout: Path, stderr: Path, env: Mapping[str, str] | None = None) -> RemoteProcess:
-        """Start a program there, pinned where there is taskset; it ends with the connection at the latest."""
+        """Start a program there, pinned if it has taskset; it ends with the connection."""
         return self._start([], "watched", self._pinned(argv, cpus, env or {}), stdout, stderr)
 
     def poise(self, argv: Sequence[str], *, cpus: Sequence[int], stdout: Path, stderr: Path,
@@ -243,7 +240,7 @@ class SshHost(Host):
         return self._start([], "poised", self._pinned(argv, cpus, env), stdout, stderr)
 
     def connect(self, netns: str | None, address: str, port: int, timeout: float) -> socket.socket:
-        """Return a connection by that machine's kernel. A refusal comes with the first recv(), as OSError."""
+        """Return a connection by that machine's kernel. recv() raises a refusal, OSError."""
         ours, theirs = socket.socketpair()
         with theirs:
             connection = _Forwarded(fileno=ours.detach())
@@ -293,7 +290,7 @@ class SshHost(Host):
         return parse_cpu_list(line[1])
 
     def clock_ahead(self) -> tuple[float, float]:
-        """Return by how many seconds that machine's clock is ahead of ours, and how unsure that is."""
+        """Return how many seconds that machine's clock is ahead of ours, and how unsure that is."""
         before = time.time()
         # not every date knows parts of seconds
         whole, _, part = self.run(["date", "+%s.%N"]).stdout.strip().partition(".")
@@ -304,7 +301,7 @@ class SshHost(Host):
         return round(there - (before + after) / 2, 3), round(unsure, 3)
 
     def flush_neighbours(self, netns: str | None) -> None:
-        """Flush those of the interface to the server, if its user may; one that stays is compared too."""
+        """Flush those of the interface to the server, if its user may."""
         if self.interface and self.which("ip"):
             self.run(["ip", "neighbour", "flush", "dev", self.interface], check=False)
 

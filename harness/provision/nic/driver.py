@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""By which driver a card comes to DPDK, and what must be loaded and written first. Decides; does nothing.
+"""By which driver a card comes to DPDK, and what must be loaded and written first.
 
-Must not know whether the card is free (guards.py), nor who binds it and when.
-
-
-Which of DPDK's drivers takes a card, by what the installed drivers say of themselves: each carries the PCI ids that
-it takes, and the kernel's modules that it works with, as JSON (dpdk-pmdinfo.py prints the same). Only reads.
-
-Must not know whether a card is free, nor how it is bound.
+Decides; does nothing. Must not know whether the card is free (in_use.py), nor who binds it and
+when.
 """
 
 from __future__ import annotations
@@ -18,63 +13,42 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import MachineError
-from harness.host import DEVICES, driver_of, Host, Nic
+from harness.host import DEVICES, Host, Nic, driver_of
 from harness.provision.nic.in_use import USER_SPACE_DRIVERS, VFIO
-
-MARK = "PMD_INFO_STRING= "
-ANY = 0xffff
-
-
-@dataclass(frozen=True)
-class Pmd:
-    """`modules`: what it works with ("vfio-pci"), or needs beside the card's own driver ("mlx5_ib")."""
-
-    name: str
-    modules: tuple[str, ...]
-
-
-def pmd_of(host: Host, nic: Nic) -> Pmd | None:
-    """None when the installed DPDK has none for this card."""
-    ids = tuple(int(text or "0", 16) for text in
-                (nic.vendor, nic.device, nic.subsystem_vendor, nic.subsystem_device))
-    for told in _told(host):
-        if any(all(mine == its or its == ANY for mine, its in zip(ids, row)) for row in told.get("pci_ids", [])):
-            return Pmd(told["name"], tuple(re.findall(r"[\w-]+", told.get("kmod", ""))))
-    return None
-
-
-def _told(host: Host) -> list[dict[str, Any]]:
-    """What each plugin for network cards says; every program with DPDK loads them all at its start.
-
-    By grep, for they are 30 MB of binary files.
-    """
-    libraries = host.query(["pkg-config", "--variable=libdir", "libdpdk"], check=False).stdout.strip()
-    plugins = [f"{libraries}/dpdk/{name}" for name in host.listing(f"{libraries}/dpdk") if name.startswith("pmds-")]
-    if not plugins:
-        return []
-    found = host.query(["grep", "--recursive", "--text", "--null-data", "--no-filename", "--only-matching",
-                        "--include=librte_net_*.so.*", MARK + "{.*", *plugins], check=False).stdout
-    told: list[dict[str, Any]] = [json.loads(text.removeprefix(MARK)) for text in found.split("\0") if text]
-    return told
-
 
 # the kernel's driver keeps the card, and DPDK has its queues beside it
 BIFURCATED = ("mlx4_core", "mlx5_core")
 UIO = "uio_pci_generic"
 NO_IOMMU = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
-# with these a function may share its IOMMU group with a card in user space (vfio.rst of the kernel's documentation)
+# with these a function may share its IOMMU group with a card in user space (the kernel's vfio.rst)
 HARMLESS = ("", VFIO, "pci-stub", "pcieport")
-# forbids programs to set up a PCI device by themselves, as they do with uio_pci_generic (kernel_lockdown(7))
+# forbids programs to set up a PCI device by themselves, as they do with uio (kernel_lockdown(7))
 LOCKDOWN = "/sys/kernel/security/lockdown"
 DEVBIND = "dpdk-devbind.py"
 # of modules that are not called as their driver is
-DRIVERS = {"virtio_pci": "virtio-pci"}
+_DRIVERS = {"virtio_pci": "virtio-pci"}
+# before what a driver of DPDK says of itself, as JSON in its binary (dpdk-pmdinfo.py prints the
+# same)
+_MARK = "PMD_INFO_STRING= "
+_ANY = 0xffff
+
+
+@dataclass(frozen=True)
+class Pmd:
+    """A driver of DPDK, with the kernel modules that it works with, or needs beside the card's."""
+
+    name: str
+    modules: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Binding:
-    """`driver`: to bind for DPDK, "" when it keeps its own (bifurcated). `modules`: to be loaded first, in this order,
-    those that are not yet; then `writes`: (path, text). `mode`: in words, for reports.
+    """How a card comes to DPDK.
+
+    `driver`: to bind for DPDK, "" when the card keeps its own (bifurcated)
+    `modules`: to be loaded first, in this order, those that are not yet
+    `writes`: (path, text), after that
+    `mode`: in words, for reports
     """
 
     driver: str
@@ -84,51 +58,83 @@ class Binding:
     mode: str
 
 
+def pmd_of(host: Host, nic: Nic) -> Pmd | None:
+    """Return the driver of the installed DPDK for this card; None when it has none."""
+    ids = tuple(int(text or "0", 16) for text in
+                (nic.vendor, nic.device, nic.subsystem_vendor, nic.subsystem_device))
+    for pmd in _pmds(host):
+        if any(all(mine == its or its == _ANY for mine, its in zip(ids, row))
+               for row in pmd.get("pci_ids", [])):
+            return Pmd(pmd["name"], tuple(re.findall(r"[\w-]+", pmd.get("kmod", ""))))
+    return None
+
+
+def _pmds(host: Host) -> list[dict[str, Any]]:
+    """Return what each plugin for network cards says; by grep, for they are 30 MB of binaries."""
+    libraries = host.query(["pkg-config", "--variable=libdir", "libdpdk"],
+                           check=False).stdout.strip()
+    plugins = [f"{libraries}/dpdk/{name}" for name in host.listing(f"{libraries}/dpdk")
+               if name.startswith("pmds-")]
+    if not plugins:
+        return []
+    options = ("recursive", "text", "null-data", "no-filename", "only-matching",
+               "include=librte_net_*.so.*")
+    found = host.query(["grep", *(f"--{option}" for option in options), _MARK + "{.*", *plugins],
+                       check=False)
+    return [json.loads(text.removeprefix(_MARK)) for text in found.stdout.split("\0") if text]
+
+
 def choose_binding(host: Host, nic: Nic, noiommu: bool) -> Binding:
-    """MachineError when the card cannot come to DPDK, with what to do."""
+    """Choose the driver. MachineError when the card cannot come to DPDK, with what to do."""
     pmd = pmd_of(host, nic)
     if pmd is None:
-        raise MachineError(f"the installed DPDK has no driver for {_called(nic)} ({nic.vendor}:{nic.device}): use"
-                           " another card, or a DPDK that has one")
+        raise MachineError(f"the installed DPDK has no driver for {_named(nic)}: use another "
+                           "card, or a DPDK"
+                           " that has one")
     if nic.driver in BIFURCATED:
         return _bifurcated(host, nic, pmd)
     if nic.iommu_group:
         return _behind_iommu(host, nic)
     if not noiommu:
-        raise MachineError(f"{_called(nic)} is behind no IOMMU: {_how_to_get_one(host)}, or give NOIOMMU=1, which lets"
-                           " the card write to all of this machine's memory")
+        raise MachineError(f"{_called(nic)} is behind no IOMMU: {_how_to_get_one(host)}, or give "
+                           "NOIOMMU=1,"
+                           " which lets the card write to all of this machine's memory")
     return _without_iommu(host, nic, pmd)
 
 
 def bind_command(driver: str, pci: str) -> tuple[str, ...]:
-    """--force: dpdk-devbind refuses a card whose interface has a route, and guards.py has looked at more than that."""
+    """Return the command that gives a card to a driver.
+
+    --force: dpdk-devbind refuses a card whose interface has a route; in_use.py has looked at more.
+    """
     return (DEVBIND, "--force", "-b", driver, pci)
 
 
 def kernel_driver(host: Host, nic: Nic) -> str:
-    """The driver that the kernel uses this card with: the one it has, else the one that its modules name for it.
-
-    MachineError when there is none.
-    """
+    """Return the kernel's driver of this card: the one it has, else the one that modules name."""
     if nic.driver and nic.driver not in USER_SPACE_DRIVERS:
         return nic.driver
     alias = host.text(f"{DEVICES}/{nic.pci}/modalias")
-    modules = host.query(["modprobe", "--resolve-alias", alias], check=False).stdout.split() if alias else []
-    if not modules:
-        raise MachineError(f"no driver of this kernel takes {_called(nic)} ({nic.vendor}:{nic.device}): its module is"
-                           f" not installed for kernel {_release(host)}")
+    resolved = host.query(["modprobe", "--resolve-alias", alias],
+                          check=False).stdout if alias else ""
+    if not resolved.split():
+        raise MachineError(f"no driver of this kernel takes {_named(nic)}: its module is not "
+                           "installed for"
+                           f" kernel {_release(host)}")
+    module = resolved.split()[0]
     # a module tells the names of its drivers once it is loaded
-    told = [name.removeprefix("pci:") for name in host.listing(f"/sys/module/{modules[0]}/drivers")
-            if name.startswith("pci:")]
-    return told[0] if told else DRIVERS.get(modules[0], modules[0])
+    names = [name.removeprefix("pci:") for name in host.listing(f"/sys/module/{module}/drivers")
+             if name.startswith("pci:")]
+    return names[0] if names else _DRIVERS.get(module, module)
 
 
 def _bifurcated(host: Host, nic: Nic, pmd: Pmd) -> Binding:
     needed = tuple(module for module in pmd.modules if not _loaded(host, module))
     for module in needed:
         if not _loadable(host, module):
-            raise MachineError(f"DPDK needs the kernel's module {module} to share {_called(nic)} with {nic.driver}, and"
-                               f" {_nowhere(host)}")
+            raise MachineError(f"DPDK needs the kernel's module {module} to share {_called(nic)} "
+                               "with"
+                               f" {nic.driver}, and {_nowhere(host)}")
     return Binding("", bool(nic.iommu_group), needed, (),
                    f"shared with its kernel driver {nic.driver} (bifurcated), never rebound")
 
@@ -136,31 +142,40 @@ def _bifurcated(host: Host, nic: Nic, pmd: Pmd) -> Binding:
 def _behind_iommu(host: Host, nic: Nic) -> Binding:
     if not _available(host, VFIO):
         raise MachineError(f"no vfio-pci for {_called(nic)}: {_nowhere(host)}")
-    holders = [f"{other} ({driver})" for other in nic.group if (driver := driver_of(host, other)) not in HARMLESS]
+    drivers = {other: driver_of(host, other) for other in nic.group}
+    holders = {other: driver for other, driver in drivers.items() if driver not in HARMLESS}
     if holders:
-        raise MachineError(f"{_called(nic)} shares IOMMU group {nic.iommu_group} with {', '.join(holders)}, and a group"
-                           " is given to user space whole: unbind these too if nothing uses them"
-                           f" (`{DEVBIND} -u {' '.join(word.split()[0] for word in holders)}`), or put the card into"
-                           " another slot")
+        listed = ", ".join(f"{other} ({driver})" for other, driver in holders.items())
+        raise MachineError(f"{_called(nic)} shares IOMMU group {nic.iommu_group} with {listed}, "
+                           "and a group is"
+                           " given to user space whole: unbind these too if nothing uses them"
+                           f" (`{DEVBIND} -u {' '.join(holders)}`), or put the card into another "
+                           "slot")
     return Binding(VFIO, True, _to_load(host, VFIO), (), "vfio-pci behind an IOMMU")
 
 
 def _without_iommu(host: Host, nic: Nic, pmd: Pmd) -> Binding:
-    """vfio-pci where the kernel was built with its mode for this, which Debian's is not; else uio_pci_generic."""
+    """Choose vfio-pci if the kernel has its mode for this, as Debian's has not; else uio."""
     if _available(host, VFIO) and _has_no_iommu_mode(host):
         writes = () if host.text(NO_IOMMU) in ("Y", "1") else ((NO_IOMMU, "1"),)
-        return Binding(VFIO, False, _to_load(host, VFIO), writes, "vfio-pci without an IOMMU (unsafe mode)")
+        return Binding(VFIO, False, _to_load(host, VFIO), writes,
+                       "vfio-pci without an IOMMU (unsafe mode)")
     lacks = "no vfio-pci with a no-IOMMU mode" if _available(host, VFIO) else "no vfio-pci"
-    instead = f"{_called(nic)} is behind no IOMMU, kernel {_release(host)} has {lacks}, and {UIO}, the second choice,"
+    instead = (f"{_called(nic)} is behind no IOMMU, kernel {_release(host)} has {lacks}, and "
+               f"{UIO}, the second"
+               " choice,")
     if not _available(host, UIO):
         raise MachineError(f"{instead} is missing: {_nowhere(host)}")
     if UIO not in pmd.modules:
-        raise MachineError(f"{instead} does not work with DPDK's driver {pmd.name}: {_how_to_get_one(host)}")
+        raise MachineError(f"{instead} does not work with DPDK's driver {pmd.name}: "
+                           f"{_how_to_get_one(host)}")
     locked = re.findall(r"\[(\w+)\]", host.text(LOCKDOWN))
     if locked and locked[0] != "none":
-        raise MachineError(f"{instead} is forbidden by the kernel's lockdown ({locked[0]}, in {LOCKDOWN}): switch"
-                           f" Secure Boot off, or {_how_to_get_one(host)}")
-    return Binding(UIO, False, _to_load(host, UIO), (), f"{UIO} without an IOMMU (this kernel has {lacks})")
+        raise MachineError(f"{instead} is forbidden by the kernel's lockdown ({locked[0]}, in "
+                           f"{LOCKDOWN}):"
+                           f" switch Secure Boot off, or {_how_to_get_one(host)}")
+    mode = f"{UIO} without an IOMMU (this kernel has {lacks})"
+    return Binding(UIO, False, _to_load(host, UIO), (), mode)
 
 
 def _has_no_iommu_mode(host: Host) -> bool:
@@ -173,8 +188,9 @@ def _has_no_iommu_mode(host: Host) -> bool:
 
 
 def _loaded(host: Host, module: str) -> bool:
-    """Or built in."""
-    return host.exists(f"/sys/module/{module.replace('-', '_')}") or host.exists(f"/sys/bus/pci/drivers/{module}")
+    """Return whether a module is loaded or built in."""
+    return (host.exists(f"/sys/module/{module.replace('-', '_')}")
+            or host.exists(f"/sys/bus/pci/drivers/{module}"))
 
 
 def _loadable(host: Host, module: str) -> bool:
@@ -195,33 +211,40 @@ def _to_load(host: Host, module: str) -> tuple[str, ...]:
 
 
 def _nowhere(host: Host) -> str:
-    """Why a module that is missing is missing, and what to do."""
+    """Say why a module is missing, and what to do."""
     release = _release(host)
     if host.which("modprobe") is None:
         return "modprobe is missing; run `sudo make deps`, or install package kmod"
     if not host.exists(f"/lib/modules/{release}"):
-        return (f"kernel {release} has no modules here (/lib/modules/{release}); install its package (Debian:"
+        return (f"kernel {release} has no modules here (/lib/modules/{release}); install its "
+                "package (Debian:"
                 f" linux-image-{release}), or boot the distribution's kernel (linux-image-amd64)")
-    return (f"kernel {release} has no such module, or its configuration forbids it (`modprobe --show-depends`); boot"
-            " the distribution's kernel (Debian: linux-image-amd64)")
+    return (f"kernel {release} has no such module, or its configuration forbids it (`modprobe "
+            "--show-depends`);"
+            " boot the distribution's kernel (Debian: linux-image-amd64)")
 
 
 def _how_to_get_one(host: Host) -> str:
-    """An IOMMU; its name and switch depend on the maker of the CPU."""
-    words = host.text("/proc/cmdline").split()
-    if "AuthenticAMD" in host.text("/proc/cpuinfo"):
+    """Say how to get an IOMMU, whose name and switch depend on the maker of the CPU."""
+    cpu = host.text("/proc/cpuinfo")
+    if "AuthenticAMD" in cpu:
         unit, switch = "AMD-Vi (IOMMU)", "amd_iommu=on"
-    elif "GenuineIntel" in host.text("/proc/cpuinfo"):
+    elif "GenuineIntel" in cpu:
         unit, switch = "VT-d", "intel_iommu=on"
     else:
         return "switch the IOMMU on in the firmware"
-    if switch in words:
-        return f"{switch} stands on the kernel's command line already, so switch {unit} on in the BIOS"
+    if switch in host.text("/proc/cmdline").split():
+        return (f"{switch} stands on the kernel's command line already, so switch"
+                f" {unit} on in the BIOS")
     return f"add {switch} to the kernel's command line and reboot, with {unit} on in the BIOS"
 
 
 def _called(nic: Nic) -> str:
     return f"{nic.pci} ({nic.interface})" if nic.interface else nic.pci
+
+
+def _named(nic: Nic) -> str:
+    return f"{_called(nic)} ({nic.vendor}:{nic.device})"
 
 
 def _release(host: Host) -> str:

@@ -1,14 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Why a network card must be left alone: what this machine does over it, and what would become of that. Only reads.
+"""Why a card must be left alone: what this machine does over it, and what would become of that.
 
-An address that is set on a card means that somebody uses it, with or without a connection at this moment; only
-link-local ones, which the kernel gives by itself, do not count. Must not know how a card is bound (binding.py).
-
-
-What the kernel's network is used for at this moment: interfaces and what stands on them, routes, connections, and
-file systems that come over the network. Only reads.
-
-Must not know which card is asked about, nor what follows from an answer (guards.py).
+An address that is set on a card means that somebody uses it, with or without a connection at this
+moment;
+only link-local ones, which the kernel gives by itself, do not count. Only reads.
 """
 
 from __future__ import annotations
@@ -16,21 +11,30 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
-from typing import Iterable, Mapping, Sequence
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from harness.host import DEVICES, Host, Nic
 
-SSHD_PORT = 22
-NETWORK_FILE_SYSTEMS = {"nfs": "NFS", "nfs4": "NFS", "cifs": "SMB", "smb3": "SMB"}
-ISCSI = "/sys/class/iscsi_session"
-NVME = "/sys/class/nvme"
+VFIO = "vfio-pci"
+# with them no driver of the kernel's has the card
+USER_SPACE_DRIVERS = (VFIO, "uio_pci_generic", "igb_uio")
+NO_HELP = "FORCE=1 does not help"
+_KINDS = {"openvswitch": "Open vSwitch bridge", "vlan": "VLAN", "vxlan": "VXLAN", "vrf": "VRF"}
+# of which a port is one member among several; the others stand on one interface
+_OF_MEMBERS = ("bond", "bridge", "team", "openvswitch", "vrf")
+_SSHD_PORT = 22
+_NETWORK_FILE_SYSTEMS = {"nfs": "NFS", "nfs4": "NFS", "cifs": "SMB", "smb3": "SMB"}
+_ISCSI = "/sys/class/iscsi_session"
+_NVME = "/sys/class/nvme"
 
 
 @dataclass(frozen=True)
-class Interface:
-    """`addresses`: "192.0.2.2/24", without link-local ones. `upon`: names of the interfaces that this one stands on (a
-    VLAN on its parent, a bond on its members), `kind` what it then is ("vlan", "bond"; "" for a port).
+class _Link:
+    """An interface.
+
+    `kind`: "vlan", "bond", …, "" for a port
+    `upon`: names of the interfaces that it stands on (a VLAN on its parent, a bond on its members)
+    `addresses`: "192.0.2.2/24", …, without link-local ones
     """
 
     name: str
@@ -38,10 +42,14 @@ class Interface:
     upon: frozenset[str]
     addresses: tuple[str, ...]
 
+    @property
+    def own(self) -> set[str]:
+        return {address.partition("/")[0] for address in self.addresses}
+
 
 @dataclass(frozen=True)
-class Connection:
-    """Of TCP, established. `interface`: of a link-local address, which means nothing without; else ""."""
+class _Connection:
+    """A TCP connection. `interface`: of a link-local address, else ""."""
 
     local: str
     port: int
@@ -49,140 +57,229 @@ class Connection:
     interface: str
 
 
-@dataclass(frozen=True)
-class Mount:
-    """What comes over the network from `server`: `what` "file system (NFS)" or "disk sda (iSCSI)".
+def uses(host: Host, nic: Nic) -> list[str]:
+    """Return what is done over a card, each with what FORCE=1 would do to it."""
+    found = interface_uses(host, nic.interface) if nic.interface else []
+    in_user_space = nic.driver in USER_SPACE_DRIVERS
+    # the kernel takes no card from a program that has it open by vfio-pci or uio: it waits for its
+    # end
+    force = f"{NO_HELP}: stop it" if in_user_space else "FORCE=1 would disturb it"
+    found += [f"{who} has it open ({force})" for who in _holders(host, nic)]
+    if nic.driver and not in_user_space and not nic.interface:
+        found.append(f"its driver {nic.driver} is bound, and no interface of it is in this "
+                     "network namespace:"
+                     f" another one has it, of a container perhaps ({NO_HELP}: give it back first)")
+    functions = host.text(f"{DEVICES}/{nic.pci}/sriov_numvfs")
+    if functions not in ("", "0"):
+        found.append(f"it has {functions} virtual functions ({NO_HELP}: take them away first)")
+    return found
 
-    `places`: where it is mounted, as far as that can be told.
-    """
 
-    what: str
-    server: str
-    places: tuple[str, ...]
+def beyond_force(host: Host, nic: Nic) -> list[str]:
+    """Return the uses that FORCE=1 does not overrule: nobody could restore what would be lost."""
+    return [use for use in uses(host, nic) if NO_HELP in use]
 
 
-def interfaces(host: Host) -> list[Interface]:
-    links = _asked(host, "ip -j -d address")
-    return [Interface(link["ifname"], link.get("linkinfo", {}).get("info_kind", ""), _upon(link, links), tuple(
+def interface_uses(host: Host, interface: str) -> list[str]:
+    """Return the same of any interface by its name, on PCI or not."""
+    links = _links(host)
+    above = _above(interface, links)
+    return [*_standing(interface, links), *_pppoe(host, interface), *_routes(host, above),
+            *_addresses(host, above, links), *_sessions(host, above, links),
+            *_file_systems(host, above)]
+
+
+def _above(interface: str, links: Iterable[_Link]) -> dict[str, str]:
+    """Return the interface and all that stand on it, which go with it, with words for each."""
+    words, before = {interface: "it"}, 0
+    while before != len(words):
+        before = len(words)
+        words |= {link.name: f"{link.name}, which stands on it," for link in links
+                  if link.name not in words and link.upon & words.keys()}
+    return words
+
+
+def _standing(interface: str, links: Iterable[_Link]) -> Iterator[str]:
+    for link in links:
+        if interface in link.upon:
+            kind = _KINDS.get(link.kind, link.kind or "virtual interface")
+            yield (f"it is a member of the {kind} {link.name} ({NO_HELP}: take it out first)"
+                   if link.kind in _OF_MEMBERS else
+                   f"the {kind} {link.name} stands on it ({NO_HELP}: take that away first)")
+
+
+def _pppoe(host: Host, interface: str) -> list[str]:
+    sessions = host.text("/proc/net/pppoe").splitlines()[1:]
+    busy = interface in (line.split()[-1] for line in sessions if line.split())
+    return [f"a PPPoE session runs over it ({NO_HELP}: end it first)"] if busy else []
+
+
+def _routes(host: Host, above: Mapping[str, str]) -> Iterator[str]:
+    families = ["-4", *(["-6"] if host.exists("/proc/net/if_inet6") else [])]
+    routes = [route for family in families
+              for route in _json(host, f"ip {family} -j route show table all")
+              if route.get("dst") == "default"]
+    gateways: dict[str, dict[str, None]] = {}
+    for route in routes:
+        # of several next hops, or of one
+        for hop in route.get("nexthops", [route]):
+            if hop.get("dev") in above:
+                gateways.setdefault(hop["dev"], {})[hop.get("gateway", "")] = None
+    for interface, by in gateways.items():
+        via = _listed([gateway for gateway in by if gateway])
+        yield (f"{above[interface]} carries the default route{f' via {via}' if via else ''}"
+               " (FORCE=1 would cut this machine off until the run's end)")
+
+
+def _addresses(host: Host, above: Mapping[str, str], links: Iterable[_Link]) -> Iterator[str]:
+    open_now = _connections(host)
+    for link in links:
+        if link.name in above and link.addresses:
+            count = sum(connection.local in link.own for connection in open_now)
+            few = {0: "no connection at this moment", 1: "1 connection"}
+            busy = few.get(count, f"{count} connections")
+            yield (f"{above[link.name]} has the address{'es' if len(link.own) > 1 else ''}"
+                   f" {_listed(link.addresses)} and {busy} (FORCE=1 would take that away until "
+                   "the run's end)")
+
+
+def _sessions(host: Host, above: Mapping[str, str], links: Iterable[_Link]) -> list[str]:
+    """Return the ssh sessions by the address here, or by the way back: maybe not the same card."""
+    own = {address for link in links if link.name in above for address in link.own}
+    listening = host.query(["ss", "-Htlnp"]).stdout.splitlines()
+    # only root is told whose a socket is
+    ports = {_SSHD_PORT, *(_end(line.split()[3])[2] for line in listening if '"sshd"' in line)}
+    sessions = {(end.local, end.peer, end.interface) for end in _connections(host)
+                if end.port in ports}
+    # the session that this was started from, which sudo hides
+    environment = _pairs(host.text("/proc/self/environ").split("\0"))
+    match environment.get("SSH_CONNECTION", "").split():
+        case [peer, _, local, _] if not any((_plain(local), _plain(peer)) == ends[:2]
+                                            for ends in sessions):
+            sessions.add((_plain(local), _plain(peer), ""))
+    over = {peer for local, peer, interface in sessions
+            if local in own or (interface or _way_to(host, peer)) in above}
+    return [f"an ssh session from {peer} comes over it (FORCE=1 would cut it, and a run started "
+            "from it ends)"
+            for peer in sorted(over)]
+
+
+def _file_systems(host: Host, above: Mapping[str, str]) -> Iterator[str]:
+    for what, server, places in _mounts(host):
+        if _way_to(host, server) not in above:
+            continue
+        if "/" in places:
+            yield f"the root file system comes over it: {what} of {server} ({NO_HELP})"
+        else:
+            where = f", mounted at {_listed(places)}," if places else ""
+            yield f"{what} of {server}{where} comes over it (FORCE=1 would hang what uses it)"
+
+
+def _holders(host: Host, nic: Nic) -> list[str]:
+    """Return who has the card open in user space, "testpmd (pid 4711)"; only root sees all."""
+    nodes = _nodes(host, nic)
+    names = [word for node in nodes for word in ("-o", "-lname", node)][1:]
+    places = host.query(["find", "/proc", "-mindepth", "3", "-maxdepth", "3", "-path",
+                         "/proc/[0-9]*/fd/*",
+                         "(", *names, ")", "-printf", "%h\\n"],
+                        check=False).stdout.split() if nodes else []
+    pids = sorted({int(place.split("/")[2]) for place in places})
+    if pids:
+        return [f"{host.text(f'/proc/{pid}/comm') or 'a program'} (pid {pid})" for pid in pids]
+    # vfio-pci enables a card when it is opened, and at no other time
+    if nic.driver == VFIO and host.text(f"{DEVICES}/{nic.pci}/enable") not in ("", "0"):
+        return ["a program, which only root can see,"]
+    return []
+
+
+def _nodes(host: Host, nic: Nic) -> list[str]:
+    """Return the files by which a program opens the card, beside its sockets."""
+    at = f"{DEVICES}/{nic.pci}"
+    group = host.link_target(f"{at}/iommu_group")
+    by_group = [f"/dev/vfio/{group}",
+                f"/dev/vfio/noiommu-{group}"] if group and nic.driver == VFIO else []
+    kinds = {"vfio-dev": "vfio/devices", "uio": ".", "infiniband_verbs": "infiniband"}
+    return by_group + [f"/dev/{place}/{name}".replace("/./", "/") for kind, place in kinds.items()
+                       for name in host.listing(f"{at}/{kind}")]
+
+
+def _links(host: Host) -> list[_Link]:
+    links = [link for link in _json(host, "ip -j -d address") if "ifname" in link]
+    return [_Link(link["ifname"], link.get("linkinfo", {}).get("info_kind", ""), _upon(link, links),
+                  tuple(
         f"{address['local']}/{address['prefixlen']}" for address in link.get("addr_info", [])
-        if address.get("scope") != "link" and "local" in address)) for link in links if "ifname" in link]
+        if address.get("scope") != "link" and "local" in address)) for link in links]
 
 
-def _upon(link: Mapping[str, Any], links: list[dict[str, Any]]) -> frozenset[str]:
+def _upon(link: Mapping[str, Any], links: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     name, info = link["ifname"], link.get("linkinfo", {})
     # a veth calls its other end so, on which it does not stand
     parent = link.get("link", "") if info.get("info_kind") != "veth" else ""
     tunnelled = info.get("info_data", {}).get("link", "")
-    members = (other.get("ifname", "") for other in links if other.get("master") == name)
+    members = (other["ifname"] for other in links if other.get("master") == name)
     return frozenset(lower for lower in (parent, tunnelled, *members) if lower and lower != name)
 
 
-def default_routes(host: Host) -> list[tuple[str, str]]:
-    """(interface, gateway or ""), of IPv4 and IPv6, from every table."""
-    families = ["-4", *(["-6"] if host.exists("/proc/net/if_inet6") else [])]
-    routes = [route for family in families for route in _asked(host, f"ip {family} -j route show table all")
-              if route.get("dst") == "default"]
-    # of several next hops, or of one
-    hops = [hop for route in routes for hop in route.get("nexthops", [route]) if "dev" in hop]
-    return [(hop["dev"], hop.get("gateway", "")) for hop in hops]
-
-
-def way_to(host: Host, address: str) -> str:
-    """The interface that the kernel would send to `address` through; "" for none."""
+def _way_to(host: Host, address: str) -> str:
+    """Return the interface that the kernel would send to `address` through; "" for none."""
     answer = host.query(["ip", "-j", "route", "get", address], check=False)
     routes: list[dict[str, str]] = json.loads(answer.stdout or "[]") if answer.code == 0 else []
     return routes[0].get("dev", "") if routes else ""
 
 
-def connections(host: Host) -> list[Connection]:
+def _connections(host: Host) -> list[_Connection]:
     found = []
     for line in host.query(["ss", "-Htn", "state", "established"]).stdout.splitlines():
-        words = line.split()
-        if len(words) >= 4:
+        if len(words := line.split()) >= 4:
             local, scope, port = _end(words[2])
-            found.append(Connection(local, port, _end(words[3])[0], scope if local.startswith("fe80:") else ""))
+            interface = scope if local.startswith("fe80:") else ""
+            found.append(_Connection(local, port, _end(words[3])[0], interface))
     return found
 
 
-def sshd_ports(host: Host) -> set[int]:
-    """Where sshd listens (only root is told of whom a socket is), and 22."""
-    listening = host.query(["ss", "-Htlnp"]).stdout.splitlines()
-    return {SSHD_PORT, *(_end(line.split()[3])[2] for line in listening if '"sshd"' in line)}
+def _mounts(host: Host) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Return what comes over the network, its server, and where it is mounted if that is known.
 
-
-def own_ssh_session(host: Host) -> tuple[str, str] | None:
-    """(this end, the other end) of the session that this was started from, which sudo hides; None for none."""
-    words = _pairs(host.text("/proc/self/environ").split("\0")).get("SSH_CONNECTION", "").split()
-    return (_plain(words[2]), _plain(words[0])) if len(words) == 4 else None
-
-
-def network_mounts(host: Host) -> list[Mount]:
-    mounts = [line.split()[:4] for line in host.text("/proc/mounts").splitlines() if len(line.split()) >= 4]
-    found = []
+    The first is "file system (NFS)" or "disk sda (iSCSI)".
+    """
+    mounts = [line.split()[:4] for line in host.text("/proc/mounts").splitlines()
+              if len(line.split()) >= 4]
+    found: list[tuple[str, str, tuple[str, ...]]] = []
     for _, place, kind, options in mounts:
         server = _pairs(options.split(",")).get("addr", "")
-        if kind in NETWORK_FILE_SYSTEMS and server:
-            found.append(Mount(f"file system ({NETWORK_FILE_SYSTEMS[kind]})", server, (place,)))
+        if kind in _NETWORK_FILE_SYSTEMS and server:
+            found.append((f"file system ({_NETWORK_FILE_SYSTEMS[kind]})", server, (place,)))
     mounted = [(disks, place) for device, place, *_ in mounts if (disks := _disks(host, device))]
     for kind, server, disk in [*_iscsi(host), *_nvme(host)]:
-        places = tuple(place for disks, place in mounted if any(re.fullmatch(rf"{disk}p?\d*", each) for each in disks))
-        found.append(Mount(f"disk {disk} ({kind})", server, places))
+        places = tuple(place for disks, place in mounted
+                       if any(re.fullmatch(rf"{disk}p?\d*", name) for name in disks))
+        found.append((f"disk {disk} ({kind})", server, places))
     return found
 
 
-def pppoe_interfaces(host: Host) -> set[str]:
-    """Those with a PPPoE session (proc file: Id Address Device)."""
-    return {line.split()[-1] for line in host.text("/proc/net/pppoe").splitlines()[1:] if line.split()}
-
-
-def _asked(host: Host, command: str) -> list[dict[str, Any]]:
-    answer: list[dict[str, Any]] = json.loads(host.query(command.split()).stdout or "[]")
-    return answer
-
-
-def _pairs(words: Sequence[str]) -> dict[str, str]:
-    """KEY=VALUE words."""
-    return {key: value for key, _, value in (word.partition("=") for word in words)}
-
-
-def _end(text: str) -> tuple[str, str, int]:
-    """ss writes 192.0.2.2:22, [2001:db8::1]:22, [fe80::1]%eth0:22, [::ffff:192.0.2.2]:22, *:22."""
-    address, _, port = text.rpartition(":")
-    address, _, scope = address.partition("%")
-    return _plain(address), scope.rstrip("]"), int(port) if port.isdigit() else 0
-
-
-def _plain(address: str) -> str:
-    return address.strip("[]").partition("%")[0].removeprefix("::ffff:")
-
-
-def _iscsi(host: Host) -> list[tuple[str, str, str]]:
-    """("iSCSI", target's address, disk) of every session; the disks are below its SCSI host."""
-    found = []
-    for session in host.listing(ISCSI):
+def _iscsi(host: Host) -> Iterator[tuple[str, str, str]]:
+    """Yield ("iSCSI", target's address, disk) of every session; disks are below its SCSI host."""
+    for session in host.listing(_ISCSI):
         number = session.removeprefix("session")
         server = host.text(f"/sys/class/iscsi_connection/connection{number}:0/address")
-        top = f"{ISCSI}/{session}/device"
+        top = f"{_ISCSI}/{session}/device"
         targets = [f"{top}/{name}" for name in host.listing(top) if name.startswith("target")]
-        units = [f"{target}/{name}" for target in targets for name in host.listing(target) if name.count(":") == 3]
-        found += [("iSCSI", server, disk) for unit in units for disk in host.listing(f"{unit}/block")]
-    return found
+        for unit in (f"{target}/{name}" for target in targets for name in host.listing(target)
+                     if name.count(":") == 3):
+            yield from (("iSCSI", server, disk) for disk in host.listing(f"{unit}/block"))
 
 
-def _nvme(host: Host) -> list[tuple[str, str, str]]:
-    """("NVMe over TCP", address, disk) of every such controller."""
-    found = []
-    for controller in host.listing(NVME):
-        if host.text(f"{NVME}/{controller}/transport") != "tcp":
-            continue
-        address = _pairs(host.text(f"{NVME}/{controller}/address").split(","))
-        found += [("NVMe over TCP", address.get("traddr", ""), name) for name in host.listing(f"{NVME}/{controller}")
-                  if re.fullmatch(r"nvme\d+n\d+", name)]
-    return found
+def _nvme(host: Host) -> Iterator[tuple[str, str, str]]:
+    """Yield ("NVMe over TCP", address, disk) of every such controller."""
+    for controller in (f"{_NVME}/{name}" for name in host.listing(_NVME)):
+        if host.text(f"{controller}/transport") == "tcp":
+            address = _pairs(host.text(f"{controller}/address").split(","))
+            yield from (("NVMe over TCP", address.get("traddr", ""), name)
+                        for name in host.listing(controller) if re.fullmatch(r"nvme\d+n\d+", name))
 
 
 def _disks(host: Host, device: str) -> set[str]:
-    """Names of a block device of /proc/mounts and of all that it is made of (LVM, dm-crypt, md, multipath)."""
+    """Return the names of a block device and of all that it is made of (LVM, dm-crypt, md, …)."""
     if not device.startswith("/dev/"):
         return set()
     found: set[str] = set()
@@ -195,146 +292,26 @@ def _disks(host: Host, device: str) -> set[str]:
     return found
 
 
-VFIO = "vfio-pci"
-# with them no driver of the kernel's has the card
-USER_SPACE_DRIVERS = (VFIO, "uio_pci_generic", "igb_uio")
-NO_HELP = "FORCE=1 does not help"
-KINDS = {"bond": "bond", "bridge": "bridge", "team": "team", "openvswitch": "Open vSwitch bridge", "vlan": "VLAN",
-         "macvlan": "macvlan", "macvtap": "macvtap", "ipvlan": "ipvlan", "vxlan": "VXLAN", "vrf": "VRF"}
-# of which a port is one member among several; the others stand on one interface
-OF_MEMBERS = ("bond", "bridge", "team", "openvswitch", "vrf")
+def _json(host: Host, command: str) -> list[dict[str, Any]]:
+    answer: list[dict[str, Any]] = json.loads(host.query(command.split()).stdout or "[]")
+    return answer
 
 
-def uses(host: Host, nic: Nic) -> list[str]:
-    """Each says what is done over it, and what a run with FORCE=1 would do to that. [] when it is free."""
-    found = interface_reasons(host, nic.interface) if nic.interface else []
-    # the kernel takes no card from a program that has it open by vfio-pci or uio: the command would wait for its end
-    force = f"{NO_HELP}: stop it" if nic.driver in USER_SPACE_DRIVERS else "FORCE=1 would disturb it"
-    found += [f"{who} has it open ({force})" for who in _holders(host, nic)]
-    if nic.driver and nic.driver not in USER_SPACE_DRIVERS and not nic.interface:
-        found.append(f"its driver {nic.driver} is bound, and no interface of it is in this network namespace: another"
-                     f" one has it, of a container perhaps ({NO_HELP}: give it back first)")
-    functions = host.text(f"{DEVICES}/{nic.pci}/sriov_numvfs")
-    if functions not in ("", "0"):
-        found.append(f"it has {functions} virtual functions ({NO_HELP}: take them away first)")
-    return found
-
-
-def beyond_force(host: Host, nic: Nic) -> list[str]:
-    """The reasons that FORCE=1 does not overrule, since nobody could bring back what would be lost."""
-    return [reason for reason in uses(host, nic) if NO_HELP in reason]
-
-
-def interface_reasons(host: Host, interface: str) -> list[str]:
-    """The same of any interface by its name, on PCI or not."""
-    links = interfaces(host)
-    above = _above(interface, links)
-    return [*_standing(interface, links), *_pppoe(host, interface), *_routes(host, above),
-            *_addresses(host, above, links), *_sessions(host, above, links), *_file_systems(host, above)]
-
-
-def _above(interface: str, links: Iterable[Interface]) -> dict[str, str]:
-    """The interface and all that stand on it, which would be lost with it, each with the words for it."""
-    links, words, grown = list(links), {interface: "it"}, True
-    while grown:
-        new = {link.name: f"{link.name}, which stands on it," for link in links
-               if link.name not in words and link.upon & words.keys()}
-        words, grown = {**words, **new}, bool(new)
-    return words
-
-
-def _standing(interface: str, links: Iterable[Interface]) -> list[str]:
-    found = []
-    for link in links:
-        if interface in link.upon:
-            kind = KINDS.get(link.kind, link.kind or "virtual interface")
-            found.append(f"it is a member of the {kind} {link.name} ({NO_HELP}: take it out first)"
-                         if link.kind in OF_MEMBERS else
-                         f"the {kind} {link.name} stands on it ({NO_HELP}: take that away first)")
-    return found
-
-
-def _pppoe(host: Host, interface: str) -> list[str]:
-    busy = interface in pppoe_interfaces(host)
-    return [f"a PPPoE session runs over it ({NO_HELP}: end it first)"] if busy else []
-
-
-def _routes(host: Host, above: Mapping[str, str]) -> list[str]:
-    ways = [(interface, gateway) for interface, gateway in default_routes(host) if interface in above]
-    found = []
-    for interface in dict.fromkeys(interface for interface, _ in ways):
-        gateways = list(dict.fromkeys(gateway for each, gateway in ways if each == interface and gateway))
-        found.append(f"{above[interface]} carries the default route{f' via {_listed(gateways)}' if gateways else ''}"
-                     " (FORCE=1 would cut this machine off until the run's end)")
-    return found
-
-
-def _addresses(host: Host, above: Mapping[str, str], links: Iterable[Interface]) -> list[str]:
-    open_now = connections(host)
-    found = []
-    for link in links:
-        if link.name in above and link.addresses:
-            own = {address.partition("/")[0] for address in link.addresses}
-            count = sum(each.local in own for each in open_now)
-            busy = {0: "no connection at this moment", 1: "1 connection"}.get(count, f"{count} connections")
-            plural = "addresses" if len(own) > 1 else "address"
-            found.append(f"{above[link.name]} has the {plural} {_listed(link.addresses)} and {busy} (FORCE=1 would take"
-                         " that away until the run's end)")
-    return found
-
-
-def _sessions(host: Host, above: Mapping[str, str], links: Iterable[Interface]) -> list[str]:
-    """By the address at this end, or by the way back to the other end, which need not be the same card."""
-    own = {address.partition("/")[0] for link in links if link.name in above for address in link.addresses}
-    ports = sshd_ports(host)
-    sessions = {(each.local, each.peer, each.interface) for each in connections(host) if each.port in ports}
-    from_here = own_ssh_session(host)
-    if from_here is not None and not any(from_here == (local, peer) for local, peer, _ in sessions):
-        sessions.add((*from_here, ""))
-    over = {peer for local, peer, interface in sessions
-            if local in own or interface in above
-            or (not interface and way_to(host, peer) in above)}
-    return [f"an ssh session from {peer} comes over it (FORCE=1 would cut it, and a run started from it ends)"
-            for peer in sorted(over)]
-
-
-def _file_systems(host: Host, above: Mapping[str, str]) -> list[str]:
-    found = []
-    for mount in network_mounts(host):
-        if way_to(host, mount.server) not in above:
-            continue
-        if "/" in mount.places:
-            found.append(f"the root file system comes over it: {mount.what} of {mount.server} ({NO_HELP})")
-        else:
-            where = f", mounted at {_listed(mount.places)}," if mount.places else ""
-            found.append(f"{mount.what} of {mount.server}{where} comes over it (FORCE=1 would hang what uses it)")
-    return found
+def _pairs(words: Sequence[str]) -> dict[str, str]:
+    """Return KEY=VALUE words as a table."""
+    return {key: value for key, _, value in (word.partition("=") for word in words)}
 
 
 def _listed(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _holders(host: Host, nic: Nic) -> list[str]:
-    """Who has the card open in user space: "dpdk-testpmd (pid 4711)". Only root is told of other users' files."""
-    nodes = _nodes(host, nic)
-    names = [word for node in nodes for word in ("-o", "-lname", node)][1:]
-    places = host.query(["find", "/proc", "-mindepth", "3", "-maxdepth", "3", "-path", "/proc/[0-9]*/fd/*",
-                       "(", *names, ")", "-printf", "%h\\n"], check=False).stdout.split() if nodes else []
-    pids = sorted({int(place.split("/")[2]) for place in places})
-    if pids:
-        return [f"{host.text(f'/proc/{pid}/comm') or 'a program'} (pid {pid})" for pid in pids]
-    # vfio-pci enables a card when it is opened, and at no other time
-    if nic.driver == VFIO and host.text(f"{DEVICES}/{nic.pci}/enable") not in ("", "0"):
-        return ["a program, which only root can see,"]
-    return []
+def _end(text: str) -> tuple[str, str, int]:
+    """Return address, scope and port of ss's [2001:db8::1]:22, [fe80::1]%eth0:22, *:22, …"""
+    address, _, port = text.rpartition(":")
+    address, _, scope = address.partition("%")
+    return _plain(address), scope.rstrip("]"), int(port) if port.isdigit() else 0
 
 
-def _nodes(host: Host, nic: Nic) -> list[str]:
-    """The files by which a program opens it, beside its sockets."""
-    at = f"{DEVICES}/{nic.pci}"
-    group = host.link_target(f"{at}/iommu_group")
-    groups = [f"/dev/vfio/{group}", f"/dev/vfio/noiommu-{group}"] if group and nic.driver == VFIO else []
-    return [*groups, *(f"/dev/vfio/devices/{name}" for name in host.listing(f"{at}/vfio-dev")),
-            *(f"/dev/{name}" for name in host.listing(f"{at}/uio")),
-            *(f"/dev/infiniband/{name}" for name in host.listing(f"{at}/infiniband_verbs"))]
+def _plain(address: str) -> str:
+    return address.strip("[]").partition("%")[0].removeprefix("::ffff:")

@@ -11,7 +11,7 @@ from typing import Any, Callable
 
 from harness.provision.nic import in_use as guards
 from harness.provision.nic import saved_state as home
-from harness.provision.nic import link_check as preflight
+from harness.provision.nic.link_check import Port as LinkEnd, check_ends
 from harness.provision.nic.resolve import Cable
 from harness.errors import MachineError
 from harness.host import Host, Nic, SshHost
@@ -183,15 +183,15 @@ class Ends(Step):
 
     def up(self, host: Host) -> None:
         clients = [*(_seen(host, end, (end.address,)) for end in self.clients),
-                   *(preflight.Port(site, None, site.interface) for site in self.sites)]
-        found = preflight.preflight(_seen(host, self.server, self.addresses), clients, self.connections, LINK_SECONDS)
+                   *(LinkEnd(site, None, site.interface) for site in self.sites)]
+        found = check_ends(_seen(host, self.server, self.addresses), clients, self.connections, LINK_SECONDS)
         self.notes = found.notes
         if found.problems:
             raise MachineError("; ".join(found.problems))
 
 
-def _seen(host: Host, end: Endpoint, addresses: tuple[str, ...]) -> preflight.Port:
-    return preflight.Port(host, end.namespace, end.interface, addresses)
+def _seen(host: Host, end: Endpoint, addresses: tuple[str, ...]) -> LinkEnd:
+    return LinkEnd(host, end.namespace, end.interface, addresses)
 
 
 def guards_of(cable: Cable | None) -> list[Guard]:
@@ -235,6 +235,6 @@ def ports(wire: Wire, use: Use) -> list[Any]:
 
 def await_link(host: Host, end: Endpoint) -> None:
     """Returns when the interface has a carrier. MachineError when it has none after LINK_SECONDS."""
-    if not preflight.has_link(_seen(host, end, ()), LINK_SECONDS):
+    if not _seen(host, end, ()).has_link(LINK_SECONDS):
         raise MachineError(f"{end.namespace}/{end.interface} has no link after {LINK_SECONDS} s: is the cable in, "
                            "and the other end up?")

@@ -26,7 +26,7 @@ from harness.facts import gather
 from harness.trial.load.loadgen import load_tool
 from harness.host import Host, LocalHost
 from harness.plan import load_plan, Plan, schedule
-from harness.provision.nic.link_check import Findings, Port, preflight
+from harness.provision.nic.link_check import Findings, Port, check_ends
 from harness.trial.probe import prove_neighbour
 from harness.provision.provision import Provisioned
 from harness.host import SshHost, clear, connected
@@ -200,7 +200,7 @@ def server_port(*more: str) -> Port:
 
 
 def look(sites: tuple[SshHost, ...], *more: str, connections: int = 0) -> Findings:
-    return preflight(server_port(*more), [Port(site, None, site.interface) for site in sites], connections, patience=1)
+    return check_ends(server_port(*more), [Port(site, None, site.interface) for site in sites], connections, patience=1)
 
 
 def trial(it: Setting, raw: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import MachineError
-from harness.provision.nic.in_use import interface_reasons, uses
+from harness.provision.nic.in_use import interface_uses, uses
 from harness.host import DEVICES, find_nic, INTERFACES
 from harness.tests.fixtures.recorded import RecordedHost
 
@@ -138,8 +138,8 @@ def test_virtual_functions() -> None:
 def test_a_pppoe_session() -> None:
     host = RecordedHost("x710")
     host.put("/proc/net/pppoe", "Id       Address              Device\n00000001 00:11:22:33:44:55 enp129s0f1\n")
-    assert interface_reasons(host, "enp129s0f1") == ["a PPPoE session runs over it (FORCE=1 does not help: end it first)"]
-    assert interface_reasons(host, "enp129s0f0") == []
+    assert interface_uses(host, "enp129s0f1") == ["a PPPoE session runs over it (FORCE=1 does not help: end it first)"]
+    assert interface_uses(host, "enp129s0f0") == []
 
 
 def test_one_of_several_next_hops_is_a_default_route() -> None:
@@ -147,7 +147,7 @@ def test_one_of_several_next_hops_is_a_default_route() -> None:
     host.commands["ip -4 -j route show table all"] = [{"dst": "default", "flags": [], "nexthops": [
         {"gateway": "192.0.2.1", "dev": "eno1", "weight": 1}, {"dev": "enp129s0f1", "weight": 1}]},
         {"type": "unreachable", "dst": "default", "dev": "lo", "metric": 4278198272}]
-    assert interface_reasons(host, "enp129s0f1") == [
+    assert interface_uses(host, "enp129s0f1") == [
         "it carries the default route (FORCE=1 would cut this machine off until the run's end)"]
 
 
@@ -155,7 +155,7 @@ def test_without_ipv6_only_ipv4_is_asked() -> None:
     host = RecordedHost("x710")
     host.put("/proc/net/if_inet6", None)
     del host.commands["ip -6 -j route show table all"]
-    assert interface_reasons(host, "enp129s0f1") == []
+    assert interface_uses(host, "enp129s0f1") == []
 
 
 def test_sshd_on_another_port_and_a_session_over_a_link_local_address() -> None:
@@ -165,21 +165,21 @@ def test_sshd_on_another_port_and_a_session_over_a_link_local_address() -> None:
         "0      0      [fe80::3efd:feff:fe00:21]%enp129s0f1:2222 [fe80::1]%enp129s0f1:60000\n"
         "0      0      [fe80::3efd:feff:fe00:21]%enp129s0f1:9000 [fe80::2]%enp129s0f1:60000\n")
     host.put("/proc/self/environ", "PATH=/bin")
-    assert interface_reasons(host, "enp129s0f1") == [
+    assert interface_uses(host, "enp129s0f1") == [
         "an ssh session from fe80::1 comes over it (FORCE=1 would cut it, and a run started from it ends)"]
 
 
 def test_the_session_that_started_it_counts_when_its_connection_is_not_seen() -> None:
     host = RecordedHost("x710")
     host.commands["ss -Htn state established"] = ""
-    assert "an ssh session from 198.51.100.7 comes over it" in "; ".join(interface_reasons(host, "eno1"))
+    assert "an ssh session from 198.51.100.7 comes over it" in "; ".join(interface_uses(host, "eno1"))
 
 
 def test_an_answer_that_goes_out_by_another_port_counts_for_both() -> None:
     host = RecordedHost("x710")
     host.commands["ip -j route get 198.51.100.7"] = [{"dst": "198.51.100.7", "dev": "enp129s0f1", "flags": []}]
-    assert "198.51.100.7" in "".join(interface_reasons(host, "eno1"))
-    assert "198.51.100.7" in "".join(interface_reasons(host, "enp129s0f1"))
+    assert "198.51.100.7" in "".join(interface_uses(host, "eno1"))
+    assert "198.51.100.7" in "".join(interface_uses(host, "enp129s0f1"))
 
 
 def test_a_failing_question_is_not_taken_for_a_free_card() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Sequence
 import pytest
 
 from harness.host import Host, LocalHost, Result
-from harness.provision.nic.link_check import Findings, Port, has_link, own_addresses, preflight, route
+from harness.provision.nic.link_check import Findings, Port, own_addresses, check_ends, route
 from harness.host import SshHost
 from harness.plan.client_target import SshTarget
 from harness.tests.fixtures.fake_host import FakeHost
@@ -102,7 +102,7 @@ class Cable:
     def look(self, named: str = "", more: Sequence[Machine] = (), connections: int = 0) -> Findings:
         clients = [There(machine, name, named) for machine, name in zip((self.client, *more), ("one", "two"))]
         self.sites = clients
-        return preflight(Port(Here(self.server), "ns", "server0", ("198.18.0.2/24", "198.18.0.3/24")),
+        return check_ends(Port(Here(self.server), "ns", "server0", ("198.18.0.2/24", "198.18.0.3/24")),
                          [Port(site, None, site.interface) for site in clients], connections, 0)
 
 
@@ -169,7 +169,7 @@ def test_a_link_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
         if len(slept) == 3:
             machine.files["/sys/class/net/eth7/carrier"] = "1\n"
     monkeypatch.setattr(time, "sleep", sleep)
-    assert has_link(port, 60) and len(slept) == 3
+    assert port.has_link(60) and len(slept) == 3
 
 
 def test_another_speed_is_noted(cable: Cable) -> None:
