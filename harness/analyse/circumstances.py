@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, Mapping, Sequence
 
-from harness.store import attempts
+from harness.store import old_attempts as attempts
 from harness.analyse import stats
 from harness.report import format as words
 from harness.plan import Plan

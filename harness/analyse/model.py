@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Mapping
 
 from harness.plan import LoadPoint
+from harness.store.attempts import Attempts as Attempts
+from harness.store.attempts import InterferenceCount as InterferenceCount
 from harness.store.codes import (
     Bound, Caveat, Evidence, Interference, LimitedBy, Note, NotMeasured, StoppedBy, Unsettled,
     Verdict)
@@ -147,27 +149,6 @@ class Statistics:
     adjustment: str
     widest_percent: float | None = None
     rounds_needed: int | None = None
-
-
-@dataclass(frozen=True)
-class InterferenceCount:
-    """How many attempts, and how many trials that count, one kind of interference disturbed."""
-
-    kind: Interference
-    disturbed: int
-    stayed: int
-
-
-@dataclass(frozen=True)
-class Attempts:
-    """Disturbed trials of a run, and what became of them."""
-
-    attempts: int
-    trials: int
-    disturbed: int
-    repeated: int
-    stayed: int
-    reasons: tuple[InterferenceCount, ...]
 
 
 @dataclass(frozen=True)

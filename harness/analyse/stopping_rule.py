@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Iterable, Mapping, Sequence
 
-from harness.store import attempts
+from harness.store import old_attempts as attempts
 from harness.analyse import stats
 from harness.errors import UsageError
 from harness.plan import Plan, round_specs, TrialSpec

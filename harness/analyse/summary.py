@@ -11,7 +11,7 @@ import math
 from typing import Any, Iterable, Mapping, Sequence
 
 from harness.analyse import ablation
-from harness.store import attempts
+from harness.store import old_attempts as attempts
 from harness.analyse import ceiling
 from harness.analyse import circumstances
 from harness.trial.observe import cpu as collect

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.analyse import summary as analyse
-from harness.store import attempts
+from harness.store import old_attempts as attempts
 from harness.analyse import stats
 from harness.analyse import bottleneck as verdict
 from harness.errors import UsageError
@@ -57,9 +57,9 @@ def trials(run: Run) -> list[Trial]:
     foreign record, and on a run of an open loop, whose rate is what was offered."""
     if run.plan.offered:
         raise UsageError(f"run {run.id} is of an open loop: its rates were given, there is nothing to compare")
-    counting = attempts.counting(run.trials)
+    counting = attempts.counting(run.old_trials)
     return [read(record, number, run.plan)
-            for number, (record, counts) in enumerate(zip(run.trials, counting), 1) if counts]
+            for number, (record, counts) in enumerate(zip(run.old_trials, counting), 1) if counts]
 
 
 def readings(run: Run) -> Readings:
@@ -67,7 +67,7 @@ def readings(run: Run) -> Readings:
     found = [trial for trial in trials(run) if trial.valid]
     if not found:
         raise UsageError(f"run {run.id} has no valid trial")
-    summary = analyse.summarise(run.plan, run.facts, run.trials)
+    summary = analyse.summarise(run.plan, run.facts, run.old_trials)
     contenders = [contender(name, run.facts) for name in run.plan.contenders]
     cells = {(trial.contender, trial.connections, trial.round): trial for trial in found}
     rounds = 1 + max(trial.round for trial in found)

@@ -117,7 +117,7 @@ def _differences(run: Run, summary: Summary, other: Published) -> Iterator[tuple
     nic = f"; NIC: {equipment.card_in_short(card)}" if card else f"; wire {summary['wire']}, without a NIC"
     emulated = f"; {words.banner([summary])}" if words.banner([summary]) else ""
     yield "hardware", f"{equipment.system(run.facts)}{nic}{emulated}", other.hardware
-    threads = max((int(trial.get("threads", 1)) for trial in run.trials), default=0)
+    threads = max((int(trial.get("threads", 1)) for trial in run.old_trials), default=0)
     tool = str((run.facts.get("load_tool") or {}).get("name", words.NONE))
     yield "load", (f"{tool}, {summary['duration_seconds']:g} s a load point in each of {summary['rounds']} rounds, "
                    f"up to {words.counted(threads, 'thread')}; {words.workload(summary)}"), other.load

@@ -87,7 +87,7 @@ def write(run_dir: Path, out: Path, published_names: Sequence[str] = ()) -> list
 def loaded(run_dir: Path) -> tuple[Run, dict[str, Any]]:
     """A run and its summary. Raises UsageError on a foreign run."""
     run = load_run(run_dir)
-    return run, analyse.summarise(run.plan, run.facts, run.trials, run.calibration)
+    return run, analyse.summarise(run.plan, run.facts, run.old_trials, run.old_calibration)
 
 
 def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> dict[str, bytes]:
@@ -104,13 +104,13 @@ def build(run: Run, summary: Summary, others: Sequence[published.Published]) -> 
             {**{key: run.facts.get(key) for key in _SHOWN_FACTS},
              **({"clients": run.facts["clients"]} if "clients" in run.facts else {})}, skip=("cpu_flags",))),
         "offloads": offloads(run.facts), "ports": run.facts.get("ports", {}),
-        "problems": words.problems(run.trials),
-        "method": {"sections": method.sections(run.plan, run.facts, run.trials, summary),
+        "problems": words.problems(run.old_trials),
+        "method": {"sections": method.sections(run.plan, run.facts, run.old_trials, summary),
                    "brief": method.brief(run.plan, summary)},
         "command": words.command(run.plan, equipment.order(run.facts)),
         "banner": words.banner([summary]), "equipment": equipment.sections(run.facts),
         "tunings": equipment.tunings(run.facts), "equipment_in_brief": equipment.brief(run.facts),
-        "asked_nics": any("xstats" in trial for trial in run.trials), "besides": besides(run, summary, others),
+        "asked_nics": any("xstats" in trial for trial in run.old_trials), "besides": besides(run, summary, others),
     }
     files["summary.json"] = analyse.to_text(summary).encode()
     files["report.html"] = render("report.html.j2", context)

@@ -72,7 +72,7 @@ def measure(host: Host, wire: Wire, plan: Plan, up: Provisioned, store: Store, s
     MachineError when the answerer is not built; whatever a trial raises.
     """
     threads = {spec.connections: spec.threads for spec in schedule(plan)}
-    done = {record["connections"] for record in store.run.calibration}
+    done = {record["connections"] for record in store.run.old_calibration}
     left = [(place, connections) for place, connections in enumerate(plan.connections)
             if connections not in done and connections in threads]
     if why_not(wire, plan) or not left:

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from harness.store import attempts
+from harness.store import old_attempts as attempts
 from harness.run import calibration
 from harness.provision import fd_limit as descriptors
 from harness.trial.observe import interference as disturbance
@@ -125,7 +125,7 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
         for line in restore(host):
             _say(f"undone after a killed run: {line}")
     wire, plan, store = _choose(order, host, results, sites)
-    remaining = stopping.remaining(plan, store.run.trials if store else ())
+    remaining = stopping.remaining(plan, store.run.old_trials if store else ())
     if order.dry_run:
         _rehearse(host, wire, plan, len(remaining), sites)
         return None
@@ -220,7 +220,7 @@ def _order(plan: Plan) -> list[str]:
 
 
 def _looked_at(store: Store) -> stopping.Look:
-    return stopping.look(store.run.plan, store.run.trials, stopping.sessions(store.run.facts))
+    return stopping.look(store.run.plan, store.run.old_trials, stopping.sessions(store.run.facts))
 
 
 def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int, sites: Sequence[SshHost]) -> None:
@@ -300,7 +300,7 @@ def _require_valid(run: Run, report: Path) -> None:
     bad = []
     for connections, rate in dict.fromkeys((at.connections, at.offered_per_sec) for at in run.plan.load_points):
         for name in run.plan.contenders:
-            here = [t for t in run.trials if (t["contender"], t["connections"], t.get("offered", 0)) ==
+            here = [t for t in run.old_trials if (t["contender"], t["connections"], t.get("offered", 0)) ==
                     (name, connections, rate)]
             found = problems(here)
             if here and len(found) == len(here):
@@ -315,7 +315,7 @@ def _measure(host: Host, wire: Wire, plan: Plan, up: Provisioned, store: Store) 
         print(line, flush=True)
     with _rebinds_kept(store, up):
         calibration.measure(host, wire, plan, up, store, partial(print, flush=True))
-    with Progress(plan, len(stopping.remaining(plan, store.run.trials))) as progress, _rebinds_kept(store, up):
+    with Progress(plan, len(stopping.remaining(plan, store.run.old_trials))) as progress, _rebinds_kept(store, up):
         for place, spec in _until_enough(plan, store, progress.looked):
             progress.start(spec)
             progress.done(spec, _one(host, wire, plan, place, spec, up, store, progress.repeated))
@@ -329,7 +329,7 @@ def _until_enough(plan: Plan, store: Store,
     until stopping.py says that it is enough. Each must be stored before the next is asked for. `looked` is told what is
     known before a round, and how many trials it has."""
     while True:
-        seen, left = _looked_at(store), stopping.remaining(plan, store.run.trials)
+        seen, left = _looked_at(store), stopping.remaining(plan, store.run.old_trials)
         if not left and seen.stop:
             return
         next_ = [each for each in left if each[1].round == left[0][1].round] or stopping.one_round(plan, seen.rounds)
@@ -343,12 +343,12 @@ def _one(host: Host, wire: Wire, plan: Plan, place: int, spec: TrialSpec, up: Pr
     each that does not suffice."""
     at = spec.key
     while True:
-        record = _attempt(host, wire, plan, place, replace(spec, attempt=attempts.next_attempt(store.run.trials, at)),
+        record = _attempt(host, wire, plan, place, replace(spec, attempt=attempts.next_attempt(store.run.old_trials, at)),
                           up, store)
         if not attempts.again(record, plan.attempts):
             break
         repeated(spec, record)
-    return dict(attempts.counted([each for each in store.run.trials if attempts.key(each) == at])[0])
+    return dict(attempts.counted([each for each in store.run.old_trials if attempts.key(each) == at])[0])
 
 
 def _attempt(host: Host, wire: Wire, plan: Plan, place: int, spec: TrialSpec, up: Provisioned,
@@ -361,7 +361,7 @@ def _attempt(host: Host, wire: Wire, plan: Plan, place: int, spec: TrialSpec, up
     outcome = run_trial(host, wire, plan, spec, place, up, raw)
     record, like = outcome.record, (spec.contender, spec.connections)
     disturbed = disturbance.reasons(record["machine"], [
-        each["machine"] for each in store.run.trials
+        each["machine"] for each in store.run.old_trials
         if "machine" in each and (each["contender"], each["connections"]) == like])
     if disturbed:
         record["disturbed"] = disturbed
@@ -394,8 +394,8 @@ def _kept(store: Store) -> Iterator[None]:
     """Whatever ends a run early: the line to the user says what is kept and how to go on."""
     def kept() -> str:
         run = store.run
-        planned = stopping.sure_rounds(run.plan, run.trials) * len(round_specs(run.plan, 0))
-        return (f"{len(attempts.counted(run.trials))} of {'at least ' if run.plan.precision_percent else ''}{planned} trials are kept, "
+        planned = stopping.sure_rounds(run.plan, run.old_trials) * len(round_specs(run.plan, 0))
+        return (f"{len(attempts.counted(run.old_trials))} of {'at least ' if run.plan.precision_percent else ''}{planned} trials are kept, "
                 f"finish the run with RESUME={run.id}")
     try:
         yield

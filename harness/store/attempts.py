@@ -1,102 +1,116 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A trial that was disturbed is run again at once and stays on record: which is repeated, and which counts. Pure.
+"""Tell which attempt at a trial counts, and whether another is to follow. Pure.
 
-Whether a trial is repeated depends on what was seen beside it (disturbance.py) and on nothing that it measured: a rule
-that looked at its throughput would keep those trials that suit it, and move the median (selection bias). So neither an
-outlier nor a trial whose throughput did not settle is repeated. Nor is an invalid one: what failed a check once is to
+A disturbed trial is run again at once and stays on record. Whether it is repeated depends on what
+was seen beside it and on nothing that it measured: a rule that looked at its throughput would keep
+those trials that suit it, and move the median (selection bias). So neither an outlier nor a trial
+whose throughput did not settle is repeated. Nor is an invalid one: what failed a check once is to
 be seen, and a repetition that passes would hide it.
 """
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Iterable, Sequence
 
-from harness.plan import MOST_ATTEMPTS
-from harness.trial.observe import interference as disturbance
+from harness.plan import LoadPoint
+from harness.store.codes import Interference
+from harness.store.trial_record import TrialRecord
 
-Record = Mapping[str, Any]
-Key = tuple[str, int, int, int]
-
-
-def key(record: Record) -> Key:
-    """What the attempts at one trial share: contender, connections, offered load (0: closed loop), round."""
-    return record["contender"], record["connections"], record.get("offered", 0), record["round"]
+Key = tuple[str, LoadPoint, int]
 
 
-def again(record: Record, most: int = MOST_ATTEMPTS) -> bool:
-    """Is this trial, the last attempt so far, to be repeated? `most` attempts in all."""
-    return bool(record["valid"] and record.get("disturbed")) and int(record.get("attempt", 0)) + 1 < most
+@dataclass(frozen=True)
+class InterferenceCount:
+    """How many attempts, and how many trials that count, one kind of interference disturbed."""
+
+    kind: Interference
+    disturbed: int
+    stayed: int
 
 
-def finished(records: Iterable[Record], most: int = MOST_ATTEMPTS) -> set[Key]:
-    """The trials of which nothing is left to do, where a run was interrupted between two attempts."""
-    return {at for at, record in _last(records).items() if not again(record, most)}
+@dataclass(frozen=True)
+class Attempts:
+    """Disturbed trials of a run, and what became of them.
+
+    attempts, trials: of the run
+    disturbed, repeated: attempts
+    stayed: trials that count and are disturbed all the same
+    reasons: the most frequent first; a trial may have several
+    """
+
+    attempts: int
+    trials: int
+    disturbed: int
+    repeated: int
+    stayed: int
+    reasons: tuple[InterferenceCount, ...]
 
 
-def next_attempt(records: Iterable[Record], of: Key) -> int:
-    """The number, from 0, of the next attempt at this trial."""
-    return max((int(record.get("attempt", 0)) + 1 for record in records if key(record) == of), default=0)
+def should_retry(record: TrialRecord, most: int) -> bool:
+    """Tell whether this trial, the last attempt so far, is repeated; `most` attempts in all."""
+    return record.valid and bool(record.disturbed) and record.attempt + 1 < most
 
 
-def counting(records: Sequence[Record]) -> list[bool]:
-    """For each record: is it the one of its attempts that counts?
+def finished(records: Iterable[TrialRecord], most: int) -> set[Key]:
+    """Return the trials of which nothing is left to do, also after an interrupted run."""
+    return {key for key, record in _last(records).items() if not should_retry(record, most)}
 
-    The first valid one that was not disturbed; if none, the last valid one; if none, the last. Attempts are in the
-    order of their numbers, whatever that of the records.
+
+def next_attempt(records: Iterable[TrialRecord], key: Key) -> int:
+    """Return the number, from 0, of the next attempt at this trial."""
+    return max((record.attempt + 1 for record in records if record.key == key), default=0)
+
+
+def counting(records: Sequence[TrialRecord]) -> list[bool]:
+    """Tell of each record whether it is the one of its attempts that counts.
+
+    The first valid one that was not disturbed; if none, the last valid one; if none, the last.
+    Attempts are in the order of their numbers, whatever that of the records.
     """
     groups: dict[Key, list[int]] = {}
     for place, record in enumerate(records):
-        groups.setdefault(key(record), []).append(place)
+        groups.setdefault(record.key, []).append(place)
     chosen = set()
     for places in groups.values():
-        places.sort(key=lambda place: int(records[place].get("attempt", 0)))
-        valid = [place for place in places if valid_one(records[place])]
-        calm = [place for place in valid if not records[place].get("disturbed")]
+        places.sort(key=lambda place: records[place].attempt)
+        valid = [place for place in places if records[place].valid]
+        calm = [place for place in valid if not records[place].disturbed]
         chosen.add((calm[:1] or valid[-1:] or places[-1:])[0])
     return [place in chosen for place in range(len(records))]
 
 
-def counted(records: Sequence[Record]) -> list[Record]:
-    """Those that count, in their order: one of each trial."""
+def counted(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return those that count, in their order: one of each trial."""
     return [record for record, counts in zip(records, counting(records)) if counts]
 
 
-def figured(records: Sequence[Record]) -> list[bool]:
-    """For each record: is it to be looked at for figures? Those that count, and every invalid one, which figures leave
-    out but tell of."""
-    return [counts or not valid_one(record) for record, counts in zip(records, counting(records))]
+def reported(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return those that count, and every invalid one: figures leave it out but tell of it."""
+    return [record for record, counts in zip(records, counting(records))
+            if counts or not record.valid]
 
 
-def valid_one(record: Record) -> bool:
-    """A trial without an answer has measured nothing."""
-    return record["valid"] is True and record["requests_per_sec"] > 0
-
-
-def account(records: Sequence[Record]) -> dict[str, Any]:
-    """A summary's `attempts`; {} where no trial was disturbed.
-
-    `disturbed` and `repeated`: attempts; `stayed`: trials that count and are disturbed all the same; `reasons`: by
-    kind, how many attempts and how many of the trials that stayed (one may have several), the most frequent first.
-    """
-    disturbed = [(record, counts) for record, counts in zip(records, counting(records)) if record.get("disturbed")]
+def account(records: Sequence[TrialRecord]) -> Attempts | None:
+    """Return what became of disturbed trials; None where there was none."""
+    counts = {id(record) for record in counted(records)}
+    disturbed = [record for record in records if record.disturbed]
     if not disturbed:
-        return {}
-    kinds: dict[str, list[int]] = {}
-    for record, counts in disturbed:
-        for kind in dict.fromkeys(map(disturbance.kind, record["disturbed"])):
+        return None
+    kinds: dict[Interference, list[int]] = {}
+    for record in disturbed:
+        for kind in dict.fromkeys(note.code for note in record.disturbed):
             sums = kinds.setdefault(kind, [0, 0])
             sums[0] += 1
-            sums[1] += counts
-    return {"attempts": len(records), "trials": len(_last(records)), "disturbed": len(disturbed),
-            "repeated": sum(int(record.get("attempt", 0)) > 0 for record in records),
-            "stayed": sum(counts for _, counts in disturbed),
-            "reasons": [{"kind": kind, "disturbed": sums[0], "stayed": sums[1]} for kind, sums in
-                        sorted(kinds.items(), key=lambda each: (-each[1][0], each[0]))]}
+            sums[1] += id(record) in counts
+    return Attempts(
+        len(records), len(_last(records)), len(disturbed),
+        sum(record.attempt > 0 for record in records),
+        sum(id(record) in counts for record in disturbed),
+        tuple(InterferenceCount(kind, *sums) for kind, sums in
+              sorted(kinds.items(), key=lambda item: (-item[1][0], item[0]))))
 
 
-def _last(records: Iterable[Record]) -> dict[Key, Record]:
-    """By trial, its last attempt."""
-    last: dict[Key, Record] = {}
-    for record in sorted(records, key=lambda each: int(each.get("attempt", 0))):
-        last[key(record)] = record
-    return last
+def _last(records: Iterable[TrialRecord]) -> dict[Key, TrialRecord]:
+    """Return the last attempt at each trial."""
+    return {record.key: record for record in sorted(records, key=lambda record: record.attempt)}

@@ -30,6 +30,7 @@ class Interference(StrEnum):
     OTHERS = "other-programs"           # share, most (a program's name, or absent)
     CLOCK = "lower-clock"               # mhz, before_mhz
     THROTTLING = "throttling"           # events
+    OTHER = "other"                     # text; of runs of schema 1 alone
 
 
 class Problem(StrEnum):
@@ -37,26 +38,28 @@ class Problem(StrEnum):
 
     WRONG_ANSWER = "wrong-answer"               # when (before, after), what
     LOAD_ERRORS = "load-errors"                 # phase, kind, count
-    NOTHING_ANSWERED = "nothing-answered"
+    NOTHING_ANSWERED = "nothing-answered"       # machine: the client that had none (absent: all)
     WRONG_BYTES = "wrong-bytes"                 # requests, size, bytes
     COUNTS_DIFFER = "counts-differ"             # counter (parsed, answered), sent, count, limit
-    ENDS_DIFFER = "ends-differ"                 # what, sent, received, limit
+    ENDS_DIFFER = "ends-differ"                 # what (a key of `ends`), sent, received, limit
     CONNECTIONS_MISSING = "connections-missing"  # arrived, expected
     REFUSED = "connections-refused"             # count
     HTTP_ERRORS = "http-errors"                 # count
     OPTIMISATIONS_UNKNOWN = "optimisations-unknown"
     OPTIMISATIONS_IN_FORCE = "optimisations-in-force"   # names
     LOAD_TOOL = "load-tool-failed"              # what
-    LATE_CLIENT = "late-client"                 # machine, seconds
+    LATE_CLIENT = "late-client"                 # machine, seconds, of_seconds
     OTHER = "other"                             # text; of runs of schema 1 alone
 
 
 class Unsettled(StrEnum):
     """Why the throughput of a trial is no steady state."""
 
-    LATE = "late"                       # seconds
-    NEVER = "never"
-    OWN_RAMP = "own-ramp"               # seconds
+    # seconds of the measured interval before it settled; shift of its mean by them
+    LATE = "late"                       # seconds, shift
+    NEVER = "never"                     # change: of its second half against the first
+    OWN_RAMP = "own-ramp"               # seconds, shift; the warm-up had settled
+    OTHER = "other"                     # text; of runs of schema 1 alone
 
 
 class Verdict(StrEnum):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Runs on disk: results/runs/<id>/ {facts.json, plan.json, trials.jsonl, raw/}. Units: results/README.md.
 
-Every write replaces the whole file (temporary file, fsync, rename), so a run is readable at any instant.
-Knows no machine and no analysis.
+Every write replaces the whole file (temporary file, fsync, rename), so a run is readable at any
+instant. Lines of schema 1 are read as those of schema 2. Knows no machine and no analysis.
 """
 
 from __future__ import annotations
@@ -12,19 +12,25 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from harness.errors import MachineError, UsageError
-from harness.plan import from_json, Plan, to_json
+from harness.plan import Plan, from_json, to_json
+from harness.store import convert, schema1
+from harness.store.old_records import to_dict
+from harness.store.trial_record import SCHEMA as TRIAL_SCHEMA
+from harness.store.trial_record import TrialRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
 OUT = ROOT / "reports" / "out"
+# of facts.json and plan.json
 SCHEMA = 1
-# beside trials.jsonl, with records of the same schema; absent where the client's ceiling was not looked for
+TRIALS = "trials.jsonl"
+# with lines of the same schema; absent where the client's ceiling was not looked for
 CALIBRATION = "calibration.jsonl"
 # bytes: what contenders and wrk print, and a line of trials.jsonl
 ROOM_FOR_A_TRIAL = 64 * 1024
@@ -32,28 +38,29 @@ ID = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z0-9_-]+")
 # what a run may be called: an id, or another word that can name a directory
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 
-_NUMBER = (int, float)
-# What every record must have for the analysis to stand on; the rest is documented in results/README.md.
-_RECORD: Mapping[str, tuple[type, ...]] = {
-    "contender": (str,), "connections": (int,), "round": (int,), "sequence": (int,), "threads": (int,),
-    "valid": (bool,), "problems": (list,), "started_at": (str,), "duration_seconds": _NUMBER,
-    "requests": (int,),
-    "requests_per_sec": _NUMBER, "bytes": (int,), "latency_us": (dict,), "latency_histogram_us": (list,),
-    "errors": (dict,), "reconcile": (dict,), "cpu_seconds": (dict,), "dropped": (dict,),
-    "cpu_us_per_request": (*_NUMBER, type(None)),
-}
-
 
 @dataclass(frozen=True)
 class Run:
-    """One run as it is on disk; `trials` in the order in which they ended, and those of the client's `calibration`."""
+    """One run as it is on disk.
+
+    trials: in the order in which they ended
+    calibration: trials of the client against the cheapest answerer
+    """
 
     id: str
     path: Path
     facts: dict[str, Any]
     plan: Plan
-    trials: list[dict[str, Any]]
-    calibration: list[dict[str, Any]] = field(default_factory=list)
+    trials: tuple[TrialRecord, ...] = ()
+    calibration: tuple[TrialRecord, ...] = ()
+
+    @property
+    def old_trials(self) -> list[dict[str, Any]]:
+        return [to_dict(record) for record in self.trials]
+
+    @property
+    def old_calibration(self) -> list[dict[str, Any]]:
+        return [to_dict(record) for record in self.calibration]
 
 
 def run_id(now: datetime, wire: str) -> str:
@@ -75,24 +82,30 @@ def find_run(name: str, results: Path = RESULTS) -> Path:
 
 
 def load_run(name: str | Path, results: Path = RESULTS) -> Run:
-    """A whole run. Raises UsageError, with file and line, on a truncated or a foreign file."""
+    """Return a whole run; UsageError, with file and line, on a truncated or a foreign file."""
     path = name if isinstance(name, Path) and name.is_dir() else find_run(str(name), results)
-    return _load(path, *_read_trials(path / "trials.jsonl"))
+    return _load(path)[0]
 
 
 class Store:
     """A run being written. Each append is on disk, whole, when it returns."""
 
     def __init__(self, run: Run, cut: str = "") -> None:
-        self.run = run
         self.raw = run.path / "raw"
+        self._run = run
         self._cut = cut
+
+    @property
+    def run(self) -> Run:
+        """The run so far."""
+        return self._run
 
     @classmethod
     def create(cls, id_: str, plan: Plan, facts: Mapping[str, Any], results: Path = RESULTS) -> "Store":
-        """A new run directory. Raises MachineError if the disk refuses, UsageError if the id is taken."""
+        """Make a new run's directory; MachineError if the disk refuses, UsageError if the id is
+        taken."""
         path = results / "runs" / id_
-        store = cls(Run(id_, path, {"schema": SCHEMA, "run": id_, **facts}, plan, []))
+        store = cls(Run(id_, path, {"schema": SCHEMA, "run": id_, **facts}, plan))
         try:
             path.mkdir(parents=True)
             store.raw.mkdir()
@@ -102,49 +115,46 @@ class Store:
             raise _disk(path, error) from error
         write_file(path / "plan.json", _pretty(to_json(plan)))
         store.write_facts()
-        store._write_trials()
+        store._write(TRIALS, ())
         return store
 
     @classmethod
     def resume(cls, id_: str, results: Path = RESULTS) -> "Store":
-        """The run to go on with; nothing is written yet.
+        """Return the run to go on with; nothing is written yet.
 
-        Only a last line which a full disk or a crash cut short is left out; anything else is a UsageError.
+        Only a last line which a full disk or a crash cut short is left out; anything else is a
+        UsageError.
         """
-        path = find_run(id_, results)
-        lines, cut = _read_trials(path / "trials.jsonl")
-        return cls(_load(path, lines, "", resumed=True), cut)
+        return cls(*_load(find_run(id_, results), resumed=True))
 
     def drop_cut_line(self) -> str:
-        """Drops a last line that was cut short from the disk; says so ("" if there was none)."""
+        """Drop a last line that was cut short from the disk, and say so ("" if there was none)."""
         if not self._cut:
             return ""
-        self._write_trials()
+        self._write(TRIALS, self._run.trials)
         return f"{self._cut}: dropped, that trial runs again"
 
-    def append(self, record: dict[str, Any]) -> None:
+    def append(self, record: TrialRecord | dict[str, Any]) -> None:
         """Add one trial. On MachineError (full disk) the file is as it was before."""
-        self.run.trials.append(record)
-        try:
-            self._write_trials()
-        except MachineError:
-            self.run.trials.pop()
-            raise
+        if isinstance(record, dict):
+            record = schema1.read(record, self._run.plan, TRIALS)
+        trials = (*self._run.trials, record)
+        self._write(TRIALS, trials)
+        self._run = replace(self._run, trials=trials)
 
-    def append_calibration(self, record: dict[str, Any]) -> None:
+    def append_calibration(self, record: TrialRecord | dict[str, Any]) -> None:
         """Add one trial of the calibration, as append()."""
-        self.run.calibration.append(record)
-        try:
-            write_file(self.run.path / CALIBRATION, "".join(map(_line, self.run.calibration)))
-        except MachineError:
-            self.run.calibration.pop()
-            raise
+        if isinstance(record, dict):
+            record = schema1.read(record, self._run.plan, CALIBRATION)
+        calibration = (*self._run.calibration, record)
+        self._write(CALIBRATION, calibration)
+        self._run = replace(self._run, calibration=calibration)
 
     def write_facts(self) -> None:
         write_file(self.run.path / "facts.json", _pretty(self.run.facts))
 
-    def _write_trials(self) -> None:
-        write_file(self.run.path / "trials.jsonl", "".join(_line(record) for record in self.run.trials))
+    def _write(self, name: str, records: Iterable[TrialRecord]) -> None:
+        write_file(self._run.path / name, "".join(map(_line, records)))
 
 
 def write_file(path: Path, text: str) -> None:
@@ -215,43 +225,43 @@ def _pretty(data: Mapping[str, Any]) -> str:
     return json.dumps(data, indent=1) + "\n"
 
 
-def _line(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, separators=(",", ":")) + "\n"
+def _line(record: TrialRecord) -> str:
+    line = {"schema": TRIAL_SCHEMA, **convert.to_json(record)}
+    return json.dumps(line, separators=(",", ":")) + "\n"
 
 
-def _load(path: Path, trials: list[dict[str, Any]], cut: str, resumed: bool = False) -> Run:
-    if cut:
-        raise UsageError(f"{cut}; RESUME={path.name} drops it and runs that trial again")
-    facts = _read_json(path / "facts.json")
-    if not isinstance(facts, dict) or facts.get("schema") != SCHEMA or not isinstance(facts.get("run"), str):
-        raise UsageError(f"{path / 'facts.json'}: not facts of schema {SCHEMA}")
-    _check_facts(facts, path / "facts.json")
+def _load(path: Path, resumed: bool = False) -> tuple[Run, str]:
+    """Return the run, and where a last line was cut short: a UsageError unless `resumed`."""
+    facts, plan = _read_facts(path / "facts.json"), _read_plan(path / "plan.json")
+    trials, cut = _read_lines(path / TRIALS, plan)
+    calibration: tuple[TrialRecord, ...] = ()
+    cut_there = ""
+    if (path / CALIBRATION).exists():
+        # what is cut short there is measured again
+        calibration, cut_there = _read_lines(path / CALIBRATION, plan)
+    if (cut or cut_there) and not resumed:
+        raise UsageError(f"{cut or cut_there}; RESUME={path.name} drops it and runs that trial again")
+    for number, record in enumerate(trials, 1):
+        if record.contender not in plan.contenders or not 0 <= record.round < plan.most_rounds:
+            raise UsageError(f"{path / TRIALS}:{number}: a trial that is not in this run's plan")
+    return Run(facts["run"], path, facts, plan, trials, calibration), cut
+
+
+def _read_plan(file: Path) -> Plan:
     try:
-        plan = from_json(_read_json(path / "plan.json"))
+        return from_json(_read_json(file))
     except UsageError as error:
         message = str(error)
-        raise UsageError(message if str(path) in message else f"{path / 'plan.json'}: {message}") from None
-    for number, record in enumerate(trials, 1):
-        if (record["contender"] not in plan.contenders or record["connections"] not in plan.connections
-                or record.get("offered", 0) not in (plan.offered or (0,))
-                or not 0 <= record["round"] < plan.most_rounds):
-            raise UsageError(f"{path / 'trials.jsonl'}:{number}: a trial that is not in this run's plan")
-    return Run(facts["run"], path, facts, plan, trials, _read_calibration(path, plan, resumed))
+        raise UsageError(message if str(file) in message else f"{file}: {message}") from None
 
 
-def _read_calibration(run: Path, plan: Plan, resumed: bool) -> list[dict[str, Any]]:
-    """The records; of a run that goes on without a last line that was cut short, as that load point is measured again.
-    """
-    path = run / CALIBRATION
-    if not path.exists():
-        return []
-    records, cut = _read_trials(path)
-    if cut and not resumed:
-        raise UsageError(f"{cut}; RESUME={run.name} drops it and runs that trial again")
-    for number, record in enumerate(records, 1):
-        if record["connections"] not in plan.connections:
-            raise UsageError(f"{path}:{number}: a load point that is not in this run's plan")
-    return records
+def _read_facts(file: Path) -> dict[str, Any]:
+    facts = _read_json(file)
+    if (not isinstance(facts, dict) or facts.get("schema") != SCHEMA
+            or not isinstance(facts.get("run"), str)):
+        raise UsageError(f"{file}: not facts of schema {SCHEMA}")
+    _check_facts(facts, file)
+    return facts
 
 
 def _check_facts(facts: Mapping[str, Any], file: Path) -> None:
@@ -280,23 +290,26 @@ def _read_json(path: Path) -> Any:
         raise UsageError(f"{path}:{error.lineno}: truncated or not JSON: {error.msg}") from None
 
 
-def _read_trials(path: Path) -> tuple[list[dict[str, Any]], str]:
-    """The records, and what is wrong with a last line that was cut short ("" if it was not)."""
+def _read_lines(path: Path, plan: Plan) -> tuple[tuple[TrialRecord, ...], str]:
+    """Return the records, and where a last line was cut short ("" if it was not)."""
     lines = _read_text(path).split("\n")
-    tail = lines.pop()
-    records = [_check_record(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
-    return records, f"{path}:{len(lines) + 1}: the last line is cut short" if tail else ""
+    cut = f"{path}:{len(lines) + 1}: the last line is cut short" if lines.pop() else ""
+    return tuple(_record(line, plan, f"{path}:{number}")
+                 for number, line in enumerate(lines, 1)), cut
 
 
-def _check_record(line: str, place: str) -> dict[str, Any]:
+def _record(text: str, plan: Plan, place: str) -> TrialRecord:
     try:
-        record = json.loads(line)
+        line = json.loads(text)
     except json.JSONDecodeError as error:
         raise UsageError(f"{place}: truncated or not JSON: {error.msg}") from None
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise UsageError(f"{place}: not a trial of schema {SCHEMA}")
-    for key, kinds in _RECORD.items():
-        value = record.get(key)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise UsageError(f"{place}: '{key}' is missing or of a wrong type")
+    schema = line.get("schema") if isinstance(line, dict) else None
+    if schema == TRIAL_SCHEMA:
+        record = convert.from_json(TrialRecord, line, place)
+    elif schema == schema1.SCHEMA:
+        record = schema1.read(line, plan, place)
+    else:
+        raise UsageError(f"{place}: not a trial of schema {TRIAL_SCHEMA} or {schema1.SCHEMA}")
+    if record.point not in plan.load_points:
+        raise UsageError(f"{place}: a load point that is not in this run's plan")
     return record

@@ -107,5 +107,5 @@ def test_who_could_not_be_followed_is_named(tmp_path: Path) -> None:
 def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     looked_at(tmp_path, (0, {"disturbed": [WHY]}), (1, late(1.3)))
     run = load_run(tmp_path)
-    assert circumstances.summarise(run.plan, run.trials) == circumstances.summarise(run.plan, run.trials)
+    assert circumstances.summarise(run.plan, run.old_trials) == circumstances.summarise(run.plan, run.old_trials)
     assert page(tmp_path) == page(tmp_path)

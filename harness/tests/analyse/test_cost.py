@@ -21,7 +21,7 @@ def run(tmp_path: Path, tsc_hz: int | None = GHZ, **made: Any) -> tuple[Any, dic
     stored = load_run(synthetic.write(tmp_path / "run", **made))
     if tsc_hz is not None:
         stored.facts["machine"]["tsc_hz"] = tsc_hz
-    return stored.plan, stored.facts, stored.trials
+    return stored.plan, stored.facts, stored.old_trials
 
 
 def test_requests_for_each_second_that_all_cores_burned() -> None:

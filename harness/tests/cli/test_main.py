@@ -55,11 +55,11 @@ def test_a_run_measures_stores_undoes_and_reports(tmp_path: Path, shown: list[Pa
     before = host.state()
     bench(ORDER, host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
-    assert [(t["round"], t["connections"], t["contender"]) for t in run.trials] == [
+    assert [(t["round"], t["connections"], t["contender"]) for t in run.old_trials] == [
         (0, 1, "epoll"), (0, 1, "lwip"), (0, 8, "epoll"), (0, 8, "lwip"),
         (1, 1, "lwip"), (1, 1, "epoll"), (1, 8, "lwip"), (1, 8, "epoll")]
-    assert [t["sequence"] for t in run.trials] == list(range(8))
-    assert all(t["valid"] for t in run.trials)
+    assert [t["sequence"] for t in run.old_trials] == list(range(8))
+    assert all(t["valid"] for t in run.old_trials)
     assert run.facts["ports"] == {"lwip": {"driver": "net_tap"}} and run.facts["run"] == run.id
     assert sorted(path.name for path in (run.path / "raw").iterdir())[0] == "0000-epoll-c1-r0"
     assert host.state() == before
@@ -96,7 +96,7 @@ def test_a_contender_that_fails_ends_the_run_with_it_kept(tmp_path: Path, shown:
     host.on_load = at_load(4, die)
     with pytest.raises(ContenderError, match="'lwip' ended with exit code 1 under load.*; 1 of 8 .*RESUME="):
         bench(ORDER, host, tmp_path, tmp_path / "out")
-    assert host.alive == {} and host.state() == before and len(only_run(tmp_path).trials) == 1
+    assert host.alive == {} and host.state() == before and len(only_run(tmp_path).old_trials) == 1
 
 
 def full_disk(path: str) -> Callable[[LoadingProcess], None]:
@@ -111,7 +111,7 @@ def test_a_full_disk_ends_the_run_with_it_kept(tmp_path: Path, shown: list[Path]
     host.on_load = at_load(3, full_disk("raw/x"))
     with pytest.raises(MachineError, match="raw/x: the disk is full: free some space; 1 of 8 .*RESUME="):
         bench(ORDER, host, tmp_path, tmp_path / "out")
-    assert host.state() == before and len(only_run(tmp_path).trials) == 1
+    assert host.state() == before and len(only_run(tmp_path).old_trials) == 1
 
 
 def test_a_disk_that_fills_while_a_trial_is_stored_loses_only_that(tmp_path: Path, shown: list[Path],
@@ -125,7 +125,7 @@ def test_a_disk_that_fills_while_a_trial_is_stored_loses_only_that(tmp_path: Pat
     with pytest.raises(MachineError, match="trials.jsonl: the disk is full.*; 1 of 8 trials are kept"):
         bench(ORDER, host, tmp_path, tmp_path / "out")
     monkeypatch.setattr(os, "fsync", real)
-    assert len(only_run(tmp_path).trials) == 1
+    assert len(only_run(tmp_path).old_trials) == 1
 
 
 def test_an_invalid_trial_is_stored_and_the_run_goes_on(tmp_path: Path, shown: list[Path],
@@ -135,7 +135,7 @@ def test_an_invalid_trial_is_stored_and_the_run_goes_on(tmp_path: Path, shown: l
     with pytest.raises(CheckFailed) as caught:
         bench(ORDER, host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
-    assert len(run.trials) == 8 and not any(t["valid"] for t in run.trials)
+    assert len(run.old_trials) == 8 and not any(t["valid"] for t in run.old_trials)
     assert capsys.readouterr().out.count("INVALID") == 8
     assert shown == [run.path]
     line = str(caught.value)
@@ -149,11 +149,13 @@ def test_only_a_point_without_any_valid_trial_fails_the_run(tmp_path: Path, show
     run = only_run(tmp_path)
 
     def spoil(*rounds: int) -> None:
-        for trial in run.trials:
-            if (trial["contender"], trial["connections"]) == ("lwip", 8) and trial["round"] in rounds:
-                trial.update(valid=False, problems=["3 reads failed"])
-        lines = "".join(json.dumps(trial) + "\n" for trial in run.trials)
-        (run.path / "trials.jsonl").write_text(lines)
+        file = run.path / "trials.jsonl"
+        lines = list(map(json.loads, file.read_text().splitlines()))
+        for line in lines:
+            if ((line["contender"], line["point"]["connections"]) == ("lwip", 8)
+                    and line["round"] in rounds):
+                line["problems"] = [{"code": "other", "text": "3 reads failed"}]
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     again = Order("", "", {}, resume=run.id)
     spoil(1)
     bench(again, ServingHost(), tmp_path, tmp_path / "out")
@@ -203,7 +205,7 @@ def test_signals_end_a_run_with_130_the_machine_as_found_and_the_trials_kept(
     assert main(["bench", "--wire", "tap", "--plan", "quick", "--set", "CONNECTIONS=1,8",
                  "--set", "CALIBRATE=no", "--set", "CONTENDERS=epoll,lwip"], host) == 130
     assert "interrupted; 2 of 12 trials are kept, finish the run with RESUME=" in one_line(capsys)
-    assert host.state() == before and len(only_run(here).trials) == 2
+    assert host.state() == before and len(only_run(here).old_trials) == 2
 
 
 def test_a_second_signal_does_not_disturb_the_undoing(here: Path, shown: list[Path],
@@ -328,4 +330,4 @@ def test_results_of_a_run_are_plain_json(tmp_path: Path, shown: list[Path]) -> N
     run = only_run(tmp_path)
     assert json.loads((run.path / "plan.json").read_text())["connections"] == [1, 8]
     for line in (run.path / "trials.jsonl").read_text().splitlines():
-        assert json.loads(line)["schema"] == 1
+        assert json.loads(line)["schema"] == 2

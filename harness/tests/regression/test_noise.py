@@ -60,11 +60,11 @@ def test_a_noise_run_is_measured_as_any_run(tmp_path: Path) -> None:
     run = noise_run("tap", "quick", {"CONTENDERS": "epoll", "ROUNDS": "2"}, 10, host, tmp_path, tmp_path / "out")
     assert run.id.endswith("-tap-noise") and run.plan.contenders == NAMES
     # 4 load points: three comparisons each make the 10
-    assert run.plan.rounds == 6 and len(run.trials) == 6 * 4 * 2 and host.state() == before
-    assert {t["contender"] for t in run.trials} == set(NAMES)
+    assert run.plan.rounds == 6 and len(run.old_trials) == 6 * 4 * 2 and host.state() == before
+    assert {t["contender"] for t in run.old_trials} == set(NAMES)
     assert load_run(run.path).facts["noise"] == {"rounds": 2, "precision_percent": 0}
     started = [call for call in host.calls if call.startswith("spawn") and "epoll_server" in call]
-    assert len(started) == len(run.trials)
+    assert len(started) == len(run.old_trials)
 
 
 def test_a_noise_run_that_was_interrupted_goes_on(tmp_path: Path, shown: list[Path]) -> None:
@@ -74,7 +74,7 @@ def test_a_noise_run_that_was_interrupted_goes_on(tmp_path: Path, shown: list[Pa
         noise_run("tap", "quick", {"CONTENDERS": "lwip", "ROUNDS": "2"}, 4, host, tmp_path, tmp_path / "out")
     begun = only_run(tmp_path)
     bench(Order("", "", {}, resume=begun.id), ServingHost(), tmp_path, tmp_path / "out")
-    assert len(only_run(tmp_path).trials) == 16 and only_run(tmp_path).plan.contenders == ("lwip", "lwip-again")
+    assert len(only_run(tmp_path).old_trials) == 16 and only_run(tmp_path).plan.contenders == ("lwip", "lwip-again")
 
 
 def test_comparisons_are_spread_over_load_points() -> None:

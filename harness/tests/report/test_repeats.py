@@ -41,7 +41,7 @@ class BusyHost(ServingHost):
 def run(host: ServingHost, directory: Path, resume: str = "", **settings: str) -> list[dict[str, Any]]:
     order = Order("tap", "", {}, resume=resume) if resume else Order("tap", "quick", {**SETTINGS, **settings})
     bench(order, host, directory, directory / "out")
-    return only_run(directory).trials
+    return only_run(directory).old_trials
 
 
 def brief(trials: list[dict[str, Any]]) -> list[tuple[str, int, bool]]:
@@ -70,7 +70,7 @@ def test_a_machine_that_stays_busy_gets_three_attempts_and_says_so(tmp_path: Pat
     trials = run(BusyHost(*range(1, 99)), tmp_path)
     assert brief(trials) == [(name, attempt, True) for name in ("epoll", "lwip") for attempt in range(3)]
     found = only_run(tmp_path)
-    summary = analyse.summarise(found.plan, found.facts, found.trials)
+    summary = analyse.summarise(found.plan, found.facts, found.old_trials)
     assert summary["attempts"]["stayed"] == 2 and summary["points"][0]["contenders"]["epoll"]["trials"] == 1
     assert any("6 attempts of 6 were disturbed (other programs)" in line and "2 of 2 trials that count stayed disturbed"
                in line for line in summary["caveats"])
@@ -96,7 +96,7 @@ def test_an_invalid_trial_is_not_repeated(tmp_path: Path, shown: list[Path]) -> 
     host.report = fail
     with pytest.raises(CheckFailed, match="no valid trial of epoll at 8"):
         run(host, tmp_path)
-    trials = only_run(tmp_path).trials
+    trials = only_run(tmp_path).old_trials
     assert brief(trials) == [("epoll", 0, True), ("lwip", 0, False)] and trials[0]["valid"] is False
 
 
@@ -106,7 +106,7 @@ def test_a_run_interrupted_between_attempts_goes_on_with_the_next(tmp_path: Path
     with pytest.raises(Interrupted, match=r"^interrupted; 1 of 2 trials are kept"):
         run(BusyHost(1, 2, interrupt_at=interrupted), tmp_path)
     found = only_run(tmp_path)
-    assert len(found.trials) == kept
+    assert len(found.old_trials) == kept
     trials = run(BusyHost(), tmp_path, resume=found.id)
     assert brief(trials) == [*[("epoll", attempt, True) for attempt in range(kept)], ("epoll", kept, False),
                              ("lwip", 0, False)]

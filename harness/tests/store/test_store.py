@@ -14,20 +14,17 @@ import pytest
 
 import harness.store.store
 from harness.errors import MachineError, UsageError
-from harness.plan import load_plan
+from harness.store.convert import to_json
 from harness.store.store import Store, check_writable, find_run, give_to_user, load_run, run_id
-from harness.plan import load_wire
+from harness.plan import LoadPoint, load_plan, load_wire
+from harness.tests.fixtures.trial_records import make as record
 
 PLAN = load_plan("quick", load_wire("tap"), (0, 1), {})
 ID = "20261122-010203-tap"
 
 
-def record(sequence: int = 0, **changes: Any) -> dict[str, Any]:
-    return {"schema": 1, "contender": "epoll", "connections": 1, "round": sequence, "sequence": sequence,
-            "threads": 1, "valid": True, "problems": [], "started_at": "2026-11-22T01:02:03Z",
-            "duration_seconds": 2.0, "requests": 10, "requests_per_sec": 5.0, "bytes": 400,
-            "latency_us": {"p50": 1}, "latency_histogram_us": [[1, 10]], "errors": {}, "reconcile": {},
-            "cpu_seconds": {}, "cpu_us_per_request": 1.5, "dropped": {}, **changes}
+def line(**changes: Any) -> str:
+    return json.dumps({"schema": 2, **to_json(record()), **changes})
 
 
 @pytest.fixture
@@ -47,7 +44,7 @@ def test_run_id_is_utc_time_and_wire() -> None:
 
 def test_a_new_run_is_readable_before_its_first_trial(store: Store, tmp_path: Path) -> None:
     run = load_run(ID, tmp_path)
-    assert (run.id, run.plan, run.trials) == (ID, PLAN, [])
+    assert (run.id, run.plan, run.trials) == (ID, PLAN, ())
     assert run.facts == {"schema": 1, "run": ID, "wire": {}}
     assert store.raw.is_dir()
 
@@ -55,7 +52,7 @@ def test_a_new_run_is_readable_before_its_first_trial(store: Store, tmp_path: Pa
 def test_what_is_appended_is_on_disk_at_once_and_in_order(store: Store, tmp_path: Path) -> None:
     for number in range(3):
         store.append(record(number))
-        assert [trial["sequence"] for trial in load_run(ID, tmp_path).trials] == list(range(number + 1))
+        assert [trial.sequence for trial in load_run(ID, tmp_path).trials] == list(range(number + 1))
     names = sorted(path.name for path in store.run.path.iterdir())
     assert names == ["facts.json", "plan.json", "raw", "trials.jsonl"]
 
@@ -94,10 +91,10 @@ def test_a_full_disk_loses_nothing_and_says_so(store: Store, tmp_path: Path,
         with pytest.raises(MachineError, match="the disk is full") as caught:
             store.append(record(1))
         assert "trials.jsonl" in str(caught.value) and "\n" not in str(caught.value)
-    assert [trial["sequence"] for trial in load_run(ID, tmp_path).trials] == [0]
+    assert [trial.sequence for trial in load_run(ID, tmp_path).trials] == [0]
     assert not list(store.run.path.glob(".*"))
     store.append(record(1))
-    assert [trial["sequence"] for trial in load_run(ID, tmp_path).trials] == [0, 1]
+    assert [trial.sequence for trial in load_run(ID, tmp_path).trials] == [0, 1]
 
 
 def test_a_disk_that_fails_otherwise_says_how(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,7 +117,7 @@ def test_resume_goes_on_where_the_run_ended(store: Store, tmp_path: Path) -> Non
     assert again.drop_cut_line() == ""
     again.append(record(1))
     run = load_run(ID, tmp_path)
-    assert [trial["sequence"] for trial in run.trials] == [0, 1]
+    assert [trial.sequence for trial in run.trials] == [0, 1]
     assert run.facts["run"] == ID
 
 
@@ -139,33 +136,46 @@ def test_a_last_line_cut_short_is_refused_by_a_report_and_dropped_by_resume(stor
     assert file.read_text() == cut
     dropped = again.drop_cut_line()
     assert "trials.jsonl:2" in dropped and "runs again" in dropped
-    assert [trial["sequence"] for trial in again.run.trials] == [0]
+    assert [trial.sequence for trial in again.run.trials] == [0]
     assert len(load_run(ID, tmp_path).trials) == 1
 
 
-@pytest.mark.parametrize("line, words", [
+@pytest.mark.parametrize("text, words", [
     ("{", "truncated or not JSON"),
     ("", "truncated or not JSON"),
-    ("[]", "not a trial of schema 1"),
-    ('{"schema": 2}', "not a trial of schema 1"),
+    ("[]", "not a trial of schema 2 or 1"),
+    ('{"schema": 3}', "not a trial of schema 2 or 1"),
+    ('{"schema": 2}', "'contender' is missing"),
     ('{"schema": 1}', "'contender' is missing"),
-    (json.dumps(record(requests="10")), "'requests' is missing or of a wrong type"),
-    (json.dumps(record(requests=True)), "'requests' is missing or of a wrong type"),
-    (json.dumps(record(valid=1)), "'valid' is missing or of a wrong type"),
-    (json.dumps(record(contender="other")), "not in this run's plan"),
-    (json.dumps(record(connections=77)), "not in this run's plan"),
-    (json.dumps(record(round=PLAN.rounds)), "not in this run's plan"),
-    (json.dumps(record(round=-1)), "not in this run's plan"),
+    (line(requests="10"), "'requests' is missing or of a wrong type"),
+    (line(requests=True), "'requests' is missing or of a wrong type"),
+    (line(requests_per_sec=float("nan")), "'requests_per_sec' is missing or of a wrong type"),
+    (line(latency_histogram_us=[[1]]), "'latency_histogram_us' is missing or of a wrong type"),
+    (line(latency_histogram_us=[[1, 1.5]]), "'latency_histogram_us' is missing or of a wrong type"),
+    (line(problems=[{"code": "bad luck"}]), "'problems' is missing or of a wrong type"),
+    (line(problems="no"), "'problems' is missing or of a wrong type"),
+    (line(point={}), "'point.connections' is missing or of a wrong type"),
+    (line(cpu_seconds={"0": {"role": "client", "user": "1"}}), "'cpu_seconds.0.user' is missing"),
+    (line(contender="other"), "not in this run's plan"),
+    (line(point=to_json(LoadPoint(77))), "not in this run's plan"),
+    (line(point=to_json(LoadPoint(1, impairment="loss 1%"))), "not in this run's plan"),
+    (line(round=PLAN.rounds), "not in this run's plan"),
+    (line(round=-1), "not in this run's plan"),
 ])
-def test_a_foreign_line_is_refused_with_file_and_line(store: Store, tmp_path: Path, line: str,
+def test_a_foreign_line_is_refused_with_file_and_line(store: Store, tmp_path: Path, text: str,
                                                       words: str) -> None:
     file = store.run.path / "trials.jsonl"
-    file.write_text(json.dumps(record()) + "\n" + line + "\n" + json.dumps(record(2)) + "\n")
+    file.write_text(f"{line()}\n{text}\n{line(round=2)}\n")
     with pytest.raises(UsageError) as caught:
         load_run(ID, tmp_path)
     assert f"{file}:2: " in str(caught.value) and words in str(caught.value)
     with pytest.raises(UsageError, match=":2: "):
         Store.resume(ID, tmp_path)
+
+
+def test_fields_that_a_later_version_added_are_ignored(store: Store, tmp_path: Path) -> None:
+    (store.run.path / "trials.jsonl").write_text(line(temperature=7) + "\n")
+    assert load_run(ID, tmp_path).trials == (record(),)
 
 
 @pytest.mark.parametrize("name, text, words", [

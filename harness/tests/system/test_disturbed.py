@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator
 
-from harness.store import attempts
+from harness.store import old_attempts as attempts
 from harness.trial.observe import interference as disturbance
 from harness.trial.observe import sampler as sampling
 from harness.host import LocalHost
