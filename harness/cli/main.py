@@ -14,7 +14,7 @@ from typing import NoReturn, Sequence
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
 from harness.host import Host, LocalHost
 from harness.plan.nic_request import WIRE, NicOrder, add_options, nic_order
-from harness.plan import OVERRIDES
+from harness.plan import OVERRIDES, RENAMED
 from harness.store.store import disk_reason
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -86,7 +86,7 @@ def settings(words: Sequence[str]) -> dict[str, str]:
         key, equals, value = word.partition("=")
         if not equals:
             raise UsageError(f"--set {word}: must be KEY=VALUE")
-        found[key] = value
+        found[RENAMED[key].variable if key in RENAMED else key] = value
     return found
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Mapping, Sequence
 
 from harness.errors import UsageError
-from harness.plan.plan import OFFERED, Plan
-from harness.plan.workload import GENERAL
+from harness.plan.options import OFFERED_RATES
+from harness.plan.plan import Plan
+from harness.plan.load import GENERAL
 
 # percent of a saturation: denser where latency rises
 PERCENTS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100, 105)
@@ -37,7 +38,7 @@ def parse(rates: str, loads: str) -> Loads:
     if rates.strip() and loads.strip():
         raise UsageError("RATES are requests/s and LOADS are percent of saturation: give one of them")
     if rates.strip():
-        return Loads(rates=_numbers(rates, "RATES", OFFERED.high))
+        return Loads(rates=_numbers(rates, "RATES", OFFERED_RATES.high))
     return Loads(percents=_numbers(loads, "LOADS", MOST_PERCENT)) if loads.strip() else Loads()
 
 

@@ -1,157 +1,281 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The values of a plan: text of the command line to numbers, limits, and what is taken where a plan leaves it open.
+"""The one table of options: of the command line, of make's variables and of a plan file's keys.
 
-Knows one key at a time and no plan. Everything that makes no sense is a UsageError that names the place it stands in.
+Parsing, help, checks and the forwarding of make are made from it. A new option is a row. Whatever
+makes no sense is a UsageError that names the place it stands in.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Any, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Mapping
 
 from harness.errors import UsageError
-from harness.plan.wire import PRELOAD, Wire
-from harness.plan.workload import GENERAL, WORKLOADS, Workload
+from harness.plan.load import MOST_BODY, MOST_CONNECTIONS, MOST_RATE, SUFFIXES, SWEPT
 
+# At a trial, in all. A disturbance that outlasts three in a row is the machine's usual state.
+MOST_ATTEMPTS = 3
+MOST_ROUNDS = 1000
 # percent: a gain known to within half of itself is hardly known
 MOST_PRECISION = 50.0
-# At a trial, in all. A disturbance that outlasts three in a row is the machine's usual state, and not repaired by a fourth.
-MOST_ATTEMPTS = 3
+NET_TAP, VHOST_NET = "net_tap", "vhost-net"
+TAPS = (NET_TAP, VHOST_NET)
+SOFTIRQ_DEFAULT = "default"
+SOFTIRQS = ("server", "client")
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+class Kind(Enum):
+    """What the text of an option means."""
+
+    NUMBER = "a whole number"
+    NUMBERS = "whole numbers, with commas"
+    CPUS = "whole numbers and ranges, with commas"
+    PERCENT = "a number of percent"
+    NAMES = "names, with commas"
+    TEXT = "text"
+    CHOICE = "one of a few words"
+    YES_NO = "yes or no"
+    SWITCH = "given or not"
+    REPEATED = "text, several times"
 
 
 @dataclass(frozen=True)
 class Option:
-    """One key of a plan: its name in TOML and on the command line, its limits, and whether it is a list.
+    """One option.
 
-    `suffixes`: what a number on the command line may end with, and by how much that multiplies it.
+    variable: of make; on the command line --variable, in small letters with dashes
+    help: one line
+    commands: those that use it
+    key: in a plan file, and of Plan; "" where a plan has none
+    unit: what stands for its value in help
+    default: in help; "" where none is worth a word
+    low, high, suffixes: of a number, and what it may end with
+    choices: of CHOICE
+    positional: commands that have it without its name
+    old: its variable in the releases before
     """
 
-    key: str
-    override: str
-    low: int
-    high: int
-    many: bool = False
-    suffixes: Mapping[str, int] = field(default_factory=dict)
+    variable: str
+    help: str
+    commands: tuple[str, ...]
+    kind: Kind = Kind.TEXT
+    key: str = ""
+    unit: str = ""
+    default: str = ""
+    low: int = 0
+    high: int = 0
+    suffixes: tuple[tuple[str, int], ...] = ()
+    choices: tuple[str, ...] = ()
+    positional: tuple[str, ...] = ()
+    old: str = ""
 
+    @property
+    def flag(self) -> str:
+        return "--" + self.variable.lower().replace("_", "-")
 
-def parse(option: Option, text: str) -> int | list[int]:
-    """The value of `text`, which the command line gives this option; limits are check_number()'s."""
-    place = f"{option.override}={text}"
-    if not option.many:
-        scale = option.suffixes.get(text[-1], 1)
-        return whole(text[:-1] if text[-1] in option.suffixes else text, place) * scale
-    numbers: list[int] = []
-    for word in words(text):
+    @property
+    def many(self) -> bool:
+        return self.kind in (Kind.NUMBERS, Kind.CPUS)
+
+    def parse(self, text: str) -> Any:
+        """Return what the text stands for; limits are check()'s."""
+        place = f"{self.variable}={text}"
+        if self.kind is Kind.NUMBER:
+            scale = dict(self.suffixes).get(text[-1:])
+            return _whole(text[:-1] if scale else text, place) * (scale or 1)
+        if self.many:
+            return [number for word in words(text) for number in self._span(word, place)]
+        if self.kind is Kind.PERCENT:
+            return _percent(text, place)
+        if self.kind is Kind.NAMES:
+            return words(text)
+        if self.kind is Kind.YES_NO:
+            if text not in ("yes", "no"):
+                raise UsageError(f"{place}: must be yes or no")
+            return text == "yes"
+        return text
+
+    def _span(self, word: str, place: str) -> list[int]:
         low, dash, high = word.partition("-")
-        if dash and low and option.key.endswith("_cpus"):
-            first, last = whole(low, place), whole(high, place)
-            if not 0 <= first <= last <= option.high:
-                raise UsageError(f"{place}: '{word}' is not a range of CPUs")
-            numbers += range(first, last + 1)
-        else:
-            numbers.append(whole(word, place))
-    return numbers
+        if self.kind is Kind.NUMBERS or not (dash and low):
+            return [_whole(word, place)]
+        first, last = _whole(low, place), _whole(high, place)
+        if not 0 <= first <= last <= self.high:
+            raise UsageError(f"{place}: '{word}' is not a range of CPUs")
+        return list(range(first, last + 1))
+
+    def check(self, value: Any, place: str) -> None:
+        """Raise UsageError on a value of a wrong type or beyond the limits."""
+        if self.many:
+            if not isinstance(value, (list, tuple)) or not value:
+                raise UsageError(f"{place}: must be a list of whole numbers, at least one")
+            for number in value:
+                self._check_range(number, place)
+            _check_unique(value, place)
+        elif self.kind is Kind.NUMBER:
+            self._check_range(value, place)
+        elif self.kind is Kind.PERCENT:
+            _check_percent(value, place)
+        elif self.kind is Kind.NAMES:
+            if not isinstance(value, (list, tuple)) or not value or not all(
+                    isinstance(name, str) and name for name in value):
+                raise UsageError(f"{place}: must be a list of names, at least one")
+            _check_unique(value, place)
+        elif self.kind is Kind.YES_NO:
+            if not isinstance(value, bool):
+                raise UsageError(f"{place}: must be true or false")
+        elif not isinstance(value, str):
+            raise UsageError(f"{place}: must be text")
+        elif self.choices and value not in self.choices:
+            raise UsageError(f"{place}: must be one of {', '.join(self.choices)}")
+
+    def _check_range(self, value: Any, place: str) -> None:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise UsageError(f"{place}: {value!r} is not a whole number")
+        if not self.low <= value <= self.high:
+            raise UsageError(f"{place}: must be {self.low} to {self.high}, not {value}")
 
 
 def words(text: str) -> list[str]:
-    """Those of a list on the command line."""
+    """Return the words of a list on the command line."""
     return [word.strip() for word in text.split(",")]
 
 
-def whole(word: str, place: str) -> int:
+def _whole(word: str, place: str) -> int:
     if not re.fullmatch(r"-?[0-9]{1,18}", word):
         raise UsageError(f"{place}: '{word}' is not a whole number")
     return int(word)
 
 
-def percent(text: str, place: str) -> float:
-    """3, 2.5 or 3% as a number; limits are check_percent()'s."""
+def _percent(text: str, place: str) -> float:
     word = text.removesuffix("%").rstrip()
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", word):
         raise UsageError(f"{place}: '{text}' is not a number of percent")
     return float(word)
 
 
-def check_percent(value: Any, place: str) -> None:
+def _check_percent(value: Any, place: str) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise UsageError(f"{place}: {value!r} is not a number of percent")
     # not a comparison of its opposite: that of NaN is never true
     if not (value == 0 or 0.1 <= value <= MOST_PRECISION):
-        raise UsageError(f"{place}: must be 0 (none) or 0.1 to {MOST_PRECISION:g} percent, not {value:g}")
+        raise UsageError(
+            f"{place}: must be 0 (none) or 0.1 to {MOST_PRECISION:g} percent, not {value:g}")
 
 
-def check_number(option: Option, value: Any, place: str) -> None:
-    if not option.many:
-        check_range(option, value, place)
-        return
-    if not isinstance(value, list) or not value:
-        raise UsageError(f"{place}: must be a list of whole numbers, at least one")
-    for number in value:
-        check_range(option, number, place)
-    if len(set(value)) != len(value):
-        raise UsageError(f"{place}: a number stands there twice")
+def _check_unique(values: Any, place: str) -> None:
+    twice = next((value for value in values if list(values).count(value) > 1), None)
+    if twice is not None:
+        raise UsageError(f"{place}: duplicate value {twice}")
 
 
-def check_range(option: Option, value: Any, place: str) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise UsageError(f"{place}: {value!r} is not a whole number")
-    if not option.low <= value <= option.high:
-        raise UsageError(f"{place}: must be {option.low} to {option.high}, not {value}")
+_MEASURES = ("bench", "latency", "noise", "reproduce")
+_STARTS = (*_MEASURES, "shell")
+_ROUNDS = ("bench", "reproduce")
+_ON_NIC = ("bench", "latency", "reproduce", "doctor")
+_MADE = ("bench", "latency", "report", "compare", "bundle")
+RUN_NAME = "an id under results/runs/, 'reference', or a directory"
 
-
-def check_names(value: Any, place: str) -> None:
-    if not isinstance(value, (list, tuple)) or not value or not all(isinstance(v, str) and v for v in value):
-        raise UsageError(f"{place}: must be a list of contenders, at least one")
-    if len(set(value)) != len(value):
-        raise UsageError(f"{place}: a contender stands there twice")
-
-
-def workload(values: Mapping[str, Any], places: Mapping[str, str], wire: Wire) -> Workload:
-    """UsageError on a workload that there is not, that the wire's contenders do not answer or its client cannot make."""
-    name = values.get("workload", wire.workloads[0])
-    known = [each for each in (*wire.workloads, *(GENERAL if wire.workloads[0] in GENERAL else ()))
-             if each in WORKLOADS and not needs_loadgen(WORKLOADS[each], wire)]
-    place = places.get("workload", wire.name)
-    if name in GENERAL and name not in known and wire.workloads[0] in GENERAL:
-        raise UsageError(f"{place}: {needs_loadgen(WORKLOADS[name], wire)}; workload '{name}' needs loadgen: wire "
-                         "shm-loadgen")
-    if name not in known:
-        raise UsageError(f"{place}: wire '{wire.name}' has no workload {name!r}; "
-                         f"there are: {', '.join(dict.fromkeys(known))}")
-    return WORKLOADS[name]
-
-
-def needs_loadgen(shape: Workload, wire: Wire) -> str:
-    """Why the client of this wire cannot make that load; "" if it can."""
-    if wire.has_loadgen:
-        return ""
-    if shape.active:
-        return f"wrk, the client of wire '{wire.name}', asks every connection that it opens"
-    if shape.connect and any(contender.client.stack == PRELOAD for contender in wire.contenders.values()):
-        return (f"each wrk on lwIP, as wire '{wire.name}' has it, begins with the same ports, which a server that "
-                "closes first still keeps from the wrk before")
-    return ""
-
-
-def choose_cpus(values: Mapping[str, Any], places: Mapping[str, str], cpus: tuple[int, ...],
-                clients: Mapping[str, Sequence[int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """(client's, server's). The last CPU serves and the others load it; a machine with one CPU shares it between both
-    roles. With clients on other machines all of this one may serve, and CLIENT_CPUS are theirs."""
-    for machine, there in clients.items() if clients else [("this machine", cpus)]:
-        _check_present(values, places, "client_cpus", machine, there)
-    _check_present(values, places, "server_cpus", "this machine", cpus)
-    loading = () if clients else values.get("client_cpus", ())
-    if "server_cpus" in values:
-        server = tuple(values["server_cpus"])
-    else:
-        server = tuple(cpu for cpu in cpus if cpu not in loading)[-1:] or cpus[-1:]
-    client = tuple(values.get("client_cpus", ())) or tuple(cpu for cpu in cpus if cpu not in server)
-    return client or cpus[:1], server
-
-
-def _check_present(values: Mapping[str, Any], places: Mapping[str, str], key: str, machine: str,
-                   cpus: Sequence[int]) -> None:
-    absent = sorted(set(values.get(key, ())) - set(cpus))
-    if absent:
-        raise UsageError(f"{places[key]}: {machine} has no CPU {absent[0]}; there are: {', '.join(map(str, cpus))}")
+OPTIONS = (
+    Option("PAPER", "paper whose figures the run is compared with, as in results/published/",
+           ("reproduce", "bench", "latency"), key="paper", unit="NAME", positional=("reproduce",)),
+    Option("WIRE", "a name in topologies/wires/, or a .toml file", (*_STARTS, "trend"),
+           unit="WIRE", default="tap; of bench: nic", positional=("bench", "latency", "noise",
+                                                                  "shell")),
+    Option("PLAN", "quick, default, full, or a .toml file", (*_STARTS, "vm-test"), unit="PLAN",
+           default="default"),
+    Option("WORKLOAD", "shape of request, response and connection: rps, cps, bandwidth, conns, …",
+           _STARTS, key="workload", unit="NAME", default="the wire's usual one"),
+    Option("LOAD_TOOL", "load tool, where a workload has several, as wrk or h2load for rps",
+           _STARTS, key="load_tool", unit="NAME", default="the workload's usual one"),
+    Option("CONTENDERS", "who is measured; the first is the baseline", _STARTS, Kind.NAMES,
+           "contenders", "NAME,…", "all of the wire"),
+    Option("CONNECTIONS", "load points: connections open at a time", _MEASURES, Kind.NUMBERS,
+           "connections", "N,…", "the plan's", 1, MOST_CONNECTIONS),
+    Option("SWEEP", f"load points on another axis, as cores=1,2,4; axes: {', '.join(SWEPT)}; "
+           "connections are then 64 unless they are given", ("bench", "reproduce"), Kind.REPEATED,
+           unit="AXIS=N,…"),
+    Option("SWEEP_TO", "end of the sweep of connections: left out beyond, powers of ten up to it",
+           ("bench", "noise", "reproduce"), Kind.NUMBER, "reach", "N", "", 1, MOST_CONNECTIONS,
+           old="MOST_CONNECTIONS"),
+    Option("ROUNDS", "how often each trial is run; with a precision: at least", _MEASURES,
+           Kind.NUMBER, "rounds", "N", "the plan's", 1, MOST_ROUNDS),
+    Option("DURATION", "load of a trial", _MEASURES, Kind.NUMBER, "duration_seconds", "SECONDS",
+           "the plan's", 1, 3600),
+    Option("WARMUP", "load before it that is not counted", _MEASURES, Kind.NUMBER,
+           "warmup_seconds", "SECONDS", "the plan's", 0, 600),
+    Option("PRECISION", "rounds until every gain is known to ±so many percent; 0: exactly ROUNDS",
+           _ROUNDS, Kind.PERCENT, "precision_percent", "PERCENT", "the plan's"),
+    Option("BUDGET", "time for trials at most, as 90s, 15m or 1h", _ROUNDS, Kind.NUMBER,
+           "budget_seconds", "TIME", "the plan's", 0, 7 * 86_400, tuple(SECONDS.items())),
+    Option("ATTEMPTS", "how often a trial is run that something else disturbs", _MEASURES,
+           Kind.NUMBER, "attempts", "N", str(MOST_ATTEMPTS), 1, MOST_ATTEMPTS),
+    Option("CALIBRATE", "look for the client's ceiling first", ("bench", "noise", "reproduce"),
+           Kind.YES_NO, "calibrate", "yes|no", "yes"),
+    Option("SEED", "seed of the order of the trials", _MEASURES, Kind.NUMBER, "seed", "N", "drawn",
+           0, (1 << 32) - 1),
+    Option("BODY_SIZE", "body of the response, or value; 64K and 1M are meant as such", _STARTS,
+           Kind.NUMBER, "body_size_bytes", "BYTES", "the workload's", 0, MOST_BODY,
+           tuple(SUFFIXES.items())),
+    Option("CLIENT_CPUS", "CPUs of the load tool", _STARTS, Kind.CPUS, "client_cpus", "N,N-N,…",
+           "all but the server's", 0, 4095),
+    Option("SERVER_CPUS", "CPUs of the server", _STARTS, Kind.CPUS, "server_cpus", "N,N-N,…",
+           "the last", 0, 4095),
+    Option("PORT", "TCP port of the server", _STARTS, Kind.NUMBER, "port", "N", "the wire's", 1,
+           65_535),
+    Option("SERVER_MAX_CONNECTIONS", "connections that a server makes room for", _STARTS,
+           Kind.NUMBER, "server_max_connections", "N", "enough for the load", 1, MOST_CONNECTIONS,
+           old="MAX_CONNECTIONS"),
+    Option("TAP", "driver of lwIP's TAP", _STARTS, Kind.CHOICE, "tap", "|".join(TAPS),
+           "vhost-net where it is", choices=TAPS),
+    Option("NETEM", "impairment in each direction, as 'delay 5ms jitter 1ms loss 1% duplicate 1% "
+           "reorder 1%'", _STARTS, key="netem", unit="TEXT"),
+    Option("SOFTIRQ", "whose cores process the packets of kernel contenders", _STARTS, Kind.CHOICE,
+           "softirq", "default|server|client", SOFTIRQ_DEFAULT,
+           choices=(SOFTIRQ_DEFAULT, *SOFTIRQS)),
+    Option("RATES", "requests/s offered", ("latency",), unit="N,…", default="from LOADS"),
+    Option("LOADS", "percent of the best contender's saturation", ("latency",), unit="N,N-N,…",
+           default="10 to 105"),
+    Option("NIC", "PCI address or interface of the server's NIC", (*_ON_NIC, "vm-shell"),
+           unit="NIC"),
+    Option("CLIENT", "other end of its cable: if:NAME, or ssh:USER@HOST[,if=NAME][;ssh:…]",
+           _ON_NIC, unit="CLIENT"),
+    Option("TUNE", "how the machine is set for it: none, fair or max",
+           ("bench", "latency", "reproduce"), unit="LEVEL", default="fair"),
+    Option("FORCE", "also a NIC that is in use", _ON_NIC, Kind.SWITCH),
+    Option("NOIOMMU", "also without an IOMMU, which is unsafe", _ON_NIC, Kind.SWITCH),
+    Option("DRY_RUN", "show what would be done, do nothing", ("bench", "latency", "reproduce"),
+           Kind.SWITCH),
+    Option("RESUME", "finish an interrupted run", ("bench", "latency"), unit="RUN"),
+    Option("REPORT", "no: measure only; `report` makes charts and pages later",
+           ("bench", "latency"), Kind.YES_NO, unit="yes|no", default="yes"),
+    Option("PUBLISHED", "overlay the figures of results/published/NAME.toml", _MADE,
+           Kind.REPEATED, unit="NAME"),
+    Option("RUN", RUN_NAME, ("report", "bundle", "reference", "noise"), unit="RUN",
+           default="reference", positional=("report", "bundle", "reference")),
+    Option("RUNS", f"{RUN_NAME}; of trend also: last N", ("compare", "trend"), unit="RUN",
+           positional=("compare", "trend")),
+    Option("BUNDLE", "an archive that `bundle` made", ("verify",), unit="FILE",
+           positional=("verify",)),
+    Option("BASE", f"run to compare with: {RUN_NAME}", ("gate",), Kind.REPEATED, unit="RUN"),
+    Option("HEAD", "the run that is judged", ("gate",), unit="RUN",
+           default="the newest of that wire"),
+    Option("THRESHOLD", "what is smaller is no fall", ("gate",), unit="PERCENT", default="3"),
+    Option("COMPARISONS", "how many at least", ("noise",), unit="N", default="20"),
+    Option("METRIC", "gain, requests_per_sec, p99, cycles_per_request, …", ("trend",), unit="NAME",
+           default="gain"),
+    Option("POINT", "one load point", ("trend",), unit="CONNECTIONS", default="all"),
+    Option("CONTENDER", "of which contender", ("trend",), unit="NAME",
+           default="all but the baseline"),
+    Option("VM", "what else to try there: faults, kernel, ssh, all", ("vm-test",), unit="NAME"),
+)
+BY_VARIABLE: Mapping[str, Option] = {option.variable: option for option in OPTIONS}
+RENAMED: Mapping[str, Option] = {option.old: option for option in OPTIONS if option.old}
+# what a plan takes from the command line, by variable; SWEEP has a key for each axis
+OVERRIDES = tuple(option.variable for option in OPTIONS if option.key or option.variable == "SWEEP")
+BY_KEY: Mapping[str, Option] = {option.key: option for option in OPTIONS if option.key}
+# requests/s of an open loop; no plan file has them
+OFFERED_RATES = Option("RATES", "", (), Kind.NUMBERS, "offered", low=1, high=MOST_RATE)

@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import Sequence, TypeVar
 
-from harness.plan.load_point import LoadPoint
+from harness.plan.load import LoadPoint
 from harness.plan.plan import Plan
 
 _T = TypeVar("_T")

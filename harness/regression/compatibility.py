@@ -20,7 +20,7 @@ _FACTS = ("machine.cpu_model", "machine.cpus", "machine.architecture", "machine.
 # differences that a reader should know of
 _TOLD = ("git.revision", "git.dirty", "machine.memory_kib", "versions.cc", "versions.cflags", "versions.dpdk",
          "versions.lwip", "versions.lwip_patches", "versions.programs", "offloads", "hardware.bios")
-_TOLD_OF_PLAN = ("rounds", "name", "seed", "precision_percent", "budget_seconds", "attempts", "port", "max_connections")
+_TOLD_OF_PLAN = ("rounds", "name", "seed", "precision_percent", "budget_seconds", "attempts", "port", "server_max_connections")
 _LONG = 120
 
 

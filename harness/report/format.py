@@ -240,7 +240,7 @@ def command(plan: Plan, order: Mapping[str, Any] = {}) -> str:
         "CONTENDERS": ",".join(plan.contenders), "CONNECTIONS": numbers(plan.connections),
         "ROUNDS": plan.rounds, "DURATION": plan.duration_seconds, "WARMUP": plan.warmup_seconds,
         "BODY_SIZE": plan.workload.body_size_bytes, **_client(plan, numbers),
-        "SERVER_CPUS": numbers(plan.server_cpus), "PORT": plan.port, "MAX_CONNECTIONS": plan.max_connections,
+        "SERVER_CPUS": numbers(plan.server_cpus), "PORT": plan.port, "SERVER_MAX_CONNECTIONS": plan.server_max_connections,
         **({"ATTEMPTS": plan.attempts} if plan.attempts != MOST_ATTEMPTS else {})}
     if plan.precision_percent:
         settings |= {"PRECISION": f"{plan.precision_percent:g}", "BUDGET": f"{plan.budget_seconds}s"}

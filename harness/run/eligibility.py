@@ -8,16 +8,14 @@ connection. Knows no record and no report.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
-from typing import Mapping
 
 from harness.trial.client import Client
 from harness.trial.server import start
 from harness.errors import ContenderError, MachineError
 from harness.host import Host
-from harness.plan import Plan
+from harness.plan import Plan, Reason, without
 from harness.trial.probe import prove_answer, prove_neighbour
 from harness.provision import Provisioned
 from harness.plan import Contender, Wire
@@ -32,26 +30,10 @@ def applicable(host: Host, wire: Wire, plan: Plan, up: Provisioned, raw: Path) -
 
     MachineError when none is left; ContenderError when one that is started fails.
     """
-    reasons = by_plan(wire, plan)
-    for name in plan.contenders:
-        contender = wire.contenders[name]
-        if contender.busy_polls and name not in reasons and not _has_napi_id(host, wire, plan, up, contender, raw):
-            reasons[name] = f"the driver of {contender.endpoint.interface} gives no NAPI id"
-    return checked(set_aside(plan, reasons))
-
-
-def by_plan(wire: Wire, plan: Plan) -> dict[str, str]:
-    """What can be told without the machine: contender -> reason."""
-    return {name: why for name in plan.contenders if (why := _why(wire.contenders[name], plan))}
-
-
-def set_aside(plan: Plan, reasons: Mapping[str, str]) -> Plan:
-    """The plan without those contenders' trials. They stand last, so that the first, the baseline, has some."""
-    if not reasons:
-        return plan
-    kept = [name for name in plan.contenders if name not in reasons]
-    return replace(plan, contenders=(*kept, *(name for name in plan.contenders if name in reasons)),
-                   not_applicable={name: reasons[name] for name in plan.contenders if name in reasons})
+    polling = [wire.contenders[name] for name in plan.applicable if wire.contenders[name].busy_polls]
+    return checked(without(plan, {
+        contender.name: Reason("no-busy-polling", {"interface": contender.endpoint.interface})
+        for contender in polling if not _has_napi_id(host, wire, plan, up, contender, raw)}))
 
 
 def checked(plan: Plan) -> Plan:
@@ -64,20 +46,6 @@ def checked(plan: Plan) -> Plan:
 def lines(plan: Plan) -> list[str]:
     """What was set aside, a line each."""
     return [f"{name} is not applicable: {why}" for name, why in plan.not_applicable.items()]
-
-
-def _why(contender: Contender, plan: Plan) -> str:
-    """"" for one that is applicable as far as the plan goes."""
-    cores, workload = len(plan.server_cpus), plan.workload
-    if cores > 1 and contender.cores == "one":
-        return f"uses one core of the {cores}"
-    if cores == 1 and contender.same_on_one_core:
-        return f"one server core: the same as {contender.same_on_one_core}"
-    if contender.only_workload and workload.name != contender.only_workload:
-        return f"answers workload {contender.only_workload} only"
-    if contender.only_body_size is not None and workload.body_size_bytes != contender.only_body_size:
-        return f"answers with a body of {contender.only_body_size} only, in bytes"
-    return ""
 
 
 def _has_napi_id(host: Host, wire: Wire, plan: Plan, up: Provisioned, contender: Contender, raw: Path) -> bool:

@@ -14,9 +14,8 @@ from harness.errors import CheckFailed, UsageError
 from harness.host import Host
 from harness.plan.nic_request import NicOrder, to_settings
 from harness.trial.load.loadgen import load_tool
-from harness.plan import GENERAL, MOST_OF_WRK, Plan, WORKLOADS
+from harness.plan import needs_loadgen, GENERAL, MOST_OF_WRK, Plan, WORKLOADS
 from harness.plan.published import METRICS, Published, of_paper
-from harness.plan.options import needs_loadgen
 from harness.plan import Wire, load_wire
 
 _NO_SETTINGS: Mapping[str, str] = {}
@@ -74,7 +73,7 @@ def _claim(other: Published, wire: Wire, metric: str) -> Errand:
     if why:
         return Errand(other, _NO_SETTINGS, (f"Not run for {said}: {why}",))
     most = max(claim.figure for claim in other.claims if claim.metric == metric)
-    reach = {"MOST_CONNECTIONS": f"{most:.0f}"} if metric == "connections" else {}
+    reach = {"SWEEP_TO": f"{most:.0f}"} if metric == "connections" else {}
     return Errand(other, {"WORKLOAD": workload, **reach, "PAPER": other.name})
 
 

@@ -22,11 +22,11 @@ from harness.provision import fd_limit as descriptors
 from harness.trial.observe import interference as disturbance
 from harness.provision import resolve as fitting
 from harness.plan import (TrialSpec, round_specs,
-    GENERAL, load_plan, offered_load as offered, Plan, SIZES, SPARE_FILES, Workload)
+    GENERAL, load_plan, without, offered_load as offered, Plan, SIZES, SPARE_FILES, Workload)
 from harness.run import saturation
 from harness.trial.load import remote as clients
 from harness.analyse import stopping_rule as stopping
-from harness.run.eligibility import applicable, by_plan, checked, lines, set_aside
+from harness.run.eligibility import applicable, checked, lines
 from harness.provision.conditions import conditioned, settle
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
@@ -140,7 +140,7 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
         for line in fitting.cost(wire, plan, remaining):
             _say(line)
         tool = load_tool(wire, plan.workload, bool(plan.offered))
-        with provisioned(host, wire, _applicable(plan), id_, log=_say, use=fitting.use(host, wire, plan, sites),
+        with provisioned(host, wire, plan.applicable, id_, log=_say, use=fitting.use(host, wire, plan, sites),
                          programs=tool.programs) as up:
             clients.prepare(sites)
             if store is None:
@@ -184,7 +184,7 @@ def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -
         return settle(host, wire, plan)
     if not order.resume:
         wire, plan = planned(fitting.fit(order.wire, order.nic, host), order.plan or DEFAULT_PLAN)
-        return wire, checked(set_aside(replace(plan, seed=plan.seed or draw_seed()), by_plan(wire, plan))), None
+        return wire, checked(replace(plan, seed=plan.seed or draw_seed())), None
     store = Store.resume(order.resume, results)
     run = store.run
     wire = with_contenders(fitting.fit(order.wire or run.plan.wire, order.nic, host), run.plan.contenders)
@@ -193,7 +193,7 @@ def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -
     if order.plan or any(order.settings.values()):
         named = planned(wire, order.plan or run.plan.name)[1]
         # what was decided when the run began stays so
-        if set_aside(replace(named, seed=named.seed or run.plan.seed), run.plan.not_applicable) != run.plan:
+        if without(replace(named, seed=named.seed or run.plan.seed), run.plan.not_applicable) != run.plan:
             raise UsageError(f"run {run.id} has another plan; to finish it give RESUME={run.id} alone")
     absent = {*run.plan.client_cpus, *run.plan.server_cpus} - set(fitting.cpus(host, wire))
     if absent:
@@ -202,10 +202,6 @@ def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -
         if name not in wire.contenders:
             raise UsageError(f"run {run.id} has contender '{name}', which wire '{wire.name}' has no more")
     return conditioned(wire, run.plan), run.plan, store
-
-
-def _applicable(plan: Plan) -> list[str]:
-    return [name for name in plan.contenders if name not in plan.not_applicable]
 
 
 def draw_seed() -> int:
@@ -224,7 +220,7 @@ def _looked_at(store: Store) -> stopping.Look:
 
 
 def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int, sites: Sequence[SshHost]) -> None:
-    with provisioned(host, wire, _applicable(plan), "dry-run", dry_run=True, log=print,
+    with provisioned(host, wire, plan.applicable, "dry-run", dry_run=True, log=print,
                      programs=load_tool(wire, plan.workload, bool(plan.offered)).programs,
                      use=fitting.use(host, wire, plan, sites)):
         pass
@@ -236,7 +232,7 @@ def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int, sites: Sequence[S
     first = f", after {calibrated} of calibration" if calibrated else ""
     rule = stopping.aim(plan)
     print(f"# between them: plan {plan.name}{tap}, {'at least ' if rule else ''}{trials} trials of "
-          f"{', '.join(_applicable(plan))} at {', '.join(map(str, plan.connections))} connections{_rates(plan)}{first}, "
+          f"{', '.join(plan.applicable)} at {', '.join(map(str, plan.connections))} connections{_rates(plan)}{first}, "
           f"{clock(seconds)} of load{'; ' if rule else ''}{rule}")
 
 

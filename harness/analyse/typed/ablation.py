@@ -17,7 +17,7 @@ from harness.analyse.typed.gain import table
 from harness.analyse.typed.stats import Table, round_significant, rounded_interval
 from harness.errors import UsageError
 from harness.plan import ablation as ladder
-from harness.plan.load_point import LoadPoint
+from harness.plan import LoadPoint
 from harness.plan.plan import Plan
 from harness.store.trial_record import TrialRecord
 

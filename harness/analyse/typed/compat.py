@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Iterable, Sequence
 
-from harness.plan.load_point import LoadPoint
+from harness.plan import LoadPoint
 from harness.analyse.model import Attempts, InterferenceCount
 from harness.store.codes import Interference
 from harness.store.trial_record import TrialRecord

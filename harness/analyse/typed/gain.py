@@ -27,7 +27,7 @@ import numpy as np
 from harness.analyse.model import Cell, ContenderInfo, Gain, Point
 from harness.analyse.typed import stats
 from harness.analyse.typed.stats import Interval, Table, round_significant
-from harness.plan.load_point import LoadPoint
+from harness.plan import LoadPoint
 from harness.store.codes import Bound, Verdict
 from harness.store.trial_record import TrialRecord
 

@@ -28,7 +28,7 @@ from harness.analyse.typed import stats
 from harness.analyse.typed.metrics import PERCENTILES
 from harness.analyse.typed.stats import round_significant, rounded_interval
 from harness.errors import UsageError
-from harness.plan.load_point import LoadPoint
+from harness.plan import LoadPoint
 from harness.plan.plan import Plan
 from harness.store.trial_record import Histogram, TrialRecord
 

@@ -35,7 +35,7 @@ from harness.analyse.typed import gain, stats
 from harness.analyse.typed.compat import counted, finished
 from harness.analyse.typed.stats import Table, quantile_of_t
 from harness.errors import UsageError
-from harness.plan.load_point import LoadPoint
+from harness.plan import LoadPoint
 from harness.plan.plan import Plan
 from harness.plan.schedule import TrialSpec, round_specs
 from harness.store.codes import StoppedBy

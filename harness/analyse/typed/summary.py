@@ -17,7 +17,7 @@ from harness.analyse.typed.caveats import caveats, of_trials, steadiness
 from harness.analyse.typed.compat import account, reported
 from harness.analyse.typed.stats import CONFIDENCE, Table, round_significant
 from harness.errors import UsageError
-from harness.plan.load_point import LoadPoint
+from harness.plan import LoadPoint
 from harness.plan.plan import Plan
 from harness.store.codes import Bound, Evidence, LimitedBy, Note, NotMeasured
 from harness.store.trial_record import TrialRecord
@@ -131,7 +131,7 @@ def _contender(entry: Mapping[str, Any], why: Note[NotMeasured] | None) -> Conte
 
 def _nowhere(plan: Plan, name: str) -> Note[NotMeasured] | None:
     why = plan.not_applicable.get(name)
-    return Note(NotMeasured.OTHER, {"text": why}) if isinstance(why, str) else why
+    return Note(NotMeasured(why.code), why.values) if why else None
 
 
 def tsc_hz(facts: Mapping[str, Any]) -> int | None:

@@ -26,7 +26,7 @@ import numpy as np
 from harness.analyse.typed import stats
 from harness.analyse.typed.stats import Table, round_significant
 from harness.errors import UsageError
-from harness.plan.load_point import LoadPoint
+from harness.plan import LoadPoint
 from harness.regression.typed import change_test, compatibility
 from harness.regression.typed.change_test import Change, Variance, Weights
 from harness.regression.typed.compatibility import Difference

@@ -25,7 +25,7 @@ from harness.analyse.model import Gain, Interval
 from harness.analyse.typed import gain, stopping_rule
 from harness.analyse.typed.stats import Table, round_significant
 from harness.errors import UsageError
-from harness.plan.load_point import LoadPoint
+from harness.plan import LoadPoint
 from harness.plan.self_comparison import pairs
 from harness.regression.typed import change_test
 from harness.regression.typed.paired_logs import RATE, Readings

@@ -16,7 +16,7 @@ from harness.analyse.typed.metrics import METRICS, Context
 from harness.analyse.typed.stats import Table
 from harness.analyse.typed.summary import Run, summarise
 from harness.errors import UsageError
-from harness.plan.load_point import LoadPoint
+from harness.plan import LoadPoint
 from harness.plan.plan import Plan
 from harness.store.codes import LimitedBy
 from harness.store.trial_record import TrialRecord

@@ -15,7 +15,7 @@ from harness.analyse.model import Interval
 from harness.analyse.typed.metrics import METRICS
 from harness.analyse.typed.stats import Table, round_significant
 from harness.errors import UsageError
-from harness.plan.load_point import LoadPoint
+from harness.plan import LoadPoint
 from harness.regression.typed import change_points, change_test
 from harness.regression.typed.compatibility import fact
 from harness.regression.typed.noise_profile import machine

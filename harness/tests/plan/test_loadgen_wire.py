@@ -157,18 +157,18 @@ def test_a_wire_may_have_plans_of_its_own() -> None:
     ("1000", (1, 10, 64, 100, 128, 1000)), ("5000", (1, 10, 64, 100, 128, 1000)), ("1", (1,)),
     ("10000000", (1, 10, 64, 100, 128, *(10 ** n for n in range(3, 8))))])
 def test_how_far_a_sweep_goes(most: str, connections: tuple[int, ...]) -> None:
-    assert load_plan("default", SCALE, (0, 1), {"MOST_CONNECTIONS": most}).connections == connections
+    assert load_plan("default", SCALE, (0, 1), {"SWEEP_TO": most}).connections == connections
 
 
 def test_powers_of_ten_lead_on_from_other_points() -> None:
-    settings = {"CONNECTIONS": "64,700", "MOST_CONNECTIONS": "100000"}
+    settings = {"CONNECTIONS": "64,700", "SWEEP_TO": "100000"}
     assert load_plan("default", SCALE, (0, 1), settings).connections == (64, 700, 1000, 10_000, 100_000)
-    with pytest.raises(UsageError, match="MOST_CONNECTIONS=0: must be 1 to 33554432, not 0"):
-        load_plan("default", SCALE, (0, 1), {"MOST_CONNECTIONS": "0"})
+    with pytest.raises(UsageError, match="SWEEP_TO=0: must be 1 to 33554432, not 0"):
+        load_plan("default", SCALE, (0, 1), {"SWEEP_TO": "0"})
 
 
 def test_nobody_is_measured_where_he_cannot_follow() -> None:
-    plan = load_plan("default", SCALE, (0, 1), {"MOST_CONNECTIONS": "10000000", "ROUNDS": "1"})
+    plan = load_plan("default", SCALE, (0, 1), {"SWEEP_TO": "10000000", "ROUNDS": "1"})
     reach = {name: max(spec.connections for spec in schedule(plan) if spec.contender == name)
              for name in plan.contenders}
     assert reach == {"epoll": 1_000_000, "lwip": 10_000_000, "plain": 10_000}

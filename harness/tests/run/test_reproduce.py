@@ -53,7 +53,7 @@ def test_a_claim_becomes_a_run_of_the_workload_that_measures_the_same() -> None:
         "Not run for “10 million concurrent connections”: wrk, the client of wire 'tap', asks every connection that it "
         "opens",)
     *_, conns = errands(load("f-stack"), load_wire("scale"), 1)
-    assert conns.settings == {"WORKLOAD": "conns", "MOST_CONNECTIONS": "10000000", "PAPER": "f-stack"}
+    assert conns.settings == {"WORKLOAD": "conns", "SWEEP_TO": "10000000", "PAPER": "f-stack"}
     assert not any(each.runs for each in errands(load("f-stack"), load_wire("redis"), 1))
 
 

@@ -188,7 +188,7 @@ def test_fields_that_a_later_version_added_are_ignored(store: Store, tmp_path: P
     ("facts.json", '{"schema": 1, "run": "x", "ports": {"lwip": 1}}', "'ports' is not a table of tables"),
     ("facts.json", '{"schema": 1, "run": "x", "offloads": {"a/b": null}}', "'offloads' is not a table of lists"),
     ("plan.json", '{"schema": 1,', "plan.json:1: truncated or not JSON"),
-    ("plan.json", "{}", "plan.json: not a plan of schema 1"),
+    ("plan.json", "{}", "plan.json: not a plan of schema 2"),
 ])
 def test_foreign_facts_and_plans_are_refused(store: Store, tmp_path: Path, name: str, text: str,
                                              words: str) -> None:

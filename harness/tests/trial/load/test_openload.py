@@ -169,7 +169,7 @@ def test_rates_that_are_near_are_one() -> None:
 
 
 @pytest.mark.parametrize("change, words", [
-    ({"offered": [5, 5]}, "offered: a number stands there twice"), ({"offered": [-1]}, "offered: must be 1 to"),
+    ({"offered": [5, 5]}, "offered: duplicate value"), ({"offered": [-1]}, "offered: must be 1 to"),
     ({"connections": [1, 2]}, "has one number of connections"),
     ({"most_offered": {"lwip": "x"}}, "a table of numbers")])
 def test_a_plan_file_that_is_wrong(change: dict[str, Any], words: str) -> None:
