@@ -176,7 +176,7 @@ ready: deps
 
 # --- lwIP: a copy of the source with our series applied ----------------------------------------------
 
-PATCHES := $(sort $(wildcard servers/stack/patches/*.patch))
+PATCHES := $(foreach folder,fixes scale fastpath,$(sort $(wildcard servers/stack/patches/$(folder)/*.patch)))
 LWIP := $(BUILD)/lwip
 
 # Changes only when LWIP_SRC does.
@@ -192,9 +192,11 @@ $(LWIP)/.patched: $(PATCHES) $(BUILD)/lwip-source
 	@for patch in $(PATCHES); do patch -s -d $(LWIP) -p1 --fuzz=0 --no-backup-if-mismatch < $$patch || exit 1; done
 	@touch $@
 
-LWIP_CORE := init def inet_chksum ip mem memp netif pbuf raw stats sys tcp tcp_in tcp_out tcp_timer tcp_wheel timeouts udp
+LWIP_CORE := init def inet_chksum ip mem memp netif pbuf raw stats sys tcp tcp_in tcp_out timeouts udp
 LWIP_IPV4 := etharp icmp ip4 ip4_addr ip4_frag
 LWIP_FILES := $(LWIP_CORE:%=core/%) $(LWIP_IPV4:%=core/ipv4/%) netif/ethernet
+# Files of ours that lwIP calls, once it is patched.
+LWIP_OWN_FILES := stack/lwip/tcp_timer stack/lwip/tcp_wheel
 
 # --- objects: two variants, and two more of the stack ------------------------------------------------
 # release is measured; checked has sanitizers and every assertion of lwIP, and is what the tests use. The
@@ -231,12 +233,16 @@ LLHTTP_FILES := api http llhttp
 
 objects = $(addprefix $(BUILD)/obj/$(1)/,$(addsuffix .o,$(2)))
 common_objects = $(call objects,$(1),$(COMMON_FILES) $(LLHTTP_FILES:%=lib/llhttp/%))
-stack_objects = $(call objects,$(1),$(STACK_FILES:%=stack/%) $(LWIP_FILES:%=lib/lwip/%) common/measures)
+stack_objects = $(call objects,$(1),$(STACK_FILES:%=stack/%) $(LWIP_FILES:%=lib/lwip/%) $(LWIP_OWN_FILES) common/measures)
 
 define variant
 $(BUILD)/obj/$(1)/lib/lwip/%.o: $(LWIP)/.patched
 	@mkdir -p $$(@D)
 	$(CC) -std=gnu11 -MMD -MP -Wall -Werror $$(CFLAGS_$(1)) $(SHARED_CFLAGS) $(LWIP_INCLUDES) -c $(LWIP)/src/$$*.c -o $$@
+
+$(BUILD)/obj/$(1)/stack/lwip/%.o: servers/stack/lwip/%.c $(LWIP)/.patched
+	@mkdir -p $$(@D)
+	$(CC) -std=gnu11 -MMD -MP $(WARNINGS) $$(CFLAGS_$(1)) $(SHARED_CFLAGS) $(LWIP_INCLUDES) -c $$< -o $$@
 
 $(BUILD)/obj/$(1)/lib/llhttp/%.o: $(LLHTTP)/%.c
 	@mkdir -p $$(@D)
@@ -433,7 +439,7 @@ $(TEST)/threads/%: %.c $(call stack_objects,threads)
 # an allocation for each element of its pools, so that a use after its end is seen.
 SIM_TESTS := test_wire_faults test_wire_churn
 SIM_INCLUDES := -Iservers/tests/sim $(LWIP_INCLUDES)
-SIM_FILES := $(LWIP_FILES:%=lib/lwip/%) lwip/lwip_http lwip/tcp_queue $(addprefix stack/,checksum pool expected mbuf_pbuf) \
+SIM_FILES := $(LWIP_FILES:%=lib/lwip/%) $(LWIP_OWN_FILES) lwip/lwip_http lwip/tcp_queue $(addprefix stack/,checksum pool expected mbuf_pbuf) \
              $(addprefix tests/sim/,wire_faults lwip_checks sim_http sim_cut sim_memory)
 SIM_LINK := -Wl,--wrap=memp_malloc,--wrap=mem_malloc
 SIM_FLAGS_sim :=
@@ -495,7 +501,7 @@ LWIP_TESTS := tcp/tcp_helper tcp/test_tcp tcp/test_tcp_oos udp/test_udp etharp/t
 $(TEST)/lwip_unit: servers/tests/lwip_unit/lwip_unit.c servers/tests/lwip_unit/lwipopts.h servers/stack/lwipopts.h $(LWIP)/.patched
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -Iservers/tests/lwip_unit $(LWIP_INCLUDES) -I$(LWIP)/test/unit $(CFLAGS_checked) \
-	    $< servers/stack/checksum.c servers/stack/pool.c servers/common/measures.c $(LWIP_TESTS:%=$(LWIP)/test/unit/%.c) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(DPDK_CFLAGS) \
+	    $< servers/stack/checksum.c servers/stack/pool.c servers/common/measures.c $(LWIP_TESTS:%=$(LWIP)/test/unit/%.c) $(LWIP_FILES:%=$(LWIP)/src/%.c) $(LWIP_OWN_FILES:%=servers/%.c) $(DPDK_CFLAGS) \
 	    $$(pkg-config --cflags --libs check) -o $@
 
 .PHONY: test check test-c test-threads test-lwip test-harness test-system lint check-globals

@@ -218,7 +218,9 @@ def _versions(host: Host, programs: Iterable[str]) -> dict[str, Any]:
 
 
 def _patches(host: Host) -> list[str]:
-    return [name for name in host.listing(_PATCHES) if name.endswith(".patch")]
+    """Paths below `_PATCHES`, in the order in which the build applies them."""
+    return [f"{folder}/{name}" for folder in ("fixes", "scale", "fastpath")
+            for name in host.listing(_PATCHES / folder) if name.endswith(".patch")]
 
 
 def _git(host: Host) -> dict[str, Any] | None:

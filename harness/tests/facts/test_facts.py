@@ -37,7 +37,9 @@ def told() -> ServingHost:
         "/proc/cmdline": "quiet isolcpus=1 console=ttyS0 nosmt secret=x\n",
         "/etc/os-release": 'NAME="x"\nPRETTY_NAME="Debian GNU/Linux 12"\n',
         str(ROOT / "build" / "build-info.json"): '{"cc": "gcc 12.2", "cflags": "-O3", "lwip": "2.1.3"}',
-        str(ROOT / "servers/stack/patches/0001-a.patch"): "", str(ROOT / "servers/stack/patches/README"): ""})
+        str(ROOT / "servers/stack/patches/fixes/0001-a.patch"): "",
+        str(ROOT / "servers/stack/patches/scale/0001-b.patch"): "",
+        str(ROOT / "servers/stack/patches/scale/README"): ""})
     host.counters = {"stackduel-client": {"lo": {}, "client0": {}}, "stackduel-server": {"server0": {}}}
     # wrk prints its version with an error's exit code
     host.answers[("wrk", "-v")] = Result(1, "wrk 4.1.0 [epoll] Copyright\nUsage: wrk\n", "")
@@ -73,7 +75,7 @@ def test_all_that_is_told_is_recorded() -> None:
     versions = found["versions"]
     assert (versions["wrk"], versions["dpdk"], versions["lwip"]) == ("4.1.0", "22.11.1", "2.1.3")
     assert (versions["cc"], versions["cflags"]) == ("gcc 12.2", "-O3")
-    assert versions["lwip_patches"] == ["0001-a.patch"]
+    assert versions["lwip_patches"] == ["fixes/0001-a.patch", "scale/0001-b.patch"]
     assert json.loads(json.dumps(found)) == found
 
 

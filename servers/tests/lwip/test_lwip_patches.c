@@ -6,7 +6,7 @@
 #include "lwip/memp.h"
 #include "lwip/stats.h"
 
-static void test_0001_a_backlog_beyond_255_holds_them_all(void **state) {
+static void test_fixes_0001_a_backlog_beyond_255_holds_them_all(void **state) {
     struct tcp_pcb *listener = listen_with(1000);
 
     (void)state;
@@ -18,7 +18,7 @@ static void test_0001_a_backlog_beyond_255_holds_them_all(void **state) {
     assert_int_equal(((struct tcp_pcb_listen *)listener)->syn_dropped, 0);
 }
 
-static void test_0005_a_full_backlog_gives_up_its_oldest_and_counts_it(void **state) {
+static void test_scale_0005_a_full_backlog_gives_up_its_oldest_and_counts_it(void **state) {
     struct tcp_pcb *listener = listen_with(10);
     uint32_t oldest_left = 0;
 
@@ -39,7 +39,7 @@ static void test_0005_a_full_backlog_gives_up_its_oldest_and_counts_it(void **st
     assert_non_null(accepted);
 }
 
-static void test_0002_a_segment_sent_again_after_a_timeout_is_counted(void **state) {
+static void test_fixes_0002_a_segment_sent_again_after_a_timeout_is_counted(void **state) {
     unsigned before = lwip_stats.mib2.tcpretranssegs;
 
     (void)state;
@@ -58,7 +58,7 @@ static void test_0002_a_segment_sent_again_after_a_timeout_is_counted(void **sta
     assert_int_equal(lwip_stats.mib2.tcpretranssegs, before + 2);
 }
 
-static void test_0002_only_a_syn_sent_again_is_counted(void **state) {
+static void test_fixes_0002_only_a_syn_sent_again_is_counted(void **state) {
     unsigned before = lwip_stats.mib2.tcpretranssegs;
     ip_addr_t client = IPADDR4_INIT(PP_HTONL(0xc6120001));
     struct tcp_pcb *pcb = tcp_new();
@@ -74,7 +74,7 @@ static void test_0002_only_a_syn_sent_again_is_counted(void **state) {
     assert_int_equal(lwip_stats.mib2.tcpretranssegs, before + 1);
 }
 
-static void test_0002_a_fast_retransmit_is_counted_once(void **state) {
+static void test_fixes_0002_a_fast_retransmit_is_counted_once(void **state) {
     unsigned before = lwip_stats.mib2.tcpretranssegs;
     uint32_t acknowledged;
 
@@ -92,7 +92,7 @@ static void test_0002_a_fast_retransmit_is_counted_once(void **state) {
     assert_int_equal(lwip_stats.mib2.tcpretranssegs, before + 1);
 }
 
-static void test_0003_a_pool_of_more_than_65535_elements_has_them_all(void **state) {
+static void test_fixes_0003_a_pool_of_more_than_65535_elements_has_them_all(void **state) {
     static void *elements[MEMP_NUM_TCP_PCB];
 
     (void)state;
@@ -119,7 +119,7 @@ static void leave_in_time_wait(uint16_t source) {
     accepted = NULL;
 }
 
-static void test_0004_a_later_syn_reopens_time_wait(void **state) {
+static void test_fixes_0004_a_later_syn_reopens_time_wait(void **state) {
     (void)state;
     listen_with(10);
     leave_in_time_wait(20002);
@@ -130,7 +130,7 @@ static void test_0004_a_later_syn_reopens_time_wait(void **state) {
     assert_non_null(accepted);
 }
 
-static void test_0004_an_old_syn_does_not(void **state) {
+static void test_fixes_0004_an_old_syn_does_not(void **state) {
     (void)state;
     listen_with(10);
     leave_in_time_wait(20003);
@@ -169,7 +169,7 @@ static void establish(unsigned i) {
     tcp_recv(accepted, on_received);
 }
 
-static void test_0006_every_segment_finds_its_connection_and_no_other(void **state) {
+static void test_scale_0006_every_segment_finds_its_connection_and_no_other(void **state) {
     (void)state;
     listen_with(10);
     for (unsigned i = 0; i < CONNECTIONS; i++) {
@@ -187,7 +187,7 @@ static void test_0006_every_segment_finds_its_connection_and_no_other(void **sta
     }
 }
 
-static void test_0006_what_times_out_is_found_no_more(void **state) {
+static void test_scale_0006_what_times_out_is_found_no_more(void **state) {
     (void)state;
     listen_with(10);
     inject(20004, 1000, 0, TCP_SYN); /* stays half open */
@@ -208,7 +208,7 @@ static struct tcp_pcb *find(const struct netif *receiver, uint16_t source) {
     return tcp_pcb_find(&local, SERVER_PORT, &remote, source, receiver);
 }
 
-static void test_0006_an_active_connection_goes_before_one_in_time_wait(void **state) {
+static void test_scale_0006_an_active_connection_goes_before_one_in_time_wait(void **state) {
     struct tcp_pcb *active, *waiting;
 
     (void)state;
@@ -226,7 +226,7 @@ static void test_0006_an_active_connection_goes_before_one_in_time_wait(void **s
     assert_ptr_equal(find(&netif, 20006), waiting);
 }
 
-static void test_0006_a_connection_bound_to_an_interface_is_of_no_other(void **state) {
+static void test_scale_0006_a_connection_bound_to_an_interface_is_of_no_other(void **state) {
     struct netif other = netif;
 
     (void)state;
@@ -240,7 +240,7 @@ static void test_0006_a_connection_bound_to_an_interface_is_of_no_other(void **s
     assert_null(find(&other, FIRST_PORT + 1));
 }
 
-static void test_0007_a_closed_window_takes_acknowledgements(void **state) {
+static void test_fixes_0005_a_closed_window_takes_acknowledgements(void **state) {
     (void)state;
     listen_with(10);
     establish(0);
@@ -253,7 +253,7 @@ static void test_0007_a_closed_window_takes_acknowledgements(void **state) {
     assert_int_equal(acknowledgements, 2);
 }
 
-static void test_0008_nagle_waits_for_small_segments_only(void **state) {
+static void test_fixes_0006_nagle_waits_for_small_segments_only(void **state) {
     static const char message[TCP_MSS + 100];
     uint16_t mss;
 
@@ -279,7 +279,7 @@ static void test_0008_nagle_waits_for_small_segments_only(void **state) {
 }
 
 /* Of a segment whose first 400 bytes are acknowledged, a window of 10 bytes lets pass the next 10. */
-static void test_0022_a_segment_is_split_at_the_window(void **state) {
+static void test_fixes_0009_a_segment_is_split_at_the_window(void **state) {
     static const char response[500];
     uint32_t sent;
 
@@ -304,7 +304,7 @@ static void test_0022_a_segment_is_split_at_the_window(void **state) {
 }
 
 /* The first window that is told is tiny, after data were queued. */
-static void test_0023_no_segment_grows_beyond_the_mss(void **state) {
+static void test_fixes_0010_no_segment_grows_beyond_the_mss(void **state) {
     static const char response[1000];
     size_t queued = 0;
 
@@ -322,7 +322,7 @@ static void test_0023_no_segment_grows_beyond_the_mss(void **state) {
     assert_int_equal(queued, 1500);
 }
 
-static void test_0025_a_segment_that_is_split_keeps_no_fin(void **state) {
+static void test_fixes_0011_a_segment_that_is_split_keeps_no_fin(void **state) {
     static const char response[300];
     uint32_t sent;
 
@@ -350,7 +350,7 @@ static err_t on_accept_close(void *argument, struct tcp_pcb *pcb, err_t error) {
     return tcp_shutdown(pcb, 0, 1);
 }
 
-static void test_0026_a_fin_with_the_end_of_the_handshake_leaves_our_own_standing(void **state) {
+static void test_fixes_0012_a_fin_with_the_end_of_the_handshake_leaves_our_own_standing(void **state) {
     struct tcp_pcb *listener = listen_with(10);
 
     (void)state;
@@ -367,30 +367,34 @@ static void test_0026_a_fin_with_the_end_of_the_handshake_leaves_our_own_standin
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_0007_a_closed_window_takes_acknowledgements, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_0008_nagle_waits_for_small_segments_only, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_0001_a_backlog_beyond_255_holds_them_all, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_0002_a_segment_sent_again_after_a_timeout_is_counted, set_up,
+        cmocka_unit_test_setup_teardown(test_fixes_0005_a_closed_window_takes_acknowledgements, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(test_0002_only_a_syn_sent_again_is_counted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_0002_a_fast_retransmit_is_counted_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_0004_a_later_syn_reopens_time_wait, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_0004_an_old_syn_does_not, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_0005_a_full_backlog_gives_up_its_oldest_and_counts_it, set_up,
+        cmocka_unit_test_setup_teardown(test_fixes_0006_nagle_waits_for_small_segments_only, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(test_0006_every_segment_finds_its_connection_and_no_other, set_up,
+        cmocka_unit_test_setup_teardown(test_fixes_0001_a_backlog_beyond_255_holds_them_all, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(test_0006_what_times_out_is_found_no_more, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_0006_an_active_connection_goes_before_one_in_time_wait, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_0006_a_connection_bound_to_an_interface_is_of_no_other, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_0022_a_segment_is_split_at_the_window, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_0023_no_segment_grows_beyond_the_mss, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_0025_a_segment_that_is_split_keeps_no_fin, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_0026_a_fin_with_the_end_of_the_handshake_leaves_our_own_standing,
+        cmocka_unit_test_setup_teardown(test_fixes_0002_a_segment_sent_again_after_a_timeout_is_counted,
                                         set_up, tear_down),
-        cmocka_unit_test(test_0003_a_pool_of_more_than_65535_elements_has_them_all),
+        cmocka_unit_test_setup_teardown(test_fixes_0002_only_a_syn_sent_again_is_counted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fixes_0002_a_fast_retransmit_is_counted_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fixes_0004_a_later_syn_reopens_time_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fixes_0004_an_old_syn_does_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_scale_0005_a_full_backlog_gives_up_its_oldest_and_counts_it,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_scale_0006_every_segment_finds_its_connection_and_no_other,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_scale_0006_what_times_out_is_found_no_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_scale_0006_an_active_connection_goes_before_one_in_time_wait,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_scale_0006_a_connection_bound_to_an_interface_is_of_no_other,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fixes_0009_a_segment_is_split_at_the_window, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fixes_0010_no_segment_grows_beyond_the_mss, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fixes_0011_a_segment_that_is_split_keeps_no_fin, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_fixes_0012_a_fin_with_the_end_of_the_handshake_leaves_our_own_standing, set_up, tear_down),
+        cmocka_unit_test(test_fixes_0003_a_pool_of_more_than_65535_elements_has_them_all),
     };
 
     return run_with_and_without_measures(tests, sizeof(tests) / sizeof(tests[0]), NULL);

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "lwip/priv/tcp_timer.h"
+#include "lwip/tcp_timer.h"
 #include "peer.h"
 
 static struct trace traces[2];
@@ -134,7 +134,7 @@ static void last_byte_as_probe(struct peer *peer) {
     wire_steps(10);
 }
 
-static void test_0028_a_last_byte_that_went_as_a_probe_ends_the_probing(void **state) {
+static void test_fixes_0007_a_last_byte_that_went_as_a_probe_ends_the_probing(void **state) {
     (void)state;
     check(last_byte_as_probe, true, "R0 P1 P6 S10 P516");
 }
@@ -430,7 +430,7 @@ int main(void) {
         cmocka_unit_test(test_an_acknowledgement_ends_the_backing_off),
         cmocka_unit_test(test_a_closed_window_is_probed),
         cmocka_unit_test(test_a_window_that_stays_closed_is_given_up),
-        cmocka_unit_test(test_0028_a_last_byte_that_went_as_a_probe_ends_the_probing),
+        cmocka_unit_test(test_fixes_0007_a_last_byte_that_went_as_a_probe_ends_the_probing),
         cmocka_unit_test(test_a_silent_peer_is_probed_and_given_up),
         cmocka_unit_test(test_an_answer_ends_the_probing),
         cmocka_unit_test(test_after_an_answer_the_first_probe_may_be_earlier_than_the_next_was),

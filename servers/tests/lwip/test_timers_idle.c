@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "lwip/priv/tcp_timer.h"
+#include "lwip/tcp_timer.h"
 #include "peer.h"
 
 enum { IDLE = 10000, MINUTE = 240 };

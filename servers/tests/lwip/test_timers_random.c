@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "lwip/priv/tcp_timer.h"
+#include "lwip/tcp_timer.h"
 #include "peer.h"
 
 enum { PEERS = 60, STEPS = 12000 };

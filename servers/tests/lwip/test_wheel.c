@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "lwip/priv/tcp_wheel.h"
+#include "lwip/tcp_wheel.h"
 
 enum { ENTRIES = 300, TICKS = 20000 };
 
