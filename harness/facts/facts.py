@@ -71,7 +71,7 @@ def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned, tool: L
         "offloads": {f"{namespace}/{interface}": _offloads(host, namespace, interface)
                      for namespace in provisioned.namespaces(contenders)
                      for interface in sorted(host.link_counters(namespace)) if interface != "lo"},
-        **({"softirq": provisioned.softirq()} if plan.softirq else {}),
+        **({"softirq": {place: result.to_json() for place, result in provisioned.softirq().items()}} if plan.softirq else {}),
         "load_tool": {"name": tool.name, "latency": tool.latency},
         **({"clients": {site.destination: _client(site, plan) for site in provisioned.sites}}
            if provisioned.sites else {}),
@@ -98,7 +98,7 @@ def _cable(host: Host, wire: Wire, provisioned: Provisioned) -> dict[str, Any]:
                 "binding": {"dpdk": cable.binding.driver or cable.server.driver, "mode": cable.binding.mode,
                             "kernel": cable.server.driver},
                 "emulated": wire.emulated, "notes": provisioned.noted(), "order": to_settings(cable.order)},
-        "tuning": provisioned.tuned(),
+        "tuning": [result.to_json() for result in provisioned.tuned()],
     }
 
 

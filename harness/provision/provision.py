@@ -9,8 +9,8 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Iterator, Mapping, Sequence
 
 from harness.provision import journal as journals
 from harness.host import clear, DryRun, Host, Log, SshHost
@@ -21,7 +21,7 @@ from harness.provision.tuning.rps import WHAT, Softirq
 from harness.provision.step import Step
 from harness.provision.kernel_modules import Module
 from harness.provision.steps import Hugepages, Requirements, namespaces, steps
-from harness.provision.tuning import said
+from harness.provision.tuning import Tuned, results
 from harness.plan import Contender, Wire
 
 __all__ = ["Provisioned", "Step", "provisioned", "restore", "steps"]
@@ -44,17 +44,17 @@ class Provisioned:
     port: ServerPort | None = None
     steps: Sequence[Step] = ()
 
-    def tuned(self) -> list[dict[str, Any]]:
-        """What was asked of the machine for the run's sake, what it gave, and why not more (tuning.py)."""
-        return [*said(self.steps), *({"port": each.end.interface, **entry} for each in self.steps
-                                     if isinstance(each, Port) for entry in each.tuned)]
+    def tuned(self) -> list[Tuned]:
+        """Return what was asked of the machine for the run's sake, what it gave, and why not more."""
+        return [*results(self.steps), *(replace(result, port=step.end.interface) for step in self.steps
+                                        if isinstance(step, Port) for result in step.tuned)]
 
-    def softirq(self) -> dict[str, dict[str, Any]]:
-        """By namespace/interface: where its packets are processed, as SOFTIRQ asks; {} where nothing was asked."""
-        return {**{name: entry for each in self.steps if isinstance(each, Softirq)
-                   for name, entry in each.placed.items()},
-                **{f"{each.end.namespace}/{each.end.interface}": entry for each in self.steps if isinstance(each, Port)
-                   for entry in each.tuned if entry["what"] == WHAT}}
+    def softirq(self) -> dict[str, Tuned]:
+        """Return where packets are processed, by namespace/interface; {} where SOFTIRQ was not given."""
+        return {**{name: result for step in self.steps if isinstance(step, Softirq)
+                   for name, result in step.placed.items()},
+                **{f"{step.end.namespace}/{step.end.interface}": result for step in self.steps
+                   if isinstance(step, Port) for result in step.tuned if result.what == WHAT}}
 
     def noted(self) -> list[str]:
         """What was seen of the ends of a cable that a reader must know."""

@@ -20,9 +20,7 @@ from harness.provision.kernel_modules import Module
 from harness.plan.netem import MODULES as NETEM_MODULES
 from harness.plan.netem import MODULES_BOTH_WAYS as NETEM_MODULES_BOTH_WAYS
 from harness.provision.nic.steps import Use
-from harness.provision.tuning.rps import Softirq, targets
-from harness.provision.tuning import pages
-from harness.provision.tuning.machine import entry
+from harness.provision.tuning import Softirq, Tuned, pages, targets, tuned
 from harness.provision.step import Action, Step
 from harness.plan import CLIENT_EAL_PREFIX, EAL_PREFIX, KERNEL, Contender, Wire
 
@@ -89,11 +87,11 @@ class Hugepages(Step):
         return f"hugepages: {self.count} of {self.size_kib} KiB{self._where}"
 
     @property
-    def said(self) -> dict[str, Any]:
-        """As tuning.py has it; empty where no node was asked for."""
+    def result(self) -> Tuned | None:
+        """Return what came of it, as a step that tunes; None where no node was asked for."""
         if self.node is None or not self.count:
-            return {}
-        return entry("hugepages", f"{self.count} of {self.size_kib} KiB{self._where}",
+            return None
+        return tuned("hugepages", f"{self.count} of {self.size_kib} KiB{self._where}",
                      "granted" if self.granted else "not granted", [self.why] if self.why else [])
 
     def check(self, host: Host) -> str | None:

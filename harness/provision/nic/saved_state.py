@@ -16,7 +16,7 @@ from harness.provision.nic.driver import bind_command
 from harness.errors import MachineError
 from harness.provision.step import LASTING
 from harness.host import driver_of, Host, interface_of, Nic
-from harness.provision.tuning import give_back, saved
+from harness.provision.tuning import Interface
 
 APPEAR_SECONDS = 20
 # of a route that `ip -j route` shows, the keys that `ip route replace` takes, in an order that it takes
@@ -47,7 +47,7 @@ def save(host: Host, nic: Nic, places: Sequence[tuple[str, str]]) -> None:
                          "mac": link["address"]}
         state["addresses"] = _addresses(host, interface)
         state["routes"] = _routes(host, interface)
-        state["settings"] = saved(host, None, interface)
+        state["settings"] = Interface(host, None, interface).settings()
     host.make_directory(LASTING)
     host.append(path_of(nic.pci), json.dumps(state) + "\n")
 
@@ -117,7 +117,7 @@ def _settle(host: Host, found: str, state: Mapping[str, Any], failed: list[str])
     commands.append(["ip", "link", "set", "dev", name, "mtu", str(link["mtu"]),
                      *(["txqueuelen", str(link["txqlen"])] if link["txqlen"] else [])])
     _try(host, commands, failed)
-    failed += give_back(host, None, name, state["settings"])
+    failed += Interface(host, None, name).restore(state["settings"])
     there = [each["local"] for each in _addresses(host, name)]
     _try(host, [["ip", "link", "set", "dev", name, "up" if link["up"] else "down"],
                 *(["ip", "address", "add", *_words(each), "dev", name] for each in state["addresses"]

@@ -17,13 +17,13 @@ from harness.errors import MachineError
 from harness.host import Host, Nic, SshHost
 from harness.provision.step import LASTING, Action, Step
 from harness.provision.kernel_modules import Module
-from harness.provision.tuning import machine_steps, tune_interface
+from harness.provision.tuning import Tuned, machine_steps, tune_interface
 from harness.plan import Contender, Endpoint, Wire
 
 LINK_SECONDS = 30
 # vfio-pci asks the kernel for it when a program first opens a port, and nothing would take it away
 IOMMU_MODULES = ("vfio_iommu_type1",)
-Tune = Callable[[Host, str, str], list[dict[str, Any]]]
+Tune = Callable[[Host, str, str], list[Tuned]]
 _HOME, _KERNEL, _DPDK = "home", "kernel", "dpdk"
 
 
@@ -94,7 +94,7 @@ class Port(Step):
     end: Endpoint
     mtu: int
     tune: Tune
-    tuned: list[dict[str, Any]] = field(default_factory=list, init=False)
+    tuned: list[Tuned] = field(default_factory=list, init=False)
     at: str = field(default=_HOME, init=False)
 
     @property

@@ -1,56 +1,56 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which cores serve and which load: near the NIC, isolated where that helps, their SMT siblings left idle.
+"""Which cores serve and which load: near the NIC, isolated where that helps, siblings left idle.
 
-Reads sysfs, changes nothing. Must not know what runs on the cores, nor how they are tuned.
-
-Sources: isolcpus= in the kernel's admin-guide/kernel-parameters.txt (an isolated CPU takes no part in load balancing: a
-task comes there by its affinity alone); "How to get best performance with NICs on Intel platforms" in DPDK's Getting
-Started Guide for Linux (cores of the NIC's own NUMA node, isolated, not two threads of one core).
+Reads sysfs, changes nothing. Must not know what runs on the cores. Sources: README.md.
 """
 
 from __future__ import annotations
 
 from typing import Collection, Mapping, Sequence
 
-from harness.errors import MachineError
-from harness.host import Host
+from harness.host import Host, parse_cpu_list
 
 CPUS = "/sys/devices/system/cpu"
 NODES = "/sys/devices/system/node"
 
 
-def parse_list(text: str) -> list[int]:
-    """The kernel's way to write a set of CPUs: "0-2,5"."""
-    found: list[int] = []
-    for part in text.strip().split(","):
-        first, _, last = part.partition("-")
-        if first:
-            found += range(int(first), int(last or first) + 1)
-    return found
-
-
 def isolated_cpus(host: Host) -> list[int]:
-    """Those that the scheduler gives no work by itself."""
-    return parse_list(_text(host, f"{CPUS}/isolated"))
+    """Return those that the scheduler gives no work by itself."""
+    return parse_cpu_list(host.text(f"{CPUS}/isolated"))
 
 
 def smt_siblings(host: Host, cpu: int) -> list[int]:
-    """The other hardware threads of the CPU's core."""
-    return [each for each in parse_list(_text(host, f"{CPUS}/cpu{cpu}/topology/thread_siblings_list")) if each != cpu]
+    """Return the other hardware threads of the CPU's core."""
+    siblings = parse_cpu_list(host.text(f"{CPUS}/cpu{cpu}/topology/thread_siblings_list"))
+    return [sibling for sibling in siblings if sibling != cpu]
 
 
 def node_cpus(host: Host, node: int) -> list[int]:
-    """Those of a NUMA node; none where `node` is -1, as of a device that belongs to no node."""
-    return parse_list(_text(host, f"{NODES}/node{node}/cpulist")) if node >= 0 else []
+    """Return those of a NUMA node; none for -1, as of a device that belongs to no node."""
+    return parse_cpu_list(host.text(f"{NODES}/node{node}/cpulist")) if node >= 0 else []
+
+
+def cpu_mask(cpus: Collection[int]) -> str:
+    """Return a set of CPUs as the kernel reads it: hex digits, in groups of eight."""
+    digits = f"{sum(1 << cpu for cpu in set(cpus)):x}"
+    groups = [digits[max(0, end - 8):end] for end in range(len(digits), 0, -8)]
+    return ",".join(reversed(groups))
+
+
+def parse_mask(text: str) -> set[int]:
+    """Return the CPUs of a mask, maybe with leading zeros. ValueError if it is none."""
+    bits = int(text.replace(",", "") or "0", 16)
+    return {cpu for cpu in range(bits.bit_length()) if bits >> cpu & 1}
 
 
 def prefer_isolated(cpus: Collection[int], isolated: Collection[int], node_cpus: Collection[int],
                     count: int) -> list[int]:
-    """All that may serve, the best last.
+    """Return all that may serve, the best last.
 
-    On the NIC's node before elsewhere: what is far costs every packet. Isolated before not, for one core: the threads
-    of a server that does not pin them would all stay on one of several isolated cores, so then those come first.
-    A process does not see isolated ones among its own `cpus`; it may go there all the same.
+    On the NIC's node before elsewhere: what is far costs every packet. For one core isolated before
+    not; for several the others first: the threads of a server that does not pin them would all stay
+    on one isolated core. A process does not see isolated CPUs among its own; it may go there all
+    the same.
     """
     near, alone = set(node_cpus), set(isolated)
     return sorted({*cpus, *isolated},
@@ -59,7 +59,7 @@ def prefer_isolated(cpus: Collection[int], isolated: Collection[int], node_cpus:
 
 def choose_server_cpus(cpus: Collection[int], isolated: Collection[int], node_cpus: Collection[int],
                        siblings: Mapping[int, Collection[int]], count: int = 1) -> tuple[int, ...]:
-    """The best `count` cores for a server, ascending; two threads of one core only when there are no more cores."""
+    """Return the best `count` cores, ascending; two threads of one core only for want of cores."""
     ranked = prefer_isolated(cpus, isolated, node_cpus, count)[::-1]
     chosen: list[int] = []
     for cpu in ranked:
@@ -71,19 +71,12 @@ def choose_server_cpus(cpus: Collection[int], isolated: Collection[int], node_cp
 
 def choose_client_cpus(cpus: Sequence[int], isolated: Collection[int], server: Collection[int],
                        siblings: Mapping[int, Collection[int]]) -> tuple[int, ...]:
-    """All others, but isolated ones (among those a client's threads would not spread) and siblings of the server's.
+    """Return all others but isolated ones, where threads do not spread, and the server's siblings.
 
-    A machine too small for that gives up the last rule first, then the one before; with one CPU both share it.
+    A machine too small for that gives up the last rule first; with one CPU both share it.
     """
-    beside = {each for cpu in server for each in siblings.get(cpu, ())}
+    beside = {sibling for cpu in server for sibling in siblings.get(cpu, ())}
     others = [cpu for cpu in cpus if cpu not in server]
     free = [cpu for cpu in others if cpu not in isolated]
     idle = [cpu for cpu in free if cpu not in beside]
     return tuple(idle or free or others or cpus[:1])
-
-
-def _text(host: Host, path: str) -> str:
-    try:
-        return host.read(path)
-    except MachineError:
-        return ""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The settings of a network interface that ethtool shows and sets, and the affinity of its interrupts: read, set,
-saved, given back. Must not know what they should be.
+"""The settings of a network interface: what ethtool shows and sets, queues' masks, interrupts.
 
-Of Debian 12's ethtool (6.1) only `-k` and `-a` of these have JSON, so the others are read as text, which all have.
+Reads, sets, saves and restores them; must not know what they should be. Of Debian 12's ethtool
+(6.1) only
+`-k` and `-a` of these have JSON, so the others are read as text, which all have.
 """
 
 from __future__ import annotations
@@ -11,30 +12,35 @@ import json
 import re
 import shlex
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Iterable, Mapping
 
-from harness.provision.tuning.cpus import CPUS, parse_list
 from harness.errors import MachineError
-from harness.host import Host
-from harness.provision.tuning.rps import masks, same, write
+from harness.host import DEVICES, INTERFACES, Host, parse_cpu_list
+from harness.provision.tuning.cpus import CPUS, parse_mask
 
+# an interface's own: by group of settings, by "queues" and by "irqs"
+Settings = Mapping[str, Mapping[str, str]]
 _COALESCING = re.compile(r"(Adaptive|CQE mode) +RX: (\S+) +TX: (\S+)")
 
 
 @dataclass(frozen=True)
 class Group:
-    """`words`: ethtool's name where it shows a setting -> where it sets it; other settings have one name."""
+    """A group of settings: the options that show and set it; its words when shown and when set."""
 
     show: str
     set: str
     words: Mapping[str, str]
 
 
-# In the order in which they are given back: channels first, for some drivers make the rings anew with them.
+# In the order in which they are restored: channels first, for some drivers make the rings anew with
+# them.
 GROUPS = {
-    "channels": Group("-l", "-L", {"RX": "rx", "TX": "tx", "Other": "other", "Combined": "combined"}),
-    "rings": Group("-g", "-G", {"RX": "rx", "RX Mini": "rx-mini", "RX Jumbo": "rx-jumbo", "TX": "tx",
-                                "RX Buf Len": "rx-buf-len", "CQE Size": "cqe-size", "TX Push": "tx-push"}),
+    "channels": Group("-l", "-L",
+                      {"RX": "rx", "TX": "tx", "Other": "other", "Combined": "combined"}),
+    "rings": Group("-g", "-G", {"RX": "rx", "RX Mini": "rx-mini", "RX Jumbo": "rx-jumbo",
+                                "TX": "tx",
+                                "RX Buf Len": "rx-buf-len", "CQE Size": "cqe-size",
+                                "TX Push": "tx-push"}),
     "coalescing": Group("-c", "-C", {}),
     "pause": Group("-a", "-A", {"Autonegotiate": "autoneg", "RX": "rx", "TX": "tx"}),
     "offloads": Group("-k", "-K", {}),
@@ -43,152 +49,181 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Shown:
-    """A group's settings by the words that set them, without those that the driver does not know; the most of some."""
+    """A group's settings by the words that set them, of those that the driver knows; limits."""
 
     now: dict[str, str]
     most: dict[str, int]
 
 
-def show(host: Host, netns: str | None, interface: str, group: str) -> Shown:
-    """Empty where the driver has nothing of the kind."""
-    option = GROUPS[group].show
-    if group == "offloads":
-        said = host.query(["ethtool", "--json", option, interface], netns=netns, check=False).stdout
-        return Shown(_changeable(said), {})
-    said = host.query(["ethtool", option, interface], netns=netns, check=False).stdout
-    limits, divided, current = said.partition("Current hardware settings:")
-    words = GROUPS[group].words
-    return Shown(_pairs(current if divided else limits, words),
-                 {key: int(value) for key, value in _pairs(limits, words).items() if divided and value.isdigit()})
+@dataclass(frozen=True)
+class Interface:
+    """A kernel interface of a namespace; None for the harness's own."""
+
+    host: Host
+    netns: str | None
+    name: str
+
+    def show(self, group: str) -> Shown:
+        """Return a group's settings; empty where the driver has nothing of the kind."""
+        option, words = GROUPS[group].show, GROUPS[group].words
+        json_ = ["--json"] if group == "offloads" else []
+        text = self.host.query(["ethtool", *json_, option, self.name], netns=self.netns,
+                               check=False).stdout
+        if json_:
+            return Shown(_changeable(text), {})
+        limits, divided, current = text.partition("Current hardware settings:")
+        most = {key: int(value) for key, value in _pairs(limits, words).items() if value.isdigit()}
+        return Shown(_pairs(current, words), most) if divided else Shown(_pairs(text, words), {})
+
+    def change(self, group: str, wanted: Mapping[str, str]) -> str:
+        """Set all with one command. Return "" or its complaint."""
+        argv = ["ethtool", GROUPS[group].set, self.name,
+                *(word for pair in wanted.items() for word in pair)]
+        try:
+            result = self.host.run(argv, netns=self.netns, check=False)
+        except MachineError as error:
+            return str(error)
+        return "" if result.code == 0 else f"`{shlex.join(argv)}`: {result.complaint}"
+
+    def differing(self, group: str, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Return what of `wanted` is not so."""
+        now = self.show(group).now if wanted else {}
+        return {key: value for key, value in wanted.items() if now.get(key) != value}
+
+    def queues(self) -> list[str]:
+        """Return rx-0, rx-1, …, tx-0, …; none where the interface is not there."""
+        names = self._listing(f"{INTERFACES}/{self.name}/queues")
+        return sorted((name for name in names if name.startswith(("rx-", "tx-"))),
+                      key=lambda name: (name[:2], int(name[3:])))
+
+    def masks(self) -> dict[str, str]:
+        """Return the masks that the kernel tells, by "rx-0/rps_cpus" and "tx-0/xps_cpus"."""
+        files = [f"{name}/{'rps_cpus' if name.startswith('rx-') else 'xps_cpus'}"
+                 for name in self.queues()]
+        texts = {file: self.host.query(["cat", self._mask_path(file)], netns=self.netns,
+                                       check=False).stdout
+                 for file in files}
+        return {file: text.strip() for file, text in texts.items() if text.strip()}
+
+    def write_masks(self, wanted: Mapping[str, str]) -> None:
+        """Set masks, named as masks() does. MachineError when the kernel refuses one."""
+        for file, text in wanted.items():
+            # a namespace has its own /sys/class/net
+            self.host.run(["sh", "-c", f"echo {shlex.quote(text)} > {self._mask_path(file)}"],
+                          netns=self.netns)
+
+    def settings(self) -> dict[str, dict[str, str]]:
+        """Return all that restore() needs.
+
+        By group, the masks of its "queues", and "irqs": the CPUs of each, "" where no driver has
+        asked for it yet.
+        """
+        found = {**{group: self.show(group).now for group in GROUPS}, "queues": self.masks()}
+        return {**{group: settings for group, settings in found.items() if settings},
+                "irqs": {irq: affinity(self.host, irq) for irq in self._interrupts()}}
+
+    def restore(self, saved: Settings) -> list[str]:
+        """Set what differs from `saved`, and nothing else. Return what failed, one line each."""
+        failed = [problem for group in GROUPS
+                  if (problem := self._restore_group(group, saved.get(group, {})))]
+        wanted = saved.get("queues", {})
+        now = self.masks() if wanted else {}
+        try:
+            # a queue that has gone with its driver has no mask to restore
+            self.write_masks({name: text for name, text in wanted.items()
+                              if name in now and parse_mask(now[name]) != parse_mask(text)})
+        except MachineError as error:
+            failed.append(str(error))
+        # only of interrupts that are still its own: a driver that came anew has its own order and
+        # numbers
+        own = self._interrupts()
+        return failed + [problem for irq, cpus in saved.get("irqs", {}).items() if irq in own
+                         if (problem := _restore_affinity(self.host, irq, cpus))]
+
+    def _restore_group(self, group: str, wanted: Mapping[str, str]) -> str:
+        """Return "" or what failed."""
+        differs = self.differing(group, wanted)
+        complaint = self.change(group, differs) if differs else ""
+        left = self.differing(group, wanted) if differs else {}
+        if not left:
+            return ""  # some drivers complain of a part that is as it should be
+        return complaint or f"{group} of {self.name}: {words_of(left)} did not take"
+
+    def _interrupts(self) -> list[str]:
+        """Return those of its PCI function; of a virtio card that is the parent of its device."""
+        device = f"{INTERFACES}/{self.name}/device"
+        for place in (device, f"{device}/.."):
+            # a namespace has its own /sys/class/net
+            found = (sorted(self._listing(f"{place}/msi_irqs"), key=int) if self.netns
+                     else _interrupts_in(self.host, place))
+            if found:
+                return found
+        return []
+
+    def _listing(self, directory: str) -> list[str]:
+        return self.host.query(["ls", directory], netns=self.netns, check=False).stdout.split()
+
+    def _mask_path(self, file: str) -> str:
+        return f"{INTERFACES}/{self.name}/queues/{file}"
 
 
-def change(host: Host, netns: str | None, interface: str, group: str, wanted: Mapping[str, str]) -> str:
-    """One command for all; "" or what it complained of."""
-    argv = ["ethtool", GROUPS[group].set, interface, *(word for pair in wanted.items() for word in pair)]
-    try:
-        result = host.run(argv, netns=netns, check=False)
-    except MachineError as error:
-        return str(error)
-    return "" if result.code == 0 else f"`{shlex.join(argv)}`: {result.complaint}"
+def interrupts(host: Host, pci: str) -> list[str]:
+    """Return the numbers of a PCI function's interrupts, ascending."""
+    return _interrupts_in(host, f"{DEVICES}/{pci}")
 
 
-def saved(host: Host, netns: str | None, interface: str) -> dict[str, Any]:
-    """All that give_back() needs: by group, the masks of its "queues", then "irqs", the CPUs of each, "" where no
-    driver has asked for it yet."""
-    found: dict[str, Any] = {group: show(host, netns, interface, group).now for group in GROUPS}
-    found["queues"] = masks(host, netns, interface)
-    return {**{group: settings for group, settings in found.items() if settings},
-            "irqs": {irq: affinity(host, irq) for irq in _interrupts_of(host, netns, interface)}}
-
-
-def give_back(host: Host, netns: str | None, interface: str, saved: Mapping[str, Any]) -> list[str]:
-    """Sets what differs from `saved`, and nothing else; what failed, one line each."""
-    failed = [problem for group in GROUPS if (problem := _give_group_back(host, netns, interface, group,
-                                                                          saved.get(group, {})))]
-    failed += _give_queues_back(host, netns, interface, saved.get("queues", {}))
-    # only of interrupts that are still its own: a driver that came anew has its own order, and perhaps other numbers
-    own = _interrupts_of(host, netns, interface)
-    for irq, cpus in saved.get("irqs", {}).items():
-        now = affinity(host, irq)
-        wanted = cpus or _default_affinity(host)
-        if irq in own and now and wanted and parse_list(now) != parse_list(wanted):
-            try:
-                host.write(affinity_path(irq), wanted)
-            except MachineError as error:
-                failed.append(str(error))
-    return failed
-
-
-def _give_group_back(host: Host, netns: str | None, interface: str, group: str, wanted: Mapping[str, str]) -> str:
-    """"" or what failed."""
-    differs = _differing(host, netns, interface, group, wanted)
-    if not differs:
-        return ""
-    complaint = change(host, netns, interface, group, differs)
-    left = _differing(host, netns, interface, group, wanted)
-    if not left:
-        return ""  # some drivers complain of a part that is as it should be
-    return complaint or f"{group} of {interface}: {_words(left)} did not take"
-
-
-def _give_queues_back(host: Host, netns: str | None, interface: str, wanted: Mapping[str, str]) -> list[str]:
-    """What failed. A queue that has gone with its driver has no mask to give back."""
-    now = masks(host, netns, interface) if wanted else {}
-    try:
-        write(host, netns, interface, {name: text for name, text in wanted.items()
-                                       if name in now and not same(now[name], text)})
-    except MachineError as error:
-        return [str(error)]
-    return []
-
-
-def _differing(host: Host, netns: str | None, interface: str, group: str, wanted: Mapping[str, str]) -> dict[str, str]:
-    now = show(host, netns, interface, group).now if wanted else {}
-    return {key: value for key, value in wanted.items() if now.get(key) != value}
-
-
-def _words(settings: Mapping[str, str]) -> str:
-    return " ".join(word for pair in settings.items() for word in pair)
+def _interrupts_in(host: Host, device: str) -> list[str]:
+    """Return MSI or MSI-X, or the one line that a device has without."""
+    if names := host.listing(f"{device}/msi_irqs"):
+        return sorted(names, key=int)
+    line = host.text(f"{device}/irq")
+    return [line] if line not in ("", "0") else []
 
 
 def affinity_path(irq: str) -> str:
     return f"/proc/irq/{irq}/smp_affinity_list"
 
 
-def interrupts(host: Host, pci: str) -> list[str]:
-    """Numbers of a PCI function's interrupts, ascending: MSI or MSI-X, or the one line that it has without."""
-    return _numbers(host, None, f"/sys/bus/pci/devices/{pci}")
-
-
-def _interrupts_of(host: Host, netns: str | None, interface: str) -> list[str]:
-    """Those of the PCI function under an interface; of a virtio card that is the parent of its device."""
-    device = f"/sys/class/net/{interface}/device"
-    return _numbers(host, netns, device) or _numbers(host, netns, f"{device}/..")
-
-
-def _numbers(host: Host, netns: str | None, device: str) -> list[str]:
-    # a namespace has its own /sys/class/net
-    names = (host.query(["ls", f"{device}/msi_irqs"], netns=netns, check=False).stdout.split() if netns
-             else host.listing(f"{device}/msi_irqs"))
-    if names or netns:
-        return sorted(names, key=int)
-    line = _read(host, f"{device}/irq")
-    return [line] if line not in ("", "0") else []
-
-
 def affinity(host: Host, irq: str) -> str:
-    """The CPUs that take an interrupt, as the kernel writes them; "" of one that no driver has asked for yet."""
-    return _read(host, affinity_path(irq))
+    """Return the CPUs that take an interrupt; "" of one that no driver has asked for yet."""
+    return host.text(affinity_path(irq))
 
 
-def _default_affinity(host: Host) -> str:
-    """What an interrupt has when a driver first asks for it."""
-    mask = int(_read(host, "/proc/irq/default_smp_affinity").replace(",", "") or "0", 16)
-    return ",".join(str(cpu) for cpu in parse_list(_read(host, f"{CPUS}/online")) if mask >> cpu & 1)
-
-
-def _read(host: Host, path: str) -> str:
+def _restore_affinity(host: Host, irq: str, cpus: str) -> str:
+    """Return "" or what failed. One that no driver had gets what a driver would get."""
+    if not cpus:
+        default = parse_mask(host.text("/proc/irq/default_smp_affinity"))
+        cpus = ",".join(str(cpu) for cpu in parse_cpu_list(host.text(f"{CPUS}/online"))
+                        if cpu in default)
+    now = affinity(host, irq)
     try:
-        return host.read(path).strip()
-    except MachineError:
-        return ""
+        if now and cpus and parse_cpu_list(now) != parse_cpu_list(cpus):
+            host.write(affinity_path(irq), cpus)
+    except MachineError as error:
+        return str(error)
+    return ""
+
+
+def words_of(settings: Mapping[str, str], keys: Iterable[str] | None = None) -> str:
+    """Return settings as ethtool takes them: "rx 1024 tx 1024"."""
+    return " ".join(f"{key} {settings[key]}" for key in (settings if keys is None else keys))
 
 
 def _changeable(text: str) -> dict[str, str]:
-    """Of `ethtool --json -k`: what is asked for of each feature that can change (a sum of others is none)."""
+    """Return what `ethtool --json -k` says is requested of each feature that can change."""
     shown = json.loads(text.strip() or "[]")
-    return {name: "on" if value["requested"] else "off" for name, value in (shown[0] if shown else {}).items()
+    return {name: "on" if value["requested"] else "off" for name,
+            value in (shown[0] if shown else {}).items()
             if isinstance(value, dict) and value["fixed"] is False}
 
 
 def _pairs(text: str, words: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in text.splitlines():
-        both = _COALESCING.match(line)
         key, colon, value = line.partition(":")
-        if both:
+        if both := _COALESCING.match(line):
             name = both[1].lower().replace(" ", "-")
-            found |= {f"{name}-{way}": word for way, word in zip(("rx", "tx"), both.groups()[1:])}
+            found |= {f"{name}-rx": both[2], f"{name}-tx": both[3]}
         elif colon and (not words or key in words) and value.strip():
             found[words.get(key, key)] = value.strip()
     return {key: value for key, value in found.items() if value != "n/a"}

@@ -1,72 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the setting SOFTIRQ means: on whose cores the kernel processes the packets of its contenders. "server": theirs;
-"client": the client's, also what the client receives. Where it is not given, the kernel chooses.
+"""SOFTIRQ: on whose cores the kernel processes the packets of its contenders.
 
-By the kernel's networking/scaling.rst: RPS has what an interface receives processed on the CPUs of a mask, of which it
-takes one by the connection's hash; XPS gives each of several transmit queues a CPU of its own. A NIC with a receive
-queue for each of the CPUs, and its interrupt there, has no need of RPS. Knows no plan; interrupts are
-tuning_interface.py's business.
-
-
-The masks of an interface's queues: which CPUs process what it receives (RPS) and which send by which queue (XPS).
-
-By the kernel's networking/scaling.rst: rps_cpus of each receive queue, xps_cpus of each transmit queue where there are
-several. Read and set; must not know what they should be.
+"server": theirs; "client": the client's, also what the client receives. Where it is not given, the
+kernel chooses. Knows no plan; interrupts are interface.py's business. Sources: README.md.
 """
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, field
-from typing import Any, Sequence
-from typing import Mapping, Sequence
+from typing import Sequence
 
 from harness.errors import MachineError
 from harness.host import Host
 from harness.plan import Contender, Wire
-from harness.provision.step import Action, Step
-from harness.provision.tuning.machine import entry
-
-def mask(cpus: Sequence[int]) -> str:
-    """As the kernel reads it: hex digits, in groups of eight."""
-    digits = f"{sum(1 << cpu for cpu in cpus):x}"
-    groups = [digits[max(0, end - 8):end] for end in range(len(digits), 0, -8)]
-    return ",".join(reversed(groups))
-
-
-def same(one: str, other: str) -> bool:
-    """The kernel writes masks with leading zeros."""
-    return int(one.replace(",", ""), 16) == int(other.replace(",", ""), 16)
-
-
-def names(host: Host, netns: str | None, interface: str) -> list[str]:
-    """Queues: rx-0, rx-1, …, tx-0, …; none where the interface is not there."""
-    listed = host.query(["ls", f"/sys/class/net/{interface}/queues"], netns=netns, check=False).stdout.split()
-    return sorted((name for name in listed if name.startswith(("rx-", "tx-"))),
-                  key=lambda name: (name[:2], int(name[3:])))
-
-
-def masks(host: Host, netns: str | None, interface: str) -> dict[str, str]:
-    """By "rx-0/rps_cpus" and "tx-0/xps_cpus", those that the kernel tells."""
-    found = {}
-    for name in names(host, netns, interface):
-        file = f"{name}/{'rps_cpus' if name.startswith('rx-') else 'xps_cpus'}"
-        told = host.query(["cat", _path(interface, file)], netns=netns, check=False)
-        if told.code == 0 and told.stdout.strip():
-            found[file] = told.stdout.strip()
-    return found
-
-
-def write(host: Host, netns: str | None, interface: str, wanted: Mapping[str, str]) -> None:
-    """Sets masks, named as masks() does. MachineError when the kernel refuses one."""
-    for file, text in wanted.items():
-        # a namespace has its own /sys/class/net
-        host.run(["sh", "-c", f"echo {shlex.quote(text)} > {_path(interface, file)}"], netns=netns)
-
-
-def _path(interface: str, file: str) -> str:
-    return f"/sys/class/net/{interface}/queues/{file}"
-
+from harness.provision.step import Step
+from harness.provision.tuning.cpus import cpu_mask, parse_mask
+from harness.provision.tuning.ethtool import Interface
+from harness.provision.tuning.machine import Tuned, tuned
 
 WHAT = "softirq"
 # of the machine's own loopback, which has it wherever the kernel has it
@@ -74,62 +24,61 @@ _HAS_RPS = "/sys/class/net/lo/queues/rx-0/rps_cpus"
 
 
 def targets(wire: Wire, contenders: Sequence[Contender]) -> list[tuple[str, str]]:
-    """(namespace, interface) of what is placed, each once."""
-    kernel = [each for each in contenders if each.stack == "kernel"]
-    ends = [each.endpoint for each in kernel]
+    """Return (namespace, interface) of what is placed, each once."""
+    kernel = [contender for contender in contenders if contender.stack == "kernel"]
+    ends = [contender.endpoint for contender in kernel]
     if wire.softirq == "client":
-        ends += [each.client.endpoint for each in kernel]
+        ends += [contender.client.endpoint for contender in kernel]
     return list(dict.fromkeys((end.namespace, end.interface) for end in ends))
 
 
-def place(host: Host, netns: str | None, interface: str, cpus: Sequence[int],
-          interrupts: bool = False) -> dict[str, Any]:
-    """An entry as tuning_machine.entry(), `got` the masks that are in force then: "rx-0 2, tx-0 1, tx-1 2".
+def place(interface: Interface, cpus: Sequence[int], interrupts: bool = False) -> Tuned:
+    """Have an interface's packets processed on `cpus`. `got`: "rx-0 2, tx-0 1, tx-1 2", the masks.
 
-    `interrupts`: those of its queues are on these CPUs already. MachineError when the kernel takes no mask: the run
-    would not be what its name says.
+    `interrupts`: those of its queues are on these CPUs already. MachineError when the kernel takes
+    no mask: the run would not be what its name says.
     """
-    queues = names(host, netns, interface)
-    receivers, senders = ([name for name in queues if name.startswith(way)] for way in ("rx-", "tx-"))
-    steered = mask([] if interrupts and len(receivers) >= len(cpus) else cpus)
+    queues = interface.queues()
+    receivers, senders = ([name for name in queues if name.startswith(way)]
+                          for way in ("rx-", "tx-"))
+    steered = cpu_mask([] if interrupts and len(receivers) >= len(cpus) else cpus)
     wanted = {f"{name}/rps_cpus": steered for name in receivers}
     if len(senders) > 1:
-        wanted |= {f"{name}/xps_cpus": mask([cpus[number % len(cpus)]]) for number, name in enumerate(senders)}
-    write(host, netns, interface, wanted)
-    found = masks(host, netns, interface)
-    wrong = [name for name, text in wanted.items() if not same(found.get(name, "0"), text)]
+        wanted |= {f"{name}/xps_cpus": cpu_mask([cpus[number % len(cpus)]])
+                   for number, name in enumerate(senders)}
+    interface.write_masks(wanted)
+    masks, listed = interface.masks(), ", ".join(map(str, cpus))
+    wrong = [name for name, text in wanted.items()
+             if parse_mask(masks.get(name, "0")) != parse_mask(text)]
     if wrong:
-        where = f"{netns}/{interface}" if netns else interface
-        raise MachineError(f"SOFTIRQ: {', '.join(wrong)} of {where} did not take CPUs {_listed(cpus)}")
-    return entry(WHAT, f"on CPUs {_listed(cpus)}",
-                 ", ".join(f"{name.partition('/')[0]} {found[name]}" for name in wanted),
+        where = f"{interface.netns}/{interface.name}" if interface.netns else interface.name
+        raise MachineError(f"SOFTIRQ: {', '.join(wrong)} of {where} did not take CPUs {listed}")
+    return tuned(WHAT, f"on CPUs {listed}",
+                 ", ".join(f"{name.partition('/')[0]} {masks[name]}" for name in wanted),
                  [] if receivers else ["no receive queue is to be seen"])
-
-
-def _listed(cpus: Sequence[int]) -> str:
-    return ", ".join(map(str, cpus))
 
 
 @dataclass
 class Softirq(Step):
-    """A step (steps.py): interfaces in namespaces of ours, which take their settings with them when they go.
+    """Interfaces in namespaces of ours, which take their settings with them when they go.
 
     `placed`: by namespace/interface, what came of it.
     """
 
     targets: tuple[tuple[str, str], ...]
     cpus: tuple[int, ...]
-    placed: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
+    placed: dict[str, Tuned] = field(default_factory=dict, init=False)
 
     @property
     def name(self) -> str:
-        return f"softirq of {', '.join('/'.join(target) for target in self.targets)} on CPUs {_listed(self.cpus)}"
+        interfaces = ", ".join("/".join(target) for target in self.targets)
+        return f"softirq of {interfaces} on CPUs {', '.join(map(str, self.cpus))}"
 
     def check(self, host: Host) -> str | None:
-        return None if host.exists(_HAS_RPS) else "SOFTIRQ needs RPS, which this kernel is built without (CONFIG_RPS)"
-
-    def undo(self, host: Host) -> list[Action]:
-        return []
+        if host.exists(_HAS_RPS):
+            return None
+        return "SOFTIRQ needs RPS, which this kernel is built without (CONFIG_RPS)"
 
     def up(self, host: Host) -> None:
-        self.placed = {"/".join(target): place(host, *target, self.cpus) for target in self.targets}
+        self.placed = {"/".join(target): place(Interface(host, *target), self.cpus)
+                       for target in self.targets}

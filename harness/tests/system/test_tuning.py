@@ -12,10 +12,10 @@ import pytest
 from harness.provision import journal
 from harness.provision.tuning.cpus import CPUS
 from harness.errors import MachineError
-from harness.provision.tuning.ethtool import change, give_back, saved, show
+from harness.provision.tuning.ethtool import Interface
 from harness.host import LocalHost, stat_fields
 from harness.provision.journal import Entry
-from harness.provision.tuning import machine_steps, said, tune_interface
+from harness.provision.tuning import machine_steps, results, tune_interface
 from harness.provision.tuning.machine import SYSCTL, WORKQUEUES, Paused
 
 HOST = LocalHost()
@@ -49,28 +49,28 @@ def contents() -> dict[str, str]:
 
 
 def test_an_interface_comes_back_as_it_was(interface: str) -> None:
-    before = saved(HOST, NETNS, interface)
+    before = Interface(HOST, NETNS, interface).settings()
     assert before["channels"] == {"rx": "2", "tx": "2"} and before["offloads"]["generic-receive-offload"] == "off"
-    assert change(HOST, NETNS, interface, "channels", {"rx": "1", "tx": "1"}) == ""
-    assert change(HOST, NETNS, interface, "offloads", {"generic-receive-offload": "on", "rx-checksumming": "off",
+    assert Interface(HOST, NETNS, interface).change("channels", {"rx": "1", "tx": "1"}) == ""
+    assert Interface(HOST, NETNS, interface).change("offloads", {"generic-receive-offload": "on", "rx-checksumming": "off",
                                                        "tx-tcp-segmentation": "off", "rx-vlan-offload": "off"}) == ""
-    changed = saved(HOST, NETNS, interface)
+    changed = Interface(HOST, NETNS, interface).settings()
     assert changed["channels"] != before["channels"] and changed["offloads"] != before["offloads"]
-    assert give_back(HOST, NETNS, interface, before) == []
-    assert saved(HOST, NETNS, interface) == before
+    assert Interface(HOST, NETNS, interface).restore(before) == []
+    assert Interface(HOST, NETNS, interface).settings() == before
 
 
 def test_what_cannot_be_given_back_is_said(interface: str) -> None:
-    failed = give_back(HOST, NETNS, interface, {"rings": {"rx": "64"}, "channels": {"rx": "1"}})
+    failed = Interface(HOST, NETNS, interface).restore({"rings": {"rx": "64"}, "channels": {"rx": "1"}})
     assert failed == ["`ethtool -G near rx 64`: netlink error: Operation not supported"]
-    assert show(HOST, NETNS, interface, "channels").now["rx"] == "1"
+    assert Interface(HOST, NETNS, interface).show("channels").now["rx"] == "1"
 
 
 def test_a_veth_has_channels_and_nothing_else_to_tune(interface: str) -> None:
-    found = {entry["what"]: entry for entry in tune_interface(HOST, NETNS, interface, "0000:ff:1f.7", "fair", [0])}
-    assert found["channels"]["got"] == "rx 1 tx 1"
-    assert all("Operation not supported" in found[what]["why"] for what in ("rings", "flow control"))
-    assert found["interrupts"]["why"] == "the kernel shows no interrupt of 0000:ff:1f.7"
+    found = {entry.what: entry for entry in tune_interface(HOST, NETNS, interface, "0000:ff:1f.7", "fair", [0])}
+    assert found["channels"].got == "rx 1 tx 1"
+    assert all("Operation not supported" in found[what].why for what in ("rings", "flow control"))
+    assert found["interrupts"].why == "the kernel shows no interrupt of 0000:ff:1f.7"
 
 
 @pytest.mark.parametrize("level", ["fair", "max"])
@@ -83,9 +83,9 @@ def test_the_machine_is_as_before(level: str) -> None:
         entries.append(Entry(step.name, tuple(step.undo(HOST))))
         step.up(HOST)
     try:
-        assert len(said(steps)) == len(steps)
+        assert len(results(steps)) == len(steps)
         # each setting took, or it is said why not
-        assert all(entry["got"] or entry["why"] for entry in said(steps))
+        assert all(entry.got or entry.why for entry in results(steps))
     finally:
         _, failed = journal.undo(HOST, entries)
     assert failed == [] and contents() == before
@@ -104,7 +104,7 @@ def test_a_program_is_paused_and_goes_on(tmp_path: Path) -> None:
             assert process.poll() is None
         step.up(HOST)
         assert undo == [["continue", process.pid, process.start_time]]
-        assert step.said["got"] == "paused" and Paused("tuning-idle", "a test").undo(HOST) == []
+        assert step.result and step.result.got == "paused" and Paused("tuning-idle", "a test").undo(HOST) == []
         done, failed = journal.undo(HOST, [Entry("pause", tuple(undo))])
         assert done == [f"kill -CONT {process.pid}"] and failed == [] and state() != "T"
     finally:

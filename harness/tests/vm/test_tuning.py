@@ -9,17 +9,17 @@ import os
 import pytest
 
 from harness.provision.nic import saved_state as home
-from harness.provision.tuning.ethtool import affinity, give_back, saved
+from harness.provision.tuning.ethtool import Interface, affinity
 from harness.host import driver_of, interface_of, LocalHost
 from harness.provision.tuning import tune_interface
 
 HOST = LocalHost()
-# of each model, all that is got; None: its driver has nothing of the kind
+# of each model, all that is got; "": its driver has nothing of the kind
 GOT = {
-    "e1000e": {"channels": None, "rings": "rx 1024 tx 1024", "coalescing, rx": "rx-usecs 10", "coalescing, tx": None,
+    "e1000e": {"channels": "", "rings": "rx 1024 tx 1024", "coalescing, rx": "rx-usecs 10", "coalescing, tx": "",
                "flow control": "autoneg off rx off tx off"},
     "virtio-mq": {"channels": "combined 1", "rings": "rx 256 tx 256", "coalescing, rx": "rx-usecs 0",
-                  "coalescing, tx": "tx-usecs 0", "flow control": None},
+                  "coalescing, tx": "tx-usecs 0", "flow control": ""},
 }
 
 
@@ -27,14 +27,14 @@ GOT = {
 def test_an_interface_is_tuned_and_comes_back(nic: str) -> None:
     name, driver = interface_of(HOST, nic), driver_of(HOST, nic)
     HOST.run(["ip", "link", "set", "dev", name, "up"])
-    before = json.loads(json.dumps(saved(HOST, None, name)))
+    before = json.loads(json.dumps(Interface(HOST, None, name).settings()))
     assert before["rings"] and before["irqs"] and all(before["irqs"].values())
-    found = {entry["what"]: entry for entry in tune_interface(HOST, None, name, nic, "fair", [1])}
-    assert {what: found[what]["got"] for what in GOT[os.environ["VM_MODEL"]]} == GOT[os.environ["VM_MODEL"]]
+    found = {entry.what: entry for entry in tune_interface(HOST, None, name, nic, "fair", [1])}
+    assert {what: found[what].got for what in GOT[os.environ["VM_MODEL"]]} == GOT[os.environ["VM_MODEL"]]
     # whatever is not as asked has its reason
-    assert found.pop("interrupts")["why"] == "" and {affinity(HOST, irq) for irq in before["irqs"]} == {"1"}
-    assert all(entry["why"] for entry in found.values() if entry["got"] != entry["asked"])
-    assert give_back(HOST, None, name, before) == [] and saved(HOST, None, name) == before
+    assert found.pop("interrupts").why == "" and {affinity(HOST, irq) for irq in before["irqs"]} == {"1"}
+    assert all(entry.why for entry in found.values() if entry.got != entry.asked)
+    assert Interface(HOST, None, name).restore(before) == [] and Interface(HOST, None, name).settings() == before
 
     tune_interface(HOST, None, name, nic, "fair", [1])
     HOST.run(["ip", "link", "set", "dev", name, "down"])
@@ -42,6 +42,6 @@ def test_an_interface_is_tuned_and_comes_back(nic: str) -> None:
     for each in ("vfio-pci", driver):
         home.bind(HOST, each, nic)
     name = home.appeared(HOST, nic)
-    assert give_back(HOST, None, name, before) == []
+    assert Interface(HOST, None, name).restore(before) == []
     HOST.run(["ip", "link", "set", "dev", name, "up"])
-    assert saved(HOST, None, name) == before
+    assert Interface(HOST, None, name).settings() == before

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.provision.tuning.cpus import (choose_client_cpus, choose_server_cpus, isolated_cpus, node_cpus, parse_list,
-                           prefer_isolated, smt_siblings)
+from harness.provision.tuning.cpus import (choose_client_cpus, choose_server_cpus, isolated_cpus, node_cpus,
+                                            prefer_isolated, smt_siblings)
+from harness.host import parse_cpu_list
 from harness.tests.fixtures.fake_host import FakeHost
 
 # two nodes of two cores with two threads each: CPU n and n + 4 are one core
@@ -18,7 +19,7 @@ NODE_1 = [2, 3, 6, 7]
 @pytest.mark.parametrize("text, cpus", [("", []), ("\n", []), ("0-1\n", [0, 1]), ("0-2,5,7-8\n", [0, 1, 2, 5, 7, 8]),
                                         ("3", [3])])
 def test_a_set_of_cpus_as_the_kernel_writes_it(text: str, cpus: list[int]) -> None:
-    assert parse_list(text) == cpus
+    assert parse_cpu_list(text) == cpus
 
 
 def test_what_the_machine_tells() -> None:

@@ -99,11 +99,11 @@ def changes(host: FakeHost) -> list[str]:
 def test_what_a_driver_says_of_rings_channels_coalescing_and_pause() -> None:
     host = FakeHost()
     host.answers = {("ethtool", option): Result(0, text, "") for option, text in RECORDED.items()}
-    assert ethtool.show(host, None, "eth0", "rings") == ethtool.Shown(
+    assert ethtool.Interface(host, None, "eth0").show("rings") == ethtool.Shown(
         {"rx": "256", "tx": "256", "tx-push": "off"}, {"rx": 4096, "tx": 4096})
-    assert ethtool.show(host, None, "eth0", "channels") == ethtool.Shown({"rx": "1", "tx": "1"}, {"rx": 2, "tx": 2})
-    assert ethtool.show(host, None, "eth0", "coalescing") == ethtool.Shown({"rx-usecs": "3"}, {})
-    assert ethtool.show(host, None, "eth0", "pause") == ethtool.Shown(
+    assert ethtool.Interface(host, None, "eth0").show("channels") == ethtool.Shown({"rx": "1", "tx": "1"}, {"rx": 2, "tx": 2})
+    assert ethtool.Interface(host, None, "eth0").show("coalescing") == ethtool.Shown({"rx-usecs": "3"}, {})
+    assert ethtool.Interface(host, None, "eth0").show("pause") == ethtool.Shown(
         {"autoneg": "on", "rx": "on", "tx": "on"}, {})
 
 
@@ -111,35 +111,35 @@ def test_nothing_is_shown_where_the_driver_has_nothing() -> None:
     host = FakeHost()
     host.answers = {("ethtool",): Result(75, "", "netlink error: Operation not supported\n"),
                     ("ethtool", "--json"): Result(75, "[ ]\n", "netlink error: Operation not supported\n")}
-    assert all(ethtool.show(host, None, "eth0", group) == ethtool.Shown({}, {}) for group in ethtool.GROUPS)
-    assert ethtool.saved(host, None, "eth0") == {"irqs": {}}
+    assert all(ethtool.Interface(host, None, "eth0").show(group) == ethtool.Shown({}, {}) for group in ethtool.GROUPS)
+    assert ethtool.Interface(host, None, "eth0").settings() == {"irqs": {}}
 
 
 def test_features_that_cannot_change_or_are_sums_are_not_saved(host: EthtoolHost) -> None:
-    assert ethtool.saved(host, None, "server0")["offloads"] == {"rx-gro-hw": "on"}
+    assert ethtool.Interface(host, None, "server0").settings()["offloads"] == {"rx-gro-hw": "on"}
 
 
 def test_a_setting_in_a_namespace_is_asked_for_there(host: EthtoolHost) -> None:
-    assert ethtool.show(host, "stackduel-server", "server0", "rings").now == {"rx": "512", "tx": "512"}
+    assert ethtool.Interface(host, "stackduel-server", "server0").show("rings").now == {"rx": "512", "tx": "512"}
     assert host.calls == ["run ip netns exec stackduel-server ethtool -g server0"]
 
 
 def test_nothing_is_touched_where_nothing_differs(host: EthtoolHost) -> None:
     host.link_up()
-    before = ethtool.saved(host, None, "server0")
+    before = ethtool.Interface(host, None, "server0").settings()
     assert before["irqs"] == {"40": "0-3", "41": "0-3", "42": "0-3"}
-    assert ethtool.give_back(host, None, "server0", before) == [] and changes(host) == []
+    assert ethtool.Interface(host, None, "server0").restore(before) == [] and changes(host) == []
 
 
 def test_what_differs_is_given_back_channels_first(host: EthtoolHost) -> None:
     host.link_up()
-    before, was = ethtool.saved(host, None, "server0"), copy.deepcopy(host.now)
+    before, was = ethtool.Interface(host, None, "server0").settings(), copy.deepcopy(host.now)
     host.now["rings"]["rx"], host.now["channels"]["combined"] = "1024", "1"
     host.now["coalescing"].update({"adaptive-rx": "off", "rx-usecs": "10"})
     host.now["pause"] = {"autoneg": "off", "rx": "off", "tx": "off"}
     host.now["offloads"]["rx-gro-hw"] = "off"
     host.files[AFFINITY.format(41)] = "2\n"
-    assert ethtool.give_back(host, None, "server0", before) == [] and host.now == was
+    assert ethtool.Interface(host, None, "server0").restore(before) == [] and host.now == was
     assert changes(host) == [
         "run ethtool -L server0 combined 8", "run ethtool -G server0 rx 512",
         "run ethtool -C server0 adaptive-rx on rx-usecs 50", "run ethtool -A server0 autoneg on rx on tx on",
@@ -147,50 +147,50 @@ def test_what_differs_is_given_back_channels_first(host: EthtoolHost) -> None:
 
 
 def test_what_was_not_saved_is_left_alone(host: EthtoolHost) -> None:
-    assert ethtool.give_back(host, None, "server0", {}) == [] and changes(host) == []
+    assert ethtool.Interface(host, None, "server0").restore({}) == [] and changes(host) == []
 
 
 def test_interrupts_that_were_not_there_get_what_a_new_one_has(host: EthtoolHost) -> None:
-    before = ethtool.saved(host, None, "server0")
+    before = ethtool.Interface(host, None, "server0").settings()
     assert before["irqs"] == {"40": "", "41": "", "42": ""}
     host.link_up()
     host.files[AFFINITY.format(40)] = "1\n"
-    assert ethtool.give_back(host, None, "server0", before) == []
+    assert ethtool.Interface(host, None, "server0").restore(before) == []
     assert changes(host) == [f"write {AFFINITY.format(40)} 0,1,2,3"]
 
 
 def test_an_interrupt_of_somebody_else_is_left_alone(host: EthtoolHost) -> None:
     before = {"irqs": {"7": "0"}}
     host.files[AFFINITY.format(7)] = "1\n"
-    assert ethtool.give_back(host, None, "server0", before) == [] and changes(host) == []
+    assert ethtool.Interface(host, None, "server0").restore(before) == [] and changes(host) == []
 
 
 def test_what_fails_is_said_and_the_rest_is_done(host: EthtoolHost) -> None:
     host.link_up()
-    before = ethtool.saved(host, None, "server0")
+    before = ethtool.Interface(host, None, "server0").settings()
     host.now["rings"]["rx"], host.now["channels"]["combined"] = "1024", "1"
     host.refuses = {"combined"}
-    assert ethtool.give_back(host, None, "server0", before) == [
+    assert ethtool.Interface(host, None, "server0").restore(before) == [
         "`ethtool -L server0 combined 8`: netlink error: Operation not supported"]
     assert host.now["rings"]["rx"] == "512"
 
 
 def test_each_act_may_fail_and_be_repeated(host: EthtoolHost) -> None:
     host.link_up()
-    before, was = ethtool.saved(host, None, "server0"), copy.deepcopy(host.now)
+    before, was = ethtool.Interface(host, None, "server0").settings(), copy.deepcopy(host.now)
     for failing in range(1, 40):
         host.now["rings"]["rx"], host.now["channels"]["combined"] = "1024", "1"
         host.files[AFFINITY.format(41)] = "2\n"
         host.calls.clear()
         host.fail_at = failing
         try:
-            failed = ethtool.give_back(host, None, "server0", before)
+            failed = ethtool.Interface(host, None, "server0").restore(before)
         except MachineError:
             failed = ["a question failed"]
         if len(host.calls) < failing:
             break
         assert failed
         host.fail_at = 0
-        assert ethtool.give_back(host, None, "server0", before) == [] and host.now == was
+        assert ethtool.Interface(host, None, "server0").restore(before) == [] and host.now == was
         assert host.files[AFFINITY.format(41)].strip() == "0-3"
     assert 8 < failing < 39

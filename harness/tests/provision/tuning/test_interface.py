@@ -8,12 +8,12 @@ import pytest
 from harness.host import DryRun, Result
 from harness.tests.fixtures.ethtool_host import PCI, EthtoolHost
 from harness.tests.fixtures.fake_host import FakeHost
-from harness.provision.tuning import tune_interface
+from harness.provision.tuning import Tuned, tune_interface
 
 
 def tuned(host: FakeHost, *cpus: int, level: str = "fair") -> dict[str, tuple[str | None, str]]:
     """What was got and why not more, by what."""
-    return {entry["what"]: (entry["got"], entry["why"])
+    return {entry.what: (entry.got, entry.why)
             for entry in tune_interface(host, None, "server0", PCI, level, cpus)}
 
 
@@ -31,15 +31,12 @@ def test_everything_in_its_order() -> None:
     host = EthtoolHost()
     entries = tune_interface(host, None, "server0", PCI, "fair", [2, 3])
     assert entries == [
-        {"what": "channels", "asked": "combined 2", "got": "combined 2", "why": ""},
-        {"what": "rings", "asked": "rx 1024 tx 1024", "got": "rx 1024 tx 1024", "why": ""},
-        {"what": "coalescing, rx", "asked": "adaptive-rx off rx-usecs 10", "got": "adaptive-rx off rx-usecs 10",
-         "why": ""},
-        {"what": "coalescing, tx", "asked": "adaptive-tx off tx-usecs 10", "got": "adaptive-tx off tx-usecs 10",
-         "why": ""},
-        {"what": "flow control", "asked": "autoneg off rx off tx off", "got": "autoneg off rx off tx off", "why": ""},
-        {"what": "interrupts", "asked": "spread over CPUs 2, 3",
-         "got": "server0-TxRx-0 on 2, server0-TxRx-1 on 3, server0 on 2", "why": ""},
+        Tuned("channels", "combined 2", "combined 2", ""),
+        Tuned("rings", "rx 1024 tx 1024", "rx 1024 tx 1024", ""),
+        Tuned("coalescing, rx", "adaptive-rx off rx-usecs 10", "adaptive-rx off rx-usecs 10", ""),
+        Tuned("coalescing, tx", "adaptive-tx off tx-usecs 10", "adaptive-tx off tx-usecs 10", ""),
+        Tuned("flow control", "autoneg off rx off tx off", "autoneg off rx off tx off", ""),
+        Tuned("interrupts", "spread over CPUs 2, 3", "server0-TxRx-0 on 2, server0-TxRx-1 on 3, server0 on 2", ""),
     ]
     assert acts(host) == [
         "run ethtool -L server0 combined 2", "run ethtool -G server0 rx 1024 tx 1024",
@@ -75,7 +72,7 @@ def test_what_the_driver_does_not_know_is_left_out() -> None:
     host.now["coalescing"] = {"rx-usecs": "3"}
     found = tuned(host, 1)
     assert found["coalescing, rx"] == ("rx-usecs 10", "the driver has no adaptive-rx")
-    assert found["coalescing, tx"] == (None, "the driver has no adaptive-tx; the driver has no tx-usecs")
+    assert found["coalescing, tx"] == ("", "the driver has no adaptive-tx; the driver has no tx-usecs")
     assert "run ethtool -C server0 rx-usecs 10" in host.calls
 
 
@@ -85,8 +82,8 @@ def test_refusals_are_recorded_each_by_itself() -> None:
     host.refuses = {"autoneg", "rx"}
     found = tuned(host, 1)
     refused = "netlink error: Operation not supported"
-    assert found["channels"] == (None, f"`ethtool -L server0 combined 1`: {refused}")
-    assert found["rings"] == (None, f"`ethtool -G server0 rx 1024 tx 1024`: {refused}")
+    assert found["channels"] == ("", f"`ethtool -L server0 combined 1`: {refused}")
+    assert found["rings"] == ("", f"`ethtool -G server0 rx 1024 tx 1024`: {refused}")
     assert found["flow control"] == ("autoneg on rx on tx on", "; ".join(
         f"`ethtool -A server0 {words}`: {refused}" for words in ("autoneg off rx off tx off", "rx off tx off")))
     assert found["interrupts"] == ("server0-TxRx-0 on 1, server0-TxRx-1 on 1, server0 on 1", "")
@@ -138,7 +135,7 @@ def test_interrupts_that_the_kernel_keeps_for_itself() -> None:
 def test_a_device_without_interrupts_is_no_failure() -> None:
     host = FakeHost()
     host.files["/proc/interrupts"] = "      CPU0\n  1:  9  IO-APIC 1-edge  i8042\n"
-    assert tuned(host, 1)["interrupts"] == (None, f"the kernel shows no interrupt of {PCI}")
+    assert tuned(host, 1)["interrupts"] == ("", f"the kernel shows no interrupt of {PCI}")
 
 
 @pytest.mark.parametrize("failing", range(1, 40))
@@ -149,7 +146,7 @@ def test_a_failure_at_any_act_is_at_most_a_refusal(failing: int) -> None:
     host.fail_at = failing
     entries = tune_interface(host, None, "server0", PCI, "fair", [2, 3])
     assert len(entries) == 6
-    assert any(entry["why"] for entry in entries) == (failing <= len(whole.calls))
+    assert any(entry.why for entry in entries) == (failing <= len(whole.calls))
 
 
 def test_a_rehearsal_prints_every_command() -> None:

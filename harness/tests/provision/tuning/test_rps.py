@@ -19,14 +19,15 @@ from harness.errors import MachineError, UsageError
 from harness.host import Result
 from harness.provision.nic.steps import Use
 from harness.plan import from_json, load_plan, to_json
-from harness.provision.tuning.rps import mask, masks, same
+from harness.provision.tuning.cpus import cpu_mask, parse_mask
+from harness.provision.tuning.ethtool import Interface
 from harness.provision.tuning.rps import Softirq, place, targets
 from harness.provision.steps import steps
 from harness.tests.fixtures.ethtool_host import PCI, EthtoolHost
 from harness.tests.fixtures.fake_host import ABSENT, OK, FakeHost
 from harness.tests.fixtures.serving_host import ServingHost, only_run
 from harness.tests.analyse.test_summary import made
-from harness.provision.tuning import tune_interface
+from harness.provision.tuning import Tuned, tune_interface
 from harness.plan import load_wire
 
 HAS_RPS = "/sys/class/net/lo/queues/rx-0/rps_cpus"
@@ -76,7 +77,7 @@ class QueueServingHost(ServingHost):
 @pytest.mark.parametrize("cpus, text", [([], "0"), ([1], "2"), ([0, 3], "9"), ([33, 0], "2,00000001"),
                                         ([64], "1,00000000,00000000")])
 def test_masks_are_written_as_the_kernel_reads_them(cpus: list[int], text: str) -> None:
-    assert mask(cpus) == text and same(text, f"0{text}") and not same(text, "5")
+    assert cpu_mask(cpus) == text and parse_mask(f"0{text}") == set(cpus)
 
 
 @pytest.mark.parametrize("given, kept", [("default", ""), ("server", "server"), ("client", "client")])
@@ -124,15 +125,15 @@ def test_each_interface_of_the_kernel_s_servers_once_and_the_client_s_with_it() 
 
 def test_masks_in_force_are_told() -> None:
     host = QueueHost()
-    assert place(host, "n", "server0", [1, 2]) == {
-        "what": "softirq", "asked": "on CPUs 1, 2", "got": "rx-0 0006, rx-1 0006, tx-0 0002, tx-1 0004", "why": ""}
+    assert place(Interface(host, "n", "server0"), [1, 2]) == Tuned(
+        "softirq", "on CPUs 1, 2", "rx-0 0006, rx-1 0006, tx-0 0002, tx-1 0004", "")
     one = QueueHost(1, 1)
-    assert place(one, "n", "server0", [1])["got"] == "rx-0 0002" and one.queues["tx-0/xps_cpus"] == "3"
+    assert place(Interface(one, "n", "server0"), [1]).got == "rx-0 0002" and one.queues["tx-0/xps_cpus"] == "3"
 
 
 def test_a_queue_with_its_interrupt_on_each_cpu_needs_no_rps() -> None:
-    assert place(QueueHost(), None, "server0", [1, 2], interrupts=True)["got"].startswith("rx-0 0000, rx-1 0000, ")
-    assert place(QueueHost(1), None, "server0", [1, 2], interrupts=True)["got"].startswith("rx-0 0006, ")
+    assert place(Interface(QueueHost(), None, "server0"), [1, 2], interrupts=True).got.startswith("rx-0 0000, rx-1 0000, ")
+    assert place(Interface(QueueHost(1), None, "server0"), [1, 2], interrupts=True).got.startswith("rx-0 0006, ")
 
 
 def test_a_mask_that_does_not_take_ends_the_run() -> None:
@@ -140,7 +141,7 @@ def test_a_mask_that_does_not_take_ends_the_run() -> None:
     host.queues["rx-0/rps_cpus"] = "stuck"
     host.answers["cat",] = Result(0, "0\n", "")
     with pytest.raises(MachineError, match="^SOFTIRQ: rx-0/rps_cpus of server0 did not take CPUs 1$"):
-        place(host, None, "server0", [1])
+        place(Interface(host, None, "server0"), [1])
 
 
 def test_a_kernel_without_rps_is_told_before_anything_is_done() -> None:
@@ -152,24 +153,24 @@ def test_a_kernel_without_rps_is_told_before_anything_is_done() -> None:
 def test_a_nic_s_interrupts_are_spread_as_the_tuning_does_and_at_level_none_too() -> None:
     host = QueueHost()
     fair = tune_interface(host, None, "server0", PCI, "fair", [0], [2, 3])
-    assert [entry["what"] for entry in fair][-2:] == ["interrupts", "softirq"] and fair[0]["asked"] == "combined 2"
-    assert fair[-2]["got"] == "server0-TxRx-0 on 2, server0-TxRx-1 on 3, server0 on 2"
-    assert fair[-1]["got"].startswith("rx-0 0000, rx-1 0000")
+    assert [entry.what for entry in fair][-2:] == ["interrupts", "softirq"] and fair[0].asked == "combined 2"
+    assert fair[-2].got == "server0-TxRx-0 on 2, server0-TxRx-1 on 3, server0 on 2"
+    assert fair[-1].got.startswith("rx-0 0000, rx-1 0000")
     none = tune_interface(QueueHost(), None, "server0", PCI, "none", [0], [2, 3])
-    assert [entry["what"] for entry in none] == ["interrupts", "softirq"]
+    assert [entry.what for entry in none] == ["interrupts", "softirq"]
 
 
 def test_a_nic_gets_its_masks_back() -> None:
     host = QueueHost()
-    before = ethtool.saved(host, None, "server0")
-    assert before["queues"] == masks(host, None, "server0") == host.queues
+    before = ethtool.Interface(host, None, "server0").settings()
+    assert before["queues"] == Interface(host, None, "server0").masks() == host.queues
     was = dict(host.queues)
-    place(host, None, "server0", [1, 2])
+    place(Interface(host, None, "server0"), [1, 2])
     assert host.queues != was
-    assert ethtool.give_back(host, None, "server0", before) == []
-    assert all(same(host.queues[name], text) for name, text in was.items())
+    assert ethtool.Interface(host, None, "server0").restore(before) == []
+    assert all(parse_mask(host.queues[name]) == parse_mask(text) for name, text in was.items())
     host.calls.clear()
-    assert ethtool.give_back(host, None, "server0", before) == []
+    assert ethtool.Interface(host, None, "server0").restore(before) == []
     assert not any(call.startswith("run sh") for call in host.calls)
 
 

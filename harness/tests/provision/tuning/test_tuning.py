@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from harness.provision import journal
@@ -14,7 +12,7 @@ from harness.host import DryRun, Result
 from harness.provision.journal import Journal
 from harness.provision.steps import Hugepages
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
-from harness.provision.tuning import LEVELS, hugepages_for, machine_steps, said
+from harness.provision.tuning import LEVELS, Tuned, hugepages_for, machine_steps, results
 from harness.provision.tuning.machine import SYSCTL, WORKQUEUES, Setting
 
 CLIENT, SERVER = (0, 1), (3,)
@@ -51,7 +49,7 @@ def stat(state: str) -> str:
     return f"{IRQBALANCE} (irq balance) {state} {' '.join(['0'] * 18)} 4711 0 0\n"
 
 
-def bring_up(host: FakeHost, level: str) -> tuple[Journal, list[dict[str, Any]]]:
+def bring_up(host: FakeHost, level: str) -> tuple[Journal, list[Tuned]]:
     """Each step in the journal before it acts, as provision.py does it."""
     kept = Journal(host, "run-1")
     steps = machine_steps(level, CLIENT, SERVER)
@@ -59,7 +57,7 @@ def bring_up(host: FakeHost, level: str) -> tuple[Journal, list[dict[str, Any]]]
         assert step.check(host) is None
         kept.record(step.name, step.undo(host))
         step.up(host)
-    return kept, said(steps)
+    return kept, results(steps)
 
 
 def acts(host: FakeHost) -> list[str]:
@@ -76,7 +74,7 @@ def test_every_act_in_order_and_undone_in_reverse() -> None:
     before = host.state()
     kept, found = bring_up(host, "max")
     assert acts(host) == ACTS
-    assert host.paused == {IRQBALANCE} and all(not entry["why"] for entry in found)
+    assert host.paused == {IRQBALANCE} and all(not entry.why for entry in found)
     host.calls.clear()
     assert kept.undo() == [] and acts(host) == UNDO and host.state() == before
 
@@ -85,7 +83,7 @@ def test_level_fair_leaves_the_kernel_s_own_work_alone() -> None:
     host = machine()
     _, found = bring_up(host, "fair")
     assert acts(host) == ACTS[:-3]
-    assert [(entry["what"], entry["got"]) for entry in found] == [
+    assert [(entry.what, entry.got) for entry in found] == [
         ("irqbalance", "paused"), ("CPU governor", "performance"), ("C-states", "2"),
         ("SMT siblings", "there are none"), ("turbo", "on")]
 
@@ -107,9 +105,9 @@ def test_a_failure_at_every_act_is_recorded_and_all_is_undone(failing: int) -> N
         # without a journal nothing may be done
         assert whole.calls[failing - 1].startswith(("mkdir", "append"))
     else:
-        refused = [entry for entry in said(steps) if entry["why"]]
+        refused = [entry for entry in results(steps) if entry.why]
         assert len(refused) == (1 if failing <= len(whole.calls) else 0)
-        assert all("scripted failure" in entry["why"] for entry in refused)
+        assert all("scripted failure" in entry.why for entry in refused)
     host.fail_at = 0
     assert kept.undo() == [] and host.state() == before
 
@@ -127,15 +125,15 @@ def test_a_machine_that_has_none_of_it_says_so() -> None:
     host = FakeHost()
     before = host.state()
     kept, found = bring_up(host, "max")
-    assert {entry["what"]: (entry["got"], entry["why"]) for entry in found} == {
+    assert {entry.what: (entry.got, entry.why) for entry in found} == {
         "irqbalance": ("does not run", ""),
-        "CPU governor": (None, "the kernel does not set this machine's frequency (no cpufreq)"),
-        "C-states": (None, "the kernel does not choose this machine's C-states (no cpuidle)"),
+        "CPU governor": ("", "the kernel does not set this machine's frequency (no cpufreq)"),
+        "C-states": ("", "the kernel does not choose this machine's C-states (no cpuidle)"),
         "SMT siblings": ("there are none", ""),
-        "turbo": (None, "the machine does not tell"),
-        "NUMA balancing": (None, f"cannot read {NUMA}: No such file or directory"),
-        "NMI watchdog": (None, f"cannot read {NMI}: No such file or directory"),
-        "unbound kernel work": (None, "this kernel does not let its work be placed"),
+        "turbo": ("", "the machine does not tell"),
+        "NUMA balancing": ("", f"cannot read {NUMA}: No such file or directory"),
+        "NMI watchdog": ("", f"cannot read {NMI}: No such file or directory"),
+        "unbound kernel work": ("", "this kernel does not let its work be placed"),
     }
     assert acts(host) == ["run pgrep -x irqbalance"] and kept.undo() == [] and host.state() == before
 
@@ -146,7 +144,7 @@ def test_what_is_so_already_is_left_and_not_undone() -> None:
         host.files.update({GOVERNOR.format(cpu): "performance\n", LATENCY.format(cpu): "2\n"})
     host.files[f"/proc/{IRQBALANCE}/stat"] = stat("T")
     kept, found = bring_up(host, "fair")
-    assert acts(host) == ["run pgrep -x irqbalance"] and not any(entry["why"] for entry in found)
+    assert acts(host) == ["run pgrep -x irqbalance"] and not any(entry.why for entry in found)
     host.calls.clear()
     assert kept.undo() == [] and acts(host) == []
 
@@ -157,10 +155,10 @@ def test_a_setting_that_does_not_take_is_said() -> None:
             self.act(f"write {path} {text}")
     host = Stubborn()
     host.files = machine().files
-    found = {entry["what"]: entry for entry in bring_up(host, "max")[1]}
-    assert found["NMI watchdog"]["got"] == "1" and found["NMI watchdog"]["why"] == f"{NMI} says 1"
-    assert found["CPU governor"]["got"] == "powersave"
-    assert found["CPU governor"]["why"].startswith(f"{GOVERNOR.format(0)} says powersave; ")
+    found = {entry.what: entry for entry in bring_up(host, "max")[1]}
+    assert found["NMI watchdog"].got == "1" and found["NMI watchdog"].why == f"{NMI} says 1"
+    assert found["CPU governor"].got == "powersave"
+    assert found["CPU governor"].why.startswith(f"{GOVERNOR.format(0)} says powersave; ")
 
 
 def test_one_file_of_several_that_cannot_be_read_does_not_hide_the_others() -> None:
@@ -169,15 +167,15 @@ def test_one_file_of_several_that_cannot_be_read_does_not_hide_the_others() -> N
     step = Setting("both", "0", lambda host: {"/sys/a": "0", "/sys/b": "0"})
     assert step.undo(host) == [["write", "/sys/a", "1"]]
     step.up(host)
-    assert host.files["/sys/a"] == "0" and step.said["got"] == "0" and "/sys/b" in step.said["why"]
+    assert host.files["/sys/a"] == "0" and step.result and step.result.got == "0" and "/sys/b" in step.result.why
 
 
 def test_what_is_only_noted_may_be_unreadable() -> None:
     host = machine()
     del host.files[f"{CPUS}/intel_pstate/no_turbo"]
     host.directories.add(f"{CPUS}/intel_pstate/no_turbo")
-    found = {entry["what"]: entry for entry in bring_up(host, "fair")[1]}
-    assert found["turbo"]["got"] is None and found["turbo"]["why"].startswith("cannot read")
+    found = {entry.what: entry for entry in bring_up(host, "fair")[1]}
+    assert found["turbo"].got == "" and found["turbo"].why.startswith("cannot read")
 
 
 @pytest.mark.parametrize("file, text, said", [("intel_pstate/no_turbo", "1", "off"), ("cpufreq/boost", "1", "on"),
@@ -186,16 +184,16 @@ def test_turbo_by_driver(file: str, text: str, said: str) -> None:
     host = machine()
     del host.files[f"{CPUS}/intel_pstate/no_turbo"]
     host.files[f"{CPUS}/{file}"] = f"{text}\n"
-    assert [entry["got"] for entry in bring_up(host, "fair")[1] if entry["what"] == "turbo"] == [said]
+    assert [entry.got for entry in bring_up(host, "fair")[1] if entry.what == "turbo"] == [said]
 
 
 def test_a_sibling_that_is_used_is_said() -> None:
     host = machine()
     for cpu in range(4):
         host.files[f"{CPUS}/cpu{cpu}/topology/thread_siblings_list"] = f"{cpu % 2},{cpu % 2 + 2}\n"
-    found = {entry["what"]: entry for entry in bring_up(host, "fair")[1]}
-    assert found["SMT siblings"] == {"what": "SMT siblings", "asked": "idle", "got": "CPUs 2 idle",
-                                     "why": "CPU 3 shares its core with CPU 1, which is used too"}
+    found = {entry.what: entry for entry in bring_up(host, "fair")[1]}
+    assert found["SMT siblings"] == Tuned("SMT siblings", "idle", "CPUs 2 idle",
+                                          "CPU 3 shares its core with CPU 1, which is used too")
 
 
 @pytest.mark.parametrize("now, server, asked", [
@@ -210,7 +208,7 @@ def test_the_mask_of_unbound_work(now: str, server: tuple[int, ...], asked: str 
     written = [call for call in host.calls if WORKQUEUES in call]
     assert written == ([f"write {WORKQUEUES} {asked}"] if asked else [])
     assert undo == ([["write", WORKQUEUES, now]] if asked else [])
-    assert step.said["why"] == ("no CPU would be left for it" if now == "1" else "")
+    assert step.result and step.result.why == ("no CPU would be left for it" if now == "1" else "")
 
 
 def test_a_cpu_without_a_wait_still_has_a_limit() -> None:
@@ -235,10 +233,10 @@ def test_a_rehearsal_prints_what_would_be_done_and_undone() -> None:
 
 def test_what_is_no_tuning_says_nothing() -> None:
     pages = Hugepages(2048, 4, node=1)
-    assert said([object(), Hugepages(2048, 4)]) == []
+    assert results([object(), Hugepages(2048, 4)]) == []
     pages.up(FakeHost())
-    assert said([pages]) == [{"what": "hugepages", "asked": "4 of 2048 KiB on NUMA node 1", "got": "not granted",
-                              "why": "this kernel has no hugepages of 2048 KiB on NUMA node 1"}]
+    assert results([pages]) == [Tuned("hugepages", "4 of 2048 KiB on NUMA node 1", "not granted",
+                                      "this kernel has no hugepages of 2048 KiB on NUMA node 1")]
 
 
 @pytest.mark.parametrize("level, free, count, pages", [
@@ -264,7 +262,7 @@ def test_hugepages_of_a_node_are_counted_and_given_back_there() -> None:
     kept.record(step.name, step.undo(host))
     step.up(host)
     assert acts(host) == [f"write {node}/nr_hugepages 96"] and step.granted
-    assert said([step])[0]["got"] == "granted" and host.files[f"{PAGES}/nr_hugepages"].strip() == "4"
+    assert results([step])[0].got == "granted" and host.files[f"{PAGES}/nr_hugepages"].strip() == "4"
     assert kept.undo() == [] and host.state() == before and acts(host)[-1] == f"write {node}/nr_hugepages 2"
 
 
