@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,12 @@ import pytest
 from harness.regression import compatibility as comparable
 from harness.regression import gate
 from harness.regression import change_test as gate_stats
-from harness.cli.main import main
-from harness.errors import CheckFailed, UsageError
-from harness.cli.gate import newest, show_gate
+from harness.errors import UsageError
 from harness.regression.change_test import Variance
 from harness.regression.paired_logs import COST, RATE, Readings, readings
 from harness.store.store import load_run
 from harness.tests.fixtures import noisy_runs
 from harness.tests.fixtures import synthetic
-from harness.tests.fixtures.fake_host import FakeHost
 
 LIKE = noisy_runs.measured()
 # between runs of the same programs, as large as the gate takes it to be where nobody has measured it: the mean of eight
@@ -227,58 +223,6 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_gate_writes_prints_and_goes_into_the_job_summary(results: Path, tmp_path: Path,
-                                                            capsys: pytest.CaptureFixture[str],
-                                                            monkeypatch: pytest.MonkeyPatch) -> None:
-    summary = tmp_path / "summary"
-    summary.write_text("before\n")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-    show_gate(["20260101-000000-tap"], "", "", results, tmp_path / "out")
-    place = tmp_path / "out" / "gate-20260101-000000-tap-20260102-000000-tap"
-    text = (place / "gate.md").read_text()
-    assert text.startswith("## Gate passed: tap, rps\n") and "| requests/s | lwip | epoll | 1, 8, 64, 128 |" in text
-    assert capsys.readouterr().out == text and summary.read_text() == f"before\n{text}"
-    found = json.loads((place / "gate.json").read_text())
-    assert found["passed"] and found["head"] == "20260102-000000-tap" and found["between_runs"]["base_runs"] == 1
-
-
-def slow(run: Path, contender: str, factor: float) -> None:
-    records = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
-    for record in records:
-        if record["contender"] == contender:
-            record["requests_per_sec"] *= factor
-    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-
-
-def test_a_slower_contender_fails_the_gate(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    slow(results / "runs" / "20260102-000000-tap", "lwip", 0.7)
-    with pytest.raises(CheckFailed, match=r"rate of lwip/epoll fell (2|3)\d\.\d %: .*gate\.md") as error:
-        show_gate(["20260101-000000-tap"], "20260102-000000-tap", "5", results, tmp_path / "out")
-    assert error.value.exit_code == 1
-    assert "- **Worse:** rate of lwip/epoll fell" in capsys.readouterr().out
-
-
-def test_head_is_the_newest_of_that_wire_and_no_noise_run(results: Path) -> None:
-    synthetic.write(results / "runs" / "20260103-000000-tap", run="20260103-000000-tap", connections=(1,))
-    plan_file = results / "runs" / "20260103-000000-tap" / "plan.json"
-    plan_file.write_text(plan_file.read_text().replace('"tap"', '"afxdp"'))
-    base = load_run(results / "runs" / "20260101-000000-tap")
-    assert newest([base], results).id == "20260102-000000-tap"
-    with pytest.raises(UsageError, match="no other run of wire 'tap'"):
-        newest([base, load_run(results / "runs" / "20260102-000000-tap")], results)
-
-
-@pytest.mark.parametrize("arguments, words", [
-    ([], "against which run"), (["--base", "reference", "--threshold", "x"], "THRESHOLD=x"),
-    (["--base", "reference", "--head", "reference"], "none of its BASE runs"),
-    (["--base", "nowhere"], "no run 'nowhere'"),
-])
-def test_bad_usage_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["gate", *arguments], FakeHost()) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1 and (words in error or "no other run" in error)
-
-
 def test_the_readings_of_the_reference_run() -> None:
     found = readings(load_run("reference"))
     assert found.logs[RATE, "epoll"].shape == (5, 8) and found.hollow["lwip"] == frozenset()
@@ -286,19 +230,6 @@ def test_the_readings_of_the_reference_run() -> None:
     # cycles of its poll loop, and CPU seconds
     assert math.exp(found.logs[COST, "lwip"][:, -1].mean()) > 1e3
     assert 1e-7 < math.exp(found.logs[COST, "epoll"][:, -1].mean()) < 1e-4
-
-
-def test_a_ci_job_measures_and_then_asks_the_gate(tmp_path: Path) -> None:
-    for name in ("make", "python"):
-        stub = tmp_path / name
-        stub.write_text(f'#!/bin/sh\necho {name} "$@"\n')
-        stub.chmod(0o755)
-    argv = [str(Path(__file__).resolve().parents[3] / "ci" / "gate.sh"), "tap", "a run", "b"]
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHON": str(tmp_path / "python"), "THRESHOLD": "5"}
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["make bench-tap PLAN=quick",
-                                        "python -m harness gate --base a run --base b --threshold 5"]
-    assert subprocess.run(argv[:2], env=environment, capture_output=True).returncode == 2
 
 
 def test_of_several_attempts_the_one_that_counts_is_read(results: Path) -> None:
