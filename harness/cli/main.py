@@ -167,13 +167,14 @@ def _nic_named(args: argparse.Namespace, order: NicOrder, host: Host) -> None:
 
 def _shell(args: argparse.Namespace, host: Host) -> int:
     from harness.run.run import DEFAULT_PLAN
-    from harness.provision.conditions import settle
+    from harness.provision import resolve, with_tap
     from harness.plan import load_plan
     from harness.run.shell import shell
     from harness.plan import load_wire
     wire = load_wire(args.wire)
     plan = load_plan(args.plan or DEFAULT_PLAN, wire, host.cpus(), settings(args.set))
-    return shell(host, *settle(host, wire, plan))
+    plan = with_tap(host, wire, plan)
+    return shell(host, resolve(host, wire, plan), plan)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

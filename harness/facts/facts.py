@@ -17,8 +17,8 @@ from harness.errors import MachineError
 from harness.facts.hardware import chosen, fields, hardware, interface_facts, nic_facts, output
 from harness.host import Host, SshHost, now
 from harness.plan.nic_request import to_settings
-from harness.provision import Provisioned, built
-from harness.plan import Contender, Wire
+from harness.provision import built, Provisioned, ResolvedWire
+from harness.plan import Contender
 
 ROOT = Path(__file__).resolve().parents[2]
 # of the kernel's command line, what changes figures; the rest is the machine's own business
@@ -45,7 +45,7 @@ class LoadTool(Protocol):
     programs: Mapping[str, str]
 
 
-def gather(host: Host, wire: Wire, plan: Plan, provisioned: Provisioned, tool: LoadTool) -> dict[str, Any]:
+def gather(host: Host, wire: ResolvedWire, plan: Plan, provisioned: Provisioned, tool: LoadTool) -> dict[str, Any]:
     """Everything but "schema", "run" and "ports" of facts.json. Read with the wire up, for its offloads."""
     contenders = [wire.contenders[name] for name in plan.contenders]
     programs = [*(name for each in contenders for name in each.packages), *tool.programs]
@@ -84,9 +84,9 @@ def of_machine(host: Host) -> dict[str, Any]:
     return {"machine": _machine(host), "hardware": hardware(host), "kernel": _kernel(host)}
 
 
-def _cable(host: Host, wire: Wire, provisioned: Provisioned) -> dict[str, Any]:
+def _cable(host: Host, wire: ResolvedWire, provisioned: Provisioned) -> dict[str, Any]:
     """Of a wire with a NIC: both ends of its cable, the machine as its owner can set it up, and what the run has set."""
-    cable = wire.cable
+    cable = wire.nic
     if cable is None:
         return {}
     kernel = next(each.endpoint for each in wire.contenders.values() if each.stack == "kernel")

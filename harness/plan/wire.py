@@ -5,10 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Mapping, Sequence
-
-if TYPE_CHECKING:
-    from harness.provision.nic.resolve import Cable
+from typing import Mapping, Sequence
 
 # what carries a program's TCP: the kernel; lwIP under sockets that a library provides; lwIP or another stack in the
 # program itself, which drives a DPDK port
@@ -264,10 +261,6 @@ class Wire:
     workloads: tuple[str, ...] = ("rps",)
     ablation: bool = False
     over_vhost: "Wire | None" = None
-    emulated: str = ""
-    cable: "Cable | None" = None
-    netem: str = ""
-    softirq: str = ""
 
     @property
     def rebinds(self) -> bool:

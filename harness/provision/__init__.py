@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Make the wire on this machine, and leave the machine as it was found."""
 
+from harness.provision.fd_limit import allow_files as allow_files
+from harness.provision.fd_limit import most_files as most_files
+from harness.provision.fd_limit import needed_files as needed_files
 from harness.provision.journal import DIRECTORY as DIRECTORY
 from harness.provision.journal import left_behind as left_behind
 from harness.provision.kernel_modules import missing as missing
 from harness.provision.links import TUN as TUN
 from harness.provision.links import VHOST as VHOST
-from harness.provision.links import check as check_links
+from harness.provision.links import check_links as check_links
 from harness.provision.links import socket_path as socket_path
 from harness.provision.nic.driver import DEVBIND as DEVBIND
 from harness.provision.nic.driver import Binding as Binding
@@ -21,6 +24,18 @@ from harness.provision.provision import Provisioned as Provisioned
 from harness.provision.provision import problems as problems
 from harness.provision.provision import provisioned as provisioned
 from harness.provision.provision import restore as restore
+from harness.provision.resolve import cost_of_turns as cost_of_turns
+from harness.provision.resolve import has_vhost as has_vhost
+from harness.provision.resolve import nic_pair as nic_pair
+from harness.provision.resolve import planned_use as planned_use
+from harness.provision.resolve import reached as reached
+from harness.provision.resolve import requested as requested
+from harness.provision.resolve import resolve as resolve
+from harness.provision.resolve import usable_cpus as usable_cpus
+from harness.provision.resolve import with_cpus as with_cpus
+from harness.provision.resolve import with_tap as with_tap
+from harness.provision.resolved import ResolvedWire as ResolvedWire
+from harness.provision.resolved import resolved as resolved
 from harness.provision.step import Action as Action
 from harness.provision.steps import PROGRAMS as PROGRAMS
 from harness.provision.steps import ROOT as ROOT

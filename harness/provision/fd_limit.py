@@ -13,23 +13,23 @@ from harness.plan import LOADGEN, Wire
 _MOST_FILES = 1 << 20
 
 
-def needed(wire: Wire, plan: Plan) -> int:
+def needed_files(wire: Wire, plan: Plan) -> int:
     """Most sockets that one process of the run may have; loadgen has none, nor has lwip_server."""
     return max((plan.room(name) for name in plan.contenders if wire.contenders[name].stack == "kernel"
                 or wire.contenders[name].client.stack != LOADGEN), default=0)
 
 
-def most() -> int:
+def most_files() -> int:
     """How many files this machine lets a child of ours have open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        allow(_MOST_FILES)
+        allow_files(_MOST_FILES)
     except MachineError:
         return hard
     return _MOST_FILES
 
 
-def allow(count: int) -> None:
+def allow_files(count: int) -> None:
     """Lets the children open `count` files. MachineError where that needs more rights."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     endless = resource.RLIM_INFINITY

@@ -6,14 +6,15 @@ that makes it. A new kind is one class in KINDS. Knows nothing of what else a ru
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Mapping, Sequence
 
 from harness.errors import UsageError
 from harness.host import NETNS_DIRECTORY, Host
-from harness.plan.netem import parse
+from harness.plan.netem import IFB, parse
 from harness.plan import DPDK, KERNEL, Contender, End, Endpoint, Wire
 from harness.provision.journal import DIRECTORY
+from harness.provision.resolved import ResolvedWire
 from harness.provision.step import Action, Commands, Step
 
 TUN, VHOST = "/dev/net/tun", "/dev/vhost-net"
@@ -27,6 +28,7 @@ class Link:
 
     needs: keys of a wire's file that it cannot do without
     bridged: it ends in the wire's bridge
+    in_turn: one port that the contenders have one after another
     devices: (kernel module, the node that it makes in /dev)
     pages: why DPDK on it cannot do without hugepages; "" where it can
     programs: what must be on PATH, with its Debian package
@@ -34,6 +36,7 @@ class Link:
 
     needs: tuple[str, ...] = ("interface", "mac")
     bridged = False
+    in_turn = False
     devices: tuple[tuple[str, str], ...] = ()
     pages = ""
     programs: Mapping[str, str] = {}
@@ -176,6 +179,7 @@ class Nic(Link):
     """A port of this machine, which its driver or DPDK has in turn: nic/steps.py puts it in its place."""
 
     needs = ("interface",)
+    in_turn = True
     pages = "the NIC reads and writes them itself, so they must stay where they are"
     programs = {"dpdk-devbind.py": "dpdk", "lspci": "pciutils", "modprobe": "kmod"}
 
@@ -185,7 +189,7 @@ KINDS: Mapping[str, Link] = {
     "veth-to-port": VethToPort(), "shm": SharedMemory(), "nic": Nic()}
 
 
-def check(wire: Wire) -> None:
+def check_links(wire: Wire) -> None:
     """UsageError on a link of the wire's file that there is not, or that cannot be made so."""
     for stack, end in wire.ends.items():
         where = f"{wire.source} [{stack}]"
@@ -244,21 +248,70 @@ def namespace(name: str) -> Commands:
         (("kill_inside", name), ("run", "ip", "netns", "del", name)), absent=f"{NETNS_DIRECTORY}/{name}")
 
 
-def netem(wire: Wire, contenders: Sequence[Contender]) -> Commands:
-    """Return the step of delay and loss on the one hop that all packets of all contenders pass, once each way."""
-    wanted, on, client = parse(wire.netem, "netem"), wire.bridge, wire.client
-    whole: list[tuple[str, ...]]
-    if on is None:
-        # where what is received waits, it must not have been merged before
-        whole = [_inside(client.namespace, "ethtool", "-K", client.interface, "gro", "off")]
-        commands, undo = wanted.both_ways(client.namespace, client.interface)
-    else:
+@dataclass
+class Impairment(Step):
+    """Delay and loss on the one hop that all packets of all contenders pass, once each way; changed between trials.
+
+    ends: (namespace, interface) of what sends onto that hop
+    prepared: commands that come first, for what is received where both ends are one interface, and for whole packets
+    first: what is set from the start; "" for nothing
+    """
+
+    ends: tuple[tuple[str, str], ...]
+    prepared: tuple[tuple[str, ...], ...]
+    undone: tuple[tuple[str, ...], ...]
+    first: str
+    now: str = field(default="", init=False)
+
+    @property
+    def name(self) -> str:
+        return f"netem{f' {self.first}' if self.first else ''} in each direction of {'/'.join(self.ends[0])}"
+
+    def undo(self, host: Host) -> list[Action]:
+        return [("run", *words) for words in self.undone]
+
+    def up(self, host: Host) -> None:
+        for words in self.prepared:
+            host.run(words)
+        self.change(host, self.first)
+
+    def change(self, host: Host, impairment: str) -> None:
+        """Have packets impaired so from now on; "" for not at all."""
+        if impairment == self.now:
+            return
+        if self.now:
+            for end in self.ends:
+                host.run(_no_qdisc(*end))
+        self.now = ""
+        if impairment:
+            for end in self.ends:
+                host.run(parse(impairment, "netem").qdisc(*end))
+        self.now = impairment
+
+
+def impairment(wire: ResolvedWire, contenders: Sequence[Contender]) -> Impairment:
+    """Return the step of a wire's netem. The hop is the client's: its link to the bridge, or what its interface sends
+    and, through an interface made for that, receives."""
+    on, client = wire.bridge, (wire.client.namespace, wire.client.interface)
+    counts = any(parse(text, "netem").counts_packets for text in wire.impairments if text)
+    if on:
         # the kernel's server must send packets as others do, not many in one that is lost as a whole
         whole = [_inside(server.namespace, "ethtool", "-K", server.interface, "tso", "off", "gso", "off")
                  for server in dict.fromkeys(each.endpoint for each in contenders if each.link == "veth")]
-        commands, undo = wanted.at_both_ends((client.namespace, client.interface), (on.namespace, on.client_port))
-    return Commands(f"netem {wire.netem} in each direction of {_place(client)}",
-                    (*(whole if wanted.counts_packets else ()), *commands), tuple(("run", *words) for words in undo))
+        ends = (client, (on.namespace, on.client_port))
+        return Impairment(ends, tuple(whole if counts else ()), tuple(_no_qdisc(*end) for end in ends), wire.netem)
+    # where what is received waits, it must not have been merged before
+    whole = [_inside(client[0], "ethtool", "-K", client[1], "gro", "off")]
+    tc, link, dev = ("tc", "-n", client[0]), ("ip", "-n", client[0], "link"), ("dev", client[1])
+    prepared = ((*link, "add", IFB, "type", "ifb"), (*link, "set", IFB, "up"), (*tc, "qdisc", "add", *dev, "ingress"),
+                (*tc, "filter", "add", *dev, "parent", "ffff:", "matchall",
+                 "action", "mirred", "egress", "redirect", "dev", IFB))
+    return Impairment((client, (client[0], IFB)), (*(whole if counts else ()), *prepared),
+                      ((*tc, "qdisc", "del", *dev, "ingress"), _no_qdisc(*client), (*link, "del", IFB)), wire.netem)
+
+
+def _no_qdisc(namespace: str, interface: str) -> tuple[str, ...]:
+    return ("tc", "-n", namespace, "qdisc", "del", "dev", interface, "root")
 
 
 def _bridge(wire: Wire) -> Commands:

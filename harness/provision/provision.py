@@ -13,11 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Iterator, Mapping, Sequence
 
 from harness.provision import journal as journals
+from harness.provision.undo import describe
 from harness.host import clear, DryRun, Host, Log, SshHost
 from harness.errors import MachineError
 from harness.provision.journal import Journal
 from harness.provision.nic.steps import Ends, Port, ServerPort, Use
 from harness.provision.tuning.rps import WHAT, Softirq
+from harness.provision.links import Impairment
+from harness.provision.resolved import ResolvedWire, resolved
 from harness.provision.step import Step
 from harness.provision.kernel_modules import Module
 from harness.provision.steps import Hugepages, Requirements, namespaces, steps
@@ -36,7 +39,7 @@ class Provisioned:
     --no-huge, and `why` says for what reason. `sites`: the machines that its clients are on; () when that is this one.
     """
 
-    wire: Wire
+    wire: ResolvedWire
     hugepages: bool
     why: str
     journal: Journal
@@ -65,6 +68,15 @@ class Provisioned:
         if self.port:
             self.port.turn_to(host, contender)
 
+    def impair(self, host: Host, impairment: str) -> None:
+        """Have netem do this to packets from now on, "" for nothing; undone with the wire. MachineError when the kernel
+        refuses, or on a wire that was not resolved for any."""
+        step = next((each for each in self.steps if isinstance(each, Impairment)), None)
+        if step:
+            step.change(host, impairment)
+        elif impairment:
+            raise MachineError(f"wire {self.wire.name} is up without netem, so not for '{impairment}'")
+
     def namespaces(self, contenders: Sequence[Contender]) -> list[str]:
         """Those of this machine that a packet of these contenders may pass; a client elsewhere is in none."""
         elsewhere = {contender.client.endpoint.namespace for contender in contenders} if self.sites else set()
@@ -72,7 +84,7 @@ class Provisioned:
 
 
 @contextmanager
-def provisioned(host: Host, wire: Wire, contenders: Sequence[str], run_id: str, *, dry_run: bool = False,
+def provisioned(host: Host, wire: ResolvedWire, contenders: Sequence[str], run_id: str, *, dry_run: bool = False,
                 log: Log, programs: Mapping[str, str] = {}, use: Use = Use()) -> Iterator[Provisioned]:
     """The wire, up for the body of the `with`; undone in reverse afterwards, however that ends.
 
@@ -133,7 +145,7 @@ def _restore(host: Host) -> list[str]:
 
 def problems(host: Host, wire: Wire) -> list[str]:
     """Return what this machine lacks for a wire, as far as it shows before a run."""
-    return _problems(host, [step for step in steps(wire, list(wire.contenders))
+    return _problems(host, [step for step in steps(resolved(wire), list(wire.contenders))
                             if isinstance(step, (Requirements, Hugepages, Module))])
 
 
@@ -141,7 +153,7 @@ def _problems(host: Host, wanted: Sequence[Step]) -> list[str]:
     return [problem for step in wanted if (problem := step.check(host)) is not None]
 
 
-def _ready(wire: Wire, wanted: Sequence[Step], journal: Journal, use: Use) -> Provisioned:
+def _ready(wire: ResolvedWire, wanted: Sequence[Step], journal: Journal, use: Use) -> Provisioned:
     pages = next(step for step in wanted if isinstance(step, Hugepages))
     port = next((step for step in wanted if isinstance(step, ServerPort)), None)
     return Provisioned(wire, pages.granted, pages.why, journal, use.sites, port, wanted)
@@ -168,7 +180,7 @@ def _ignore_signals(before: dict[signal.Signals, object]) -> None:
             before[number] = signal.signal(number, signal.SIG_IGN)
 
 
-def _rehearse(dry: DryRun, wire: Wire, contenders: Sequence[str], wanted: Sequence[Step], use: Use, run_id: str,
+def _rehearse(dry: DryRun, wire: ResolvedWire, contenders: Sequence[str], wanted: Sequence[Step], use: Use, run_id: str,
               log: Log) -> Provisioned:
     if journals.left_behind(dry):
         log("# a real run would first undo what a killed run left")
@@ -191,5 +203,5 @@ def _rehearse(dry: DryRun, wire: Wire, contenders: Sequence[str], wanted: Sequen
     log("# afterwards")
     for _, actions in reversed(undo):
         for action in actions:
-            log(journals.describe(action))
+            log(describe(action))
     return up

@@ -1,40 +1,41 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A wire's file and a command line, fitted to this machine: its NIC, the other end of the cable, the CPUs near it.
-
-For a wire without a NIC everything is as its file says. Knows no trial and changes nothing.
+"""Resolve a plan against this machine: its NIC and the other end of the cable, the CPUs near it, the driver of a TAP,
+what netem does to packets, and where the kernel processes them. Changes nothing, and knows no trial.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import Iterator, Mapping, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
-from harness.provision import tuning
-from harness.provision.nic.resolve import cable, fitted
 from harness.errors import UsageError
-from harness.plan.nic_request import NicOrder, from_settings
-from harness.provision.nic.steps import Use
-from harness.host import connected, emulated, Host, SshHost
-from harness.plan import Plan, TrialSpec, turns
-from harness.store.store import Store
+from harness.host import Host, SshHost, connected, emulated
+from harness.plan import KERNEL, NET_TAP, VHOST_NET, Plan, TrialSpec, Wire, over_vhost, turns
 from harness.plan.client_target import SshClients, parse_client
-from harness.plan import load_wire
-from harness.plan import Wire
+from harness.plan.netem import parse
+from harness.plan.nic_request import NicOrder, from_settings
+from harness.provision import tuning
+from harness.provision.kernel_modules import missing
+from harness.provision.links import VHOST, check_links, kind_of
+from harness.provision.nic.resolve import NicPair, find_pair
+from harness.provision.nic.steps import Use
+from harness.provision.resolved import ResolvedWire, resolved
+
+# of what netem does to single packets, on a bridge and on a cable
+_SINGLE = ("So that netem finds packets of the same size from every contender, the kernel's server sends without TSO "
+           "and GSO.", "So that netem finds single packets, the client's interface receives without GRO.")
 
 
-def asked(nic: NicOrder, resume: str, results: Path) -> NicOrder:
-    """The NIC and client of the command line, or those that the run to be finished began with. UsageError if neither."""
-    if not resume or nic.nic:
-        return nic
-    said = Store.resume(resume, results).run.facts.get("nic", {}).get("order")
-    return from_settings(said) if said else nic
+def requested(nic: NicOrder, facts: Mapping[str, Any]) -> NicOrder:
+    """Return the NIC and client of the command line, or those that the run of these facts began with."""
+    before = facts.get("nic", {}).get("order")
+    return from_settings(before) if before and not nic.nic else nic
 
 
 @contextmanager
 def reached(host: Host, nic: NicOrder) -> Iterator[tuple[SshHost, ...]]:
-    """The machines that CLIENT names, for the body of the `with`; () where the client is this one."""
+    """Reach the machines that CLIENT names, for the body of the `with`; () where the client is this one."""
     ends = parse_client(nic.client) if nic.client else None
     if not isinstance(ends, SshClients):
         yield ()
@@ -43,50 +44,78 @@ def reached(host: Host, nic: NicOrder) -> Iterator[tuple[SshHost, ...]]:
         yield sites
 
 
-def fit(name: str, nic: NicOrder, host: Host) -> Wire:
-    """The wire of that name, as this machine has it. UsageError and MachineError as cable.cable()."""
-    wire = load_wire(name)
+def nic_pair(host: Host, wire: Wire, nic: NicOrder) -> NicPair | None:
+    """Return both ends of the cable of a wire with a NIC, None for another wire. Errors as find_pair()."""
     if not wire.rebinds:
-        return wire
+        return None
     if nic.tune not in tuning.LEVELS:
         raise UsageError(f"TUNE={nic.tune}: there are: {', '.join(tuning.LEVELS)}")
-    ends = cable(host, nic)
-    pages = tuning.hugepages_for(host, nic.tune, ends.node, wire.hugepage_kib, wire.hugepage_count)
-    return fitted(wire, ends, emulated(host, ends.server), pages)
+    return find_pair(host, nic)
 
 
-def cpus(host: Host, wire: Wire) -> list[int]:
-    """Those that a run may use: also those that were isolated for such a purpose, where there is a NIC."""
-    return sorted({*host.cpus(), *(tuning.isolated_cpus(host) if wire.cable else ())})
+def usable_cpus(host: Host, nic: NicPair | None) -> list[int]:
+    """Return those that a run may use: with a NIC also those that were isolated for such a purpose."""
+    return sorted({*host.cpus(), *(tuning.isolated_cpus(host) if nic else ())})
 
 
-def with_cpus(host: Host, wire: Wire, settings: Mapping[str, str]) -> dict[str, str]:
-    """The settings with the CPUs that are best for a NIC, where they leave them open."""
-    if wire.cable is None or settings.get("SERVER_CPUS") or wire.cable.order.tune == "none":
+def with_cpus(host: Host, nic: NicPair | None, settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings with the CPUs that are best for a NIC, where they leave them open."""
+    if nic is None or settings.get("SERVER_CPUS") or nic.order.tune == "none":
         return dict(settings)
-    all_, isolated = cpus(host, wire), tuning.isolated_cpus(host)
+    if nic.client and settings.get("CLIENT_CPUS"):
+        return dict(settings)
+    all_, isolated = usable_cpus(host, nic), tuning.isolated_cpus(host)
     siblings = {cpu: tuning.smt_siblings(host, cpu) for cpu in all_}
-    taken = settings.get("CLIENT_CPUS") if wire.cable.client else ""
-    if taken:
-        return dict(settings)
-    server = tuning.choose_server_cpus(all_, isolated, tuning.node_cpus(host, wire.cable.server.numa_node), siblings)
+    near = tuning.node_cpus(host, nic.server.numa_node)
+    server = tuning.choose_server_cpus(all_, isolated, near, siblings)
     chosen = {"SERVER_CPUS": ",".join(map(str, server))}
-    if wire.cable.client:
+    if nic.client:
         client = tuning.choose_client_cpus(host.cpus(), isolated, server, siblings)
         chosen["CLIENT_CPUS"] = ",".join(map(str, client))
     return {**settings, **chosen}
 
 
-def use(host: Host, wire: Wire, plan: Plan, sites: Sequence[SshHost]) -> Use:
-    """What the plan will do with the wire. DPDK takes memory where its core is, so far from the NIC that is no wish."""
-    node = wire.cable.node if wire.cable else None
+def with_tap(host: Host, wire: Wire, plan: Plan) -> Plan:
+    """Return the plan with the driver of a TAP chosen where it leaves that open: vhost-net where this machine has it.
+
+    That is done once, when a plan is made; a run that goes on keeps what it began with.
+    """
+    has_tap = any(wire.contenders[name].link == "tap" for name in plan.contenders)
+    fits = has_tap and wire.over_vhost and not _counts_packets(_impairments(plan))
+    return replace(plan, tap=VHOST_NET) if fits and not plan.tap and has_vhost(host) else plan
+
+
+def has_vhost(host: Host) -> bool:
+    return not missing(host, "vhost_net", VHOST)
+
+
+def resolve(host: Host, wire: Wire, plan: Plan, nic: NicPair | None = None) -> ResolvedWire:
+    """Return the wire as the plan wants it and this machine has it. UsageError on what the wire cannot do."""
+    check_links(wire)
+    if plan.tap == VHOST_NET:
+        other = over_vhost(wire)
+        if other is None:
+            raise UsageError(f"TAP={plan.tap}: wire '{wire.name}' cannot do that; wire tap can")
+        wire = other
+    elif plan.tap == NET_TAP and not any(each.link == "tap" for each in wire.contenders.values()):
+        raise UsageError(f"TAP={plan.tap}: wire '{wire.name}' has no TAP; wire tap has")
+    made = _on_nic(host, wire, nic) if nic else resolved(wire)
+    made = replace(made, tap=plan.tap)
+    made = _impaired(made, plan) if any(_impairments(plan)) else made
+    return _placed(made, plan) if plan.softirq else made
+
+
+def planned_use(host: Host, wire: ResolvedWire, plan: Plan, sites: Sequence[SshHost]) -> Use:
+    """Return what the plan will do with the wire. DPDK allocates on its core's NUMA node, so a remote node is not
+    asked for."""
+    node = wire.nic.node if wire.nic else None
     if node is not None and not set(plan.server_cpus) <= set(tuning.node_cpus(host, node)):
         node = None
     return Use(plan.client_cpus, plan.server_cpus, max(plan.connections), tuple(sites), node)
 
 
-def cost(wire: Wire, plan: Plan, remaining: Sequence[tuple[int, TrialSpec]]) -> list[str]:
-    """What it takes that contenders have one port in turn, a line; [] where none changes."""
+def cost_of_turns(wire: Wire, plan: Plan, remaining: Sequence[tuple[int, TrialSpec]]) -> list[str]:
+    """Return what it takes that contenders have one port in turn, a line; [] where none changes."""
     if not wire.rebinds:
         return []
     # contenders of one stack have the port with the same driver
@@ -96,3 +125,59 @@ def cost(wire: Wire, plan: Plan, remaining: Sequence[tuple[int, TrialSpec]]) -> 
     least = "at least " if plan.precision_percent else ""
     return [f"one port in turn: a round has all load points of one contender before the other's, so {least}{changes} "
             f"changes of driver instead of up to {len(remaining) - 1}; the report says how long they took"]
+
+
+def _on_nic(host: Host, wire: Wire, nic: NicPair) -> ResolvedWire:
+    """Return the wire with the ports' own MACs, and memory for DPDK on their node.
+
+    A port that keeps its kernel driver keeps its server in the same namespace.
+    """
+    pages = tuning.hugepages_for(host, nic.order.tune, nic.node, wire.hugepage_kib, wire.hugepage_count)
+    client = replace(wire.client, mac=nic.client.mac) if nic.client else wire.client
+    ends = {}
+    for stack, end in wire.ends.items():
+        server = replace(end.server, mac=nic.server.mac)
+        if stack != KERNEL and not nic.binding.driver and KERNEL in wire.ends:
+            server = replace(server, namespace=wire.ends[KERNEL].server.namespace)
+        ends[stack] = replace(end, server=server, client=client)
+    return resolved(wire.with_ends(ends), client=client, nic=nic, emulated=emulated(host, nic.server),
+                    hugepage_kib=pages[0], hugepage_count=pages[1])
+
+
+def _placed(wire: ResolvedWire, plan: Plan) -> ResolvedWire:
+    place = f"SOFTIRQ={plan.softirq}"
+    if all(wire.contenders[name].stack != KERNEL for name in plan.contenders):
+        raise UsageError(f"{place}: none of {', '.join(plan.contenders)} has the kernel process its packets")
+    if plan.softirq == "client" and plan.clients:
+        raise UsageError(f"{place}: the client's cores are on another machine, and no packet can be processed there: "
+                         "give CLIENT=if:<interface>")
+    return replace(wire, softirq=plan.softirq,
+                   title=f"{wire.title}, packets of the kernel's servers processed on the {plan.softirq}'s cores")
+
+
+def _impairments(plan: Plan) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(point.impairment for point in plan.load_points))
+
+
+def _counts_packets(impairments: Sequence[str]) -> bool:
+    return any(parse(text, "NETEM").counts_packets for text in impairments if text)
+
+
+def _impaired(wire: ResolvedWire, plan: Plan) -> ResolvedWire:
+    impairments = _impairments(plan)
+    place = f"NETEM={plan.netem}" if plan.netem else "--sweep"
+    # contenders that share a NIC are on one cable to the client
+    kinds = [kind_of(wire.contenders[name]) for name in plan.contenders]
+    if any(not (kind.bridged if wire.bridge else kind.in_turn) for kind in kinds):
+        raise UsageError(f"{place}: on wire '{wire.name}' there is no hop that every packet of every contender "
+                         "passes; wires tap, afpacket, afxdp and nic have one")
+    if plan.clients:
+        raise UsageError(f"{place}: netem is set at the client's end, which CLIENT={'; '.join(plan.clients)} is "
+                         "elsewhere: give CLIENT=if:<interface>")
+    if plan.tap == VHOST_NET and _counts_packets(impairments):
+        raise UsageError(f"{place}: netem counts packets, and over vhost-net lwIP's are up to 64 KiB long, where the "
+                         "others' are of the MTU: give TAP=net_tap")
+    single = _SINGLE[wire.bridge is None] if _counts_packets(impairments) else ""
+    title = f"{wire.title}, with {plan.netem} in each direction" if plan.netem else wire.title
+    return replace(wire, netem=plan.netem, impairments=impairments, title=title,
+                   caveat=f"{wire.caveat} {single}".strip())

@@ -14,14 +14,15 @@ from typing import Any, Mapping, Sequence
 from harness.provision.nic import steps as nic_steps
 from harness.errors import MachineError, UsageError
 from harness.host import Host, NETNS_DIRECTORY
-from harness.provision.links import check as check_links
-from harness.provision.links import kind_of, links, namespace, netem
+from harness.provision.links import check_links
+from harness.provision.links import impairment, kind_of, links, namespace
 from harness.provision.kernel_modules import Module
 from harness.plan.netem import MODULES as NETEM_MODULES
 from harness.plan.netem import MODULES_BOTH_WAYS as NETEM_MODULES_BOTH_WAYS
 from harness.provision.nic.steps import Use
 from harness.provision.tuning import Softirq, Tuned, pages, targets, tuned
 from harness.provision.step import Action, Step
+from harness.provision.resolved import ResolvedWire
 from harness.plan import CLIENT_EAL_PREFIX, EAL_PREFIX, KERNEL, Contender, Wire
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,12 +175,12 @@ class EalDirectory(Step):
         return [["rmdir", path] for path in paths if not host.exists(path)]
 
 
-def _modules(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
+def _modules(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[Step]:
     """What must be in the kernel, each module once."""
     found = {module: Module(module, f"contender '{each.name}'", device)
              for each in contenders for module, device in kind_of(each).devices}
-    for module in (NETEM_MODULES if wire.bridge else NETEM_MODULES_BOTH_WAYS) if wire.netem else ():
-        found[module] = Module(module, f"NETEM={wire.netem}")
+    for module in (NETEM_MODULES if wire.bridge else NETEM_MODULES_BOTH_WAYS) if wire.impairments else ():
+        found[module] = Module(module, "netem")
     return list(found.values())
 
 
@@ -196,7 +197,7 @@ def _needed_for(wire: Wire, contenders: Sequence[Contender]) -> str:
             f" {wire.hugepage_kib} KiB ({needs[0][1]})" if needs else "")
 
 
-def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {},
+def steps(wire: ResolvedWire, contenders: Sequence[str], programs: Mapping[str, str] = {},
           use: Use = Use()) -> list[Step]:
     """The steps that make `wire` for these contenders, in order. UsageError on one that it does not have.
 
@@ -211,12 +212,12 @@ def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {
     chosen = tuple(wire.contenders[name] for name in contenders)
     on_dpdk = any(each.on_dpdk for each in chosen)
     return [
-        Requirements(wire, chosen, {**programs, **({"tc": "iproute2"} if wire.netem else {})}),
-        *nic_steps.guards_of(wire.cable),
+        Requirements(wire, chosen, {**programs, **({"tc": "iproute2"} if wire.impairments else {})}),
+        *nic_steps.guards_of(wire.nic),
         *_modules(wire, chosen),
         Hugepages(wire.hugepage_kib, wire.hugepage_count if on_dpdk else 0, _needed_for(wire, chosen),
                   use.node),
-        *nic_steps.preparations(wire.cable, use),
+        *nic_steps.preparations(wire.nic, use),
         *(EalDirectory(prefix) for prefix in _eal_prefixes(chosen)),
         NamespaceDirectory(),
         *(namespace(name) for name in namespaces(wire, chosen)),
@@ -224,28 +225,28 @@ def steps(wire: Wire, contenders: Sequence[str], programs: Mapping[str, str] = {
         *nic_steps.ports(wire, use),
         *_softirq(wire, chosen, use),
         # a client's port must be there first
-        *([netem(wire, chosen)] if wire.netem else []),
+        *([impairment(wire, chosen)] if wire.impairments else []),
     ]
 
 
-def _softirq(wire: Wire, contenders: Sequence[Contender], use: Use) -> list[Step]:
+def _softirq(wire: ResolvedWire, contenders: Sequence[Contender], use: Use) -> list[Step]:
     """Of a NIC it is a part of how its port is tuned, anew with each change of its driver."""
-    if not wire.softirq or wire.cable:
+    if not wire.softirq or wire.nic:
         return []
     cpus = use.server_cpus if wire.softirq == "server" else use.client_cpus
-    return [Softirq(tuple(targets(wire, contenders)), tuple(cpus))]
+    return [Softirq(tuple(targets(wire.softirq, contenders)), tuple(cpus))]
 
 
-def namespaces(wire: Wire, contenders: Sequence[Contender]) -> list[str]:
+def namespaces(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[str]:
     """Every namespace that a packet of these contenders may pass, each once: clients, bridge, servers.
 
     Clients on other machines are in none.
     """
-    elsewhere = wire.cable is not None and wire.cable.client is None
+    elsewhere = wire.nic is not None and wire.nic.client is None
     bridged = [wire.bridge.namespace] if wire.bridge and any(kind_of(c).bridged for c in contenders) else []
     clients = [] if elsewhere else [contender.client.endpoint.namespace for contender in contenders]
     # a port is at home with its kernel driver between turns, whoever has them
     ports = [each.endpoint.namespace for each in wire.contenders.values()
-             if (each.link, each.stack) == ("nic", "kernel")]
+             if kind_of(each).in_turn and each.stack == KERNEL]
     return list(dict.fromkeys([*clients, *bridged, *ports,
                                *(c.endpoint.namespace for c in contenders)]))

@@ -14,17 +14,17 @@ from harness.errors import MachineError
 from harness.host import Host
 from harness.plan import LoadPoint, GENERAL, Plan, schedule, TrialSpec
 from harness.run.progress import rate
-from harness.provision import ROOT, Provisioned, has_program
+from harness.provision import has_program, Provisioned, ResolvedWire, ROOT
 from harness.store.store import Store
 from harness.trial.trial import run_trial
-from harness.plan import LOADGEN, Contender, Wire
+from harness.plan import LOADGEN, Contender
 
 PROGRAM = "build/canned_server"
 _ARGUMENTS = ("--address", "{address}", "--port", "{port}", "--body-size", "{body_size}",
               "--max-connections", "{max_connections}")
 
 
-def why_not(wire: Wire, plan: Plan) -> str:
+def why_not(wire: ResolvedWire, plan: Plan) -> str:
     """Why the ceiling is not looked for, without a full stop; "" where it is."""
     if not plan.calibrate:
         return "it was asked not to be (CALIBRATE=no)"
@@ -41,13 +41,13 @@ def why_not(wire: Wire, plan: Plan) -> str:
     return ""
 
 
-def _like(wire: Wire, plan: Plan) -> Contender | None:
+def _like(wire: ResolvedWire, plan: Plan) -> Contender | None:
     """The contender whose link and client the answerer has."""
     return next((each for name in plan.contenders if (each := wire.contenders[name]).stack == "kernel"
                  and each.client.stack == "kernel"), None)
 
 
-def canned(wire: Wire, plan: Plan) -> Contender:
+def canned(wire: ResolvedWire, plan: Plan) -> Contender:
     """The answerer as a contender. Only where why_not() has nothing against it."""
     like = _like(wire, plan)
     assert like is not None
@@ -55,7 +55,7 @@ def canned(wire: Wire, plan: Plan) -> Contender:
                    counters=True, needs=(), without=(), most_connections=0, most_because="")
 
 
-def facts(host: Host, wire: Wire, plan: Plan) -> dict[str, Any]:
+def facts(host: Host, wire: ResolvedWire, plan: Plan) -> dict[str, Any]:
     """`calibration` of facts.json: what takes the place of which contender, or `why_not`."""
     reason = why_not(wire, plan)
     if reason:
@@ -66,7 +66,7 @@ def facts(host: Host, wire: Wire, plan: Plan) -> dict[str, Any]:
             "sha256": host.sha256(ROOT / PROGRAM)}
 
 
-def measure(host: Host, wire: Wire, plan: Plan, up: Provisioned, store: Store, say: Callable[[str], None]) -> None:
+def measure(host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned, store: Store, say: Callable[[str], None]) -> None:
     """One trial for each load point that has none yet; each is on disk when the next begins.
 
     MachineError when the answerer is not built; whatever a trial raises.

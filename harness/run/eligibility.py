@@ -17,14 +17,14 @@ from harness.errors import ContenderError, MachineError
 from harness.host import Host
 from harness.plan import Plan, Reason, without
 from harness.trial.probe import prove_answer, prove_neighbour
-from harness.provision import Provisioned
-from harness.plan import Contender, Wire
+from harness.provision import Provisioned, ResolvedWire
+from harness.plan import Contender
 
 # of a server that busy-polls: accepted connections that had a NAPI id (SO_INCOMING_NAPI_ID, Linux 4.12)
 COUNTER = "napi_connections"
 
 
-def applicable(host: Host, wire: Wire, plan: Plan, up: Provisioned, raw: Path) -> Plan:
+def applicable(host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned, raw: Path) -> Plan:
     """The plan, with those set aside that cannot be measured fairly here. `raw`: a directory for what is started to
     see; made and removed here.
 
@@ -48,7 +48,7 @@ def lines(plan: Plan) -> list[str]:
     return [f"{name} is not applicable: {why}" for name, why in plan.not_applicable.items()]
 
 
-def _has_napi_id(host: Host, wire: Wire, plan: Plan, up: Provisioned, contender: Contender, raw: Path) -> bool:
+def _has_napi_id(host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned, contender: Contender, raw: Path) -> bool:
     """Had a connection from the client's end one? The server is started as for a trial, and asked."""
     raw.mkdir(parents=True)
     try:

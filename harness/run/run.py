@@ -18,16 +18,13 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from harness.store import old_attempts as attempts
 from harness.run import calibration
-from harness.provision import fd_limit as descriptors
 from harness.trial.observe import interference as disturbance
-from harness.provision import resolve as fitting
 from harness.plan import (TrialSpec, round_specs,
     GENERAL, load_plan, without, offered_load as offered, Plan, SIZES, SPARE_FILES, Workload)
 from harness.run import saturation
 from harness.trial.load import remote as clients
 from harness.analyse import stopping_rule as stopping
 from harness.run.eligibility import applicable, checked, lines
-from harness.provision.conditions import conditioned, settle
 from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
 from harness.host import Host, SshHost
@@ -35,7 +32,9 @@ from harness.plan.netem import parse
 from harness.plan.nic_request import NicOrder
 from harness.trial.load.loadgen import load_tool
 from harness.run.progress import Progress, clock
-from harness.provision import Provisioned, provisioned, restore
+from harness.provision import (
+    Provisioned, ResolvedWire, allow_files, cost_of_turns, most_files, needed_files, nic_pair,
+    planned_use, provisioned, reached, requested, resolve, restore, usable_cpus, with_cpus, with_tap)
 from harness.store.store import (OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user,
                            run_id)
 from harness.trial.trial import run_trial
@@ -90,9 +89,9 @@ def measure(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) 
     return path
 
 
-def planned(order: Order, host: Host) -> tuple[Wire, Plan]:
+def planned(order: Order, host: Host) -> tuple[ResolvedWire, Plan]:
     """What an order would measure; nothing is done, but that other machines are asked for their CPUs."""
-    with fitting.reached(host, order.nic) as sites:
+    with reached(host, order.nic) as sites:
         wire, plan, _ = _choose(order, host, RESULTS, sites)
         return wire, plan
 
@@ -112,8 +111,9 @@ def _by_workload(order: Order) -> list[Order]:
 
 def _run(order: Order, host: Host, results: Path, out: Path, failed: list[CheckFailed]) -> Path | None:
     """One run to its report; where it is, None of a rehearsal. What is wrong with its trials goes to `failed`."""
-    order = replace(order, nic=fitting.asked(order.nic, order.resume, results))
-    with fitting.reached(host, order.nic) as sites:
+    before = Store.resume(order.resume, results).run.facts if order.resume else {}
+    order = replace(order, nic=requested(order.nic, before))
+    with reached(host, order.nic) as sites:
         return _run_with(sites, order, host, results, out, failed)
 
 
@@ -131,16 +131,16 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
         return None
     if store is None or remaining or not _looked_at(store).stop:
         check_writable(results)
-        descriptors.allow(descriptors.needed(wire, plan) + SPARE_FILES)
+        allow_files(needed_files(wire, plan) + SPARE_FILES)
         name = (_name(wire, plan.workload) + ("-latency" if plan.offered else "")
                 + (f"-{parse(plan.netem, 'NETEM').slug}" if plan.netem else "")
                 + (f"-softirq-{plan.softirq}" if plan.softirq else "")
                 + ("-noise" if pairs(plan.contenders) else ""))
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
-        for line in fitting.cost(wire, plan, remaining):
+        for line in cost_of_turns(wire, plan, remaining):
             _say(line)
         tool = load_tool(wire, plan.workload, bool(plan.offered))
-        with provisioned(host, wire, plan.applicable, id_, log=_say, use=fitting.use(host, wire, plan, sites),
+        with provisioned(host, wire, plan.applicable, id_, log=_say, use=planned_use(host, wire, plan, sites),
                          programs=tool.programs) as up:
             clients.prepare(sites)
             if store is None:
@@ -172,22 +172,27 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
     return store.run.path
 
 
-def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -> tuple[Wire, Plan, Store | None]:
+def _choose(order: Order, host: Host, results: Path,
+            sites: Sequence[SshHost]) -> tuple[ResolvedWire, Plan, Store | None]:
     """What to run: a new plan, or the rest of an old run, which the command line must not contradict."""
     def planned(wire: Wire, name: str) -> tuple[Wire, Plan]:
         wire = with_contenders(wire, [word.strip() for word in order.settings.get("CONTENDERS", "").split(",")])
-        files = descriptors.most() if wire.has_loadgen else None
-        plan = load_plan(name, wire, fitting.cpus(host, wire), fitting.with_cpus(host, wire, order.settings), files,
+        files = most_files() if wire.has_loadgen else None
+        plan = load_plan(name, wire, usable_cpus(host, nic), with_cpus(host, nic, order.settings), files,
                          {site.destination: site.cpus() for site in sites})
         if order.loads is not None:
             plan = offered.open_plan(plan, order.loads)
-        return settle(host, wire, plan)
-    if not order.resume:
-        wire, plan = planned(fitting.fit(order.wire, order.nic, host), order.plan or DEFAULT_PLAN)
-        return wire, checked(replace(plan, seed=plan.seed or draw_seed())), None
-    store = Store.resume(order.resume, results)
+        return wire, with_tap(host, wire, plan)
+    store = Store.resume(order.resume, results) if order.resume else None
+    wire = load_wire(order.wire or (store.run.plan.wire if store else ""))
+    nic = nic_pair(host, wire, order.nic)
+    if store is None:
+        wire, plan = planned(wire, order.plan or DEFAULT_PLAN)
+        plan = checked(replace(plan, seed=plan.seed or draw_seed()))
+        return resolve(host, wire, plan, nic), plan, None
     run = store.run
-    wire = with_contenders(fitting.fit(order.wire or run.plan.wire, order.nic, host), run.plan.contenders)
+    given = order.settings.get("CONTENDERS", "").split(",")
+    wire = with_contenders(wire, [*(word.strip() for word in given), *run.plan.contenders])
     if wire.name != run.plan.wire:
         raise UsageError(f"run {run.id} is of wire '{run.plan.wire}', not of '{wire.name}'")
     if order.plan or any(order.settings.values()):
@@ -195,13 +200,13 @@ def _choose(order: Order, host: Host, results: Path, sites: Sequence[SshHost]) -
         # what was decided when the run began stays so
         if without(replace(named, seed=named.seed or run.plan.seed), run.plan.not_applicable) != run.plan:
             raise UsageError(f"run {run.id} has another plan; to finish it give RESUME={run.id} alone")
-    absent = {*run.plan.client_cpus, *run.plan.server_cpus} - set(fitting.cpus(host, wire))
+    absent = {*run.plan.client_cpus, *run.plan.server_cpus} - set(usable_cpus(host, nic))
     if absent:
         raise UsageError(f"run {run.id} used CPU {min(absent)}, which this machine has not")
     for name in run.plan.contenders:
         if name not in wire.contenders:
             raise UsageError(f"run {run.id} has contender '{name}', which wire '{wire.name}' has no more")
-    return conditioned(wire, run.plan), run.plan, store
+    return resolve(host, wire, run.plan, nic), run.plan, store
 
 
 def draw_seed() -> int:
@@ -219,10 +224,10 @@ def _looked_at(store: Store) -> stopping.Look:
     return stopping.look(store.run.plan, store.run.old_trials, stopping.sessions(store.run.facts))
 
 
-def _rehearse(host: Host, wire: Wire, plan: Plan, trials: int, sites: Sequence[SshHost]) -> None:
+def _rehearse(host: Host, wire: ResolvedWire, plan: Plan, trials: int, sites: Sequence[SshHost]) -> None:
     with provisioned(host, wire, plan.applicable, "dry-run", dry_run=True, log=print,
                      programs=load_tool(wire, plan.workload, bool(plan.offered)).programs,
-                     use=fitting.use(host, wire, plan, sites)):
+                     use=planned_use(host, wire, plan, sites)):
         pass
     calibrated = 0 if calibration.why_not(wire, plan) else len(plan.connections)
     seconds = (calibrated + trials) * (plan.warmup_seconds + plan.duration_seconds)
@@ -243,7 +248,7 @@ def _rates(plan: Plan) -> str:
     return f" and {', '.join(map(str, plan.offered))} requests/s" if plan.offered else ""
 
 
-def _name(wire: Wire, workload: Workload) -> str:
+def _name(wire: ResolvedWire, workload: Workload) -> str:
     """What follows the date in a run's id."""
     if workload.name not in GENERAL:
         return workload.name
@@ -306,7 +311,7 @@ def _require_valid(run: Run, report: Path) -> None:
                           f"({bad[0][1]}); the report is in {report}")
 
 
-def _measure(host: Host, wire: Wire, plan: Plan, up: Provisioned, store: Store) -> None:
+def _measure(host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned, store: Store) -> None:
     for line in _order(plan):
         print(line, flush=True)
     with _rebinds_kept(store, up):
@@ -333,7 +338,7 @@ def _until_enough(plan: Plan, store: Store,
         yield from next_
 
 
-def _one(host: Host, wire: Wire, plan: Plan, place: int, spec: TrialSpec, up: Provisioned,
+def _one(host: Host, wire: ResolvedWire, plan: Plan, place: int, spec: TrialSpec, up: Provisioned,
          store: Store, repeated: Callable[[TrialSpec, Mapping[str, Any]], None]) -> dict[str, Any]:
     """One trial, and at once again while it is disturbed, each stored; the record that counts. `repeated` is told of
     each that does not suffice."""
@@ -347,7 +352,7 @@ def _one(host: Host, wire: Wire, plan: Plan, place: int, spec: TrialSpec, up: Pr
     return dict(attempts.counted([each for each in store.run.old_trials if attempts.key(each) == at])[0])
 
 
-def _attempt(host: Host, wire: Wire, plan: Plan, place: int, spec: TrialSpec, up: Provisioned,
+def _attempt(host: Host, wire: ResolvedWire, plan: Plan, place: int, spec: TrialSpec, up: Provisioned,
              store: Store) -> dict[str, Any]:
     contender, ports = wire.contenders[spec.contender], store.run.facts.setdefault("ports", {})
     up.turn_to(host, contender)

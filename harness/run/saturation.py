@@ -12,15 +12,14 @@ from harness.errors import ContenderError
 from harness.host import Host
 from harness.plan.offered_load import UNKNOWN
 from harness.plan import LoadPoint, Plan, threads_of, TrialSpec
-from harness.provision import Provisioned
+from harness.provision import Provisioned, ResolvedWire
 from harness.trial.trial import run_trial
-from harness.plan import Wire
 
 TRIALS = 3
 _SECONDS = 1
 
 
-def find(host: Host, wire: Wire, plan: Plan, up: Provisioned, raw: Path,
+def find(host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned, raw: Path,
          say: Callable[[str], None]) -> dict[str, dict[str, Any]]:
     """`saturation` of the facts, by contender: `requests_per_sec` (the median), `trials` (of each), `client_bound`.
 

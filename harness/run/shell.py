@@ -11,15 +11,15 @@ from typing import Sequence
 
 from harness.trial.server import Running, launcher, start
 from harness.host import command, Host
-from harness.provision import DIRECTORY, Action, Provisioned, Use, provisioned
+from harness.provision import Action, DIRECTORY, Provisioned, provisioned, ResolvedWire, Use
 from harness.plan import Plan
-from harness.plan import LOADGEN, Contender, Wire
+from harness.plan import LOADGEN, Contender
 
 # where the contenders' words go, to vanish with the run
 RAW = Path(DIRECTORY) / "shell"
 
 
-def shell(host: Host, wire: Wire, plan: Plan) -> int:
+def shell(host: Host, wire: ResolvedWire, plan: Plan) -> int:
     """Runs $SHELL to its end, then leaves the machine as found. Errors: of provisioned() and of Running."""
     contenders = side_by_side(wire, plan)
     with provisioned(host, wire, plan.contenders, "shell", log=_say,
@@ -40,7 +40,7 @@ def shell(host: Host, wire: Wire, plan: Plan) -> int:
     return 0
 
 
-def side_by_side(wire: Wire, plan: Plan) -> list[Contender]:
+def side_by_side(wire: ResolvedWire, plan: Plan) -> list[Contender]:
     """Those that can be up at once: of several on the same end of a link, as with and without a measure, the first."""
     first: dict[object, Contender] = {}
     for name in plan.contenders:
@@ -48,7 +48,7 @@ def side_by_side(wire: Wire, plan: Plan) -> list[Contender]:
     return list(first.values())
 
 
-def hint(wire: Wire, plan: Plan) -> list[str]:
+def hint(wire: ResolvedWire, plan: Plan) -> list[str]:
     """What to try in the shell, a line each."""
     port = "" if plan.port == 80 else f":{plan.port}"
     lines = [f"You are in namespace {wire.client.namespace} of wire {wire.name}; `exit` ends it. Try:"]
@@ -68,7 +68,7 @@ def _starter(contender: Contender) -> Path:
     return RAW / f"{contender.file_name}-client"
 
 
-def _write_starter(host: Host, wire: Wire, contender: Contender, plan: Plan, up: Provisioned) -> None:
+def _write_starter(host: Host, wire: ResolvedWire, contender: Contender, plan: Plan, up: Provisioned) -> None:
     words = launcher(wire, contender, plan, up, _counters(contender))
     if words:
         words = command(words, contender.client.endpoint.namespace, plan.client_cpus)

@@ -16,8 +16,7 @@ from harness.trial.server import Running, launcher
 from harness.errors import ContenderError, MachineError
 from harness.host import Host, Process
 from harness.plan import Plan
-from harness.provision import Provisioned
-from harness.plan import Wire
+from harness.provision import Provisioned, ResolvedWire
 
 _WATCH_SECONDS = 0.25
 _TICK_SECONDS = 0.1
@@ -100,7 +99,7 @@ class Client:
     """`raw`: the directory for what its programs print."""
 
     host: Host
-    wire: Wire
+    wire: ResolvedWire
     plan: Plan
     provisioned: Provisioned
     running: Running

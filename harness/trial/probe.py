@@ -40,7 +40,7 @@ class Proof:
 def prove_neighbour(client: Client) -> None:
     """Ping from each client's machine, with ARP resolved anew: the contender's own MAC must answer. ContenderError if
     not."""
-    tries = _PING_TRIES_NETEM if client.wire.netem else _PING_TRIES
+    tries = _PING_TRIES_NETEM if client.plan.netem else _PING_TRIES
     if client.running.contender.link == "nic":
         tries = max(tries, _PING_TRIES_NIC)
     for host in client.ends:

@@ -15,8 +15,8 @@ from harness.trial.observe import preload_counters as library
 from harness.errors import ContenderError
 from harness.host import Host, Process
 from harness.plan import Plan
-from harness.provision import DIRECTORY, Provisioned, socket_path
-from harness.plan import KERNEL, PRELOAD, Contender, Wire
+from harness.provision import DIRECTORY, Provisioned, ResolvedWire, socket_path
+from harness.plan import KERNEL, PRELOAD, Contender
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 30
@@ -140,7 +140,7 @@ def _ending(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-def start(host: Host, wire: Wire, contender: Contender, plan: Plan, provisioned: Provisioned,
+def start(host: Host, wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned,
           raw: Path) -> Running:
     """Starts a contender on the server CPUs, in its namespace; <raw>/<name>.stdout and .stderr get its words.
 
@@ -164,12 +164,12 @@ def start(host: Host, wire: Wire, contender: Contender, plan: Plan, provisioned:
     return running
 
 
-def command(wire: Wire, contender: Contender, plan: Plan, provisioned: Provisioned, counters: Path) -> list[str]:
+def command(wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned, counters: Path) -> list[str]:
     """argv of a contender, its program as an absolute path unless it is one found on PATH."""
     return _from_top(contender.command(_values(wire, contender, plan, provisioned, counters)))
 
 
-def launcher(wire: Wire, contender: Contender, plan: Plan, provisioned: Provisioned, counters: Path) -> list[str]:
+def launcher(wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned, counters: Path) -> list[str]:
     """What stands before the argv of a client of this contender; [] for a client of the kernel's sockets.
 
     `counters`: the file in which this one client process is to count.
@@ -177,7 +177,7 @@ def launcher(wire: Wire, contender: Contender, plan: Plan, provisioned: Provisio
     return _from_top(contender.client.command(_values(wire, contender, plan, provisioned, counters)))
 
 
-def _values(wire: Wire, contender: Contender, plan: Plan, provisioned: Provisioned,
+def _values(wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned,
             counters: Path) -> dict[str, str]:
     """What the placeholders of wire.py stand for."""
     memory_mib = wire.hugepage_kib * wire.hugepage_count // 1024
@@ -186,7 +186,7 @@ def _values(wire: Wire, contender: Contender, plan: Plan, provisioned: Provision
         "body_size": str(plan.workload.body_size_bytes), "counters": str(counters), "raw": str(counters.parent),
         "run_directory": DIRECTORY, "server_cores": str(len(plan.server_cpus)),
         "server_cpus": ",".join(map(str, plan.server_cpus)),
-        "pci": wire.cable.server.pci if wire.cable else "",
+        "pci": wire.nic.server.pci if wire.nic else "",
         "socket": socket_path(contender.end), "ring": str(contender.end.ring),
         "eal_memory": "--in-memory" if provisioned.hugepages
         # --in-memory and --no-huge exclude each other; these leave nothing on disk either

@@ -26,9 +26,9 @@ from harness.trial.load.wrk import Load, LoadResult, LoadTool, rounded, tool_for
 from harness.trial.load.openload import OPENLOAD
 from harness.plan import Plan, TrialSpec
 from harness.trial.probe import Proof, prove_answer, prove_neighbour
-from harness.provision import Provisioned, pin_worker
+from harness.provision import pin_worker, Provisioned, ResolvedWire
 from harness.trial.observe.sampler import Watch
-from harness.plan import LOADGEN, Contender, Endpoint, Wire
+from harness.plan import LOADGEN, Contender, Endpoint
 
 SCHEMA = 1
 # of files and series, as the load's are named after its tool
@@ -99,7 +99,7 @@ class _Setting:
     """What one trial is made in; `client` runs programs at its client's end."""
 
     host: Host
-    wire: Wire
+    wire: ResolvedWire
     plan: Plan
     spec: TrialSpec
     client: Client
@@ -116,10 +116,10 @@ class _Setting:
     def load(self, seconds: int) -> Load:
         running = self.client.running
         return Load(running.address, running.port, self.plan.workload, self.spec.connections, self.spec.threads,
-                    seconds, patient=bool(self.wire.netem), rate=self.spec.offered, seed=self.spec.round + 1)
+                    seconds, patient=bool(self.plan.netem), rate=self.spec.offered, seed=self.spec.round + 1)
 
 
-def run_trial(host: Host, wire: Wire, plan: Plan, spec: TrialSpec, sequence: int, provisioned: Provisioned,
+def run_trial(host: Host, wire: ResolvedWire, plan: Plan, spec: TrialSpec, sequence: int, provisioned: Provisioned,
               raw: Path) -> Outcome:
     """Runs one trial; its files go to the directory `raw`, made here. The contender is stopped in any case.
 

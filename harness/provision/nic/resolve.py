@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Both ends of the cable of a wire with a NIC, as one run uses them, and the wire fitted to them. Does nothing to them.
+"""Find both ends of the cable of a wire with a NIC, as one run uses them. Does nothing to them.
 
 The server's end is a port of this machine, the client's another port of it or other machines.
 """
@@ -7,7 +7,7 @@ The server's end is a port of this machine, the client's another port of it or o
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from harness.provision.nic import driver as binding
 from harness.provision.nic.driver import Binding
@@ -15,11 +15,10 @@ from harness.errors import MachineError, UsageError
 from harness.host import Host, Nic, find_nic
 from harness.plan.nic_request import NicOrder
 from harness.plan.client_target import IfClient, SshTarget, parse_client
-from harness.plan import KERNEL, Wire
 
 
 @dataclass(frozen=True)
-class Cable:
+class NicPair:
     """`server`: the port that both contenders have in turn, `client` the other end, None where `remotes` are it."""
 
     server: Nic
@@ -34,7 +33,7 @@ class Cable:
         return self.server.numa_node if self.server.numa_node >= 0 else None
 
 
-def cable(host: Host, order: NicOrder) -> Cable:
+def find_pair(host: Host, order: NicOrder) -> NicPair:
     """What is asked for, found on this machine. UsageError on what there is not, MachineError on what it cannot do."""
     server = find_nic(host, order.nic)
     ends = parse_client(order.client)
@@ -48,21 +47,4 @@ def cable(host: Host, order: NicOrder) -> Cable:
             by_hand = shlex.join(binding.bind_command(binding.kernel_driver(host, nic), nic.pci))
             raise MachineError(f"{nic.pci} has driver {nic.driver or 'none'} and no interface: give it to its kernel "
                                f"driver first, so that it can be given back: `{by_hand}`")
-    return Cable(server, client, remotes, binding.choose_binding(host, server, order.noiommu), order)
-
-
-def fitted(wire: Wire, to: Cable, emulated: str, pages: tuple[int, int]) -> Wire:
-    """The wire with the ports' own MACs and `pages` (KiB, count) of memory for DPDK.
-
-    A port that keeps its kernel driver keeps its server in the same namespace.
-    """
-    client = replace(wire.client, mac=to.client.mac) if to.client else wire.client
-    kernel = wire.ends[KERNEL].server.namespace if KERNEL in wire.ends else ""
-    ends = {}
-    for stack, end in wire.ends.items():
-        server = replace(end.server, mac=to.server.mac)
-        if stack != KERNEL and not to.binding.driver and kernel:
-            server = replace(server, namespace=kernel)
-        ends[stack] = replace(end, server=server, client=client)
-    return replace(wire.with_ends(ends), client=client, cable=to, emulated=emulated, hugepage_kib=pages[0],
-                   hugepage_count=pages[1])
+    return NicPair(server, client, remotes, binding.choose_binding(host, server, order.noiommu), order)

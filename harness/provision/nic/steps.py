@@ -12,13 +12,14 @@ from typing import Any, Callable
 from harness.provision.nic import in_use as guards
 from harness.provision.nic import saved_state as home
 from harness.provision.nic.link_check import Port as LinkEnd, check_ends
-from harness.provision.nic.resolve import Cable
+from harness.provision.nic.resolve import NicPair
+from harness.provision.resolved import ResolvedWire
 from harness.errors import MachineError
 from harness.host import Host, Nic, SshHost
 from harness.provision.step import LASTING, Action, Step
 from harness.provision.kernel_modules import Module
 from harness.provision.tuning import Tuned, machine_steps, tune_interface
-from harness.plan import Contender, Endpoint, Wire
+from harness.plan import Contender, Endpoint
 
 LINK_SECONDS = 30
 # vfio-pci asks the kernel for it when a program first opens a port, and nothing would take it away
@@ -130,7 +131,7 @@ class ServerPort(Port):
     `rebinds`: seconds of each change.
     """
 
-    cable: Cable
+    cable: NicPair
     rebinds: list[float] = field(default_factory=list, init=False)
 
     def turn_to(self, host: Host, contender: Contender) -> None:
@@ -194,12 +195,12 @@ def _seen(host: Host, end: Endpoint, addresses: tuple[str, ...]) -> LinkEnd:
     return LinkEnd(host, end.namespace, end.interface, addresses)
 
 
-def guards_of(cable: Cable | None) -> list[Guard]:
+def guards_of(cable: NicPair | None) -> list[Guard]:
     ends = [cable.server, *([cable.client] if cable.client else [])] if cable else []
     return [Guard(nic, cable is not None and cable.order.force) for nic in ends]
 
 
-def preparations(cable: Cable | None, use: Use) -> list[Any]:
+def preparations(cable: NicPair | None, use: Use) -> list[Any]:
     """What the machine needs before a port can change its driver, and how it is tuned."""
     if cable is None:
         return []
@@ -209,9 +210,9 @@ def preparations(cable: Cable | None, use: Use) -> list[Any]:
             *machine_steps(cable.order.tune, use.client_cpus, use.server_cpus)]
 
 
-def ports(wire: Wire, use: Use) -> list[Any]:
+def ports(wire: ResolvedWire, use: Use) -> list[Any]:
     """The ports in their places, the client's first: its link is the other's too. Then a look at both."""
-    cable = wire.cable
+    cable = wire.nic
     if cable is None:
         return []
     kernel = next(each.endpoint for each in wire.contenders.values() if each.stack == "kernel")

@@ -12,7 +12,7 @@ from typing import Sequence
 
 from harness.errors import MachineError
 from harness.host import Host
-from harness.plan import Contender, Wire
+from harness.plan import Contender
 from harness.provision.step import Step
 from harness.provision.tuning.cpus import cpu_mask, parse_mask
 from harness.provision.tuning.ethtool import Interface
@@ -23,11 +23,11 @@ WHAT = "softirq"
 _HAS_RPS = "/sys/class/net/lo/queues/rx-0/rps_cpus"
 
 
-def targets(wire: Wire, contenders: Sequence[Contender]) -> list[tuple[str, str]]:
-    """Return (namespace, interface) of what is placed, each once."""
+def targets(side: str, contenders: Sequence[Contender]) -> list[tuple[str, str]]:
+    """Return (namespace, interface) of what is placed on the cores of this side, each once."""
     kernel = [contender for contender in contenders if contender.stack == "kernel"]
     ends = [contender.endpoint for contender in kernel]
-    if wire.softirq == "client":
+    if side == "client":
         ends += [contender.client.endpoint for contender in kernel]
     return list(dict.fromkeys((end.namespace, end.interface) for end in ends))
 

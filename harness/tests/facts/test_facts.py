@@ -18,9 +18,9 @@ from harness.provision.provision import Provisioned
 from harness.provision.steps import namespaces
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.tests.fixtures.serving_host import ServingHost
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 
-WIRE = load_wire("tap")
+WIRE = bare_wire("tap")
 PLAN = load_plan("quick", WIRE, (0, 1), {"CONTENDERS": "epoll,lwip"})
 UP = Provisioned(WIRE, False, "the machine gave 3 of 96 pages", cast(Any, None))
 GIT = ("git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT))

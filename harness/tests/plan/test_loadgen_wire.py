@@ -17,17 +17,18 @@ from harness.plan import (
     from_json, GENERAL, load_plan, LoadPoint, schedule, SIZES, to_json, WORKLOADS)
 from harness.provision.provision import provisioned, steps
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
-from harness.plan.topology import WIRES, load_wire
+from harness.plan.topology import WIRES
+from harness.tests.fixtures.wires import bare_wire
 from harness.plan.wire import PLACEHOLDERS
-from harness.provision.links import check as check_links
+from harness.provision.links import check_links
 
-WIRE = load_wire("shm-loadgen")
-SCALE = load_wire("scale")
+WIRE = bare_wire("shm-loadgen")
+SCALE = bare_wire("scale")
 TEXT = (WIRES / "shm-loadgen.toml").read_text()
 
 
 def test_the_same_client_for_both() -> None:
-    assert WIRE.has_loadgen and not load_wire("shm").has_loadgen
+    assert WIRE.has_loadgen and not bare_wire("shm").has_loadgen
     clients = [contender.client for contender in WIRE.contenders.values()]
     assert [(client.stack, client.launcher) for client in clients] == [("dpdk", "build/loadgen")] * 2
     epoll, lwip = WIRE.contenders.values()
@@ -68,7 +69,7 @@ def test_what_such_a_wire_may_not_say(tmp_path: Path, old: str, new: str, words:
     path = tmp_path / "altered.toml"
     path.write_text(TEXT.replace(old, new, 1))
     with pytest.raises(UsageError) as caught:
-        check_links(load_wire(str(path)))
+        check_links(bare_wire(str(path)))
     assert str(path) in str(caught.value) and words in str(caught.value)
 
 
@@ -76,14 +77,14 @@ def test_an_end_without_an_address_needs_a_client_that_opens_it(tmp_path: Path) 
     path = tmp_path / "mine.toml"
     path.write_text('like = "shm-loadgen"\ncontenders = ["epoll"]\n[kernel]\nclient_stack = "kernel"\n')
     with pytest.raises(UsageError, match=r"\[kernel\]: link veth-to-port needs a client that opens it"):
-        check_links(load_wire(str(path)))
+        check_links(bare_wire(str(path)))
 
 
 def test_one_client_for_all_or_for_none(tmp_path: Path) -> None:
     path = tmp_path / "mixed.toml"
     path.write_text('like = "shm-loadgen"\n[dpdk]\nclient_stack = "preload"\n')
     with pytest.raises(UsageError, match="the load generator must be the client of all contenders or of none"):
-        load_wire(str(path))
+        bare_wire(str(path))
 
 
 def test_steps() -> None:
@@ -130,7 +131,7 @@ def test_the_kernel_server_finds_its_way_back_and_its_packets_are_whole() -> Non
 def test_every_workload_on_every_wire_that_can(name: str) -> None:
     assert load_plan("quick", WIRE, (0, 1), {"WORKLOAD": name}).workload == WORKLOADS[name]
     for other in ("tap", "afxdp", "shm"):
-        wire = load_wire(other)
+        wire = bare_wire(other)
         if name in ("conns", "conns-10k", "turns") or (name, other) == ("cps", "shm"):
             why = "begins with the same ports" if name == "cps" else "asks every connection that it opens"
             with pytest.raises(UsageError, match=f"WORKLOAD={name}: .*wire '{other}'.* {why}.*; workload '{name}' needs "
@@ -139,7 +140,7 @@ def test_every_workload_on_every_wire_that_can(name: str) -> None:
         else:
             assert load_plan("quick", wire, (0, 1), {"WORKLOAD": name}).workload == WORKLOADS[name]
     with pytest.raises(UsageError, match=f"wire 'redis' has no workload '{name}'; there are: redis-set, redis-get"):
-        load_plan("quick", load_wire("redis"), (0, 1), {"WORKLOAD": name})
+        load_plan("quick", bare_wire("redis"), (0, 1), {"WORKLOAD": name})
 
 
 def test_as_many_are_asked_at_a_time() -> None:
@@ -149,8 +150,8 @@ def test_as_many_are_asked_at_a_time() -> None:
 
 def test_a_wire_may_have_plans_of_its_own() -> None:
     assert set(load_plan("default", SCALE, (0, 1), {}).connections) == {64, 128, *(10 ** n for n in range(7))}
-    assert load_plan("quick", load_wire("ablate"), (0, 1), {}).connections == (64,)
-    assert load_plan("quick", WIRE, (0, 1), {}).connections == load_plan("quick", load_wire("tap"), (0, 1), {}).connections
+    assert load_plan("quick", bare_wire("ablate"), (0, 1), {}).connections == (64,)
+    assert load_plan("quick", WIRE, (0, 1), {}).connections == load_plan("quick", bare_wire("tap"), (0, 1), {}).connections
 
 
 @pytest.mark.parametrize("most, connections", [
@@ -179,20 +180,20 @@ def test_nobody_is_measured_where_he_cannot_follow() -> None:
 def test_a_machine_that_allows_few_files_holds_the_kernel_back() -> None:
     plan = load_plan("default", SCALE, (0, 1), {}, files=20_000)
     assert plan.most_connections == {"epoll": 20_000 - 1024 - 256, "plain": 10_000}
-    assert descriptors.needed(SCALE, plan) == 20_000 - 256
+    assert descriptors.needed_files(SCALE, plan) == 20_000 - 256
     assert plan.follows("epoll", LoadPoint(10_000)) and not plan.follows("epoll", LoadPoint(100_000)) and plan.follows("lwip", LoadPoint(1_000_000))
 
 
 def test_wrk_opens_no_million_connections() -> None:
     with pytest.raises(UsageError, match="wrk opens 10000 connections at most, not 20000; more need loadgen"):
-        load_plan("quick", load_wire("tap"), (0, 1), {"CONNECTIONS": "20000"})
+        load_plan("quick", bare_wire("tap"), (0, 1), {"CONNECTIONS": "20000"})
 
 
 def test_files_are_needed_where_sockets_are() -> None:
     settings = {"CONTENDERS": "lwip"}
-    assert descriptors.needed(SCALE, load_plan("default", SCALE, (0, 1), settings)) == 0
-    tap = load_wire("tap")
-    assert descriptors.needed(tap, load_plan("quick", tap, (0, 1), settings)) == 1024
+    assert descriptors.needed_files(SCALE, load_plan("default", SCALE, (0, 1), settings)) == 0
+    tap = bare_wire("tap")
+    assert descriptors.needed_files(tap, load_plan("quick", tap, (0, 1), settings)) == 1024
 
 
 def test_the_limit_of_files_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,9 +201,9 @@ def test_the_limit_of_files_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) ->
         raise ValueError("not allowed")
     monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 20_000))
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    assert descriptors.most() == 20_000
+    assert descriptors.most_files() == 20_000
     monkeypatch.setattr(resource, "setrlimit", lambda which, limits: None)
-    assert descriptors.most() == 1 << 20
+    assert descriptors.most_files() == 1 << 20
 
 
 def test_a_workload_of_several_sizes_is_a_run_each() -> None:
@@ -220,4 +221,4 @@ def test_a_workload_of_several_sizes_is_a_run_each() -> None:
     ("tap", "rps", "tap"), ("shm-loadgen", "cps", "shm-loadgen-cps"), ("scale", "turns", "scale-turns"),
     ("shm", "bandwidth", "shm-bandwidth-3700"), ("ablate", "rps", "ablate"), ("redis", "redis-get", "redis-get")])
 def test_a_runs_name_says_what_it_is(wire: str, workload: str, name: str) -> None:
-    assert bench._name(load_wire(wire), WORKLOADS[workload]) == name
+    assert bench._name(bare_wire(wire), WORKLOADS[workload]) == name

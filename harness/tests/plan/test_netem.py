@@ -7,29 +7,28 @@ from dataclasses import replace
 
 import pytest
 
-from harness.provision.conditions import conditioned
-from harness.errors import UsageError
+from harness.errors import MachineError, UsageError
 from harness.host import Result
-from harness.provision.journal import Entry, undo
+from harness.provision.undo import Entry, undo
 from harness.plan.netem import parse
 from harness.plan import load_plan, Plan
-from harness.provision.links import netem
-from harness.provision.step import Commands
+from harness.provision.links import Impairment, impairment
+from harness.provision.provision import provisioned
 from harness.provision.steps import Requirements, steps
 from harness.tests.fixtures.fake_host import FakeHost
-from harness.plan.topology import load_wire
-from harness.plan.wire import Wire
+from harness.tests.fixtures.wires import bare_wire
+from harness.provision import ResolvedWire, resolve
 
 
-def under(setting: str, name: str = "tap", **more: str) -> tuple[Wire, Plan]:
-    wire = load_wire(name)
+def under(setting: str, name: str = "tap", **more: str) -> tuple[ResolvedWire, Plan]:
+    wire = bare_wire(name)
     plan = load_plan("quick", wire, (0, 1), {"NETEM": setting, **more})
-    return conditioned(wire, plan), plan
+    return resolve(FakeHost(), wire, plan), plan
 
 
-def step(wire: Wire, name: str) -> Commands:
+def step(wire: ResolvedWire, name: str) -> Impairment:
     found = next(each for each in steps(wire, list(wire.contenders)) if each.name.startswith(name))
-    assert isinstance(found, Commands)
+    assert isinstance(found, Impairment)
     return found
 
 
@@ -62,20 +61,21 @@ def test_it_is_part_of_a_name_of_a_file() -> None:
 
 
 def test_on_a_cable_the_client_s_end_delays_what_it_sends_and_what_it_receives() -> None:
-    wire, plan = load_wire("tap"), load_plan("quick", load_wire("tap"), (0, 1), {"NETEM": "loss 1%"})
-    cable = replace(wire, bridge=None, contenders={
-        name: replace(each, end=replace(each.end, link="nic")) for name, each in wire.contenders.items()})
-    found = netem(conditioned(cable, plan), list(cable.contenders.values()))
-    assert conditioned(cable, plan).caveat.endswith("the client's interface receives without GRO.")
-    assert [" ".join(words) for words in found.commands] == [
+    wire, plan = bare_wire("tap"), load_plan("quick", bare_wire("tap"), (0, 1), {"NETEM": "loss 1%"})
+    ends = {stack: replace(end, link="nic") for stack, end in wire.ends.items()}
+    cable = resolve(FakeHost(), replace(wire.with_ends(ends), bridge=None), plan)
+    assert cable.caveat.endswith("the client's interface receives without GRO.")
+    found, host = impairment(cable, list(cable.contenders.values())), FakeHost()
+    found.up(host)
+    assert [call.removeprefix("run ") for call in host.calls] == [
         "ip netns exec stackduel-client ethtool -K client0 gro off",
         "ip -n stackduel-client link add netem0 type ifb",
         "ip -n stackduel-client link set netem0 up",
-        "tc -n stackduel-client qdisc add dev client0 root netem limit 100000 loss 1%",
-        "tc -n stackduel-client qdisc add dev netem0 root netem limit 100000 loss 1%",
         "tc -n stackduel-client qdisc add dev client0 ingress",
-        "tc -n stackduel-client filter add dev client0 parent ffff: matchall action mirred egress redirect dev netem0"]
-    assert [action[-3:] for action in found.actions] == [
+        "tc -n stackduel-client filter add dev client0 parent ffff: matchall action mirred egress redirect dev netem0",
+        "tc -n stackduel-client qdisc add dev client0 root netem limit 100000 loss 1%",
+        "tc -n stackduel-client qdisc add dev netem0 root netem limit 100000 loss 1%"]
+    assert [action[-3:] for action in found.undo(host)] == [
         ("dev", "client0", "ingress"), ("dev", "client0", "root"), ("link", "del", "netem0")]
 
 
@@ -83,10 +83,12 @@ def test_on_a_cable_the_client_s_end_delays_what_it_sends_and_what_it_receives()
 def test_both_ways_of_every_contender_pass_it_once(name: str) -> None:
     wire, _ = under("delay 5ms", name)
     found = step(wire, "netem delay 5ms")
-    assert [words[:7] for words in found.commands] == [
-        ("tc", "-n", "stackduel-client", "qdisc", "add", "dev", "client0"),
-        ("tc", "-n", "stackduel-bridge", "qdisc", "add", "dev", "to-client")]
-    assert [" ".join(map(str, action)) for action in found.undo(None)] == [  # type: ignore[arg-type]
+    host = FakeHost()
+    found.up(host)
+    assert [call.split()[1:8] for call in host.calls] == [
+        ["tc", "-n", "stackduel-client", "qdisc", "add", "dev", "client0"],
+        ["tc", "-n", "stackduel-bridge", "qdisc", "add", "dev", "to-client"]]
+    assert [" ".join(map(str, action)) for action in found.undo(host)] == [
         "run tc -n stackduel-client qdisc del dev client0 root", "run tc -n stackduel-bridge qdisc del dev to-client root"]
     names = [each.name for each in steps(wire, list(wire.contenders))]
     assert names[-1] == found.name and "kernel module sch_netem" in names
@@ -98,15 +100,15 @@ def test_both_ways_of_every_contender_pass_it_once(name: str) -> None:
 def test_what_was_never_put_there_is_no_failure_to_undo(said: str) -> None:
     host, found = FakeHost(), step(under("delay 5ms")[0], "netem")
     host.answers["tc",] = Result(2, "", f"Error: {said}\n")
-    assert undo(host, [Entry(found.name, found.actions)]) == ([], [])
+    assert undo(host, [Entry(found.name, tuple(found.undo(host)))]) == ([], [])
     host.answers["tc",] = Result(2, "", "RTNETLINK answers: Operation not permitted\n")
-    assert len(undo(host, [Entry(found.name, found.actions)])[1]) == 2
+    assert len(undo(host, [Entry(found.name, tuple(found.undo(host)))])[1]) == 2
 
 
 def test_single_packets_are_lost_of_the_kernel_s_server_too() -> None:
     found = step(under("loss 1%")[0], "netem")
-    assert " ".join(found.commands[0]).endswith("stackduel-server ethtool -K server0 tso off gso off")
-    assert not any("ethtool" in words for words in step(under("delay 1ms jitter 1ms")[0], "netem").commands)
+    assert " ".join(found.prepared[0]).endswith("stackduel-server ethtool -K server0 tso off gso off")
+    assert step(under("delay 1ms jitter 1ms")[0], "netem").prepared == ()
 
 
 @pytest.mark.parametrize("name", ["shm", "shm-loadgen", "redis", "nginx", "scale", "ablate"])
@@ -116,7 +118,7 @@ def test_wires_without_a_common_hop_are_refused(name: str) -> None:
 
 
 def test_the_title_says_it_and_the_caveat_what_it_changes() -> None:
-    plain = load_wire("tap")
+    plain = bare_wire("tap")
     assert under("delay 5ms")[0].title == "Linux bridge, DPDK net_tap, with delay 5ms in each direction"
     assert under("delay 5ms")[0].caveat == plain.caveat
     assert under("loss 1%")[0].caveat.endswith("the kernel's server sends without TSO and GSO.")
@@ -129,5 +131,32 @@ def test_whole_segments_over_vhost_net_are_not_lost_like_packets() -> None:
 
 
 def test_contenders_on_the_same_link_lose_their_offloads_once() -> None:
-    commands = step(under("loss 1%")[0], "netem").commands
+    commands = step(under("loss 1%")[0], "netem").prepared
     assert len([words for words in commands if "ethtool" in words]) == 1
+
+
+def test_it_changes_between_trials_and_is_gone_with_the_wire() -> None:
+    plan = load_plan("quick", bare_wire("tap"), (0, 1), {"SWEEP": "loss=0,1,5"})
+    wire, host = resolve(FakeHost(), bare_wire("tap"), plan), FakeHost()
+    host.directories.add("/sys/module/sch_netem")
+    assert wire.impairments == ("", "loss 1%", "loss 5%") and wire.netem == "" and "without TSO and GSO" in wire.caveat
+    before = host.state()
+    with provisioned(host, wire, ("epoll", "lwip"), "r", log=print) as up:
+        def changes(impairment: str) -> list[str]:
+            host.calls.clear()
+            up.impair(host, impairment)
+            return [" ".join(call.split()[4:6]) + call.partition("100000")[2] for call in host.calls]
+        assert changes("") == []
+        assert changes("loss 1%") == ["qdisc add loss 1%"] * 2 and changes("loss 1%") == []
+        assert changes("loss 5%") == ["qdisc del"] * 2 + ["qdisc add loss 5%"] * 2
+        assert changes("") == ["qdisc del"] * 2
+        up.impair(host, "loss 1%")
+    assert host.state() == before
+
+
+def test_a_wire_that_is_up_without_it_cannot_be_impaired() -> None:
+    host = FakeHost()
+    with provisioned(host, bare_wire("tap"), ("epoll",), "r", log=print) as up:
+        up.impair(host, "")
+        with pytest.raises(MachineError, match="is up without netem"):
+            up.impair(host, "loss 1%")

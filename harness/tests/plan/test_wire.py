@@ -12,7 +12,7 @@ from harness.errors import UsageError
 from harness.plan.topology import (CONTENDERS, WIRES, contender_name, load_wire, over_vhost, wire_names,
                                    with_contenders)
 from harness.plan.wire import PLACEHOLDERS, Wire
-from harness.provision.links import check as check_links
+from harness.provision.links import check_links
 
 VALUES = {**dict.fromkeys(PLACEHOLDERS, "7"), "eal_memory": "--in-memory"}
 # what follows from no wire

@@ -10,16 +10,22 @@ import pytest
 
 from harness.report import format as words
 from harness.run.run import Order, bench
-from harness.provision.conditions import conditioned, settle
+from harness.provision import ResolvedWire, resolve, with_tap
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
 from harness.plan import from_json, load_plan, Plan, to_json
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
-from harness.plan import load_wire
+from harness.plan import Wire, load_wire
 
 VHOST = "/dev/vhost-net"
 TINY = {"CONNECTIONS": "8", "ROUNDS": "1", "CONTENDERS": "epoll,lwip"}
 WIRE = load_wire("tap")
+
+
+def settle(host: FakeHost, wire: Wire, asked: Plan) -> tuple[ResolvedWire, Plan]:
+    """As a new run does it."""
+    settled = with_tap(host, wire, asked)
+    return resolve(host, wire, settled), settled
 
 
 def plan(**settings: str) -> Plan:
@@ -75,7 +81,7 @@ def test_a_wire_of_the_user_s_own_has_its_tap_on_vhost_net_as_it_says(tmp_path: 
     mine = load_wire(str(file))
     assert settle(having_vhost(FakeHost()), mine, plan()) == (mine, plan())
     with pytest.raises(UsageError, match="^TAP=vhost-net: wire 'mine' cannot do that"):
-        conditioned(mine, plan(TAP="vhost-net"))
+        resolve(FakeHost(), mine, plan(TAP="vhost-net"))
 
 
 @pytest.mark.parametrize("tap", ["net_tap", "vhost-net"])

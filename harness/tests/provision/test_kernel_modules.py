@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.provision import journal
+from harness.provision import undo as undoing
 from harness.errors import MachineError
 from harness.host import Result
 from harness.provision.kernel_modules import Module, missing
@@ -33,9 +33,9 @@ def machine(devices: str = "devtmpfs") -> FakeHost:
     return host
 
 
-def up(host: FakeHost, step: Module) -> list[journal.Entry]:
+def up(host: FakeHost, step: Module) -> list[undoing.Entry]:
     assert step.check(host) is None
-    entries = [journal.Entry(step.name, tuple(step.undo(host)))]
+    entries = [undoing.Entry(step.name, tuple(step.undo(host)))]
     step.up(host)
     return entries
 
@@ -46,9 +46,9 @@ def test_it_is_loaded_and_unloaded_with_what_it_brought() -> None:
     entries = up(host, Module("vhost_net", "contender 'lwip'", VHOST))
     assert entries[0].undo == (["unload", "vhost_net"], ["unload", "vhost"])
     host.directories.add("/sys/module/vhost")
-    assert journal.undo(host, entries) == (["rmmod vhost_net", "rmmod vhost"], [])
+    assert undoing.undo(host, entries) == (["rmmod vhost_net", "rmmod vhost"], [])
     assert host.calls == ["run modprobe vhost_net", "run rmmod vhost_net", "run rmmod vhost"]
-    assert journal.undo(host, entries) == ([], []), "nothing is left to undo"
+    assert undoing.undo(host, entries) == ([], []), "nothing is left to undo"
 
 
 def test_names_with_a_dash_are_those_of_sys_module() -> None:
@@ -74,7 +74,7 @@ def test_one_that_somebody_uses_by_now_stays(answer: Result, failed: list[str]) 
     host = machine()
     host.directories.add("/sys/module/vhost_net")
     host.answers["rmmod",] = answer
-    assert journal.undo(host, [journal.Entry("x", (["unload", "vhost_net"],))]) == ([], failed)
+    assert undoing.undo(host, [undoing.Entry("x", (["unload", "vhost_net"],))]) == ([], failed)
 
 
 def test_what_is_missing_is_one_line() -> None:

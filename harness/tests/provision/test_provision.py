@@ -12,14 +12,15 @@ from typing import Callable, Iterator
 import pytest
 
 from harness.provision import journal
+from harness.provision import undo as undoing
 from harness.errors import MachineError
 from harness.host import NETNS_DIRECTORY, Result
 from harness.provision.journal import DIRECTORY, PATH
 from harness.provision.provision import Provisioned, provisioned, restore, steps
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 
-WIRE = load_wire("tap")
+WIRE = bare_wire("tap")
 BOTH = ("epoll", "lwip")
 NR = f"{PAGES}/nr_hugepages"
 
@@ -320,6 +321,6 @@ def test_dry_run_prints_commands_and_touches_nothing() -> None:
 
 
 def test_describe_is_what_a_person_would_type() -> None:
-    assert journal.describe(["kill", 7, 1]) == "kill -KILL 7"
-    assert journal.describe(["unlink", "/run/x"]) == "rm -f /run/x"
-    assert journal.describe(["run", "ip", "netns", "del", "a b"]) == "ip netns del 'a b'"
+    assert undoing.describe(["kill", 7, 1]) == "kill -KILL 7"
+    assert undoing.describe(["unlink", "/run/x"]) == "rm -f /run/x"
+    assert undoing.describe(["run", "ip", "netns", "del", "a b"]) == "ip netns del 'a b'"

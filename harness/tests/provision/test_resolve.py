@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.provision import resolve as fitting
+from harness.provision.resolve import (cost_of_turns, nic_pair, planned_use, reached, requested, usable_cpus,
+                                       with_cpus)
+from harness.provision import ResolvedWire
 from harness.errors import UsageError
 from harness.plan.nic_request import NicOrder, from_settings, to_settings
 from harness.plan import load_plan, schedule
@@ -22,9 +24,9 @@ from harness.plan import Wire
 ORDER = NicOrder("enp2s0", "if:enp3s0", True, False, "max")
 
 
-def isolating(wire: Wire) -> Wire:
-    assert wire.cable is not None
-    return replace(wire, cable=replace(wire.cable, order=replace(wire.cable.order, tune="fair")))
+def isolating(wire: ResolvedWire) -> ResolvedWire:
+    assert wire.nic is not None
+    return replace(wire, nic=replace(wire.nic, order=replace(wire.nic.order, tune="fair")))
 
 
 @pytest.fixture
@@ -37,15 +39,15 @@ def host() -> NicHost:
 
 def test_an_isolated_core_serves_and_the_client_has_the_others(host: NicHost) -> None:
     wire = isolating(fitted(host))
-    assert fitting.cpus(host, wire) == [0, 1, 2, 3, 5]
-    assert fitting.with_cpus(host, wire, {"ROUNDS": "2"}) == {"ROUNDS": "2", "SERVER_CPUS": "5", "CLIENT_CPUS": "0,1,2,3"}
+    assert usable_cpus(host, wire.nic) == [0, 1, 2, 3, 5]
+    assert with_cpus(host, wire.nic, {"ROUNDS": "2"}) == {"ROUNDS": "2", "SERVER_CPUS": "5", "CLIENT_CPUS": "0,1,2,3"}
     for said in ({"SERVER_CPUS": "1"}, {"CLIENT_CPUS": "0"}):
-        assert fitting.with_cpus(host, wire, said) == said
+        assert with_cpus(host, wire.nic, said) == said
 
 
 def test_cores_are_left_alone_without_a_nic_or_tuning(host: NicHost) -> None:
-    assert fitting.with_cpus(host, load_wire("tap"), {}) == {} == fitting.with_cpus(host, fitted(host), {})
-    assert fitting.cpus(host, load_wire("tap")) == [0, 1, 2, 3]
+    assert with_cpus(host, None, {}) == {} == with_cpus(host, fitted(host).nic, {})
+    assert usable_cpus(host, None) == [0, 1, 2, 3]
 
 
 def test_a_change_of_contender_with_the_same_driver_costs_nothing(host: NicHost) -> None:
@@ -53,7 +55,7 @@ def test_a_change_of_contender_with_the_same_driver_costs_nothing(host: NicHost)
 
     def said(contenders: str) -> list[str]:
         plan = load_plan("quick", wire, host.cpu_list, {"CONTENDERS": contenders, "ROUNDS": "2"})
-        return fitting.cost(wire, plan, list(enumerate(schedule(plan))))
+        return cost_of_turns(wire, plan, list(enumerate(schedule(plan))))
     assert said("epoll,uring") == []
     # a round and the next, turned round: epoll uring lwip, lwip uring epoll
     assert "so 2 changes of driver" in said("epoll,uring,lwip")[0]
@@ -67,30 +69,31 @@ def test_an_order_comes_back_from_the_facts(tmp_path: Path) -> None:
     plan = load_plan("quick", load_wire("nic"), [0, 1], {})
     store = Store.create("20261124-180000-nic", plan, {"nic": {"order": to_settings(ORDER)}}, tmp_path)
     store.write_facts()
-    assert fitting.asked(NicOrder(), store.run.id, tmp_path) == ORDER
-    assert fitting.asked(NicOrder("other"), store.run.id, tmp_path) == NicOrder("other")
-    assert fitting.asked(ORDER, "", tmp_path) == ORDER
+    facts = Store.resume(store.run.id, tmp_path).run.facts
+    assert requested(NicOrder(), facts) == ORDER
+    assert requested(NicOrder("other"), facts) == NicOrder("other")
+    assert requested(ORDER, {}) == ORDER
     assert json.loads((store.run.path / "facts.json").read_text())["nic"]["order"]["FORCE"] == "1"
 
 
 def test_an_unknown_level_of_tuning_is_one_line(host: NicHost) -> None:
     with pytest.raises(UsageError, match="TUNE=much: there are: none, fair, max"):
-        fitting.fit("nic", NicOrder(CLIENT, "if:enp3s0", tune="much"), host)
+        nic_pair(host, load_wire("nic"), NicOrder(CLIENT, "if:enp3s0", tune="much"))
 
 
 def test_a_client_here_needs_no_ssh(host: NicHost) -> None:
-    with fitting.reached(host, ORDER) as sites:
+    with reached(host, ORDER) as sites:
         assert sites == ()
-    with fitting.reached(host, NicOrder()) as sites:
+    with reached(host, NicOrder()) as sites:
         assert sites == () and host.calls == []
 
 
 def test_memory_is_on_the_nics_node_where_its_cores_are(host: NicHost) -> None:
     wire = fitted(host)
-    assert wire.cable is not None
-    far = replace(wire, cable=replace(wire.cable, server=replace(wire.cable.server, numa_node=1)))
+    assert wire.nic is not None
+    far = replace(wire, nic=replace(wire.nic, server=replace(wire.nic.server, numa_node=1)))
     host.files["/sys/devices/system/node/node1/cpulist"] = "2-3\n"
     for cpu, node in (("3", 1), ("1", None)):
         plan = load_plan("quick", far, host.cpu_list, {"SERVER_CPUS": cpu})
-        assert fitting.use(host, far, plan, ()).node == node
-    assert fitting.use(host, wire, plan, ()).node is None
+        assert planned_use(host, far, plan, ()).node == node
+    assert planned_use(host, wire, plan, ()).node is None

@@ -11,7 +11,7 @@ from harness.provision.journal import DIRECTORY
 from harness.provision.provision import Provisioned, provisioned, steps
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
 from harness.tests.provision.test_provision import BOTH, NR, WIRE, run_once, up_and_down
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 
 
 def test_steps_are_in_order() -> None:
@@ -70,7 +70,7 @@ def test_commands_are_run_in_order() -> None:
 
 def test_a_port_for_dpdk_gets_whole_packets_and_no_address() -> None:
     host = FakeHost()
-    with provisioned(host, load_wire("afpacket"), ["lwip"], "r", log=print):
+    with provisioned(host, bare_wire("afpacket"), ["lwip"], "r", log=print):
         pass
     acts = [call for call in host.calls if "lwip" in call and call.startswith("run")]
     lwip, bridge = "run ip -n stackduel-lwip", "run ip -n stackduel-bridge"

@@ -14,9 +14,9 @@ from harness.provision.provision import Provisioned, provisioned, restore, steps
 from harness.provision.links import socket_path
 from harness.provision.steps import Requirements, built
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 
-WIRE = load_wire("shm")
+WIRE = bare_wire("shm")
 BOTH = ("epoll", "lwip")
 LWIP = WIRE.contenders["lwip"]
 NR = f"{PAGES}/nr_hugepages"
@@ -166,4 +166,4 @@ def test_the_socket_is_short_enough_for_any_name_a_wire_may_give(tmp_path: Path)
     text = (Path(__file__).parents[3] / "topologies" / "wires" / "shm.toml").read_text()
     path = tmp_path / "wire.toml"
     path.write_text(text.replace('"lwip.sock"', '"' + "s" * 64 + '"'))
-    assert len(socket_path(load_wire(str(path)).contenders["lwip"].end)) <= 107
+    assert len(socket_path(bare_wire(str(path)).contenders["lwip"].end)) <= 107

@@ -23,15 +23,15 @@ from harness.plan import load_plan, Plan
 from harness.store.store import CALIBRATION, load_run
 from harness.tests.fixtures import synthetic
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
-from harness.plan import load_wire
-from harness.plan import Wire
+from harness.tests.fixtures.wires import bare_wire
+from harness.provision import ResolvedWire
 
 SETTINGS = {"CONTENDERS": "epoll,lwip", "CONNECTIONS": "1,8", "ROUNDS": "1"}
 ORDER = Order("tap", "quick", SETTINGS)
 
 
-def planned(wire: str, settings: Mapping[str, str] = {}) -> tuple[Wire, Plan]:
-    there = load_wire(wire)
+def planned(wire: str, settings: Mapping[str, str] = {}) -> tuple[ResolvedWire, Plan]:
+    there = bare_wire(wire)
     return there, load_plan("quick", there, (0, 1), settings)
 
 
@@ -200,4 +200,4 @@ def test_the_setting_is_yes_or_no_and_old_plans_have_none(tmp_path: Path) -> Non
     file = tmp_path / "own.toml"
     file.write_text('connections = [1]\nrounds = 1\nduration_seconds = 1\nwarmup_seconds = 0\ncalibrate = "no"\n')
     with pytest.raises(UsageError, match="calibrate: must be true or false"):
-        load_plan(str(file), load_wire("tap"), (0, 1), {})
+        load_plan(str(file), bare_wire("tap"), (0, 1), {})

@@ -12,9 +12,9 @@ from harness.errors import ContenderError
 from harness.plan import load_plan
 from harness.run.shell import hint, shell, side_by_side
 from harness.tests.fixtures.fake_host import FakeHost
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 
-WIRE = load_wire("tap")
+WIRE = bare_wire("tap")
 PLAN = load_plan("quick", WIRE, [0, 1], {})
 
 
@@ -68,7 +68,7 @@ def test_hint_names_every_contender_and_an_unusual_port() -> None:
 
 
 def test_a_client_of_its_own_is_started_by_a_script(tmp_path: Path, host: FakeHost) -> None:
-    wire = load_wire("shm")
+    wire = bare_wire("shm")
     plan = load_plan("quick", wire, [0, 1], {})
     before = host.state()
     written: dict[str, str] = {}
@@ -89,7 +89,7 @@ def test_a_client_of_its_own_is_started_by_a_script(tmp_path: Path, host: FakeHo
 
 
 def test_of_servers_that_share_an_end_the_first_is_up_and_loadgen_is_what_to_try() -> None:
-    wire = load_wire("scale")
+    wire = bare_wire("scale")
     plan = load_plan("quick", wire, [0, 1], {})
     assert [contender.name for contender in side_by_side(wire, plan)] == ["epoll", "lwip"]
     text = "\n".join(hint(wire, plan))

@@ -16,8 +16,8 @@ from harness.trial.server import Running, start
 from harness.host import Host, LocalHost
 from harness.plan import load_plan, Plan
 from harness.provision.provision import Provisioned, provisioned
-from harness.plan import load_wire
-from harness.plan import Wire
+from harness.tests.fixtures.wires import bare_wire
+from harness.provision import ResolvedWire
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -41,7 +41,7 @@ class TestBed:
 
     __test__ = False
 
-    def __init__(self, host: Host, wire: Wire, plan: Plan, up: Provisioned, raw: Path) -> None:
+    def __init__(self, host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned, raw: Path) -> None:
         self.host = host
         self.wire = wire
         self.plan = plan
@@ -76,7 +76,7 @@ class TestBed:
 
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestBed]:
-    host, wire = LocalHost(), load_wire("tap")
+    host, wire = LocalHost(), bare_wire("tap")
     plan = load_plan("quick", wire, host.cpus(), {"CONTENDERS": "epoll,lwip"})
     with provisioned(host, wire, plan.contenders, "test", log=print) as up:
         yield TestBed(host, wire, plan, up, tmp_path_factory.mktemp("raw"))

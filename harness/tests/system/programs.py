@@ -17,7 +17,8 @@ from harness.host import Host, Process, Result
 from harness.plan import Plan
 from harness.provision.provision import Provisioned
 from harness.provision.links import socket_path
-from harness.plan import PRELOAD, Contender, Wire
+from harness.plan import PRELOAD, Contender
+from harness.provision import ResolvedWire
 
 READY_SECONDS = 30
 STOP_SECONDS = 20
@@ -39,7 +40,7 @@ class Server:
 class Ends:
     """`address`: the server's. Programs are started as they are, by their names on PATH."""
 
-    def __init__(self, host: Host, wire: Wire, plan: Plan, up: Provisioned, contender: str, raw: Path) -> None:
+    def __init__(self, host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned, contender: str, raw: Path) -> None:
         self.host = host
         self.raw = raw
         self._contender = wire.contenders[contender]

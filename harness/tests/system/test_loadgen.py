@@ -24,7 +24,7 @@ from harness.provision.journal import DIRECTORY
 from harness.plan import load_plan
 from harness.provision.provision import provisioned
 from harness.tests.system.conftest import ROOT
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 
 LOADGEN = str(ROOT / "build/checked/loadgen")
 PYTHON = "/usr/bin/python3"
@@ -120,7 +120,7 @@ def wait_until(holds: Any) -> None:
 
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    host, wire = LocalHost(), load_wire("shm")
+    host, wire = LocalHost(), bare_wire("shm")
     plan = load_plan("quick", wire, host.cpus(), {})
     with provisioned(host, wire, plan.contenders, "test", log=print):
         # The generator's stack has the address, and takes no frame whose checksum is still to be filled in.

@@ -17,8 +17,8 @@ from harness.host import Host, LocalHost
 from harness.plan import load_plan
 from harness.provision.provision import Provisioned, provisioned
 from harness.tests.system.programs import Ends, Server
-from harness.plan import load_wire
-from harness.plan import Wire
+from harness.tests.fixtures.wires import bare_wire
+from harness.provision import ResolvedWire
 
 MIB = 1 << 20
 HTTP, REDIS, MEMCACHED, OWN = 80, 6379, 11211, 7000
@@ -44,14 +44,14 @@ REDIS_SERVER = ["redis-server", "--save", "", "--appendonly", "no", "--protected
 
 
 @pytest.fixture(scope="module")
-def up() -> Iterator[tuple[Host, Wire, Provisioned]]:
-    host, wire = LocalHost(), load_wire("shm")
+def up() -> Iterator[tuple[Host, ResolvedWire, Provisioned]]:
+    host, wire = LocalHost(), bare_wire("shm")
     with provisioned(host, wire, ("epoll", "lwip"), "test", log=print) as provided:
         yield host, wire, provided
 
 
 @pytest.fixture(params=["epoll", "lwip"], ids=["kernel", "lwip"])
-def ends(request: pytest.FixtureRequest, up: tuple[Host, Wire, Provisioned], tmp_path: Path) -> Ends:
+def ends(request: pytest.FixtureRequest, up: tuple[Host, ResolvedWire, Provisioned], tmp_path: Path) -> Ends:
     host, wire, provided = up
     return Ends(host, wire, load_plan("quick", wire, host.cpus(), {}), provided, request.param, tmp_path)
 

@@ -33,8 +33,8 @@ from harness.host import SshHost, clear, connected
 from harness.plan.client_target import SshTarget
 from harness.provision.steps import ROOT
 from harness.trial.trial import run_trial
-from harness.plan import load_wire
-from harness.plan import Wire
+from harness.tests.fixtures.wires import bare_wire
+from harness.provision import ResolvedWire
 
 HOST = LocalHost()
 PREFIX = f"sdssh{os.getpid()}"
@@ -174,7 +174,7 @@ class NoJournal:
 
 @dataclass(frozen=True)
 class Setting:
-    wire: Wire
+    wire: ResolvedWire
     plan: Plan
     up: Provisioned
 
@@ -185,7 +185,7 @@ def mac(namespace: str) -> str:
 
 def setting(sites: tuple[SshHost, ...], **settings: str) -> Setting:
     """The kernel's server in the server's namespace, and wrk on the sites."""
-    wire = load_wire("tap")
+    wire = bare_wire("tap")
     contender = wire.contenders["epoll"]
     end = replace(contender.endpoint, namespace=SERVER, interface="wire0", mac=mac(SERVER), address=ADDRESS)
     wire = replace(wire, bridge=None, contenders={"epoll": replace(
@@ -264,7 +264,7 @@ def test_a_machine_without_ping_proves_its_neighbour_by_a_connection(tmp_path: P
         assert record["valid"], record["problems"]
         # nobody serves any more: no connection, no neighbour
         with pytest.raises(ContenderError, match="does not answer a ping at 198.18.0.2 from machine one"):
-            prove_neighbour(Client(HOST, load_wire("tap"), setting(sites).plan, setting(sites).up,
+            prove_neighbour(Client(HOST, bare_wire("tap"), setting(sites).plan, setting(sites).up,
                                    cast(Any, Gone(setting(sites))), tmp_path))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -30,9 +29,9 @@ from harness.tests.system.conftest import ROOT, TestBed
 from harness.tests.system.test_bench import (SHORT, altered_wire, harness, one_line, processes, run_directory, started, stored,
                                              words)
 from harness.tests.system.test_wire_root import snapshot
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 
-LWIP = load_wire("shm").contenders["lwip"]
+LWIP = bare_wire("shm").contenders["lwip"]
 ONE = (*SHORT, "--set", "CONTENDERS=lwip", "--set", "CONNECTIONS=8", "--set", "ROUNDS=1")
 NR = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 
@@ -108,7 +107,7 @@ def test_a_short_run_ends_with_a_report_that_says_that_both_ends_differ(tmp_path
 
 
 def test_nothing_but_memory_joins_the_two_ends(tmp_path: Path) -> None:
-    host, wire = LocalHost(), load_wire("shm")
+    host, wire = LocalHost(), bare_wire("shm")
     plan = load_plan("quick", wire, host.cpus(), {"CONTENDERS": "epoll,lwip"})
     with provisioned(host, wire, plan.contenders, "test", log=print) as up:
         bed = TestBed(host, wire, plan, up, tmp_path)
@@ -181,10 +180,11 @@ def test_a_library_that_was_not_built(tmp_path: Path) -> None:
 
 
 def test_a_library_that_cannot_be_loaded(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "build/on-lwip", tmp_path / "on-lwip")
-    (tmp_path / "libstackduel_preload.so").write_text("no library\n")
-    wire = wire_with(tmp_path, ('launcher = "build/on-lwip"', f'launcher = "{tmp_path}/on-lwip"'))
-    done = harness(tmp_path, "bench", "--wire", wire, *ONE)
+    library = tmp_path / "library.so"
+    library.write_text("no library\n")
+    # what is under a link of that name, too, is hidden for the harness alone
+    place = (ROOT / "build/libstackduel_preload.so").resolve()
+    done = harness(tmp_path, "bench", "--wire", "shm", *ONE, before=f"mount --bind {library} {place}")
     assert done.returncode == 3
     assert "libstackduel_preload.so" in one_line(done.stderr)
 

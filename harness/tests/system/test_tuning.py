@@ -9,12 +9,12 @@ from typing import Iterator
 
 import pytest
 
-from harness.provision import journal
+from harness.provision import undo as undoing
 from harness.provision.tuning.cpus import CPUS
 from harness.errors import MachineError
 from harness.provision.tuning.ethtool import Interface
 from harness.host import LocalHost, stat_fields
-from harness.provision.journal import Entry
+from harness.provision.undo import Entry
 from harness.provision.tuning import machine_steps, results, tune_interface
 from harness.provision.tuning.machine import SYSCTL, WORKQUEUES, Paused
 
@@ -87,7 +87,7 @@ def test_the_machine_is_as_before(level: str) -> None:
         # each setting took, or it is said why not
         assert all(entry.got or entry.why for entry in results(steps))
     finally:
-        _, failed = journal.undo(HOST, entries)
+        _, failed = undoing.undo(HOST, entries)
     assert failed == [] and contents() == before
 
 
@@ -105,7 +105,7 @@ def test_a_program_is_paused_and_goes_on(tmp_path: Path) -> None:
         step.up(HOST)
         assert undo == [["continue", process.pid, process.start_time]]
         assert step.result and step.result.got == "paused" and Paused("tuning-idle", "a test").undo(HOST) == []
-        done, failed = journal.undo(HOST, [Entry("pause", tuple(undo))])
+        done, failed = undoing.undo(HOST, [Entry("pause", tuple(undo))])
         assert done == [f"kill -CONT {process.pid}"] and failed == [] and state() != "T"
     finally:
         process.stop()

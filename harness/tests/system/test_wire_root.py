@@ -19,8 +19,8 @@ from harness.host import LocalHost, NETNS_DIRECTORY
 from harness.provision.journal import DIRECTORY, PATH
 from harness.provision.provision import provisioned, restore
 from harness.provision.steps import ROOT
-from harness.plan import load_wire
-from harness.plan import Wire
+from harness.tests.fixtures.wires import bare_wire
+from harness.provision import ResolvedWire
 
 HOST = LocalHost()
 BOTH = ("epoll", "lwip")
@@ -52,9 +52,9 @@ with provisioned(host, wire(), BOTH, "doomed", log=print) as up:
 """
 
 
-def wire() -> Wire:
+def wire() -> ResolvedWire:
     """The TAP wire; its contenders need not have been built, for nothing here starts them."""
-    real = load_wire("tap")
+    real = bare_wire("tap")
     contenders = {name: dataclasses.replace(c, program=sys.executable) for name, c in real.contenders.items()}
     return dataclasses.replace(real, contenders=contenders)
 
@@ -103,7 +103,7 @@ def test_the_wire_carries_packets_and_leaves_nothing(tmp_path: Path) -> None:
     assert snapshot() == before
 
 
-def serve(on: Wire, raw: Path) -> None:
+def serve(on: ResolvedWire, raw: Path) -> None:
     """One request from the client's namespace over the wire, to a server in a namespace."""
     end = on.contenders["epoll"].endpoint
     (raw / "page").write_text("hello")

@@ -19,10 +19,10 @@ from harness.host import LocalHost, Process
 from harness.plan import load_plan
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.fake_host import FakeHost
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 from harness.plan import Contender
 
-WIRE = load_wire("tap")
+WIRE = bare_wire("tap")
 HOST = LocalHost()
 PLAN = load_plan("quick", WIRE, HOST.cpus(), {"PORT": "8081"})
 COUNTERS = {"server": "epoll", "requests_parsed": 2, "responses_sent": 2, "port": {"mtu": 1500}}
@@ -248,7 +248,7 @@ def test_one_whose_library_has_not_counted_is_an_error(tmp_path: Path, monkeypat
 
 def test_a_stale_socket_is_removed_before_a_server_starts(tmp_path: Path) -> None:
     host = FakeHost()
-    wire = load_wire("shm")
+    wire = bare_wire("shm")
     host.files["/run/stackduel/lwip.sock"] = ""
     start(host, wire, wire.contenders["lwip"], PLAN, provisioned(), tmp_path)
     assert host.calls[0] == "unlink /run/stackduel/lwip.sock" and host.calls[1].startswith("spawn ")
@@ -256,7 +256,7 @@ def test_a_stale_socket_is_removed_before_a_server_starts(tmp_path: Path) -> Non
 
 
 def test_the_words_before_a_client_of_its_own(tmp_path: Path) -> None:
-    wire = load_wire("shm")
+    wire = bare_wire("shm")
     assert launcher(wire, wire.contenders["epoll"], PLAN, provisioned(), tmp_path / "c") == []
     words = launcher(wire, wire.contenders["lwip"], PLAN, provisioned(), tmp_path / "c")
     assert words[0] == str(contenders.ROOT / "build" / "on-lwip")

@@ -18,9 +18,9 @@ from harness.plan import LoadPoint, load_plan, Plan, TrialSpec, Workload
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import REQUESTS, LoadingProcess, ServingHost
 from harness.trial.trial import Outcome, run_trial
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 
-WIRE = load_wire("tap")
+WIRE = bare_wire("tap")
 PLAN = load_plan("quick", WIRE, (0, 1), {})
 RPS = Workload("rps", "/", 1)
 

@@ -15,10 +15,10 @@ from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import LoadingProcess, ServingHost
 from harness.tests.trial.test_trial import Journal
 from harness.trial.trial import run_trial
-from harness.plan import load_wire
-from harness.plan import Wire
+from harness.tests.fixtures.wires import bare_wire
+from harness.provision import ResolvedWire
 
-TAP = load_wire("tap")
+TAP = bare_wire("tap")
 NIC = replace(TAP, contenders={name: replace(each, end=replace(each.end, link="nic")) for name, each in TAP.contenders.items()})
 CLIENT = ("ip", "netns", "exec", "stackduel-client", "ethtool", "-S", "client0")
 SERVER = ("ip", "netns", "exec", "stackduel-server", "ethtool", "-S", "server0")
@@ -39,7 +39,7 @@ def counting(host: ServingHost, told: bool = True) -> None:
     host.on_load = cast(Any, count)
 
 
-def record(host: ServingHost, raw: Path, contender: str, wire: Wire = NIC) -> dict[str, Any]:
+def record(host: ServingHost, raw: Path, contender: str, wire: ResolvedWire = NIC) -> dict[str, Any]:
     up = Provisioned(wire, True, "", cast(Any, Journal(host)))
     plan = load_plan("quick", TAP, (0, 1), {})
     return run_trial(host, wire, plan, TrialSpec(contender, LoadPoint(8), 0, 1), 0, up, raw).record

@@ -15,9 +15,9 @@ from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import REQUEST_SIZE, REQUESTS, LoadingProcess, ServingHost
 from harness.tests.trial.test_trial import Journal
 from harness.trial.trial import Outcome, run_trial
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 
-WIRE = load_wire("shm")
+WIRE = bare_wire("shm")
 PLAN = load_plan("quick", WIRE, (0, 1), {})
 LWIP = WIRE.contenders["lwip"]
 SERVER, CLIENT = LWIP.endpoint.namespace, LWIP.client.endpoint.namespace

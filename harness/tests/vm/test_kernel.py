@@ -13,7 +13,7 @@ from typing import Any, Iterator, Mapping
 
 import pytest
 
-from harness.provision.conditions import settle
+from harness.provision import resolve, with_tap
 from harness.trial.probe_protocol import expected_body
 from harness.host import Host, LocalHost
 from harness.provision.journal import DIRECTORY, Journal
@@ -23,7 +23,7 @@ from harness.provision.provision import Provisioned, provisioned
 from harness.tests.system.conftest import ROOT, TestBed
 from harness.trial.trial import run_trial
 from harness.provision.vhost import pin_worker
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 
 pytestmark = pytest.mark.skipif("VM_NIC" not in os.environ, reason="needs the virtual machine: make vm-test")
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -36,9 +36,10 @@ def loaded() -> set[str]:
 
 @contextmanager
 def wire_up(tmp_path: Path, settings: Mapping[str, str]) -> Iterator[tuple[TestBed, Provisioned]]:
-    host, wire = LocalHost(), load_wire("tap")
+    host, bare = LocalHost(), bare_wire("tap")
     given = {"WARMUP": "0", "DURATION": "2", "CONTENDERS": "epoll,lwip", **settings}
-    wire, plan = settle(host, wire, load_plan("quick", wire, host.cpus(), given))
+    plan = with_tap(host, bare, load_plan("quick", bare, host.cpus(), given))
+    wire = resolve(host, bare, plan)
     with provisioned(host, wire, plan.contenders, "test", log=print) as up:
         yield TestBed(host, wire, plan, up, tmp_path), up
 

@@ -7,18 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from harness.provision.nic import resolve as cables
 from harness.provision.nic import saved_state as home
 from harness.provision import journal
 from harness.provision.nic.driver import Binding
-from harness.provision.nic.resolve import Cable
+from harness.provision.nic.resolve import NicPair, find_pair
 from harness.errors import MachineError, UsageError
 from harness.plan.nic_request import NicOrder
 from harness.plan import load_plan, schedule, turns
 from harness.provision.provision import provisioned, restore
 from harness.tests.fixtures.nic_host import CLIENT, SERVER, NicHost
-from harness.plan import load_wire
-from harness.plan import Wire
+from harness.tests.fixtures.wires import bare_wire
+from harness.provision import ResolvedWire, resolve
 
 VFIO = Binding(driver="vfio-pci", iommu=True, modules=(), writes=(), mode="vfio-pci behind an IOMMU")
 NOTHING: list[str] = []
@@ -35,10 +34,11 @@ def host() -> NicHost:
     return made
 
 
-def fitted(host: NicHost, binding: Binding = VFIO) -> Wire:
+def fitted(host: NicHost, binding: Binding = VFIO) -> ResolvedWire:
     order = NicOrder(nic=SERVER, client="if:enp3s0", tune="none")
-    ends = Cable(host.nic(SERVER), host.nic(CLIENT), (), binding, order)
-    return cables.fitted(load_wire("nic"), ends, "QEMU's e1000e", (2048, 96))
+    ends = NicPair(host.nic(SERVER), host.nic(CLIENT), (), binding, order)
+    plan = load_plan("quick", bare_wire("nic"), (0, 1), {})
+    return replace(resolve(host, bare_wire("nic"), plan, ends), emulated="QEMU's e1000e")
 
 
 def test_each_contender_has_the_port_with_its_own_driver(host: NicHost) -> None:
@@ -139,7 +139,7 @@ def test_the_ports_own_macs_are_the_wires(host: NicHost) -> None:
 def test_one_port_cannot_be_both_ends(host: NicHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.provision.nic.resolve.find_nic", lambda host, text: host.nic(SERVER))
     with pytest.raises(UsageError, match="are the same port"):
-        cables.cable(host, NicOrder(nic=SERVER, client="if:enp2s0"))
+        find_pair(host, NicOrder(nic=SERVER, client="if:enp2s0"))
 
 
 def test_a_round_changes_driver_once(host: NicHost) -> None:

@@ -14,7 +14,7 @@ from harness.provision.tuning import ethtool
 from harness.report import format as words
 from harness.analyse.summary import summarise
 from harness.run.run import Order, bench
-from harness.provision.conditions import conditioned
+from harness.provision import resolve
 from harness.errors import MachineError, UsageError
 from harness.host import Result
 from harness.provision.nic.steps import Use
@@ -28,7 +28,7 @@ from harness.tests.fixtures.fake_host import ABSENT, OK, FakeHost
 from harness.tests.fixtures.serving_host import ServingHost, only_run
 from harness.tests.analyse.test_summary import made
 from harness.provision.tuning import Tuned, tune_interface
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 
 HAS_RPS = "/sys/class/net/lo/queues/rx-0/rps_cpus"
 USE = Use((0,), (1, 2))
@@ -82,7 +82,7 @@ def test_masks_are_written_as_the_kernel_reads_them(cpus: list[int], text: str) 
 
 @pytest.mark.parametrize("given, kept", [("default", ""), ("server", "server"), ("client", "client")])
 def test_what_it_takes(given: str, kept: str) -> None:
-    plan = load_plan("quick", load_wire("veth"), (0, 1), {"SOFTIRQ": given})
+    plan = load_plan("quick", bare_wire("veth"), (0, 1), {"SOFTIRQ": given})
     assert plan.softirq == kept and ("softirq" in to_json(plan)) == bool(kept)
     data = json.loads(json.dumps(to_json(plan)))
     assert from_json(data) == plan
@@ -94,19 +94,19 @@ def test_what_it_takes(given: str, kept: str) -> None:
 
 def test_what_it_does_not_take(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="^SOFTIRQ=both: must be one of default, server, client$"):
-        load_plan("quick", load_wire("veth"), (0, 1), {"SOFTIRQ": "both"})
-    wire = load_wire("tap")
+        load_plan("quick", bare_wire("veth"), (0, 1), {"SOFTIRQ": "both"})
+    wire = bare_wire("tap")
     with pytest.raises(UsageError, match="^SOFTIRQ=server: none of lwip has the kernel process its packets$"):
-        conditioned(wire, load_plan("quick", wire, (0, 1), {"SOFTIRQ": "server", "CONTENDERS": "lwip"}))
+        resolve(FakeHost(), wire, load_plan("quick", wire, (0, 1), {"SOFTIRQ": "server", "CONTENDERS": "lwip"}))
     away = load_plan("quick", wire, (0, 1), {"SOFTIRQ": "client"}, clients={"there": (0,)})
     with pytest.raises(UsageError, match="^SOFTIRQ=client: the client's cores are on another machine"):
-        conditioned(wire, away)
+        resolve(FakeHost(), wire, away)
 
 
 def step(name: str, softirq: str, contenders: tuple[str, ...]) -> Softirq:
-    wire = load_wire(name)
+    wire = bare_wire(name)
     plan = load_plan("quick", wire, (0, 1), {"SOFTIRQ": softirq, "CONTENDERS": ",".join(contenders)})
-    wire = conditioned(wire, plan)
+    wire = resolve(FakeHost(), wire, plan)
     assert wire.title.endswith(f"packets of the kernel's servers processed on the {softirq}'s cores")
     found = [each for each in steps(wire, contenders, use=USE) if isinstance(each, Softirq)]
     assert len(found) == 1
@@ -118,9 +118,9 @@ def test_each_interface_of_the_kernel_s_servers_once_and_the_client_s_with_it() 
     server, client = step("tap", "server", both), step("shm", "client", both)
     assert server.targets == (("stackduel-server", "server0"),) and server.cpus == (1, 2)
     assert client.targets == (("stackduel-server", "server0"), ("stackduel-client", "client0")) and client.cpus == (0,)
-    wire = load_wire("tap")
+    wire = bare_wire("tap")
     assert not any(isinstance(each, Softirq) for each in steps(wire, both, use=USE))
-    assert targets(wire, [wire.contenders["lwip"]]) == []
+    assert targets("server", [wire.contenders["lwip"]]) == []
 
 
 def test_masks_in_force_are_told() -> None:

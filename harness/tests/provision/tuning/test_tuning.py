@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from harness.provision import journal
+from harness.provision import undo as undoing
 from harness.provision.tuning.cpus import CPUS
 from harness.errors import MachineError
 from harness.host import DryRun, Result
@@ -228,7 +229,7 @@ def test_a_rehearsal_prints_what_would_be_done_and_undone() -> None:
         step.up(dry)
     assert printed == [f"kill -STOP {IRQBALANCE}", *(f"echo performance > {GOVERNOR.format(cpu)}" for cpu in USED),
                        *(f"echo 2 > {LATENCY.format(cpu)}" for cpu in USED)]
-    assert journal.describe(undo[0]) == f"kill -CONT {IRQBALANCE}" and host.state() == before
+    assert undoing.describe(undo[0]) == f"kill -CONT {IRQBALANCE}" and host.state() == before
 
 
 def test_what_is_no_tuning_says_nothing() -> None:
@@ -277,8 +278,8 @@ def test_a_node_that_gives_too_few_is_named() -> None:
 
 
 def test_an_action_that_continues_a_process_is_one_of_the_journal() -> None:
-    assert journal.describe(["continue", 7, 1]) == "kill -CONT 7"
+    assert undoing.describe(["continue", 7, 1]) == "kill -CONT 7"
     host = FakeHost()
     host.alive, host.paused = {7: 1}, {7}
-    assert journal.undo(host, [journal.Entry("a", (["continue", 7, 1], ["continue", 8, 1]))]) == (["kill -CONT 7"], [])
+    assert undoing.undo(host, [undoing.Entry("a", (["continue", 7, 1], ["continue", 8, 1]))]) == (["kill -CONT 7"], [])
     assert host.paused == set()

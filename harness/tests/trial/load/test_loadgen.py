@@ -19,13 +19,14 @@ from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import REQUESTS, OwnProcess, ServingHost
 from harness.tests.trial.test_trial import Journal
 from harness.trial.trial import Outcome, run_trial
-from harness.plan import Wire, load_wire
+from harness.provision import ResolvedWire
+from harness.tests.fixtures.wires import bare_wire
 
-WIRE = load_wire("shm-loadgen")
+WIRE = bare_wire("shm-loadgen")
 CLIENT = WIRE.contenders["lwip"].client.endpoint.namespace
 
 
-def trial(host: ServingHost, raw: Path, contender: str = "lwip", wire: Wire = WIRE,
+def trial(host: ServingHost, raw: Path, contender: str = "lwip", wire: ResolvedWire = WIRE,
           settings: Mapping[str, str] = {}) -> Outcome:
     plan = load_plan("quick", wire, (0, 1), settings)
     if wire.contenders[contender].ready == "socket":
@@ -229,7 +230,7 @@ def test_measures_left_out_are_asked_for(tmp_path: Path, said: list[str] | None,
         if said is not None:
             host.serving.counters["measures"] = said
     host.account = tell
-    record = trial(host, tmp_path, "plain", load_wire("scale")).record
+    record = trial(host, tmp_path, "plain", bare_wire("scale")).record
     assert record["problems"] == words
     assert any(call.endswith("--max-connections 11024 --without=lookup,timers,pools") or
                "--without=lookup,timers,pools" in call for call in host.calls if call.startswith("spawn "))

@@ -25,7 +25,7 @@ from harness.store.store import load_run
 from harness.tests.fixtures.serving_host import ServingHost, at_load, given, interrupt, only_run
 from harness.tests.trial.test_trial import Journal
 from harness.trial.trial import run_trial
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 
 LOAD = Load("198.18.0.2", 80, WORKLOADS["rps"], 64, 2, 3, rate=12_000, seed=5)
 ACCOUNT: dict[str, Any] = {
@@ -76,7 +76,7 @@ def test_loadgens_open_loop() -> None:
 
 
 def test_which_tool_makes_an_open_loop() -> None:
-    kernel, own = load_wire("tap"), load_wire("shm-loadgen")
+    kernel, own = bare_wire("tap"), bare_wire("shm-loadgen")
     assert own_client.load_tool(kernel, WORKLOADS["rps"], True) is OPENLOAD
     tool = own_client.load_tool(own, WORKLOADS["rps"], True)
     assert tool.name == "loadgen" and "meant to be sent" in tool.latency and "not corrected" not in tool.latency
@@ -87,7 +87,7 @@ TWO = {"CONTENDERS": "epoll,lwip"}
 
 
 def trial(host: ServingHost, raw: Path, rate: int) -> dict[str, Any]:
-    wire = load_wire("tap")
+    wire = bare_wire("tap")
     plan = replace(load_plan("quick", wire, (0, 1), {}), offered=(rate,))
     up = Provisioned(wire, True, "", cast(Any, Journal(host)))
     return run_trial(host, wire, plan, TrialSpec("epoll", LoadPoint(8, rate), 2, 1), 1, up, raw).record
@@ -144,11 +144,11 @@ def test_what_makes_no_sense_is_refused(rates: str, loads: str, words: str) -> N
     ({"WORKLOAD": "cps", "CONNECTIONS": "8"}, "WORKLOAD=cps: the open loop asks every connection")])
 def test_a_plan_that_is_none_of_an_open_loop(settings: dict[str, str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        offered.open_plan(load_plan("latency", load_wire("tap"), (0, 1), settings), Loads())
+        offered.open_plan(load_plan("latency", bare_wire("tap"), (0, 1), settings), Loads())
 
 
 def test_rates_are_the_same_for_all_and_denser_near_each_knee() -> None:
-    plan = offered.open_plan(load_plan("latency", load_wire("tap"), (0, 1), TWO), Loads(percents=(10, 50, 90, 100, 110)))
+    plan = offered.open_plan(load_plan("latency", bare_wire("tap"), (0, 1), TWO), Loads(percents=(10, 50, 90, 100, 110)))
     assert plan.offered == offered.UNKNOWN
     plan = offered.settled(plan, {"epoll": 100_000.0, "lwip": 43_210.0}, Loads(percents=(10, 50, 90, 100, 110)))
     assert plan.offered == (4320, 10_000, 21_600, 38_900, 43_200, 47_500, 50_000, 90_000, 100_000, 110_000)
@@ -162,7 +162,7 @@ def test_rates_are_the_same_for_all_and_denser_near_each_knee() -> None:
 
 
 def test_rates_that_are_near_are_one() -> None:
-    plan = offered.open_plan(load_plan("latency", load_wire("tap"), (0, 1), TWO), Loads())
+    plan = offered.open_plan(load_plan("latency", bare_wire("tap"), (0, 1), TWO), Loads())
     rates = offered.settled(plan, {"epoll": 100_000.0, "lwip": 99_000.0}, Loads()).offered
     assert rates == tuple(percent * 1000 for percent in offered.PERCENTS)
     assert offered.settled(plan, {"epoll": 3.0}, Loads()).offered[0] == 1
@@ -173,13 +173,13 @@ def test_rates_that_are_near_are_one() -> None:
     ({"connections": [1, 2]}, "has one number of connections"),
     ({"most_offered": {"lwip": "x"}}, "a table of numbers")])
 def test_a_plan_file_that_is_wrong(change: dict[str, Any], words: str) -> None:
-    plan = replace(load_plan("latency", load_wire("tap"), (0, 1), TWO), offered=(5,))
+    plan = replace(load_plan("latency", bare_wire("tap"), (0, 1), TWO), offered=(5,))
     with pytest.raises(UsageError, match=words):
         from_json({**json.loads(json.dumps(to_json(plan))), **change})
 
 
 def test_a_plan_of_a_closed_loop_says_nothing_of_rates() -> None:
-    assert not {"offered", "most_offered"} & to_json(load_plan("quick", load_wire("tap"), (0, 1), {})).keys()
+    assert not {"offered", "most_offered"} & to_json(load_plan("quick", bare_wire("tap"), (0, 1), {})).keys()
 
 
 # --- whole runs ---------------------------------------------------------------------------------------------

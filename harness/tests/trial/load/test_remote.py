@@ -27,10 +27,10 @@ from harness.plan.client_target import SshTarget
 from harness.report.report import write
 from harness.store.store import load_run
 from harness.tests.fixtures import synthetic
-from harness.plan import load_wire
+from harness.tests.fixtures.wires import bare_wire
 from harness.report.format import command
 
-WIRE = load_wire("tap")
+WIRE = bare_wire("tap")
 SSH = """#!/bin/sh
 while [ "$1" != -- ]; do shift; done
 export MACHINE=$2
