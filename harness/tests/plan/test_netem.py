@@ -66,6 +66,7 @@ def test_on_a_cable_the_client_s_end_delays_what_it_sends_and_what_it_receives()
     cable = resolve(FakeHost(), replace(wire.with_ends(ends), bridge=None), plan)
     assert cable.caveat.endswith("the client's interface receives without GRO.")
     found, host = impairment(cable, list(cable.contenders.values())), FakeHost()
+    host.directories.add("/run/netns/stackduel-client")
     found.up(host)
     assert [call.removeprefix("run ") for call in host.calls] == [
         "ip netns exec stackduel-client ethtool -K client0 gro off",

@@ -10,7 +10,7 @@ import pytest
 
 from harness.report import format as words
 from harness.run.run import Order, bench
-from harness.provision import ResolvedWire, resolve, with_tap
+from harness.provision import ResolvedWire, resolve, resolved, with_tap
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
 from harness.plan import from_json, load_plan, Plan, to_json
 from harness.tests.fixtures.fake_host import FakeHost
@@ -57,7 +57,7 @@ class VhostHost(ServingHost):
 
 
 def test_vhost_net_is_taken_where_it_is() -> None:
-    assert settle(FakeHost(), WIRE, plan()) == (WIRE, plan())
+    assert settle(FakeHost(), WIRE, plan()) == (resolved(WIRE), plan())
     wire, settled = settle(having_vhost(FakeHost()), WIRE, plan())
     assert settled.tap == "vhost-net" and wire.name == "tap"
     lwip = wire.contenders["lwip"]
@@ -79,7 +79,7 @@ def test_a_wire_of_the_user_s_own_has_its_tap_on_vhost_net_as_it_says(tmp_path: 
     assert (settled.tap, wire.mtu, wire.contenders["lwip"].link) == ("vhost-net", 9000, "vhost-net")
     file.write_text(file.read_text() + '[dpdk]\nlink = "veth-port"\nbridge_port = "x"\n')
     mine = load_wire(str(file))
-    assert settle(having_vhost(FakeHost()), mine, plan()) == (mine, plan())
+    assert settle(having_vhost(FakeHost()), mine, plan()) == (resolved(mine), plan())
     with pytest.raises(UsageError, match="^TAP=vhost-net: wire 'mine' cannot do that"):
         resolve(FakeHost(), mine, plan(TAP="vhost-net"))
 

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The promise of what one change touches: a wire is one file and a contender is one file, also a stranger's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.host import Host
+from harness.run.run import Order, bench
+from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
+
+STRANGER = Path(__file__).parent / "data" / "stranger"
+GNOME = STRANGER / "contenders" / "gnome.toml"
+TINY = {"CONNECTIONS": "8", "ROUNDS": "1"}
+
+
+def measure(tmp_path: Path, wire: str, host: Host, resume: str = "", **settings: str) -> None:
+    bench(Order(wire, "" if resume else "quick", settings, resume=resume, report=False), host, tmp_path, tmp_path / "out")
+
+
+def test_a_wire_and_a_contender_of_a_stranger_are_a_file_each(tmp_path: Path) -> None:
+    host = ServingHost()
+    before = host.state()
+    measure(tmp_path, str(STRANGER / "wires" / "garden.toml"), host, **TINY)
+    run = only_run(tmp_path)
+    assert run.plan.wire == run.facts["wire"]["name"] == "garden" and run.facts["wire"]["mtu"] == 9000
+    assert run.plan.contenders == ("epoll", "gnome") and len(run.trials) == 2
+    assert run.facts["wire"]["contenders"]["gnome"]["label"] == "gnome (net_tap)"
+    started = next(call for call in host.calls if call.startswith("spawn") and "gnome_server" in call)
+    assert "--vdev=net_tap0,iface=tap0" in started and "--listen=198.18.0.3:80" in started
+    assert any("link add bridge0 mtu 9000" in call for call in host.calls) and host.state() == before
+
+
+def test_a_contender_is_named_by_its_file_on_any_wire(tmp_path: Path) -> None:
+    measure(tmp_path, "tap", ServingHost(), CONTENDERS=f"epoll,lwip,{GNOME}", **TINY)
+    run = only_run(tmp_path)
+    assert {trial["contender"] for trial in run.old_trials} == {"epoll", "lwip", "gnome"}
+
+
+def test_a_run_with_a_stranger_s_contender_goes_on_where_its_file_is_named(tmp_path: Path) -> None:
+    host = ServingHost()
+    host.on_load = at_load(3, interrupt)
+    settings = {"CONTENDERS": f"epoll,{GNOME}", **TINY}
+    with pytest.raises(BaseException, match="interrupted"):
+        measure(tmp_path, "tap", host, **settings)
+    run = only_run(tmp_path)
+    with pytest.raises(UsageError, match="has contender 'gnome'"):
+        measure(tmp_path, "tap", ServingHost(), resume=run.id)
+    measure(tmp_path, "tap", ServingHost(), resume=run.id, **settings)
+    assert len(only_run(tmp_path).trials) == 2
+
+
+def test_what_a_stranger_s_contender_needs_is_named(tmp_path: Path) -> None:
+    host = ServingHost()
+    host.missing = {"gnome_server"}
+    with pytest.raises(Exception, match=r"missing: gnome_server \(package gnome-server"):
+        measure(tmp_path, "tap", host, CONTENDERS=str(GNOME), **TINY)
+    assert host.calls == []
