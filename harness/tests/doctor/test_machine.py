@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from harness.doctor.machine import MISSING, MODULES, NOTE, OK, Finding, doctor, examine
+from harness.doctor.machine import MISSING, MODULES, NOTE, OK, Finding, bench_command, doctor, examine
 from harness.host import LocalHost, Result
+from harness.plan import load_wire, wire_names
 from harness.provision.journal import DIRECTORY
 from harness.provision.steps import ROOT
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
@@ -134,3 +135,11 @@ def test_it_runs_with_the_bare_python_of_a_fresh_machine() -> None:
     assert result.returncode == 3 and result.stderr == ""
     for module in MODULES:
         assert f"missing  Python module {module}" in result.stdout
+
+
+@pytest.mark.parametrize("name", wire_names())
+def test_the_command_that_is_advised_for_a_wire_is_one_that_make_has(name: str) -> None:
+    sudo, *words = bench_command(load_wire(name)).split()
+    done = LocalHost().run([*words, "-n", "-C", str(ROOT)], check=False)
+    assert sudo == "sudo" and done.code == 0, done.stderr
+    assert words[1:] == ["bench", "NIC=…", "CLIENT=…"] if name == "nic" else words[1].startswith("bench-")
