@@ -42,3 +42,5 @@ from harness.provision.steps import ROOT as ROOT
 from harness.provision.steps import built as built
 from harness.provision.steps import has_program as has_program
 from harness.provision.vhost import pin_worker as pin_worker
+from harness.provision.tuning import Interface as Interface
+from harness.provision.tuning import Shown as Shown

@@ -52,7 +52,7 @@ def left_behind(host: Host) -> bool:
 
 def _away(host: Host) -> list[Action]:
     """What brings ports home that are not; unlike the rest of what is done to a machine it outlives a reboot."""
-    return [["bring_home", f"{LASTING}/{name}"] for name in host.listing(LASTING) if name.endswith(".json")]
+    return [["restore_nic", f"{LASTING}/{name}"] for name in host.listing(LASTING) if name.endswith(".json")]
 
 
 def restore(host: Host) -> tuple[list[str], list[str]]:

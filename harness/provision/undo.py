@@ -80,7 +80,7 @@ KINDS = {
     "rmdir": _Kind((str,), lambda host, path: bool(host.remove_directory(path)),
                    lambda path: f"rmdir {path}"),
     "unlink": _Kind((str,), lambda host, path: bool(host.unlink(path)), lambda path: f"rm -f {path}"),
-    "bring_home": _Kind((str,), saved_state.bring, lambda path: f"# bring home, as {path} says"),
+    "restore_nic": _Kind((str,), saved_state.restore_nic, lambda path: f"# restore the NIC, as {path} says"),
 }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from harness.provision.nic import in_use as guards
-from harness.provision.nic import saved_state as home
+from harness.provision.nic import saved_state
 from harness.provision.nic.link_check import Port as LinkEnd, check_ends
 from harness.provision.nic.resolve import NicPair
 from harness.provision.resolved import ResolvedWire
@@ -106,10 +106,10 @@ class Port(Step):
         return None
 
     def undo(self, host: Host) -> list[Action]:
-        return [["bring_home", home.path_of(self.nic.pci)], ["rmdir", LASTING]]
+        return [["restore_nic", saved_state.state_file(self.nic.pci)], ["rmdir", LASTING]]
 
     def up(self, host: Host) -> None:
-        home.save(host, self.nic, [(self.end.namespace, self.end.interface)])
+        saved_state.save_nic(host, self.nic, [(self.end.namespace, self.end.interface)])
         self._move(host, self.nic.interface)
 
     def _move(self, host: Host, found: str) -> None:
@@ -154,14 +154,14 @@ class ServerPort(Port):
             host.run([*inside, "address", "flush", "dev", end.interface])
             return
         host.run([*inside, "link", "set", "dev", end.interface, "down"])
-        home.bind(host, self.cable.binding.driver, self.nic.pci)
+        saved_state.bind(host, self.cable.binding.driver, self.nic.pci)
 
     def _to_kernel(self, host: Host) -> None:
         if not self.cable.binding.driver:
             host.run(["ip", "-n", self.end.namespace, "address", "add", self.end.address, "dev", self.end.interface])
             return
-        home.bind(host, self.nic.driver, self.nic.pci)
-        self._move(host, home.appeared(host, self.nic.pci))
+        saved_state.bind(host, self.nic.driver, self.nic.pci)
+        self._move(host, saved_state.await_interface(host, self.nic.pci))
         await_link(host, self.end)
 
 

@@ -9,6 +9,7 @@ from harness.provision.tuning.cpus import prefer_isolated as prefer_isolated
 from harness.provision.tuning.cpus import smt_siblings as smt_siblings
 from harness.provision.tuning.ethtool import Interface as Interface
 from harness.provision.tuning.ethtool import Settings as Settings
+from harness.provision.tuning.ethtool import Shown as Shown
 from harness.provision.tuning.interface import tune_interface as tune_interface
 from harness.provision.tuning.machine import LEVELS as LEVELS
 from harness.provision.tuning.machine import Tuned as Tuned

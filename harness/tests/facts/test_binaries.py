@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import hashlib
 
-from harness.facts.binaries import ROOT, binaries
+from harness.facts.binaries import binaries
+from harness.provision import ROOT
 from harness.host import LocalHost, Result
 from harness.tests.fixtures.fake_host import FakeHost
 

@@ -39,7 +39,7 @@ def end() -> None:
     assert machine() != before
     undoing = Forked(Path(tempfile.mkdtemp()), "restore")
     assert undoing.wait() == 0, undoing.said
-    assert "bring home" in undoing.out
+    assert "restore the NIC" in undoing.out
     now = json.loads(json.dumps(machine()))
     assert now == before, f"{now} and not {before}"
     print("restored after a restart: as before")

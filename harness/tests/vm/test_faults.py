@@ -14,7 +14,7 @@ import pytest
 from harness.tests.vm.conftest import INSIDE
 
 if INSIDE:
-    from harness.provision.nic import saved_state as home
+    from harness.provision.nic import saved_state
     from harness.errors import MachineError
     from harness.host import LocalHost, Host
     from harness.host.pci import driver_of, find_nic, interface_of
@@ -57,7 +57,7 @@ def test_killed_while_it_has_the_port(run: Callable[..., "Forked"], nic: str, tm
     killed.kill()
     assert driver_of(LocalHost(), nic) == ("vfio-pci" if contender == "lwip" else own)
     assert machine() != before
-    assert f"bring home, as {home.path_of(nic)} says" in restored(tmp_path)
+    assert f"restore the NIC, as {saved_state.state_file(nic)} says" in restored(tmp_path)
     assert machine() == before
     assert restored(tmp_path) == "nothing to undo\n"
 
@@ -158,10 +158,10 @@ def test_no_memory_for_hugepages(run: Callable[..., "Forked"]) -> None:
 
 def test_a_driver_that_there_is_not(nic: str) -> None:
     host = LocalHost()
-    home.save(host, find_nic(host, nic), [])
+    saved_state.save_nic(host, find_nic(host, nic), [])
     with pytest.raises(MachineError, match="could not be given to driver no-such-driver .* by hand: `dpdk-devbind.py"):
-        home.bind(host, "no-such-driver", nic)
-    assert home.bring(host, home.path_of(nic))
+        saved_state.bind(host, "no-such-driver", nic)
+    assert saved_state.restore_nic(host, saved_state.state_file(nic))
 
 
 def test_a_port_that_is_named_twice(run: Callable[..., "Forked"], nic: str) -> None:

@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from harness.provision.nic import saved_state as home
+from harness.provision.nic import saved_state
 from harness.provision.tuning.ethtool import Interface, affinity
 from harness.host import driver_of, interface_of, LocalHost
 from harness.provision.tuning import tune_interface
@@ -40,8 +40,8 @@ def test_an_interface_is_tuned_and_comes_back(nic: str) -> None:
     HOST.run(["ip", "link", "set", "dev", name, "down"])
     HOST.run(["modprobe", "vfio-pci"])
     for each in ("vfio-pci", driver):
-        home.bind(HOST, each, nic)
-    name = home.appeared(HOST, nic)
+        saved_state.bind(HOST, each, nic)
+    name = saved_state.await_interface(HOST, nic)
     assert Interface(HOST, None, name).restore(before) == []
     HOST.run(["ip", "link", "set", "dev", name, "up"])
     assert Interface(HOST, None, name).settings() == before

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.provision.nic import saved_state as home
+from harness.provision.nic import saved_state
 from harness.provision import journal
 from harness.provision.nic.driver import Binding
 from harness.provision.nic.resolve import NicPair, find_pair
@@ -67,7 +67,7 @@ def test_a_killed_run_is_restored_from_either_driver(host: NicHost, last: str) -
     made = provisioned(host, wire, ("epoll", "lwip"), "run", log=nothing)
     made.__enter__().turn_to(host, wire.contenders[last])
     assert journal.left_behind(host) and host.state() != before
-    assert any("bring home" in line for line in restore(host))
+    assert any("restore the NIC" in line for line in restore(host))
     assert host.state() == before
 
 
@@ -154,7 +154,7 @@ def test_a_round_changes_driver_once(host: NicHost) -> None:
 def test_the_way_home_is_written_down_before_the_first_act(host: NicHost) -> None:
     with provisioned(host, fitted(host), ("epoll", "lwip"), "run", log=nothing):
         calls = host.calls
-    written = next(i for i, call in enumerate(calls) if call.startswith(f"append {home.path_of(SERVER)}"))
-    recorded = next(i for i, call in enumerate(calls) if "bring_home" in call and SERVER in call)
+    written = next(i for i, call in enumerate(calls) if call.startswith(f"append {saved_state.state_file(SERVER)}"))
+    recorded = next(i for i, call in enumerate(calls) if "restore_nic" in call and SERVER in call)
     acted = next(i for i, call in enumerate(calls) if "enp2s0 down" in call)
     assert recorded < written < acted
