@@ -12,7 +12,7 @@ from typing import Sequence
 
 from harness.errors import MachineError
 from harness.host import Host, Process
-from harness.provision.step import LASTING, Action
+from harness.provision.step import STATE_DIR, Action
 from harness.provision.undo import Entry, is_action, undo
 
 DIRECTORY = "/run/stackduel"
@@ -52,7 +52,7 @@ def left_behind(host: Host) -> bool:
 
 def _away(host: Host) -> list[Action]:
     """What brings ports home that are not; unlike the rest of what is done to a machine it outlives a reboot."""
-    return [["restore_nic", f"{LASTING}/{name}"] for name in host.listing(LASTING) if name.endswith(".json")]
+    return [["restore_nic", f"{STATE_DIR}/{name}"] for name in host.listing(STATE_DIR) if name.endswith(".json")]
 
 
 def restore(host: Host) -> tuple[list[str], list[str]]:

@@ -11,7 +11,7 @@ from harness.host import Host
 # plain data: a kind of action (undo.py has them all) and its arguments
 Action = Sequence[str | int]
 # for what a reboot does not undo: where ports belong (nic/saved_state.py)
-LASTING = "/var/lib/stackduel"
+STATE_DIR = "/var/lib/stackduel"
 
 
 class Step:

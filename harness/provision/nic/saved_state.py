@@ -15,7 +15,7 @@ from typing import Any, Mapping, Sequence
 from harness.errors import MachineError
 from harness.host import Host, Nic, driver_of, interface_of
 from harness.provision.nic.driver import bind_command
-from harness.provision.step import LASTING as STATE_DIR
+from harness.provision.step import STATE_DIR
 from harness.provision.tuning import Interface, Settings
 
 APPEAR_SECONDS = 20

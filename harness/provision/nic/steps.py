@@ -16,7 +16,7 @@ from harness.provision.nic.resolve import NicPair
 from harness.provision.resolved import ResolvedWire
 from harness.errors import MachineError
 from harness.host import Host, Nic, SshHost
-from harness.provision.step import LASTING, Action, Step
+from harness.provision.step import STATE_DIR, Action, Step
 from harness.provision.kernel_modules import Module
 from harness.provision.tuning import Tuned, machine_steps, tune_interface
 from harness.plan import Contender, Endpoint
@@ -106,7 +106,7 @@ class Port(Step):
         return None
 
     def undo(self, host: Host) -> list[Action]:
-        return [["restore_nic", saved_state.state_file(self.nic.pci)], ["rmdir", LASTING]]
+        return [["restore_nic", saved_state.state_file(self.nic.pci)], ["rmdir", STATE_DIR]]
 
     def up(self, host: Host) -> None:
         saved_state.save_nic(host, self.nic, [(self.end.namespace, self.end.interface)])

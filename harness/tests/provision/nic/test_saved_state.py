@@ -9,7 +9,7 @@ import pytest
 
 from harness.provision.nic import saved_state
 from harness.provision import journal
-from harness.provision.step import LASTING
+from harness.provision.step import STATE_DIR
 from harness.errors import MachineError
 from harness.tests.fixtures.nic_host import CLIENT, SERVER, NicHost
 
@@ -106,9 +106,9 @@ def test_each_act_may_fail_and_be_repeated(host: NicHost) -> None:
             saved_state.restore_nic(host, FILE)
         if not host.exists(FILE):
             break
-    assert host.calls[-1] == f"rmdir {LASTING}" and act > 5
+    assert host.calls[-1] == f"rmdir {STATE_DIR}" and act > 5
     host.fail_at = 0
-    host.remove_directory(LASTING)
+    host.remove_directory(STATE_DIR)
     assert host.state() == before
 
 
