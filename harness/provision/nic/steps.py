@@ -1,37 +1,42 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The steps of a wire with a NIC: is it free, its way back written down, its driver, its place; and the change of
-driver when another contender has its turn. Knows no plan and no trial.
+"""The steps of a wire with a NIC, and the change of driver when another contender has its turn.
+
+In order: is the port free, what it needs, its state saved, its place, a look at both ends. Knows no
+plan and no trial.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Callable, Sequence
 
-from harness.provision.nic import in_use as guards
-from harness.provision.nic import saved_state
-from harness.provision.nic.link_check import Port as LinkEnd, check_ends
-from harness.provision.nic.resolve import NicPair
-from harness.provision.resolved import ResolvedWire
 from harness.errors import MachineError
 from harness.host import Host, Nic, SshHost
-from harness.provision.step import STATE_DIR, Action, Step
+from harness.plan import KERNEL, Contender, Endpoint
 from harness.provision.kernel_modules import Module
+from harness.provision.nic import in_use, saved_state
+from harness.provision.nic.link_check import Port as LinkEnd
+from harness.provision.nic.link_check import check_ends
+from harness.provision.nic.resolve import NicPair
+from harness.provision.resolved import ResolvedWire
+from harness.provision.step import STATE_DIR, Action, Step
 from harness.provision.tuning import Tuned, machine_steps, tune_interface
-from harness.plan import Contender, Endpoint
 
 LINK_SECONDS = 30
 # vfio-pci asks the kernel for it when a program first opens a port, and nothing would take it away
 IOMMU_MODULES = ("vfio_iommu_type1",)
 Tune = Callable[[Host, str, str], list[Tuned]]
-_HOME, _KERNEL, _DPDK = "home", "kernel", "dpdk"
 
 
 @dataclass(frozen=True)
 class Use:
-    """What a run will do with the wire: CPUs by role, most connections, its clients on other machines, if any, and the
-    NUMA node that its memory must be on; None where any will do."""
+    """What a run will do with the wire.
+
+    `connections`: the most at a time
+    `sites`: the clients on other machines
+    `node`: the NUMA node that its memory must be on; None where any will do
+    """
 
     client_cpus: tuple[int, ...] = ()
     server_cpus: tuple[int, ...] = ()
@@ -42,7 +47,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Guard(Step):
-    """A port that somebody needs is left alone; with `force` only one that could not be brought back as it was."""
+    """A look whether a port is free; with `force`, whether it could be restored as it was."""
 
     nic: Nic
     force: bool
@@ -52,15 +57,9 @@ class Guard(Step):
         return f"is {self.nic.interface} ({self.nic.pci}) free?"
 
     def check(self, host: Host) -> str | None:
-        found = guards.beyond_force(host, self.nic) if self.force else guards.uses(host, self.nic)
+        found = in_use.beyond_force(host, self.nic) if self.force else in_use.uses(host, self.nic)
         name = f"{self.nic.interface} ({self.nic.pci})"
         return f"{name} is in use: {'; '.join(found)}" if found else None
-
-    def undo(self, host: Host) -> list[Action]:
-        return []
-
-    def up(self, host: Host) -> None:
-        """Nothing: it only looks."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +73,8 @@ class Write(Step):
     def name(self) -> str:
         return f"{self.text} in {self.path}"
 
-    def check(self, host: Host) -> str | None:
-        return None
-
     def undo(self, host: Host) -> list[Action]:
-        return [["write", self.path, host.read(self.path).strip()]] if host.exists(self.path) else []
+        return [["write", self.path, host.text(self.path)]] if host.exists(self.path) else []
 
     def up(self, host: Host) -> None:
         host.write(self.path, self.text)
@@ -86,9 +82,9 @@ class Write(Step):
 
 @dataclass(kw_only=True)
 class Port(Step):
-    """A port of this machine in its place as a kernel interface: namespace, name, MTU, address, and its link up.
+    """A port of this machine as a kernel interface in its place, with MTU, address and link.
 
-    `tune` is called each time that the kernel's interface is new; what it says of each setting is in `tuned`.
+    `tune` is called each time that the kernel's interface is new; `tuned` is what it returned.
     """
 
     nic: Nic
@@ -96,14 +92,10 @@ class Port(Step):
     mtu: int
     tune: Tune
     tuned: list[Tuned] = field(default_factory=list, init=False)
-    at: str = field(default=_HOME, init=False)
 
     @property
     def name(self) -> str:
         return f"{self.nic.interface} ({self.nic.pci}) as {self.end.namespace}/{self.end.interface}"
-
-    def check(self, host: Host) -> str | None:
-        return None
 
     def undo(self, host: Host) -> list[Action]:
         return [["restore_nic", saved_state.state_file(self.nic.pci)], ["rmdir", STATE_DIR]]
@@ -112,53 +104,55 @@ class Port(Step):
         saved_state.save_nic(host, self.nic, [(self.end.namespace, self.end.interface)])
         self._move(host, self.nic.interface)
 
-    def _move(self, host: Host, found: str) -> None:
+    def _move(self, host: Host, interface: str) -> None:
         end = self.end
-        inside = ["ip", "-n", end.namespace]
-        host.run(["ip", "link", "set", "dev", found, "down"])
-        host.run(["ip", "link", "set", "dev", found, "netns", end.namespace, "name", end.interface])
-        host.run([*inside, "link", "set", "dev", end.interface, "mtu", str(self.mtu)])
+        host.run(["ip", "link", "set", "dev", interface, "down"])
+        host.run(["ip", "link", "set", "dev", interface, "netns", end.namespace, "name",
+                  end.interface])
+        self._inside(host, "link", "set", "dev", end.interface, "mtu", str(self.mtu))
         self.tuned = self.tune(host, end.namespace, end.interface)
-        host.run([*inside, "address", "add", end.address, "dev", end.interface])
-        host.run([*inside, "link", "set", "dev", end.interface, "up"])
-        self.at = _KERNEL
+        self._inside(host, "address", "add", end.address, "dev", end.interface)
+        self._inside(host, "link", "set", "dev", end.interface, "up")
+
+    def _inside(self, host: Host, *words: str) -> None:
+        host.run(["ip", "-n", self.end.namespace, *words])
 
 
 @dataclass(kw_only=True)
 class ServerPort(Port):
     """The port that the contenders have in turn: with its own driver, or with DPDK's.
 
-    `rebinds`: seconds of each change.
+    `for_kernel`: the kernel has it now; `rebinds`: seconds of each change.
     """
 
-    cable: NicPair
+    pair: NicPair
+    for_kernel: bool = field(default=True, init=False)
     rebinds: list[float] = field(default_factory=list, init=False)
 
     def turn_to(self, host: Host, contender: Contender) -> None:
-        """Gives the port to the contender's stack, if the other has it. MachineError when a driver refuses."""
-        wanted = _KERNEL if contender.stack == "kernel" else _DPDK
-        if self.at == wanted:
+        """Give the port to the contender's stack, if the other has it."""
+        if self.for_kernel == (contender.stack == KERNEL):
             return
         started = time.monotonic()
-        if wanted == _KERNEL:
-            self._to_kernel(host)
-        else:
+        if self.for_kernel:
             self._to_dpdk(host)
-        self.at = wanted
+        else:
+            self._to_kernel(host)
+        self.for_kernel = not self.for_kernel
         self.rebinds.append(round(time.monotonic() - started, 2))
 
     def _to_dpdk(self, host: Host) -> None:
-        end, inside = self.end, ["ip", "-n", self.end.namespace]
-        if not self.cable.binding.driver:
+        driver, interface = self.pair.binding.driver, self.end.interface
+        if not driver:
             # the driver shares the port with DPDK: the kernel's own TCP must not answer there
-            host.run([*inside, "address", "flush", "dev", end.interface])
+            self._inside(host, "address", "flush", "dev", interface)
             return
-        host.run([*inside, "link", "set", "dev", end.interface, "down"])
-        saved_state.bind(host, self.cable.binding.driver, self.nic.pci)
+        self._inside(host, "link", "set", "dev", interface, "down")
+        saved_state.bind(host, driver, self.nic.pci)
 
     def _to_kernel(self, host: Host) -> None:
-        if not self.cable.binding.driver:
-            host.run(["ip", "-n", self.end.namespace, "address", "add", self.end.address, "dev", self.end.interface])
+        if not self.pair.binding.driver:
+            self._inside(host, "address", "add", self.end.address, "dev", self.end.interface)
             return
         saved_state.bind(host, self.nic.driver, self.nic.pci)
         self._move(host, saved_state.await_interface(host, self.nic.pci))
@@ -167,8 +161,11 @@ class ServerPort(Port):
 
 @dataclass
 class Ends(Step):
-    """Are both ends of the cable as they must be? `addresses`: all that servers have at theirs; `connections`: the most
-    that each client opens. `notes`: what a reader must know of them.
+    """A look at both ends.
+
+    `addresses`: all that servers have at theirs
+    `connections`: the most that each client opens
+    `notes`: what a reader must know of the ends
     """
 
     server: Endpoint
@@ -183,59 +180,65 @@ class Ends(Step):
         return "both ends of the cable"
 
     def up(self, host: Host) -> None:
-        clients = [*(_seen(host, end, (end.address,)) for end in self.clients),
+        clients = [*(_link_end(host, end, (end.address,)) for end in self.clients),
                    *(LinkEnd(site, None, site.interface) for site in self.sites)]
-        found = check_ends(_seen(host, self.server, self.addresses), clients, self.connections, LINK_SECONDS)
-        self.notes = found.notes
-        if found.problems:
-            raise MachineError("; ".join(found.problems))
+        findings = check_ends(_link_end(host, self.server, self.addresses), clients,
+                              self.connections,
+                              LINK_SECONDS)
+        self.notes = findings.notes
+        if findings.problems:
+            raise MachineError("; ".join(findings.problems))
 
 
-def _seen(host: Host, end: Endpoint, addresses: tuple[str, ...]) -> LinkEnd:
-    return LinkEnd(host, end.namespace, end.interface, addresses)
+def guards_of(pair: NicPair | None) -> list[Guard]:
+    return [Guard(nic, pair.order.force) for nic in pair.local] if pair else []
 
 
-def guards_of(cable: NicPair | None) -> list[Guard]:
-    ends = [cable.server, *([cable.client] if cable.client else [])] if cable else []
-    return [Guard(nic, cable is not None and cable.order.force) for nic in ends]
-
-
-def preparations(cable: NicPair | None, use: Use) -> list[Any]:
-    """What the machine needs before a port can change its driver, and how it is tuned."""
-    if cable is None:
+def preparations(pair: NicPair | None, use: Use) -> Sequence[Step]:
+    """Return what the machine needs before a port can change its driver, and how it is tuned."""
+    if pair is None:
         return []
-    modules = [*cable.binding.modules, *(IOMMU_MODULES if cable.binding.iommu and cable.binding.driver else ())]
-    return [*(Module(name, f"NIC {cable.server.pci}") for name in modules),
-            *(Write(path, text) for path, text in cable.binding.writes),
-            *machine_steps(cable.order.tune, use.client_cpus, use.server_cpus)]
+    binding = pair.binding
+    modules = [*binding.modules, *(IOMMU_MODULES if binding.iommu and binding.driver else ())]
+    return [*(Module(name, f"NIC {pair.server.pci}") for name in modules),
+            *(Write(path, text) for path, text in binding.writes),
+            *machine_steps(pair.order.tune, use.client_cpus, use.server_cpus)]
 
 
-def ports(wire: ResolvedWire, use: Use) -> list[Any]:
-    """The ports in their places, the client's first: its link is the other's too. Then a look at both."""
-    cable = wire.nic
-    if cable is None:
+def ports(wire: ResolvedWire, use: Use) -> Sequence[Step]:
+    """Return the ports in their places, the client's first, then a look at both ends."""
+    pair = wire.nic
+    if pair is None:
         return []
-    kernel = next(each.endpoint for each in wire.contenders.values() if each.stack == "kernel")
-    level = cable.order.tune
-    by_side: dict[str, tuple[int, ...]] = {"server": use.server_cpus, "client": use.client_cpus}
-    placed, server_nic = by_side.get(wire.softirq, ()), cable.server
+    contenders = wire.contenders.values()
+    kernel = next(contender.endpoint for contender in contenders if contender.stack == KERNEL)
+    level, server_nic = pair.order.tune, pair.server
+    placed = {"server": use.server_cpus, "client": use.client_cpus}.get(wire.softirq, ())
 
     def tuner(nic: Nic, used: tuple[int, ...]) -> Tune:
-        # what the client receives is left to it where its packets are processed on the server's cores
+        # what the client receives is left to it where packets are processed on the server's cores
         softirq = placed if nic is server_nic or wire.softirq == "client" else ()
-        return lambda host, netns, interface: tune_interface(host, netns, interface, nic.pci, level, used, softirq)
-    server = ServerPort(nic=cable.server, end=kernel, mtu=wire.mtu, tune=tuner(cable.server, use.server_cpus),
-                        cable=cable)
-    client = [Port(nic=cable.client, end=wire.client, mtu=wire.mtu, tune=tuner(cable.client, use.client_cpus))
-              ] if cable.client else []
+        return lambda host, netns, interface: tune_interface(host, netns, interface, nic.pci, level,
+                                                             used,
+                                                             softirq)
+    server = ServerPort(nic=server_nic, end=kernel, mtu=wire.mtu,
+                        tune=tuner(server_nic, use.server_cpus),
+                        pair=pair)
+    client = [Port(nic=nic, end=wire.client, mtu=wire.mtu, tune=tuner(nic, use.client_cpus))
+              for nic in pair.local[1:]]
     ends = tuple(port.end for port in client)
-    addresses = tuple(dict.fromkeys(each.endpoint.address for each in wire.contenders.values()))
-    return [*client, server, Ends(kernel, addresses, ends, use.sites,
-                                  -(-use.connections // max(1, len(ends) + len(use.sites))))]
+    addresses = tuple(dict.fromkeys(contender.endpoint.address for contender in contenders))
+    each = -(-use.connections // max(1, len(ends) + len(use.sites)))
+    return [*client, server, Ends(kernel, addresses, ends, use.sites, each)]
 
 
 def await_link(host: Host, end: Endpoint) -> None:
-    """Returns when the interface has a carrier. MachineError when it has none after LINK_SECONDS."""
-    if not _seen(host, end, ()).has_link(LINK_SECONDS):
-        raise MachineError(f"{end.namespace}/{end.interface} has no link after {LINK_SECONDS} s: is the cable in, "
-                           "and the other end up?")
+    """Return when the interface has a link. MachineError when it has none after LINK_SECONDS."""
+    if not _link_end(host, end, ()).has_link(LINK_SECONDS):
+        raise MachineError(f"{end.namespace}/{end.interface} has no link after {LINK_SECONDS} s: "
+                           "is the"
+                           " cable in, and the other end up?")
+
+
+def _link_end(host: Host, end: Endpoint, addresses: tuple[str, ...]) -> LinkEnd:
+    return LinkEnd(host, end.namespace, end.interface, addresses)

@@ -11,7 +11,8 @@ from typing import Any, cast
 import pytest
 
 from harness.trial.load.loadgen import load_tool
-from harness.facts.facts import ROOT, TSC_PROGRAM, gather
+from harness.facts.facts import TSC_PROGRAM, gather
+from harness.provision import ROOT
 from harness.host import LocalHost, Result
 from harness.plan import load_plan
 from harness.provision.provision import Provisioned
