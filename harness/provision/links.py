@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The kinds of link between a client and a server: what each wants of a wire's file and of the machine, and the step
-that makes it. A new kind is one class in KINDS. Knows nothing of what else a run needs (steps.py).
+"""The kinds of link between a client and a server: what each wants of a wire's file and of the
+machine, and the step that makes it. A new kind is one class in KINDS. Knows no other step.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from typing import Mapping, Sequence
 
 from harness.errors import UsageError
 from harness.host import NETNS_DIRECTORY, Host
-from harness.plan.netem import IFB, parse
 from harness.plan import DPDK, KERNEL, Contender, End, Endpoint, Wire
+from harness.plan.netem import parse
 from harness.provision.journal import DIRECTORY
 from harness.provision.resolved import ResolvedWire
-from harness.provision.step import Action, Commands, Step
+from harness.provision.step import Action, Commands, Step, commands
 
 TUN, VHOST = "/dev/net/tun", "/dev/vhost-net"
-# of a kernel server's namespace: a queue for as many SYNs and accepted connections as it can have, and for those that
-# it closed first
-SERVER_SYSCTLS = {"core.somaxconn": 65535, "ipv4.tcp_max_syn_backlog": 65535, "ipv4.tcp_max_tw_buckets": 1048576}
+# of a kernel server's namespace: a queue for as many SYNs and accepted connections as it can have,
+# and for those that it closed first
+SERVER_SYSCTLS = ("core.somaxconn=65535", "ipv4.tcp_max_syn_backlog=65535",
+                  "ipv4.tcp_max_tw_buckets=1048576")
+# carries what a client's interface receives, so that netem can be put on it
+IFB = "netem0"
 
 
 class Link:
@@ -61,111 +64,106 @@ class Veth(Link):
 
 
 class VethPort(Veth):
-    """A veth pair whose far end DPDK opens as its port: the kernel has no address there and answers nothing."""
+    """A veth pair whose far end DPDK opens: the kernel has no address there and answers nothing."""
 
     def steps(self, wire: Wire, end: End) -> Sequence[Step]:
-        assert wire.bridge is not None
-        server, on, port = end.server, wire.bridge, end.bridge_port
-        return [Commands(
-            f"veth {_place(server)}, a port for DPDK",
-            (_add_pair(wire, server, port, on.namespace),
-             # what leaves the bridge here must be whole packets with checksums: no kernel will finish them
-             _inside(on.namespace, "ethtool", "-K", port, "tx", "off", "tso", "off", "gso", "off"),
-             _ip(on.namespace, "link", "set", port, "master", on.interface, "up"),
-             _up(server)),
-            (("run", *_delete(server)),))]
+        at, bridge, port, name = end.server, wire.bridge, end.bridge_port, end.server.interface
+        assert bridge is not None
+        # what leaves the bridge here must be whole packets with checksums: no kernel will finish them
+        return [commands(f"veth {_place(at)}, a port for DPDK", f"""
+            ip -n {at.namespace} link add {name} {_peer(wire, port, bridge.namespace)}
+            ip netns exec {bridge.namespace} ethtool -K {port} tx off tso off gso off
+            ip -n {bridge.namespace} link set {port} master {bridge.interface} up
+            ip -n {at.namespace} link set {name} up""", _delete(at))]
 
 
 class Tap(Link):
-    """A TAP in the bridge, whose other end DPDK's net_tap has. It stays when no server has it open."""
+    """A TAP in the bridge, whose other end net_tap has. It stays when no server has it open."""
 
     bridged = True
     devices: tuple[tuple[str, str], ...] = (("tun", TUN),)
     # net_tap opens it with IFF_MULTI_QUEUE: the kernel insists that it was made so
-    mode: tuple[str, ...] = ("multi_queue",)
+    mode = "tap multi_queue"
 
     def problem(self, wire: Wire, end: End) -> str:
         elsewhere = wire.bridge and end.server.namespace != wire.bridge.namespace
         return "belongs in the bridge's namespace" if elsewhere else super().problem(wire, end)
 
     def steps(self, wire: Wire, end: End) -> Sequence[Step]:
-        assert wire.bridge is not None
-        server = end.server
-        return [Commands(
-            f"TAP {_place(server)}",
-            (_ip(server.namespace, "tuntap", "add", "dev", server.interface, "mode", "tap", *self.mode),
-             _ip(server.namespace, "link", "set", server.interface, *_mtu(wire), "master", wire.bridge.interface,
-                 "up")),
-            (("run", *_delete(server)),))]
+        at, name, bridge = end.server.namespace, end.server.interface, wire.bridge
+        assert bridge is not None
+        return [commands(f"TAP {_place(end.server)}", f"""
+            ip -n {at} tuntap add dev {name} mode {self.mode}
+            ip -n {at} link set {name} mtu {wire.mtu} master {bridge.interface} up""",
+                         _delete(end.server))]
 
 
 class VhostNet(Tap):
-    """A TAP whose other end the kernel's vhost-net has. virtio-user, of one queue, opens it without multi_queue."""
+    """A TAP whose other end vhost-net has; virtio-user, of one queue, opens it without multi_queue."""
 
     devices = (("tun", TUN), ("vhost_net", VHOST))
-    mode = ()
+    mode = "tap"
 
 
 class VethPair(Link):
     """A veth pair from the client straight to the server: no bridge, and an address at both ends."""
 
     def problem(self, wire: Wire, end: End) -> str:
-        others = [each for each in wire.ends.values() if each.link != "shm" and each.server != end.server]
-        return ("leads from the client's interface to one server alone; no other link or address can be on its wire"
-                if others else "")
+        others = [item for item in wire.ends.values()
+                  if item.link != "shm" and item.server != end.server]
+        return ("leads from the client's interface to one server alone; no other link or address "
+                "can be on its wire" if others else "")
 
     def steps(self, wire: Wire, end: End) -> Sequence[Step]:
         client, server = end.client, end.server
-        return [Commands(
-            f"veth {_place(client)} to {_place(server)}",
-            ((*_ip(client.namespace, "link", "add", client.interface, "address", client.mac, *_mtu(wire), "type",
-                   "veth"), "peer", "name", server.interface, "address", server.mac, *_mtu(wire), "netns",
-              server.namespace),
-             _ip(client.namespace, "address", "add", client.address, "dev", client.interface),
-             _ip(server.namespace, "address", "add", server.address, "dev", server.interface),
-             _up(client), _up(server)),
-            (("run", *_delete(client)),))]
+        peer = _peer(wire, f"{server.interface} address {server.mac}", server.namespace)
+        return [commands(f"veth {_place(client)} to {_place(server)}", f"""
+            ip -n {client.namespace} link add {client.interface} address {client.mac} {peer}
+            ip -n {client.namespace} address add {client.address} dev {client.interface}
+            ip -n {server.namespace} address add {server.address} dev {server.interface}
+            ip -n {client.namespace} link set {client.interface} up
+            ip -n {server.namespace} link set {server.interface} up""", _delete(client))]
 
 
 class VethToPort(Link):
-    """A veth pair from the server straight to an end that its client opens: the kernel there answers nothing.
+    """A veth pair from the server to an end that its client opens: the kernel there answers nothing.
 
-    The server is given what a busy server is given: room for the SYNs of many clients at once, and the way back to all
-    addresses that the client has, through the first of them. A namespace of its own tracks no connections.
+    The server is given what a busy server is given: room for the SYNs of many clients at once, and
+    the way back to all addresses that the client has, through the first of them.
     """
 
     def problem(self, wire: Wire, end: End) -> str:
-        return "" if end.client_stack == DPDK else "needs a client that opens it: client_stack = \"dpdk\""
+        return "" if end.client_stack == DPDK else "needs a client that opens it: client_stack"
 
     def steps(self, wire: Wire, end: End) -> Sequence[Step]:
-        client, server, at = end.client, end.server, end.server.namespace
-        return [Commands(
-            f"veth {_place(server)} to {_place(client)}, a port for DPDK",
-            ((*_ip(client.namespace, "link", "add", client.interface, *_mtu(wire), "type", "veth"), "peer", "name",
-              server.interface, "address", server.mac, *_mtu(wire), "netns", at),
-             # what leaves here must be whole packets with checksums: no kernel will finish them
-             _inside(at, "ethtool", "-K", server.interface, "tx", "off", "tso", "off"),
-             *(_inside(at, "sysctl", "-q", "-w", f"net.{key}={value}") for key, value in SERVER_SYSCTLS.items()),
-             _ip(at, "address", "add", f"{server.ip}/32", "dev", server.interface),
-             _up(client), _up(server),
-             _ip(at, "route", "add", f"{client.ip}/32", "dev", server.interface),
-             _ip(at, "route", "add", client.network, "via", client.ip)),
-            (("run", *_delete(client)),))]
+        client, server, at, name = end.client, end.server, end.server.namespace, end.server.interface
+        sysctls = "\n".join(f"ip netns exec {at} sysctl -q -w net.{text}" for text in SERVER_SYSCTLS)
+        peer = _peer(wire, f"{name} address {server.mac}", at)
+        # what leaves here must be whole packets with checksums: no kernel will finish them
+        return [commands(f"veth {_place(server)} to {_place(client)}, a port for DPDK", f"""
+            ip -n {client.namespace} link add {client.interface} {peer}
+            ip netns exec {at} ethtool -K {name} tx off tso off
+            {sysctls}
+            ip -n {at} address add {server.ip}/32 dev {name}
+            ip -n {client.namespace} link set {client.interface} up
+            ip -n {at} link set {name} up
+            ip -n {at} route add {client.ip}/32 dev {name}
+            ip -n {at} route add {client.network} via {client.ip}""", _delete(client))]
 
 
 class SharedMemory(Link):
-    """Memory that client and server share; they find each other by a socket in the run's own directory."""
+    """Memory that client and server share; they find each other by a socket in the run's directory."""
 
     needs = ("mac", "socket")
     pages = "client and server share them; --no-huge gives no memory to share"
 
     def problem(self, wire: Wire, end: End) -> str:
         if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}", end.socket):
-            return (f"'{end.socket}' cannot name a socket (1 to 64 letters, digits, . _ -: a path of more than 107 "
-                    "bytes is none)")
+            return (f"'{end.socket}' cannot name a socket (1 to 64 letters, digits, . _ -: a path "
+                    "of more than 107 bytes is none)")
         if end.ring not in (256, 512, 1024):
             return f"ring = {end.ring}: must be 256, 512 or 1024 packets"
-        linked = {each.server.namespace for each in wire.ends.values() if each.link != "shm"}
+        linked = {item.server.namespace for item in wire.ends.values() if item.link != "shm"}
         for place in (end.server.namespace, end.client.namespace):
             if place in {wire.client.namespace, *linked}:
                 return f"must be in namespaces without a link, not in {place}"
@@ -176,7 +174,7 @@ class SharedMemory(Link):
 
 
 class Nic(Link):
-    """A port of this machine, which its driver or DPDK has in turn: nic/steps.py puts it in its place."""
+    """A port of this machine, which its driver or DPDK has in turn: nic/steps.py puts it in place."""
 
     needs = ("interface",)
     in_turn = True
@@ -185,8 +183,8 @@ class Nic(Link):
 
 
 KINDS: Mapping[str, Link] = {
-    "veth": Veth(), "tap": Tap(), "vhost-net": VhostNet(), "veth-port": VethPort(), "veth-pair": VethPair(),
-    "veth-to-port": VethToPort(), "shm": SharedMemory(), "nic": Nic()}
+    "veth": Veth(), "tap": Tap(), "vhost-net": VhostNet(), "veth-port": VethPort(),
+    "veth-pair": VethPair(), "veth-to-port": VethToPort(), "shm": SharedMemory(), "nic": Nic()}
 
 
 def check_links(wire: Wire) -> None:
@@ -203,14 +201,29 @@ def check_links(wire: Wire) -> None:
             raise UsageError(f"{where}: link {end.link} {problem}")
 
 
+def kind_of(contender: Contender) -> Link:
+    """Return the kind of link that leads to a contender."""
+    return KINDS[contender.link]
+
+
+def links(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
+    """Return the steps of each link once: contenders that take turns may share one."""
+    steps: list[Step] = []
+    if wire.bridge and any(kind_of(contender).bridged for contender in contenders):
+        steps += [_bridge(wire), _to_bridge(wire, wire.client, wire.bridge.client_port)]
+    for end in dict.fromkeys(contender.end for contender in contenders):
+        steps += KINDS[end.link].steps(wire, end)
+    return list({step.name: step for step in steps}.values())
+
+
 def socket_path(end: End) -> str:
-    """Return where both ends of shared memory find each other: in the run's own directory, which is root's alone."""
+    """Return where both ends of shared memory find each other: a directory that is root's alone."""
     return f"{DIRECTORY}/{end.socket}"
 
 
 @dataclass(frozen=True)
 class SocketFile(Step):
-    """A server that is killed leaves its socket behind, and no other could then listen there. The server makes it."""
+    """A server that is killed leaves its socket, and no other could listen there. The server makes it."""
 
     path: str
 
@@ -222,53 +235,42 @@ class SocketFile(Step):
         return [["unlink", self.path]]
 
 
-def kind_of(contender: Contender) -> Link:
-    """Return the kind of link that leads to a contender."""
-    return KINDS[contender.link]
-
-
-def links(wire: Wire, contenders: Sequence[Contender]) -> list[Step]:
-    """Return the steps of each link once: contenders that take turns may share one."""
-    steps: list[Step] = []
-    if wire.bridge and any(kind_of(each).bridged for each in contenders):
-        steps += [_bridge(wire), _to_bridge(wire, wire.client, wire.bridge.client_port)]
-    for end in dict.fromkeys(each.end for each in contenders):
-        steps += KINDS[end.link].steps(wire, end)
-    return list({step.name: step for step in steps}.values())
-
-
 def namespace(name: str) -> Commands:
     """Return the step of a namespace whose loopback is up."""
-    # IPv6 is off before the first link comes up: its router and listener messages would be counted as traffic
+    # IPv6 is off before the first link comes up: its router messages would be counted as traffic
     quiet = "for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e $f ] || echo 1 > $f; done"
     return Commands(
         f"namespace {name}",
-        (("ip", "netns", "add", name), _inside(name, "sh", "-c", quiet), _ip(name, "link", "set", "lo", "up")),
+        (("ip", "netns", "add", name), ("ip", "netns", "exec", name, "sh", "-c", quiet),
+         ("ip", "-n", name, "link", "set", "lo", "up")),
         # a process inside would keep the namespace and its links alive without a name
-        (("kill_inside", name), ("run", "ip", "netns", "del", name)), absent=f"{NETNS_DIRECTORY}/{name}")
+        (("kill_inside", name), ("run", "ip", "netns", "del", name)),
+        absent=f"{NETNS_DIRECTORY}/{name}")
 
 
 @dataclass
 class Impairment(Step):
-    """Delay and loss on the one hop that all packets of all contenders pass, once each way; changed between trials.
+    """netem on the one hop that all packets of all contenders pass, each way; changed between trials.
 
     ends: (namespace, interface) of what sends onto that hop
-    prepared: commands that come first, for what is received where both ends are one interface, and for whole packets
+    prepared: commands that come first
+    undone: commands that take all of it away
     first: what is set from the start; "" for nothing
     """
 
     ends: tuple[tuple[str, str], ...]
     prepared: tuple[tuple[str, ...], ...]
-    undone: tuple[tuple[str, ...], ...]
+    undone: tuple[Action, ...]
     first: str
     now: str = field(default="", init=False)
 
     @property
     def name(self) -> str:
-        return f"netem{f' {self.first}' if self.first else ''} in each direction of {'/'.join(self.ends[0])}"
+        return f"netem{f' {self.first}' if self.first else ''} in each direction of " + "/".join(
+            self.ends[0])
 
     def undo(self, host: Host) -> list[Action]:
-        return [("run", *words) for words in self.undone]
+        return list(self.undone)
 
     def up(self, host: Host) -> None:
         for words in self.prepared:
@@ -279,90 +281,72 @@ class Impairment(Step):
         """Have packets impaired so from now on; "" for not at all."""
         if impairment == self.now:
             return
-        if self.now:
-            for end in self.ends:
-                host.run(_no_qdisc(*end))
+        for at, name in self.ends if self.now else ():
+            host.run(["tc", "-n", at, "qdisc", "del", "dev", name, "root"])
         self.now = ""
-        if impairment:
-            for end in self.ends:
-                host.run(parse(impairment, "netem").qdisc(*end))
+        for at, name in self.ends if impairment else ():
+            host.run(parse(impairment, "netem").qdisc(at, name))
         self.now = impairment
 
 
 def impairment(wire: ResolvedWire, contenders: Sequence[Contender]) -> Impairment:
-    """Return the step of a wire's netem. The hop is the client's: its link to the bridge, or what its interface sends
-    and, through an interface made for that, receives."""
-    on, client = wire.bridge, (wire.client.namespace, wire.client.interface)
-    counts = any(parse(text, "netem").counts_packets for text in wire.impairments if text)
-    if on:
+    """Return the step of a wire's netem. The hop is the client's: its link to the bridge, or what
+    its interface sends and, through one made for that, receives."""
+    at, name, bridge = wire.client.namespace, wire.client.interface, wire.bridge
+    if bridge:
         # the kernel's server must send packets as others do, not many in one that is lost as a whole
-        whole = [_inside(server.namespace, "ethtool", "-K", server.interface, "tso", "off", "gso", "off")
-                 for server in dict.fromkeys(each.endpoint for each in contenders if each.link == "veth")]
-        ends = (client, (on.namespace, on.client_port))
-        return Impairment(ends, tuple(whole if counts else ()), tuple(_no_qdisc(*end) for end in ends), wire.netem)
-    # where what is received waits, it must not have been merged before
-    whole = [_inside(client[0], "ethtool", "-K", client[1], "gro", "off")]
-    tc, link, dev = ("tc", "-n", client[0]), ("ip", "-n", client[0], "link"), ("dev", client[1])
-    prepared = ((*link, "add", IFB, "type", "ifb"), (*link, "set", IFB, "up"), (*tc, "qdisc", "add", *dev, "ingress"),
-                (*tc, "filter", "add", *dev, "parent", "ffff:", "matchall",
-                 "action", "mirred", "egress", "redirect", "dev", IFB))
-    return Impairment((client, (client[0], IFB)), (*(whole if counts else ()), *prepared),
-                      ((*tc, "qdisc", "del", *dev, "ingress"), _no_qdisc(*client), (*link, "del", IFB)), wire.netem)
-
-
-def _no_qdisc(namespace: str, interface: str) -> tuple[str, ...]:
-    return ("tc", "-n", namespace, "qdisc", "del", "dev", interface, "root")
+        senders = dict.fromkeys(item.endpoint for item in contenders if item.link == "veth")
+        whole = "\n".join(f"ip netns exec {end.namespace} ethtool -K {end.interface} tso off gso off"
+                          for end in senders)
+        ends, prepared = ((at, name), (bridge.namespace, bridge.client_port)), ""
+        undone = f"""
+            tc -n {at} qdisc del dev {name} root
+            tc -n {bridge.namespace} qdisc del dev {bridge.client_port} root"""
+    else:
+        # where what is received waits, it must not have been merged before
+        whole = f"ip netns exec {at} ethtool -K {name} gro off"
+        ends, prepared = ((at, name), (at, IFB)), f"""
+            ip -n {at} link add {IFB} type ifb
+            ip -n {at} link set {IFB} up
+            tc -n {at} qdisc add dev {name} ingress
+            tc -n {at} filter add dev {name} parent ffff: matchall action mirred egress redirect dev {IFB}"""
+        undone = f"""
+            tc -n {at} qdisc del dev {name} ingress
+            tc -n {at} qdisc del dev {name} root
+            ip -n {at} link del {IFB}"""
+    counts = any(parse(text, "netem").counts_packets for text in wire.impairments if text)
+    made = commands("netem", (f"{whole}\n" if counts else "") + prepared.strip(), undone)
+    return Impairment(ends, made.commands, made.actions, wire.netem)
 
 
 def _bridge(wire: Wire) -> Commands:
     assert wire.bridge is not None
-    on = wire.bridge
-    return Commands(
-        f"bridge {on.namespace}/{on.interface}",
-        # no spanning tree and no delay: a port forwards as soon as a server opens its TAP
-        (_ip(on.namespace, "link", "add", on.interface, *_mtu(wire), "type", "bridge", "stp_state", "0",
-             "forward_delay", "0", "mcast_snooping", "0"),
-         _ip(on.namespace, "link", "set", on.interface, "up")),
-        (("run", *_ip(on.namespace, "link", "del", on.interface)),))
+    at, name = wire.bridge.namespace, wire.bridge.interface
+    # no spanning tree and no delay: a port forwards as soon as a server opens its TAP
+    quick = "stp_state 0 forward_delay 0 mcast_snooping 0"
+    return commands(f"bridge {at}/{name}", f"""
+        ip -n {at} link add {name} mtu {wire.mtu} type bridge {quick}
+        ip -n {at} link set {name} up""", f"ip -n {at} link del {name}")
 
 
 def _to_bridge(wire: Wire, end: Endpoint, port: str) -> Commands:
     """Return the step of a veth pair: the interface of `end` with its address, `port` in the bridge."""
     assert wire.bridge is not None
-    on = wire.bridge
-    return Commands(
-        f"veth {_place(end)}",
-        (_add_pair(wire, end, port, on.namespace, "address", end.mac),
-         _ip(on.namespace, "link", "set", port, "master", on.interface, "up"),
-         _ip(end.namespace, "address", "add", end.address, "dev", end.interface),
-         _up(end)),
-        (("run", *_delete(end)),))
+    bridge, at, name = wire.bridge, end.namespace, end.interface
+    return commands(f"veth {_place(end)}", f"""
+        ip -n {at} link add {name} address {end.mac} {_peer(wire, port, bridge.namespace)}
+        ip -n {bridge.namespace} link set {port} master {bridge.interface} up
+        ip -n {at} address add {end.address} dev {name}
+        ip -n {at} link set {name} up""", _delete(end))
 
 
-def _add_pair(wire: Wire, end: Endpoint, port: str, there: str, *words: str) -> tuple[str, ...]:
-    return _ip(end.namespace, "link", "add", end.interface, *words, *_mtu(wire), "type", "veth", "peer", "name", port,
-               *_mtu(wire), "netns", there)
+def _peer(wire: Wire, interface: str, namespace: str) -> str:
+    return f"mtu {wire.mtu} type veth peer name {interface} mtu {wire.mtu} netns {namespace}"
 
 
 def _place(end: Endpoint) -> str:
     return f"{end.namespace}/{end.interface}"
 
 
-def _mtu(wire: Wire) -> tuple[str, str]:
-    return ("mtu", str(wire.mtu))
-
-
-def _ip(namespace: str, *words: str) -> tuple[str, ...]:
-    return ("ip", "-n", namespace, *words)
-
-
-def _inside(namespace: str, *words: str) -> tuple[str, ...]:
-    return ("ip", "netns", "exec", namespace, *words)
-
-
-def _up(end: Endpoint) -> tuple[str, ...]:
-    return _ip(end.namespace, "link", "set", end.interface, "up")
-
-
-def _delete(end: Endpoint) -> tuple[str, ...]:
-    return _ip(end.namespace, "link", "del", end.interface)
+def _delete(end: Endpoint) -> str:
+    return f"ip -n {end.namespace} link del {end.interface}"

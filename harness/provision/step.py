@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Sequence
 
@@ -57,3 +58,9 @@ class Commands(Step):
     def up(self, host: Host) -> None:
         for argv in self.commands:
             host.run(argv)
+
+
+def commands(title: str, up: str, down: str, absent: str = "") -> Commands:
+    """Return a step of commands written as in a shell, one a line. `down` undoes them."""
+    return Commands(title, tuple(tuple(shlex.split(line)) for line in up.strip().splitlines()),
+                    tuple(("run", *shlex.split(line)) for line in down.strip().splitlines()), absent)
