@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the setting NETEM means: delay and loss on a wire, by the kernel's qdisc netem. Pure: runs nothing.
-
-Both directions of every contender's way must be alike, so it is for wires whose contenders share a hop with the
-client. At its two ends netem is put on what each sends; where only the client's end is at hand, also on what that
-receives, which goes through an ifb first.
-"""
+"""Read the words of the setting NETEM: delay and loss on a wire, by the kernel's qdisc netem. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +11,6 @@ from harness.errors import UsageError
 WORDS = ("delay", "jitter", "loss", "duplicate", "reorder")
 # packets that it may hold: never so few that it drops on its own account
 LIMIT = 100_000
-# kernel modules that it needs, and that it needs on what an interface receives
-MODULES = ("sch_netem",)
-MODULES_BOTH_WAYS = (*MODULES, "ifb", "sch_ingress", "cls_matchall", "act_mirred")
-# the ifb, in the client's namespace
-IFB = "netem0"
 Command = tuple[str, ...]
 # a ping and its ARP must be back within a second
 MOST_DELAY_US, MOST_PERCENT = 200_000, 20.0
@@ -47,21 +37,6 @@ class Netem:
     def slug(self) -> str:
         """As part of a name of a file: delay-5ms-loss-0-5."""
         return re.sub(r"[^a-z0-9]+", "-", str(self)).strip("-")
-
-    def at_both_ends(self, *ends: tuple[str, str]) -> tuple[list[Command], list[Command]]:
-        """What puts it on what both ends (namespace, interface) of a link send, and what takes it away."""
-        return ([self.qdisc(*end) for end in ends],
-                [("tc", "-n", namespace, "qdisc", "del", "dev", name, "root") for namespace, name in ends])
-
-    def both_ways(self, namespace: str, interface: str) -> tuple[list[Command], list[Command]]:
-        """What puts it on what one interface sends and receives, and what takes it away."""
-        tc, link, dev = ("tc", "-n", namespace), ("ip", "-n", namespace, "link"), ("dev", interface)
-        return ([(*link, "add", IFB, "type", "ifb"), (*link, "set", IFB, "up"),
-                 self.qdisc(namespace, interface), self.qdisc(namespace, IFB),
-                 (*tc, "qdisc", "add", *dev, "ingress"),
-                 (*tc, "filter", "add", *dev, "parent", "ffff:", "matchall",
-                  "action", "mirred", "egress", "redirect", "dev", IFB)],
-                [(*tc, "qdisc", "del", *dev, "ingress"), (*tc, "qdisc", "del", *dev, "root"), (*link, "del", IFB)])
 
     def qdisc(self, namespace: str, interface: str) -> Command:
         """argv that puts it where an interface sends."""

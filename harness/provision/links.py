@@ -24,6 +24,7 @@ SERVER_SYSCTLS = ("core.somaxconn=65535", "ipv4.tcp_max_syn_backlog=65535",
                   "ipv4.tcp_max_tw_buckets=1048576")
 # carries what a client's interface receives, so that netem can be put on it
 IFB = "netem0"
+NETEM_MODULES, IFB_MODULES = ("sch_netem",), ("ifb", "sch_ingress", "cls_matchall", "act_mirred")
 
 
 class Link:
@@ -250,7 +251,10 @@ def namespace(name: str) -> Commands:
 
 @dataclass
 class Impairment(Step):
-    """netem on the one hop that all packets of all contenders pass, each way; changed between trials.
+    """netem on the one hop that all packets of all contenders pass, changed between trials.
+
+    Both ways of every contender must be alike. At the hop's two ends netem is put on what each sends;
+    where only the client's end is at hand, also on what that receives, which goes through IFB first.
 
     ends: (namespace, interface) of what sends onto that hop
     prepared: commands that come first

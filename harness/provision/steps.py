@@ -14,11 +14,9 @@ from typing import Any, Mapping, Sequence
 from harness.provision.nic import steps as nic_steps
 from harness.errors import MachineError, UsageError
 from harness.host import Host, NETNS_DIRECTORY
-from harness.provision.links import check_links
-from harness.provision.links import impairment, kind_of, links, namespace
+from harness.provision.links import (IFB_MODULES, NETEM_MODULES, check_links, impairment, kind_of,
+                                     links, namespace)
 from harness.provision.kernel_modules import Module
-from harness.plan.netem import MODULES as NETEM_MODULES
-from harness.plan.netem import MODULES_BOTH_WAYS as NETEM_MODULES_BOTH_WAYS
 from harness.provision.nic.steps import Use
 from harness.provision.tuning import Softirq, Tuned, pages, targets, tuned
 from harness.provision.step import Action, Step
@@ -179,8 +177,8 @@ def _modules(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[Step]:
     """What must be in the kernel, each module once."""
     found = {module: Module(module, f"contender '{each.name}'", device)
              for each in contenders for module, device in kind_of(each).devices}
-    for module in (NETEM_MODULES if wire.bridge else NETEM_MODULES_BOTH_WAYS) if wire.impairments else ():
-        found[module] = Module(module, "netem")
+    netem = (*NETEM_MODULES, *(() if wire.bridge else IFB_MODULES)) if wire.impairments else ()
+    found |= {module: Module(module, "netem") for module in netem}
     return list(found.values())
 
 
