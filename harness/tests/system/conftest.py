@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
+import subprocess
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +30,49 @@ KERNEL_SERVERS = {
     "uring": ("build/uring_server", ()),
     "uring of 2 threads": ("build/uring_server", ("--threads", "2")),
 }
+
+
+# more than two runs need at the same time, so that neither of two shards raises the count while the other gives back
+_SHARD_HUGEPAGES = 1200
+_HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+_CLONE_NEWNS, _CLONE_NEWNET, _MS_REC, _MS_PRIVATE = 0x20000, 0x40000000, 0x4000, 0x40000
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each shard (a worker of pytest-xdist) a machine of its own as far as tests see one."""
+    config.addinivalue_line("markers", "exclusive: must have both CPUs and the machine; run outside the shards")
+    config.addinivalue_line("markers", "long: takes minutes; part of `make test-long` alone")
+    if os.geteuid() != 0:
+        return
+    if hasattr(config, "workerinput"):
+        _isolate()
+    elif config.getoption("numprocesses", None) and _HUGEPAGES.exists():
+        pages = int(_HUGEPAGES.read_text())
+        config.add_cleanup(lambda: _set_hugepages(pages))
+        _set_hugepages(pages + _SHARD_HUGEPAGES)
+
+
+def _set_hugepages(count: int) -> None:
+    _HUGEPAGES.write_text(str(count))
+
+
+def _isolate() -> None:
+    """Enter mount and network namespaces of this process's own, with an empty /run.
+
+    A run's lock, journal and namespaces lie below /run, so two shards never see one another's (namespaces(7)).
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNS | _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "unshare")
+    if libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None):
+        raise OSError(ctypes.get_errno(), "mount: private")
+    if libc.mount(b"tmpfs", b"/run", b"tmpfs", 0, None):
+        raise OSError(ctypes.get_errno(), "mount: /run")
+    for name in ("lock", "netns", "sshd"):
+        Path("/run", name).mkdir()
+    # the first namespace leaves /run/netns mounted for good, as on any machine that has had one
+    for words in ("link set lo up", "netns add first", "netns delete first"):
+        subprocess.run(["ip", *words.split()], check=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
