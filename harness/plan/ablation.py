@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which contenders show what each optimisation of a server is worth. Pure.
 
-First with none of them, then with one more at a time in the order of OPTIMISATIONS, which has them all in the end; and
-with all but one, for each.
+First with none of them, then with one more at a time in the order of MEASURES, which has them all
+in the end; and with all but one, for each.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A/A test: a contender against itself, once more under a second name. What the two differ by is noise. Pure."""
+"""A/A test: a contender against itself, once more under a second name. What the two differ by is
+noise. Pure."""
 
 from __future__ import annotations
 
@@ -29,8 +30,10 @@ def pairs(names: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def with_twins(wire: Wire, names: Sequence[str]) -> Wire:
-    """Return the wire with those of `names` that are second names of its contenders, on the same links."""
+    """Return the wire with those of `names` that are second names of its contenders, on the same
+    links."""
     firsts = {name: wire.contenders[original(name)] for name in names
               if name not in wire.contenders and original(name) in wire.contenders}
-    more = {name: replace(first, name=name, title=f"{first.title}, once more") for name, first in firsts.items()}
+    more = {name: replace(first, name=name, title=f"{first.title}, once more")
+            for name, first in firsts.items()}
     return replace(wire, contenders={**wire.contenders, **more}) if more else wire

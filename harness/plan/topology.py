@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Read topologies/: a wire's file, and the files of the contenders on it, as values. Knows no machine.
+"""Read topologies/: a wire's file, and the files of the contenders on it, as values. Knows no
+machine.
 
-A file that is `like` another gives only what differs; tables are merged, everything else is replaced. What a file may
-not say is one line that names it and the key. What a kind of link wants is checked in harness/provision/links.py.
+A file that is `like` another gives only what differs; tables are merged, everything else is
+replaced. What a file may not say is one line that names it and the key. What a kind of link wants
+is checked in harness/provision/links.py.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from cattrs.gen import make_dict_structure_fn, override
 from harness.errors import UsageError
 from harness.plan import ablation
 from harness.plan.self_comparison import with_twins
-from harness.plan.wire import (CORES, DPDK, KERNEL, PLACEHOLDERS, PRELOAD, READY, STACKS, Bridge, Contender, End,
-                               Endpoint, Program, Wire, filled)
+from harness.plan.wire import (
+    CORES, DPDK, KERNEL, PLACEHOLDERS, PRELOAD, READY, STACKS, Bridge, Contender, End, Endpoint,
+    Program, Wire, filled)
 
 TOPOLOGIES = Path(__file__).resolve().parents[2] / "topologies"
 WIRES, CONTENDERS = TOPOLOGIES / "wires", TOPOLOGIES / "contenders"
@@ -39,7 +42,8 @@ class _Hugepages:
 
 @dataclass(frozen=True)
 class _File:
-    """A wire's file but for its ends; `ablation_of`: the contender from which the steps of an ablation are made."""
+    """A wire's file but for its ends; `ablation_of`: the contender from which the steps of an
+    ablation are made."""
 
     title: str
     mtu: int
@@ -79,8 +83,9 @@ def contender_name(name: str) -> str:
 
 
 def with_contenders(wire: Wire, names: Iterable[str]) -> Wire:
-    """Return the wire with those of `names` that it does not list: a name in topologies/contenders/, the path of a
-    TOML file, or the second name of a contender (self_comparison.py). A name that is none of these is left out."""
+    """Return the wire with those of `names` that it does not list: a name in
+    topologies/contenders/, the path of a TOML file, or the second name of a contender
+    (self_comparison.py). A name that is none of these is left out."""
     names = list(names)
     known = {each for folder in _folders(wire) for each in _names(folder)}
     more = {contender_name(name): _contender(name, wire) for name in names
@@ -93,13 +98,17 @@ def with_contenders(wire: Wire, names: Iterable[str]) -> Wire:
 def over_vhost(wire: Wire) -> Wire | None:
     """Return the wire with its TAP on vhost-net; None where its file has no such thing."""
     other = wire.over_vhost
-    return replace(wire, title=other.title, caveat=other.caveat).with_ends(other.ends) if other else None
+    if other is None:
+        return None
+    return replace(wire, title=other.title, caveat=other.caveat).with_ends(other.ends)
 
 
 def _wire(path: Path, data: Mapping[str, Any]) -> Wire:
-    file = _structured(_File, {key: value for key, value in data.items() if key not in STACKS}, str(path))
-    wire = Wire(path.stem, str(path), file.title, file.caveat, file.mtu, file.port, file.client, file.bridge,
-                file.hugepages.size_kib, file.hugepages.count, _ends(path, data), {}, file.workloads)
+    own = {key: value for key, value in data.items() if key not in STACKS}
+    file = _structured(_File, own, str(path))
+    wire = Wire(path.stem, str(path), file.title, file.caveat, file.mtu, file.port, file.client,
+                file.bridge, file.hugepages.size_kib, file.hugepages.count, _ends(path, data), {},
+                file.workloads)
     _check(wire)
     wire = replace(wire, contenders={name: _contender(name, wire) for name in file.contenders})
     _check_contenders(wire)
@@ -111,7 +120,8 @@ def _wire(path: Path, data: Mapping[str, Any]) -> Wire:
 
 
 def _ends(path: Path, data: Mapping[str, Any]) -> dict[str, End]:
-    """Return the ends by stack. What [preload] does not say is as in [dpdk], and the client's end as in [client]."""
+    """Return the ends by stack. What [preload] does not say is as in [dpdk], and the client's end
+    as in [client]."""
     tables = {stack: data[stack] for stack in (KERNEL, DPDK, PRELOAD) if stack in data}
     for stack, table in tables.items():
         if not isinstance(table, dict):
@@ -129,8 +139,8 @@ def _contender(name: str, wire: Wire) -> Contender:
     program = _structured(Program, _read(path, "contender", folders), where)
     _choice(program.stack, STACKS, where, "stack")
     if program.stack not in wire.ends:
-        raise UsageError(f"{where}: wire '{wire.name}' has no [{program.stack}], the stack of this contender; it has: "
-                         f"{', '.join(wire.ends)}")
+        raise UsageError(f"{where}: wire '{wire.name}' has no [{program.stack}], the stack of this "
+                         f"contender; it has: {', '.join(wire.ends)}")
     end = wire.ends[program.stack]
     own: dict[str, Any] = {**vars(program), "ready": end.ready or program.ready,
                            "cores": program.cores if end.cores == "all" else end.cores}
@@ -138,13 +148,15 @@ def _contender(name: str, wire: Wire) -> Contender:
 
 
 def _folders(wire: Wire) -> list[Path]:
-    """Return where a wire's contenders are looked for: in contenders/ beside its folder, then in ours."""
+    """Return where a wire's contenders are looked for: in contenders/ beside its folder, then in
+    ours."""
     return [Path(wire.source).resolve().parent.parent / "contenders", CONTENDERS]
 
 
 def _find(name: str, folders: Iterable[Path], what: str) -> Path:
     """Return the file of that name. UsageError where there is none."""
-    for path in [Path(name)] if name.endswith(".toml") else [folder / f"{name}.toml" for folder in folders]:
+    places = [folder / f"{name}.toml" for folder in folders]
+    for path in [Path(name)] if name.endswith(".toml") else places:
         if path.is_file():
             return path
     known = dict.fromkeys(each for folder in folders for each in _names(folder))
@@ -160,14 +172,16 @@ def _read(path: Path, what: str, folders: list[Path], depth: int = 0) -> dict[st
     try:
         data = tomllib.loads(path.read_text())
     except OSError:
-        raise UsageError(f"no {what} '{path.stem}'; there are: {', '.join(_names(folders[-1]))}") from None
+        known = ", ".join(_names(folders[-1]))
+        raise UsageError(f"no {what} '{path.stem}'; there are: {known}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from None
     like = data.pop("like", None)
     if like is None:
         return data
     if not isinstance(like, str) or depth == MOST_LIKE:
-        raise UsageError(f"{path}: 'like' must name a {what}, and no chain of them may be longer than {MOST_LIKE}")
+        raise UsageError(f"{path}: 'like' must name a {what}, and no chain of them may be longer "
+                         f"than {MOST_LIKE}")
     return _merged(_read(_find(like, folders, what), what, folders, depth + 1), data)
 
 
@@ -235,7 +249,8 @@ def _check(wire: Wire) -> None:
     """UsageError on values that no kernel would take, before anything is provisioned with them."""
     where, bridge = wire.source, [wire.bridge] if wire.bridge else []
     if not re.fullmatch(r"[A-Za-z0-9_-]+", wire.name):
-        raise UsageError(f"{where}: name '{wire.name}' cannot be part of a run's id (letters, digits, - _)")
+        raise UsageError(f"{where}: name '{wire.name}' cannot be part of a run's id (letters, "
+                         "digits, - _)")
     ends = {f"{where} [client]": wire.client}
     for stack, each in wire.ends.items():
         ends |= {f"{where} [{stack}.server]": each.server, f"{where} [{stack}.client]": each.client}
@@ -244,10 +259,13 @@ def _check(wire: Wire) -> None:
         _choice(each.ready, ("", *READY), f"{where} [{stack}]", "ready")
     for place, end in ends.items():
         _check_endpoint(end, place)
-    names = [*(end.interface for end in ends.values()), *(end.bridge_port for end in wire.ends.values())]
-    for name in (*filter(None, names), *(name for each in bridge for name in (each.interface, each.client_port))):
+    names = [*(end.interface for end in ends.values()),
+             *(end.bridge_port for end in wire.ends.values())]
+    ours = [name for item in bridge for name in (item.interface, item.client_port)]
+    for name in (*filter(None, names), *ours):
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", name):
-            raise UsageError(f"{where}: '{name}' cannot name an interface (1 to 15 letters, digits, . _ -)")
+            raise UsageError(f"{where}: '{name}' cannot name an interface (1 to 15 letters, digits, "
+                             ". _ -)")
     for name in (*(end.namespace for end in ends.values()), *(each.namespace for each in bridge)):
         if not re.fullmatch(r"stackduel-[a-z0-9-]+", name):
             raise UsageError(f"{where}: namespace '{name}' must be named stackduel-…")
@@ -276,15 +294,19 @@ def _check_contenders(wire: Wire) -> None:
         _choice(each.cores, CORES, where, "cores")
         _check_arguments(each.arguments, where)
         if each.most_connections < 0 or bool(each.most_connections) != bool(each.most_because):
-            raise UsageError(f"{where}: most_connections and most_because go together, and cannot be negative")
+            raise UsageError(f"{where}: most_connections and most_because go together, and cannot "
+                             "be negative")
         if each.same_on_one_core not in ("", *wire.contenders):
-            raise UsageError(f"{where}: same_on_one_core: there is no contender '{each.same_on_one_core}'")
+            raise UsageError(f"{where}: same_on_one_core: there is no contender "
+                             f"'{each.same_on_one_core}'")
         if each.busy_polls and (each.stack != KERNEL or not each.counters):
-            raise UsageError(f"{where}: only a kernel contender that counts can say that it busy-polls")
+            raise UsageError(f"{where}: only a kernel contender that counts can say that it "
+                             "busy-polls")
         if each.counts_at and (each.counters or not each.counts_at.startswith("/")):
             raise UsageError(f"{where}: counts_at is the path of a server without counters of ours")
     if wire.has_loadgen and any(each.client.stack != DPDK for each in wire.contenders.values()):
-        raise UsageError(f"{wire.source}: the load generator must be the client of all contenders or of none")
+        raise UsageError(f"{wire.source}: the load generator must be the client of all contenders "
+                         "or of none")
 
 
 def _check_arguments(arguments: Iterable[str], where: str) -> None:
@@ -296,4 +318,5 @@ def _check_arguments(arguments: Iterable[str], where: str) -> None:
             raise UsageError(f"{where}: argument '{argument}': no placeholder {error}; there are: "
                              f"{', '.join(PLACEHOLDERS)}") from None
         except (ValueError, IndexError, AttributeError, TypeError) as error:
-            raise UsageError(f"{where}: argument '{argument}' is not one with placeholders: {error}") from None
+            raise UsageError(f"{where}: argument '{argument}' is not one with placeholders: "
+                             f"{error}") from None

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A wire and the contenders on it as values, and the argv that follows from them. Knows no file and no machine."""
+"""A wire and the contenders on it as values, and the argv that follows from them. Knows no file and
+no machine."""
 
 from __future__ import annotations
 
@@ -7,8 +8,8 @@ import ipaddress
 from dataclasses import dataclass, field, replace
 from typing import Mapping, Sequence
 
-# what carries a program's TCP: the kernel; lwIP under sockets that a library provides; lwIP or another stack in the
-# program itself, which drives a DPDK port
+# what carries a program's TCP: the kernel; lwIP under sockets that a library provides; lwIP or
+# another stack in the program itself, which drives a DPDK port
 KERNEL, PRELOAD, DPDK = STACKS = ("kernel", "preload", "dpdk")
 READY = ("line", "connect", "socket")
 CORES = ("one", "all")
@@ -16,14 +17,14 @@ CORES = ("one", "all")
 LOADGEN = DPDK
 ON_LWIP, LIBRARY, GENERATOR = "build/on-lwip", "build/libstackduel_preload.so", "build/loadgen"
 EAL_PREFIX, CLIENT_EAL_PREFIX = "stackduel", "stackduel-client"
-_ON_LWIP = ("--address", "{address}", "--netmask", "{netmask}", "--gateway", "{gateway}", "--mac", "{mac}",
-            "--eal={eal}", "--counters", "{counters}", "--")
+_ON_LWIP = ("--address", "{address}", "--netmask", "{netmask}", "--gateway", "{gateway}",
+            "--mac", "{mac}", "--eal={eal}", "--counters", "{counters}", "--")
 _GENERATOR = ("{eal}", "--", "--address", "{address}", "--netmask", "{netmask}", "--mac", "{mac}",
               "--server", "{server}", "--port", "{port}")
 # of a contender's arguments and of EAL's words for its end
-PLACEHOLDERS = ("address", "prefix", "netmask", "gateway", "mac", "interface", "port", "body_size", "max_connections",
-                "server_cores", "server_cpus", "eal", "launcher", "counters", "raw", "run_directory", "pci", "socket",
-                "ring")
+PLACEHOLDERS = ("address", "prefix", "netmask", "gateway", "mac", "interface", "port", "body_size",
+                "max_connections", "server_cores", "server_cpus", "eal", "launcher", "counters",
+                "raw", "run_directory", "pci", "socket", "ring")
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,20 @@ class Endpoint:
         return str(ipaddress.ip_interface(self.address).network.netmask)
 
     def values(self, prefix: str, values: Mapping[str, str]) -> dict[str, str]:
-        """Return `values` with those of this end; `prefix` names the runtime directory of its EAL."""
-        own = {"address": self.ip, "prefix": self.address.partition("/")[2], "netmask": self.netmask, "mac": self.mac,
-               "interface": self.interface, "gateway": self.gateway or "0.0.0.0", **values}
-        words = [own.get("eal_memory", ""), f"--file-prefix={prefix}", "--no-telemetry", *filled(self.eal, own)]
-        return {**own, "eal": " ".join(words)}
+        """Return `values` with those of this end; `prefix` names the runtime directory of its
+        EAL."""
+        own = {"address": self.ip, "prefix": self.address.partition("/")[2], "mac": self.mac,
+               "netmask": self.netmask, "gateway": self.gateway or "0.0.0.0",
+               "interface": self.interface, **values}
+        words = [own.get("eal_memory", ""), f"--file-prefix={prefix}", "--no-telemetry"]
+        return {**own, "eal": " ".join([*words, *filled(self.eal, own)])}
 
 
 @dataclass(frozen=True)
 class Client:
-    """The client's end of a contender. With a stack other than the kernel's a launcher stands before a client's argv:
-    the preload library's, or the load generator itself, of which what follows are options."""
+    """The client's end of a contender. With a stack other than the kernel's a launcher stands
+    before a client's argv: the preload library's, or the load generator itself, of which what
+    follows are options."""
 
     endpoint: Endpoint
     stack: str
@@ -82,7 +86,8 @@ class Client:
         return (LIBRARY,) if self.stack == PRELOAD else ()
 
     def command(self, values: Mapping[str, str]) -> list[str]:
-        """Return what stands before a client's argv; [] without a launcher. `values`: as of Contender.command()."""
+        """Return what stands before a client's argv; [] without a launcher. `values`: as of
+        Contender.command()."""
         if self.stack == KERNEL:
             return []
         own = self.endpoint.values(CLIENT_EAL_PREFIX, {**values, "server": self.server.ip})
@@ -123,9 +128,11 @@ class Program:
     program, arguments: argv; a placeholder that stands alone becomes as many words as its value has
     needs: files beside the program that must have been built
     packages: by program that must be on PATH, its Debian package
-    ready: how it shows that it serves: "line" (prints READY), "connect" (accepts) or "socket" (its end of the link)
+    ready: how it shows that it serves: "line" (prints READY), "connect" (accepts) or "socket" (its
+    end of the link)
     counters: keeps the servers' contract of counters (SIGUSR1, and at its end)
-    counts_at: of a server of other make, the path where it says how many requests it has had; "" for none
+    counts_at: of a server of other make, the path where it says how many requests it has had; ""
+    for none
     polls: burns its cores whether or not there is work
     busy_polls: needs a driver with NAPI ids
     cores: how many of the server's cores it uses
@@ -167,8 +174,9 @@ class Contender(Program):
         """Return its title with what the wire adds, in brackets."""
         if not self.end.label:
             return self.title
-        head, bracket, tail = self.title.rpartition(")")
-        return f"{head}, {self.end.label})" if bracket and not tail else f"{self.title} ({self.end.label})"
+        if self.title.endswith(")"):
+            return f"{self.title[:-1]}, {self.end.label})"
+        return f"{self.title} ({self.end.label})"
 
     @property
     def file_name(self) -> str:
@@ -200,8 +208,9 @@ class Contender(Program):
         return (self.stack, self.end.client_stack) != (KERNEL, KERNEL)
 
     def command(self, values: Mapping[str, str]) -> list[str]:
-        """Return argv. `values`: of PLACEHOLDERS and `eal_memory`, beside those that follow from its end. What the
-        preload library is started with stands before the program, or where the arguments have {launcher}."""
+        """Return argv. `values`: of PLACEHOLDERS and `eal_memory`, beside those that follow from
+        its end. What the preload library is started with stands before the program, or where the
+        arguments have {launcher}."""
         own = self.endpoint.values(EAL_PREFIX, {"ring": str(self.end.ring), **values})
         launcher = [ON_LWIP, *filled(_ON_LWIP, own)] if self.stack == PRELOAD else []
         left_out = [f"--without={','.join(self.without)}"] if self.without else []
@@ -209,7 +218,8 @@ class Contender(Program):
         return words if "{launcher}" in self.arguments else [*launcher, *words]
 
 
-def filled(arguments: Sequence[str], values: Mapping[str, str], launcher: Sequence[str] = ()) -> list[str]:
+def filled(arguments: Sequence[str], values: Mapping[str, str],
+           launcher: Sequence[str] = ()) -> list[str]:
     """Return the arguments with their placeholders filled. KeyError on one that has no value."""
     words: list[str] = []
     for argument in arguments:
@@ -243,7 +253,8 @@ class Wire:
     ends: by stack, what contenders have here
     workloads: those that are measured on it, the usual one first
     ablation: its contenders are the steps of harness/plan/ablation.py
-    over_vhost: what it is where the kernel has vhost-net, its contenders left out; None where that cannot be
+    over_vhost: what it is where the kernel has vhost-net, its contenders left out; None where that
+    cannot be
     """
 
     name: str
@@ -269,10 +280,12 @@ class Wire:
 
     @property
     def has_loadgen(self) -> bool:
-        """Tell whether its client is a load generator with a port of its own; it is so for all contenders or none."""
+        """Tell whether its client is a load generator with a port of its own; it is so for all
+        contenders or none."""
         return any(contender.client.stack == DPDK for contender in self.contenders.values())
 
     def with_ends(self, ends: Mapping[str, End]) -> Wire:
         """Return the wire with other ends, its contenders on them."""
-        contenders = {name: replace(each, end=ends[each.stack]) for name, each in self.contenders.items()}
+        contenders = {name: replace(contender, end=ends[contender.stack])
+                      for name, contender in self.contenders.items()}
         return replace(self, ends=ends, contenders=contenders)

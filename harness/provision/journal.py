@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The undo journal: what leaves the machine as it was found, on disk before anything is done to it.
 
-One JSON object a line, {"run": id, "step": name, "undo": [action, …]}. An action is plain data, may be
-repeated, and does nothing when the thing is gone already (undo.py). Knows nothing of wires.
+One JSON object a line, {"run": id, "step": name, "undo": [action, …]}. An action is plain data, may
+be repeated, and does nothing when the thing is gone already (undo.py). Knows nothing of wires.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Journal:
         self.record(f"process {process.argv[0]}", [["kill", process.pid, process.start_time]])
 
     def undo(self) -> list[str]:
-        """Undoes everything; what failed, one line each. The file goes last, and stays if anything did."""
+        """Undoes everything; what failed, one line each. The file goes last, and stays if anything
+        did."""
         failed = undo(self._host, self.entries)[1]
         return failed or _remove(self._host)
 
@@ -51,7 +52,8 @@ def left_behind(host: Host) -> bool:
 
 
 def _away(host: Host) -> list[Action]:
-    """What brings ports home that are not; unlike the rest of what is done to a machine it outlives a reboot."""
+    """What brings ports home that are not; unlike the rest of what is done to a machine it outlives
+    a reboot."""
     return [["restore_nic", f"{STATE_DIR}/{name}"] for name in host.listing(STATE_DIR) if name.endswith(".json")]
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A kernel module as a step: loaded for a run, and unloaded after it with whatever it brought along.
+"""A kernel module as a step: loaded for a run, and unloaded after it with whatever it brought
+along.
 
 What there is, is read from files and never tried, so that a rehearsal knows it too. Knows no wire.
 """
@@ -16,7 +17,8 @@ from harness.provision.step import Action, Step
 
 @dataclass(frozen=True)
 class Module(Step):
-    """`needed_for`: what cannot do without it. `device`: the node that it makes in /dev, "" if it makes none."""
+    """`needed_for`: what cannot do without it. `device`: the node that it makes in /dev, "" if it
+    makes none."""
 
     module: str
     needed_for: str
@@ -70,7 +72,8 @@ def _is_there(host: Host, module: str) -> bool:
 
 
 def _with_dependencies(host: Host, module: str) -> list[str]:
-    """The module and what it stands on, in the order of unloading; [] when there is no such file."""
+    """The module and what it stands on, in the order of unloading; [] when there is no such
+    file."""
     for line in _lines(host, "modules.dep"):
         file, _, others = line.partition(":")
         if _of(file) == _plain(module):

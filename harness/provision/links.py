@@ -24,6 +24,7 @@ SERVER_SYSCTLS = ("core.somaxconn=65535", "ipv4.tcp_max_syn_backlog=65535",
                   "ipv4.tcp_max_tw_buckets=1048576")
 # carries what a client's interface receives, so that netem can be put on it
 IFB = "netem0"
+_REDIRECT = f"action mirred egress redirect dev {IFB}"
 NETEM_MODULES, IFB_MODULES = ("sch_netem",), ("ifb", "sch_ingress", "cls_matchall", "act_mirred")
 
 
@@ -70,7 +71,8 @@ class VethPort(Veth):
     def steps(self, wire: Wire, end: End) -> Sequence[Step]:
         at, bridge, port, name = end.server, wire.bridge, end.bridge_port, end.server.interface
         assert bridge is not None
-        # what leaves the bridge here must be whole packets with checksums: no kernel will finish them
+        # what leaves the bridge here must be whole packets with checksums: no kernel will finish
+        # them
         return [commands(f"veth {_place(at)}, a port for DPDK", f"""
             ip -n {at.namespace} link add {name} {_peer(wire, port, bridge.namespace)}
             ip netns exec {bridge.namespace} ethtool -K {port} tx off tso off gso off
@@ -100,14 +102,16 @@ class Tap(Link):
 
 
 class VhostNet(Tap):
-    """A TAP whose other end vhost-net has; virtio-user, of one queue, opens it without multi_queue."""
+    """A TAP whose other end vhost-net has; virtio-user, of one queue, opens it without
+    multi_queue."""
 
     devices = (("tun", TUN), ("vhost_net", VHOST))
     mode = "tap"
 
 
 class VethPair(Link):
-    """A veth pair from the client straight to the server: no bridge, and an address at both ends."""
+    """A veth pair from the client straight to the server: no bridge, and an address at both
+    ends."""
 
     def problem(self, wire: Wire, end: End) -> str:
         others = [item for item in wire.ends.values()
@@ -127,7 +131,8 @@ class VethPair(Link):
 
 
 class VethToPort(Link):
-    """A veth pair from the server to an end that its client opens: the kernel there answers nothing.
+    """A veth pair from the server to an end that its client opens: the kernel there answers
+    nothing.
 
     The server is given what a busy server is given: room for the SYNs of many clients at once, and
     the way back to all addresses that the client has, through the first of them.
@@ -137,8 +142,9 @@ class VethToPort(Link):
         return "" if end.client_stack == DPDK else "needs a client that opens it: client_stack"
 
     def steps(self, wire: Wire, end: End) -> Sequence[Step]:
-        client, server, at, name = end.client, end.server, end.server.namespace, end.server.interface
-        sysctls = "\n".join(f"ip netns exec {at} sysctl -q -w net.{text}" for text in SERVER_SYSCTLS)
+        client, server = end.client, end.server
+        at, name = server.namespace, server.interface
+        sysctls = "\n".join(f"ip netns exec {at} sysctl -q -w net.{key}" for key in SERVER_SYSCTLS)
         peer = _peer(wire, f"{name} address {server.mac}", at)
         # what leaves here must be whole packets with checksums: no kernel will finish them
         return [commands(f"veth {_place(server)} to {_place(client)}, a port for DPDK", f"""
@@ -153,7 +159,8 @@ class VethToPort(Link):
 
 
 class SharedMemory(Link):
-    """Memory that client and server share; they find each other by a socket in the run's directory."""
+    """Memory that client and server share; they find each other by a socket in the run's
+    directory."""
 
     needs = ("mac", "socket")
     pages = "client and server share them; --no-huge gives no memory to share"
@@ -175,7 +182,8 @@ class SharedMemory(Link):
 
 
 class Nic(Link):
-    """A port of this machine, which its driver or DPDK has in turn: nic/steps.py puts it in place."""
+    """A port of this machine, which its driver or DPDK has in turn: nic/steps.py puts it in
+    place."""
 
     needs = ("interface",)
     in_turn = True
@@ -224,7 +232,8 @@ def socket_path(end: End) -> str:
 
 @dataclass(frozen=True)
 class SocketFile(Step):
-    """A server that is killed leaves its socket, and no other could listen there. The server makes it."""
+    """A server that is killed leaves its socket, and no other could listen there. The server makes
+    it."""
 
     path: str
 
@@ -253,8 +262,9 @@ def namespace(name: str) -> Commands:
 class Impairment(Step):
     """netem on the one hop that all packets of all contenders pass, changed between trials.
 
-    Both ways of every contender must be alike. At the hop's two ends netem is put on what each sends;
-    where only the client's end is at hand, also on what that receives, which goes through IFB first.
+    Both ways of every contender must be alike. At the hop's two ends netem is put on what each
+    sends; where only the client's end is at hand, also on what that receives, which goes through
+    IFB first.
 
     ends: (namespace, interface) of what sends onto that hop
     prepared: commands that come first
@@ -298,10 +308,12 @@ def impairment(wire: ResolvedWire, contenders: Sequence[Contender]) -> Impairmen
     its interface sends and, through one made for that, receives."""
     at, name, bridge = wire.client.namespace, wire.client.interface, wire.bridge
     if bridge:
-        # the kernel's server must send packets as others do, not many in one that is lost as a whole
+        # the kernel's server must send packets as others do, not many in one that is lost as a
+        # whole
         senders = dict.fromkeys(item.endpoint for item in contenders if item.link == "veth")
-        whole = "\n".join(f"ip netns exec {end.namespace} ethtool -K {end.interface} tso off gso off"
-                          for end in senders)
+        whole = "\n".join(
+            f"ip netns exec {end.namespace} ethtool -K {end.interface} tso off gso off"
+            for end in senders)
         ends, prepared = ((at, name), (bridge.namespace, bridge.client_port)), ""
         undone = f"""
             tc -n {at} qdisc del dev {name} root
@@ -313,7 +325,7 @@ def impairment(wire: ResolvedWire, contenders: Sequence[Contender]) -> Impairmen
             ip -n {at} link add {IFB} type ifb
             ip -n {at} link set {IFB} up
             tc -n {at} qdisc add dev {name} ingress
-            tc -n {at} filter add dev {name} parent ffff: matchall action mirred egress redirect dev {IFB}"""
+            tc -n {at} filter add dev {name} parent ffff: matchall {_REDIRECT}"""
         undone = f"""
             tc -n {at} qdisc del dev {name} ingress
             tc -n {at} qdisc del dev {name} root
@@ -334,7 +346,8 @@ def _bridge(wire: Wire) -> Commands:
 
 
 def _to_bridge(wire: Wire, end: Endpoint, port: str) -> Commands:
-    """Return the step of a veth pair: the interface of `end` with its address, `port` in the bridge."""
+    """Return the step of a veth pair: the interface of `end` with its address, `port` in the
+    bridge."""
     assert wire.bridge is not None
     bridge, at, name = wire.bridge, end.namespace, end.interface
     return commands(f"veth {_place(end)}", f"""

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Makes a wire, and leaves the machine as it was found: the order of steps, the lock and the undoing.
+"""Makes a wire, and leaves the machine as it was found: the order of steps, the lock and the
+undoing.
 
-What each step does is in steps.py, what undoes it in journal.py. Knows nothing of plans, trials or results.
+What each step does is in steps.py, what undoes it in journal.py. Knows nothing of plans, trials or
+results.
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ NEEDS_ROOT = "making namespaces and links needs root: run it with sudo"
 
 @dataclass
 class Provisioned:
-    """A wire that is up. `port`: the one of a NIC that the contenders have in turn. `hugepages` False: servers run with
-    --no-huge, and `why` says for what reason. `sites`: the machines that its clients are on; () when that is this one.
+    """A wire that is up. `port`: the one of a NIC that the contenders have in turn. `hugepages`
+    False: servers run with --no-huge, and `why` says for what reason. `sites`: the machines that
+    its clients are on; () when that is this one.
     """
 
     wire: ResolvedWire
@@ -48,12 +51,14 @@ class Provisioned:
     steps: Sequence[Step] = ()
 
     def tuned(self) -> list[Tuned]:
-        """Return what was asked of the machine for the run's sake, what it gave, and why not more."""
+        """Return what was asked of the machine for the run's sake, what it gave, and why not
+        more."""
         return [*results(self.steps), *(replace(result, port=step.end.interface) for step in self.steps
                                         if isinstance(step, Port) for result in step.tuned)]
 
     def softirq(self) -> dict[str, Tuned]:
-        """Return where packets are processed, by namespace/interface; {} where SOFTIRQ was not given."""
+        """Return where packets are processed, by namespace/interface; {} where SOFTIRQ was not
+        given."""
         return {**{name: result for step in self.steps if isinstance(step, Softirq)
                    for name, result in step.placed.items()},
                 **{f"{step.end.namespace}/{step.end.interface}": result for step in self.steps
@@ -64,13 +69,14 @@ class Provisioned:
         return [note for each in self.steps if isinstance(each, Ends) for note in each.notes]
 
     def turn_to(self, host: Host, contender: Contender) -> None:
-        """Gives the contender the port that others have in their turn, where it is one. MachineError when it cannot."""
+        """Gives the contender the port that others have in their turn, where it is one.
+        MachineError when it cannot."""
         if self.port:
             self.port.turn_to(host, contender)
 
     def impair(self, host: Host, impairment: str) -> None:
-        """Have netem do this to packets from now on, "" for nothing; undone with the wire. MachineError when the kernel
-        refuses, or on a wire that was not resolved for any."""
+        """Have netem do this to packets from now on, "" for nothing; undone with the wire.
+        MachineError when the kernel refuses, or on a wire that was not resolved for any."""
         step = next((each for each in self.steps if isinstance(each, Impairment)), None)
         if step:
             step.change(host, impairment)
@@ -78,7 +84,8 @@ class Provisioned:
             raise MachineError(f"wire {self.wire.name} is up without netem, so not for '{impairment}'")
 
     def namespaces(self, contenders: Sequence[Contender]) -> list[str]:
-        """Those of this machine that a packet of these contenders may pass; a client elsewhere is in none."""
+        """Those of this machine that a packet of these contenders may pass; a client elsewhere is
+        in none."""
         elsewhere = {contender.client.endpoint.namespace for contender in contenders} if self.sites else set()
         return [name for name in namespaces(self.wire, contenders) if name not in elsewhere]
 
@@ -88,10 +95,10 @@ def provisioned(host: Host, wire: ResolvedWire, contenders: Sequence[str], run_i
                 log: Log, programs: Mapping[str, str] = {}, use: Use = Use()) -> Iterator[Provisioned]:
     """The wire, up for the body of the `with`; undone in reverse afterwards, however that ends.
 
-    First undoes what a killed run left. MachineError when the machine lacks something (nothing is changed
-    then), a step fails, another run is at work, or something could not be undone. `dry_run` only prints.
-    `programs`: what the run needs on PATH beside what the wire does, with the Debian package that has it; `use`: what it
-    will do with a wire that has a NIC.
+    First undoes what a killed run left. MachineError when the machine lacks something (nothing is
+    changed then), a step fails, another run is at work, or something could not be undone. `dry_run`
+    only prints. `programs`: what the run needs on PATH beside what the wire does, with the Debian
+    package that has it; `use`: what it will do with a wire that has a NIC.
     """
     wanted = steps(wire, contenders, programs, use)
     if dry_run:
@@ -121,8 +128,8 @@ def provisioned(host: Host, wire: ResolvedWire, contenders: Sequence[str], run_i
 def restore(host: Host) -> list[str]:
     """Undoes what a killed run left; the commands that did it, [] when nothing was left.
 
-    MachineError when another run is at work, without root, or when something could not be undone; the journal
-    then stays.
+    MachineError when another run is at work, without root, or when something could not be undone;
+    the journal then stays.
     """
     if not journals.left_behind(host):
         return []
@@ -160,7 +167,8 @@ def _ready(wire: ResolvedWire, wanted: Sequence[Step], journal: Journal, use: Us
 
 
 def _undo(journal: Journal, log: Log) -> list[str]:
-    """Undoes, deaf to signals; one that strikes just before they are ignored must not cost the undoing."""
+    """Undoes, deaf to signals; one that strikes just before they are ignored must not cost the
+    undoing."""
     before: dict[signal.Signals, object] = {}
     failed: list[str] = []
     try:

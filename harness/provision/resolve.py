@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Resolve a plan against this machine: its NIC and the other end of the cable, the CPUs near it, the driver of a TAP,
-what netem does to packets, and where the kernel processes them. Changes nothing, and knows no trial.
+"""Resolve a plan against this machine: its NIC and the other end of the cable, the CPUs near it,
+the driver of a TAP, what netem does to packets, and where the kernel processes them. Changes
+nothing, and knows no trial.
 """
 
 from __future__ import annotations
@@ -23,19 +24,23 @@ from harness.provision.nic.steps import Use
 from harness.provision.resolved import ResolvedWire, resolved
 
 # of what netem does to single packets, on a bridge and on a cable
-_SINGLE = ("So that netem finds packets of the same size from every contender, the kernel's server sends without TSO "
-           "and GSO.", "So that netem finds single packets, the client's interface receives without GRO.")
+_SINGLE = (
+    "So that netem finds packets of the same size from every contender, the kernel's server sends "
+    "without TSO and GSO.",
+    "So that netem finds single packets, the client's interface receives without GRO.")
 
 
 def requested(nic: NicOrder, facts: Mapping[str, Any]) -> NicOrder:
-    """Return the NIC and client of the command line, or those that the run of these facts began with."""
+    """Return the NIC and client of the command line, or those that the run of these facts began
+    with."""
     before = facts.get("nic", {}).get("order")
     return from_settings(before) if before and not nic.nic else nic
 
 
 @contextmanager
 def reached(host: Host, nic: NicOrder) -> Iterator[tuple[SshHost, ...]]:
-    """Reach the machines that CLIENT names, for the body of the `with`; () where the client is this one."""
+    """Reach the machines that CLIENT names, for the body of the `with`; () where the client is this
+    one."""
     ends = parse_client(nic.client) if nic.client else None
     if not isinstance(ends, SshClients):
         yield ()
@@ -45,7 +50,8 @@ def reached(host: Host, nic: NicOrder) -> Iterator[tuple[SshHost, ...]]:
 
 
 def nic_pair(host: Host, wire: Wire, nic: NicOrder) -> NicPair | None:
-    """Return both ends of the cable of a wire with a NIC, None for another wire. Errors as find_pair()."""
+    """Return both ends of the cable of a wire with a NIC, None for another wire. Errors as
+    find_pair()."""
     if not wire.rebinds:
         return None
     if nic.tune not in tuning.LEVELS:
@@ -54,7 +60,8 @@ def nic_pair(host: Host, wire: Wire, nic: NicOrder) -> NicPair | None:
 
 
 def usable_cpus(host: Host, nic: NicPair | None) -> list[int]:
-    """Return those that a run may use: with a NIC also those that were isolated for such a purpose."""
+    """Return those that a run may use: with a NIC also those that were isolated for such a
+    purpose."""
     return sorted({*host.cpus(), *(tuning.isolated_cpus(host) if nic else ())})
 
 
@@ -76,7 +83,8 @@ def with_cpus(host: Host, nic: NicPair | None, settings: Mapping[str, str]) -> d
 
 
 def with_tap(host: Host, wire: Wire, plan: Plan) -> Plan:
-    """Return the plan with the driver of a TAP chosen where it leaves that open: vhost-net where this machine has it.
+    """Return the plan with the driver of a TAP chosen where it leaves that open: vhost-net where
+    this machine has it.
 
     That is done once, when a plan is made; a run that goes on keeps what it began with.
     """
@@ -90,7 +98,8 @@ def has_vhost(host: Host) -> bool:
 
 
 def resolve(host: Host, wire: Wire, plan: Plan, nic: NicPair | None = None) -> ResolvedWire:
-    """Return the wire as the plan wants it and this machine has it. UsageError on what the wire cannot do."""
+    """Return the wire as the plan wants it and this machine has it. UsageError on what the wire
+    cannot do."""
     check_links(wire)
     if plan.tap == VHOST_NET:
         other = over_vhost(wire)
@@ -106,8 +115,8 @@ def resolve(host: Host, wire: Wire, plan: Plan, nic: NicPair | None = None) -> R
 
 
 def planned_use(host: Host, wire: ResolvedWire, plan: Plan, sites: Sequence[SshHost]) -> Use:
-    """Return what the plan will do with the wire. DPDK allocates on its core's NUMA node, so a remote node is not
-    asked for."""
+    """Return what the plan will do with the wire. DPDK allocates on its core's NUMA node, so a
+    remote node is not asked for."""
     node = wire.nic.node if wire.nic else None
     if node is not None and not set(plan.server_cpus) <= set(tuning.node_cpus(host, node)):
         node = None
@@ -119,12 +128,15 @@ def cost_of_turns(wire: Wire, plan: Plan, remaining: Sequence[tuple[int, TrialSp
     if not wire.rebinds:
         return []
     # contenders of one stack have the port with the same driver
-    changes = turns([replace(spec, contender=wire.contenders[spec.contender].stack) for _, spec in remaining]) - 1
+    by_stack = [replace(spec, contender=wire.contenders[spec.contender].stack)
+                for _, spec in remaining]
+    changes = turns(by_stack) - 1
     if changes < 1:
         return []
     least = "at least " if plan.precision_percent else ""
-    return [f"one port in turn: a round has all load points of one contender before the other's, so {least}{changes} "
-            f"changes of driver instead of up to {len(remaining) - 1}; the report says how long they took"]
+    return ["one port in turn: a round has all load points of one contender before the other's, "
+            f"so {least}{changes} changes of driver instead of up to {len(remaining) - 1}; the "
+            "report says how long they took"]
 
 
 def _on_nic(host: Host, wire: Wire, nic: NicPair) -> ResolvedWire:
@@ -132,7 +144,8 @@ def _on_nic(host: Host, wire: Wire, nic: NicPair) -> ResolvedWire:
 
     A port that keeps its kernel driver keeps its server in the same namespace.
     """
-    pages = tuning.hugepages_for(host, nic.order.tune, nic.node, wire.hugepage_kib, wire.hugepage_count)
+    pages = tuning.hugepages_for(
+        host, nic.order.tune, nic.node, wire.hugepage_kib, wire.hugepage_count)
     client = replace(wire.client, mac=nic.client.mac) if nic.client else wire.client
     ends = {}
     for stack, end in wire.ends.items():
@@ -140,19 +153,21 @@ def _on_nic(host: Host, wire: Wire, nic: NicPair) -> ResolvedWire:
         if stack != KERNEL and not nic.binding.driver and KERNEL in wire.ends:
             server = replace(server, namespace=wire.ends[KERNEL].server.namespace)
         ends[stack] = replace(end, server=server, client=client)
-    return resolved(wire.with_ends(ends), client=client, nic=nic, emulated=emulated(host, nic.server),
-                    hugepage_kib=pages[0], hugepage_count=pages[1])
+    return resolved(
+        wire.with_ends(ends), client=client, nic=nic, emulated=emulated(host, nic.server),
+        hugepage_kib=pages[0], hugepage_count=pages[1])
 
 
 def _placed(wire: ResolvedWire, plan: Plan) -> ResolvedWire:
     place = f"SOFTIRQ={plan.softirq}"
     if all(wire.contenders[name].stack != KERNEL for name in plan.contenders):
-        raise UsageError(f"{place}: none of {', '.join(plan.contenders)} has the kernel process its packets")
+        raise UsageError(f"{place}: none of {', '.join(plan.contenders)} has the kernel process "
+                         "its packets")
     if plan.softirq == "client" and plan.clients:
-        raise UsageError(f"{place}: the client's cores are on another machine, and no packet can be processed there: "
-                         "give CLIENT=if:<interface>")
-    return replace(wire, softirq=plan.softirq,
-                   title=f"{wire.title}, packets of the kernel's servers processed on the {plan.softirq}'s cores")
+        raise UsageError(f"{place}: the client's cores are on another machine, and no packet can "
+                         "be processed there: give CLIENT=if:<interface>")
+    title = f"{wire.title}, packets of the kernel's servers processed on the {plan.softirq}'s cores"
+    return replace(wire, softirq=plan.softirq, title=title)
 
 
 def _impairments(plan: Plan) -> tuple[str, ...]:
@@ -169,14 +184,14 @@ def _impaired(wire: ResolvedWire, plan: Plan) -> ResolvedWire:
     # contenders that share a NIC are on one cable to the client
     kinds = [kind_of(wire.contenders[name]) for name in plan.contenders]
     if any(not (kind.bridged if wire.bridge else kind.in_turn) for kind in kinds):
-        raise UsageError(f"{place}: on wire '{wire.name}' there is no hop that every packet of every contender "
-                         "passes; wires tap, afpacket, afxdp and nic have one")
+        raise UsageError(f"{place}: on wire '{wire.name}' there is no hop that every packet of every "
+                         "contender passes; wires tap, afpacket, afxdp and nic have one")
     if plan.clients:
-        raise UsageError(f"{place}: netem is set at the client's end, which CLIENT={'; '.join(plan.clients)} is "
-                         "elsewhere: give CLIENT=if:<interface>")
+        raise UsageError(f"{place}: netem is set at the client's end, which is elsewhere "
+                         f"(CLIENT={'; '.join(plan.clients)}): give CLIENT=if:<interface>")
     if plan.tap == VHOST_NET and _counts_packets(impairments):
-        raise UsageError(f"{place}: netem counts packets, and over vhost-net lwIP's are up to 64 KiB long, where the "
-                         "others' are of the MTU: give TAP=net_tap")
+        raise UsageError(f"{place}: netem counts packets, and over vhost-net lwIP's are up to 64 KiB "
+                         "long, where the others' are of the MTU: give TAP=net_tap")
     single = _SINGLE[wire.bridge is None] if _counts_packets(impairments) else ""
     title = f"{wire.title}, with {plan.netem} in each direction" if plan.netem else wire.title
     return replace(wire, netem=plan.netem, impairments=impairments, title=title,

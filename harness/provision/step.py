@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a step is: something that a run does to the machine, with what it needs and what undoes it."""
+"""What a step is: something that a run does to the machine, with what it needs and what undoes
+it."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ STATE_DIR = "/var/lib/stackduel"
 
 
 class Step:
-    """A step; a class that derives from it needs nothing, undoes nothing and does nothing, but for what it defines."""
+    """A step; a class that derives from it needs nothing, undoes nothing and does nothing, but for
+    what it defines."""
 
     @property
     def name(self) -> str:
@@ -36,7 +38,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Commands(Step):
-    """A step made of commands. `absent`: a path that must not exist yet, or it is somebody else's."""
+    """A step made of commands. `absent`: a path that must not exist yet, or it is somebody
+    else's."""
 
     title: str
     commands: tuple[tuple[str, ...], ...]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The steps that make a wire, in their order, each with check, undo and up.
 
-A step says what it needs and what would undo it before it acts; provision.py keeps the order and the journal.
-Knows nothing of plans, trials or results, and of links and ports no more than that they are steps.
+A step says what it needs and what would undo it before it acts; provision.py keeps the order and
+the journal. Knows nothing of plans, trials or results, and of links and ports no more than that
+they are steps.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ PROGRAMS = {"ip": "iproute2", "ping": "iputils-ping", "wrk": "wrk", "ethtool": "
 
 @dataclass(frozen=True)
 class Requirements(Step):
-    """What must be on the machine already. `programs`: more than PROGRAMS, in the same shape; a path is one of ours.
+    """What must be on the machine already. `programs`: more than PROGRAMS, in the same shape; a
+    path is one of ours.
     """
 
     wire: Wire
@@ -57,7 +59,8 @@ class Requirements(Step):
 
 
 def built(contenders: Sequence[Contender]) -> list[str]:
-    """Every program and other file that the contenders and their clients are started from, each once."""
+    """Every program and other file that the contenders and their clients are started from, each
+    once."""
     return list(dict.fromkeys(name for each in contenders for name in each.files))
 
 
@@ -70,8 +73,8 @@ def has_program(host: Host, name: str) -> bool:
 class Hugepages(Step):
     """Raises the count by what is missing. A refusal is no failure: `granted` False and `why`.
 
-    It is one where something cannot do without them: `needed_for` says what and why, "" if nothing is so. `node`: the
-    NUMA node that they must be on, None where any will do.
+    It is one where something cannot do without them: `needed_for` says what and why, "" if nothing
+    is so. `node`: the NUMA node that they must be on, None where any will do.
     """
 
     size_kib: int
@@ -145,7 +148,8 @@ class Hugepages(Step):
 
 @dataclass(frozen=True)
 class NamespaceDirectory(Step):
-    """`ip netns` makes and mounts /run/netns when there is none; that goes with the last namespace."""
+    """`ip netns` makes and mounts /run/netns when there is none; that goes with the last
+    namespace."""
 
     @property
     def name(self) -> str:
@@ -160,7 +164,8 @@ class NamespaceDirectory(Step):
 
 @dataclass(frozen=True)
 class EalDirectory(Step):
-    """EAL leaves /run/dpdk/<file prefix> behind, even with --in-memory; libxdp, under net_af_xdp, its lock's."""
+    """EAL leaves /run/dpdk/<file prefix> behind, even with --in-memory; libxdp, under net_af_xdp,
+    its lock's."""
 
     prefix: str
 
@@ -197,10 +202,11 @@ def _needed_for(wire: Wire, contenders: Sequence[Contender]) -> str:
 
 def steps(wire: ResolvedWire, contenders: Sequence[str], programs: Mapping[str, str] = {},
           use: Use = Use()) -> list[Step]:
-    """The steps that make `wire` for these contenders, in order. UsageError on one that it does not have.
+    """The steps that make `wire` for these contenders, in order. UsageError on one that it does not
+    have.
 
-    `programs`: what else must be on PATH, with the Debian package that has it. `use`: what the run will do
-    with a wire that has a NIC.
+    `programs`: what else must be on PATH, with the Debian package that has it. `use`: what the run
+    will do with a wire that has a NIC.
     """
     check_links(wire)
     for name in contenders:
@@ -236,7 +242,8 @@ def _softirq(wire: ResolvedWire, contenders: Sequence[Contender], use: Use) -> l
 
 
 def namespaces(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[str]:
-    """Every namespace that a packet of these contenders may pass, each once: clients, bridge, servers.
+    """Every namespace that a packet of these contenders may pass, each once: clients, bridge,
+    servers.
 
     Clients on other machines are in none.
     """

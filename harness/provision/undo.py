@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every kind of action that undoes something: how it is done, and how a person would type it. Knows no step."""
+"""Every kind of action that undoes something: how it is done, and how a person would type it. Knows
+no step."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ class Entry:
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of action: types of its arguments (None: words), how it is done, how a person would type it."""
+    """A kind of action: types of its arguments (None: words), how it is done, how a person would
+    type it."""
 
     arguments: tuple[type, ...] | None
     perform: Callable[..., bool]
@@ -90,7 +92,8 @@ def describe(action: Action) -> str:
 
 
 def undo(host: Host, entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
-    """Undoes, last entry first, to the end whatever fails: (what was done, what failed), one line each."""
+    """Undoes, last entry first, to the end whatever fails: (what was done, what failed), one line
+    each."""
     done, failed = [], []
     for entry in reversed(entries):
         for action in entry.undo:

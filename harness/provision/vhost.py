@@ -10,9 +10,11 @@ from harness.host import Host
 
 
 def pin_worker(host: Host, pid: int, cpus: Sequence[int]) -> None:
-    """Keeps the thread that carries the packets of process `pid` to `cpus`, those whose CPU time is counted.
+    """Keeps the thread that carries the packets of process `pid` to `cpus`, those whose CPU time is
+    counted.
 
-    The kernel starts it anywhere, or where the process is. MachineError when there is none to be found.
+    The kernel starts it anywhere, or where the process is. MachineError when there is none to be
+    found.
     """
     # a thread of the kernel's own; since Linux 6.4 one of the process
     found = [thread for directory in ("/proc", f"/proc/{pid}/task") for thread in host.listing(directory)
