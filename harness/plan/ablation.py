@@ -71,7 +71,7 @@ def lacking(measure: str) -> str:
 
 def steps(table: Sequence[Measure]) -> list[Step]:
     """Return the contenders in their order: none of the optimisations, one more each, all but one."""
-    names = [each.name for each in table]
+    names = [item.name for item in table]
     climb = [Step(added(name), f"with {name}" if place + 1 < len(names) else f"with {name}: all measures",
                   tuple(names[place + 1:])) for place, name in enumerate(names)]
     return [Step(PLAIN, "the plain design, all measures left out", tuple(names)), *climb,
@@ -80,8 +80,8 @@ def steps(table: Sequence[Measure]) -> list[Step]:
 
 def below(table: Sequence[Measure]) -> Mapping[str, tuple[str, str]]:
     """Return for each optimisation, by name, the contenders before and after it is added."""
-    before = [PLAIN, *(added(each.name) for each in table)]
-    return {each.name: (before[place], before[place + 1]) for place, each in enumerate(table)}
+    before = [PLAIN, *(added(item.name) for item in table)]
+    return {item.name: (before[place], before[place + 1]) for place, item in enumerate(table)}
 
 
 def apart(table: Sequence[Measure]) -> Mapping[str, tuple[str, str]]:
@@ -89,7 +89,7 @@ def apart(table: Sequence[Measure]) -> Mapping[str, tuple[str, str]]:
 
     The last one is left out by the step before it, which is therefore not measured twice.
     """
-    names = [each.name for each in table]
+    names = [item.name for item in table]
     last = added(names[-1])
     but_one = {name: (lacking(name), last) for name in names[:-1]}
     return {**but_one, names[-1]: (below(table)[names[-1]][0], last)}

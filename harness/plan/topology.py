@@ -87,7 +87,7 @@ def with_contenders(wire: Wire, names: Iterable[str]) -> Wire:
     topologies/contenders/, the path of a TOML file, or the second name of a contender
     (self_comparison.py). A name that is none of these is left out."""
     names = list(names)
-    known = {each for folder in _folders(wire) for each in _names(folder)}
+    known = {item for folder in _folders(wire) for item in _names(folder)}
     more = {contender_name(name): _contender(name, wire) for name in names
             if name.endswith(".toml") or name in known - {*wire.contenders}}
     wire = replace(wire, contenders={**wire.contenders, **more}) if more else wire
@@ -159,7 +159,7 @@ def _find(name: str, folders: Iterable[Path], what: str) -> Path:
     for path in [Path(name)] if name.endswith(".toml") else places:
         if path.is_file():
             return path
-    known = dict.fromkeys(each for folder in folders for each in _names(folder))
+    known = dict.fromkeys(item for folder in folders for item in _names(folder))
     raise UsageError(f"no {what} '{name}'; there are: {', '.join(known)}")
 
 
@@ -252,11 +252,11 @@ def _check(wire: Wire) -> None:
         raise UsageError(f"{where}: name '{wire.name}' cannot be part of a run's id (letters, "
                          "digits, - _)")
     ends = {f"{where} [client]": wire.client}
-    for stack, each in wire.ends.items():
-        ends |= {f"{where} [{stack}.server]": each.server, f"{where} [{stack}.client]": each.client}
-        _choice(each.client_stack, STACKS, f"{where} [{stack}]", "client_stack")
-        _choice(each.cores, CORES, f"{where} [{stack}]", "cores")
-        _choice(each.ready, ("", *READY), f"{where} [{stack}]", "ready")
+    for stack, item in wire.ends.items():
+        ends |= {f"{where} [{stack}.server]": item.server, f"{where} [{stack}.client]": item.client}
+        _choice(item.client_stack, STACKS, f"{where} [{stack}]", "client_stack")
+        _choice(item.cores, CORES, f"{where} [{stack}]", "cores")
+        _choice(item.ready, ("", *READY), f"{where} [{stack}]", "ready")
     for place, end in ends.items():
         _check_endpoint(end, place)
     names = [*(end.interface for end in ends.values()),
@@ -266,7 +266,7 @@ def _check(wire: Wire) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", name):
             raise UsageError(f"{where}: '{name}' cannot name an interface (1 to 15 letters, digits, "
                              ". _ -)")
-    for name in (*(end.namespace for end in ends.values()), *(each.namespace for each in bridge)):
+    for name in (*(end.namespace for end in ends.values()), *(item.namespace for item in bridge)):
         if not re.fullmatch(r"stackduel-[a-z0-9-]+", name):
             raise UsageError(f"{where}: namespace '{name}' must be named stackduel-…")
     for what, value, low, high in (("mtu", wire.mtu, 576, 65521), ("port", wire.port, 1, 65535),
@@ -288,23 +288,23 @@ def _check_endpoint(end: Endpoint, where: str) -> None:
 
 
 def _check_contenders(wire: Wire) -> None:
-    for name, each in wire.contenders.items():
+    for name, item in wire.contenders.items():
         where = f"{wire.source}: contender '{name}'"
-        _choice(each.ready, READY, where, "ready")
-        _choice(each.cores, CORES, where, "cores")
-        _check_arguments(each.arguments, where)
-        if each.most_connections < 0 or bool(each.most_connections) != bool(each.most_because):
+        _choice(item.ready, READY, where, "ready")
+        _choice(item.cores, CORES, where, "cores")
+        _check_arguments(item.arguments, where)
+        if item.most_connections < 0 or bool(item.most_connections) != bool(item.most_because):
             raise UsageError(f"{where}: most_connections and most_because go together, and cannot "
                              "be negative")
-        if each.same_on_one_core not in ("", *wire.contenders):
+        if item.same_on_one_core not in ("", *wire.contenders):
             raise UsageError(f"{where}: same_on_one_core: there is no contender "
-                             f"'{each.same_on_one_core}'")
-        if each.busy_polls and (each.stack != KERNEL or not each.counters):
+                             f"'{item.same_on_one_core}'")
+        if item.busy_polls and (item.stack != KERNEL or not item.counters):
             raise UsageError(f"{where}: only a kernel contender that counts can say that it "
                              "busy-polls")
-        if each.counts_at and (each.counters or not each.counts_at.startswith("/")):
+        if item.counts_at and (item.counters or not item.counts_at.startswith("/")):
             raise UsageError(f"{where}: counts_at is the path of a server without counters of ours")
-    if wire.has_loadgen and any(each.client.stack != DPDK for each in wire.contenders.values()):
+    if wire.has_loadgen and any(item.client.stack != DPDK for item in wire.contenders.values()):
         raise UsageError(f"{wire.source}: the load generator must be the client of all contenders "
                          "or of none")
 

@@ -7,7 +7,7 @@ import resource
 
 from harness.errors import MachineError
 from harness.plan import Plan
-from harness.plan import LOADGEN, Wire
+from harness.plan import DPDK, KERNEL, Wire
 
 # fs.nr_open where nobody has changed it: what a process may have at most
 _MOST_FILES = 1 << 20
@@ -15,8 +15,9 @@ _MOST_FILES = 1 << 20
 
 def needed_files(wire: Wire, plan: Plan) -> int:
     """Most sockets that one process of the run may have; loadgen has none, nor has lwip_server."""
-    return max((plan.room(name) for name in plan.contenders if wire.contenders[name].stack == "kernel"
-                or wire.contenders[name].client.stack != LOADGEN), default=0)
+    chosen = [wire.contenders[name] for name in plan.contenders]
+    return max((plan.room(item.name) for item in chosen
+                if item.stack == KERNEL or item.client.stack != DPDK), default=0)
 
 
 def most_files() -> int:
@@ -36,6 +37,8 @@ def allow_files(count: int) -> None:
     if soft == endless or soft >= count:
         return
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard if hard == endless else max(hard, count)))
+        most = hard if hard == endless else max(hard, count)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, most))
     except (ValueError, OSError):
-        raise MachineError(f"{count} open files are needed, {hard} allowed: raise `ulimit -n`") from None
+        raise MachineError(f"{count} open files are needed, {hard} allowed: raise `ulimit -n`"
+                           ) from None

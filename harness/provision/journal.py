@@ -32,7 +32,8 @@ class Journal:
         entry = Entry(step, tuple(actions))
         if not self.entries:
             self._host.make_directory(DIRECTORY)
-        self._host.append(PATH, json.dumps({"run": self._run_id, "step": step, "undo": entry.undo}) + "\n")
+        line = json.dumps({"run": self._run_id, "step": step, "undo": entry.undo})
+        self._host.append(PATH, f"{line}\n")
         self.entries.append(entry)
 
     def process(self, process: Process) -> None:
@@ -54,7 +55,8 @@ def left_behind(host: Host) -> bool:
 def _away(host: Host) -> list[Action]:
     """What brings ports home that are not; unlike the rest of what is done to a machine it outlives
     a reboot."""
-    return [["restore_nic", f"{STATE_DIR}/{name}"] for name in host.listing(STATE_DIR) if name.endswith(".json")]
+    return [["restore_nic", f"{STATE_DIR}/{name}"] for name in host.listing(STATE_DIR)
+            if name.endswith(".json")]
 
 
 def restore(host: Host) -> tuple[list[str], list[str]]:

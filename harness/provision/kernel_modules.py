@@ -77,7 +77,7 @@ def _with_dependencies(host: Host, module: str) -> list[str]:
     for line in _lines(host, "modules.dep"):
         file, _, others = line.partition(":")
         if _of(file) == _plain(module):
-            return [_of(each) for each in (file, *others.split())]
+            return [_of(item) for item in (file, *others.split())]
     return []
 
 

@@ -53,8 +53,9 @@ class Provisioned:
     def tuned(self) -> list[Tuned]:
         """Return what was asked of the machine for the run's sake, what it gave, and why not
         more."""
-        return [*results(self.steps), *(replace(result, port=step.end.interface) for step in self.steps
-                                        if isinstance(step, Port) for result in step.tuned)]
+        ports = [step for step in self.steps if isinstance(step, Port)]
+        return [*results(self.steps), *(replace(result, port=port.end.interface)
+                                        for port in ports for result in port.tuned)]
 
     def softirq(self) -> dict[str, Tuned]:
         """Return where packets are processed, by namespace/interface; {} where SOFTIRQ was not
@@ -66,7 +67,7 @@ class Provisioned:
 
     def noted(self) -> list[str]:
         """What was seen of the ends of a cable that a reader must know."""
-        return [note for each in self.steps if isinstance(each, Ends) for note in each.notes]
+        return [note for item in self.steps if isinstance(item, Ends) for note in item.notes]
 
     def turn_to(self, host: Host, contender: Contender) -> None:
         """Gives the contender the port that others have in their turn, where it is one.
@@ -77,22 +78,23 @@ class Provisioned:
     def impair(self, host: Host, impairment: str) -> None:
         """Have netem do this to packets from now on, "" for nothing; undone with the wire.
         MachineError when the kernel refuses, or on a wire that was not resolved for any."""
-        step = next((each for each in self.steps if isinstance(each, Impairment)), None)
+        step = next((item for item in self.steps if isinstance(item, Impairment)), None)
         if step:
             step.change(host, impairment)
         elif impairment:
-            raise MachineError(f"wire {self.wire.name} is up without netem, so not for '{impairment}'")
+            raise MachineError(f"wire {self.wire.name} is up without netem: no {impairment!r}")
 
     def namespaces(self, contenders: Sequence[Contender]) -> list[str]:
         """Those of this machine that a packet of these contenders may pass; a client elsewhere is
         in none."""
-        elsewhere = {contender.client.endpoint.namespace for contender in contenders} if self.sites else set()
+        elsewhere = {item.client.endpoint.namespace for item in contenders if self.sites}
         return [name for name in namespaces(self.wire, contenders) if name not in elsewhere]
 
 
 @contextmanager
-def provisioned(host: Host, wire: ResolvedWire, contenders: Sequence[str], run_id: str, *, dry_run: bool = False,
-                log: Log, programs: Mapping[str, str] = {}, use: Use = Use()) -> Iterator[Provisioned]:
+def provisioned(host: Host, wire: ResolvedWire, contenders: Sequence[str], run_id: str, *,
+                dry_run: bool = False, log: Log, programs: Mapping[str, str] = {},
+                use: Use = Use()) -> Iterator[Provisioned]:
     """The wire, up for the body of the `with`; undone in reverse afterwards, however that ends.
 
     First undoes what a killed run left. MachineError when the machine lacks something (nothing is
@@ -122,7 +124,8 @@ def provisioned(host: Host, wire: ResolvedWire, contenders: Sequence[str], run_i
         finally:
             failed += _undo(journal, log)
         if failed:
-            raise MachineError(f"not undone: {'; '.join(failed)}; mend that, then `sudo make restore`")
+            raise MachineError(f"not undone: {'; '.join(failed)}; mend that, then "
+                               "`sudo make restore`")
 
 
 def restore(host: Host) -> list[str]:
@@ -188,8 +191,8 @@ def _ignore_signals(before: dict[signal.Signals, object]) -> None:
             before[number] = signal.signal(number, signal.SIG_IGN)
 
 
-def _rehearse(dry: DryRun, wire: ResolvedWire, contenders: Sequence[str], wanted: Sequence[Step], use: Use, run_id: str,
-              log: Log) -> Provisioned:
+def _rehearse(dry: DryRun, wire: ResolvedWire, contenders: Sequence[str], wanted: Sequence[Step],
+              use: Use, run_id: str, log: Log) -> Provisioned:
     if journals.left_behind(dry):
         log("# a real run would first undo what a killed run left")
     for problem in _problems(dry, wanted):

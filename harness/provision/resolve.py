@@ -106,7 +106,7 @@ def resolve(host: Host, wire: Wire, plan: Plan, nic: NicPair | None = None) -> R
         if other is None:
             raise UsageError(f"TAP={plan.tap}: wire '{wire.name}' cannot do that; wire tap can")
         wire = other
-    elif plan.tap == NET_TAP and not any(each.link == "tap" for each in wire.contenders.values()):
+    elif plan.tap == NET_TAP and not any(item.link == "tap" for item in wire.contenders.values()):
         raise UsageError(f"TAP={plan.tap}: wire '{wire.name}' has no TAP; wire tap has")
     made = _on_nic(host, wire, nic) if nic else resolved(wire)
     made = replace(made, tap=plan.tap)

@@ -32,4 +32,4 @@ class ResolvedWire(Wire):
 
 def resolved(wire: Wire, **more: Any) -> ResolvedWire:
     """Return the wire with these fields of ResolvedWire, the others as they are in its file."""
-    return ResolvedWire(**{each.name: getattr(wire, each.name) for each in fields(wire)} | more)
+    return ResolvedWire(**{item.name: getattr(wire, item.name) for item in fields(wire)} | more)

@@ -47,11 +47,12 @@ class Requirements(Step):
         return "requirements"
 
     def check(self, host: Host) -> str | None:
-        own = {name: package for each in self.contenders
-               for name, package in {**kind_of(each).programs, **each.packages}.items()}
+        own = {name: package for item in self.contenders
+               for name, package in {**kind_of(item).programs, **item.packages}.items()}
         programs = {**PROGRAMS, **own, **self.programs}
         missing = [f"{program} (package {package}, or `sudo make deps`)"
-                   for program, package in programs.items() if "/" not in program and host.which(program) is None]
+                   for program, package in programs.items()
+                   if "/" not in program and host.which(program) is None]
         ours = [name for name in programs if "/" in name]
         missing += [f"{program} (run `make`)" for program in [*built(self.contenders), *ours]
                     if not has_program(host, program)]
@@ -61,7 +62,7 @@ class Requirements(Step):
 def built(contenders: Sequence[Contender]) -> list[str]:
     """Every program and other file that the contenders and their clients are started from, each
     once."""
-    return list(dict.fromkeys(name for each in contenders for name in each.files))
+    return list(dict.fromkeys(name for item in contenders for name in item.files))
 
 
 def has_program(host: Host, name: str) -> bool:
@@ -86,14 +87,14 @@ class Hugepages(Step):
 
     @property
     def name(self) -> str:
-        return f"hugepages: {self.count} of {self.size_kib} KiB{self._where}"
+        return f"hugepages: {self.count} of {self._size}"
 
     @property
     def result(self) -> Tuned | None:
         """Return what came of it, as a step that tunes; None where no node was asked for."""
         if self.node is None or not self.count:
             return None
-        return tuned("hugepages", f"{self.count} of {self.size_kib} KiB{self._where}",
+        return tuned("hugepages", f"{self.count} of {self._size}",
                      "granted" if self.granted else "not granted", [self.why] if self.why else [])
 
     def check(self, host: Host) -> str | None:
@@ -102,7 +103,9 @@ class Hugepages(Step):
         return None
 
     def undo(self, host: Host) -> list[Action]:
-        return [["write", self._file("nr"), str(self._read(host, "nr"))]] if self._lacking(host) > 0 else []
+        if self._lacking(host) <= 0:
+            return []
+        return [["write", self._file("nr"), str(self._read(host, "nr"))]]
 
     def up(self, host: Host) -> None:
         if not self.count:
@@ -122,15 +125,15 @@ class Hugepages(Step):
             try:
                 host.write(self._file("nr"), str(found + lacking))
             except MachineError as error:
-                return f"the machine refused {lacking} hugepages of {self.size_kib} KiB{self._where}: {error}"
+                return f"the machine refused {lacking} hugepages of {self._size}: {error}"
         given = self._read(host, "nr") - found
         if given >= lacking:
             return ""
         host.write(self._file("nr"), str(found))
-        return f"the machine gave {given} of {lacking} hugepages of {self.size_kib} KiB{self._where}"
+        return f"the machine gave {given} of {lacking} hugepages of {self._size}"
 
     def _none_here(self) -> str:
-        return f"this kernel has no hugepages of {self.size_kib} KiB{self._where}"
+        return f"this kernel has no hugepages of {self._size}"
 
     def _lacking(self, host: Host) -> int:
         return self.count - self._read(host, "free") if host.exists(self._file("free")) else 0
@@ -142,8 +145,8 @@ class Hugepages(Step):
         return f"{pages(self.size_kib, self.node)}/{which}_hugepages"
 
     @property
-    def _where(self) -> str:
-        return "" if self.node is None else f" on NUMA node {self.node}"
+    def _size(self) -> str:
+        return f"{self.size_kib} KiB" + ("" if self.node is None else f" on NUMA node {self.node}")
 
 
 @dataclass(frozen=True)
@@ -180,8 +183,8 @@ class EalDirectory(Step):
 
 def _modules(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[Step]:
     """What must be in the kernel, each module once."""
-    found = {module: Module(module, f"contender '{each.name}'", device)
-             for each in contenders for module, device in kind_of(each).devices}
+    found = {module: Module(module, f"contender '{item.name}'", device)
+             for item in contenders for module, device in kind_of(item).devices}
     netem = (*NETEM_MODULES, *(() if wire.bridge else IFB_MODULES)) if wire.impairments else ()
     found |= {module: Module(module, "netem") for module in netem}
     return list(found.values())
@@ -189,13 +192,14 @@ def _modules(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[Step]:
 
 def _eal_prefixes(contenders: Sequence[Contender]) -> list[str]:
     """Return the names of the runtime directories of every EAL that is started, each once."""
-    return list(dict.fromkeys(prefix for each in contenders for prefix, stack in (
-        (EAL_PREFIX, each.stack), (CLIENT_EAL_PREFIX, each.client.stack)) if stack != KERNEL))
+    return list(dict.fromkeys(prefix for item in contenders for prefix, stack in (
+        (EAL_PREFIX, item.stack), (CLIENT_EAL_PREFIX, item.client.stack)) if stack != KERNEL))
 
 
 def _needed_for(wire: Wire, contenders: Sequence[Contender]) -> str:
     """Why hugepages must be there; "" where a run can do without."""
-    needs = [(each.name, kind_of(each).pages) for each in contenders if each.on_dpdk and kind_of(each).pages]
+    needs = [(item.name, kind_of(item).pages) for item in contenders
+             if item.on_dpdk and kind_of(item).pages]
     return (f"contender '{needs[0][0]}' of wire {wire.name} needs {wire.hugepage_count} hugepages of"
             f" {wire.hugepage_kib} KiB ({needs[0][1]})" if needs else "")
 
@@ -214,7 +218,7 @@ def steps(wire: ResolvedWire, contenders: Sequence[str], programs: Mapping[str, 
             known = ", ".join(wire.contenders)
             raise UsageError(f"wire {wire.name} has no contender '{name}'; it has: {known}")
     chosen = tuple(wire.contenders[name] for name in contenders)
-    on_dpdk = any(each.on_dpdk for each in chosen)
+    on_dpdk = any(item.on_dpdk for item in chosen)
     return [
         Requirements(wire, chosen, {**programs, **({"tc": "iproute2"} if wire.impairments else {})}),
         *nic_steps.guards_of(wire.nic),
@@ -248,10 +252,11 @@ def namespaces(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[str]
     Clients on other machines are in none.
     """
     elsewhere = wire.nic is not None and wire.nic.client is None
-    bridged = [wire.bridge.namespace] if wire.bridge and any(kind_of(c).bridged for c in contenders) else []
+    is_bridged = any(kind_of(item).bridged for item in contenders)
+    bridged = [wire.bridge.namespace] if wire.bridge and is_bridged else []
     clients = [] if elsewhere else [contender.client.endpoint.namespace for contender in contenders]
     # a port is at home with its kernel driver between turns, whoever has them
-    ports = [each.endpoint.namespace for each in wire.contenders.values()
-             if kind_of(each).in_turn and each.stack == KERNEL]
+    ports = [item.endpoint.namespace for item in wire.contenders.values()
+             if kind_of(item).in_turn and item.stack == KERNEL]
     return list(dict.fromkeys([*clients, *bridged, *ports,
                                *(c.endpoint.namespace for c in contenders)]))

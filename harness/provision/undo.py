@@ -14,8 +14,9 @@ from harness.provision.nic import saved_state
 from harness.provision.step import Action
 
 # what `ip`, `tc` and `umount` say of a thing that is no longer there
-GONE = ("No such file or directory", "Cannot find device", "Cannot open network namespace", "not mounted",
-        "Cannot delete qdisc with handle of zero", "Cannot find specified qdisc", "Invalid handle")
+GONE = ("No such file or directory", "Cannot find device", "Cannot open network namespace",
+        "not mounted", "Cannot delete qdisc with handle of zero", "Cannot find specified qdisc",
+        "Invalid handle")
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ def _write(host: Host, path: str, text: str) -> bool:
 
 
 def _unmount(host: Host, path: str) -> bool:
-    mounted = any(line.split()[4] == path for line in host.read("/proc/self/mountinfo").splitlines())
-    if not mounted or host.listing(path):  # what is still in it belongs to somebody else
+    lines = host.read("/proc/self/mountinfo").splitlines()
+    if path not in (line.split()[4] for line in lines) or host.listing(path):  # what is still in it belongs to somebody else
         return False
     return _run(host, "umount", path)
 
@@ -82,7 +83,8 @@ KINDS = {
     "rmdir": _Kind((str,), lambda host, path: bool(host.remove_directory(path)),
                    lambda path: f"rmdir {path}"),
     "unlink": _Kind((str,), lambda host, path: bool(host.unlink(path)), lambda path: f"rm -f {path}"),
-    "restore_nic": _Kind((str,), saved_state.restore_nic, lambda path: f"# restore the NIC, as {path} says"),
+    "restore_nic": _Kind((str,), saved_state.restore_nic,
+                         lambda path: f"# restore the NIC, as {path} says"),
 }
 
 
@@ -112,4 +114,4 @@ def is_action(action: Any) -> bool:
     expected = KINDS[action[0]].arguments
     if expected is None:
         return len(action) > 1 and all(isinstance(word, str) for word in action)
-    return len(action) == len(expected) + 1 and all(isinstance(a, t) for a, t in zip(action[1:], expected))
+    return len(action) == len(expected) + 1 and all(map(isinstance, action[1:], expected))

@@ -159,5 +159,5 @@ def test_a_wire_that_is_up_without_it_cannot_be_impaired() -> None:
     host = FakeHost()
     with provisioned(host, bare_wire("tap"), ("epoll",), "r", log=print) as up:
         up.impair(host, "")
-        with pytest.raises(MachineError, match="is up without netem"):
+        with pytest.raises(MachineError, match="is up without netem: no .loss 1%"):
             up.impair(host, "loss 1%")
