@@ -3,28 +3,29 @@
 """Fails on a writable variable that the cores of a server would share: every one is to be thread-local
 (LWIP_TLS, see servers/stack/arch/cc.h) or to stand below with its reason.
 
-usage: check_globals.py OBJECT…   (not of link-time optimisation, whose objects have no sections yet)"""
+usage: check_globals.py BUILD TARGET…   (of Meson; not link-time optimised: such objects have no sections yet)"""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Iterator, NamedTuple
 
-# Object file and variable (without the number that the compiler gives to one inside a function): why all cores may
+# Source file and variable (without the number that the compiler gives to one inside a function): why all cores may
 # share it.
 SHARED = {
-    ("measures.o", "measures"): "set before the cores start, only read from then on",
-    ("stack.o", "region"): "set before the cores start, copied by each",
-    ("lwip_server.o", "shared"): "set before the cores start; then each writes its own report",
-    ("cores.o", "cores"): "how they are told to stop and to report: atomic, a line for each core",
-    ("epoll_server.o", "shared"): "set before the threads start, only read from then on",
-    ("uring_server.o", "shared"): "set before the threads start, only read from then on",
-    ("kernel_listen.o", "room"): "how many connections there are: atomic, written once a connection",
-    ("kernel_threads.o", "threads"): "how they are told to stop and to report: atomic, a line for each thread",
-    ("llhttp.o", "lookup_table"): "llhttp's generator leaves out the const; nothing writes it",
+    ("measures.c", "measures"): "set before the cores start, only read from then on",
+    ("stack.c", "region"): "set before the cores start, copied by each",
+    ("lwip_server.c", "shared"): "set before the cores start; then each writes its own report",
+    ("cores.c", "cores"): "how they are told to stop and to report: atomic, a line for each core",
+    ("epoll_server.c", "shared"): "set before the threads start, only read from then on",
+    ("uring_server.c", "shared"): "set before the threads start, only read from then on",
+    ("kernel_listen.c", "room"): "how many connections there are: atomic, written once a connection",
+    ("kernel_threads.c", "threads"): "how they are told to stop and to report: atomic, a line for each thread",
+    ("llhttp.c", "lookup_table"): "llhttp's generator leaves out the const; nothing writes it",
 }
 
 # Every thread's stack holds a copy of all that is thread-local, also those of DPDK's own threads.
@@ -45,17 +46,26 @@ class Variable(NamedTuple):
     size: int
 
 
-def variables(objects: list[str]) -> Iterator[Variable]:
-    for path in objects:
+def objects_of(build: Path, targets: list[str]) -> dict[Path, str]:
+    """Return the objects that the targets are made of, each with the name of its source file."""
+    folders = {Path(f"{target}.p").resolve() for target in targets}
+    commands = json.loads((build / "compile_commands.json").read_text())
+    return {build / command["output"]: Path(command["file"]).name for command in commands
+            if (build / command["output"]).resolve().parent in folders}
+
+
+def variables(objects: dict[Path, str]) -> Iterator[Variable]:
+    for path, source in objects.items():
         table = subprocess.run(["objdump", "-t", path], check=True, capture_output=True, text=True).stdout
         for line in table.splitlines():
             match = SYMBOL.match(line)
             if match and ("O" in match[1] or THREAD_LOCAL.match(match[2])) and not OF_THE_SANITIZER.match(match[4]):
                 name = re.sub(r"\.\d+$", "", match[4])
-                yield Variable(Path(path).name, name, match[2], int(match[3], 16))
+                yield Variable(source, name, match[2], int(match[3], 16))
 
 
-def main(objects: list[str]) -> int:
+def main(build: Path, targets: list[str]) -> int:
+    objects = objects_of(build, targets)
     found = list(variables(objects))
     writable = [v for v in found if WRITABLE.match(v.section) and not READ_ONLY_ONCE_LOADED.match(v.section)]
     thread_local = [v for v in found if THREAD_LOCAL.match(v.section)]
@@ -63,7 +73,7 @@ def main(objects: list[str]) -> int:
     for file, name in wrong:
         print(f"check_globals: {file}: {name} is writable and all cores share it: make it thread-local "
               "(LWIP_TLS), or say in ci/check_globals.py why it may be", file=sys.stderr)
-    compiled = {Path(path).name for path in objects}
+    compiled = set(objects.values())
     gone = [(file, name) for file, name in SHARED
             if file in compiled and (file, name) not in {(v.file, v.name) for v in writable}]
     for file, name in gone:
@@ -79,6 +89,6 @@ def main(objects: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
