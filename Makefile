@@ -234,7 +234,7 @@ test-fuzz: $(CHECKED)/build.ninja ## 50,000 frames into lwIP's input path under 
 	@$(MESON_TEST) -C $(CHECKED) --suite fuzz
 
 test-lwip: $(CHECKED)/build.ninja ## lwIP's unit tests with our options and patches
-	@$(MESON_TEST) -C $(CHECKED) --suite lwip
+	@$(MESON_TEST) -C $(CHECKED) --suite lwip-unit
 
 check-globals: $(CHECKED)/build.ninja ## no variable that the cores of a server share
 	@$(MESON_TEST) -C $(CHECKED) --suite globals
