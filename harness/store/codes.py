@@ -164,3 +164,14 @@ class Caveat(StrEnum):
     UNSETTLED = "unsettled"                 # see steadiness
     UNSEEN = "steadiness-unseen"            # contenders
     IMPRECISE = "imprecise"                 # stopped_by, precision_percent, widest_percent (absent if none)
+
+
+class LatencyMeaning(StrEnum):
+    """From when a load tool counts a latency."""
+
+    # from sending; the time in which the tool would have sent more is added (wrk)
+    CORRECTED = "corrected"
+    FROM_SENDING = "from-sending"           # of every request, not corrected
+    # the same, but only percentiles are known: between them the next higher one counts
+    SOME_PERCENTILES = "some-percentiles"
+    FROM_SCHEDULE = "from-schedule"         # open loop: from when it was meant to be sent

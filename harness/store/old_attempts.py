@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Any, Iterable, Mapping, Sequence
 
 from harness.plan import MOST_ATTEMPTS
-from harness.trial.observe import interference as disturbance
 
 Record = Mapping[str, Any]
 Key = tuple[str, int, int, int]
@@ -83,7 +82,7 @@ def account(records: Sequence[Record]) -> dict[str, Any]:
         return {}
     kinds: dict[str, list[int]] = {}
     for record, counts in disturbed:
-        for kind in dict.fromkeys(map(disturbance.kind, record["disturbed"])):
+        for kind in dict.fromkeys(map(_kind, record["disturbed"])):
             sums = kinds.setdefault(kind, [0, 0])
             sums[0] += 1
             sums[1] += counts
@@ -100,3 +99,12 @@ def _last(records: Iterable[Record]) -> dict[Key, Record]:
     for record in sorted(records, key=lambda each: int(each.get("attempt", 0))):
         last[key(record)] = record
     return last
+
+
+_KINDS: Mapping[str, str] = {
+    "the hypervisor took": "stolen CPU time", "other programs took": "other programs",
+    "the clock was": "lower clock", "the processor throttled": "throttling"}
+
+
+def _kind(sentence: str) -> str:
+    return next((name for beginning, name in _KINDS.items() if sentence.startswith(beginning)), sentence)

@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-from harness.trial.observe import cpu as collect
 from harness.analyse import bottleneck as verdict
 from harness.analyse.cost import Cost
 from harness.errors import UsageError
@@ -20,6 +19,7 @@ from harness.analyse.stats import quantile
 
 # of trials.jsonl
 SCHEMA = 1
+INTERRUPTS, OTHER = ("irq", "softirq"), "other"
 ROLES = ("client", "server")
 # CPU time is either waiting, taken away by the hypervisor, or burned.
 _IDLE = ("idle", "iowait")
@@ -58,7 +58,7 @@ class Contender:
 class Trial:
     """The part of a record that the analysis stands on; units as the names say.
 
-    `burned_seconds`: by role; of CPUs without a part ("other") interrupts alone, as collect.counted().
+    `burned_seconds`: by role; of CPUs without a part ("other") interrupts alone, as counted().
     `elsewhere_share`: what those burned beside them, as a share of all that counts.
     """
 
@@ -163,7 +163,7 @@ def _parse(record: Mapping[str, Any], plan: Plan) -> Trial:
             requests=int(record["requests"]), moved=_moved(record)),
         cost=Cost(int(record["requests"]), math.fsum(by_role.values()),
                   None if any("+" in role for role in by_role)
-                  else math.fsum(by_role.get(role, 0.0) for role in ("server", collect.OTHER)),
+                  else math.fsum(by_role.get(role, 0.0) for role in ("server", OTHER)),
                   _optional(record.get("cycles_per_request"))),
         elsewhere_share=_elsewhere(cores, burned, by_role, plan),
         connections_per_sec=_optional(record.get("connections_per_sec")),
@@ -182,6 +182,10 @@ def _role(cpu: str, plan: Plan) -> str:
     return "+".join(role for role, cpus in zip(ROLES, (client, server)) if int(number) in cpus)
 
 
+def counted(role: str) -> tuple[str, ...]:
+    return INTERRUPTS if role == OTHER else ("user", "nice", "system", "irq", "softirq")
+
+
 def _burned(states: Mapping[str, Any]) -> float:
     return math.fsum(finite(value) for key, value in states.items() if key not in ("role", _STOLEN, *_IDLE))
 
@@ -190,9 +194,9 @@ def _by_role(cores: Mapping[str, Mapping[str, Any]], burned: Mapping[str, float]
     """Seconds that count. Records of before there were others have no CPU without a part."""
     found: dict[str, float] = {}
     for cpu, states in cores.items():
-        role = _role(cpu, plan) or collect.OTHER
-        seconds = burned[cpu] if role != collect.OTHER else math.fsum(
-            finite(states.get(state, 0)) for state in collect.counted(role))
+        role = _role(cpu, plan) or OTHER
+        seconds = burned[cpu] if role != OTHER else math.fsum(
+            finite(states.get(state, 0)) for state in counted(role))
         found[role] = found.get(role, 0.0) + seconds
     return found
 
@@ -201,7 +205,7 @@ def _elsewhere(cores: Mapping[str, Mapping[str, Any]], burned: Mapping[str, floa
                plan: Plan) -> float:
     everywhere = math.fsum(burned[cpu] for cpu in cores if not _role(cpu, plan))
     counted = math.fsum(by_role.values())
-    return max(0.0, everywhere - by_role.get(collect.OTHER, 0.0)) / counted if counted > 0 else 0.0
+    return max(0.0, everywhere - by_role.get(OTHER, 0.0)) / counted if counted > 0 else 0.0
 
 
 def _moved(record: Mapping[str, Any]) -> Moved:
@@ -224,7 +228,7 @@ def _moved(record: Mapping[str, Any]) -> Moved:
 def _split(states: Mapping[str, Any], burned: float) -> dict[str, float]:
     """Shares of the time that a CPU had, as _share(), by what it was burned for."""
     had = burned + math.fsum(finite(states.get(key, 0)) for key in _IDLE)
-    parts = {"user": ("user", "nice"), "system": ("system",), "interrupts": collect.INTERRUPTS}
+    parts = {"user": ("user", "nice"), "system": ("system",), "interrupts": INTERRUPTS}
     return {name: math.fsum(finite(states.get(key, 0)) for key in keys) / had if had > 0 else 0.0
             for name, keys in parts.items()}
 

@@ -13,6 +13,8 @@ from harness.plan import LoadPoint
 from harness.store.codes import Interference, Note, Problem, Unsettled
 
 SCHEMA = 2
+# the role of a CPU that has no part in the plan
+OTHER = "other"
 Histogram = tuple[tuple[float, int], ...]
 
 
@@ -68,7 +70,7 @@ class EndCount:
 
 @dataclass(frozen=True)
 class CpuTime:
-    """CPU seconds of one CPU in the load, by state; `role`: client, server, client+server or other."""
+    """CPU seconds of one CPU in the load, by state; `role`: client, server, client+server, other."""
 
     role: str
     user: float = 0.0
@@ -79,6 +81,24 @@ class CpuTime:
     irq: float = 0.0
     softirq: float = 0.0
     steal: float = 0.0
+
+    @property
+    def interrupts(self) -> float:
+        return self.irq + self.softirq
+
+    @property
+    def burned(self) -> float:
+        """Neither waiting nor taken away by the hypervisor."""
+        return self.user + self.nice + self.system + self.irq + self.softirq
+
+    @property
+    def counted(self) -> float:
+        """Burned for the load. Of a CPU without a part in the plan interrupts alone.
+
+        The kernel may process the load's packets on any CPU, while every program of the load, and
+        vhost-net's thread, is kept to the plan's. What else runs there is others' work.
+        """
+        return self.interrupts if self.role == OTHER else self.burned
 
 
 @dataclass(frozen=True)
