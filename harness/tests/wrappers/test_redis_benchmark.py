@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from harness.errors import ContenderError
-from harness.trial.load.wrk import CALIBRATION_REQUESTS, MOST_REQUESTS, REDIS_LOAD, Load, RedisBenchmark, tool_for
+from harness.trial.load.base import Load, choose_tool
+from harness.trial.load.redis_benchmark import (
+    CALIBRATION_REQUESTS, MOST_REQUESTS, WRAPPER as REDIS_LOAD, RedisBenchmark)
 from harness.plan import Workload
 
 DATA = Path(__file__).parents[1] / "data"
@@ -31,8 +33,8 @@ def changed(old: str, new: str) -> str:
 
 
 def test_set_and_get_are_two_workloads_of_one_tool() -> None:
-    assert tool_for(load("set").workload) is tool_for(load("get").workload)
-    assert tool_for(load().workload).name == "redis-benchmark" and TOOL.in_flight(load()) == 0
+    assert choose_tool(load("set").workload) is choose_tool(load("get").workload)
+    assert choose_tool(load().workload).name == "redis-benchmark" and TOOL.in_flight(load()) == 0
 
 
 def test_the_first_load_is_of_a_fixed_number(tmp_path: Path) -> None:
@@ -80,7 +82,7 @@ def test_the_histogram_holds_every_request_and_its_percentiles_are_those_printed
 
 
 def test_two_tests_in_one_account_or_a_foreign_one_are_refused() -> None:
-    with pytest.raises(ContenderError, match="no usable account"):
+    with pytest.raises(ContenderError, match="no usable report"):
         TOOL.parse(changed("====== SET ======", "====== PING_INLINE ======"))
 
 
@@ -95,7 +97,7 @@ def without(key: str) -> str:
     changed("throughput summary: 915723.88", "throughput summary: nan"), changed("p99       max\n", "p99\n"),
 ])
 def test_what_is_no_account_is_said_so(text: str) -> None:
-    with pytest.raises(ContenderError, match="redis-benchmark printed no usable account") as caught:
+    with pytest.raises(ContenderError, match="redis-benchmark wrote no usable report") as caught:
         TOOL.parse(text)
     assert "\n" not in str(caught.value)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One load by clients on other machines: started together, each with its share, and what they measured as one.
+"""Run one load by clients on other machines: started together, each with its share.
 
 Knows load tools and remote machines, not what a trial makes of the figures.
 """
@@ -12,19 +12,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from harness.trial.observe import cpu as collect
-from harness.trial.client import Client
 from harness.errors import ContenderError, UsageError
-from harness.trial.load.wrk import SCRIPT, Load, LoadResult, LoadTool, Wrk
-from harness.plan import Plan, Share, shares
 from harness.host import RemoteProcess, SshHost
+from harness.plan import Plan, Share, shares
+from harness.store import ClientPart, CpuTime, Note, Problem, merged
+from harness.trial.client import Client, last_line
+from harness.trial.load.base import Elsewhere, Load, LoadResult, LoadTool, load_tools
+from harness.trial.observe.cpu import cpu_seconds as seconds_between
+from harness.trial.observe.cpu import without_interrupts
 
 _STOP_SECONDS = 5
 _START_SECONDS = 30
 # what looks for words takes no time from a server while the load lasts
 _WATCH_SECONDS = 0.25
 _LISTEN_SECONDS = 0.01
-# of remote.py and of wrk_report.lua
+# of host/ssh's helper and of the tool (base.Elsewhere)
 _WORDS = {"poised": "POISED", "began": "LOADING", "ended": "LOADED"}
 # of the load's time: how much later than the first a client may begin or end
 _APART = 0.1
@@ -41,10 +43,11 @@ class Part:
 
 @dataclass
 class _Loading:
-    """A client at work. `poised`, `began` and `ended`: when the news came, by this machine's clock."""
+    """A client at work; poised, began, ended: when it said so, by this machine's clock."""
 
     site: SshHost
     share: Share
+    tool: str
     report: str
     process: RemoteProcess
     stdout: Path
@@ -54,46 +57,51 @@ class _Loading:
     ended: float = 0.0
 
     def listen(self) -> None:
-        said = self.stdout.read_text(errors="replace").split("\n")[:-1]
+        lines = self.stdout.read_text(errors="replace").split("\n")[:-1]
         for what, word in _WORDS.items():
-            if word in said and not getattr(self, what):
+            if word in lines and not getattr(self, what):
                 setattr(self, what, time.monotonic())
 
     def check(self) -> None:
-        """MachineError when its line is lost, ContenderError when it has failed."""
+        """Raise MachineError when its line is lost, ContenderError when it has failed."""
         code = self.process.poll()
         if self.process.lost:
             raise self.site.lost(self.stderr)
         if code:
-            said = [line for line in self.stderr.read_text(errors="replace").splitlines() if line.strip()]
-            raise ContenderError(f"wrk failed on {self.site.destination} (exit {code}): "
-                                 f"{said[-1].strip() if said else 'it said nothing'} (all in {self.stderr})")
+            raise ContenderError(f"{self.tool} failed on {self.site.destination} (exit {code}): "
+                                 f"{last_line(self.stderr)} (all in {self.stderr})")
 
 
 def prepare(sites: Sequence[SshHost]) -> None:
-    """Gives each machine what a load needs there."""
+    """Give each machine the files that load tools need there."""
     for site in sites:
-        site.write(_script(site), SCRIPT.read_text())
+        for tool in load_tools().values():
+            for file in tool.elsewhere.files if tool.elsewhere else ():
+                site.write(_there(site, file), file.read_text())
 
 
-def _script(site: SshHost) -> str:
-    return f"{site.directory}/{SCRIPT.name}"
+def _there(site: SshHost, file: Path) -> str:
+    return f"{site.directory}/{file.name}"
 
 
-def load(client: Client, tool: LoadTool, whole: Load, name: str) -> tuple[LoadResult, tuple[Part, ...]]:
-    """All clients' loads as one, and each; <raw>/<name>-<machine>.json, .stdout and .stderr stay.
+def load(client: Client, tool: LoadTool, whole: Load,
+         name: str) -> tuple[LoadResult, tuple[Part, ...]]:
+    """Return all clients' loads as one, and each; <raw>/<name>-<machine>.{json,stdout,stderr} stay.
 
     The whole's `proc_stat` is this machine's, from when the first began to when the last had ended.
     """
-    if not isinstance(tool, Wrk):
-        raise UsageError(f"only wrk can load from another machine; workload '{whole.workload.name}' needs {tool.name}")
+    elsewhere = tool.elsewhere
+    if elsewhere is None:
+        able = ", ".join(sorted(each.name for each in load_tools().values() if each.elsewhere))
+        raise UsageError(f"{tool.name}, which workload '{whole.workload.name}' needs, cannot load "
+                         f"from another machine: {able} can")
     clients: list[_Loading] = []
     try:
         for site, share in zip(client.provisioned.sites, shares(client.plan, whole.connections)):
-            clients.append(_start(client, site, tool, whole, share, name))
+            clients.append(_start(client, site, tool, elsewhere, whole, share, name))
         _listen(client, clients, time.monotonic() + _START_SECONDS, "poised", all)
-        for each in clients:
-            each.process.go()
+        for one in clients:
+            one.process.go()
         before = _listen(client, clients, time.monotonic() + _START_SECONDS, "began", any)
         end = time.monotonic() + whole.seconds
         _listen(client, clients, time.monotonic() + _START_SECONDS, "began", all)
@@ -101,30 +109,35 @@ def load(client: Client, tool: LoadTool, whole: Load, name: str) -> tuple[LoadRe
             _check(client, clients)
             time.sleep(_WATCH_SECONDS)
         after = _listen(client, clients, end + tool.grace_seconds, "ended", all)
-        for each in clients:
-            _wait(each, end + tool.grace_seconds)
+        for one in clients:
+            _wait(one, end + tool.grace_seconds)
     finally:
-        for each in clients:
-            if each.process.poll() is None:
-                each.process.stop(_STOP_SECONDS)
-    first = min(each.began for each in clients)
-    parts = tuple(Part(each.share, _result(client, tool, each, name), round(each.began - first, 3)) for each in clients)
-    return merged([part.result for part in parts], (before, after)), parts
+        for one in clients:
+            if one.process.poll() is None:
+                one.process.stop(_STOP_SECONDS)
+    first = min(one.began for one in clients)
+    parts = tuple(Part(one.share, _result(client, tool, one, name), round(one.began - first, 3))
+                  for one in clients)
+    return together([part.result for part in parts], (before, after)), parts
 
 
-def _start(client: Client, site: SshHost, tool: LoadTool, whole: Load, share: Share, name: str) -> _Loading:
+def _start(client: Client, site: SshHost, tool: LoadTool, elsewhere: Elsewhere, whole: Load,
+           share: Share, name: str) -> _Loading:
     report = f"{site.directory}/{name}.json"
-    stdout, stderr = (client.raw / f"{_file(name, site.destination)}.{kind}" for kind in ("stdout", "stderr"))
-    words = tool.command(replace(whole, connections=share.connections, threads=share.threads), Path(report), [])
-    process = site.poise([_script(site) if word == str(SCRIPT) else word for word in words],
+    stdout, stderr = (client.raw / f"{_file(name, site.destination)}.{kind}"
+                      for kind in ("stdout", "stderr"))
+    words = tool.command(replace(whole, connections=share.connections, threads=share.threads),
+                         Path(report), [])
+    there = {str(file): _there(site, file) for file in elsewhere.files}
+    process = site.poise([there.get(word, word) for word in words],
                          cpus=client.plan.clients[share.machine], stdout=stdout, stderr=stderr,
-                         env={**tool.environment(Path(report)), "STACKDUEL_WRK_TELLS": "1"})
+                         env={**tool.environment(Path(report)), **elsewhere.environment})
     try:
         client.provisioned.journal.process(process)
     except BaseException:
         process.stop(_STOP_SECONDS)
         raise
-    return _Loading(site, share, report, process, stdout, stderr)
+    return _Loading(site, share, tool.name, report, process, stdout, stderr)
 
 
 def _file(name: str, machine: str) -> str:
@@ -133,84 +146,79 @@ def _file(name: str, machine: str) -> str:
 
 def _check(client: Client, clients: Sequence[_Loading]) -> None:
     client.running.check_alive("under load")
-    for each in clients:
-        each.check()
+    for one in clients:
+        one.check()
 
 
-def _listen(client: Client, clients: Sequence[_Loading], deadline: float, what: str, enough: Any) -> str:
-    """This machine's /proc/stat when `enough` of the clients have said so."""
+def _listen(client: Client, clients: Sequence[_Loading], deadline: float, what: str,
+            enough: Any) -> str:
+    """Return this machine's /proc/stat when `enough` of the clients have said so."""
     while True:
-        for each in clients:
-            each.listen()
-        if enough(getattr(each, what) for each in clients):
-            return client.host.read("/proc/stat").partition("intr ")[0]
+        for one in clients:
+            one.listen()
+        if enough(getattr(one, what) for one in clients):
+            return without_interrupts(client.host.read("/proc/stat"))
         _check(client, clients)
-        late = next((each.site.destination for each in clients if not getattr(each, what)), None)
+        late = next((one.site.destination for one in clients if not getattr(one, what)), None)
         if time.monotonic() > deadline:
             raise ContenderError(f"{late} has not said {_WORDS[what]} in time")
         time.sleep(_LISTEN_SECONDS)
 
 
-def _wait(each: _Loading, deadline: float) -> None:
+def _wait(one: _Loading, deadline: float) -> None:
     try:
-        each.process.wait(max(0.0, deadline - time.monotonic()))
+        one.process.wait(max(0.0, deadline - time.monotonic()))
     except TimeoutError:
-        raise ContenderError(f"wrk on {each.site.destination} did not end in time") from None
-    each.check()
+        raise ContenderError(f"{one.tool} on {one.site.destination} did not end in time") from None
+    one.check()
 
 
-def _result(client: Client, tool: LoadTool, each: _Loading, name: str) -> LoadResult:
-    text = each.site.read(each.report)
-    (client.raw / f"{_file(name, each.site.destination)}.json").write_text(text)
+def _result(client: Client, tool: LoadTool, one: _Loading, name: str) -> LoadResult:
+    text = one.site.read(one.report)
+    (client.raw / f"{_file(name, one.site.destination)}.json").write_text(text)
     return tool.parse(text)
 
 
-def merged(results: Sequence[LoadResult], proc_stat: tuple[str, str]) -> LoadResult:
-    """Sums, one histogram of all, and the longest of their durations: what all did in the time that all had.
-
-    With `proc_stat` of the machine that served.
-    """
-    histogram: dict[float, int] = {}
-    for value, count in (pair for result in results for pair in result.histogram):
-        histogram[value] = histogram.get(value, 0) + count
+def together(results: Sequence[LoadResult], proc_stat: tuple[str, str]) -> LoadResult:
+    """Return sums, one histogram of all, and the longest of their durations: what all did in the
+    time that all had. `proc_stat`: of the machine that served."""
     kinds = dict.fromkeys(kind for result in results for kind in result.errors)
     return LoadResult(
-        requests=sum(result.requests for result in results), bytes=sum(result.bytes for result in results),
+        requests=sum(result.requests for result in results),
+        bytes=sum(result.bytes for result in results),
         duration_seconds=max(result.duration_seconds for result in results),
         errors={kind: sum(result.errors.get(kind, 0) for result in results) for kind in kinds},
-        histogram=tuple(sorted(histogram.items())), proc_stat=proc_stat)
+        histogram=merged(result.histogram for result in results), proc_stat=proc_stat)
 
 
-def account(parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
-    """What the record says of each machine."""
-    return {part.share.machine: {
-        "connections": part.share.connections, "threads": part.share.threads, "requests": part.result.requests,
-        "bytes": part.result.bytes, "duration_seconds": round(part.result.duration_seconds, 6),
-        "requests_per_sec": part.result.requests_per_sec, "latency_us": part.result.latency_us,
-        "began_seconds": part.began_seconds} for part in parts}
+def clients(parts: Sequence[Part]) -> dict[str, ClientPart]:
+    """Return what the record says of each machine."""
+    return {part.share.machine: ClientPart(
+        part.share.connections, part.share.threads, part.result.requests, part.result.bytes,
+        round(part.result.duration_seconds, 6), part.result.requests_per_sec,
+        part.result.latency_us, part.began_seconds) for part in parts}
 
 
-def cpu_seconds(parts: Sequence[Part], plan: Plan) -> dict[str, dict[str, Any]]:
-    """Of each machine's CPUs that may load, between the beginning and the end of its own load."""
-    spent: dict[str, dict[str, Any]] = {}
+def cpu_seconds(parts: Sequence[Part], plan: Plan) -> dict[str, CpuTime]:
+    """Return the time of each machine's CPUs that may load, within its own load."""
+    spent: dict[str, CpuTime] = {}
     for part in parts:
-        before, after = map(collect.parse_proc_stat, part.result.proc_stat)
-        spent |= collect.cpu_seconds_of(part.share.machine, before, after, plan.clients[part.share.machine])
+        machine = part.share.machine
+        spent |= seconds_between(part.result.proc_stat, plan.clients[machine], (), machine)
     return spent
 
 
-def problems(parts: Sequence[Part]) -> list[str]:
-    """One line for each client that was not there for the time that all should have had together."""
-    found = []
-    for part in parts:
-        if part.began_seconds > _APART * part.result.duration_seconds:
-            found.append(f"{part.share.machine} began {part.began_seconds:g} s after the first client, in a load of "
-                         f"{part.result.duration_seconds:.1f} s")
-        if not part.result.requests:
-            found.append(f"{part.share.machine} had not one answer")
-    return found
+def problems(parts: Sequence[Part]) -> list[Note[Problem]]:
+    """Return a note for each client that was not there for the time that all should have had."""
+    late = [Note(Problem.LATE_CLIENT, {
+        "machine": part.share.machine, "seconds": part.began_seconds,
+        "of_seconds": round(part.result.duration_seconds, 1)}) for part in parts
+        if part.began_seconds > _APART * part.result.duration_seconds]
+    return [*late, *(Note(Problem.NOTHING_ANSWERED, {"machine": part.share.machine})
+                     for part in parts if not part.result.requests)]
 
 
 def links(sites: Sequence[SshHost]) -> Mapping[str, Mapping[str, int]]:
-    """Counters of each machine's interface to the server, by "<machine>/<interface>"."""
-    return {f"{site.destination}/{site.interface}": site.link_counters(None)[site.interface] for site in sites}
+    """Return counters of each machine's interface to the server, by "<machine>/<interface>"."""
+    return {f"{site.destination}/{site.interface}": site.link_counters(None)[site.interface]
+            for site in sites}

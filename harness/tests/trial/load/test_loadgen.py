@@ -12,13 +12,14 @@ import pytest
 
 from harness.trial.load import loadgen as own_client
 from harness.errors import ContenderError, MachineError
-from harness.trial.load.wrk import Load
-from harness.trial.load.loadgen import LOADGEN
+from harness.store import Note, Problem, Reconcile
+from harness.trial.load.base import Load
+from harness.trial.load.loadgen import TOOL as LOADGEN
 from harness.plan import load_plan, LoadPoint, TrialSpec, WORKLOADS
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import REQUESTS, OwnProcess, ServingHost
 from harness.tests.trial.test_trial import Journal
-from harness.trial.trial import Outcome, run_trial
+from harness.trial import Outcome, run_trial
 from harness.provision import ResolvedWire
 from harness.tests.fixtures.wires import bare_wire
 
@@ -45,7 +46,7 @@ class Host(ServingHost):
 def command(workload: str, connections: int, size: int | None = None) -> str:
     shape = WORKLOADS[workload]
     load = Load("198.18.0.3", 80, replace(shape, body_size_bytes=size or shape.body_size_bytes), connections, 1, 3)
-    return " ".join(LOADGEN.command(load, 1, ["loadgen", "--"]))
+    return " ".join(LOADGEN.words(load, 1, ["loadgen", "--"]))
 
 
 def test_how_it_is_called() -> None:
@@ -79,23 +80,23 @@ def test_one_process_is_proof_and_warm_up_and_load(tmp_path: Path) -> None:
 def test_the_record(tmp_path: Path) -> None:
     outcome = trial(Host(), tmp_path)
     record = outcome.record
-    assert record["valid"] and record["problems"] == []
-    assert (record["requests"], record["duration_seconds"], record["requests_per_sec"]) == (REQUESTS, 2.0, REQUESTS / 2)
-    assert record["reconcile"] == {"sent": 2 * REQUESTS, "parsed": 2 * REQUESTS, "answered": 2 * REQUESTS,
-                                   "in_flight_limit": 3}
-    assert record["latency_us"] == {"p50": 1.25, "p90": 1.25, "p99": 1.25, "p999": 1.25, "max": 40}
-    assert record["latency_histogram_us"] == [[1.25, REQUESTS - 1], [40, 1]]
-    assert record["cycles_per_request"] == 0.5 and record["busy_share"] == 0.25
-    assert (record["client_busy_share"], record["client_bound"], record["connections_per_sec"]) == (0.2, False, 32.0)
-    assert record["memory"] == {"resident_bytes": 1000 << 10, "hugepage_bytes": 2 << 20}
-    assert record["cpu_seconds"]["0"]["user"] == 1.0 and record["ends"] is None
-    assert record["client"]["rx_packets"] == 7
+    assert record.valid and record.problems == ()
+    assert (record.requests, record.duration_seconds, record.requests_per_sec) == (
+        REQUESTS, 2.0, REQUESTS / 2)
+    assert record.reconcile == Reconcile(2 * REQUESTS, 2 * REQUESTS, 2 * REQUESTS, 3)
+    assert record.latency_us == {"p50": 1.25, "p90": 1.25, "p99": 1.25, "p999": 1.25, "max": 40}
+    assert record.latency_histogram_us == ((1.25, REQUESTS - 1), (40, 1))
+    assert record.cycles_per_request == 0.5 and record.busy_share == 0.25
+    assert (record.client_busy_share, record.client_bound, record.connections_per_sec) == (0.2, False, 32.0)
+    assert record.memory == {"resident_bytes": 1000 << 10, "hugepage_bytes": 2 << 20}
+    assert record.cpu_seconds["0"].user == 1.0 and record.ends is None and record.load_tool == "loadgen"
+    assert record.client and record.client["rx_packets"] == 7
     assert outcome.ports == {"server": {"driver": "net_tap"}, "client": {"driver": "net_vhost"}}
 
 
 def test_the_kernels_sockets_are_in_the_kernels_memory(tmp_path: Path) -> None:
     record = trial(Host(), tmp_path, "epoll").record
-    assert record["valid"] and record["memory"]["kernel_bytes"] == 50000 << 10
+    assert record.valid and record.memory and record.memory["kernel_bytes"] == 50000 << 10
 
 
 def changed(**values: Any) -> Callable[[dict[str, Any]], None]:
@@ -105,20 +106,26 @@ def changed(**values: Any) -> Callable[[dict[str, Any]], None]:
 ERRORS = {"connect": 0, "reset": 0, "timeout": 0, "content": 0, "status": 0}
 
 
-@pytest.mark.parametrize("values, words", [
-    ({"errors": {**ERRORS, "content": 2}}, ["load: 2 content errors"]),
-    ({"requests": 0, "latency_us": []}, ["not one request was answered"]),
+def differ(sent: int) -> list[Note[Problem]]:
+    return [Note(Problem.COUNTS_DIFFER, {"sent": sent, "counter": counter, "count": 2000, "limit": 3})
+            for counter in ("parsed", "answered")]
+
+
+@pytest.mark.parametrize("values, problems", [
+    ({"errors": {**ERRORS, "content": 2}},
+     [Note(Problem.LOAD_ERRORS, {"phase": "load", "kind": "content", "count": 2})]),
+    ({"requests": 0, "latency_us": []}, [Note(Problem.NOTHING_ANSWERED)]),
     ({"total_requests": 2 * REQUESTS - 3}, []),
-    ({"total_requests": 2 * REQUESTS - 4}, ["had 1996 answers but the server parsed 2000", "but the server answered"]),
-    ({"total_requests": 2 * REQUESTS + 1}, ["had 2001 answers but the server parsed 2000", "but the server answered"]),
-    ({"total_connects": 9}, ["only 8 of 9 connections arrived"]),
+    ({"total_requests": 2 * REQUESTS - 4}, differ(1996)),
+    ({"total_requests": 2 * REQUESTS + 1}, differ(2001)),
+    ({"total_connects": 9}, [Note(Problem.CONNECTIONS_MISSING, {"arrived": 8, "expected": 9})]),
 ])
-def test_what_makes_a_trial_invalid(tmp_path: Path, values: dict[str, Any], words: list[str]) -> None:
+def test_what_makes_a_trial_invalid(tmp_path: Path, values: dict[str, Any],
+                                    problems: list[Note[Problem]]) -> None:
     host = Host()
     host.account = changed(**values)
     record = trial(host, tmp_path).record
-    assert record["valid"] is not bool(words) and len(record["problems"]) == len(words)
-    assert all(word in line for word, line in zip(words, record["problems"])), record["problems"]
+    assert record.valid is not bool(problems) and record.problems == tuple(problems)
 
 
 def test_a_load_that_was_cut_short_is_invalid(tmp_path: Path) -> None:
@@ -131,9 +138,8 @@ def test_a_load_that_was_cut_short_is_invalid(tmp_path: Path) -> None:
         (tmp_path / "loadgen.stderr").write_text("loadgen: the link went down\n")
     host.account = fail
     record = trial(host, tmp_path).record
-    assert not record["valid"]
-    assert record["problems"] == [f"loadgen failed (exit 1): loadgen: the link went down (all in {tmp_path}/"
-                                  "loadgen.stderr)"]
+    assert record.problems == (Note(Problem.LOAD_TOOL, {
+        "what": f"loadgen failed (exit 1): loadgen: the link went down (all in {tmp_path}/loadgen.stderr)"}),)
 
 
 @pytest.mark.parametrize("code, good", [(0, True), (1, True), (3, False), (-11, False)])
@@ -146,7 +152,7 @@ def test_how_a_tool_ends_when_its_server_went_first(tmp_path: Path, code: int, g
         client.ends_with = code
     host.account = end
     if good:
-        assert trial(host, tmp_path).record["valid"]
+        assert trial(host, tmp_path).record.valid
     else:
         with pytest.raises(ContenderError, match=rf"loadgen failed \(exit {code}\)"):
             trial(host, tmp_path)
@@ -160,7 +166,7 @@ def test_how_a_tool_ends_when_its_server_went_first(tmp_path: Path, code: int, g
 def test_an_account_that_is_none_is_an_error(tmp_path: Path, values: dict[str, Any], words: str) -> None:
     host = Host()
     host.account = changed(**values)
-    with pytest.raises(ContenderError, match="loadgen printed no usable account: .*" + words):
+    with pytest.raises(ContenderError, match="loadgen wrote no usable report: .*" + words):
         trial(host, tmp_path)
     assert host.alive == {}
 
@@ -219,10 +225,12 @@ def test_a_server_that_dies_is_noticed(tmp_path: Path, monkeypatch: pytest.Monke
         trial(host, tmp_path)
 
 
-@pytest.mark.parametrize("said, words", [
-    (["offload"], []), ([], []), (["offload", "timers"], ["the server had timers in force, which 'plain' is without"]),
-    (None, ["the server did not say which measures it had in force"])])
-def test_measures_left_out_are_asked_for(tmp_path: Path, said: list[str] | None, words: list[str]) -> None:
+@pytest.mark.parametrize("said, problems", [
+    (["offload"], ()), ([], ()),
+    (["offload", "timers"], (Note(Problem.OPTIMISATIONS_IN_FORCE, {"names": ("timers",)}),)),
+    (None, (Note(Problem.OPTIMISATIONS_UNKNOWN),))])
+def test_measures_left_out_are_asked_for(tmp_path: Path, said: list[str] | None,
+                                         problems: tuple[Note[Problem], ...]) -> None:
     host = Host()
 
     def tell(account: dict[str, Any]) -> None:
@@ -231,7 +239,7 @@ def test_measures_left_out_are_asked_for(tmp_path: Path, said: list[str] | None,
             host.serving.counters["measures"] = said
     host.account = tell
     record = trial(host, tmp_path, "plain", bare_wire("scale")).record
-    assert record["problems"] == words
+    assert record.problems == problems
     assert any(call.endswith("--max-connections 11024 --without=lookup,timers,pools") or
                "--without=lookup,timers,pools" in call for call in host.calls if call.startswith("spawn "))
 

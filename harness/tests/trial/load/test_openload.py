@@ -13,13 +13,13 @@ import pytest
 from harness.plan import (
     from_json, load_plan, LoadPoint, offered_load as offered, schedule, to_json, TrialSpec,
     WORKLOADS)
-from harness.trial.load import loadgen as own_client
+from harness.store import LatencyMeaning, Note, OpenLoop, Problem, Reconcile, TrialRecord
 from harness.run.run import Order, bench
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
-from harness.trial.load.wrk import Load
+from harness.trial.load.base import Load, choose_tool
 from harness.plan.offered_load import Loads
-from harness.trial.load.openload import OPENLOAD, PROGRAM, of_loadgen
-from harness.trial.load.loadgen import LOADGEN
+from harness.trial.load.openload import PROGRAM, TOOL as OPENLOAD
+from harness.trial.load.loadgen import TOOL as LOADGEN
 from harness.provision.provision import Provisioned
 from harness.store.store import load_run
 from harness.tests.fixtures.serving_host import ServingHost, at_load, given, interrupt, only_run
@@ -51,42 +51,45 @@ def test_its_account_is_read_whole() -> None:
     result = OPENLOAD.parse(json.dumps(ACCOUNT))
     assert (result.requests, result.answered, result.requests_per_sec) == (90, 160, 30.0)
     assert result.histogram == ((20.5, 90), (3000.4, 2)) and result.errors["reset"] == 1
-    assert result.open_loop == {
-        "arrivals": "poisson", "intended": 100, "measured": 92, "unsent": 8, "waited": 4, "backlog_middle": 1,
-        "backlog_end": 8, "backlog_longest": 9, "unsent_oldest_us": 12.5, "send_lag_us": [[0.5, 90], [1230, 2]],
-        "busy_share": 0.25, "client_bound": True}
+    assert result.open_loop == OpenLoop(
+        arrivals="poisson", intended=100, measured=92, unsent=8, client_bound=True,
+        unsent_oldest_us=12.5, waited=4, backlog_middle=1, backlog_end=8, backlog_longest=9,
+        send_lag_us=((0.5, 90), (1230, 2)), busy_share=0.25)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", *(json.dumps(ACCOUNT | {key: value}) for key, value in (
     ("requests", -1), ("unsent", True), ("latency_us", [[1]]), ("latency_us", [[-1, 2]]), ("proc_stat", {}),
     ("errors", {}), ("busy_share", "x"), ("duration_seconds", 0)))])
 def test_what_is_no_account_is_said_so(text: str) -> None:
-    with pytest.raises(ContenderError, match="openload wrote no usable account"):
+    with pytest.raises(ContenderError, match="openload wrote no usable report"):
         OPENLOAD.parse(text)
 
 
 def test_loadgens_open_loop() -> None:
-    assert " ".join(LOADGEN.command(LOAD, 1, ["loadgen", "--"])).startswith(
+    assert " ".join(LOADGEN.words(LOAD, 1, ["loadgen", "--"])).startswith(
         "loadgen -- --mode open --rate 12000 --connections 64")
-    said = {"duration_seconds": 2.5, "requests": 29_000, "unsent": 7, "busy_share": 0.5, "client_bound": True}
-    assert of_loadgen(said, LOAD) == {"arrivals": "constant", "intended": 30_000, "measured": 29_000, "unsent": 7,
-                                      "busy_share": 0.5, "client_bound": True}
-    with pytest.raises(KeyError):
-        of_loadgen({"requests": 1}, LOAD)
+    account = {"duration_seconds": 2.5, "requests": 29_000, "unsent": 7, "busy_share": 0.5,
+               "client_bound": True, "bytes": 1, "errors": dict.fromkeys(ACCOUNT["errors"], 0),
+               "latency_us": [[1, 2]], "connect_seconds": 0.5, "total_requests": 30_000, "in_flight": 0,
+               "total_connects": 64}
+    read = LOADGEN.account(json.dumps(account), LOAD, ("", ""))
+    assert read.result.open_loop == OpenLoop("constant", 30_000, 29_000, 7, True, busy_share=0.5)
+    with pytest.raises(ContenderError, match="KeyError"):
+        LOADGEN.account(json.dumps({"requests": 1}), LOAD, ("", ""))
 
 
 def test_which_tool_makes_an_open_loop() -> None:
-    kernel, own = bare_wire("tap"), bare_wire("shm-loadgen")
-    assert own_client.load_tool(kernel, WORKLOADS["rps"], True) is OPENLOAD
-    tool = own_client.load_tool(own, WORKLOADS["rps"], True)
-    assert tool.name == "loadgen" and "meant to be sent" in tool.latency and "not corrected" not in tool.latency
-    assert own_client.load_tool(own, WORKLOADS["rps"]) is LOADGEN
+    assert choose_tool(WORKLOADS["rps"], open_loop=True) is OPENLOAD
+    assert choose_tool(WORKLOADS["rps"], open_loop=True, sockets=False) is LOADGEN
+    assert choose_tool(WORKLOADS["rps"], sockets=False) is LOADGEN
+    assert LOADGEN.latency(True) is OPENLOAD.latency(True) is LatencyMeaning.FROM_SCHEDULE
+    assert LOADGEN.latency(False) is LatencyMeaning.FROM_SENDING
 
 
 TWO = {"CONTENDERS": "epoll,lwip"}
 
 
-def trial(host: ServingHost, raw: Path, rate: int) -> dict[str, Any]:
+def trial(host: ServingHost, raw: Path, rate: int) -> TrialRecord:
     wire = bare_wire("tap")
     plan = replace(load_plan("quick", wire, (0, 1), {}), offered=(rate,))
     up = Provisioned(wire, True, "", cast(Any, Journal(host)))
@@ -102,11 +105,11 @@ def one_error(kind: str) -> Callable[[dict[str, Any]], None]:
 def test_a_trial_has_its_rate_and_what_became_of_it(tmp_path: Path) -> None:
     host = ServingHost()
     record = trial(host, tmp_path, 600)
-    assert record["valid"], record["problems"]
-    assert (record["offered"], record["requests_per_sec"], record["client_bound"]) == (600, 600.0, False)
-    assert record["open_loop"]["intended"] == 1200 and record["open_loop"]["unsent"] == 0
+    assert record.valid, record.problems
+    assert (record.point.offered_per_sec, record.requests_per_sec, record.client_bound) == (600, 600.0, False)
+    assert record.open_loop and (record.open_loop.intended, record.open_loop.unsent) == (1200, 0)
     # two proofs, and of warm-up and load all that was asked, the first request of each connection too
-    assert record["reconcile"] == {"sent": 2 + 608 + 1208, "parsed": 1818, "answered": 1818, "in_flight_limit": 0}
+    assert record.reconcile == Reconcile(2 + 608 + 1208, 1818, 1818, 0)
     loads = [call for call in host.calls if "openload" in call and call.startswith("spawn")]
     assert len(loads) == 2 and all("--rate 600" in call and "--seed 3" in call for call in loads)
 
@@ -114,10 +117,13 @@ def test_a_trial_has_its_rate_and_what_became_of_it(tmp_path: Path) -> None:
 def test_an_answer_too_few_is_an_invalid_trial(tmp_path: Path) -> None:
     host = ServingHost()
     host.report = lambda account: account.update(total_requests=account["total_requests"] + 1)
-    assert "the clients had 1820 answers but the server parsed 1818" in trial(host, tmp_path, 600)["problems"][0]
+    assert trial(host, tmp_path, 600).problems[0] == Note(
+        Problem.COUNTS_DIFFER, {"sent": 1820, "counter": "parsed", "count": 1818, "limit": 0})
     wrong = ServingHost()
     wrong.report = one_error("content")
-    assert trial(wrong, tmp_path / "2", 600)["problems"] == ["warm-up: 1 content errors", "load: 1 content errors"]
+    assert trial(wrong, tmp_path / "2", 600).problems == tuple(
+        Note(Problem.LOAD_ERRORS, {"phase": phase, "kind": "content", "count": 1})
+        for phase in ("warm-up", "load"))
 
 
 # --- rates --------------------------------------------------------------------------------------------------

@@ -19,7 +19,10 @@ from harness.trial.load import remote as sites
 from harness.trial.client import Client
 from harness.errors import ContenderError, MachineError, UsageError
 from harness.host import LocalHost
-from harness.trial.load.wrk import Load, LoadResult, RedisBenchmark, Wrk
+from harness.store import Note, Problem
+from harness.trial.load.base import Load, LoadResult
+from harness.trial.load.redis_benchmark import RedisBenchmark
+from harness.trial.load.wrk import Wrk
 from harness.plan import from_json, load_plan, Plan, Share
 from harness.provision.provision import Provisioned
 from harness.host import connected
@@ -102,16 +105,17 @@ def test_all_clients_load_together_and_count_as_one(client: Client) -> None:
         f"wrk-{machine}.{kind}" for machine in ("one", "u-two") for kind in ("json", "stdout", "stderr")}
     spent = sites.cpu_seconds(parts, client.plan)
     assert set(spent) == {f"{machine}/{cpu}" for machine in ("one", "u@two") for cpu in (0, 1)}
-    assert {states["role"] for states in spent.values()} == {"client"}
+    assert {states.role for states in spent.values()} == {"client"}
 
 
 def test_a_client_that_begins_late_makes_a_problem(client: Client, here: Path) -> None:
     (here / "u@two.late").touch()
     _, parts = sites.load(client, Wrk(), whole(client), "wrk")
     [problem] = sites.problems(parts)
-    assert problem.startswith("u@two began 0.") and problem.endswith("s after the first client, in a load of 1.1 s")
+    assert problem.code is Problem.LATE_CLIENT and problem.values["machine"] == "u@two"
+    assert 0.1 < float(str(problem.values["seconds"])) < 1.1 == problem.values["of_seconds"]
     silent = replace(parts[0], result=replace(parts[0].result, requests=0))
-    assert sites.problems([silent]) == ["one had not one answer"]
+    assert sites.problems([silent]) == [Note(Problem.NOTHING_ANSWERED, {"machine": "one"})]
 
 
 def test_a_client_that_fails_is_told_with_its_last_words_and_ends_the_others(client: Client, here: Path) -> None:
@@ -146,14 +150,14 @@ def test_a_client_that_never_begins_is_told(client: Client, here: Path, monkeypa
 
 
 def test_only_wrk_can_load_from_elsewhere(client: Client) -> None:
-    with pytest.raises(UsageError, match="^only wrk can load from another machine; .*'rps' needs redis-benchmark"):
+    with pytest.raises(UsageError, match="^redis-benchmark, .* cannot load from another machine: wrk can"):
         sites.load(client, RedisBenchmark(), whole(client), "x")
 
 
 def test_a_histogram_of_all_is_in_order() -> None:
     def result(*histogram: tuple[float, int]) -> LoadResult:
         return LoadResult(1, 1, 1.0, {}, tuple(histogram), ("", ""))
-    both = sites.merged([result((1, 2), (9, 1)), result((3, 4), (9, 5))], ("", ""))
+    both = sites.together([result((1, 2), (9, 1)), result((3, 4), (9, 5))], ("", ""))
     assert both.histogram == ((1, 2), (3, 4), (9, 6))
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from harness.errors import ContenderError, UsageError
-from harness.trial.load.wrk import SCRIPT, Load, Wrk, rounded, tool_for
+from harness.errors import ContenderError
+from harness.store import rounded
+from harness.trial.load.base import Load, choose_tool
+from harness.trial.load.wrk import SCRIPT, Wrk
 from harness.plan import Workload, WORKLOADS
 
 LOAD = Load("198.18.0.2", 80, Workload("rps", "/", 1), 64, 4, 3)
@@ -22,12 +24,6 @@ def test_command_names_threads_connections_seconds_and_the_script() -> None:
         "run-in", "-c", "wrk", "--threads", "4", "--connections", "64", "--duration", "3s", "--script", str(SCRIPT),
         "http://198.18.0.2:80/"]
     assert SCRIPT.is_file()
-
-
-def test_the_workload_chooses_the_tool() -> None:
-    assert tool_for(LOAD.workload).name == "wrk" and tool_for(LOAD.workload).in_flight(LOAD) == 64
-    with pytest.raises(UsageError, match="no load tool for workload 'x'"):
-        tool_for(Workload("x", "/", 1))
 
 
 def test_report_goes_to_the_file_that_the_script_looks_for() -> None:
@@ -80,17 +76,17 @@ def test_a_load_that_took_no_time_is_refused() -> None:
 
 def test_rounding_keeps_counts_order_and_three_digits() -> None:
     histogram = [(999, 1), (1000, 2), (1004, 3), (1005, 4), (1014, 5), (9996, 6), (123456, 7), (123499, 8)]
-    assert rounded(histogram) == [[999, 1], [1000, 5], [1010, 9], [10000, 6], [123000, 15]]
-    assert rounded([]) == []
+    assert rounded(histogram) == ((999, 1), (1000, 5), (1010, 9), (10000, 6), (123000, 15))
+    assert rounded([]) == ()
 
 
 def test_a_connection_for_each_request_is_asked_for_by_its_header() -> None:
     load = Load("198.18.0.2", 80, WORKLOADS["cps"], 8, 1, 3)
     words = Wrk().command(load, Path("/x/wrk.json"), [])
     assert words[-3:] == ["--header", "Connection: close", "http://198.18.0.2:80/"]
-    assert tool_for(load.workload).name == tool_for(WORKLOADS["bandwidth"]).name == "wrk"
+    assert choose_tool(load.workload).name == "wrk" and Wrk().in_flight(load) == 8
 
 
 def test_parts_of_microseconds_stay_and_long_times_are_rounded() -> None:
-    assert rounded([(1.25, 3), (999.9, 1), (1000.4, 2), (1004.9, 1), (12345.6, 1)]) == [
-        [1.25, 3], [999.9, 1], [1000, 3], [12300, 1]]
+    assert rounded([(1.25, 3), (999.9, 1), (1000.4, 2), (1004.9, 1), (12345.6, 1)]) == (
+        (1.25, 3), (999.9, 1), (1000, 3), (12300, 1))

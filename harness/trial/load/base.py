@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Define what a load tool is, and keep the registry of all. Knows no server, no wire, no tool.
+
+A load tool is one file: a module of this folder, or of a folder named in STACKDUEL_LOAD_TOOLS
+(several are separated by a colon), with an instance of LoadTool called TOOL.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import math
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Iterator, Mapping, Protocol, Sequence
+
+from harness.errors import ContenderError, UsageError
+from harness.plan import Workload
+from harness.store import PERCENTILES, Histogram, LatencyMeaning, OpenLoop, quantile
+from harness.trial.client import Client, Tick
+
+FOLDERS = "STACKDUEL_LOAD_TOOLS"
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What became of a load.
+
+    histogram: of latencies, µs
+    proc_stat: the text of /proc/stat when the load began and when it had ended
+    answered: over the life of the process, where that is more than the load
+    open_loop: what became of a schedule of requests; None of a closed loop
+    """
+
+    requests: int
+    bytes: int
+    duration_seconds: float
+    errors: Mapping[str, int]
+    histogram: Histogram
+    proc_stat: tuple[str, str]
+    answered: int | None = None
+    open_loop: OpenLoop | None = None
+
+    def __post_init__(self) -> None:
+        if self.duration_seconds <= 0:
+            raise ValueError("its duration is 0")
+
+    @property
+    def requests_per_sec(self) -> float:
+        return round(self.requests / self.duration_seconds, 2)
+
+    @property
+    def latency_us(self) -> dict[str, float | None]:
+        """Return the percentiles; None without a single answer."""
+        return {name: quantile(self.histogram, permille) if self.histogram else None
+                for name, permille in PERCENTILES.items()}
+
+
+@dataclass(frozen=True)
+class Load:
+    """One load: against which server, of what shape and for how many whole seconds.
+
+    patient: packets may be lost on the way, and an answer that came late for that is no error
+    rate: requests/s of an open loop; 0 for a closed one
+    seed: of when they come
+    """
+
+    address: str
+    port: int
+    workload: Workload
+    connections: int
+    threads: int
+    seconds: int
+    patient: bool = False
+    rate: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What a tool needs to load from another machine.
+
+    files: that are copied there; the tool's argv names them by their path here
+    environment: makes it print a line LOADING when its load begins, and LOADED when it has ended
+    """
+
+    files: tuple[Path, ...]
+    environment: Mapping[str, str]
+
+
+class LoadTool:
+    """A program that loads a server. Most have sockets, end with their load and write a report.
+
+    name: its own, and that of its files
+    programs: what must be on PATH, or below the project's folder, with its Debian package
+    workloads: names of those that it can make
+    open_loop, closed_loop: whether it can make the one and the other
+    usual: chosen where nothing is asked for; one for each workload and loop
+    has_sockets: whether its sockets are those of its machine; else it is a stack of its own
+    grace_seconds: how much longer than its load it may take
+    extra_connections: that it makes beside the load's
+    same_answers: each answer of the load is as long as the one that proved the path
+    calibrates: it needs a load of 0 seconds before any other, in the same directory, to learn how
+        many requests one of so many seconds has
+    elsewhere: None where it cannot load from another machine
+    """
+
+    name: str
+    workloads: tuple[str, ...]
+    programs: Mapping[str, str] = {}
+    closed_loop = True
+    open_loop = False
+    usual = True
+    has_sockets = True
+    grace_seconds = 30.0
+    extra_connections = 0
+    same_answers = True
+    calibrates = False
+    elsewhere: Elsewhere | None = None
+
+    def latency(self, open_loop: bool) -> LatencyMeaning:
+        """Return from when its latencies count."""
+        return LatencyMeaning.FROM_SCHEDULE if open_loop else LatencyMeaning.FROM_SENDING
+
+    def command(self, load: Load, report: Path, launcher: Sequence[str]) -> list[str]:
+        """Return argv; `launcher` are words that stand before the program that has the sockets."""
+        raise NotImplementedError
+
+    def environment(self, report: Path) -> dict[str, str]:
+        """Return what it needs to find its report."""
+        return {}
+
+    def in_flight(self, load: Load) -> int:
+        """Return how many requests may be without an answer when the load ends."""
+        return 0
+
+    def parse(self, text: str) -> LoadResult:
+        """Return what its report says; ContenderError when it is none."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a tool says of its whole life, of which the load is a part.
+
+    result: of the measured interval
+    sent: requests answered whole over the life of the process
+    in_flight: those that were not when it ended
+    connects: connections that it made
+    connections_per_sec: of those opened in the interval, or, where they are opened once, until all
+        stood; None where that was too short to tell
+    busy_share: the part of the interval in which it had work
+    counters: all that it said
+    """
+
+    result: LoadResult
+    sent: int
+    in_flight: int
+    connects: int
+    connections_per_sec: float | None
+    busy_share: float
+    client_bound: bool
+    counters: Mapping[str, Any]
+
+
+class Loading(Protocol):
+    """A tool at work. Whoever has one calls end(), or close() when something else went wrong.
+
+    `tick` is called with the tool's pid some ten times a second.
+    """
+
+    def wait_measuring(self, tick: Tick) -> None:
+        """Return when its warm-up is over; ContenderError when it ends first, or is late."""
+
+    def wait_account(self, tick: Tick) -> str:
+        """Return its account when its interval is over and it lingers; errors as above."""
+
+    def problem(self) -> str:
+        """Return why its load was cut short, "" if it was not; after its account."""
+
+    def end(self) -> None:
+        """End it. ContenderError when it does not end well."""
+
+    def close(self) -> None:
+        """End it in whatever state it is."""
+
+
+class OneProcessTool(LoadTool):
+    """A tool whose connections, warm-up and load are one process, which compares every answer."""
+
+    has_sockets = False
+
+    def start(self, client: Client, load: Load, warmup_seconds: int) -> Loading:
+        """Start it at the client's end; <raw>/<name>.stdout and .stderr get its words."""
+        raise NotImplementedError
+
+    def account(self, text: str, load: Load, proc_stat: tuple[str, str]) -> Account:
+        """Return what it said; ContenderError when that is none."""
+        raise NotImplementedError
+
+    def stop_seconds(self, load: Load) -> float:
+        """Return how much longer than usual its server may take to end after such a load."""
+        return 0.0
+
+
+def load_tools() -> Mapping[str, LoadTool]:
+    """Return every load tool by its name."""
+    return {tool.name: tool for tool in _all(os.environ.get(FOLDERS, ""))}
+
+
+def choose_tool(workload: Workload, *, open_loop: bool = False, sockets: bool = True,
+                name: str = "") -> LoadTool:
+    """Return the tool for a workload, `name` or the usual one; UsageError when there is none.
+
+    sockets: whether the client has a kernel's (or a library's); else its tool is a stack itself
+    """
+    able = [tool for tool in load_tools().values() if workload.name in tool.workloads
+            and tool.has_sockets == sockets and (tool.open_loop if open_loop else tool.closed_loop)]
+    loop = "an open" if open_loop else "a closed"
+    if name:
+        if name not in load_tools():
+            raise UsageError(f"no load tool '{name}'; there are: {', '.join(sorted(load_tools()))}")
+        able = [tool for tool in able if tool.name == name]
+        if not able:
+            raise UsageError(f"{name} cannot make {loop} loop of workload '{workload.name}' here")
+    for tool in able:
+        if tool.usual or name:
+            return tool
+    raise UsageError(f"no load tool makes {loop} loop of workload '{workload.name}' here")
+
+
+@cache
+def _all(folders: str) -> tuple[LoadTool, ...]:
+    here = Path(__file__).parent
+    files = [(f"{__package__}.{file.stem}", file) for file in sorted(here.glob("*.py"))]
+    files += [(f"stackduel_load_tools.{file.stem}", file)
+              for folder in filter(None, folders.split(":"))
+              for file in sorted(Path(folder).glob("*.py"))]
+    modules = [_module(name, file) for name, file in files
+               if file.name != "__init__.py" and file != Path(__file__)]
+    return tuple(tool for module in modules
+                 if isinstance(tool := getattr(module, "TOOL", None), LoadTool))
+
+
+def _module(name: str, file: Path) -> ModuleType:
+    if name.startswith(f"{__package__}."):
+        return importlib.import_module(name)
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{file}: no module of Python")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def account_of(name: str) -> Iterator[None]:
+    """Turn what is wrong with a report that is read within into a ContenderError."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise ContenderError(f"{name} wrote no usable report: {error!r}") from None
+
+
+def count(value: Any) -> int:
+    """Return a count of a report; ValueError where it is none."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value
+
+
+def number(value: Any) -> float:
+    """Return a number of a report, a whole one as it is; ValueError where it is none."""
+    if (not isinstance(value, (int, float)) or isinstance(value, bool)
+            or not math.isfinite(value) or value < 0):
+        raise ValueError(f"{value!r} is not a number of that kind")
+    return value
+
+
+def histogram(pairs: Any) -> Histogram:
+    """Return the (value, count) pairs of a report; ValueError where they are none."""
+    return tuple((number(value), count(times)) for value, times in pairs)
+
+
+def proc_stat(data: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the two texts of /proc/stat in a report."""
+    return str(data["proc_stat"]["before"]), str(data["proc_stat"]["after"])
