@@ -14,7 +14,7 @@ from harness.analyse import ablation
 from harness.store import old_attempts as attempts
 from harness.analyse import ceiling
 from harness.analyse import circumstances
-from harness.trial.observe import cpu as collect
+from harness.store import records as collect
 from harness.analyse import cost as efficiency
 from harness.analyse import holm as families
 from harness.analyse import gain as gains

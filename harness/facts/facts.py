@@ -40,8 +40,11 @@ class LoadTool(Protocol):
     """What facts say of a load tool: its name, how its latencies are to be read, what it needs."""
 
     name: str
-    latency: str
     programs: Mapping[str, str]
+
+    def latency(self, open_loop: bool) -> str:
+        """Return the code of what its latencies mean."""
+        ...
 
 
 def gather(host: Host, wire: ResolvedWire, plan: Plan, provisioned: Provisioned,
@@ -64,7 +67,7 @@ def gather(host: Host, wire: ResolvedWire, plan: Plan, provisioned: Provisioned,
         "offloads": {f"{namespace}/{interface}": _offloads(host, namespace, interface)
                      for namespace in provisioned.namespaces(contenders)
                      for interface in sorted(host.link_counters(namespace)) if interface != "lo"},
-        "load_tool": {"name": tool.name, "latency": tool.latency},
+        "load_tool": {"name": tool.name, "latency": tool.latency(bool(plan.offered))},
     }
     found["machine"]["tsc_hz"] = _tsc_hz(host)
     if plan.softirq:

@@ -15,6 +15,7 @@ from harness.host import Host
 from harness.plan import LoadPoint, GENERAL, Plan, schedule, TrialSpec
 from harness.run.progress import rate
 from harness.provision import has_program, Provisioned, ResolvedWire, ROOT
+from harness.store.old_records import to_dict
 from harness.store.store import Store
 from harness.trial.trial import run_trial
 from harness.plan import LOADGEN, Contender
@@ -84,7 +85,8 @@ def measure(host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned, store: 
     up.turn_to(host, contender)
     for place, connections in left:
         spec = TrialSpec(NAME, LoadPoint(connections), 0, threads[connections])
-        record = run_trial(host, with_canned, plan, spec, place, up, store.raw / f"calibration-c{connections}").record
-        store.append_calibration(record)
+        outcome = run_trial(host, with_canned, plan, spec, place, up, store.raw / f"calibration-c{connections}")
+        store.append_calibration(outcome.record)
+        record = to_dict(outcome.record)
         wrong = "" if record["valid"] else f": INVALID: {'; '.join(record['problems'])}"
         say(f"calibration, {connections} connections: {rate(record['requests_per_sec'])}{wrong}")

@@ -13,7 +13,7 @@ from harness.report import format as words
 from harness.errors import CheckFailed, UsageError
 from harness.host import Host
 from harness.plan.nic_request import NicOrder, to_settings
-from harness.trial.load.loadgen import load_tool
+from harness.trial import load_tool
 from harness.plan import needs_loadgen, GENERAL, MOST_OF_WRK, Plan, WORKLOADS
 from harness.plan.published import METRICS, Published, of_paper
 from harness.plan import Wire, load_wire
@@ -115,7 +115,7 @@ def shown(other: Published, wire: Wire, plan: Plan, facts: Mapping[str, object],
     """A plan as one would type it, and what differs, for a terminal. `facts`: those of the machine."""
     labels = {name: {"label": wire.contenders[name].label} for name in plan.contenders}
     table = differences.differences(plan, {**facts, "wire": {"title": wire.title, "contenders": labels},
-                                      "load_tool": {"name": load_tool(wire, plan.workload).name}}, other)
+                                      "load_tool": {"name": load_tool(plan, wire.has_loadgen).name}}, other)
     wide = max(len(what) for what, _, _ in table)
     return [words.command(plan, to_settings(nic) if nic.nic else {}), *(line for what, ours, theirs in table
                                    for line in (f"{what:>{wide}}  ours:   {ours}", f"{'':>{wide}}  theirs: {theirs}"))]

@@ -18,7 +18,6 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from harness.store import old_attempts as attempts
 from harness.run import calibration
-from harness.trial.observe import interference as disturbance
 from harness.plan import (TrialSpec, round_specs,
     GENERAL, load_plan, without, offered_load as offered, Plan, SIZES, SPARE_FILES, Workload)
 from harness.run import saturation
@@ -30,7 +29,8 @@ from harness.facts import gather
 from harness.host import Host, SshHost
 from harness.plan.netem import parse
 from harness.plan.nic_request import NicOrder
-from harness.trial.load.loadgen import load_tool
+from harness.store.old_records import to_dict
+from harness.trial import load_tool
 from harness.run.progress import Progress, clock
 from harness.provision import (
     Provisioned, ResolvedWire, allow_files, cost_of_turns, most_files, needed_files, nic_pair,
@@ -139,7 +139,7 @@ def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path,
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
         for line in cost_of_turns(wire, plan, remaining):
             _say(line)
-        tool = load_tool(wire, plan.workload, bool(plan.offered))
+        tool = load_tool(plan, wire.has_loadgen)
         with provisioned(host, wire, plan.applicable, id_, log=_say, use=planned_use(host, wire, plan, sites),
                          programs=tool.programs) as up:
             clients.prepare(sites)
@@ -226,7 +226,7 @@ def _looked_at(store: Store) -> stopping.Look:
 
 def _rehearse(host: Host, wire: ResolvedWire, plan: Plan, trials: int, sites: Sequence[SshHost]) -> None:
     with provisioned(host, wire, plan.applicable, "dry-run", dry_run=True, log=print,
-                     programs=load_tool(wire, plan.workload, bool(plan.offered)).programs,
+                     programs=load_tool(plan, wire.has_loadgen).programs,
                      use=planned_use(host, wire, plan, sites)):
         pass
     calibrated = 0 if calibration.why_not(wire, plan) else len(plan.connections)
@@ -359,18 +359,12 @@ def _attempt(host: Host, wire: ResolvedWire, plan: Plan, place: int, spec: Trial
     rate = f"-o{spec.offered}" if spec.offered else ""
     raw = store.raw / (f"{place:04d}-{contender.file_name}-c{spec.connections}{rate}-r{spec.round}"
                        f"{f'-a{spec.attempt}' if spec.attempt else ''}")
-    outcome = run_trial(host, wire, plan, spec, place, up, raw)
-    record, like = outcome.record, (spec.contender, spec.connections)
-    disturbed = disturbance.reasons(record["machine"], [
-        each["machine"] for each in store.run.old_trials
-        if "machine" in each and (each["contender"], each["connections"]) == like])
-    if disturbed:
-        record["disturbed"] = disturbed
-    store.append(record)
+    outcome = run_trial(host, wire, plan, spec, place, up, raw, store.run.trials)
+    store.append(outcome.record)
     for end, port in outcome.ports.items():
         if ports.setdefault(_port_name(spec.contender, end), port) is port:
             store.write_facts()
-    return record
+    return to_dict(outcome.record)
 
 
 @contextmanager

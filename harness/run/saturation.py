@@ -13,6 +13,7 @@ from harness.host import Host
 from harness.plan.offered_load import UNKNOWN
 from harness.plan import LoadPoint, Plan, threads_of, TrialSpec
 from harness.provision import Provisioned, ResolvedWire
+from harness.store.old_records import to_dict
 from harness.trial.trial import run_trial
 
 TRIALS = 3
@@ -34,7 +35,8 @@ def find(host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned, raw: Path,
         records = []
         for round_ in range(TRIALS):
             spec = TrialSpec(name, LoadPoint(connections), round_, threads_of(plan, connections))
-            record = run_trial(host, wire, closed, spec, round_, up, raw / f"{place}-{round_}").record
+            record = to_dict(
+                run_trial(host, wire, closed, spec, round_, up, raw / f"{place}-{round_}").record)
             if not record["valid"]:
                 raise ContenderError(f"how much {name} can do is not known: {'; '.join(record['problems'])}")
             records.append(record)

@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Mapping
 
+from harness.trial import probe_protocol
 from harness.trial.client import Client
 from harness.trial.server import ROOT, Running
 from harness.errors import ContenderError
@@ -103,7 +104,7 @@ def _by_library(client: Client, workload: Workload, name: str) -> Proof:
     wanted = order(running.address, running.port, workload, running.contender.counters, running.contender.counts_at)
     before = running.snapshot()
     ended = client.run(name, "the proof's client",
-                       lambda launcher: [*launcher, sys.executable, "-m", "harness.trial.probe_protocol", wanted],
+                       lambda launcher: [*launcher, sys.executable, probe_protocol.__file__, wanted],
                        {"PYTHONPATH": str(ROOT)}, ANSWER_SECONDS + _GRACE_SECONDS)
     if ended.code != 0:
         raise _unanswered(running, str(ended.failure()))

@@ -1,57 +1,61 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Do the counters of both ends of a link agree? Pure arithmetic on what client and server counted themselves.
+"""Check that the counters of both ends of a link agree. Pure.
 
-Each sum is over the server's whole life and over all client processes in it. What the receiver may have less than
-the sender is bounded by what can be under way when a client process ends, and by nothing else.
+Each sum is over the server's whole life and over all client processes in it. What the receiver may
+have less than the sender is bounded by what can be under way when a client process ends, and by
+nothing else.
 """
 
 from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
+from harness.store import EndCount, Note, Problem
+
 Counters = Mapping[str, Any]
 
 
 def reconcile(clients: Sequence[Counters], server: Counters, answers: int, in_flight: int,
-              ring: int) -> dict[str, dict[str, int]]:
-    """What each end counted: results/README.md, `ends`.
+              ring: int) -> dict[str, EndCount]:
+    """Return what each end counted.
 
-    `answers`: that all clients had. `in_flight`: requests that may have been without one when a client ended.
-    `ring`: packets that the link holds in each direction; they go with the client process that shares it.
+    answers: that all clients had
+    in_flight: requests that may have been without one when a client ended
+    ring: packets that the link holds in each direction; they go with the client process
     """
     def up(key: str) -> int:
         return sum(_count(client, key) for client in clients)
 
     requests, responses = up("bytes_sent"), _count(server, "bytes_sent")
+    on_the_link = ring * len(clients)
     return {
-        "connections": _way(up("connects"), _count(server, "accepts") + _count(server, "refused"), 0),
-        "bytes_to_server": _way(requests, _count(server, "bytes_received"), in_flight * _each(requests, answers)),
-        "bytes_to_client": _way(responses, up("bytes_received"), in_flight * _each(responses, answers)),
-        "packets_to_server": _way(up("tx_packets"), _count(server, "rx_packets"),
-                                  ring * len(clients) + _lost(server)),
-        "packets_to_client": _way(_count(server, "tx_packets"), up("rx_packets"),
-                                  ring * len(clients) + sum(map(_lost, clients))),
+        "connections": EndCount(up("connects"),
+                                _count(server, "accepts") + _count(server, "refused"), 0),
+        "bytes_to_server": EndCount(requests, _count(server, "bytes_received"),
+                                    in_flight * _each(requests, answers)),
+        "bytes_to_client": EndCount(responses, up("bytes_received"),
+                                    in_flight * _each(responses, answers)),
+        "packets_to_server": EndCount(up("tx_packets"), _count(server, "rx_packets"),
+                                      on_the_link + _lost(server)),
+        "packets_to_client": EndCount(_count(server, "tx_packets"), up("rx_packets"),
+                                      on_the_link + sum(map(_lost, clients))),
     }
 
 
-def problems(ends: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """One line for each pair of counts that does not agree."""
-    return [f"{key.replace('_', ' ')}: one end counted {way['sent']}, the other {way['received']}: at most "
-            f"{way['limit']} fewer, for what was under way when a client ended"
-            for key, way in ends.items() if not 0 <= way["sent"] - way["received"] <= way["limit"]]
-
-
-def _way(sent: int, received: int, limit: int) -> dict[str, int]:
-    return {"sent": sent, "received": received, "limit": limit}
+def problems(ends: Mapping[str, EndCount]) -> list[Note[Problem]]:
+    """Return a note for each pair of counts that does not agree."""
+    return [Note(Problem.ENDS_DIFFER, {"what": key, "sent": way.sent, "received": way.received,
+                                       "limit": way.limit})
+            for key, way in ends.items() if not 0 <= way.sent - way.received <= way.limit]
 
 
 def _each(total: int, answers: int) -> int:
-    """Bytes of one, rounded up: those under way are in the total, so it is never too small."""
+    """Return the bytes of one, rounded up: never too small, as those under way are in the total."""
     return -(-total // max(1, answers))
 
 
 def _lost(end: Counters) -> int:
-    """Packets that its port counted as not received."""
+    """Return the packets that its port counted as not received."""
     return _count(end, "rx_dropped") + _count(end, "no_mbuf")
 
 

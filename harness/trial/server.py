@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A contender's life: start, READY, counters, stop. Knows the servers' contract (servers/common/counters.h) and the
-preload library's (library.py), not what is measured with them.
+"""Start a contender, wait for READY, read its counters, stop it.
+
+Knows the servers' contract (servers/common/counters.h) and the preload library's
+(preload_counters.py), not what is measured with them.
 """
 
 from __future__ import annotations
@@ -11,12 +13,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness.trial.observe import preload_counters as library
 from harness.errors import ContenderError
 from harness.host import Host, Process
-from harness.plan import Plan
+from harness.plan import KERNEL, PRELOAD, Contender, Plan
 from harness.provision import DIRECTORY, Provisioned, ResolvedWire, socket_path
-from harness.plan import KERNEL, PRELOAD, Contender
+from harness.trial.observe import preload_counters
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 30
@@ -26,7 +27,7 @@ _POLL_SECONDS = 0.01
 
 
 class Running:
-    """A started contender. Whoever has one calls stop(), or close() when something else went wrong."""
+    """A started contender. Whoever has one calls stop(), or close() when something failed."""
 
     def __init__(self, host: Host, contender: Contender, port: int, process: Process, stdout: Path,
                  stderr: Path, counters_file: Path | None = None) -> None:
@@ -44,7 +45,7 @@ class Running:
         return self._process.pid
 
     def wait_ready(self, timeout: float = READY_SECONDS) -> None:
-        """Returns when it serves. ContenderError when it dies first, or is not ready after `timeout` s."""
+        """Wait until it serves; ContenderError when it dies first, or takes over `timeout` s."""
         deadline = time.monotonic() + timeout
         while not self._is_ready():
             self.check_alive("before it was ready")
@@ -53,17 +54,17 @@ class Running:
             time.sleep(_POLL_SECONDS)
 
     def check_alive(self, when: str) -> None:
-        """ContenderError if it has ended."""
+        """Raise ContenderError if it has ended."""
         code = self._process.poll()
         if code is not None:
             raise self._error(f"{_ending(code)} {when}")
 
     def snapshot(self, timeout: float = SNAPSHOT_SECONDS) -> dict[str, Any] | None:
-        """Its counters so far; None for one that has none. ContenderError when it gives no JSON object."""
+        """Return its counters so far; None for one that has none, ContenderError for no JSON."""
         if self._counters_file:
             self.check_alive("when asked for its counters")
             # what was counted just now is not there at once
-            time.sleep(library.REWRITTEN_SECONDS)
+            time.sleep(preload_counters.REWRITTEN_SECONDS)
             return self._library_counters(self._counters_file)
         if not self.contender.counters:
             return None
@@ -78,7 +79,8 @@ class Running:
         return self._counters(self._lines()[seen])
 
     def stop(self, timeout: float = STOP_SECONDS) -> dict[str, Any] | None:
-        """Ends it; its final counters, None if it has none. ContenderError when it ends other than well."""
+        """End it and return its final counters, None if it has none; ContenderError when it ends
+        other than well."""
         self.check_alive("before it was stopped")
         code = self._process.stop(timeout)
         if code == -signal.SIGKILL:
@@ -93,7 +95,7 @@ class Running:
         return self._counters(lines[-1] if lines else "")
 
     def close(self) -> None:
-        """Ends it in whatever state it is; never fails for a contender that has ended already."""
+        """End it in whatever state it is; never fails for one that has ended already."""
         if self._process.poll() is None:
             self._process.stop(STOP_SECONDS)
 
@@ -103,7 +105,8 @@ class Running:
         if self.contender.ready == "socket":
             return self._host.exists(socket_path(self.contender.end))
         # the kernel of its own namespace has no way to a server on lwIP
-        end = self.contender.endpoint if self.contender.stack == KERNEL else self.contender.client.endpoint
+        contender = self.contender
+        end = contender.endpoint if contender.stack == KERNEL else contender.client.endpoint
         try:
             self._host.connect(end.namespace, self.address, self.port, 1).close()
         except OSError:
@@ -111,7 +114,7 @@ class Running:
         return True
 
     def _lines(self) -> list[str]:
-        """Whole lines of its stdout so far."""
+        """Return the whole lines of its stdout so far."""
         return self._stdout.read_text(errors="replace").split("\n")[:-1]
 
     def _counters(self, line: str) -> dict[str, Any]:
@@ -119,43 +122,51 @@ class Running:
             counters = json.loads(line)
         except json.JSONDecodeError:
             counters = None
-        if not isinstance(counters, dict) or not all(isinstance(counters.get(key), int)
-                                                     for key in ("requests_parsed", "responses_sent")):
+        if not isinstance(counters, dict) or not all(
+                isinstance(counters.get(key), int) for key in ("requests_parsed", "responses_sent")):
             raise self._error(f"printed no counters but {line[:80]!r}")
         return counters
 
     def _library_counters(self, file: Path) -> dict[str, Any]:
-        counters = library.read(file)
+        counters = preload_counters.read(file)
         if counters is None:
             raise self._error(f"has no counters in {file}")
         return counters
 
     def _error(self, what: str) -> ContenderError:
-        said = [line for line in self._stderr.read_text(errors="replace").splitlines() if line.strip()]
-        last = f"its last words: {said[-1].strip()}" if said else "it said nothing on stderr"
-        return ContenderError(f"contender '{self.contender.name}' {what}; {last} (all in {self._stderr})")
+        lines = [line.strip() for line in self._stderr.read_text(errors="replace").splitlines()]
+        words = next((line for line in reversed(lines) if line), "")
+        last = f"its last words: {words}" if words else "it said nothing on stderr"
+        return ContenderError(f"contender '{self.contender.name}' {what}; {last} "
+                              f"(all in {self._stderr})")
 
 
 def _ending(code: int) -> str:
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return (f"was killed by {signal.Signals(-code).name}" if code < 0
+            else f"ended with exit code {code}")
 
 
 def start(host: Host, wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned,
           raw: Path) -> Running:
-    """Starts a contender on the server CPUs, in its namespace; <raw>/<name>.stdout and .stderr get its words.
+    """Start a contender on the server CPUs, in its namespace; <raw>/<name>.{stdout,stderr} get its
+    words.
 
-    `raw` must exist. The process is in the journal before this returns, so that a restore finds it.
+    `raw` must exist. The process is in the journal before this returns: a restore finds it.
     """
-    stdout, stderr, counters = (raw / f"{contender.file_name}.{kind}" for kind in ("stdout", "stderr", "counters"))
+    stdout, stderr, counters = (raw / f"{contender.file_name}.{kind}"
+                                for kind in ("stdout", "stderr", "counters"))
     if contender.end.socket:
         # one that was killed has left it, and nobody could listen there
         host.unlink(socket_path(contender.end))
-    counts = contender.stack == PRELOAD or any("{counters}" in argument for argument in contender.arguments)
+    counts = contender.stack == PRELOAD or any("{counters}" in argument
+                                               for argument in contender.arguments)
     if counts:
         counters.unlink(missing_ok=True)
-    process = host.spawn(command(wire, contender, plan, provisioned, counters), netns=contender.endpoint.namespace,
-                         cpus=plan.server_cpus, stdout=stdout, stderr=stderr)
-    running = Running(host, contender, plan.port, process, stdout, stderr, counters if counts else None)
+    process = host.spawn(command(wire, contender, plan, provisioned, counters),
+                         netns=contender.endpoint.namespace, cpus=plan.server_cpus, stdout=stdout,
+                         stderr=stderr)
+    running = Running(host, contender, plan.port, process, stdout, stderr,
+                      counters if counts else None)
     try:
         provisioned.journal.process(process)
     except BaseException:
@@ -164,26 +175,30 @@ def start(host: Host, wire: ResolvedWire, contender: Contender, plan: Plan, prov
     return running
 
 
-def command(wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned, counters: Path) -> list[str]:
-    """argv of a contender, its program as an absolute path unless it is one found on PATH."""
+def command(wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned,
+            counters: Path) -> list[str]:
+    """Return argv of a contender; its program is an absolute path unless it is found on PATH."""
     return _from_top(contender.command(_values(wire, contender, plan, provisioned, counters)))
 
 
-def launcher(wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned, counters: Path) -> list[str]:
-    """What stands before the argv of a client of this contender; [] for a client of the kernel's sockets.
+def launcher(wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned,
+             counters: Path) -> list[str]:
+    """Return what stands before the argv of a client of this contender; [] for kernel sockets.
 
     `counters`: the file in which this one client process is to count.
     """
-    return _from_top(contender.client.command(_values(wire, contender, plan, provisioned, counters)))
+    values = _values(wire, contender, plan, provisioned, counters)
+    return _from_top(contender.client.command(values))
 
 
 def _values(wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned,
             counters: Path) -> dict[str, str]:
-    """What the placeholders of wire.py stand for."""
+    """Return what the placeholders of wire.py stand for."""
     memory_mib = wire.hugepage_kib * wire.hugepage_count // 1024
     return {
         "port": str(plan.port), "max_connections": str(plan.room(contender.name)),
-        "body_size": str(plan.workload.body_size_bytes), "counters": str(counters), "raw": str(counters.parent),
+        "body_size": str(plan.workload.body_size_bytes), "counters": str(counters),
+        "raw": str(counters.parent),
         "run_directory": DIRECTORY, "server_cores": str(len(plan.server_cpus)),
         "server_cpus": ",".join(map(str, plan.server_cpus)),
         "pci": wire.nic.server.pci if wire.nic else "",

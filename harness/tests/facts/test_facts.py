@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from harness.trial.load.loadgen import load_tool
+from harness.trial import choose_tool
 from harness.facts.facts import TSC_PROGRAM, gather
 from harness.provision import ROOT
 from harness.host import LocalHost, Result
@@ -53,7 +53,7 @@ def told() -> ServingHost:
     return host
 
 
-TOOL = load_tool(WIRE, PLAN.workload)
+TOOL = choose_tool(PLAN.workload)
 
 
 def facts(host: FakeHost) -> dict[str, Any]:

@@ -14,13 +14,13 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Iterator
 
-from harness.store import old_attempts as attempts
+from harness.store import Interference, counted, load_run, should_retry
 from harness.trial.observe import interference as disturbance
 from harness.trial.observe import sampler as sampling
 from harness.host import LocalHost
-from harness.tests.system.test_bench import harness, run_directory, stored
+from harness.tests.system.test_bench import harness, run_directory
 
 ONE = ("--plan", "quick", "--set", "CONNECTIONS=8", "--set", "ROUNDS=1", "--set", "DURATION=1",
        "--set", "CONTENDERS=epoll,lwip", "--set", "CALIBRATE=no", "--set", "SEED=106")
@@ -42,14 +42,15 @@ def test_what_burns_the_servers_cpu_marks_and_repeats_every_trial(tmp_path: Path
     with burning(LocalHost().cpus()[-1]):
         done = harness(tmp_path, "bench", "--wire", "tap", *ONE, "--set", "WARMUP=1")
     assert done.returncode == 0, done.stderr
-    trials = [json.loads(line) for line in stored(tmp_path)]
-    assert [(each["contender"], each.get("attempt", 0)) for each in trials] == [
+    trials = load_run(run_directory(tmp_path)).trials
+    assert [(trial.contender, trial.attempt) for trial in trials] == [
         (name, attempt) for name in ("epoll", "lwip") for attempt in range(3)]
-    for each in trials:
-        assert each["problems"] == [] and each["machine"]["others_share"] > disturbance.MOST_OTHERS_SHARE
-        assert any(sentence.startswith("other programs took ") for sentence in each["disturbed"])
+    for trial in trials:
+        assert not trial.problems and trial.machine and trial.steady
+        assert trial.machine.others_share > disturbance.MOST_OTHERS_SHARE
+        assert Interference.OTHERS in [note.code for note in trial.disturbed]
         # the load was followed on this wire, whatever the contender counts itself
-        assert len(each["steady"]["requests_per_sec"]) - each["steady"]["warmup_intervals"] >= 5
+        assert len(trial.steady.requests_per_sec) - trial.steady.warmup_intervals >= 5
     assert "lwip: disturbed: other programs took " in done.stdout
     run = run_directory(tmp_path)
     assert len(list((run / "raw").glob("*-a2"))) == 2
@@ -63,11 +64,12 @@ def test_what_burns_the_servers_cpu_marks_and_repeats_every_trial(tmp_path: Path
 def test_whatever_the_machine_does_only_disturbed_trials_are_repeated(tmp_path: Path) -> None:
     done = harness(tmp_path, "bench", "--wire", "tap", *ONE, "--set", "WARMUP=0", "--set", "ATTEMPTS=2")
     assert done.returncode == 0, done.stderr
-    trials: list[dict[str, Any]] = [json.loads(line) for line in stored(tmp_path)]
+    trials = load_run(run_directory(tmp_path)).trials
     for before, after in zip(trials, trials[1:]):
-        assert (attempts.key(before) == attempts.key(after)) is attempts.again(before, 2)
-    assert not attempts.again(trials[-1], 2) and len(attempts.counted(trials)) == 2
-    assert all(0 <= each["machine"][share] <= 1 for each in trials for share in ("steal_share", "others_share"))
+        assert (before.key == after.key) is should_retry(before, 2)
+    assert not should_retry(trials[-1], 2) and len(counted(trials)) == 2
+    assert all(trial.machine and 0 <= share <= 1 for trial in trials if trial.machine
+               for share in (trial.machine.steal_share, trial.machine.others_share))
 
 
 def test_a_burning_program_is_others_and_a_childs_time_is_ours() -> None:
@@ -83,7 +85,7 @@ def test_a_burning_program_is_others_and_a_childs_time_is_ours() -> None:
     after = sampling.sample(host, cpus)
     grown = sum(seconds for _, seconds in after.work.others.values()) - sum(
         seconds for _, seconds in before.work.others.values())
-    assert foreign["others_share"] > disturbance.MOST_OTHERS_SHARE
+    assert foreign.others_share > disturbance.MOST_OTHERS_SHARE
     assert after.work.ours - before.work.ours >= 0.45
     # all that ran in that time on any CPU: ours and others, within the ticks that each is counted in
     assert grown + 0.45 <= len(cpus) * (after.at - before.at) * 1.1 + 0.2

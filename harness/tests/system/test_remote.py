@@ -19,11 +19,12 @@ from typing import Any, Iterator, cast
 
 import pytest
 
+from harness.store import TrialRecord
 from harness.trial.load import remote as clients_elsewhere
 from harness.trial.client import Client
 from harness.errors import ContenderError, MachineError
 from harness.facts import gather
-from harness.trial.load.loadgen import load_tool
+from harness.trial import load_tool
 from harness.host import Host, LocalHost
 from harness.plan import load_plan, Plan, schedule
 from harness.provision.nic.link_check import Findings, Port, check_ends
@@ -203,7 +204,7 @@ def look(sites: tuple[SshHost, ...], *more: str, connections: int = 0) -> Findin
     return check_ends(server_port(*more), [Port(site, None, site.interface) for site in sites], connections, patience=1)
 
 
-def trial(it: Setting, raw: Path) -> dict[str, Any]:
+def trial(it: Setting, raw: Path) -> TrialRecord:
     [spec] = schedule(it.plan)
     clients_elsewhere.prepare(it.up.sites)
     return run_trial(HOST, it.wire, it.plan, spec, 0, it.up, raw).record
@@ -214,22 +215,22 @@ def test_wrk_on_other_machines_loads_a_server_of_this_one(names: tuple[str, ...]
     with connected(HOST, [SshTarget(name) for name in names]) as sites:
         assert look(sites, "198.18.0.3/24", connections=7).problems == []
         it = setting(sites, CONNECTIONS="7")
-        facts = gather(HOST, it.wire, it.plan, it.up, load_tool(it.wire, it.plan.workload))
+        facts = gather(HOST, it.wire, it.plan, it.up, load_tool(it.plan, it.wire.has_loadgen))
         record = trial(it, tmp_path / "raw")
         directories = [site.directory for site in sites]
-    assert record["valid"], record["problems"]
-    assert record["requests"] > 100 and record["reconcile"]["parsed"] >= record["requests"] + 2 * len(names)
-    assert record["server"]["accepts"] == 7 + len(names)
-    clients = record["clients"]
+    assert record.valid, record.problems
+    assert record.requests > 100 and (record.reconcile.parsed or 0) >= record.requests + 2 * len(names)
+    assert (record.server or {})["accepts"] == 7 + len(names)
+    clients = record.clients
     assert list(clients) == list(names)
-    assert sum(each["connections"] for each in clients.values()) == 7
-    assert sum(each["requests"] for each in clients.values()) == record["requests"]
-    assert all(each["requests"] > 10 for each in clients.values())
-    roles = {key: states["role"] for key, states in record["cpu_seconds"].items()}
+    assert sum(each.connections for each in clients.values()) == 7
+    assert sum(each.requests for each in clients.values()) == record.requests
+    assert all(each.requests > 10 for each in clients.values())
+    roles = {key: states.role for key, states in record.cpu_seconds.items()}
     assert roles == {**{str(cpu): "server" if cpu in it.plan.server_cpus else "other" for cpu in HOST.cpus()},
                      **{f"{name}/{cpu}": "client" for name in names for cpu in HOST.cpus()}}
-    assert sum(states["user"] + states["system"] for states in record["cpu_seconds"].values()) > 0
-    assert {f"{name}/wire0" for name in names} < set(record["dropped"])
+    assert sum(states.user + states.system for states in record.cpu_seconds.values()) > 0
+    assert {f"{name}/wire0" for name in names} < set(record.dropped)
     assert set(facts["clients"]) == set(names) and facts["clients"]["one"]["interface"] == "wire0"
     assert facts["clients"]["one"]["wrk"] == facts["versions"]["wrk"] and facts["clients"]["one"]["mtu"] == 1500
     for directory in directories:
@@ -261,7 +262,7 @@ def test_a_machine_without_ping_proves_its_neighbour_by_a_connection(tmp_path: P
         look(sites)
         sites[0]._known["ping"] = None
         record = trial(setting(sites, CONNECTIONS="2", WARMUP="0"), tmp_path / "raw")
-        assert record["valid"], record["problems"]
+        assert record.valid, record.problems
         # nobody serves any more: no connection, no neighbour
         with pytest.raises(ContenderError, match="does not answer a ping at 198.18.0.2 from machine one"):
             prove_neighbour(Client(HOST, bare_wire("tap"), setting(sites).plan, setting(sites).up,

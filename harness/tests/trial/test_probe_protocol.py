@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Iterator
 import pytest
 
 from harness.errors import UsageError
+from harness.trial import probe_protocol
 from harness.trial.probe_protocol import difference, exchange_for, expected_response, order
 from harness.plan import Workload, WORKLOADS
 
@@ -53,8 +55,9 @@ def server() -> Iterator[Server]:
 
 
 def asked(port: int, ours: bool = True) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "harness.trial.probe_protocol", order("127.0.0.1", port, RPS, ours)], cwd=ROOT,
-                          capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, probe_protocol.__file__, order("127.0.0.1", port, RPS, ours)],
+                          env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+                          timeout=60)
 
 
 @pytest.mark.parametrize("answer, ours, wrong", [

@@ -6,8 +6,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, cast
+from typing import Any, Callable, Sequence, cast
 
 import pytest
 
@@ -17,7 +18,10 @@ from harness.host import Process, Result
 from harness.plan import LoadPoint, load_plan, Plan, TrialSpec, Workload
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import REQUESTS, LoadingProcess, ServingHost
-from harness.trial.trial import Outcome, run_trial
+from harness.store import (
+    Clock, CpuTime, Interference, MachineUse, Note, Problem, Reconcile, TrialRecord, from_json, to_json)
+from harness.trial import Outcome, run_trial
+from harness.trial.observe.sampler import Watch
 from harness.tests.fixtures.wires import bare_wire
 
 WIRE = bare_wire("tap")
@@ -33,15 +37,17 @@ class Journal:
         self._host.act(f"journal {process.pid}")
 
 
-def trial(host: ServingHost, raw: Path, contender: str = "lwip", plan: Plan = PLAN) -> Outcome:
+def trial(host: ServingHost, raw: Path, contender: str = "lwip", plan: Plan = PLAN,
+          earlier: Sequence[TrialRecord] = ()) -> Outcome:
     up = Provisioned(WIRE, True, "", cast(Any, Journal(host)))
-    return run_trial(host, WIRE, plan, TrialSpec(contender, LoadPoint(8), 2, 1), 5, up, raw)
+    spec = TrialSpec(contender, LoadPoint(8), 2, 1)
+    return run_trial(host, WIRE, plan, spec, 5, up, raw, earlier)
 
 
-def problems(host: ServingHost, raw: Path) -> list[str]:
+def problems(host: ServingHost, raw: Path) -> list[dict[str, Any]]:
     record = trial(host, raw).record
-    assert record["valid"] is (record["problems"] == [])
-    return cast(list[str], record["problems"])
+    assert record.valid is (not record.problems)
+    return [{"code": note.code, **note.values} for note in record.problems]
 
 
 def test_acts_come_in_the_order_that_proves_before_it_measures(tmp_path: Path) -> None:
@@ -69,28 +75,48 @@ def test_record_has_every_field_with_its_figures(tmp_path: Path) -> None:
     outcome = trial(host, tmp_path / "raw")
     assert outcome.ports == {"server": {"driver": "net_tap"}}
     record = outcome.record
-    assert record.pop("started_at").endswith("Z")
-    assert record.pop("server") == {"requests_parsed": REQUESTS, "responses_sent": REQUESTS, "accepts": 9,
-                                    "refused": 0, "errors_http": 0, "cycles_busy": 500}
-    idle = {"nice": 0.0, "idle": 0.0, "iowait": 0.0, "irq": 0.0, "softirq": 0.0, "steal": 0.0}
-    assert record == {
-        "schema": 1, "contender": "lwip", "connections": 8, "round": 2, "sequence": 5, "threads": 1,
-        "valid": True, "problems": [], "duration_seconds": 2.0, "requests": REQUESTS,
-        "requests_per_sec": 500.0, "bytes": 39 * REQUESTS,
-        "latency_us": {"p50": 10, "p90": 10, "p99": 10, "p999": 10, "max": 10},
-        "latency_histogram_us": [[10, REQUESTS]],
-        "errors": {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0},
-        "reconcile": {"sent": 2 * REQUESTS + 2, "parsed": 2 * REQUESTS + 2, "answered": 2 * REQUESTS + 2,
-                      "in_flight_limit": 16}, "ends": None,
-        "cpu_seconds": {"0": {"role": "client", "user": 1.0, "system": 0.0, **idle},
-                        "1": {"role": "server", "user": 1.0, "system": 0.0, **idle}},
-        "cpu_us_per_request": 2000.0, "cycles_per_request": 0.5, "busy_share": 0.25, "client_busy_share": None,
-        "client": None,
-        "dropped": {"stackduel-client/client0": {"rx": 0, "tx": 0},
-                    "stackduel-bridge/tap0": {"rx": 0, "tx": 0}},
-        "machine": {"steal_share": 0.0, "others_share": 0.0, "mhz": None, "throttled": None,
-                    "pressure_cpu_some_share": None},
-    }
+    assert record.started_at.endswith("Z")
+    assert record == TrialRecord(
+        contender="lwip", point=LoadPoint(8), round=2, sequence=5, threads=1,
+        started_at=record.started_at, duration_seconds=2.0, requests=REQUESTS, requests_per_sec=500.0,
+        bytes=39 * REQUESTS, latency_us={"p50": 10, "p90": 10, "p99": 10, "p999": 10, "max": 10},
+        latency_histogram_us=((10, REQUESTS),),
+        errors={"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0},
+        reconcile=Reconcile(2 * REQUESTS + 2, 2 * REQUESTS + 2, 2 * REQUESTS + 2, 16),
+        cpu_seconds={"0": CpuTime("client", user=1.0), "1": CpuTime("server", user=1.0)},
+        load_tool="wrk", cpu_us_per_request=2000.0, cycles_per_request=0.5, busy_share=0.25,
+        server={"requests_parsed": REQUESTS, "responses_sent": REQUESTS, "accepts": 9, "refused": 0,
+                "errors_http": 0, "cycles_busy": 500},
+        dropped={"stackduel-client/client0": {"rx": 0, "tx": 0},
+                 "stackduel-bridge/tap0": {"rx": 0, "tx": 0}},
+        machine=MachineUse(0.0, 0.0))
+    line = json.dumps(to_json(record))
+    assert from_json(TrialRecord, json.loads(line), "x") == record
+
+
+def test_a_lower_clock_than_in_a_like_trial_before_disturbs(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = ServingHost()
+    record = trial(host, tmp_path).record
+    slow, fast = (replace(record, machine=MachineUse(0.0, 0.0, mhz=Clock(mhz, mhz))) for mhz in (900, 3000))
+    elsewhere = replace(fast, contender="epoll"), replace(fast, point=LoadPoint(8, server_cores=2))
+    monkeypatch.setattr(Watch, "machine", lambda _: MachineUse(0.0, 0.0, mhz=Clock(1000.0, 1000.0)))
+    assert not trial(host, tmp_path / "a", earlier=(slow, *elsewhere)).record.disturbed
+    assert trial(host, tmp_path / "b", earlier=(slow, fast)).record.disturbed == (
+        Note(Interference.CLOCK, {"mhz": 1000.0, "before_mhz": 3000}),)
+
+
+def test_the_axes_of_a_load_point_are_those_of_its_trial(tmp_path: Path) -> None:
+    host = ServingHost()
+    plan = replace(PLAN, server_cpus=(1, 2), server_cores=(1, 2), body_sizes=(1, 3700))
+    at = LoadPoint(8, server_cores=1, body_size_bytes=3700)
+    up = Provisioned(WIRE, True, "", cast(Any, Journal(host)))
+    host.response = expected_response(Workload("rps", "/", 3700))
+    host.report = lambda report: report.update(bytes=len(host.response) * report["requests"])
+    record = run_trial(host, WIRE, plan, TrialSpec("epoll", at, 0, 1), 0, up, tmp_path).record
+    server = next(call for call in host.calls if "epoll_server" in call)
+    assert "taskset -c 1 " in server and "--body-size 3700" in server
+    assert record.valid and record.point == at and record.cpu_seconds["1"].role == "server"
 
 
 def test_drops_during_the_load_are_counted(tmp_path: Path) -> None:
@@ -102,14 +128,14 @@ def test_drops_during_the_load_are_counted(tmp_path: Path) -> None:
     def drop(wrk: LoadingProcess) -> None:
         host.counters["stackduel-bridge"]["tap0"]["tx_dropped"] = next(drops)
     host.on_load = drop
-    assert trial(host, tmp_path).record["dropped"] == {"stackduel-bridge/tap0": {"rx": 0, "tx": 4}}
+    assert trial(host, tmp_path).record.dropped == {"stackduel-bridge/tap0": {"rx": 0, "tx": 4}}
 
 
 def test_no_warmup_means_one_load_and_half_the_limit(tmp_path: Path) -> None:
     host = ServingHost()
     record = trial(host, tmp_path, plan=load_plan("quick", WIRE, (0, 1), {"WARMUP": "0"})).record
     assert sum("wrk" in call for call in host.calls) == 1
-    assert record["reconcile"]["sent"] == REQUESTS + 2 and record["reconcile"]["in_flight_limit"] == 8
+    assert record.reconcile.sent == REQUESTS + 2 and record.reconcile.in_flight_limit == 8
 
 
 def shift(host: ServingHost, **counts: int) -> Callable[[LoadingProcess], None]:
@@ -122,59 +148,60 @@ def shift(host: ServingHost, **counts: int) -> Callable[[LoadingProcess], None]:
     return add
 
 
-@pytest.mark.parametrize("counts, words", [
-    ({"requests_parsed": 17}, ["had 2002 answers but the server parsed 2019 requests; at most 16 more"]),
-    ({"requests_parsed": -1}, ["server parsed 2001 requests"]),
-    ({"responses_sent": 17}, ["server answered 2019 requests"]),
-    ({"responses_sent": -1}, ["server answered 2001 requests"]),
+@pytest.mark.parametrize("counts, expected", [
+    ({"requests_parsed": 17}, [{"code": Problem.COUNTS_DIFFER, "sent": 2002, "counter": "parsed",
+                                "count": 2019, "limit": 16}]),
+    ({"requests_parsed": -1}, [{"code": Problem.COUNTS_DIFFER, "sent": 2002, "counter": "parsed",
+                                "count": 2001, "limit": 16}]),
+    ({"responses_sent": 17}, [{"code": Problem.COUNTS_DIFFER, "sent": 2002, "counter": "answered",
+                               "count": 2019, "limit": 16}]),
+    ({"responses_sent": -1}, [{"code": Problem.COUNTS_DIFFER, "sent": 2002, "counter": "answered",
+                               "count": 2001, "limit": 16}]),
     ({"requests_parsed": 16, "responses_sent": 16}, []),
-    ({"accepts": -1}, ["only 7 of 8 connections arrived"]),
-    ({"refused": 2}, ["2 connections were refused"]),
-    ({"errors_http": 1}, ["1 answers were errors"]),
+    ({"accepts": -1}, [{"code": Problem.CONNECTIONS_MISSING, "arrived": 7, "expected": 8}]),
+    ({"refused": 2}, [{"code": Problem.REFUSED, "count": 2}]),
+    ({"errors_http": 1}, [{"code": Problem.HTTP_ERRORS, "count": 1}]),
 ])
-def test_counts_must_reconcile(tmp_path: Path, counts: dict[str, int], words: list[str]) -> None:
+def test_counts_must_reconcile(tmp_path: Path, counts: dict[str, int],
+                               expected: list[dict[str, Any]]) -> None:
     host = ServingHost()
     host.on_load = shift(host, **counts)
-    found = problems(host, tmp_path)
-    assert len(found) == len(words) and all(word in line for word, line in zip(words, found))
+    assert problems(host, tmp_path) == expected
 
 
-@pytest.mark.parametrize("change, words", [
-    ({"errors": {"connect": 1, "read": 0, "write": 0, "status": 0, "timeout": 0}}, "1 connect errors"),
-    ({"errors": {"connect": 0, "read": 2, "write": 0, "status": 0, "timeout": 0}}, "2 read errors"),
-    ({"errors": {"connect": 0, "read": 0, "write": 3, "status": 0, "timeout": 0}}, "3 write errors"),
-    ({"errors": {"connect": 0, "read": 0, "write": 0, "status": 4, "timeout": 0}}, "4 status errors"),
-    ({"errors": {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 5}}, "5 timeout errors"),
-    ({"bytes": REQUESTS * 39 - 1}, "1000 responses of 39 bytes came as 38999 bytes"),
-    ({"bytes": (REQUESTS + 8) * 39 + 1}, "came as 39313 bytes"),
-])
-def test_errors_of_wrk_make_a_trial_invalid(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize("kind", ["connect", "read", "write", "status", "timeout"])
+@pytest.mark.parametrize("phase, duration_us", [("load", 2_000_000), ("warm-up", 1_000_000)])
+def test_errors_of_wrk_make_a_trial_invalid(tmp_path: Path, kind: str, phase: str,
+                                            duration_us: int) -> None:
+    host = ServingHost()
+
+    def spoil(report: dict[str, Any]) -> None:
+        if report["duration_us"] == duration_us:
+            report["errors"][kind] = 3
+    host.report = spoil
+    assert problems(host, tmp_path) == [
+        {"code": Problem.LOAD_ERRORS, "phase": phase, "kind": kind, "count": 3}]
+
+
+@pytest.mark.parametrize("size", [REQUESTS * 39 - 1, (REQUESTS + 8) * 39 + 1])
+def test_wrong_bytes_make_a_trial_invalid(tmp_path: Path, size: int) -> None:
     host = ServingHost()
 
     def spoil(report: dict[str, Any]) -> None:
         if report["duration_us"] == 2_000_000:
-            report.update(change)
+            report["bytes"] = size
     host.report = spoil
-    found = problems(host, tmp_path)
-    assert len(found) == 1 and words in found[0]
-
-
-def test_errors_of_the_warmup_count_too(tmp_path: Path) -> None:
-    host = ServingHost()
-
-    def spoil(report: dict[str, Any]) -> None:
-        report["errors"]["timeout"] = int(report["duration_us"] == 1_000_000)
-    host.report = spoil
-    assert problems(host, tmp_path) == ["warm-up: 1 timeout errors"]
+    assert problems(host, tmp_path) == [
+        {"code": Problem.WRONG_BYTES, "requests": REQUESTS, "size": 39, "bytes": size}]
 
 
 def test_not_one_answer_is_a_problem_and_no_division(tmp_path: Path) -> None:
     host = ServingHost()
     host.report = lambda report: report.update(requests=0, bytes=0, latency_us=[])
     record = trial(host, tmp_path).record
-    assert not record["valid"] and "load: not one request was answered" not in record["problems"]
-    assert "not one request was answered" in record["problems"]
-    assert record["cpu_us_per_request"] is None and record["requests_per_sec"] == 0
+    assert not record.valid and Note(Problem.NOTHING_ANSWERED) in record.problems
+    assert record.cpu_us_per_request is None and record.requests_per_sec == 0
+    assert set(record.latency_us.values()) == {None}
 
 
 @pytest.mark.parametrize("response, words", [
@@ -187,8 +214,9 @@ def test_a_wrong_byte_makes_a_trial_invalid(tmp_path: Path, response: bytes, wor
     host = ServingHost()
     host.response = response
     found = problems(host, tmp_path)
-    assert len(found) == 2 and words in found[0] and words in found[1]
-    assert found[0].startswith("before the load") and found[1].startswith("after the load")
+    assert [(each["code"], each["when"]) for each in found] == [
+        (Problem.WRONG_ANSWER, "before"), (Problem.WRONG_ANSWER, "after")]
+    assert words in found[0]["what"] and words in found[1]["what"]
 
 
 @pytest.mark.parametrize("response, words", [

@@ -14,7 +14,8 @@ from harness.plan import load_plan, LoadPoint, TrialSpec
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import REQUEST_SIZE, REQUESTS, LoadingProcess, ServingHost
 from harness.tests.trial.test_trial import Journal
-from harness.trial.trial import Outcome, run_trial
+from harness.store import EndCount, Problem
+from harness.trial import Outcome, run_trial
 from harness.tests.fixtures.wires import bare_wire
 
 WIRE = bare_wire("shm")
@@ -28,10 +29,11 @@ def trial(host: ServingHost, raw: Path, contender: str = "lwip") -> Outcome:
     return run_trial(host, WIRE, PLAN, TrialSpec(contender, LoadPoint(8), 0, 1), 1, up, raw)
 
 
-def problems(host: ServingHost, raw: Path) -> list[str]:
+def problems(host: ServingHost, raw: Path) -> list[tuple[Any, ...]]:
+    """The codes, each with its values."""
     record = trial(host, raw).record
-    assert record["valid"] is (record["problems"] == [])
-    return cast(list[str], record["problems"])
+    assert record.valid is (not record.problems)
+    return [(note.code, *note.values.values()) for note in record.problems]
 
 
 def test_every_client_goes_by_the_launcher_and_none_by_the_kernel(tmp_path: Path) -> None:
@@ -39,7 +41,7 @@ def test_every_client_goes_by_the_launcher_and_none_by_the_kernel(tmp_path: Path
     trial(host, tmp_path)
     inside = f"spawn ip netns exec {CLIENT} taskset -c 0 "
     clients = [call for call in host.calls if call.startswith(inside)]
-    assert ["harness.trial.probe_protocol" in call for call in clients] == [True, False, False, True]
+    assert ["/probe_protocol.py" in call for call in clients] == [True, False, False, True]
     assert all("/build/on-lwip --address 198.18.0.4 " in call and f" --counters {tmp_path}/" in call
                and "path=/run/stackduel/lwip.sock" in call for call in clients)
     assert not any("ping" in call or call.startswith("connect ") or "neighbour" in call for call in host.calls)
@@ -51,7 +53,7 @@ def test_every_client_goes_by_the_launcher_and_none_by_the_kernel(tmp_path: Path
 def test_the_kernels_contender_of_this_wire_is_proved_as_ever(tmp_path: Path) -> None:
     host = ServingHost()
     record = trial(host, tmp_path, "epoll").record
-    assert record["valid"] and record["ends"] is record["client"] is record["client_busy_share"] is None
+    assert record.valid and (record.ends, record.client, record.client_busy_share) == (None, None, None)
     assert any("ping -c 1 -W 1 -n 198.18.0.2" in call for call in host.calls)
     assert not any("on-lwip" in call for call in host.calls)
 
@@ -61,18 +63,16 @@ def test_both_ends_are_in_the_record(tmp_path: Path) -> None:
     assert outcome.ports == {"server": {"driver": "net_tap"}, "client": {"driver": "net_virtio_user"}}
     record = outcome.record
     requests = 2 * REQUESTS + 2
-    assert record["ends"] == {
-        "connections": {"sent": 20, "received": 20, "limit": 0},
-        "bytes_to_server": {"sent": requests * REQUEST_SIZE, "received": requests * REQUEST_SIZE,
-                            "limit": 16 * REQUEST_SIZE},
-        "bytes_to_client": {"sent": requests * 39, "received": requests * 39, "limit": 16 * 39},
-        "packets_to_server": {"sent": 2 * requests, "received": 2 * requests, "limit": 4096},
-        "packets_to_client": {"sent": 3 * requests, "received": 3 * requests, "limit": 4096},
-    }
-    assert record["valid"] and record["client"]["bytes_sent"] == REQUESTS * REQUEST_SIZE
-    assert "pid" not in record["client"] and "tsc_hz" not in record["client"]
+    assert record.ends == {
+        "connections": EndCount(20, 20, 0),
+        "bytes_to_server": EndCount(requests * REQUEST_SIZE, requests * REQUEST_SIZE, 16 * REQUEST_SIZE),
+        "bytes_to_client": EndCount(requests * 39, requests * 39, 16 * 39),
+        "packets_to_server": EndCount(2 * requests, 2 * requests, 4096),
+        "packets_to_client": EndCount(3 * requests, 3 * requests, 4096)}
+    assert record.valid and record.client and record.client["bytes_sent"] == REQUESTS * REQUEST_SIZE
+    assert "pid" not in record.client and "tsc_hz" not in record.client
     # between the two samples under load: 90 busy, 50 in the program, 60 waiting
-    assert record["client_busy_share"] == 0.7
+    assert record.client_busy_share == 0.7
 
 
 def counting(program: str, **changes: int) -> Callable[[str, dict[str, Any]], None]:
@@ -83,27 +83,27 @@ def counting(program: str, **changes: int) -> Callable[[str, dict[str, Any]], No
     return change
 
 
-@pytest.mark.parametrize("changes, words", [
-    ({"bytes_sent": -1}, ["bytes to server: one end counted 74072, the other 74074: at most 592 fewer"]),
+@pytest.mark.parametrize("changes, differ", [
+    ({"bytes_sent": -1}, [("bytes_to_server", 74072, 74074, 592)]),
     ({"bytes_sent": 8 * REQUEST_SIZE}, []),
-    ({"bytes_sent": 9 * REQUEST_SIZE + 4}, ["bytes to server: one end counted 74748, the other 74074"]),
-    ({"bytes_received": 1}, ["bytes to client: one end counted 78078, the other 78080"]),
+    ({"bytes_sent": 9 * REQUEST_SIZE + 4}, [("bytes_to_server", 74748, 74074, 608)]),
+    ({"bytes_received": 1}, [("bytes_to_client", 78078, 78080, 624)]),
     ({"bytes_received": -8 * 39}, []),
-    ({"bytes_received": -8 * 39 - 1}, ["bytes to client: one end counted 78078, the other 77452"]),
-    ({"tx_packets": -1}, ["packets to server: one end counted 4002, the other 4004: at most 4096 fewer"]),
+    ({"bytes_received": -8 * 39 - 1}, [("bytes_to_client", 78078, 77452, 624)]),
+    ({"tx_packets": -1}, [("packets_to_server", 4002, 4004, 4096)]),
     ({"tx_packets": 2048}, []),
-    ({"tx_packets": 2049}, ["packets to server: one end counted 8102"]),
-    ({"rx_packets": 1}, ["packets to client: "]),
-    ({"rx_packets": -2049}, ["packets to client: "]),
+    ({"tx_packets": 2049}, [("packets_to_server", 8102, 4004, 4096)]),
+    ({"rx_packets": 1}, [("packets_to_client", 6006, 6008, 4096)]),
+    ({"rx_packets": -2049}, [("packets_to_client", 6006, 1908, 4096)]),
     ({"rx_packets": -2060, "rx_dropped": 10, "no_mbuf": 2}, []),
-    ({"connects": 1}, ["connections: one end counted 22, the other 20: at most 0 fewer"]),
-    ({"connects": -1}, ["connections: one end counted 18, the other 20"]),
+    ({"connects": 1}, [("connections", 22, 20, 0)]),
+    ({"connects": -1}, [("connections", 18, 20, 0)]),
 ])
-def test_the_counters_of_both_ends_must_agree(tmp_path: Path, changes: dict[str, int], words: list[str]) -> None:
+def test_the_counters_of_both_ends_must_agree(tmp_path: Path, changes: dict[str, int],
+                                              differ: list[tuple[Any, ...]]) -> None:
     host = ServingHost()
     host.on_count = counting("wrk", **changes)
-    found = problems(host, tmp_path)
-    assert len(found) == len(words) and all(word in line for word, line in zip(words, found)), found
+    assert problems(host, tmp_path) == [(Problem.ENDS_DIFFER, *values) for values in differ]
 
 
 @pytest.mark.parametrize("changes, words", [
@@ -143,7 +143,8 @@ def test_a_wrong_byte_makes_a_trial_invalid_here_too(tmp_path: Path) -> None:
     host = ServingHost()
     host.response = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nX"
     found = problems(host, tmp_path)
-    assert len(found) == 2 and all("differs from byte 38: b'X' instead of b'0'" in line for line in found)
+    assert [one[0] for one in found] == [Problem.WRONG_ANSWER] * 2
+    assert all("differs from byte 38: b'X' instead of b'0'" in one[2] for one in found)
 
 
 class Ailing(ServingHost):
@@ -164,7 +165,7 @@ class Ailing(ServingHost):
 
 @pytest.mark.parametrize("code, error", [(3, MachineError), (1, ContenderError), (-11, ContenderError)])
 def test_last_words_of_a_proof_that_fails(tmp_path: Path, code: int, error: type[Exception]) -> None:
-    host = Ailing("harness.trial.probe_protocol", code, "noise\non-lwip: build/x.so cannot be loaded: no such DPDK\n\n")
+    host = Ailing("/probe_protocol.py", code, "noise\non-lwip: build/x.so cannot be loaded: no such DPDK\n\n")
     with pytest.raises(error) as caught:
         trial(host, tmp_path)
     assert "on-lwip: build/x.so cannot be loaded: no such DPDK" in str(caught.value)

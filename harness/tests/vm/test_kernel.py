@@ -14,6 +14,7 @@ from typing import Any, Iterator, Mapping
 import pytest
 
 from harness.provision import resolve, with_tap
+from harness.store import TrialRecord
 from harness.trial.probe_protocol import expected_body
 from harness.host import Host, LocalHost
 from harness.provision.journal import DIRECTORY, Journal
@@ -44,7 +45,7 @@ def wire_up(tmp_path: Path, settings: Mapping[str, str]) -> Iterator[tuple[TestB
         yield TestBed(host, wire, plan, up, tmp_path), up
 
 
-def measured(bed: TestBed, up: Provisioned, contender: str, raw: Path) -> dict[str, Any]:
+def measured(bed: TestBed, up: Provisioned, contender: str, raw: Path) -> TrialRecord:
     """The record of one trial."""
     return run_trial(bed.host, bed.wire, bed.plan, TrialSpec(contender, LoadPoint(16), 0, 1), 0, up, raw).record
 
@@ -77,7 +78,7 @@ def test_tap_is_over_vhost_net_where_it_is(tmp_path: Path) -> None:
     with wire_up(tmp_path, {}) as (bed, up):
         assert bed.plan.tap == "vhost-net" and bed.wire.contenders["lwip"].link == "vhost-net"
         record = measured(bed, up, "lwip", tmp_path / "trial")
-        assert record["valid"], record["problems"]
+        assert record.valid, record.problems
         for size in (3700, 64 << 20):
             with bed.server("lwip", "--body-size", str(size), checked=False) as running, \
                     bed.connect(running, 60) as connection:
@@ -111,8 +112,8 @@ def test_lost_packets_are_sent_again_and_no_errors(tmp_path: Path) -> None:
     with wire_up(tmp_path, {"NETEM": "delay 1ms loss 3%", "TAP": "net_tap", "BODY_SIZE": "20K"}) as (bed, up):
         for name in ("epoll", "lwip"):
             record = measured(bed, up, name, tmp_path / name)
-            assert record["valid"], record["problems"]
-            assert record["server"]["retransmits"] > 0
+            assert record.valid, record.problems
+            assert (record.server or {})["retransmits"] > 0
             dropped = json.loads(bed.host.run(["tc", "-j", "-s", "-n", bed.wire.client.namespace, "qdisc", "show",
                                                "dev", bed.wire.client.interface]).stdout)[0]["drops"]
             assert dropped > 0

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The counters that the preload library keeps in a file for the program it serves. Knows no trial, no wire.
+"""Read the counters that the preload library keeps in a file for the program that it serves.
 
-The file is one JSON object padded with blanks, rewritten in place while the program runs and a last time at its end.
+The file is one JSON object padded with blanks, rewritten in place while the program runs and a last
+time at its end.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ CYCLES = ("cycles_busy", "cycles_idle", "cycles_away")
 
 
 def glance(file: Path) -> dict[str, Any] | None:
-    """The counters as they stand; None when there are none yet, or when the file is just being written."""
+    """Return the counters as they stand; None without any yet, or while the file is written."""
     try:
         first, second = file.read_bytes(), file.read_bytes()
         counters = json.loads(first)
@@ -29,7 +30,7 @@ def glance(file: Path) -> dict[str, Any] | None:
 
 
 def read(file: Path, timeout: float | None = None) -> dict[str, Any] | None:
-    """The counters, waited for at most `timeout` s (READ_SECONDS); None when none come."""
+    """Return the counters, waited for at most `timeout` s (READ_SECONDS); None when none come."""
     deadline = time.monotonic() + (READ_SECONDS if timeout is None else timeout)
     while (counters := glance(file)) is None and time.monotonic() < deadline:
         time.sleep(_AGAIN_SECONDS)
@@ -37,10 +38,10 @@ def read(file: Path, timeout: float | None = None) -> dict[str, Any] | None:
 
 
 def busy_share(samples: Sequence[Mapping[str, Any]], connections: int) -> float | None:
-    """Share of the time between the first and the last sample in which program and stack had work, 0 to 1.
+    """Return the share of the time between first and last sample in which there was work, 0 to 1.
 
-    Of the samples with that many sockets open, which is when the load lasts: what a program does before and after
-    is not load. None without two of them, or when they count no cycles.
+    Of the samples with that many sockets open, which is when the load lasts: what a program does
+    before and after is not load. None without two of them, or when they count no cycles.
     """
     loaded = [sample for sample in samples if _count(sample, "sockets") >= connections]
     if len(loaded) < 2:

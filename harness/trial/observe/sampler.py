@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Looks at the machine while a trial lasts: before and after its load at everything, meanwhile at two small files.
+"""Look at the machine while a trial lasts: before and after its load at everything, meanwhile at
+two small files.
 
-The harness has no CPU of its own where two are all there are, so what it reads under load must be cheap: every 100 ms
-the byte counter of one interface, by /proc/<pid>/net/dev, which needs no change of namespace (some 0.1 ms), or the file
-of a library's counters, which is in memory; every second the clocks. The walk over all processes, a millisecond for a
-hundred of them, comes before the load and after it. Servers are not asked: a signal and a line of output cost a server
-more than the interface costs the harness, and not every server counts.
-
-What to make of it is disturbance.py's and steady.py's.
+The harness has no CPU of its own where two are all there are, so what it reads under load must be
+cheap: every 100 ms the byte counter of one interface, by /proc/<pid>/net/dev, which needs no change
+of namespace (some 0.1 ms), or the file of a library's counters, which is in memory; every second
+the clocks. The walk over all processes, a millisecond for a hundred of them, comes before the load
+and after it. Servers are not asked: a signal and a line of output cost a server more than the
+interface costs the harness, and not every server counts.
 """
 
 from __future__ import annotations
@@ -16,31 +16,34 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Sequence
 
-from harness.trial.observe import cpu as collect
-from harness.trial.observe import interference as disturbance
-from harness.trial.observe import preload_counters as library
-from harness.trial.observe import steady_state as steady
 from harness.errors import MachineError
 from harness.host import Host
 from harness.plan import LOADGEN, Contender
+from harness.store import MachineUse
+from harness.trial.client import Tick
+from harness.trial.observe import interference, preload_counters
+from harness.trial.observe.cpu import parse_proc_stat, without_interrupts
+from harness.trial.observe.steady_state import INTERVAL_SECONDS, Series
 
-# a call with the pid of the client's process
-Tick = Callable[[int], None]
 _CLOCKS_SECONDS = 1.0
 _CPU = "/sys/devices/system/cpu"
+# of the numbers in a line of /proc/net/dev
+_RECEIVED, _SENT = 0, 8
 
 
 class Watch:
-    """What one trial's machine did. begin() and end() stand around the load that is measured; tick(name) gives what is
-    to be called some ten times a second while the load of that name lasts, from just before its tool is started.
+    """What one trial's machine did.
 
-    `elsewhere`: the clients are on other machines, whose time and traffic are not looked at here.
+    begin() and end() stand around the load that is measured; tick(name) returns what is to be
+    called some ten times a second while the load of that name lasts, from just before its tool is
+    started. `elsewhere`: the clients are on other machines, whose time and traffic are not looked
+    at here.
     """
 
-    def __init__(self, host: Host, contender: Contender, cpus: Sequence[int], server_pid: int, raw: Path,
-                 elsewhere: bool = False) -> None:
+    def __init__(self, host: Host, contender: Contender, cpus: Sequence[int], server_pid: int,
+                 raw: Path, elsewhere: bool = False) -> None:
         self._host = host
         self._cpus = tuple(cpus)
         self._raw = raw
@@ -52,7 +55,7 @@ class Watch:
         self._ended: dict[str, float] = {}
         self._mhz: list[float] = []
         self._clocks_at = 0.0
-        self._samples: list[disturbance.Sample] = []
+        self._samples: list[interference.Sample] = []
 
     def begin(self) -> None:
         self._mhz.clear()
@@ -67,7 +70,7 @@ class Watch:
 
         def look(pid: int) -> None:
             now = time.monotonic()
-            if series and now - series[-1][0] < steady.INTERVAL_SECONDS / 2:
+            if series and now - series[-1][0] < INTERVAL_SECONDS / 2:
                 return
             total = self._total(name, pid)
             if total is not None:
@@ -79,33 +82,36 @@ class Watch:
 
     def _total(self, name: str, pid: int) -> int | None:
         if self._interface:
-            return interface_bytes(self._host, self._server_pid if self._of_server else pid, self._interface,
-                                   self._direction)
+            return interface_bytes(self._host, self._server_pid if self._of_server else pid,
+                                   self._interface, self._direction)
         if self._library:
-            count = (library.glance(self._raw / f"{name}.counters") or {}).get("bytes_received")
+            counters = preload_counters.glance(self._raw / f"{name}.counters") or {}
+            count = counters.get("bytes_received")
             return count if isinstance(count, int) else None
         return None
 
-    def machine(self) -> dict[str, Any]:
-        """A record's `machine`, of the load between begin() and end()."""
+    def machine(self) -> MachineUse:
+        """Return the machine's use in the load between begin() and end()."""
         before, after = self._samples
-        return disturbance.between(before, after, self._cpus, self._mhz)
+        return interference.between(before, after, self._cpus, self._mhz)
 
     def ended(self, name: str) -> None:
-        """The load's tool has ended."""
+        """Take note that the load's tool has ended."""
         self._ended[name] = time.monotonic()
 
-    def series(self, name: str) -> steady.Series:
-        """Bytes of answers while that load's tool ran; without samples where they could not be counted."""
+    def series(self, name: str) -> Series:
+        """Return bytes of answers while that load's tool ran; no samples without a counter."""
         began, samples = self._began.get(name, 0.0), self._series.get(name, [])
-        return steady.Series([at - began for at, _ in samples], [total for _, total in samples],
-                             self._ended.get(name, began) - began)
+        return Series([at - began for at, _ in samples], [total for _, total in samples],
+                      self._ended.get(name, began) - began)
 
 
 def _counted(contender: Contender, elsewhere: bool) -> tuple[str, int, bool]:
-    """Which interface carries the answers, in which column of /proc/net/dev, and is it the server's? "" for none.
+    """Return which interface carries the answers ("" for none), in which column of /proc/net/dev,
+    and whether it is the server's.
 
-    The client's where its kernel has one here, so that all contenders are counted at one place; else the server's.
+    The client's where its kernel has one here, so that all contenders are counted at one place;
+    else the server's.
     """
     client, server = contender.client, contender.endpoint
     if client.stack == "kernel" and client.endpoint.interface and not elsewhere:
@@ -115,12 +121,8 @@ def _counted(contender: Contender, elsewhere: bool) -> tuple[str, int, bool]:
     return "", _RECEIVED, False
 
 
-# of the numbers in a line of /proc/net/dev
-_RECEIVED, _SENT = 0, 8
-
-
 def interface_bytes(host: Host, pid: int, interface: str, column: int) -> int | None:
-    """Of an interface in the network namespace of `pid`; None while there is no such interface or process."""
+    """Read the bytes of an interface in the namespace of `pid`; None while there is none."""
     try:
         text = host.read(f"/proc/{pid}/net/dev")
     except MachineError:
@@ -129,15 +131,15 @@ def interface_bytes(host: Host, pid: int, interface: str, column: int) -> int | 
     return int(match[1].split()[column]) if match else None
 
 
-def sample(host: Host, cpus: Sequence[int]) -> disturbance.Sample:
-    """The machine now. Its processes first, then its clocks of CPUs, so that reading the ones is not in the others."""
-    work = disturbance.work(_processes(host), os.getpid())
+def sample(host: Host, cpus: Sequence[int]) -> interference.Sample:
+    """Return the machine now: processes first, so that reading them is in no CPU's time."""
+    work = interference.work(_processes(host), os.getpid())
     throttled = [_read(host, f"{_CPU}/cpu{cpu}/thermal_throttle/{kind}_throttle_count")
                  for cpu in cpus for kind in ("core", "package")]
-    pressure = disturbance.pressure_seconds(_read(host, "/proc/pressure/cpu"))
-    stat = host.read("/proc/stat").partition("intr ")[0]
-    return disturbance.Sample(time.monotonic(), collect.parse_proc_stat(stat), work,
-                              disturbance.throttle_events(throttled), pressure)
+    pressure = interference.pressure_seconds(_read(host, "/proc/pressure/cpu"))
+    stat = parse_proc_stat(without_interrupts(host.read("/proc/stat")))
+    return interference.Sample(time.monotonic(), stat, work,
+                               interference.throttle_events(throttled), pressure)
 
 
 def _processes(host: Host) -> list[str]:
@@ -145,17 +147,17 @@ def _processes(host: Host) -> list[str]:
 
 
 def clocks(host: Host, cpus: Sequence[int]) -> list[float]:
-    """MHz of each CPU as the kernel knows it: by its frequency driver, else by /proc/cpuinfo; [] where neither tells.
+    """Return MHz of each CPU by its frequency driver, else /proc/cpuinfo; [] where neither tells.
 
     A virtual machine's is what it was told at its start, for ever.
     """
-    told = [_read(host, f"{_CPU}/cpu{cpu}/cpufreq/scaling_cur_freq").strip() for cpu in cpus]
-    if any(told):
-        return [int(khz) / 1000 for khz in told if khz.isdecimal()]
-    found = re.findall(r"^processor\s*:\s*(\d+)$|^cpu MHz\s*:\s*([0-9.]+)$", _read(host, "/proc/cpuinfo"), re.M)
+    now = [_read(host, f"{_CPU}/cpu{cpu}/cpufreq/scaling_cur_freq").strip() for cpu in cpus]
+    if any(now):
+        return [int(khz) / 1000 for khz in now if khz.isdecimal()]
     mhz: dict[int, float] = {}
     number = -1
-    for processor, value in found:
+    for processor, value in re.findall(r"^processor\s*:\s*(\d+)$|^cpu MHz\s*:\s*([0-9.]+)$",
+                                       _read(host, "/proc/cpuinfo"), re.M):
         number = int(processor) if processor else number
         if value:
             mhz[number] = float(value)

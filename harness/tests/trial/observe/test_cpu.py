@@ -10,6 +10,7 @@ import pytest
 
 from harness.trial.observe import cpu as collect
 from harness.errors import ContenderError
+from harness.store import CpuTime
 
 STAT = """cpu  300 3 200 1000 50 7 90 11 40 0
 cpu0 100 1 100 500 25 3 45 5 20 0
@@ -36,42 +37,38 @@ def test_a_recorded_proc_stat_has_every_state() -> None:
 
 
 def test_cpu_seconds_have_roles_and_never_run_backwards() -> None:
-    spent = collect.cpu_seconds(collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER), (0,), (1,))
-    assert spent["0"] == {"role": "client", "user": 1.5, "nice": 0.0, "system": 0.5, "idle": 0.0,
-                          "iowait": 0.0, "irq": 0.0, "softirq": 0.5, "steal": 0.1}
-    assert spent["1"]["role"] == "server" and spent["1"]["user"] == 2.0
+    spent = collect.cpu_seconds((STAT, LATER), (0,), (1,))
+    assert spent["0"] == CpuTime("client", user=1.5, system=0.5, softirq=0.5, steal=0.1)
+    assert spent["1"].role == "server" and spent["1"].user == 2.0
 
 
 def test_a_shared_cpu_has_both_roles_and_counts_once() -> None:
-    spent = collect.cpu_seconds(collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER), (0,), (0,))
-    assert spent["0"]["role"] == "client+server"
+    spent = collect.cpu_seconds((STAT, LATER), (0,), (0,))
+    assert spent["0"].role == "client+server"
     assert collect.cpu_us_per_request(spent, 1000) == 2500.0
 
 
 def test_a_cpu_without_a_part_is_there_and_its_interrupts_alone_count() -> None:
-    spent = collect.cpu_seconds(collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER), (1,), (1,))
-    assert list(spent) == ["0", "1"] and spent["0"]["role"] == "other"
+    spent = collect.cpu_seconds((STAT, LATER), (1,), (1,))
+    assert list(spent) == ["0", "1"] and spent["0"].role == "other"
     # CPU 0 burned 2.5 s, of which 0.5 s are soft interrupts
     alone = collect.cpu_us_per_request({"1": spent["1"]}, 1000)
     assert alone is not None and collect.cpu_us_per_request(spent, 1000) == alone + 500.0
 
 
 def test_a_cpu_without_a_part_that_vanished_is_left_out() -> None:
-    before, after = collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER)
-    del after[0]
-    assert list(collect.cpu_seconds(before, after, (1,), (1,))) == ["1"]
+    gone = "\n".join(line for line in LATER.splitlines() if not line.startswith("cpu0"))
+    assert list(collect.cpu_seconds((STAT, gone), (1,), (1,))) == ["1"]
 
 
 def test_cpu_that_vanished_is_said_so() -> None:
     with pytest.raises(ContenderError, match="no line for CPU 7"):
-        collect.cpu_seconds(collect.parse_proc_stat(STAT), collect.parse_proc_stat(LATER), (0,), (7,))
+        collect.cpu_seconds((STAT, LATER), (0,), (7,))
 
 
 def test_cpu_per_request_is_what_all_cores_burned_without_idle_and_steal() -> None:
-    spent = {"0": {"role": "client", "user": 1.0, "nice": 0.5, "system": 0.25, "irq": 0.05, "softirq": 0.2,
-                   "steal": 9.0, "idle": 9.0, "iowait": 9.0},
-             "1": {"role": "server", "user": 2.0, "nice": 0.0, "system": 0.0, "irq": 0.0, "softirq": 0.0,
-                   "steal": 0.0, "idle": 0.0, "iowait": 0.0}}
+    spent = {"0": CpuTime("client", user=1.0, nice=0.5, system=0.25, irq=0.05, softirq=0.2,
+                          steal=9.0, idle=9.0, iowait=9.0), "1": CpuTime("server", user=2.0)}
     assert collect.cpu_us_per_request(spent, 1_000_000) == 4.0
     assert collect.cpu_us_per_request(spent, 0) is None
 
@@ -130,3 +127,7 @@ def test_a_kernel_that_does_not_tell(status: str, meminfo: str | None, key: str)
 
 def test_what_a_connection_takes_is_no_count() -> None:
     assert collect.counts({"accepts": 3, "bytes_per_connection": 500}) == {"accepts": 3}
+
+
+def test_a_client_elsewhere_has_its_machine_before_each_cpu() -> None:
+    assert set(collect.cpu_seconds((STAT, LATER), (0,), (), "u@two")) == {"u@two/0", "u@two/1"}

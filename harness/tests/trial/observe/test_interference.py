@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from harness.store import Clock, Interference, MachineUse, Note
 from harness.trial.observe import interference as disturbance
 from harness.trial.observe.interference import Sample, Work, between, reasons, work
 
-QUIET: dict[str, Any] = {"steal_share": 0.0, "others_share": 0.0, "mhz": {"min": 2000.0, "max": 2600.0}, "throttled": 0,
-                         "pressure_cpu_some_share": 0.9}
+QUIET = MachineUse(0.0, 0.0, mhz=Clock(2000.0, 2600.0), throttled=0, pressure_cpu_some_share=0.9)
 KERNEL = 0x00200000
 
 
@@ -53,14 +54,13 @@ def test_processes_in_a_circle_are_nobodys() -> None:
 
 def test_a_polling_server_and_its_client_leave_nothing_over() -> None:
     machine = between(sample(10, 100), sample(12, 100.2, ours=3.79), (0, 1), [])
-    assert machine == {"steal_share": 0.0, "others_share": 0.0, "mhz": None, "throttled": None,
-                       "pressure_cpu_some_share": None}
+    assert machine == MachineUse(0.0, 0.0)
 
 
 def test_soft_interrupts_for_the_load_are_not_others() -> None:
     """0.8 s of the CPUs were spent on packets that came to an idle CPU: no process has them, so nobody else has."""
     before, after = sample(10, 100), sample(12, 101.2, ours=1.0, carriers=1.0)
-    assert between(before, after, (0, 1), [])["others_share"] == 0.0
+    assert between(before, after, (0, 1), []).others_share == 0.0
 
 
 def test_a_busy_program_is_seen_with_its_name_and_its_children_that_have_ended() -> None:
@@ -68,24 +68,24 @@ def test_a_busy_program_is_seen_with_its_name_and_its_children_that_have_ended()
     after = sample(12, 100, ours=3.2, others={7: ("make", 6.75), 9: ("cron", 3.05)})
     # make has cc1's whole second by now, of which it had run 1.0 s before
     machine = between(before, after, (0, 1), [])
-    assert machine["others_share"] == pytest.approx(0.2) and machine["others_most"] == "make"
+    assert machine.others_share == pytest.approx(0.2) and machine.others_most == "make"
 
 
 def test_what_others_ran_on_other_cpus_is_not_taken_from_these() -> None:
     before, after = sample(10, 100), sample(12, 101, ours=1.98, others={7: ("elsewhere", 8.0)})
-    assert between(before, after, (0, 1), [])["others_share"] == pytest.approx(0.005)
+    assert between(before, after, (0, 1), []).others_share == pytest.approx(0.005)
 
 
 def test_steal_is_neither_ours_nor_others() -> None:
     machine = between(sample(10, 100), sample(12, 100, ours=1.9, steal=0.5, others={7: ("x", 1.1)}), (0, 1), [])
-    assert machine["steal_share"] == 0.25 and machine["others_share"] == pytest.approx(0.275)
+    assert machine.steal_share == 0.25 and machine.others_share == pytest.approx(0.275)
 
 
 def test_clock_throttling_and_pressure() -> None:
     machine = between(sample(10, 0, throttled=3, pressure=1.0), sample(12, 0, throttled=5, pressure=1.5), (0, 1),
                       [2600.04, 1200.0])
-    assert machine["mhz"] == {"min": 1200.0, "max": 2600.0} and machine["throttled"] == 2
-    assert machine["pressure_cpu_some_share"] == 0.25
+    assert machine.mhz == Clock(1200.0, 2600.0) and machine.throttled == 2
+    assert machine.pressure_cpu_some_share == 0.25
     with pytest.raises(ValueError, match="one instant"):
         between(sample(10), sample(10), (0, 1), [])
 
@@ -96,28 +96,25 @@ def test_files_that_a_machine_may_lack() -> None:
     assert disturbance.pressure_seconds(text) == 9.717314 and disturbance.pressure_seconds("") is None
 
 
-@pytest.mark.parametrize("change, words, kind", [
-    ({"steal_share": 0.021}, "the hypervisor took 2.1 % of the CPU time", "stolen CPU time"),
-    ({"others_share": 0.305, "others_most": "cc1"}, "other programs took 30.5 % of the CPU time, 'cc1' the most",
-     "other programs"),
-    ({"others_share": 0.031}, "other programs took 3.1 % of the CPU time", "other programs"),
-    ({"mhz": {"min": 900.0, "max": 2400.0}}, "the clock was at most 2400 MHz, and 2600 MHz in a trial before",
-     "lower clock"),
-    ({"throttled": 2}, "the processor throttled 2 times for its heat", "throttling"),
+@pytest.mark.parametrize("change, note", [
+    ({"steal_share": 0.021}, Note(Interference.STOLEN, {"share": 0.021})),
+    ({"others_share": 0.305, "others_most": "cc1"},
+     Note(Interference.OTHERS, {"share": 0.305, "most": "cc1"})),
+    ({"others_share": 0.031}, Note(Interference.OTHERS, {"share": 0.031})),
+    ({"mhz": Clock(900.0, 2400.0)}, Note(Interference.CLOCK, {"mhz": 2400.0, "before_mhz": 2600.0})),
+    ({"throttled": 2}, Note(Interference.THROTTLING, {"events": 2})),
 ])
-def test_each_cause_is_a_sentence(change: dict[str, Any], words: str, kind: str) -> None:
-    assert reasons({**QUIET, **change}, [QUIET, {**QUIET, "mhz": None}]) == [words]
-    assert disturbance.kind(words) == kind
+def test_each_cause_has_its_code(change: dict[str, Any], note: Note[Interference]) -> None:
+    assert reasons(replace(QUIET, **change), [QUIET, replace(QUIET, mhz=None)]) == (note,)
 
 
-@pytest.mark.parametrize("change", [{}, {"steal_share": 0.02}, {"others_share": 0.03}, {"throttled": None},
-                                    {"mhz": None},
-                                    {"mhz": {"min": 800.0, "max": 2480.0}}, {"pressure_cpu_some_share": None}])
+@pytest.mark.parametrize("change", [
+    {}, {"steal_share": 0.02}, {"others_share": 0.03}, {"throttled": None}, {"mhz": None},
+    {"mhz": Clock(800.0, 2480.0)}, {"pressure_cpu_some_share": None}])
 def test_below_the_thresholds_and_what_is_not_told_are_no_cause(change: dict[str, Any]) -> None:
-    assert reasons({**QUIET, **change}, [QUIET]) == []
-    assert reasons({**QUIET, **change}, []) == []
+    assert reasons(replace(QUIET, **change), [QUIET]) == ()
+    assert reasons(replace(QUIET, **change), []) == ()
 
 
-def test_several_causes_are_several_sentences() -> None:
-    assert len(reasons({**QUIET, "steal_share": 0.5, "others_share": 0.4, "throttled": 1}, [])) == 3
-    assert disturbance.kind("something new") == "something new"
+def test_several_causes_are_several_notes() -> None:
+    assert len(reasons(replace(QUIET, steal_share=0.5, others_share=0.4, throttled=1), [])) == 3

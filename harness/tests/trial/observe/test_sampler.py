@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.store import Unsettled
 from harness.trial.observe import sampler as sampling
 from harness.plan import load_plan
 from harness.trial.observe.sampler import Watch, clocks, interface_bytes, sample
@@ -135,25 +136,26 @@ def test_a_trials_throughput_is_followed_in_requests(tmp_path: Path, monkeypatch
     host = ServingHost()
     followed(host, monkeypatch, lambda wrk, place: 5000)
     record = trial(host, tmp_path).record
-    assert record["steady"]["interval_seconds"] == 0.1 and record["steady"]["settled_after_seconds"] == 0.0
-    assert record["steady"]["requests_per_sec"] == pytest.approx([REQUESTS / 3.2] * 62, rel=1e-3)
-    assert record["steady"]["warmup_intervals"] == 31 and "unsettled" not in record
+    assert record.steady and record.steady.interval_seconds == 0.1 and record.steady.settled_after_seconds == 0.0
+    assert record.steady.requests_per_sec == pytest.approx([REQUESTS / 3.2] * 62, rel=1e-3)
+    assert record.steady.warmup_intervals == 31 and record.unsettled is None
 
 
 def test_a_trial_that_settles_late_is_told_of_and_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     host = ServingHost()
     followed(host, monkeypatch, lambda wrk, place: 5000 if "2s" in wrk.argv and place > 8 else 500)
     record = trial(host, tmp_path).record
-    assert record["valid"] and record["unsettled"].startswith("throughput was still rising")
+    assert record.valid and record.unsettled and record.unsettled.code is Unsettled.NEVER
+    assert float(str(record.unsettled.values["change"])) > 0
 
 
 def test_without_a_counter_on_the_way_nothing_is_said(tmp_path: Path) -> None:
     host = ServingHost()
     host.ticks = 32
-    assert "steady" not in trial(host, tmp_path).record
+    assert trial(host, tmp_path).record.steady is None
 
 
 def test_on_a_machine_with_one_cpu_it_counts_once(tmp_path: Path) -> None:
     host, plan = ServingHost(), load_plan("quick", WIRE, (0,), {})
-    machine = trial(host, tmp_path, plan=replace(plan, client_cpus=(0,), server_cpus=(0,))).record["machine"]
-    assert machine["steal_share"] == 0.0
+    machine = trial(host, tmp_path, plan=replace(plan, client_cpus=(0,), server_cpus=(0,))).record.machine
+    assert machine and machine.steal_share == 0.0

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Make the record of a trial from what was measured: figures, and by codes what is wrong with it.
+
+Runs nothing. What each field of the record means: results/README.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
+
+from harness.plan import Contender, Plan, TrialSpec
+from harness.provision import ResolvedWire
+from harness.store import (
+    EndCount, MachineUse, Note, Problem, Reconcile, Steady, TrialRecord, Unsettled, rounded)
+from harness.trial import reconcile as ends
+from harness.trial.client import Client
+from harness.trial.load import remote
+from harness.trial.load.base import Account, Load, LoadResult, LoadTool
+from harness.trial.observe import cpu, interference, preload_counters
+from harness.trial.observe.sampler import Watch
+from harness.trial.observe.steady_state import INTERVAL_SECONDS, of_load, rates, steadiness
+from harness.trial.probe import Proof
+from harness.trial.probe_protocol import exchange_for
+
+# of files and series, as the load's are named after its tool
+WARMUP = "warmup"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trial's record, and what contender ("server") and "client" say of their ports."""
+
+    record: TrialRecord
+    ports: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one trial is made in; the plan is that of its load point."""
+
+    wire: ResolvedWire
+    plan: Plan
+    spec: TrialSpec
+    contender: Contender
+    client: Client
+    tool: LoadTool
+
+    def load(self, seconds: int) -> Load:
+        """Return a load of this trial's shape."""
+        running = self.client.running
+        return Load(running.address, running.port, self.plan.workload, self.spec.point.connections,
+                    self.spec.threads, seconds, patient=bool(self.spec.point.impairment),
+                    rate=self.spec.point.offered_per_sec, seed=self.spec.round + 1)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests may be without an answer when a load ends."""
+        return self.tool.in_flight(self.load(self.plan.duration_seconds))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Counters at one instant.
+
+    counters: the contender's own
+    links: of every interface on the path
+    nics: by end, of the NICs there
+    """
+
+    counters: dict[str, Any] | None
+    links: cpu.Links
+    nics: Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A load that has ended.
+
+    counters, samples: of a client that has a library, as client.Ended
+    parts: of clients on other machines, what each had of it
+    """
+
+    result: LoadResult
+    counters: dict[str, Any] | None
+    samples: tuple[dict[str, Any], ...]
+    parts: tuple[remote.Part, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that a trial has seen.
+
+    first, second: proofs before the load and after it, as many
+    rehearsals: loads before the one that counts, by name
+    final: the contender's counters over its whole life
+    account, failed, memory: of a tool that is one process: its account, what ended it early, and
+        the bytes that the server held
+    """
+
+    started_at: str
+    first: tuple[Proof, ...]
+    second: tuple[Proof, ...]
+    rehearsals: Mapping[str, Loaded]
+    load: Loaded
+    before: Sample
+    after: Sample
+    final: dict[str, Any] | None
+    watch: Watch
+    account: Account | None = None
+    failed: str = ""
+    memory: dict[str, int] | None = None
+
+    @property
+    def results(self) -> list[LoadResult]:
+        return [load.result for load in (*self.rehearsals.values(), self.load)]
+
+    @property
+    def clients(self) -> list[dict[str, Any]]:
+        """Counters of every client process, in their order; [] where the kernel has the sockets."""
+        processes: list[Proof | Loaded] = [
+            *self.first, *self.rehearsals.values(), self.load, *self.second]
+        return [process.counters for process in processes if process.counters is not None]
+
+
+def record_of(setting: Setting, sequence: int, measured: Measured,
+              earlier: Sequence[MachineUse]) -> Outcome:
+    """Return the record, complete. `earlier`: of the same contender at the same load point."""
+    plan, spec, load = setting.plan, setting.spec, measured.load.result
+    parts, final, account = measured.load.parts, measured.final or {}, measured.account
+    server = _server(measured)
+    reconcile = _reconcile(setting, measured)
+    both = _ends(setting, measured, reconcile)
+    seconds = {**cpu.cpu_seconds(load.proc_stat, plan.client_cpus, plan.server_cpus),
+               **remote.cpu_seconds(parts, plan)}
+    machine = measured.watch.machine()
+    steady, unsettled = _steadiness(setting, measured)
+    bound = account or load.open_loop
+    record = TrialRecord(
+        contender=spec.contender, point=spec.point, round=spec.round, sequence=sequence,
+        threads=spec.threads, started_at=measured.started_at,
+        duration_seconds=round(load.duration_seconds, 6), requests=load.requests,
+        requests_per_sec=load.requests_per_sec, bytes=load.bytes, latency_us=load.latency_us,
+        latency_histogram_us=rounded(load.histogram), errors=load.errors, reconcile=reconcile,
+        cpu_seconds=seconds, attempt=spec.attempt, load_tool=setting.tool.name,
+        problems=tuple((*_wrong_answers(measured), *remote.problems(parts),
+                        *_load_problems(setting, measured), *_count_problems(reconcile),
+                        *ends.problems(both or {}), *_server_problems(setting, measured, server),
+                        *_optimisation_problems(setting.contender, measured.final))),
+        disturbed=interference.reasons(machine, earlier), unsettled=unsettled,
+        cpu_us_per_request=cpu.cpu_us_per_request(seconds, load.requests),
+        cycles_per_request=cpu.cycles_per_request(server, load.requests),
+        busy_share=cpu.busy_share(server, final.get("tsc_hz"), load.duration_seconds),
+        client_busy_share=account.busy_share if account else preload_counters.busy_share(
+            measured.load.samples, spec.point.connections),
+        client_bound=bound.client_bound if bound else None,
+        connections_per_sec=account.connections_per_sec if account else None,
+        ends=both, server=server, client=cpu.counts(measured.load.counters),
+        dropped=cpu.dropped(measured.before.links, measured.after.links),
+        xstats={end: cpu.changed(measured.before.nics.get(end, {}), after)
+                for end, after in sorted(measured.after.nics.items())},
+        emulated=setting.wire.emulated, memory=measured.memory,
+        bytes_per_connection=final.get("bytes_per_connection") if account else None,
+        clients=remote.clients(parts), machine=machine, steady=steady, open_loop=load.open_loop)
+    ports = {"server": final.get("port"), "client": (measured.load.counters or {}).get("port")}
+    return Outcome(record, {end: port for end, port in ports.items()
+                            if isinstance(port, dict) and port})
+
+
+def _server(measured: Measured) -> dict[str, int] | None:
+    """Return by how much the contender's counters grew in the load."""
+    before, after = measured.before.counters, measured.after.counters
+    return None if before is None or after is None else cpu.counters_difference(before, after)
+
+
+def _steadiness(setting: Setting,
+                measured: Measured) -> tuple[Steady | None, Note[Unsettled] | None]:
+    """Return `steady` and `unsettled`; None where the answers could not be counted as they came."""
+    watch, load, plan = measured.watch, measured.load.result, setting.plan
+    opened, asked = watch.series(WARMUP), watch.series(setting.tool.name)
+    if measured.account:
+        # its warm-up ends, and its interval begins, when the line MEASURING comes
+        count = int(plan.warmup_seconds / INTERVAL_SECONDS)
+        warmup = rates(opened.times, opened.totals)[-count:] if count else []
+        loaded = rates(asked.times, asked.totals)[:int(load.duration_seconds / INTERVAL_SECONDS)]
+    else:
+        rehearsed = measured.rehearsals.get("warm-up")
+        warmup = of_load(opened, rehearsed.result.duration_seconds) if rehearsed else []
+        loaded = of_load(asked, load.duration_seconds)
+    if not any(loaded):
+        return None, None
+    requests_per_byte = load.requests_per_sec / (sum(loaded) / len(loaded))
+    return steadiness([requests_per_byte * rate for rate in warmup],
+                      [requests_per_byte * rate for rate in loaded])
+
+
+def _reconcile(setting: Setting, measured: Measured) -> Reconcile:
+    """Return, over the contender's life, requests answered as clients know and as it counted."""
+    account, final = measured.account, measured.final or {}
+    parsed, answered = final.get("requests_parsed"), final.get("responses_sent")
+    if account:
+        return Reconcile(account.sent, parsed, answered, account.in_flight)
+    proofs = len(measured.first) + len(measured.second)
+    first, second = measured.first[-1].answer.served, measured.second[0].answer.served
+    if first is not None and second is not None:
+        # a server of other make was asked in each proof: what it was asked with is not of the load
+        asked = exchange_for(setting.plan.workload, setting.contender.counts_at).asks
+        answered = second - first - asked + proofs
+    runs = measured.results
+    sent = sum(run.requests if run.answered is None else run.answered for run in runs)
+    return Reconcile(proofs + sent, parsed, answered, setting.in_flight * len(runs))
+
+
+def _ends(setting: Setting, measured: Measured,
+          reconcile: Reconcile) -> dict[str, EndCount] | None:
+    """Return what both ends counted over the contender's life; None unless both count."""
+    if not measured.clients or measured.final is None or measured.account:
+        return None
+    return ends.reconcile(measured.clients, measured.final, reconcile.sent,
+                          reconcile.in_flight_limit, setting.contender.end.ring)
+
+
+def _wrong_answers(measured: Measured) -> list[Note[Problem]]:
+    return [Note(Problem.WRONG_ANSWER, {"when": when, "what": proof.answer.wrong})
+            for when, proofs in (("before", measured.first), ("after", measured.second))
+            for proof in proofs if proof.answer.wrong]
+
+
+def _count_problems(reconcile: Reconcile) -> list[Note[Problem]]:
+    sent, limit = reconcile.sent, reconcile.in_flight_limit
+    return [Note(Problem.COUNTS_DIFFER, {"sent": sent, "counter": counter, "count": count,
+                                         "limit": limit})
+            for counter, count in (("parsed", reconcile.parsed), ("answered", reconcile.answered))
+            if count is not None and not sent <= count <= sent + limit]
+
+
+def _load_problems(setting: Setting, measured: Measured) -> list[Note[Problem]]:
+    load = measured.load.result
+    problems = [Note(Problem.LOAD_ERRORS, {"phase": phase, "kind": kind, "count": count})
+                for phase, run in {**measured.rehearsals, "load": measured.load}.items()
+                for kind, count in run.result.errors.items() if count]
+    if not load.requests:
+        problems.append(Note(Problem.NOTHING_ANSWERED))
+    if measured.failed:
+        problems.append(Note(Problem.LOAD_TOOL, {"what": measured.failed}))
+    if setting.tool.same_answers and measured.first:
+        size = measured.first[0].answer.single
+        if not load.requests * size <= load.bytes <= (load.requests + setting.in_flight) * size:
+            problems.append(Note(Problem.WRONG_BYTES, {
+                "requests": load.requests, "size": size, "bytes": load.bytes}))
+    return problems
+
+
+def _server_problems(setting: Setting, measured: Measured,
+                     server: Mapping[str, int] | None) -> list[Note[Problem]]:
+    if server is None:
+        return []
+    account, expected = measured.account, setting.spec.point.connections
+    if account:
+        # they were opened before the interval; of those opened one by one, the last may not have
+        # arrived
+        server = cpu.counts(measured.final) or {}
+        expected = account.connects - (expected if setting.plan.workload.connect else 0)
+    extra = 0 if account else setting.tool.extra_connections * len(setting.client.ends)
+    arrived = server.get("accepts", 0) - extra
+    problems = []
+    if arrived < expected:
+        problems.append(Note(Problem.CONNECTIONS_MISSING,
+                             {"arrived": arrived, "expected": expected}))
+    return problems + [Note(code, {"count": server[key]}) for key, code in (
+        ("refused", Problem.REFUSED), ("errors_http", Problem.HTTP_ERRORS)) if server.get(key)]
+
+
+def _optimisation_problems(contender: Contender,
+                           final: Mapping[str, Any] | None) -> list[Note[Problem]]:
+    """Compare what the server had in force with what its name says: it leaves some out."""
+    if not contender.without:
+        return []
+    there = (final or {}).get("measures")
+    if not isinstance(there, list):
+        return [Note(Problem.OPTIMISATIONS_UNKNOWN)]
+    stayed = tuple(name for name in contender.without if name in there)
+    return [Note(Problem.OPTIMISATIONS_IN_FORCE, {"names": stayed})] if stayed else []
