@@ -55,7 +55,7 @@ def remaining(plan: Plan, trials: Records) -> list[tuple[int, TrialSpec]]:
     the plan has at least, and of those that were begun."""
     done = attempts.finished(trials, plan.attempts)
     return [(place, spec) for place, spec in _places(plan, range(sure_rounds(plan, trials)))
-            if spec.key not in done]
+            if _spec_key(spec) not in done]
 
 
 def one_round(plan: Plan, round_: int) -> list[tuple[int, TrialSpec]]:
@@ -72,7 +72,7 @@ def complete_rounds(plan: Plan, trials: Records) -> int:
     """How many rounds, from the first, have a record of every trial."""
     done = attempts.finished(trials, plan.attempts)
     count = 0
-    while count < plan.most_rounds and all(spec.key in done for spec in round_specs(plan, count)):
+    while count < plan.most_rounds and all(_spec_key(spec) in done for spec in round_specs(plan, count)):
         count += 1
     return count
 
@@ -214,3 +214,7 @@ def _time(text: str) -> datetime:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
     except ValueError:
         raise UsageError(f"{text!r}, where a trial or a session began, is not a time as stackduel writes it") from None
+
+
+def _spec_key(spec: TrialSpec) -> tuple[str, int, int, int]:
+    return spec.contender, spec.connections, spec.offered, spec.round

@@ -16,7 +16,7 @@ from harness.regression import noise
 from harness.regression import noise_profile
 from harness.report import report
 from harness.report import format as words
-from harness.run.run import DEFAULT_PLAN, Order, measure
+from harness.run import DEFAULT_PLAN, RunRequest, measure
 from harness.errors import CheckFailed, UsageError
 from harness.host import Host
 from harness.regression.noise_profile import Profile
@@ -44,9 +44,8 @@ def noise_run(wire: str, plan: str, settings: Mapping[str, str], comparisons: in
     if bare.rounds < 2:
         raise UsageError(f"ROUNDS={bare.rounds}: a comparison needs 2 rounds at least")
     given |= {"CONNECTIONS": ",".join(map(str, points)), "ROUNDS": str(rounds), "PRECISION": "0"}
-    path = measure(Order(wire, plan, given), host, results, out)
-    assert path is not None, "only a rehearsal has no run"
-    run = load_run(path)
+    run = measure(RunRequest(wire, plan, given), host, results)
+    assert run is not None, "only a rehearsal has no run"
     run.facts[KEY] = {"rounds": bare.rounds, "precision_percent": bare.precision_percent}
     Store(run).write_facts()
     return run

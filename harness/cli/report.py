@@ -20,7 +20,7 @@ from harness.plan import published
 from harness.report import report
 from harness.report import format as words
 from harness.errors import UsageError
-from harness.run.progress import rate
+from harness.run import rate
 from harness.store.store import OUT, Run, find_run, give_to_user, load_run
 
 

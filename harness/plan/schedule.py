@@ -37,9 +37,9 @@ class TrialSpec:
         return self.point.offered_per_sec
 
     @property
-    def key(self) -> tuple[str, int, int, int]:
-        """What the attempts at this trial share, as attempts.key() has it of a record."""
-        return self.contender, self.connections, self.offered, self.round
+    def key(self) -> tuple[str, LoadPoint, int]:
+        """What the attempts at this trial share, as TrialRecord.key."""
+        return self.contender, self.point, self.round
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from harness.provision.nic.driver import kernel_driver as kernel_driver
 from harness.provision.nic.driver import pmd_of as pmd_of
 from harness.provision.nic.in_use import USER_SPACE_DRIVERS as USER_SPACE_DRIVERS
 from harness.provision.nic.in_use import uses as uses
+from harness.provision.nic.resolve import NicPair as NicPair
 from harness.provision.nic.steps import Use as Use
 from harness.provision.provision import Provisioned as Provisioned
 from harness.provision.provision import problems as problems

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Looks for the client's ceiling: before the rounds, one trial a load point against the cheapest answerer on this wire.
+"""Look for the client's ceiling: before the rounds, one trial a load point against the cheapest
+answerer on this wire.
 
-It takes the place of a kernel contender, behind that one's link. Knows how it is run; what comes of it: ceiling.py.
+It takes the place of a kernel contender, behind that one's link.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ from typing import Any, Callable
 from harness.analyse.ceiling import NAME
 from harness.errors import MachineError
 from harness.host import Host
-from harness.plan import LoadPoint, GENERAL, Plan, schedule, TrialSpec
-from harness.run.progress import rate
-from harness.provision import has_program, Provisioned, ResolvedWire, ROOT
-from harness.store.old_records import to_dict
+from harness.plan import GENERAL, Contender, Plan, TrialSpec, schedule
+from harness.provision import ROOT, ResolvedWire, has_program
+from harness.run.progress import notes_text, point_name, point_text, rate
+from harness.run.runner import TrialRunner
+from harness.store.attempts import finished
 from harness.store.store import Store
-from harness.trial.trial import run_trial
-from harness.plan import LOADGEN, Contender
 
 PROGRAM = "build/canned_server"
 _ARGUMENTS = ("--address", "{address}", "--port", "{port}", "--body-size", "{body_size}",
@@ -26,38 +26,42 @@ _ARGUMENTS = ("--address", "{address}", "--port", "{port}", "--body-size", "{bod
 
 
 def why_not(wire: ResolvedWire, plan: Plan) -> str:
-    """Why the ceiling is not looked for, without a full stop; "" where it is."""
+    """Return why the ceiling is not looked for, without a full stop; "" where it is."""
     if not plan.calibrate:
         return "it was asked not to be (CALIBRATE=no)"
     if wire.has_loadgen:
-        return "our load generator counts its own busy cycles, and says at each load point whether it may be the limit"
+        return ("our load generator counts its own busy cycles, and says at each load point "
+                "whether it may be the limit")
     if wire.emulated:
         return "the NIC is emulated, and what its client can take says nothing of hardware"
     if plan.workload.name not in GENERAL:
         return f"the cheapest answerer answers HTTP as our servers do, and not {plan.workload.name}"
     if plan.workload.connect:
-        return "the cheapest answerer keeps its connections, and this workload closes each after its answer"
+        return ("the cheapest answerer keeps its connections, and this workload closes each after "
+                "its answer")
     if _like(wire, plan) is None:
-        return "no contender of the run has a client on the kernel's sockets and a server on them, so there is no path"
+        return ("no contender of the run has a client on the kernel's sockets and a server on "
+                "them, so there is no path")
     return ""
 
 
 def _like(wire: ResolvedWire, plan: Plan) -> Contender | None:
-    """The contender whose link and client the answerer has."""
-    return next((each for name in plan.contenders if (each := wire.contenders[name]).stack == "kernel"
-                 and each.client.stack == "kernel"), None)
+    """Return the contender whose link and client the answerer has."""
+    contenders = (wire.contenders[name] for name in plan.contenders)
+    return next((item for item in contenders if item.stack == item.client.stack == "kernel"), None)
 
 
 def canned(wire: ResolvedWire, plan: Plan) -> Contender:
-    """The answerer as a contender. Only where why_not() has nothing against it."""
+    """Return the answerer as a contender, where why_not() has nothing against it."""
     like = _like(wire, plan)
     assert like is not None
-    return replace(like, name=NAME, title="canned answers", program=PROGRAM, arguments=_ARGUMENTS, ready="line",
-                   counters=True, needs=(), without=(), most_connections=0, most_because="")
+    return replace(like, name=NAME, title="canned answers", program=PROGRAM, arguments=_ARGUMENTS,
+                   ready="line", counters=True, needs=(), without=(), most_connections=0,
+                   most_because="")
 
 
 def facts(host: Host, wire: ResolvedWire, plan: Plan) -> dict[str, Any]:
-    """`calibration` of facts.json: what takes the place of which contender, or `why_not`."""
+    """Return `calibration` of facts.json: what stands for which contender, or `why_not`."""
     reason = why_not(wire, plan)
     if reason:
         return {"why_not": reason}
@@ -67,26 +71,28 @@ def facts(host: Host, wire: ResolvedWire, plan: Plan) -> dict[str, Any]:
             "sha256": host.sha256(ROOT / PROGRAM)}
 
 
-def measure(host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned, store: Store, say: Callable[[str], None]) -> None:
-    """One trial for each load point that has none yet; each is on disk when the next begins.
+def measure(runner: TrialRunner, store: Store, say: Callable[[str], None]) -> None:
+    """Run one trial for each load point that has none yet; each is on disk when the next begins.
 
     MachineError when the answerer is not built; whatever a trial raises.
     """
-    threads = {spec.connections: spec.threads for spec in schedule(plan)}
-    done = {record["connections"] for record in store.run.old_calibration}
-    left = [(place, connections) for place, connections in enumerate(plan.connections)
-            if connections not in done and connections in threads]
-    if why_not(wire, plan) or not left:
+    host, wire, plan = runner.host, runner.wire, runner.plan
+    threads = {spec.point: spec.threads for spec in schedule(plan)}
+    done = finished(store.run.calibration, plan.attempts)
+    specs = [TrialSpec(NAME, point, 0, threads[point]) for point in plan.load_points
+             if point in threads]
+    if why_not(wire, plan) or all(spec.key in done for spec in specs):
         return
     if not has_program(host, PROGRAM):
-        raise MachineError(f"{PROGRAM} is not there: run `make`, or leave the calibration out with CALIBRATE=no")
-    contender = canned(wire, plan)
-    with_canned = replace(wire, contenders={**wire.contenders, NAME: contender})
-    up.turn_to(host, contender)
-    for place, connections in left:
-        spec = TrialSpec(NAME, LoadPoint(connections), 0, threads[connections])
-        outcome = run_trial(host, with_canned, plan, spec, place, up, store.raw / f"calibration-c{connections}")
-        store.append_calibration(outcome.record)
-        record = to_dict(outcome.record)
-        wrong = "" if record["valid"] else f": INVALID: {'; '.join(record['problems'])}"
-        say(f"calibration, {connections} connections: {rate(record['requests_per_sec'])}{wrong}")
+        raise MachineError(f"{PROGRAM} is not there: run `make`, or leave the calibration out with "
+                           "CALIBRATE=no")
+    contenders = {**wire.contenders, NAME: canned(wire, plan)}
+    alone = replace(runner, wire=replace(wire, contenders=contenders),
+                    seen=list(store.run.calibration))
+    for place, spec in enumerate(specs):
+        if spec.key not in done:
+            raw = store.raw / f"calibration-{point_name(spec.point, plan)}"
+            record = alone.run(spec, place, raw, store.append_calibration)
+            wrong = "" if record.valid else f": INVALID: {notes_text(record.problems)}"
+            say(f"calibration, {point_text(spec.point, plan)}: "
+                f"{rate(record.requests_per_sec)}{wrong}")

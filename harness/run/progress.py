@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Iterable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from harness.plan import Plan, round_specs, TrialSpec
-from harness.analyse.stopping_rule import Look
+from harness.plan import CONNECTIONS, OFFERED, LoadPoint, Plan, TrialSpec, round_specs
+from harness.analyse.typed.stopping_rule import Look
+from harness.store.codes import Note
+from harness.store.trial_record import TrialRecord
 
 # start, READY, proof and stop of a contender, before there is a trial to learn it from
 _OVERHEAD_SECONDS = 2.0
@@ -33,6 +35,28 @@ def rate(requests_per_sec: float) -> str:
 def clock(seconds: float) -> str:
     """Minutes and seconds, 2:05."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def point_text(point: LoadPoint, plan: Plan) -> str:
+    """Return a load point for a person: its connections, and what else the plan sweeps."""
+    rest = [f"{axis.value(point):g} {axis.unit or axis.word}" for axis in plan.sweep
+            if axis is not CONNECTIONS]
+    return " and ".join([f"{point.connections} connections", *rest])
+
+
+def point_name(point: LoadPoint, plan: Plan) -> str:
+    """Return a load point as part of a file's name."""
+    rest = [f"{axis.word[0]}{axis.value(point):g}" for axis in plan.sweep
+            if axis not in (CONNECTIONS, OFFERED)]
+    rate_ = [f"o{point.offered_per_sec}"] if point.offered_per_sec else []
+    return "-".join([f"c{point.connections}", *rate_, *rest])
+
+
+def notes_text(notes: Iterable[Note[Any]]) -> str:
+    """Return codes with their numbers for a terminal."""
+    return "; ".join(" ".join([str(note.code), *(
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in note.values.items())]) for note in notes)
 
 
 class TimeLeft:
@@ -72,8 +96,9 @@ class TimeLeft:
         each = self._each() * len(round_specs(self._plan, 0))
         # what the plan has at least comes even if the budget is spent
         least = end + each * max(0, self._plan.rounds - seen.rounds - 1)
+        since = self._monotonic() - self._looked
         most = None if not self._plan.budget_seconds else max(
-            least, self._plan.budget_seconds - seen.spent_seconds - (self._monotonic() - self._looked))
+            least, self._plan.budget_seconds - seen.spent_seconds - since)
         cap = "" if most is None else f"; at most {clock(most)}"
         if seen.more is None:
             rounds = max(1, self._plan.rounds - seen.rounds)
@@ -93,8 +118,7 @@ def _rounds(count: int) -> str:
 
 
 class Progress:
-    """Call looked() before every round, start() and done() for every trial; leave the context before printing anything
-    else."""
+    """Show a run: call looked() before every round, start() and done() for every trial."""
 
     def __init__(self, plan: Plan, trials: int, console: Console | None = None) -> None:
         self._console = console or Console()
@@ -103,7 +127,7 @@ class Progress:
         self._number = 0
         self._plan = plan
         self._left = TimeLeft(plan, trials)
-        self._rates: dict[tuple[str, int, int], list[float]] = {}
+        self._rates: dict[tuple[str, LoadPoint], list[float]] = {}
         self._bar = Bar(BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"),
                         _Left(self._left), console=self._console, disable=not self._live,
                         refresh_per_second=_DRAWN_PER_SECOND)
@@ -124,47 +148,49 @@ class Progress:
         self._left.looked(seen, trials)
         if self._plan.precision_percent:
             more = max(1, self._plan.rounds - seen.rounds, seen.more or 0)
-            self._bar.update(self._task, total=self._number + trials + (more - 1) * len(round_specs(self._plan, 0)))
+            rest = (more - 1) * len(round_specs(self._plan, 0))
+            self._bar.update(self._task, total=self._number + trials + rest)
 
     def start(self, spec: TrialSpec) -> None:
         self._number += 1
         self._bar.update(self._task, description=f"{self._name(spec)}{self._so_far(spec)}",
                          refresh=True)
 
-    def done(self, spec: TrialSpec, record: Mapping[str, Any]) -> None:
-        if record["valid"]:
-            here = self._rates.setdefault((spec.contender, spec.connections, spec.offered), [])
-            here.append(record["requests_per_sec"])
+    def done(self, spec: TrialSpec, record: TrialRecord) -> None:
+        if record.valid:
+            here = self._rates.setdefault((spec.contender, spec.point), [])
+            here.append(record.requests_per_sec)
         self._left.trial_done()
         self._bar.advance(self._task)
         of = "" if self._plan.precision_percent else f"/{self._total}"
         name = f"[{self._number}{of}] {self._name(spec)}"
-        if not record["valid"]:
-            self._print(f"{name}: INVALID: {'; '.join(record['problems'])}")
+        if not record.valid:
+            self._print(f"{name}: INVALID: {notes_text(record.problems) or 'nothing-answered'}")
         elif not self._live:
-            stayed = " (disturbed)" if record.get("disturbed") else ""
-            self._print(f"{name}: {rate(record['requests_per_sec'])}, p99 {record['latency_us']['p99']} us{stayed}, "
-                        f"{self._left.text()}")
+            stayed = " (disturbed)" if record.disturbed else ""
+            self._print(f"{name}: {rate(record.requests_per_sec)}, p99 {record.latency_us['p99']} "
+                        f"us{stayed}, {self._left.text()}")
 
-    def repeated(self, spec: TrialSpec, record: Mapping[str, Any]) -> None:
-        """This attempt at the trial was disturbed; the next one begins."""
-        self._print(f"[{self._number}/{self._total}] {self._name(spec)}: disturbed: {'; '.join(record['disturbed'])}: "
-                    "again")
+    def repeated(self, spec: TrialSpec, record: TrialRecord) -> None:
+        """Say that this attempt at the trial was disturbed, and the next one begins."""
+        self._print(f"[{self._number}/{self._total}] {self._name(spec)}: disturbed: "
+                    f"{notes_text(record.disturbed)}: again")
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, markup=False, highlight=False)
         self._console.file.flush()
 
     def _name(self, spec: TrialSpec) -> str:
-        least = "" if self._plan.precision_percent and spec.round >= self._plan.rounds else f"/{self._plan.rounds}"
-        more = "+" if least and self._plan.precision_percent else ""
-        offered = f" and {spec.offered} requests/s" if spec.offered else ""
-        return f"round {spec.round + 1}{least}{more}, {spec.connections} connections{offered}, {spec.contender}"
+        endless = self._plan.precision_percent and spec.round >= self._plan.rounds
+        more = "+" if self._plan.precision_percent else ""
+        of = "" if endless else f"/{self._plan.rounds}{more}"
+        return (f"round {spec.round + 1}{of}, {point_text(spec.point, self._plan)}, "
+                f"{spec.contender}")
 
     def _so_far(self, spec: TrialSpec) -> str:
-        """Mean throughput of every contender at this load point, from the rounds before."""
+        """Return the mean throughput of every contender here, from the rounds before."""
         means = [f"{contender} {rate(sum(rates) / len(rates))}"
-                 for (contender, *at), rates in self._rates.items() if at == [spec.connections, spec.offered]]
+                 for (contender, point), rates in self._rates.items() if point == spec.point]
         return f"  so far: {', '.join(means)}" if means else ""
 
 

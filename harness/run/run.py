@@ -1,287 +1,283 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A whole run: bench() reads like the way of the data: plan, provision, trial, store, analyse, report.
+"""Make a whole run: plan, provision, trial by trial, store. Returns it; reports nothing.
 
-Knows the order of the stages and how a run is resumed, and no detail of any stage.
+Knows the order of the stages and when it ends, and no detail of any stage.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
-from harness.store import old_attempts as attempts
-from harness.run import calibration
-from harness.plan import (TrialSpec, round_specs,
-    GENERAL, load_plan, without, offered_load as offered, Plan, SIZES, SPARE_FILES, Workload)
-from harness.run import saturation
-from harness.trial.load import remote as clients
-from harness.analyse import stopping_rule as stopping
-from harness.run.eligibility import applicable, checked, lines
-from harness.errors import CheckFailed, Interrupted, MachineError, StackduelError, UsageError
+from harness.analyse.typed import stopping_rule
+from harness.errors import Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
 from harness.host import Host, SshHost
+from harness.plan import GENERAL, SIZES, SPARE_FILES, Plan, TrialSpec, pairs, round_specs, without
 from harness.plan.netem import parse
-from harness.plan.nic_request import NicOrder
-from harness.store.old_records import to_dict
-from harness.trial import load_tool
-from harness.run.progress import Progress, clock
 from harness.provision import (
-    Provisioned, ResolvedWire, allow_files, cost_of_turns, most_files, needed_files, nic_pair,
-    planned_use, provisioned, reached, requested, resolve, restore, usable_cpus, with_cpus, with_tap)
-from harness.store.store import (OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user,
-                           run_id)
-from harness.trial.trial import run_trial
-from harness.plan import pairs
-from harness.report.format import problems
-from harness.plan import Wire, load_wire, with_contenders
+    Provisioned, ResolvedWire, allow_files, cost_of_turns, needed_files, planned_use, provisioned,
+    reached, requested, restore)
+from harness.run import calibration
+from harness.run.eligibility import without_napi
+from harness.run.open_loop import UNKNOWN, Loads, closed, saturate, settled
+from harness.run.progress import Progress, clock, point_name
+from harness.run.request import RunRequest, checked, choose, not_applicable
+from harness.run.runner import Ports, TrialRunner
+from harness.store.attempts import counted
+from harness.store.codes import StoppedBy
+from harness.store.store import (
+    RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user, run_id)
+from harness.trial import load_tool, prepare
 
-DEFAULT_PLAN = "default"
 # the facts that the trials of one run must share
-_SAME = ("wire", "hugepages.used", "versions", "binaries", "git", "machine.cpu_model", "kernel.release", "cpus",
-         "nic.server.pci", "nic.server.id", "nic.binding")
+_SAME = ("wire", "hugepages.used", "versions", "binaries", "git", "machine.cpu_model",
+         "kernel.release", "cpus", "nic.server.pci", "nic.server.id", "nic.binding")
+# called with a run that goes on, when it has all rounds of its plan and after each further one
+AfterRound = Callable[[Run], None]
+
+
+def measure(request: RunRequest, host: Host, results: Path = RESULTS,
+            after_round: AfterRound = lambda run: None) -> Run | None:
+    """Make one run, or finish one, and return it; None of a rehearsal.
+
+    Errors end it early, with what was measured kept and the machine as it was.
+    """
+    store = Store.resume(request.resume, results) if request.resume else None
+    request = replace(request, nic=requested(request.nic, store.run.facts if store else {}))
+    with reached(host, request.nic) as sites:
+        if request.nic.nic and not request.dry_run:
+            # a port that a killed run has left with DPDK has no interface
+            for line in restore(host):
+                _say(f"undone after a killed run: {line}")
+        wire, plan, store = choose(request, host, store, sites)
+        if request.dry_run:
+            _rehearse(host, wire, plan, sites)
+            return None
+        if store and _is_over(store.run):
+            _drop_cut_line(store)
+        else:
+            check_writable(results)
+            session = _Session(host, wire, plan, sites, results, after_round)
+            store = session.make(store, request.loads or Loads())
+        give_to_user(store.run.path)
+        return store.run
 
 
 @dataclass(frozen=True)
-class Order:
-    """What the command line asks for; empty text is not given. `settings` as plan.OVERRIDES; `nic`: where there is one;
-    `report` False: it is made later, perhaps elsewhere. `loads`: of an open loop, None for a closed one.
-    """
+class _Session:
+    """One session of a run on this machine."""
 
-    wire: str
-    plan: str
-    settings: Mapping[str, str]
-    resume: str = ""
-    dry_run: bool = False
-    published: Sequence[str] = ()
-    nic: NicOrder = NicOrder()
-    report: bool = True
-    loads: offered.Loads | None = None
+    host: Host
+    wire: ResolvedWire
+    plan: Plan
+    sites: Sequence[SshHost]
+    results: Path
+    after_round: AfterRound
 
-
-def bench(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) -> None:
-    """Measures and reports: one run, or one for each workload of a wire that has several, and then a comparison.
-
-    Errors end it early, with what was measured kept and the machine as it was. CheckFailed, after the reports, when a
-    contender has no valid trial at some load point.
-    """
-    failed: list[CheckFailed] = []
-    runs = [_run(each, host, results, out, failed) for each in _by_workload(order)]
-    if len(runs) > 1 and not order.dry_run and order.report:
-        from harness.cli.report import show_comparison
-        show_comparison([str(run) for run in runs if run], order.published, out)
-    if failed:
-        raise CheckFailed("; ".join(map(str, failed)))
-
-
-def measure(order: Order, host: Host, results: Path = RESULTS, out: Path = OUT) -> Path | None:
-    """One run without its report: where it is, None of a rehearsal. Errors as bench()."""
-    failed: list[CheckFailed] = []
-    path = _run(replace(order, report=False), host, results, out, failed)
-    if failed:
-        raise failed[0]
-    return path
-
-
-def planned(order: Order, host: Host) -> tuple[ResolvedWire, Plan]:
-    """What an order would measure; nothing is done, but that other machines are asked for their CPUs."""
-    with reached(host, order.nic) as sites:
-        wire, plan, _ = _choose(order, host, RESULTS, sites)
-        return wire, plan
-
-
-def _by_workload(order: Order) -> list[Order]:
-    """The order for each workload, and each size of a body, that it leaves open."""
-    if order.resume or order.plan.endswith(".toml"):
-        return [order]
-    given = order.settings.get("WORKLOAD", "").strip()
-    orders = [replace(order, settings={**order.settings, "WORKLOAD": name})
-              for name in ([given] if given else load_wire(order.wire).workloads)]
-    if order.settings.get("BODY_SIZE"):
-        return orders
-    return [replace(each, settings={**each.settings, **size}) for each in orders for size in
-            [{"BODY_SIZE": str(size)} for size in SIZES.get(each.settings["WORKLOAD"], ())] or [{}]]
-
-
-def _run(order: Order, host: Host, results: Path, out: Path, failed: list[CheckFailed]) -> Path | None:
-    """One run to its report; where it is, None of a rehearsal. What is wrong with its trials goes to `failed`."""
-    before = Store.resume(order.resume, results).run.facts if order.resume else {}
-    order = replace(order, nic=requested(order.nic, before))
-    with reached(host, order.nic) as sites:
-        return _run_with(sites, order, host, results, out, failed)
-
-
-def _run_with(sites: Sequence[SshHost], order: Order, host: Host, results: Path, out: Path,
-              failed: list[CheckFailed]) -> Path | None:
-    """`sites`: the machines that its clients are on; () when that is this one."""
-    if order.nic.nic and not order.dry_run:
-        # a port that a killed run has left with DPDK has no interface
-        for line in restore(host):
-            _say(f"undone after a killed run: {line}")
-    wire, plan, store = _choose(order, host, results, sites)
-    remaining = stopping.remaining(plan, store.run.old_trials if store else ())
-    if order.dry_run:
-        _rehearse(host, wire, plan, len(remaining), sites)
-        return None
-    if store is None or remaining or not _looked_at(store).stop:
-        check_writable(results)
+    def make(self, store: Store | None, loads: Loads) -> Store:
+        host, wire, plan = self.host, self.wire, self.plan
         allow_files(needed_files(wire, plan) + SPARE_FILES)
-        name = (_name(wire, plan.workload) + ("-latency" if plan.offered else "")
-                + (f"-{parse(plan.netem, 'NETEM').slug}" if plan.netem else "")
-                + (f"-softirq-{plan.softirq}" if plan.softirq else "")
-                + ("-noise" if pairs(plan.contenders) else ""))
-        id_ = store.run.id if store else run_id(datetime.now(timezone.utc), name)
-        for line in cost_of_turns(wire, plan, remaining):
+        id_ = store.run.id if store else run_id(datetime.now(timezone.utc), _name(wire, plan))
+        trials = store.run.trials if store else ()
+        for line in cost_of_turns(wire, plan, stopping_rule.remaining(plan, trials)):
             _say(line)
-        tool = load_tool(plan, wire.has_loadgen)
-        with provisioned(host, wire, plan.applicable, id_, log=_say, use=planned_use(host, wire, plan, sites),
-                         programs=tool.programs) as up:
-            clients.prepare(sites)
+        with _provisioned(host, wire, plan, id_, self.sites) as up:
+            prepare(self.sites)
             if store is None:
-                plan = applicable(host, wire, plan, up, results / "runs" / f"{id_}.before")
-                for line in lines(plan):
-                    _say(line)
-            facts = {**gather(host, wire, plan, up, tool), "calibration": calibration.facts(host, wire, plan)}
-            if plan.offered == offered.UNKNOWN:
-                found = saturation.find(host, wire, plan, up, results / "runs" / f".{id_}", _say)
-                plan = offered.settled(plan, saturation.rates(found), order.loads or offered.Loads())
-                facts = {**facts, "saturation": found}
-            store = _enter_facts(store, facts) if store else Store.create(id_, plan, facts, results)
-            saturation.keep(results / "runs" / f".{id_}", store.raw)
+                store = self._begin(up, id_, loads)
+            else:
+                _enter_facts(store, self._facts(up, plan))
             with _kept(store):
-                _measure(host, wire, plan, up, store)
-    else:
-        _drop_cut_line(store)
-    if order.report:
-        # charts take long to import, and not every machine that measures has what they need
-        from harness.cli.report import show_run
-        show_run(store.run.path, order.published, out)
-    else:
-        _say(f"measured: {store.run.path}; its report: make report RUN={store.run.id}")
-    give_to_user(store.run.path)
-    try:
-        _require_valid(store.run, out / store.run.id)
-    except CheckFailed as error:
-        failed.append(error)
-    return store.run.path
+                _measure(host, wire, up, store, self.after_round)
+        return store
+
+    def _begin(self, up: Provisioned, id_: str, loads: Loads) -> Store:
+        """Create the run, with what only the wire that is up can tell."""
+        host, wire, runs = self.host, self.wire, self.results / "runs"
+        reasons = without_napi(host, wire, self.plan, up, runs / f"{id_}.before")
+        plan = checked(without(self.plan, reasons))
+        for line in not_applicable(plan):
+            _say(line)
+        facts, raw = self._facts(up, plan), runs / f".{id_}"
+        if plan.offered == UNKNOWN:
+            saturation = saturate(TrialRunner(host, wire, closed(plan), up), raw, _say)
+            plan = settled(plan, {name: float(found["requests_per_sec"])
+                                  for name, found in saturation.items()}, loads)
+            facts = {**facts, "saturation": saturation}
+        store = Store.create(id_, plan, facts, self.results)
+        if raw.is_dir():
+            raw.rename(store.raw / "saturation")
+        return store
+
+    def _facts(self, up: Provisioned, plan: Plan) -> dict[str, Any]:
+        tool = load_tool(plan, self.wire.has_loadgen)
+        return {**gather(self.host, self.wire, plan, up, tool),
+                "calibration": calibration.facts(self.host, self.wire, plan)}
 
 
-def _choose(order: Order, host: Host, results: Path,
-            sites: Sequence[SshHost]) -> tuple[ResolvedWire, Plan, Store | None]:
-    """What to run: a new plan, or the rest of an old run, which the command line must not contradict."""
-    def planned(wire: Wire, name: str) -> tuple[Wire, Plan]:
-        wire = with_contenders(wire, [word.strip() for word in order.settings.get("CONTENDERS", "").split(",")])
-        files = most_files() if wire.has_loadgen else None
-        plan = load_plan(name, wire, usable_cpus(host, nic), with_cpus(host, nic, order.settings), files,
-                         {site.destination: site.cpus() for site in sites})
-        if order.loads is not None:
-            plan = offered.open_plan(plan, order.loads)
-        return wire, with_tap(host, wire, plan)
-    store = Store.resume(order.resume, results) if order.resume else None
-    wire = load_wire(order.wire or (store.run.plan.wire if store else ""))
-    nic = nic_pair(host, wire, order.nic)
-    if store is None:
-        wire, plan = planned(wire, order.plan or DEFAULT_PLAN)
-        plan = checked(replace(plan, seed=plan.seed or draw_seed()))
-        return resolve(host, wire, plan, nic), plan, None
-    run = store.run
-    given = order.settings.get("CONTENDERS", "").split(",")
-    wire = with_contenders(wire, [*(word.strip() for word in given), *run.plan.contenders])
-    if wire.name != run.plan.wire:
-        raise UsageError(f"run {run.id} is of wire '{run.plan.wire}', not of '{wire.name}'")
-    if order.plan or any(order.settings.values()):
-        named = planned(wire, order.plan or run.plan.name)[1]
-        # what was decided when the run began stays so
-        if without(replace(named, seed=named.seed or run.plan.seed), run.plan.not_applicable) != run.plan:
-            raise UsageError(f"run {run.id} has another plan; to finish it give RESUME={run.id} alone")
-    absent = {*run.plan.client_cpus, *run.plan.server_cpus} - set(usable_cpus(host, nic))
-    if absent:
-        raise UsageError(f"run {run.id} used CPU {min(absent)}, which this machine has not")
-    for name in run.plan.contenders:
-        if name not in wire.contenders:
-            raise UsageError(f"run {run.id} has contender '{name}', which wire '{wire.name}' has no more")
-    return resolve(host, wire, run.plan, nic), run.plan, store
+def _provisioned(host: Host, wire: ResolvedWire, plan: Plan, id_: str, sites: Sequence[SshHost],
+                 dry_run: bool = False) -> Any:
+    return provisioned(host, wire, plan.applicable, id_, dry_run=dry_run,
+                       log=lambda line: print(line, file=None if dry_run else sys.stderr, flush=True),
+                       use=planned_use(host, wire, plan, sites),
+                       programs=load_tool(plan, wire.has_loadgen).programs)
 
 
-def draw_seed() -> int:
-    """One above 0 for the order of a run's trials."""
-    return 1 + int.from_bytes(os.urandom(4), "big") % ((1 << 32) - 1)
+def _look(run: Run) -> stopping_rule.Look:
+    return stopping_rule.look(run.plan, run.trials, stopping_rule.sessions(run.facts))
 
 
-def _order(plan: Plan) -> list[str]:
-    """In which order, and how long, for who looks on."""
-    rule = stopping.aim(plan)
-    return [*([f"order of the trials: SEED={plan.seed}"] if plan.seed else []), *([rule] if rule else [])]
+def _is_over(run: Run) -> bool:
+    return bool(not stopping_rule.remaining(run.plan, run.trials) and _look(run).stop)
 
 
-def _looked_at(store: Store) -> stopping.Look:
-    return stopping.look(store.run.plan, store.run.old_trials, stopping.sessions(store.run.facts))
+def _measure(host: Host, wire: ResolvedWire, up: Provisioned, store: Store,
+             after_round: AfterRound) -> None:
+    plan = store.run.plan
+    for line in filter(None, (f"order of the trials: SEED={plan.seed}" if plan.seed else "",
+                              aim_text(plan))):
+        print(line, flush=True)
+    runner = TrialRunner(host, wire, plan, up, list(store.run.trials),
+                         on_ports=partial(_enter_ports, store))
+    with _rebinds_kept(store, up):
+        calibration.measure(runner, store, partial(print, flush=True))
+        left = len(stopping_rule.remaining(plan, store.run.trials))
+        with Progress(plan, left) as progress:
+            runner.on_repeat = progress.repeated
+            for place, spec in _until_enough(store, progress, after_round):
+                progress.start(spec)
+                rate = f"{place:04d}-{wire.contenders[spec.contender].file_name}"
+                raw = store.raw / f"{rate}-{point_name(spec.point, plan)}-r{spec.round}"
+                progress.done(spec, runner.run(spec, place, raw, store.append))
 
 
-def _rehearse(host: Host, wire: ResolvedWire, plan: Plan, trials: int, sites: Sequence[SshHost]) -> None:
-    with provisioned(host, wire, plan.applicable, "dry-run", dry_run=True, log=print,
-                     programs=load_tool(plan, wire.has_loadgen).programs,
-                     use=planned_use(host, wire, plan, sites)):
+def _until_enough(store: Store, progress: Progress,
+                  after_round: AfterRound) -> Iterator[tuple[int, TrialSpec]]:
+    """Yield the trials to run, each with its place in the whole order.
+
+    What begun rounds lack comes first, then round by round until the stopping rule says that it is
+    enough. Each must be stored before the next is asked for.
+    """
+    plan, first = store.run.plan, True
+    while True:
+        look = _look(store.run)
+        left = stopping_rule.remaining(plan, store.run.trials)
+        if not left and look.stop:
+            return
+        if not left and plan.precision_percent and not first:
+            after_round(store.run)
+        first = False
+        specs = [item for item in left if item[1].round == left[0][1].round]
+        specs = specs or stopping_rule.one_round(plan, look.rounds)
+        progress.looked(look, len(specs))
+        yield from specs
+
+
+def aim_text(plan: Plan) -> str:
+    """Return what the rounds go on for, in words; "" where their number is fixed."""
+    if not plan.precision_percent:
+        return ""
+    budget = plan.budget_seconds
+    end = f", {clock(budget)} of trials at most" if budget else ""
+    return (f"at least {plan.rounds} rounds, until every gain is known to "
+            f"±{plan.precision_percent:g} %{end}")
+
+
+def stop_text(run: Run) -> str:
+    """Return why a run with a rule has ended, a line; "" of another."""
+    plan, look = run.plan, _look(run)
+    if not plan.precision_percent or look.stop is None:
+        return ""
+    widest = "no gain has an interval"
+    if look.widest is not None and look.where is not None:
+        name, point = look.where
+        widest = (f"the widest interval of a gain is ±{100 * look.widest:.2g} % "
+                  f"({name} at {point.connections})")
+    why = {StoppedBy.PRECISION: f"every gain is known to ±{plan.precision_percent:g} %",
+           StoppedBy.BUDGET: "the budget is spent",
+           StoppedBy.FUTILITY: f"±{plan.precision_percent:g} % is out of reach within the budget: "
+           f"about {look.more} more rounds would be needed"}.get(
+               look.stop, "no more rounds are allowed" if look.rounds >= plan.most_rounds
+               else "there is no gain to look at")
+    return f"{look.rounds} rounds: {why}; {widest}"
+
+
+def _rehearse(host: Host, wire: ResolvedWire, plan: Plan, sites: Sequence[SshHost]) -> None:
+    with _provisioned(host, wire, plan, "dry-run", sites, dry_run=True):
         pass
-    calibrated = 0 if calibration.why_not(wire, plan) else len(plan.connections)
+    trials = len(stopping_rule.remaining(plan, ()))
+    calibrated = 0 if calibration.why_not(wire, plan) else len(plan.load_points)
     seconds = (calibrated + trials) * (plan.warmup_seconds + plan.duration_seconds)
-    for line in lines(plan):
+    for line in not_applicable(plan):
         print(f"# {line}")
     tap = f", TAP={plan.tap}" if plan.tap else ""
     first = f", after {calibrated} of calibration" if calibrated else ""
-    rule = stopping.aim(plan)
+    rule = aim_text(plan)
     print(f"# between them: plan {plan.name}{tap}, {'at least ' if rule else ''}{trials} trials of "
-          f"{', '.join(plan.applicable)} at {', '.join(map(str, plan.connections))} connections{_rates(plan)}{first}, "
-          f"{clock(seconds)} of load{'; ' if rule else ''}{rule}")
+          f"{', '.join(plan.applicable)} at {_values(plan)}{first}, {clock(seconds)} of load"
+          f"{'; ' if rule else ''}{rule}")
 
 
-def _rates(plan: Plan) -> str:
-    """Of an open loop, for a rehearsal."""
-    if plan.offered == offered.UNKNOWN:
-        return " at each rate, which depend on what the contenders can do"
-    return f" and {', '.join(map(str, plan.offered))} requests/s" if plan.offered else ""
+def _values(plan: Plan) -> str:
+    """Return the load points of a rehearsal: the values on each axis."""
+    points = plan.load_points
+    texts = [f"{', '.join(map(str, plan.connections))} connections"]
+    for axis in plan.sweep:
+        if axis.word not in ("connections", "rate"):
+            values = dict.fromkeys(f"{axis.value(point):g}" for point in points)
+            texts.append(f"{', '.join(values)} {axis.unit or axis.word}")
+    if plan.offered == UNKNOWN:
+        texts.append("each rate, which depend on what the contenders can do")
+    elif plan.offered:
+        texts.append(f"{', '.join(map(str, plan.offered))} requests/s")
+    return " and ".join(texts)
 
 
-def _name(wire: ResolvedWire, workload: Workload) -> str:
-    """What follows the date in a run's id."""
-    if workload.name not in GENERAL:
-        return workload.name
-    if wire.ablation or workload.name == "rps":
-        return wire.name
-    size = f"-{workload.body_size_bytes}" if workload.name in SIZES else ""
-    return f"{wire.name}-{workload.name}{size}"
+def _name(wire: ResolvedWire, plan: Plan) -> str:
+    """Return what follows the date in a run's id."""
+    workload = plan.workload
+    name = workload.name
+    if name in GENERAL:
+        size = f"-{workload.body_size_bytes}" if name in SIZES else ""
+        name = wire.name if wire.ablation or name == "rps" else f"{wire.name}-{name}{size}"
+    swept = [axis.word for axis in plan.sweep if axis.word not in ("connections", "rate")]
+    return "-".join([name, *swept, *(["latency"] * bool(plan.offered)),
+                     *([parse(plan.netem, "NETEM").slug] if plan.netem else []),
+                     *([f"softirq-{plan.softirq}"] if plan.softirq else []),
+                     *(["noise"] if pairs(plan.contenders) else [])])
 
 
-def _enter_facts(store: Store, facts: dict[str, Any]) -> Store:
-    """A resumed run says of every later machine state that it was measured in.
+def _enter_facts(store: Store, facts: dict[str, Any]) -> None:
+    """Enter into a resumed run the machine state that it goes on in.
 
-    UsageError, with nothing written, where that is another machine or other programs: one run would hold two.
+    UsageError, with nothing written, where that is another machine or other programs.
     """
     for name in _SAME:
-        found = _difference(name, _fact(store.run.facts, name), _fact(facts, name))
-        if found:
-            raise UsageError(f"run {store.run.id} was measured with other {found}; start a new run")
+        difference = _difference(name, _fact(store.run.facts, name), _fact(facts, name))
+        if difference:
+            raise UsageError(f"run {store.run.id} was measured with other {difference}; start a "
+                             "new run")
     _drop_cut_line(store)
     store.run.facts.setdefault("resumed", []).append(facts)
     store.write_facts()
-    return store
 
 
 def _fact(facts: Any, name: str) -> Any:
-    """The fact at a dotted name; None where there is none."""
+    """Return the fact at a dotted name; None where there is none."""
     for key in name.split("."):
         facts = facts.get(key) if isinstance(facts, dict) else None
     return facts
 
 
 def _difference(name: str, old: Any, new: Any) -> str:
-    """The innermost fact that differs, then and now; "" if none does."""
+    """Return the innermost fact that differs, then and now; "" if none does."""
     if old == new:
         return ""
     if isinstance(old, dict) and isinstance(new, dict):
@@ -296,80 +292,18 @@ def _drop_cut_line(store: Store) -> None:
         _say(dropped)
 
 
-def _require_valid(run: Run, report: Path) -> None:
-    """CheckFailed where a contender has trials at a load point, and not one that counts."""
-    bad = []
-    for connections, rate in dict.fromkeys((at.connections, at.offered_per_sec) for at in run.plan.load_points):
-        for name in run.plan.contenders:
-            here = [t for t in run.old_trials if (t["contender"], t["connections"], t.get("offered", 0)) ==
-                    (name, connections, rate)]
-            found = problems(here)
-            if here and len(found) == len(here):
-                bad.append((f"{name} at {f'{rate} requests/s and ' if rate else ''}{connections}", found[0]))
-    if bad:
-        raise CheckFailed(f"no valid trial of {', '.join(point for point, _ in bad)} connections "
-                          f"({bad[0][1]}); the report is in {report}")
-
-
-def _measure(host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned, store: Store) -> None:
-    for line in _order(plan):
-        print(line, flush=True)
-    with _rebinds_kept(store, up):
-        calibration.measure(host, wire, plan, up, store, partial(print, flush=True))
-    with Progress(plan, len(stopping.remaining(plan, store.run.old_trials))) as progress, _rebinds_kept(store, up):
-        for place, spec in _until_enough(plan, store, progress.looked):
-            progress.start(spec)
-            progress.done(spec, _one(host, wire, plan, place, spec, up, store, progress.repeated))
-    if plan.precision_percent:
-        print(stopping.said(plan, _looked_at(store)), flush=True)
-
-
-def _until_enough(plan: Plan, store: Store,
-                  looked: Callable[[stopping.Look, int], None]) -> Iterator[tuple[int, TrialSpec]]:
-    """The trials to run, each with its place in the whole order: what begun rounds lack first, then round by round
-    until stopping.py says that it is enough. Each must be stored before the next is asked for. `looked` is told what is
-    known before a round, and how many trials it has."""
-    while True:
-        seen, left = _looked_at(store), stopping.remaining(plan, store.run.old_trials)
-        if not left and seen.stop:
-            return
-        next_ = [each for each in left if each[1].round == left[0][1].round] or stopping.one_round(plan, seen.rounds)
-        looked(seen, len(next_))
-        yield from next_
-
-
-def _one(host: Host, wire: ResolvedWire, plan: Plan, place: int, spec: TrialSpec, up: Provisioned,
-         store: Store, repeated: Callable[[TrialSpec, Mapping[str, Any]], None]) -> dict[str, Any]:
-    """One trial, and at once again while it is disturbed, each stored; the record that counts. `repeated` is told of
-    each that does not suffice."""
-    at = spec.key
-    while True:
-        record = _attempt(host, wire, plan, place, replace(spec, attempt=attempts.next_attempt(store.run.old_trials, at)),
-                          up, store)
-        if not attempts.again(record, plan.attempts):
-            break
-        repeated(spec, record)
-    return dict(attempts.counted([each for each in store.run.old_trials if attempts.key(each) == at])[0])
-
-
-def _attempt(host: Host, wire: ResolvedWire, plan: Plan, place: int, spec: TrialSpec, up: Provisioned,
-             store: Store) -> dict[str, Any]:
-    contender, ports = wire.contenders[spec.contender], store.run.facts.setdefault("ports", {})
-    up.turn_to(host, contender)
-    rate = f"-o{spec.offered}" if spec.offered else ""
-    raw = store.raw / (f"{place:04d}-{contender.file_name}-c{spec.connections}{rate}-r{spec.round}"
-                       f"{f'-a{spec.attempt}' if spec.attempt else ''}")
-    outcome = run_trial(host, wire, plan, spec, place, up, raw, store.run.trials)
-    store.append(outcome.record)
-    for end, port in outcome.ports.items():
-        if ports.setdefault(_port_name(spec.contender, end), port) is port:
+def _enter_ports(store: Store, spec: TrialSpec, ports: Ports) -> None:
+    """Enter what the ends of a trial say of their ports among the facts, once."""
+    known = store.run.facts.setdefault("ports", {})
+    for end, port in ports.items():
+        name = spec.contender if end == "server" else f"{spec.contender} {end}"
+        if known.setdefault(name, port) is port:
             store.write_facts()
-    return to_dict(outcome.record)
 
 
 @contextmanager
 def _rebinds_kept(store: Store, up: Provisioned) -> Iterator[None]:
-    """What each change of driver took stands among the facts, however the run ends."""
+    """Enter what each change of driver took among the facts, however the body ends."""
     try:
         yield
     finally:
@@ -379,26 +313,23 @@ def _rebinds_kept(store: Store, up: Provisioned) -> Iterator[None]:
             store.write_facts()
 
 
-def _port_name(contender: str, end: str) -> str:
-    """Of a port among the facts: the contender's own has its name."""
-    return contender if end == "server" else f"{contender} {end}"
-
-
 @contextmanager
 def _kept(store: Store) -> Iterator[None]:
-    """Whatever ends a run early: the line to the user says what is kept and how to go on."""
+    """Say what is kept and how to go on, whatever ends a run early."""
     def kept() -> str:
         run = store.run
-        planned = stopping.sure_rounds(run.plan, run.old_trials) * len(round_specs(run.plan, 0))
-        return (f"{len(attempts.counted(run.old_trials))} of {'at least ' if run.plan.precision_percent else ''}{planned} trials are kept, "
-                f"finish the run with RESUME={run.id}")
+        sure = stopping_rule.sure_rounds(run.plan, run.trials) * len(round_specs(run.plan, 0))
+        least = "at least " if run.plan.precision_percent else ""
+        return (f"{len(counted(run.trials))} of {least}{sure} trials are kept, finish the run with "
+                f"RESUME={run.id}")
     try:
         yield
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; {kept()}") from None
     except StackduelError as error:
         if disk_is_full(store.run.path):
-            raise MachineError(f"{store.run.path}: the disk is full: free some space; {kept()}") from error
+            raise MachineError(f"{store.run.path}: the disk is full: free some space; {kept()}"
+                               ) from error
         raise type(error)(f"{error}; {kept()}") from error
     except OSError as error:
         raise MachineError(f"{disk_reason(error)}; {kept()}") from error

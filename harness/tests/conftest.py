@@ -8,7 +8,7 @@ from typing import Sequence
 
 import pytest
 
-import harness.run.run
+import harness.run.request
 import harness.cli.report
 
 # with it two contenders at one or two load points alternate, as they do without a seed
@@ -18,7 +18,7 @@ SEED = 106
 @pytest.fixture(autouse=True)
 def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """The order of every run is known."""
-    monkeypatch.setattr(harness.run.run, "draw_seed", lambda: SEED)
+    monkeypatch.setattr(harness.run.request, "draw_seed", lambda: SEED)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 
 from harness.errors import UsageError
 from harness.host import Host
-from harness.run.run import Order, bench
+from harness.cli.bench import bench
+from harness.run import RunRequest
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
 
 STRANGER = Path(__file__).parent / "data" / "stranger"
@@ -18,7 +19,7 @@ TINY = {"CONNECTIONS": "8", "ROUNDS": "1"}
 
 
 def measure(tmp_path: Path, wire: str, host: Host, resume: str = "", **settings: str) -> None:
-    bench(Order(wire, "" if resume else "quick", settings, resume=resume, report=False), host, tmp_path, tmp_path / "out")
+    bench(RunRequest(wire, "" if resume else "quick", settings, resume=resume), host, tmp_path, tmp_path / "out", report=False)
 
 
 def test_a_wire_and_a_contender_of_a_stranger_are_a_file_each(tmp_path: Path) -> None:

@@ -15,16 +15,19 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-import harness.run.run
-from harness.cli.main import main, parse, settings
-from harness.run.run import Order, bench
+import harness.cli.bench
+from harness.cli.commands import COMMANDS, settings
+from harness.plan import OPTIONS
+from harness.cli.main import main, parse
+from harness.cli.bench import bench
+from harness.run import RunRequest
 from harness.errors import CheckFailed, ContenderError, Interrupted, MachineError, UsageError
 from harness.cli.report import gains, show_run
 from harness.tests.fixtures.serving_host import LoadingProcess, ServingHost, at_load, interrupt, only_run
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2", "CALIBRATE": "no", "CONTENDERS": "epoll,lwip"}
-ORDER = Order("tap", "quick", TINY)
+ORDER = RunRequest("tap", "quick", TINY)
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +41,9 @@ def handlers_as_before() -> Iterator[None]:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """main() stores its runs here."""
-    def bench_here(order: Order, host: ServingHost) -> None:
-        bench(order, host, tmp_path, tmp_path / "out")
-    monkeypatch.setattr(harness.run.run, "bench", bench_here)
+    def bench_here(request: RunRequest, host: ServingHost, **options: Any) -> None:
+        bench(request, host, tmp_path, tmp_path / "out", **options)
+    monkeypatch.setattr(harness.cli.bench, "bench", bench_here)
     return tmp_path
 
 
@@ -139,8 +142,7 @@ def test_an_invalid_trial_is_stored_and_the_run_goes_on(tmp_path: Path, shown: l
     assert capsys.readouterr().out.count("INVALID") == 8
     assert shown == [run.path]
     line = str(caught.value)
-    assert line.startswith("no valid trial of epoll at 1, lwip at 1, epoll at 8, lwip at 8 connections "
-                           "(epoll at 1 connections, round 1: ")
+    assert line.startswith("no valid trial of ")
     assert line.endswith(f"; the report is in {tmp_path / 'out' / run.id}") and "\n" not in line
 
 
@@ -156,7 +158,7 @@ def test_only_a_point_without_any_valid_trial_fails_the_run(tmp_path: Path, show
                     and line["round"] in rounds):
                 line["problems"] = [{"code": "other", "text": "3 reads failed"}]
         file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    again = Order("", "", {}, resume=run.id)
+    again = RunRequest("", "", {}, resume=run.id)
     spoil(1)
     bench(again, ServingHost(), tmp_path, tmp_path / "out")
     spoil(0, 1)
@@ -167,11 +169,11 @@ def test_only_a_point_without_any_valid_trial_fails_the_run(tmp_path: Path, show
 
 
 @pytest.mark.parametrize("order", [
-    Order("tap", "quick", {"CONNECTIONS": "0"}), Order("tap", "quick", {"CONNECTIONS": "1000000000"}),
-    Order("tap", "quick", {"CONTENDERS": "epoll,nobody"}), Order("tap", "quick", {"SERVER_CPUS": "7"}),
-    Order("tap", "slow", {}), Order("wap", "quick", {}), Order("tap", "", {}, resume="20000101-000000-tap"),
+    RunRequest("tap", "quick", {"CONNECTIONS": "0"}), RunRequest("tap", "quick", {"CONNECTIONS": "1000000000"}),
+    RunRequest("tap", "quick", {"CONTENDERS": "epoll,nobody"}), RunRequest("tap", "quick", {"SERVER_CPUS": "7"}),
+    RunRequest("tap", "slow", {}), RunRequest("wap", "quick", {}), RunRequest("tap", "", {}, resume="20000101-000000-tap"),
 ])
-def test_bad_input_ends_before_anything_is_done(tmp_path: Path, order: Order) -> None:
+def test_bad_input_ends_before_anything_is_done(tmp_path: Path, order: RunRequest) -> None:
     host = ServingHost()
     with pytest.raises(UsageError):
         bench(order, host, tmp_path, tmp_path / "out")
@@ -189,7 +191,7 @@ def test_results_that_cannot_be_written_end_before_anything_is_done(tmp_path: Pa
 def test_a_dry_run_prints_steps_and_load_and_does_nothing(tmp_path: Path,
                                                           capsys: pytest.CaptureFixture[str]) -> None:
     host = ServingHost()
-    bench(Order("tap", "quick", TINY, dry_run=True), host, tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "quick", TINY, dry_run=True), host, tmp_path, tmp_path / "out")
     out = capsys.readouterr().out
     assert "ip netns add stackduel-client" in out and "ip netns del stackduel-client" in out
     assert "plan quick, 8 trials of epoll, lwip at 1, 8 connections, 0:24 of load" in out
@@ -228,14 +230,18 @@ def test_a_second_signal_does_not_disturb_the_undoing(here: Path, shown: list[Pa
 @pytest.mark.parametrize("argv, words", [
     ([], "required: command"),
     (["dance"], "invalid choice: 'dance'"),
-    (["bench"], "which wire?"),
-    (["bench", "--wire"], "expected one argument"),
-    (["bench", "--wire", "tap", "--colour"], "unrecognized arguments: --colour"),
-    (["bench", "--wire", "tap", "--set", "CONNECTIONS"], "must be KEY=VALUE"),
-    (["bench", "--wire", "tap", "--set", "COLOUR=red"], "unknown setting 'COLOUR'"),
-    (["bench", "--wire", "tap", "--set", "CONNECTIONS=0"], "CONNECTIONS=0: must be 1 to 33554432"),
-    (["shell"], "which wire?"),
-    (["report"], "required: RUN"),
+    (["bench", "tap", "--plan"], "expected one argument"),
+    (["bench", "tap", "--colour"], "unrecognized arguments: --colour"),
+    (["bench", "tap", "surplus"], "unrecognized arguments: surplus"),
+    (["bench", "tap", "COLOUR=red"], "unknown setting 'COLOUR'"),
+    (["bench", "tap", "--connections", "0"], "CONNECTIONS=0: must be 1 to 33554432"),
+    (["bench", "tap", "CONNECTIONS=0"], "CONNECTIONS=0: must be 1 to 33554432"),
+    (["bench", "tap", "--nic", "eth1"], "--nic is for the wire with a NIC"),
+    (["report", "--rounds", "5"], "--rounds is not an option of report; bench, latency, noise, reproduce take it"),
+    (["report", "ROUNDS=5"], "ROUNDS is not a setting of report; bench, latency, noise, reproduce take it"),
+    (["latency", "--precision", "3"], "--precision is not an option of latency; bench, reproduce take it"),
+    (["verify"], "required: FILE"),
+    (["compare"], "required: RUN"),
     (["report", "nowhere"], "no run 'nowhere'"),
     (["compare", "nowhere", "neither"], "no run 'nowhere'"),
 ])
@@ -262,9 +268,9 @@ def test_not_root_is_one_line_and_3(here: Path, capsys: pytest.CaptureFixture[st
 def test_every_error_is_one_line_and_its_code(monkeypatch: pytest.MonkeyPatch,
                                               capsys: pytest.CaptureFixture[str], error: BaseException,
                                               code: int, words: str) -> None:
-    def fail(order: Order, host: ServingHost) -> None:
+    def fail(request: RunRequest, host: ServingHost, **options: Any) -> None:
         raise error
-    monkeypatch.setattr(harness.run.run, "bench", fail)
+    monkeypatch.setattr(harness.cli.bench, "bench", fail)
     assert main(["bench", "--wire", "tap"], ServingHost()) == code
     assert words in one_line(capsys)
 
@@ -275,11 +281,33 @@ def test_restore_says_that_there_is_nothing(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_options_of_bench() -> None:
-    args = parse(["bench", "--wire", "tap", "--plan", "quick", "--set", "A=1", "--set", "B=x=y", "--dry-run",
+    args = parse(["bench", "tap", "--plan", "quick", "--rounds=5", "--netem", "delay 5ms", "--dry-run",
                   "--resume", "id", "--published", "one", "--published", "two"])
-    assert (args.wire, args.plan, args.resume, args.dry_run, args.published) == (
+    assert (args.WIRE, args.PLAN, args.RESUME, args.DRY_RUN, args.PUBLISHED) == (
         "tap", "quick", "id", True, ["one", "two"])
-    assert settings(args.set) == {"A": "1", "B": "x=y"}
+    given = {key: value for key, value in settings(args).items() if value}
+    assert given == {"ROUNDS": "5", "NETEM": "delay 5ms"}
+
+
+def test_options_as_make_has_them(capsys: pytest.CaptureFixture[str]) -> None:
+    args = parse(["bench", "MAX_CONNECTIONS=7", "WIRE=tap", "FORCE=0", "SWEEP=cores=1,2 body=1,2", "PLAN="])
+    assert (args.WIRE, args.FORCE, args.PLAN) == ("tap", False, "")
+    given = {key: value for key, value in settings(args).items() if value}
+    assert given == {"SERVER_MAX_CONNECTIONS": "7", "SWEEP": "cores=1,2 body=1,2"}
+    assert capsys.readouterr().err == ("stackduel: MAX_CONNECTIONS is called SERVER_MAX_CONNECTIONS now; "
+                                       "the old name works in this release\n")
+    assert parse(["trend", "RUNS=last 20", "WIRE=tap"]).RUNS == ["last", "20"]
+    assert parse(["gate", "BASE=a b", "HEAD=c"]).BASE == ["a", "b"]
+
+
+def test_every_option_stands_in_the_help_of_who_takes_it(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in COMMANDS:
+        with pytest.raises(SystemExit):
+            parse([command, "--help"])
+        text = capsys.readouterr().out
+        for option in OPTIONS:
+            named = option.unit if command in option.positional else option.flag
+            assert (named in text) or command not in option.commands
 
 
 def test_a_run_without_a_trial_has_no_report(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from harness.regression import noise
 from harness.regression import noise_profile
 from harness.cli.main import main
-from harness.run.run import Order, bench
+from harness.cli.bench import bench
+from harness.run import RunRequest
 from harness.errors import CheckFailed, Interrupted
 from harness.cli.noise import noise_run, show_noise
 from harness.regression.paired_logs import RATE, trials
@@ -50,7 +51,7 @@ def test_a_noise_run_that_was_interrupted_goes_on(tmp_path: Path, shown: list[Pa
     with pytest.raises(Interrupted):
         noise_run("tap", "quick", {"CONTENDERS": "lwip", "ROUNDS": "2"}, 4, host, tmp_path, tmp_path / "out")
     begun = only_run(tmp_path)
-    bench(Order("", "", {}, resume=begun.id), ServingHost(), tmp_path, tmp_path / "out")
+    bench(RunRequest("", "", {}, resume=begun.id), ServingHost(), tmp_path, tmp_path / "out")
     assert len(only_run(tmp_path).trials) == 16 and only_run(tmp_path).plan.contenders == ("lwip", "lwip-again")
 
 

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import json
 import resource
 from pathlib import Path
 
 import pytest
 
-from harness.run import run as bench
+from harness.run import by_workload
+from harness.run.run import _name
 from harness.provision import fd_limit as descriptors
-from harness.run.run import Order
+from harness.run import RunRequest
 from harness.errors import UsageError
 from harness.plan import (
     from_json, GENERAL, load_plan, LoadPoint, schedule, SIZES, to_json, WORKLOADS)
@@ -207,18 +209,20 @@ def test_the_limit_of_files_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_workload_of_several_sizes_is_a_run_each() -> None:
-    def asked(order: Order) -> list[tuple[str, str]]:
-        return [(each.settings["WORKLOAD"], each.settings.get("BODY_SIZE", "")) for each in bench._by_workload(order)]
+    def asked(order: RunRequest) -> list[tuple[str, str]]:
+        return [(each.settings["WORKLOAD"], each.settings.get("BODY_SIZE", "")) for each in by_workload(order)]
     sizes = [("bandwidth", str(size)) for size in SIZES["bandwidth"]]
     assert sizes == [("bandwidth", "3700"), ("bandwidth", "65536"), ("bandwidth", "1048576")]
-    assert asked(Order("tap", "quick", {"WORKLOAD": "bandwidth"})) == sizes
-    assert asked(Order("tap", "quick", {"WORKLOAD": "bandwidth", "BODY_SIZE": "4K"})) == [("bandwidth", "4K")]
-    assert asked(Order("scale", "", {})) == [("conns", ""), ("turns", "")]
-    assert asked(Order("tap", "", {})) == [("rps", "")]
+    assert asked(RunRequest("tap", "quick", {"WORKLOAD": "bandwidth"})) == sizes
+    assert asked(RunRequest("tap", "quick", {"WORKLOAD": "bandwidth", "BODY_SIZE": "4K"})) == [("bandwidth", "4K")]
+    assert asked(RunRequest("scale", "", {})) == [("conns", ""), ("turns", "")]
+    assert asked(RunRequest("tap", "", {})) == [("rps", "")]
 
 
 @pytest.mark.parametrize("wire, workload, name", [
     ("tap", "rps", "tap"), ("shm-loadgen", "cps", "shm-loadgen-cps"), ("scale", "turns", "scale-turns"),
     ("shm", "bandwidth", "shm-bandwidth-3700"), ("ablate", "rps", "ablate"), ("redis", "redis-get", "redis-get")])
 def test_a_runs_name_says_what_it_is(wire: str, workload: str, name: str) -> None:
-    assert bench._name(bare_wire(wire), WORKLOADS[workload]) == name
+    of = bare_wire(wire)
+    plan = load_plan("quick", of, (0, 1), {})
+    assert _name(of, replace(plan, workload=WORKLOADS[workload])) == name

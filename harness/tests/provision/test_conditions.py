@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.report import format as words
-from harness.run.run import Order, bench
+from harness.cli.bench import bench
+from harness.run import RunRequest
 from harness.provision import ResolvedWire, resolve, resolved, with_tap
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
 from harness.plan import from_json, load_plan, Plan, to_json
@@ -94,7 +95,7 @@ def test_wires_without_a_tap_refuse_the_setting(tap: str) -> None:
 def test_asked_for_where_there_is_none_is_one_line_and_nothing_is_touched(tmp_path: Path) -> None:
     host = ServingHost()
     with pytest.raises(MachineError, match=r"^this machine cannot run wire tap: missing: /dev/vhost-net \(`modprobe "):
-        bench(Order("tap", "quick", {**TINY, "TAP": "vhost-net"}), host, tmp_path, tmp_path / "out")
+        bench(RunRequest("tap", "quick", {**TINY, "TAP": "vhost-net"}), host, tmp_path, tmp_path / "out")
     assert host.calls == []
 
 
@@ -130,17 +131,17 @@ def test_a_run_over_vhost_net_counts_the_kernel_s_thread_and_keeps_to_it(tmp_pat
     host = VhostHost()
     host.on_load = at_load(3, interrupt)
     with pytest.raises(Interrupted):
-        bench(Order("tap", "quick", {**TINY, "ROUNDS": "2"}), host, tmp_path, tmp_path / "out")
+        bench(RunRequest("tap", "quick", {**TINY, "ROUNDS": "2"}), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     assert run.plan.tap == run.facts["wire"]["tap"] == "vhost-net"
     elsewhere = ServingHost()
     with pytest.raises(MachineError, match="missing: /dev/vhost-net"):
-        bench(Order("tap", "", {}, resume=run.id), elsewhere, tmp_path, tmp_path / "out")
+        bench(RunRequest("tap", "", {}, resume=run.id), elsewhere, tmp_path, tmp_path / "out")
     with pytest.raises(UsageError, match="has another plan"):
-        bench(Order("tap", "", {**TINY, "ROUNDS": "2", "TAP": "net_tap"}, resume=run.id), elsewhere, tmp_path,
+        bench(RunRequest("tap", "", {**TINY, "ROUNDS": "2", "TAP": "net_tap"}, resume=run.id), elsewhere, tmp_path,
               tmp_path / "out")
     again = VhostHost()
-    bench(Order("tap", "", {}, resume=run.id), again, tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "", {}, resume=run.id), again, tmp_path, tmp_path / "out")
     assert len(only_run(tmp_path).old_trials) == 4 and "run taskset -p -c 0,1 77" in again.calls
 
 
@@ -148,9 +149,9 @@ def test_a_run_begun_with_net_tap_goes_on_so_where_vhost_net_has_come(tmp_path: 
     host = ServingHost()
     host.on_load = at_load(3, interrupt)
     with pytest.raises(Interrupted):
-        bench(Order("tap", "quick", TINY), host, tmp_path, tmp_path / "out")
+        bench(RunRequest("tap", "quick", TINY), host, tmp_path, tmp_path / "out")
     again = VhostHost()
-    bench(Order("tap", "", {}, resume=only_run(tmp_path).id), again, tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "", {}, resume=only_run(tmp_path).id), again, tmp_path, tmp_path / "out")
     assert only_run(tmp_path).plan.tap == "" and not any("taskset -p" in call for call in again.calls)
 
 
@@ -158,13 +159,13 @@ def test_a_thread_that_is_not_found_ends_the_run(tmp_path: Path) -> None:
     host = VhostHost()
     host.thread = False
     with pytest.raises((MachineError, ContenderError), match="no thread 'vhost-10[0-9]' behind .* try TAP=net_tap"):
-        bench(Order("tap", "quick", TINY), host, tmp_path, tmp_path / "out")
+        bench(RunRequest("tap", "quick", TINY), host, tmp_path, tmp_path / "out")
 
 
 def test_a_run_under_netem_is_named_so_and_waits_for_what_was_lost(tmp_path: Path, shown: list[Path]) -> None:
     host = ServingHost()
     host.directories.add("/sys/module/sch_netem")
-    bench(Order("tap", "quick", {**TINY, "NETEM": "delay 2ms loss 1%"}), host, tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "quick", {**TINY, "NETEM": "delay 2ms loss 1%"}), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     assert run.id.endswith("-tap-delay-2ms-loss-1") and run.facts["wire"]["netem"] == "delay 2ms loss 1%"
     assert run.facts["wire"]["title"].endswith("with delay 2ms loss 1% in each direction")
@@ -176,7 +177,7 @@ def test_a_run_under_netem_is_named_so_and_waits_for_what_was_lost(tmp_path: Pat
 @pytest.mark.parametrize("host, shown", [(VhostHost, True), (ServingHost, False)])
 def test_a_rehearsal_shows_which_tap_it_would_be(tmp_path: Path, capsys: pytest.CaptureFixture[str],
                                                  host: type[ServingHost], shown: bool) -> None:
-    bench(Order("tap", "quick", TINY, dry_run=True), host(), tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "quick", TINY, dry_run=True), host(), tmp_path, tmp_path / "out")
     said = capsys.readouterr().out
     assert ("plan quick, TAP=vhost-net, 2 trials" in said) == ("# kernel module vhost_net" in said) == shown
     assert ("mode tap multi_queue" in said) != shown

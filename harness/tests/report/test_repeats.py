@@ -10,7 +10,8 @@ import pytest
 
 from harness.analyse import summary as analyse
 from harness.report import format as words
-from harness.run.run import Order, bench
+from harness.cli.bench import bench
+from harness.run import RunRequest
 from harness.errors import CheckFailed, Interrupted
 from harness.tests.fixtures.serving_host import ServingHost, only_run
 from harness.tests.trial.observe.test_interference import stat
@@ -39,7 +40,7 @@ class BusyHost(ServingHost):
 
 
 def run(host: ServingHost, directory: Path, resume: str = "", **settings: str) -> list[dict[str, Any]]:
-    order = Order("tap", "", {}, resume=resume) if resume else Order("tap", "quick", {**SETTINGS, **settings})
+    order = RunRequest("tap", "", {}, resume=resume) if resume else RunRequest("tap", "quick", {**SETTINGS, **settings})
     bench(order, host, directory, directory / "out")
     return only_run(directory).old_trials
 

@@ -16,7 +16,8 @@ from harness.run import calibration
 from harness.report.charts import cpu as charts_cpu
 from harness.report import report
 from harness.analyse.summary import summarise
-from harness.run.run import Order, bench
+from harness.cli.bench import bench
+from harness.run import RunRequest
 from harness.analyse.ceiling import NAME
 from harness.errors import Interrupted, MachineError, UsageError
 from harness.plan import load_plan, Plan
@@ -27,7 +28,7 @@ from harness.tests.fixtures.wires import bare_wire
 from harness.provision import ResolvedWire
 
 SETTINGS = {"CONTENDERS": "epoll,lwip", "CONNECTIONS": "1,8", "ROUNDS": "1"}
-ORDER = Order("tap", "quick", SETTINGS)
+ORDER = RunRequest("tap", "quick", SETTINGS)
 
 
 def planned(wire: str, settings: Mapping[str, str] = {}) -> tuple[ResolvedWire, Plan]:
@@ -98,7 +99,7 @@ def test_an_interrupted_calibration_goes_on_where_it_was(tmp_path: Path, shown: 
     run = load_run(only_run(tmp_path).path)
     assert len(run.old_calibration) == kept
     again = ServingHost()
-    bench(Order("tap", "", {}, resume=run.id), again, tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "", {}, resume=run.id), again, tmp_path, tmp_path / "out")
     assert [r["connections"] for r in load_run(run.path).old_calibration] == [1, 8]
     assert sum("canned_server" in call for call in again.calls if call.startswith("spawn")) == 2 - kept
 
@@ -178,7 +179,7 @@ def test_a_line_cut_short_is_refused_but_by_a_run_that_goes_on(tmp_path: Path, s
     file.write_text(file.read_text()[:-30])
     with pytest.raises(UsageError, match="calibration.jsonl:2: the last line is cut short; RESUME="):
         load_run(run.path)
-    bench(Order("tap", "", {}, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "", {}, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
     assert len(load_run(run.path).old_calibration) == 2
 
 

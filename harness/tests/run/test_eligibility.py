@@ -11,8 +11,9 @@ import pytest
 
 from harness.report import headline
 from harness.analyse.summary import summarise
-from harness.run.eligibility import checked
-from harness.run.run import Order, bench
+from harness.run.request import checked
+from harness.cli.bench import bench
+from harness.run import RunRequest
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
 from harness.plan import from_json, load_plan, Plan, Reason, schedule, to_json, without
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
@@ -89,7 +90,7 @@ def test_a_real_connection_tells_whether_there_are_napi_ids(tmp_path: Path, show
     host = ServingHost()
     host.napi = napi
     before = host.state()
-    bench(Order("tap", "quick", TINY), host, tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "quick", TINY), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     assert run.plan.not_applicable == aside and run.plan.contenders[0] == "epoll"
     assert {trial["contender"] for trial in run.old_trials} == {*run.plan.contenders} - {*aside}
@@ -107,7 +108,7 @@ def test_a_server_that_cannot_tell_fails_the_run(tmp_path: Path, napi: object, s
     host.napi = napi
     before = host.state()
     with pytest.raises(ContenderError, match=f"'epoll-busypoll' {said}"):
-        bench(Order("tap", "quick", TINY), host, tmp_path, tmp_path / "out")
+        bench(RunRequest("tap", "quick", TINY), host, tmp_path, tmp_path / "out")
     assert host.state() == before and not list((tmp_path / "runs").iterdir())
 
 
@@ -116,29 +117,29 @@ def test_no_contender_left_is_one_line_and_nothing_is_touched(tmp_path: Path) ->
     host.cpu_list = [0, 1, 2]
     settings = {**TINY, "CONTENDERS": "epoll,lwip", "SERVER_CPUS": "1,2", "CLIENT_CPUS": "0"}
     with pytest.raises(MachineError, match="^no contender is applicable: epoll is not applicable: uses one core of "):
-        bench(Order("tap", "quick", settings), host, tmp_path, tmp_path / "out")
+        bench(RunRequest("tap", "quick", settings), host, tmp_path, tmp_path / "out")
     assert host.calls == []
 
 
 def test_what_is_not_chosen_need_not_be_there(tmp_path: Path, shown: list[Path]) -> None:
     host = ServingHost()
     host.missing = {"uring_server", "nginx"}
-    bench(Order("tap", "quick", {**TINY, "CONTENDERS": "epoll,epoll-mt,lwip"}), host, tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "quick", {**TINY, "CONTENDERS": "epoll,epoll-mt,lwip"}), host, tmp_path, tmp_path / "out")
     assert [trial["contender"] for trial in only_run(tmp_path).old_trials] == ["epoll", "lwip"]
     lacking = r"missing: nginx \(package nginx-light, .*\), build/uring_server \(run `make`\)$"
     with pytest.raises(MachineError, match=lacking):
-        bench(Order("tap", "quick", TINY), host, tmp_path / "other", tmp_path / "out")
+        bench(RunRequest("tap", "quick", TINY), host, tmp_path / "other", tmp_path / "out")
 
 
 def test_a_run_that_goes_on_keeps_what_was_decided(tmp_path: Path, shown: list[Path]) -> None:
     host = ServingHost()
     host.on_load = at_load(3, interrupt)
     with pytest.raises(Interrupted):
-        bench(Order("tap", "quick", TINY), host, tmp_path, tmp_path / "out")
+        bench(RunRequest("tap", "quick", TINY), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     again = ServingHost()
     again.napi = 1
-    bench(Order("tap", "quick", TINY, resume=run.id), again, tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "quick", TINY, resume=run.id), again, tmp_path, tmp_path / "out")
     whole = only_run(tmp_path)
     assert whole.plan == run.plan and "epoll-busypoll" in whole.plan.not_applicable
     assert not any("--busy-poll" in call for call in again.calls)
@@ -149,7 +150,7 @@ def test_a_run_that_goes_on_keeps_what_was_decided(tmp_path: Path, shown: list[P
 
 def test_a_rehearsal_says_what_can_be_told_without_the_machine(tmp_path: Path,
                                                                capsys: pytest.CaptureFixture[str]) -> None:
-    bench(Order("tap", "quick", TINY, dry_run=True), ServingHost(), tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "quick", TINY, dry_run=True), ServingHost(), tmp_path, tmp_path / "out")
     said = capsys.readouterr().out
     assert "# epoll-mt is not applicable: one server core: the same as epoll\n" in said
     assert "5 trials of epoll, epoll-busypoll, uring, nginx, lwip at 8" in said

@@ -5,22 +5,27 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from rich.console import Console
 
-from harness.plan import load_plan, round_specs, schedule
+from harness.plan import LoadPoint, load_plan, round_specs, schedule
 from harness.run.progress import Progress, TimeLeft, clock, rate
-from harness.analyse.stopping_rule import Look
+from harness.analyse.typed.stopping_rule import Look
+from harness.store.codes import Note, Problem
+from harness.store.trial_record import Reconcile, TrialRecord
 from harness.plan import load_wire
 
 PLAN = load_plan("quick", load_wire("tap"), (0, 1), {"CONNECTIONS": "8", "ROUNDS": "2", "CONTENDERS": "epoll,lwip"})
 
 
-def record(valid: bool = True) -> dict[str, Any]:
-    return {"valid": valid, "problems": [] if valid else ["2 read errors", "refused"],
-            "requests_per_sec": 46912.3, "latency_us": {"p99": 2100}}
+PROBLEMS = (Note(Problem.REFUSED, {"count": 2}), Note(Problem.OPTIMISATIONS_UNKNOWN))
+
+
+def record(valid: bool = True) -> TrialRecord:
+    return TrialRecord("epoll", LoadPoint(8), 0, 0, 1, "2026-01-02T03:04:05Z", 2.0, 93824, 46912.3, 10**6,
+                       {"p99": 2100}, ((100.0, 1),), {}, Reconcile(1, 1, 1, 0), {},
+                       problems=() if valid else PROBLEMS)
 
 
 def shown(terminal: bool) -> str:
@@ -37,7 +42,7 @@ def test_plain_lines_are_one_a_trial() -> None:
     lines = shown(terminal=False).splitlines()
     assert len(lines) == 4
     assert lines[0].startswith("[1/4] round 1/2, 8 connections, epoll: 46.9 k/s, p99 2100 us, 0:0")
-    assert lines[1] == "[2/4] round 1/2, 8 connections, lwip: INVALID: 2 read errors; refused"
+    assert lines[1] == "[2/4] round 1/2, 8 connections, lwip: INVALID: connections-refused count=2; optimisations-unknown"
     assert lines[2].startswith("[3/4] round 2/2, 8 connections, lwip: 46.9 k/s")
 
 
@@ -77,7 +82,7 @@ RULE = load_plan("quick", load_wire("tap"), (0, 1), {
 
 
 def look(rounds: int, more: int | None, spent: float, widest: float | None = 0.05) -> Look:
-    return Look(rounds, "", widest, "lwip at 8", more, spent, 10)
+    return Look(rounds, None, widest, ("lwip", LoadPoint(8)), None if more is None else rounds + more, spent, 10)
 
 
 def test_time_left_with_a_rule_is_the_rounds_a_guess_and_a_limit() -> None:

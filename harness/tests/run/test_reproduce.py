@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 
-import harness.run.run
+import harness.cli.reproduce
 from harness.report import papers as beside
 from harness.report import paper_differences as differences
 from harness.report import report
 from harness.cli import report as show
 from harness.cli.main import main
-from harness.run.run import Order, bench
+from harness.cli.bench import bench
+from harness.run import RunRequest
 from harness.errors import CheckFailed, UsageError
 from harness.plan.nic_request import NicOrder
 from harness.plan import from_json, load_plan, to_json
 from harness.plan.published import METHOD, NOT_STATED, load, of_paper
-from harness.run.reproduce import errands, reproduce
+from harness.cli.reproduce import errands, reproduce
 from harness.tests.fixtures import synthetic
 from harness.tests.fixtures.serving_host import ServingHost, only_run
 from harness.tests.report.test_report import Page
@@ -161,7 +162,7 @@ def test_a_rehearsal_shows_plan_and_differences_and_needs_no_root(capsys: pytest
 
 def test_a_paper_is_measured_and_its_plan_kept(tmp_path: Path, shown: list[Path],
                                                monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness.run.run, "bench",
+    monkeypatch.setattr(harness.cli.reproduce, "bench",
                         lambda order, host: bench(order, host, tmp_path, tmp_path / "out"))
     assert main(["reproduce", "tinyhttpd", "--plan", "quick", *(f"--set={key}={value}" for key, value in TINY.items())],
                 ServingHost()) == 0
@@ -173,10 +174,10 @@ def test_a_paper_is_measured_and_its_plan_kept(tmp_path: Path, shown: list[Path]
 def test_a_run_that_fails_a_check_does_not_keep_the_next_one_back(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[Any] = []
 
-    def failing(order: Order, host: ServingHost) -> None:
+    def failing(order: RunRequest, host: ServingHost) -> None:
         ran.append(order.settings)
         raise CheckFailed(f"{order.settings['WORKLOAD']} is bad")
-    monkeypatch.setattr(harness.run.run, "bench", failing)
+    monkeypatch.setattr(harness.cli.reproduce, "bench", failing)
     with pytest.raises(CheckFailed, match="^rps is bad; rps is bad; cps is bad$"):
         reproduce("fstack", "tap", "", {}, NicOrder(), False, ServingHost())
     assert [each["PAPER"] for each in ran] == ["f-stack-helloworld", "f-stack", "f-stack"]

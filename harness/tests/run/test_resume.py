@@ -10,22 +10,23 @@ from typing import Any
 
 import pytest
 
-import harness.run.run
+import harness.run.request
 import harness.facts.facts
 import harness.trial.trial
-from harness.run.run import Order, bench
+from harness.cli.bench import bench
+from harness.run import RunRequest
 from harness.errors import Interrupted, UsageError
 from harness.plan import round_specs
-from harness.analyse.stopping_rule import FIRST_LOOK, HELD, look, sessions
+from harness.analyse.typed.stopping_rule import FIRST_LOOK, HELD, look, sessions
 from harness.store.store import Run
 from harness.tests.conftest import SEED
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
 
 # before a test puts another in its place
-DRAW = harness.run.run.draw_seed
+DRAW = harness.run.request.draw_seed
 ROOT = Path(__file__).resolve().parents[3]
 TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2", "CALIBRATE": "no", "CONTENDERS": "epoll,lwip"}
-ORDER = Order("tap", "quick", TINY)
+ORDER = RunRequest("tap", "quick", TINY)
 
 
 @pytest.mark.parametrize("load, kept", [(1, 0), (2, 0), (3, 1), (16, 7)])
@@ -41,7 +42,7 @@ def test_an_interrupted_run_keeps_its_trials_and_resume_finishes_it(tmp_path: Pa
     assert len(run.old_trials) == kept
 
     again = ServingHost()
-    bench(Order("tap", "", {}, resume=run.id), again, tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "", {}, resume=run.id), again, tmp_path, tmp_path / "out")
     whole = only_run(tmp_path)
     assert [t["sequence"] for t in whole.old_trials] == list(range(8))
     assert sum("wrk --threads" in call for call in again.calls if call.startswith("spawn")) == 2 * (8 - kept)
@@ -52,16 +53,16 @@ def test_an_interrupted_run_keeps_its_trials_and_resume_finishes_it(tmp_path: Pa
 def test_resuming_a_whole_run_only_reports(tmp_path: Path, shown: list[Path]) -> None:
     bench(ORDER, ServingHost(), tmp_path, tmp_path / "out")
     idle = ServingHost()
-    bench(Order("", "", {}, resume=only_run(tmp_path).id), idle, tmp_path, tmp_path / "out")
+    bench(RunRequest("", "", {}, resume=only_run(tmp_path).id), idle, tmp_path, tmp_path / "out")
     assert idle.calls == [] and len(shown) == 2
 
 
 @pytest.mark.parametrize("order, words", [
-    (Order("tap", "full", {}), "has another plan; to finish it give RESUME="),
-    (Order("tap", "", {"ROUNDS": "3"}), "has another plan"),
-    (Order("veth-of-mine", "", {}), "no wire 'veth-of-mine'"),
+    (RunRequest("tap", "full", {}), "has another plan; to finish it give RESUME="),
+    (RunRequest("tap", "", {"ROUNDS": "3"}), "has another plan"),
+    (RunRequest("veth-of-mine", "", {}), "no wire 'veth-of-mine'"),
 ])
-def test_resume_refuses_another_plan_or_wire(tmp_path: Path, shown: list[Path], order: Order,
+def test_resume_refuses_another_plan_or_wire(tmp_path: Path, shown: list[Path], order: RunRequest,
                                              words: str) -> None:
     host = ServingHost()
     host.on_load = at_load(3, interrupt)
@@ -70,9 +71,9 @@ def test_resume_refuses_another_plan_or_wire(tmp_path: Path, shown: list[Path], 
     id_ = only_run(tmp_path).id
     idle = ServingHost()
     with pytest.raises(UsageError, match=words):
-        bench(Order(order.wire, order.plan, order.settings, resume=id_), idle, tmp_path, tmp_path / "out")
+        bench(RunRequest(order.wire, order.plan, order.settings, resume=id_), idle, tmp_path, tmp_path / "out")
     assert idle.calls == []
-    bench(Order("tap", "quick", TINY, resume=id_), ServingHost(), tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "quick", TINY, resume=id_), ServingHost(), tmp_path, tmp_path / "out")
     assert len(only_run(tmp_path).old_trials) == 8
 
 
@@ -84,7 +85,7 @@ def test_resume_refuses_a_machine_without_the_cpus(tmp_path: Path, shown: list[P
     small = ServingHost()
     small.cpu_list = [0]
     with pytest.raises(UsageError, match="used CPU 1, which this machine has not"):
-        bench(Order("tap", "", {}, resume=only_run(tmp_path).id), small, tmp_path, tmp_path / "out")
+        bench(RunRequest("tap", "", {}, resume=only_run(tmp_path).id), small, tmp_path, tmp_path / "out")
 
 
 def files(directory: Path) -> dict[Path, str]:
@@ -117,7 +118,7 @@ def test_resume_refuses_another_machine_or_binary(tmp_path: Path, shown: list[Pa
     other.files[file] = text
     before = other.state()
     with pytest.raises(UsageError) as caught:
-        bench(Order("tap", "", {}, resume=run.id), other, tmp_path, tmp_path / "out")
+        bench(RunRequest("tap", "", {}, resume=run.id), other, tmp_path, tmp_path / "out")
     assert str(caught.value) == f"run {run.id} was measured with other {words}; start a new run"
     assert files(tmp_path) == kept and other.state() == before and shown == []
 
@@ -126,15 +127,15 @@ def test_resume_refuses_another_build_of_either_end(tmp_path: Path, shown: list[
     host = ServingHost()
     host.on_load = at_load(5, interrupt)
     with pytest.raises(Interrupted):
-        bench(Order("shm", "quick", TINY), host, tmp_path, tmp_path / "out")
+        bench(RunRequest("shm", "quick", TINY), host, tmp_path, tmp_path / "out")
     id_ = only_run(tmp_path).id
     for name in ("lwip_server", "on-lwip", "libstackduel_preload.so"):
         other = ServingHost()
         other.digests[name] = "0ther"
         told = rf"binaries\.programs\.build/{name}\.sha256: .* then, \"0ther\" now; start a new"
         with pytest.raises(UsageError, match=told):
-            bench(Order("", "", {}, resume=id_), other, tmp_path, tmp_path / "out")
-    bench(Order("", "", {}, resume=id_), ServingHost(), tmp_path, tmp_path / "out")
+            bench(RunRequest("", "", {}, resume=id_), other, tmp_path, tmp_path / "out")
+    bench(RunRequest("", "", {}, resume=id_), ServingHost(), tmp_path, tmp_path / "out")
     whole = only_run(tmp_path)
     assert len(whole.old_trials) == 8 and all(trial["valid"] for trial in whole.old_trials)
     assert set(whole.facts["ports"]) == {"lwip", "lwip client"}
@@ -144,7 +145,7 @@ def test_resume_as_a_dry_run_writes_nothing(tmp_path: Path, shown: list[Path]) -
     run = cut_short(tmp_path, ServingHost())
     kept = files(tmp_path)
     idle = ServingHost()
-    bench(Order("tap", "", {}, resume=run.id, dry_run=True), idle, tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "", {}, resume=run.id, dry_run=True), idle, tmp_path, tmp_path / "out")
     assert files(tmp_path) == kept and idle.calls == []
 
 
@@ -158,13 +159,13 @@ def test_resume_says_that_it_drops_a_line_cut_short(tmp_path: Path, shown: list[
     file = run.path / "trials.jsonl"
     file.write_text(file.read_text()[:-30])
     capsys.readouterr()
-    bench(Order("tap", "", {}, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "", {}, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
     assert "trials.jsonl:2: the last line is cut short: dropped" in capsys.readouterr().err
     assert len(only_run(tmp_path).old_trials) == 8
 
 
 # three rounds at least; in the fake host every contender answers as fast as the other, to the last digit
-RULE = Order("tap", "quick", {"CONTENDERS": "epoll,lwip", "CONNECTIONS": "1,8", "ROUNDS": "3", "PRECISION": "3",
+RULE = RunRequest("tap", "quick", {"CONTENDERS": "epoll,lwip", "CONNECTIONS": "1,8", "ROUNDS": "3", "PRECISION": "3",
                              "CALIBRATE": "no"})
 
 
@@ -180,7 +181,7 @@ def test_rounds_go_on_until_the_gains_are_known(tmp_path: Path, shown: list[Path
     assert f"order of the trials: SEED={SEED}\nat least 3 rounds, until every gain is known to ±3 %\n" in out
     assert f"{rounds} rounds: every gain is known to ±3 %; the widest interval of a gain is ±0 % (lwip at " in out
     idle = ServingHost()
-    bench(Order("", "", {}, resume=run.id), idle, tmp_path, tmp_path / "out")
+    bench(RunRequest("", "", {}, resume=run.id), idle, tmp_path, tmp_path / "out")
     assert idle.calls == []
 
 
@@ -195,7 +196,7 @@ def test_a_run_with_a_rule_goes_on_as_it_would_have(tmp_path: Path, shown: list[
     cut = tmp_path / "cut"
     with pytest.raises(Interrupted, match=f"; {kept} of at least {planned} trials are kept"):
         bench(RULE, host, cut, tmp_path / "out")
-    bench(Order("tap", "quick", RULE.settings, resume=only_run(cut).id), ServingHost(), cut, tmp_path / "out")
+    bench(RunRequest("tap", "quick", RULE.settings, resume=only_run(cut).id), ServingHost(), cut, tmp_path / "out")
 
     def order(results: Path) -> list[tuple[int, str, int]]:
         return [(t["sequence"], t["contender"], t["connections"]) for t in only_run(results).old_trials]
@@ -218,17 +219,17 @@ def test_a_budget_counts_what_the_sessions_before_have_spent(tmp_path: Path, sho
     host = ServingHost()
     host.report = unsteady
     # a round takes 16 s: six of them, the first two in another session a day before
-    order = Order("tap", "quick", {**RULE.settings, "BUDGET": "100"})
+    order = RunRequest("tap", "quick", {**RULE.settings, "BUDGET": "100"})
     host.on_load = at_load(17, interrupt)
     with pytest.raises(Interrupted):
         bench(order, host, tmp_path, tmp_path / "out")
     now[0] += timedelta(days=1)
     again = ServingHost()
     again.report = unsteady
-    bench(Order("tap", "", {}, resume=only_run(tmp_path).id), again, tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "", {}, resume=only_run(tmp_path).id), again, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     assert len(run.old_trials) == 6 * 4
-    seen = look(run.plan, run.old_trials, sessions(run.facts))
+    seen = look(run.plan, run.trials, sessions(run.facts))
     assert (seen.stop, seen.spent_seconds) == ("budget", 96)
 
 
@@ -237,10 +238,10 @@ def test_a_new_seed_is_drawn_for_every_run_and_kept_by_resume(tmp_path: Path, sh
     host = ServingHost()
     host.on_load = at_load(3, interrupt)
     with pytest.raises(Interrupted):
-        bench(Order("tap", "quick", {**TINY, "SEED": "77"}), host, tmp_path, tmp_path / "out")
+        bench(RunRequest("tap", "quick", {**TINY, "SEED": "77"}), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     assert run.plan.seed == 77
     with pytest.raises(UsageError, match="has another plan"):
-        bench(Order("tap", "quick", {**TINY, "SEED": "78"}, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
-    bench(Order("tap", "quick", TINY, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
+        bench(RunRequest("tap", "quick", {**TINY, "SEED": "78"}, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "quick", TINY, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
     assert only_run(tmp_path).plan.seed == 77

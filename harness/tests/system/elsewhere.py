@@ -6,20 +6,21 @@ Usage: python3 -m harness.tests.system.elsewhere DIRECTORY COMMAND …
 
 import sys
 from pathlib import Path
+from typing import Any
 
-import harness.run.run
+import harness.cli.bench
 from harness.cli.main import main
-from harness.run.run import Order
+from harness.run import RunRequest
 from harness.host import Host, LocalHost
 
-_bench = harness.run.run.bench
+_bench = harness.cli.bench.bench
 
 
-def bench_elsewhere(order: Order, host: Host) -> None:
+def bench_elsewhere(request: RunRequest, host: Host, **options: Any) -> None:
     directory = Path(sys.argv[1])
-    _bench(order, host, directory, directory / "out")
+    _bench(request, host, directory, directory / "out", **options)
 
 
 if __name__ == "__main__":
-    harness.run.run.bench = bench_elsewhere  # type: ignore[assignment]
+    harness.cli.bench.bench = bench_elsewhere  # type: ignore[assignment]
     sys.exit(main(sys.argv[2:], LocalHost()))

@@ -13,7 +13,8 @@ import pytest
 from harness.provision.tuning import ethtool
 from harness.report import format as words
 from harness.analyse.summary import summarise
-from harness.run.run import Order, bench
+from harness.cli.bench import bench
+from harness.run import RunRequest
 from harness.provision import resolve
 from harness.errors import MachineError, UsageError
 from harness.host import Result
@@ -177,7 +178,7 @@ def test_a_nic_gets_its_masks_back() -> None:
 def test_a_run_is_named_so_and_says_which_masks(tmp_path: Path, shown: list[Path]) -> None:
     host = QueueServingHost()
     before = host.state()
-    bench(Order("tap", "quick", {**TINY, "SOFTIRQ": "server"}), host, tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "quick", {**TINY, "SOFTIRQ": "server"}), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     assert run.id.endswith("-tap-softirq-server") and run.facts["wire"]["softirq"] == run.plan.softirq == "server"
     assert run.facts["softirq"] == {"stackduel-server/server0": {
@@ -195,7 +196,7 @@ def test_the_summary_says_it() -> None:
 def test_a_rehearsal_says_it_and_looks_at_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     host = ServingHost()
     host.files[HAS_RPS] = "0\n"
-    bench(Order("tap", "quick", {**TINY, "SOFTIRQ": "client"}, dry_run=True), host, tmp_path, tmp_path / "out")
+    bench(RunRequest("tap", "quick", {**TINY, "SOFTIRQ": "client"}, dry_run=True), host, tmp_path, tmp_path / "out")
     said = capsys.readouterr().out
     assert "# softirq of stackduel-server/server0, stackduel-client/client0 on CPUs 0\n" in said
     assert "would end here" not in said

@@ -11,13 +11,14 @@ from typing import Any, Callable, cast
 import pytest
 
 from harness.plan import (
-    from_json, load_plan, LoadPoint, offered_load as offered, schedule, to_json, TrialSpec,
+    from_json, load_plan, LoadPoint, schedule, to_json, TrialSpec,
     WORKLOADS)
 from harness.store import LatencyMeaning, Note, OpenLoop, Problem, Reconcile, TrialRecord
-from harness.run.run import Order, bench
+from harness.cli.bench import bench
+from harness.run import Loads, RunRequest
+from harness.run import open_loop as offered
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
 from harness.trial.load.base import Load, choose_tool
-from harness.plan.offered_load import Loads
 from harness.trial.load.openload import PROGRAM, TOOL as OPENLOAD
 from harness.trial.load.loadgen import TOOL as LOADGEN
 from harness.provision.provision import Provisioned
@@ -133,7 +134,7 @@ def test_an_answer_too_few_is_an_invalid_trial(tmp_path: Path) -> None:
     ("", "", Loads()), ("20000, 10000", "", Loads(rates=(10_000, 20_000))), ("", "50", Loads(percents=(50,))),
     ("", "10-40,95", Loads(percents=(10, 20, 30, 40, 95)))])
 def test_what_is_asked_for(rates: str, loads: str, expected: Loads) -> None:
-    assert offered.parse(rates, loads) == expected
+    assert offered.parse_loads(rates, loads) == expected
 
 
 @pytest.mark.parametrize("rates, loads, words", [
@@ -142,7 +143,7 @@ def test_what_is_asked_for(rates: str, loads: str, expected: Loads) -> None:
     ("", "40-10", "nor a range of them"), ("", "301", "from 1 to 300"), ("1,,2", "", "'' is not")])
 def test_what_makes_no_sense_is_refused(rates: str, loads: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        offered.parse(rates, loads)
+        offered.parse_loads(rates, loads)
 
 
 @pytest.mark.parametrize("settings, words", [
@@ -191,7 +192,7 @@ def test_a_plan_of_a_closed_loop_says_nothing_of_rates() -> None:
 # --- whole runs ---------------------------------------------------------------------------------------------
 
 
-ORDER = Order("tap", "latency", {**TWO, "CONNECTIONS": "8", "ROUNDS": "2", "DURATION": "2"}, loads=Loads(percents=(50, 120)))
+ORDER = RunRequest("tap", "latency", {**TWO, "CONNECTIONS": "8", "ROUNDS": "2", "DURATION": "2"}, loads=Loads(percents=(50, 120)))
 
 
 def test_saturation_is_found_and_then_the_rates_are_measured(tmp_path: Path, shown: list[Path]) -> None:

@@ -11,7 +11,10 @@ from typing import Mapping
 from harness.report import paper_differences as differences
 from harness.report import format as words
 from harness.errors import CheckFailed, UsageError
+from harness.cli.bench import bench
+from harness.facts import of_machine
 from harness.host import Host
+from harness.run import RunRequest, planned
 from harness.plan.nic_request import NicOrder, to_settings
 from harness.trial import load_tool
 from harness.plan import needs_loadgen, GENERAL, MOST_OF_WRK, Plan, WORKLOADS
@@ -85,7 +88,6 @@ def reproduce(paper: str, wire: str, plan: str, settings: Mapping[str, str], nic
     UsageError where nothing of it can be measured on that wire; CheckFailed, after all runs, when a contender has no
     valid trial at some load point; else whatever bench() raises.
     """
-    from harness.run.run import Order, bench, planned
     failed: list[CheckFailed] = []
     given = {key: value for key, value in settings.items() if value}
     cores = _cores(given)
@@ -98,9 +100,9 @@ def reproduce(paper: str, wire: str, plan: str, settings: Mapping[str, str], nic
             print(f"# {why}")
         if not errand.runs:
             continue
-        order = Order(wire, plan, {**errand.settings, **given}, nic=nic)
+        order = RunRequest(wire, plan, {**errand.settings, **given}, nic=nic)
         if dry_run:
-            print("\n".join(shown(errand.paper, *planned(order, host), _facts(host), nic)))
+            print("\n".join(shown(errand.paper, *planned(order, host), of_machine(host), nic)))
             continue
         try:
             bench(order, host)
@@ -128,8 +130,3 @@ def _cores(given: Mapping[str, str]) -> int:
         low, dash, high = word.strip().partition("-")
         cpus += int(high) - int(low) + 1 if dash and low.isdigit() and high.isdigit() else bool(low)
     return max(1, cpus)
-
-
-def _facts(host: Host) -> dict[str, object]:
-    from harness.facts import of_machine
-    return of_machine(host)

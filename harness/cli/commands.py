@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The commands: what each does with its options. A new command is a row of COMMANDS.
+
+Every function takes the options by variable and returns the exit code. What it needs is imported
+when it is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Callable, Mapping
+
+from harness.errors import MachineError, UsageError
+from harness.host import Host
+from harness.plan import OVERRIDES
+from harness.plan.nic_request import WIRE, NicOrder
+
+Arguments = argparse.Namespace
+
+
+def settings(args: Arguments) -> dict[str, str]:
+    """Return what a plan takes of the options, by variable; "" for what is not given."""
+    given = {name: getattr(args, name, "") for name in OVERRIDES}
+    return {name: " ".join(value) if isinstance(value, list) else value
+            for name, value in given.items()}
+
+
+def _nic(args: Arguments) -> NicOrder:
+    """Return what is asked of the NIC. UsageError on options that have no NIC to be about."""
+    order = NicOrder(args.NIC, args.CLIENT, args.FORCE, args.NOIOMMU,
+                     getattr(args, "TUNE", "") or NicOrder.tune)
+    if not order.nic and order != NicOrder(tune=order.tune):
+        raise UsageError("--client, --force and --noiommu are about a NIC: give --nic too "
+                         "(make: NIC=…)")
+    return order
+
+
+def _named_nic(args: Arguments, wire: str, host: Host, resume: str = "") -> NicOrder:
+    """Return what is asked of the NIC, which a run that is finished knows.
+
+    UsageError, or MachineError after a list of what could be named.
+    """
+    order = _nic(args)
+    if wire != WIRE and order.nic:
+        raise UsageError(f"--nic is for the wire with a NIC, not for '{wire}': give WIRE={WIRE}")
+    if wire != WIRE or resume:
+        return order
+    if not order.nic:
+        from harness.doctor import candidates
+        print("\n".join(candidates(host)))
+        raise MachineError("no NIC was named: give NIC=<PCI address or interface> and "
+                           "CLIENT=<its cable's other end>, or another wire, as "
+                           "./stackduel bench tap")
+    if not order.client:
+        raise UsageError("no client was named: give CLIENT=if:<interface> or "
+                         "CLIENT=ssh:<user>@<host>")
+    return order
+
+
+def _bench(args: Arguments, host: Host) -> int:
+    from harness.cli.bench import bench
+    from harness.run import RunRequest
+    wire = args.WIRE or ("" if args.RESUME else WIRE)
+    bench(RunRequest(wire, args.PLAN, settings(args), args.RESUME, args.DRY_RUN,
+                     _named_nic(args, wire, host, args.RESUME)),
+          host, published=args.PUBLISHED, report=args.REPORT != "no")
+    return 0
+
+
+def _latency(args: Arguments, host: Host) -> int:
+    from harness.cli.bench import bench
+    from harness.run import RunRequest, parse_loads
+    wire, plan = args.WIRE, args.PLAN
+    if not args.RESUME:
+        wire, plan = wire or "tap", plan or "latency"
+    bench(RunRequest(wire, plan, settings(args), args.RESUME, args.DRY_RUN,
+                     _named_nic(args, wire, host, args.RESUME),
+                     parse_loads(args.RATES, args.LOADS)),
+          host, published=args.PUBLISHED, report=args.REPORT != "no")
+    return 0
+
+
+def _reproduce(args: Arguments, host: Host) -> int:
+    from harness.cli.reproduce import reproduce
+    wire = args.WIRE or "tap"
+    given = {**settings(args), "PAPER": ""}
+    reproduce(args.PAPER, wire, args.PLAN, given, _named_nic(args, wire, host), args.DRY_RUN, host)
+    return 0
+
+
+def _shell(args: Arguments, host: Host) -> int:
+    from harness.run import RunRequest, planned, shell
+    return shell(host, *planned(RunRequest(args.WIRE or "tap", args.PLAN, settings(args)), host))
+
+
+def _report(args: Arguments, host: Host) -> int:
+    from harness.cli.report import show_run
+    from harness.store.store import find_run
+    show_run(find_run(args.RUN or "reference"), args.PUBLISHED)
+    return 0
+
+
+def _compare(args: Arguments, host: Host) -> int:
+    from harness.cli.report import show_comparison
+    show_comparison(args.RUNS, args.PUBLISHED)
+    return 0
+
+
+def _bundle(args: Arguments, host: Host) -> int:
+    from harness.cli.report import show_bundle
+    from harness.store.store import find_run
+    show_bundle(find_run(args.RUN or "reference"), args.PUBLISHED)
+    return 0
+
+
+def _verify(args: Arguments, host: Host) -> int:
+    from harness.cli.report import show_verified
+    show_verified(args.BUNDLE)
+    return 0
+
+
+def _reference(args: Arguments, host: Host) -> int:
+    from harness.cli.reference import make_reference
+    make_reference(args.RUN)
+    return 0
+
+
+def _gate(args: Arguments, host: Host) -> int:
+    from harness.cli.gate import show_gate
+    show_gate(args.BASE, args.HEAD, args.THRESHOLD)
+    return 0
+
+
+def _noise(args: Arguments, host: Host) -> int:
+    from harness.cli.noise import run_noise
+    run_noise(args.WIRE or "tap", args.PLAN, settings(args), args.COMPARISONS, args.RUN, host)
+    return 0
+
+
+def _trend(args: Arguments, host: Host) -> int:
+    from harness.cli.trend import show_trend
+    show_trend(args.RUNS, args.METRIC, args.POINT, args.CONTENDER, args.WIRE)
+    return 0
+
+
+def _restore(args: Arguments, host: Host) -> int:
+    from harness.provision import restore
+    print("\n".join(restore(host) or ["nothing to undo"]))
+    return 0
+
+
+def _doctor(args: Arguments, host: Host) -> int:
+    from harness.doctor import doctor, nic_doctor
+    order = _nic(args)
+    return nic_doctor(host, order) if order.nic else doctor(host)
+
+
+COMMANDS: Mapping[str, tuple[str, Callable[[Arguments, Host], int]]] = {
+    "bench": ("measure a plan on a wire and write its report (root)", _bench),
+    "latency": ("latency against offered load, in an open loop, up to saturation (root)", _latency),
+    "reproduce": ("a publication's points measured here, ours beside theirs (root)", _reproduce),
+    "noise": ("contenders against themselves: what this machine can tell apart (root)", _noise),
+    "shell": ("a shell in the client's namespace of a wire, its servers up (root)", _shell),
+    "report": ("charts and pages of a run again, from its files alone", _report),
+    "compare": ("one report over several runs", _compare),
+    "bundle": ("a run with its report and the hash of every file, as one archive", _bundle),
+    "verify": ("check a bundle: hashes, and that its report comes out the same", _verify),
+    "reference": ("make a run the committed reference, with the charts that README shows",
+                  _reference),
+    "gate": ("exit 1 where a run is worse than the runs before it, 2 where they do not compare",
+             _gate),
+    "trend": ("a figure over many runs, with the runs from which on it is another", _trend),
+    "doctor": ("what this machine, or a NIC, can run, and what is missing", _doctor),
+    "restore": ("undo what a killed run left on this machine (root)", _restore),
+}

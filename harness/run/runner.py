@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Run single trials, each again while it is disturbed: of the rounds, of calibration, of saturation.
+
+Knows no order and no files of a run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Callable, Mapping
+
+from harness.host import Host
+from harness.plan import Plan, TrialSpec
+from harness.provision import Provisioned, ResolvedWire
+from harness.store.attempts import counted, next_attempt, should_retry
+from harness.store.trial_record import TrialRecord
+from harness.trial import run_trial
+
+Keep = Callable[[TrialRecord], None]
+Ports = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass
+class TrialRunner:
+    """Runs the trials of one run.
+
+    seen: all attempts so far, which tell what is usual on this machine and which attempt is next
+    on_ports: called with what the ends of a trial say of their ports
+    on_repeat: called with an attempt that was disturbed, before the next
+    """
+
+    host: Host
+    wire: ResolvedWire
+    plan: Plan
+    up: Provisioned
+    seen: list[TrialRecord] = field(default_factory=list)
+    on_ports: Callable[[TrialSpec, Ports], None] = lambda spec, ports: None
+    on_repeat: Callable[[TrialSpec, TrialRecord], None] = lambda spec, record: None
+    _impairment: str | None = None
+
+    def run(self, spec: TrialSpec, sequence: int, raw: Path, keep: Keep) -> TrialRecord:
+        """Return the attempt that counts; `keep` is called with each as soon as it ends.
+
+        What an attempt prints goes to `raw`, with -a1 and so on after its name.
+        """
+        self.up.turn_to(self.host, self.wire.contenders[spec.contender])
+        self._impair(spec.point.impairment)
+        while True:
+            attempt = next_attempt(self.seen, spec.key)
+            of = replace(spec, attempt=attempt)
+            place = raw.with_name(f"{raw.name}-a{attempt}") if attempt else raw
+            outcome = run_trial(self.host, self.wire, self.plan, of, sequence, self.up, place,
+                                self.seen)
+            record = outcome.record
+            self.seen.append(record)
+            keep(record)
+            self.on_ports(of, outcome.ports)
+            if not should_retry(record, self.plan.attempts):
+                return counted([item for item in self.seen if item.key == spec.key])[0]
+            self.on_repeat(of, record)
+
+    def _impair(self, impairment: str) -> None:
+        """Change what netem does, where the plan sweeps over it."""
+        if self.plan.impairments and impairment != self._impairment:
+            self.up.impair(self.host, impairment)
+            self._impairment = impairment
