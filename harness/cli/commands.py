@@ -89,8 +89,8 @@ def _reproduce(args: Arguments, host: Host) -> int:
 
 
 def _shell(args: Arguments, host: Host) -> int:
-    from harness.run import RunRequest, planned, shell
-    return shell(host, *planned(RunRequest(args.WIRE or "tap", args.PLAN, settings(args)), host))
+    from harness.run import RunRequest, open_shell, planned
+    return open_shell(host, *planned(RunRequest(args.WIRE or "tap", args.PLAN, settings(args)), host))
 
 
 def _report(args: Arguments, host: Host) -> int:

@@ -85,7 +85,9 @@ def _plain(command: str, words: Sequence[str]) -> list[str]:
     positional: list[str] = []
     rest = list(words)
     while rest:
-        word = rest.pop(0)
+        # two forms of the releases before
+        word = {"--no-report": "REPORT=no"}.get(rest[0], rest[0].removeprefix("--set="))
+        rest.pop(0)
         setting = re.fullmatch(r"([A-Z][A-Z_]*)=(.*)", word, re.DOTALL)
         flag, equals, value = word.partition("=")
         if setting:
@@ -96,11 +98,13 @@ def _plain(command: str, words: Sequence[str]) -> list[str]:
             _check_used(command, option, flag, "an option")
             if command not in option.positional:
                 options.append(word)
-                if not equals and option.kind is not Kind.SWITCH and rest:
+                if not equals and option.kind is not Kind.SWITCH:
+                    if not rest:
+                        raise UsageError(f"{flag}: expected one argument")
                     options.append(rest.pop(0))
                 continue
             value = value if equals else rest.pop(0) if rest else ""
-        elif word == "--set" and rest:  # as in the releases before
+        elif word == "--set" and rest:
             continue
         else:
             (options if word.startswith("-") else positional).append(word)

@@ -13,4 +13,4 @@ from harness.run.request import by_workload as by_workload
 from harness.run.request import planned as planned
 from harness.run.run import measure as measure
 from harness.run.run import stop_text as stop_text
-from harness.run.shell import shell as shell
+from harness.run.shell import open_shell as open_shell

@@ -19,8 +19,8 @@ from harness.plan import LOADGEN, Contender
 RAW = Path(DIRECTORY) / "shell"
 
 
-def shell(host: Host, wire: ResolvedWire, plan: Plan) -> int:
-    """Runs $SHELL to its end, then leaves the machine as found. Errors: of provisioned() and of Running."""
+def open_shell(host: Host, wire: ResolvedWire, plan: Plan) -> int:
+    """Run $SHELL to its end, then leave the machine as found. Errors as provisioned()."""
     contenders = side_by_side(wire, plan)
     with provisioned(host, wire, plan.contenders, "shell", log=_say,
                      use=Use(plan.client_cpus, plan.server_cpus)) as up:

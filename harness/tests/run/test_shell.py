@@ -10,7 +10,7 @@ import pytest
 import harness.run.shell
 from harness.errors import ContenderError
 from harness.plan import load_plan
-from harness.run.shell import hint, shell, side_by_side
+from harness.run.shell import hint, open_shell as shell, side_by_side
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.tests.fixtures.wires import bare_wire
 
