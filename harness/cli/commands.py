@@ -25,7 +25,7 @@ def settings(args: Arguments) -> dict[str, str]:
             for name, value in given.items()}
 
 
-def _nic(args: Arguments) -> NicOrder:
+def nic_request(args: Arguments) -> NicOrder:
     """Return what is asked of the NIC. UsageError on options that have no NIC to be about."""
     order = NicOrder(args.NIC, args.CLIENT, args.FORCE, args.NOIOMMU,
                      getattr(args, "TUNE", "") or NicOrder.tune)
@@ -40,7 +40,7 @@ def _named_nic(args: Arguments, wire: str, host: Host, resume: str = "") -> NicO
 
     UsageError, or MachineError after a list of what could be named.
     """
-    order = _nic(args)
+    order = nic_request(args)
     if wire != WIRE and order.nic:
         raise UsageError(f"--nic is for the wire with a NIC, not for '{wire}': give WIRE={WIRE}")
     if wire != WIRE or resume:
@@ -151,7 +151,7 @@ def _restore(args: Arguments, host: Host) -> int:
 
 def _doctor(args: Arguments, host: Host) -> int:
     from harness.doctor import doctor, nic_doctor
-    order = _nic(args)
+    order = nic_request(args)
     return nic_doctor(host, order) if order.nic else doctor(host)
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from typing import Mapping
 
@@ -37,19 +36,3 @@ def from_settings(settings: Mapping[str, str]) -> NicOrder:
                         settings["TUNE"])
     except (KeyError, TypeError):
         raise UsageError("facts.json: 'nic' does not say how the run was ordered: give NIC= and CLIENT=") from None
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--nic", default="", metavar="NIC", help="PCI address or interface of the server's NIC")
-    parser.add_argument("--client", default="", metavar="CLIENT",
-                        help="its cable's other end: if:NAME of this machine, or ssh:USER@HOST[,if=NAME][;ssh:…]")
-    parser.add_argument("--force", action="store_true", help="also a NIC that is in use")
-    parser.add_argument("--noiommu", action="store_true", help="also without an IOMMU, which is unsafe")
-
-
-def nic_order(args: argparse.Namespace) -> NicOrder:
-    """UsageError on options that have no NIC to be about."""
-    order = NicOrder(args.nic, args.client, args.force, args.noiommu, getattr(args, "tune", "") or NicOrder.tune)
-    if not order.nic and order != NicOrder(tune=order.tune):
-        raise UsageError("--client, --force and --noiommu are about a NIC: give --nic too (make: NIC=…)")
-    return order

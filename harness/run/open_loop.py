@@ -14,6 +14,7 @@ from typing import Any, Callable, Mapping, Sequence
 
 from harness.errors import ContenderError, UsageError
 from harness.plan import GENERAL, OFFERED_RATES, Plan, TrialSpec, threads_of
+from harness.run.progress import notes_text
 from harness.run.runner import TrialRunner
 
 # percent of a saturation: denser where latency rises
@@ -137,8 +138,8 @@ def saturate(runner: TrialRunner, raw: Path, say: Callable[[str], None]) -> dict
             spec = TrialSpec(name, point, round_, threads_of(plan, point.connections))
             records.append(runner.run(spec, round_, raw / f"{number}-{round_}", lambda _: None))
             if not records[-1].valid:
-                problems = "; ".join(note.code for note in records[-1].problems)
-                raise ContenderError(f"how much {name} can do is not known: {problems}")
+                raise ContenderError(f"how much {name} can do is not known: "
+                                     f"{notes_text(records[-1].problems)}")
         rates = [record.requests_per_sec for record in records]
         found[name] = {"requests_per_sec": statistics.median(rates), "trials": rates,
                        "client_bound": any(record.client_bound for record in records)}

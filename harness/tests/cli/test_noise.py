@@ -86,9 +86,9 @@ def test_a_machine_that_calls_too_much_fails_the_command(run: Run, tmp_path: Pat
 
 @pytest.mark.parametrize("arguments, words", [
     (["--comparisons", "0"], "COMPARISONS=0"), (["--run", "reference"], "how many rounds a comparison has"),
-    ([], "which wire?"), (["--wire", "tap", "--set", "CONTENDERS=nobody"], "has no contender 'nobody'"),
+    (["--wire", "tap", "--set", "CONTENDERS=nobody"], "has no contender 'nobody'"),
     (["--wire", "tap", "--set", "ROUNDS=1"], "needs 2 rounds"),
-    (["--wire", "tap", "--set", "PRECISION=2"], "whatever they show"),
+    (["--wire", "tap", "--set", "PRECISION=2"], "PRECISION is not a setting of noise; bench, reproduce take it"),
 ])
 def test_bad_usage_is_one_line(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["noise", *arguments], FakeHost()) == 2

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main, parse
-from harness.plan.nic_request import NicOrder, nic_order
+from harness.cli.commands import nic_request
+from harness.plan.nic_request import NicOrder
 from harness.tests.fixtures.recorded import RecordedHost
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,17 +27,17 @@ def make(*words: str) -> list[str]:
 def test_all_of_them() -> None:
     args = parse(["bench", "--wire", "nic", "--nic", "eth1", "--client", "ssh:a@b,if=c;ssh:d@e", "--force", "--noiommu",
                   "--tune", "max"])
-    assert nic_order(args) == NicOrder("eth1", "ssh:a@b,if=c;ssh:d@e", True, True, "max")
-    assert nic_order(parse(["bench", "--wire", "tap"])) == NicOrder(tune="fair")
-    assert nic_order(parse(["doctor", "--nic", "02:00.0"])) == NicOrder("02:00.0")
+    assert nic_request(args) == NicOrder("eth1", "ssh:a@b,if=c;ssh:d@e", True, True, "max")
+    assert nic_request(parse(["bench", "--wire", "tap"])) == NicOrder(tune="fair")
+    assert nic_request(parse(["doctor", "--nic", "02:00.0"])) == NicOrder("02:00.0")
 
 
 @pytest.mark.parametrize("argv, complaint", [
     (["bench", "--wire", "nic", "--client", "if:eth1"], "--client, --force and --noiommu are about a NIC"),
     (["doctor", "--force"], "--client, --force and --noiommu are about a NIC"),
     (["bench", "--wire", "nic", "--nic", "eth1"], "no client was named: give CLIENT=if:"),
-    (["bench", "--wire", "tap", "--nic", "eth1"], "--nic is for the wire with a NIC: give --wire nic (make: bench)"),
-    (["doctor", "--tune", "max"], "unrecognized arguments: --tune max")])
+    (["bench", "--wire", "tap", "--nic", "eth1"], "--nic is for the wire with a NIC, not for"),
+    (["doctor", "--tune", "max"], "--tune is not an option of doctor; bench, latency, reproduce take it")])
 def test_options_that_make_no_sense(argv: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv, RecordedHost("x710")) == 2
     assert capsys.readouterr().err.startswith(f"stackduel: {complaint}")

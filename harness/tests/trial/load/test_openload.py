@@ -241,12 +241,12 @@ def test_an_interrupted_run_goes_on_with_its_rates(tmp_path: Path, shown: list[P
 def test_an_invalid_closed_loop_is_an_error_that_says_so(tmp_path: Path, shown: list[Path]) -> None:
     host = ServingHost()
     host.report = one_error("reset")
-    with pytest.raises(ContenderError, match="how much epoll can do is not known: warm-up: 1 reset errors"):
+    with pytest.raises(ContenderError, match="how much epoll can do is not known: load-errors phase=warm-up count=1 kind=reset"):
         bench(ORDER, host, tmp_path, tmp_path / "out")
 
 
 def test_a_rehearsal_says_that_rates_are_yet_to_be_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bench(replace(ORDER, dry_run=True), ServingHost(), tmp_path, tmp_path / "out")
-    assert "8 connections at each rate, which depend on what the contenders can do" in capsys.readouterr().out
+    assert "8 connections and each rate, which depend on what the contenders can do" in capsys.readouterr().out
     bench(replace(ORDER, dry_run=True, loads=Loads(rates=(5, 7))), ServingHost(), tmp_path, tmp_path / "out")
     assert "8 connections and 5, 7 requests/s" in capsys.readouterr().out
