@@ -241,7 +241,7 @@ def test_an_interrupted_run_goes_on_with_its_rates(tmp_path: Path, shown: list[P
 def test_an_invalid_closed_loop_is_an_error_that_says_so(tmp_path: Path, shown: list[Path]) -> None:
     host = ServingHost()
     host.report = one_error("reset")
-    with pytest.raises(ContenderError, match="how much epoll can do is not known: load-errors phase=warm-up count=1 kind=reset"):
+    with pytest.raises(ContenderError, match="how much epoll can do is not known: load-errors phase=warm-up kind=reset count=1"):
         bench(ORDER, host, tmp_path, tmp_path / "out")
 
 
