@@ -6,7 +6,11 @@
 #ifndef STACKDUEL_HTTP_PARSER_H
 #define STACKDUEL_HTTP_PARSER_H
 
-#include "http.h"
+#include "http_answer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <llhttp.h>
 

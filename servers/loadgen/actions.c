@@ -3,8 +3,6 @@
 
 #include <rte_jhash.h>
 
-#include "modes.h"
-
 #define SYN_MS 1000 /* RFC 6298 2.1 */
 #define SYN_TRIES 6
 #define TRIES 8          /* of requests and FINs */
@@ -138,7 +136,6 @@ static void leave(struct generator *generator, uint32_t index) {
 
 void action_end(struct generator *generator, uint32_t index) {
     leave(generator, index);
-    mode_ended(generator, index);
 }
 
 void action_reset(struct generator *generator, uint32_t index) {
@@ -170,7 +167,6 @@ void action_abandon(struct generator *generator, uint32_t index, enum failure fa
 
         generator_fail(generator, "%s", problem[0] != '\0' ? problem : first_failures[failure]);
     }
-    mode_ended(generator, index);
 }
 
 static uint32_t backoff(uint32_t ms, unsigned tries) {
@@ -192,30 +188,32 @@ static void repeat(struct generator *generator, uint32_t index, enum link_segmen
     deadlines_set(&generator->deadlines, index, generator->now_ms + backoff(ms, connection->tries));
 }
 
-void action_deadline(struct generator *generator, uint32_t index) {
+bool action_deadline(struct generator *generator, uint32_t index) {
     struct connection *connection = &generator->connections[index];
     bool acknowledged = connection->una == connection->nxt;
 
     if (connection->state == CONNECTION_NONE) {
-        return;
+        return false;
     }
     if (!link_has_room(&generator->link)) {
         deadlines_set(&generator->deadlines, index, generator->now_ms + 1);
-        return;
+        return false;
     }
     connection->tries++;
     if (connection->state == CONNECTION_OPENING) {
         if (connection->tries > SYN_TRIES) {
             action_abandon(generator, index, FAILED_CONNECT, false);
-        } else {
-            repeat(generator, index, LINK_SYN, SYN_MS);
+            return true;
         }
+        repeat(generator, index, LINK_SYN, SYN_MS);
     } else if (connection->tries > (acknowledged ? PATIENCE : TRIES)) {
         action_abandon(generator, index, FAILED_TIMEOUT, true);
+        return true;
     } else if (acknowledged) {
         deadlines_set(&generator->deadlines, index, generator->now_ms + PATIENCE_MS);
     } else {
         repeat(generator, index, connection->state == CONNECTION_CLOSING ? LINK_FIN : LINK_REQUEST,
                generator->rto_ms);
     }
+    return false;
 }

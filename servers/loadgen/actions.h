@@ -3,6 +3,8 @@
 #ifndef STACKDUEL_ACTIONS_H
 #define STACKDUEL_ACTIONS_H
 
+#include <stdbool.h>
+
 #include "generator.h"
 
 /* Sends SYN from the connection's flow. */
@@ -25,6 +27,9 @@ void action_close(struct generator *generator, uint32_t index);
 /* Nothing is unacknowledged; what is missing is the peer's to send. */
 void action_await_peer(struct generator *generator, uint32_t index);
 
+/* After action_abandon() and action_end(), and where action_deadline() returns true, the caller must call
+ * mode_ended(): modes.c decides what comes next. */
+
 /* Ends and counts a connection that went wrong; `reset`: the peer does not know it yet. */
 void action_abandon(struct generator *generator, uint32_t index, enum failure failure, bool reset);
 
@@ -34,7 +39,7 @@ void action_end(struct generator *generator, uint32_t index);
 /* Ends a connection that stands with RST, uncounted. */
 void action_reset(struct generator *generator, uint32_t index);
 
-/* Nothing has come in time: sends again, or gives up. */
-void action_deadline(struct generator *generator, uint32_t index);
+/* Nothing has come in time: sends again, or abandons the connection. True: it did that. */
+bool action_deadline(struct generator *generator, uint32_t index);
 
 #endif

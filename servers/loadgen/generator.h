@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The load generator: all connections, the clock and the turn in which everything happens. Three files share
- * it: generator.c receives and keeps time, actions.c sends for a connection, modes.c decides what comes next.
- */
+/* The state of the load generator: all connections, the clock and the tally. Three files work on it, each of
+ * which knows those before it: actions.c sends for a connection, modes.c decides what comes next, loop.c
+ * receives and keeps time. */
 #ifndef STACKDUEL_GENERATOR_H
 #define STACKDUEL_GENERATOR_H
 
@@ -94,9 +94,6 @@ struct generator {
 /* Allocates, opens the port and begins to keep time. 0, or a negative errno with one line in error[]. */
 int generator_init(struct generator *generator, const struct options *options, char *error, size_t size);
 void generator_free(struct generator *generator);
-
-/* One turn: receive a burst, run what is due, send. Sets `problem` when the link or the server is gone. */
-void generator_turn(struct generator *generator);
 
 /* Ends with the first problem; later ones are consequences. */
 void generator_fail(struct generator *generator, const char *format, ...)

@@ -13,7 +13,7 @@
 #include <rte_log.h>
 
 #include "actions.h"
-#include "generator.h"
+#include "loop.h"
 #include "modes.h"
 #include "report.h"
 #include "stack/port/eal.h"
@@ -123,7 +123,7 @@ static void run_for(uint64_t us) {
     uint64_t end = generator.turn_end + (uint64_t)((double)us / 1e6 * (double)generator.tsc_hz);
 
     while (going() && generator.turn_end < end) {
-        generator_turn(&generator);
+        loop_turn(&generator);
     }
 }
 
@@ -150,7 +150,7 @@ static void find_server(void) {
 static void learn(void) {
     mode_learn(&generator);
     while (going() && generator.phase == PHASE_LEARN && generator.tally.requests == 0) {
-        generator_turn(&generator);
+        loop_turn(&generator);
     }
 }
 
@@ -161,7 +161,7 @@ static double connect_all(void) {
 
     mode_open(&generator);
     while (going() && (generator.opened < generator.count || generator.pending > 0)) {
-        generator_turn(&generator);
+        loop_turn(&generator);
     }
     seconds = (double)(generator.turn_end - start) / (double)generator.tsc_hz;
     if (going()) {
@@ -195,7 +195,7 @@ static bool drain(unsigned limit) {
     uint64_t end = generator.turn_end + STUCK_SECONDS * generator.tsc_hz;
 
     while (generator.link.port.tx_count > limit) {
-        generator_turn(&generator);
+        loop_turn(&generator);
         if (generator.link.port.counters.tx_packets != sent) {
             sent = generator.link.port.counters.tx_packets;
             end = generator.turn_end + STUCK_SECONDS * generator.tsc_hz;
@@ -244,7 +244,7 @@ static int run(void) {
     }
     if (options.stay && generator.problem[0] == '\0') {
         while (going()) {
-            generator_turn(&generator);
+            loop_turn(&generator);
         }
     }
     say_goodbye();

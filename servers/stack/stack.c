@@ -31,6 +31,7 @@
 #include "memory.h"
 #include "stack/port/port.h"
 #include "stack/port/port_report.h"
+#include "stack/port/port_shared.h"
 #include "stack/port/port_sleep.h"
 #include "tcp_packet.h"
 

@@ -10,11 +10,12 @@
 #include <unistd.h>
 
 #include "common/counters.h"
-#include "engine.h"
 #include "libc.h"
-#include "preload/sockets/socket.h"
+#include "stack/stack.h"
 
 #define INTERVAL_MS 10
+
+struct socket_counters socket_counters;
 
 static char *page;
 static char program[64]; /* its name when it started, fit for JSON */

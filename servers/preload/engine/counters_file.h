@@ -9,6 +9,15 @@
 
 #define COUNTERS_FILE_SIZE 4096
 
+/* Sockets that are open, and what they have done since the start; the sockets count here. */
+struct socket_counters {
+    uint64_t sockets, listeners; /* open now */
+    uint64_t connects, accepts, closes;
+    uint64_t bytes_received, bytes_sent;
+};
+
+extern struct socket_counters socket_counters;
+
 /* Creates the file, or empties it. 0, or -1 with errno. */
 int counters_file_open(const char *path);
 

@@ -2,41 +2,29 @@
 #include "engine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
-#include <rte_eal.h>
-#include <rte_errno.h>
 #include <rte_lcore.h>
-#include <rte_log.h>
-#include <rte_version.h>
 
 #include "lwip/netif.h"
 #include "lwip/priv/tcp_priv.h"
 
 #include "counters_file.h"
+#include "eal_start.h"
 #include "libc.h"
-#include "preload/sockets/socket.h"
 #include "signals.h"
-
-#include "stack/port/devargs.h"
 
 /* Turns without a packet before a thread that may sleep does so. */
 #define IDLE_TURNS 256
 #define KERNEL_CHECK_US 20
 #define LINK_WAIT_SECONDS 5
-#define EAL_WORDS_MAX 64
-#define LOW_DESCRIPTORS 256
 /* The longest that an acknowledgement waits for data to ride on, as the kernel's TCP_DELACK_MIN. */
 #define DELAYED_ACK_MS 40
 
@@ -52,25 +40,12 @@ static struct {
     uint64_t tsc_hz;
     uint64_t kernel_check_tsc;
     uint32_t acknowledged_ms; /* when delayed acknowledgements were sent */
-    char runtime_directory[256];
+    void (*at_fork)(void);
+    void (*at_exit)(void);
 } engine = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static __thread bool inside;
 static __thread int cancel_state; /* of this thread, when it took the lock */
-
-static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void say(const char *format, ...) {
-    char line[512] = "stackduel: ";
-    size_t length = strlen(line);
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(line + length, sizeof(line) - length - 1, format, arguments);
-    va_end(arguments);
-    strcat(line, "\n");
-    (void)!libc()->write(STDERR_FILENO, line, strlen(line));
-}
 
 /* --- the lock --------------------------------------------------------------------------------------- */
 
@@ -107,6 +82,16 @@ bool engine_inside(void) {
     return inside;
 }
 
+/* --- what others do at fork and at the end ------------------------------------------------------------ */
+
+void engine_at_fork(void (*hook)(void)) {
+    engine.at_fork = hook;
+}
+
+void engine_at_exit(void (*hook)(void)) {
+    engine.at_exit = hook;
+}
+
 static void before_fork(void) {
     if (!inside) {
         take_mutex();
@@ -124,7 +109,9 @@ static void after_fork_in_child(void) {
     engine.queued = engine.waiting = 0;
     if (engine.state == STARTED) {
         engine.state = FORKED;
-        socket_lose_all();
+        if (engine.at_fork != NULL) {
+            engine.at_fork();
+        }
         counters_file_leave();
     }
 }
@@ -139,7 +126,7 @@ const struct settings *engine_settings(void) {
         engine.settings_read = true;
         pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
         if (settings_from_environment(&settings, error, sizeof(error)) != 0) {
-            say("%s; all sockets stay with the kernel (programs are to be started with on-lwip)", error);
+            eal_say("%s; all sockets stay with the kernel (programs are to be started with on-lwip)", error);
         } else {
             engine.settings = &settings;
         }
@@ -147,131 +134,33 @@ const struct settings *engine_settings(void) {
     return engine.settings;
 }
 
-/* Removes what only the end of EAL would remove; async-signal-safe. */
-static void remove_traces(void) {
-    if (getpid() == engine.owner) {
-        devargs_remove_sockets(engine.settings->eal_count, engine.settings->eal_words);
-        (void)rmdir(engine.runtime_directory);
-    }
-}
+static int start_stack(const struct settings *settings) {
+    char error[512];
+    int code = stack_start(&settings->stack, error, sizeof(error));
 
-static bool given(const struct settings *settings, const char *option) {
-    for (int i = 0; i < settings->eal_count; i++) {
-        if (strncmp(settings->eal_words[i], option, strlen(option)) == 0) {
-            return true;
-        }
+    if (code != 0) {
+        eal_say("%s", error);
     }
-    return false;
-}
-
-/* EAL gets descriptors above the first LOW_DESCRIPTORS, or the first quarter of what the process may have:
- * programs size tables by how many they expect (wrk: three a connection, and ten). Takes those that are free;
- * false if there is no descriptor to be had. */
-static bool take_low_descriptors(bool taken[LOW_DESCRIPTORS]) {
-    long limit = sysconf(_SC_OPEN_MAX) / 4;
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-    limit = limit < 0 || limit > LOW_DESCRIPTORS ? LOW_DESCRIPTORS : limit;
-    memset(taken, 0, LOW_DESCRIPTORS * sizeof(*taken));
-    while (fd >= 0 && fd < limit) {
-        taken[fd] = true;
-        fd = libc()->fcntl(fd, F_DUPFD_CLOEXEC, fd);
-    }
-    return fd >= 0 && libc()->close(fd) == 0;
-}
-
-static void give_low_descriptors(const bool taken[LOW_DESCRIPTORS]) {
-    for (int fd = 0; fd < LOW_DESCRIPTORS; fd++) {
-        if (taken[fd]) {
-            (void)libc()->close(fd);
-        }
-    }
-}
-
-/* EAL would pin the thread that starts it to the first core; where the program runs is its own business. */
-static int start_eal(const struct settings *settings) {
-    static char program[] = "stackduel", one_lcore[] = "--lcores=0@0", quiet[] = "--log-level=error";
-    char *words[EAL_WORDS_MAX];
-    struct rlimit files;
-    cpu_set_t cpus;
-    int count = 0, code;
-
-    if (settings->eal_count > EAL_WORDS_MAX - 4) {
-        say("more than %d words for EAL", EAL_WORDS_MAX - 4);
-        return -EINVAL;
-    }
-    words[count++] = program;
-    if (!given(settings, "--log-level")) {
-        words[count++] = quiet;
-    }
-    if (!given(settings, "--lcores") && !given(settings, "-l") && !given(settings, "-c")) {
-        words[count++] = one_lcore;
-    }
-    for (int i = 0; i < settings->eal_count; i++) {
-        words[count++] = settings->eal_words[i];
-    }
-    words[count] = NULL;
-    pthread_getaffinity_np(pthread_self(), sizeof(cpus), &cpus);
-    (void)getrlimit(RLIMIT_NOFILE, &files);
-    rte_openlog_stream(stderr);
-    code = rte_eal_init(count, words);
-    (void)setrlimit(RLIMIT_NOFILE, &files); /* EAL raises it, and programs go by it */
-    pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
-    if (code < 0) {
-        say("EAL did not start: %s", rte_strerror(rte_errno));
-        return -ENETDOWN;
-    }
-    snprintf(engine.runtime_directory, sizeof(engine.runtime_directory), "%s", rte_eal_get_runtime_dir());
-    return 0;
-}
-
-static bool same_dpdk(void) {
-    char built[32];
-
-    snprintf(built, sizeof(built), RTE_VER_PREFIX " %d.%02d.", RTE_VER_YEAR, RTE_VER_MONTH);
-    if (strncmp(rte_version(), built, strlen(built)) == 0) {
-        return true;
-    }
-    say("built for %sx, but this is %s: build again", built, rte_version());
-    return false;
+    return code;
 }
 
 static int start(void) {
     const struct settings *settings = engine_settings();
-    bool low[LOW_DESCRIPTORS];
-    char error[512];
-    int code;
 
-    if (settings == NULL || !same_dpdk()) {
-        return -ENETDOWN;
-    }
-    if (devargs_check(settings->eal_count, settings->eal_words, error, sizeof(error)) != 0) {
-        say("%s", error);
+    if (settings == NULL || !eal_can_start(settings)) {
         return -ENETDOWN;
     }
     engine.owner = getpid();
     if (settings->counters_path != NULL && counters_file_open(settings->counters_path) != 0) {
-        say("counters: %s: %s", settings->counters_path, strerror(errno));
+        eal_say("counters: %s: %s", settings->counters_path, strerror(errno));
         return -ENETDOWN;
     }
-    if (!take_low_descriptors(low)) {
-        say("no descriptors left for EAL: %s", strerror(errno));
-        give_low_descriptors(low);
-        return -ENETDOWN;
-    }
-    code = start_eal(settings);
-    if (code == 0 && (code = stack_start(&settings->stack, error, sizeof(error))) != 0) {
-        say("%s", error);
-        rte_eal_cleanup();
-        remove_traces();
-    }
-    give_low_descriptors(low);
-    if (code != 0) {
+    if (eal_start(settings, start_stack) != 0) {
         return -ENETDOWN;
     }
     engine.tsc_hz = rte_get_tsc_hz();
     engine.kernel_check_tsc = engine.tsc_hz / 1000000 * KERNEL_CHECK_US;
-    signals_guard(remove_traces);
+    signals_guard(eal_remove_traces);
     return 0;
 }
 
@@ -283,8 +172,8 @@ int engine_start(void) {
         engine.state = start() == 0 ? STARTED : FAILED;
         return engine.state == STARTED ? 0 : -ENETDOWN;
     case FORKED:
-        say("process %d was forked after lwIP had started: its sockets stay with process %d", getpid(),
-            engine.owner);
+        eal_say("process %d was forked after lwIP had started: its sockets stay with process %d", getpid(),
+                engine.owner);
         engine.state = FAILED;
         return -ENETDOWN;
     default:
@@ -307,7 +196,7 @@ int engine_start_linked(void) {
     while (!netif_is_link_up(netif_default)) {
         (void)stack_poll();
         if (rte_rdtsc() > deadline) {
-            say("the port's link is down: is there somebody at the other end?");
+            eal_say("the port's link is down: is there somebody at the other end?");
             return -ENETDOWN;
         }
     }
@@ -467,17 +356,18 @@ void engine_exit(void) {
     engine.queued++; /* who drives gives way */
     /* Held for good: threads that still run wait until the process is gone. */
     if (inside || pthread_mutex_timedlock(&engine.mutex, &until) != 0) {
-        remove_traces();
+        eal_remove_traces();
         return;
     }
     inside = true;
     RTE_PER_LCORE(_lcore_id) = 0;
     stack_resume();
-    socket_close_all();
+    if (engine.at_exit != NULL) {
+        engine.at_exit();
+    }
     linger();
     counters_file_write();
     engine.state = STOPPED;
     stack_stop();
-    rte_eal_cleanup();
-    remove_traces();
+    eal_end();
 }

@@ -73,6 +73,11 @@ bool engine_turn(void);
 /* Whether it is time to look at the kernel's descriptors again, *last being when they were looked at. */
 bool engine_kernel_due(uint64_t *last);
 
+/* What is to be done, under the lock, in a child of fork() whose parent has a stack; and when the process
+ * ends, before what is queued leaves. One function each; the same one may be named again. */
+void engine_at_fork(void (*hook)(void));
+void engine_at_exit(void (*hook)(void));
+
 /* The process ends: what is queued gets time to leave, counters are written, EAL's traces removed. */
 void engine_exit(void);
 

@@ -33,9 +33,4 @@ int epoll_set_control_kernel(struct epoll_set *set, int epfd, int operation, int
 int epoll_set_wait(struct epoll_set *set, int epfd, struct epoll_event *events, int limit, int64_t timeout_ns,
                    const sigset_t *mask);
 
-/* Under the lock: something happened to a socket; it is closed; it was decided whose it is. */
-void epoll_set_signal(struct socket *socket, uint32_t events);
-void epoll_set_forget(struct socket *socket);
-void epoll_set_decided(struct socket *socket);
-
 #endif

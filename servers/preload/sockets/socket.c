@@ -6,11 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "preload/engine/counters_file.h"
 #include "preload/engine/engine.h"
 #include "preload/engine/libc.h"
-#include "preload/events/epoll_set.h"
-
-struct socket_counters socket_counters;
 
 /* Every socket that lwIP has, for the end of the process and for fork(). */
 static LIST_HEAD(, socket) all_sockets = LIST_HEAD_INITIALIZER(all_sockets);
@@ -122,11 +120,52 @@ static void close_ours(struct socket *socket) {
     socket_counters.closes++;
 }
 
+static void notify(struct socket *socket, enum watch_event event) {
+    struct watch *watch, *next;
+
+    for (watch = LIST_FIRST(&socket->watches); watch != NULL; watch = next) {
+        next = LIST_NEXT(watch, of_socket);
+        watch->notify(watch, event);
+    }
+}
+
+/* In a child of fork(): all of lwIP's sockets are the parent's. */
+static void lose_all(void) {
+    struct socket *socket;
+
+    LIST_FOREACH(socket, &all_sockets, all) {
+        if (socket->state == SOCKET_OURS) {
+            lose(socket);
+        }
+    }
+}
+
+/* Closes all that are lwIP's, as the end of a process does. */
+static void close_all(void) {
+    struct socket *socket, *next;
+
+    /* Listeners first: those that wait to be accepted go with them, and out of this list. */
+    for (socket = LIST_FIRST(&all_sockets); socket != NULL; socket = next) {
+        bool listens =
+            socket->state == SOCKET_OURS && socket->type == SOCK_STREAM && socket->tcp.phase == TCP_LISTENING;
+
+        if (listens) {
+            close_ours(socket);
+        }
+        next = listens ? LIST_FIRST(&all_sockets) : LIST_NEXT(socket, all);
+    }
+    LIST_FOREACH(socket, &all_sockets, all) {
+        if (socket->state == SOCKET_OURS) {
+            close_ours(socket);
+        }
+    }
+}
+
 static void closed(struct description *description) {
     struct socket *socket = socket_of(description);
 
     socket->closing = true;
-    epoll_set_forget(socket);
+    notify(socket, WATCH_CLOSED);
     if (socket->state == SOCKET_OURS) {
         close_ours(socket);
     }
@@ -150,6 +189,8 @@ static struct socket *create(int type) {
         socket->protocol = type == SOCK_STREAM ? &tcp_protocol : &udp_protocol;
         LIST_INIT(&socket->watches);
         LIST_INSERT_HEAD(&all_sockets, socket, all);
+        engine_at_fork(lose_all);
+        engine_at_exit(close_all);
     }
     return socket;
 }
@@ -265,7 +306,7 @@ int socket_decide(struct socket *socket, const struct sockaddr_in *address) {
     if (settings == NULL || !rules_match(&settings->rules, socket->type == SOCK_DGRAM,
                                          address->sin_addr.s_addr, ntohs(address->sin_port))) {
         socket->state = SOCKET_KERNELS;
-        epoll_set_decided(socket);
+        notify(socket, WATCH_DECIDED);
         return 0;
     }
     if ((code = stack_init()) != 0 || (code = socket->protocol->create(socket)) != 0) {
@@ -274,7 +315,7 @@ int socket_decide(struct socket *socket, const struct sockaddr_in *address) {
     socket->state = SOCKET_OURS;
     socket_counters.sockets++;
     follow_options(socket);
-    epoll_set_decided(socket);
+    notify(socket, WATCH_DECIDED);
     return 0;
 }
 
@@ -290,35 +331,11 @@ int socket_take_error(struct socket *socket) {
 }
 
 void socket_signal(struct socket *socket, uint32_t events) {
-    epoll_set_signal(socket, events);
-}
+    struct watch *watch;
 
-void socket_lose_all(void) {
-    struct socket *socket;
-
-    LIST_FOREACH(socket, &all_sockets, all) {
-        if (socket->state == SOCKET_OURS) {
-            lose(socket);
-        }
-    }
-}
-
-void socket_close_all(void) {
-    struct socket *socket, *next;
-
-    /* Listeners first: those that wait to be accepted go with them, and out of this list. */
-    for (socket = LIST_FIRST(&all_sockets); socket != NULL; socket = next) {
-        bool listens =
-            socket->state == SOCKET_OURS && socket->type == SOCK_STREAM && socket->tcp.phase == TCP_LISTENING;
-
-        if (listens) {
-            close_ours(socket);
-        }
-        next = listens ? LIST_FIRST(&all_sockets) : LIST_NEXT(socket, all);
-    }
-    LIST_FOREACH(socket, &all_sockets, all) {
-        if (socket->state == SOCKET_OURS) {
-            close_ours(socket);
+    LIST_FOREACH(watch, &socket->watches, of_socket) {
+        if (watch->events & events) {
+            watch->notify(watch, WATCH_READY);
         }
     }
 }

@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 
 #include "descriptor.h"
+#include "watch.h"
 
 enum socket_state {
     SOCKET_UNDECIDED, /* has had no address yet; the kernel's placeholder serves it */
@@ -36,7 +37,6 @@ struct message {
 /* The bytes that all pieces hold. */
 size_t message_size(const struct message *message);
 
-struct watch;
 struct socket;
 
 /* What TCP and UDP do, each its own way. */
@@ -108,7 +108,7 @@ struct socket {
     int64_t send_timeout_ns;
     struct linger linger;
     bool reuse_address, keepalive, no_delay;
-    LIST_HEAD(, watch) watches; /* of epoll sets */
+    struct watches watches; /* of epoll sets */
     LIST_ENTRY(socket) all;
     union {
         struct tcp_part tcp;
@@ -119,15 +119,6 @@ struct socket {
 static inline struct socket *socket_of(struct description *description) {
     return (struct socket *)description;
 }
-
-/* What is open and was done since the start, for the file of counters. */
-struct socket_counters {
-    uint64_t sockets, listeners; /* open now */
-    uint64_t connects, accepts, closes;
-    uint64_t bytes_received, bytes_sent;
-};
-
-extern struct socket_counters socket_counters;
 
 /* An undecided socket for the placeholder `fd`; NULL: no memory, or a number beyond the limit. */
 struct socket *socket_create(int fd, int type, bool nonblocking);
@@ -151,13 +142,7 @@ uint32_t socket_ready(struct socket *socket);
 /* The pending error, which is taken (SO_ERROR); 0 or a positive errno. */
 int socket_take_error(struct socket *socket);
 
-/* Something happened: tells the epoll sets that wait for any of `events`. */
+/* Something happened: notifies the watches that wait for any of `events`. */
 void socket_signal(struct socket *socket, uint32_t events);
-
-/* All of lwIP's sockets are the parent's: to be called in a child after fork(). */
-void socket_lose_all(void);
-
-/* Closes all that are lwIP's, as the end of a process does. */
-void socket_close_all(void);
 
 #endif

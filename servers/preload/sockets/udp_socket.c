@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lwip_errno.h"
+#include "preload/engine/counters_file.h"
 #include "preload/engine/engine.h"
 
 #include "lwip/udp.h"

@@ -6,7 +6,7 @@
 
 #include <rte_ethdev.h>
 
-#include "port.h"
+#include "port_state.h"
 
 #define PORT_HASH_KEY_MAX 64 /* bytes; the longest key of a driver has 52 */
 #define PORT_FIRMWARE_MAX 64
@@ -40,6 +40,10 @@ int port_shared_decide_queues(struct port_shared *shared, const struct rte_eth_d
 
 /* Adds what software needs to bring packets to their cores, and what wakes them. 0 or -ENOMEM. */
 int port_shared_complete(struct port_shared *shared);
+
+/* The port that port_open() opened, for another of the cores that it was opened for, `shared` being core 0's.
+ */
+void port_join(struct port *port, struct port_shared *shared, uint16_t core);
 
 /* Gives `core` its part, the rest of *port being as core 0 opened it. */
 void port_shared_take(struct port *port, uint16_t core);

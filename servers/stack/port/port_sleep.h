@@ -4,7 +4,7 @@
 #ifndef STACKDUEL_PORT_SLEEP_H
 #define STACKDUEL_PORT_SLEEP_H
 
-#include "port.h"
+#include "port_state.h"
 
 /* Once, on the thread that will sleep. 0, or a negative errno with one line in error[]: -ENOTSUP when the
  * port has no receive interrupts. */

@@ -24,6 +24,7 @@
 #include "eal.h"
 #include "stack/mbuf_pbuf.h"
 #include "stack/port/port.h"
+#include "stack/port/port_shared.h"
 #include "stack/port/port_sleep.h"
 #include "stack/stack.h"
 
