@@ -83,7 +83,7 @@ static const struct row rows[] = {
     {"close", "client|server", CHOICE, "client", 0, 0, SERVER_LOADGEN, AT(closer), "connect: who closes first"},
     {"duration", "S", SECONDS, "3", 0, 86400, CLIENT, AT(duration_us), "measured seconds, as in 2.5"},
     {"warmup", "S", SECONDS, "1", 0, 86400, CLIENT, AT(warmup_us), "seconds of load before"},
-    {"linger", "", FLAG, NULL, 0, 0, SERVER_LOADGEN, AT(stay), "keep the connections after the result, until a signal"},
+    {"stay", "", FLAG, NULL, 0, 0, SERVER_LOADGEN, AT(stay), "keep the connections after the result, until a signal"},
     {"path", "TARGET", TEXT, "/", 0, 0, CLIENT, AT(path), "what is asked for"},
     {"window", "BYTES", SIZE, "256K", 2048, 1 << 30, SERVER_LOADGEN, AT(window), "receive window announced"},
     {"address", "IPV4", IPV4, REQUIRED, 0, 0, SERVER_OPENLOAD, AT(address), "address of the server"},

@@ -203,7 +203,7 @@ def test_many_addresses_behind_a_gateway(bed: Bed) -> None:
 
 def test_it_stays_when_told_and_answers_keep_alive_probes(bed: Bed) -> None:
     with bed.server(VETH, "--keepalive-idle", "1", "--keepalive-interval", "1", "--keepalive-count", "1") as server:
-        process = bed.start(VETH, "--mode", "hold", "--connections", "50", "--active", "0", "--linger", *SHORT)
+        process = bed.start(VETH, "--mode", "hold", "--connections", "50", "--active", "0", "--stay", *SHORT)
         wait_until(lambda: bed.said("load").count("\n") == 3)
         time.sleep(3.2)  # without an answer to the probe the server would have given up
         server.signal(signal.SIGUSR1)

@@ -51,7 +51,7 @@ class Loadgen(OneProcessTool):
         return [*launcher, "--mode", *mode, "--connections", str(load.connections), *few,
                 *(["--rotate"] if few and shape.rotate else []), "--addresses", str(addresses),
                 "--duration", str(load.seconds), "--warmup", str(warmup_seconds),
-                "--path", shape.path, "--body-size", str(shape.body_size_bytes), "--linger"]
+                "--path", shape.path, "--body-size", str(shape.body_size_bytes), "--stay"]
 
     def account(self, text: str, load: Load, proc_stat: tuple[str, str]) -> Account:
         with account_of(self.name):

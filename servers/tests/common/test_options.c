@@ -192,7 +192,7 @@ static void test_loadgen(void **state) {
     assert_string_equal(o.path, "/");
     assert_false(o.rotate || o.stay);
     assert_int_equal(LOADGEN(&o, error, "--mode", "hold", "--active=0", "--close=server", "--duration=0.25",
-                             "--warmup", "2.000001", "--linger", "--rotate"),
+                             "--warmup", "2.000001", "--stay", "--rotate"),
                      OPTIONS_OK);
     assert_int_equal(o.mode, MODE_HOLD);
     assert_int_equal(o.active, 0);

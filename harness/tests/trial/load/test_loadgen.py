@@ -50,7 +50,7 @@ def command(workload: str, connections: int, size: int | None = None) -> str:
 
 
 def test_how_it_is_called() -> None:
-    ends = "--duration 3 --warmup 1 --path / --body-size {} --linger"
+    ends = "--duration 3 --warmup 1 --path / --body-size {} --stay"
     assert command("rps", 64) == f"loadgen -- --mode closed --connections 64 --addresses 1 {ends.format(1)}"
     assert command("cps", 64) == f"loadgen -- --mode connect --connections 64 --addresses 16 {ends.format(600)}"
     assert command("bandwidth", 8, 1 << 20) == (
