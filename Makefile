@@ -249,8 +249,9 @@ test-system: all test-programs slow $(CHECKED)/build.ninja ## both servers and a
 	@ninja --quiet -C $(CHECKED) all conformance fuzz_preload
 	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests/system
 
-lint: ## types of the harness, format of the C code
+lint: ## types of the harness, rooms of harness and servers, format of the C code
 	@$(PYTHON) -m mypy --strict --no-error-summary --explicit-package-bases harness ci/vm
+	@$(PYTHON) ci/check_imports.py
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $$(find servers -name '*.[ch]'); \
 	 else echo "clang-format is not installed: format not checked"; fi
 

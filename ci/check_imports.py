@@ -1,15 +1,18 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Check the rooms of harness/: imports follow the data, through public faces, without a circle; no room is too full.
+"""Check the rooms of harness/ and of servers/: no circle of imports or includes, no room too full.
 
-Every import counts, also one inside a function or under TYPE_CHECKING. Prints the package graph; exit 1 on a violation.
+In harness/ imports also follow the data, through public faces. Every import counts, also one inside a function or under
+TYPE_CHECKING. In servers/ a module is a .c and its .h. Prints both graphs of rooms; exit 1 on a violation.
 Usage: check_imports.py [ROOT]
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Iterator, Mapping
 
@@ -33,6 +36,8 @@ ARROWS: Mapping[str, frozenset[str]] = {package: frozenset(others.split()) for p
     "__main__": "cli",
 }.items()}
 FREE = frozenset(("errors",))
+INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
+INCLUDE_PATH = ("servers", "servers/stack")
 
 
 def modules(root: Path) -> dict[str, Path]:
@@ -105,19 +110,52 @@ def check(root: Path) -> tuple[list[str], dict[str, set[str]]]:
         wrong.append(f"import circle: {' -> '.join(found)}")
     if found := circle(rooms):
         wrong.append(f"circle of packages: {' -> '.join(found)}")
-    folders: dict[Path, int] = {}
-    for file in known.values():
-        folders[file.parent] = folders.get(file.parent, 0) + 1
+    folders = Counter(file.parent for file in known.values())
     wrong += [f"{folder.relative_to(root)}: {count} source files, more than {MOST_FILES}"
               for folder, count in folders.items() if count > MOST_FILES]
     return wrong, rooms
 
 
+def included(root: Path, file: Path) -> Iterator[Path]:
+    """Yield the module, a path without suffix, of each header of ours that a C file includes."""
+    for name in INCLUDE.findall(file.read_text()):
+        for folder in (file.parent, *(root / folder for folder in INCLUDE_PATH)):
+            if (folder / name).is_file():
+                yield (folder / name).relative_to(root).with_suffix("")
+                break
+
+
+def check_includes(root: Path) -> tuple[list[str], dict[str, set[str]]]:
+    """Return the violations of servers/, a line each, and the graph of its rooms; tests are left out."""
+    graph: dict[str, set[str]] = {}
+    rooms: dict[str, set[str]] = {}
+    for file in sorted((root / "servers").rglob("*.[ch]")):
+        module = file.relative_to(root).with_suffix("")
+        room = module.parts[1]
+        if room == "tests":
+            continue
+        others = graph.setdefault(str(module), set())
+        for other in included(root, file):
+            if other != module:
+                others.add(str(other))
+            if other.parts[1] != room:
+                rooms.setdefault(room, set()).add(other.parts[1])
+    wrong = [f"include circle: {' -> '.join(found)}" for found in [circle(graph)] if found]
+    wrong += [f"circle of rooms: {' -> '.join(found)}" for found in [circle(rooms)] if found]
+    folders = Counter(str(Path(module).parent) for module in graph)
+    return wrong + [f"{folder}: {count} modules, more than {MOST_FILES}"
+                    for folder, count in folders.items() if count > MOST_FILES], rooms
+
+
 def main() -> int:
-    """Print the graph and the violations; 1 if there are any."""
-    wrong, rooms = check(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[1])
-    for name, others in sorted(rooms.items()):
-        print(f"{name:>10} -> {' '.join(sorted(others))}")
+    """Print the graphs and the violations; 1 if there are any."""
+    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[1]
+    wrong = []
+    for language, checked in (("Python", check(root)), ("C", check_includes(root))):
+        print(f"{language}:")
+        wrong += checked[0]
+        for name, others in sorted(checked[1].items()):
+            print(f"{name:>10} -> {' '.join(sorted(others))}")
     for line in wrong:
         print(line, file=sys.stderr)
     return 1 if wrong else 0
