@@ -26,7 +26,7 @@ class Wrk(LoadTool):
 
     name = "wrk"
     programs = {"wrk": "wrk"}
-    workloads = ("rps", "cps", "bandwidth", "nginx-get")
+    workloads: tuple[str, ...] = ("rps", "cps", "bandwidth", "nginx-get")
     # beyond its duration: wrk's own time-outs, and a Lua loop over the histogram
     grace_seconds = 30.0
     # its main thread makes one, to see whether there is a server

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The promise of what one change touches: a wire is one file and a contender is one file, also a stranger's."""
+"""The promise of what one change touches: a wire, a contender and a load tool are a file each, also a stranger's."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from harness.errors import UsageError
 from harness.host import Host
 from harness.cli.bench import bench
 from harness.run import RunRequest
+from harness.trial.load.base import FOLDERS
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
 
 STRANGER = Path(__file__).parent / "data" / "stranger"
@@ -60,3 +61,13 @@ def test_what_a_stranger_s_contender_needs_is_named(tmp_path: Path) -> None:
     with pytest.raises(Exception, match=r"missing: gnome_server \(package gnome-server"):
         measure(tmp_path, "tap", host, CONTENDERS=str(GNOME), **TINY)
     assert host.calls == []
+
+
+def test_a_load_tool_of_a_stranger_is_a_file_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="sprinkler"):
+        measure(tmp_path, "tap", ServingHost(), CONTENDERS="epoll", LOAD_TOOL="sprinkler", **TINY)
+    monkeypatch.setenv(FOLDERS, str(STRANGER / "load"))
+    measure(tmp_path, "tap", ServingHost(), CONTENDERS="epoll", LOAD_TOOL="sprinkler", **TINY)
+    run = only_run(tmp_path)
+    assert run.facts["load_tool"]["name"] == run.plan.load_tool == "sprinkler" and len(run.trials) == 1
+    assert list(run.path.glob("raw/0*/sprinkler.json"))
