@@ -13,7 +13,7 @@ from typing import Callable, Mapping
 from harness.errors import MachineError, UsageError
 from harness.host import Host
 from harness.plan import OVERRIDES
-from harness.plan.nic_request import WIRE, NicOrder
+from harness.plan import WIRE, NicOrder
 
 Arguments = argparse.Namespace
 

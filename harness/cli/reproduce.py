@@ -15,7 +15,7 @@ from harness.cli.bench import bench
 from harness.facts import of_machine
 from harness.host import Host
 from harness.run import RunRequest, planned
-from harness.plan.nic_request import NicOrder, to_settings
+from harness.plan import NicOrder, to_settings
 from harness.trial import load_tool
 from harness.plan import needs_loadgen, GENERAL, MOST_OF_WRK, Plan, WORKLOADS
 from harness.plan.published import METRICS, Published, of_paper

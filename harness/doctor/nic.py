@@ -14,7 +14,7 @@ from harness.doctor.machine import MISSING, NOTE, OK, Finding, bench_command, la
 from harness.errors import MachineError, StackduelError, UsageError
 from harness.host import INTERFACES, Host, Nic, emulated, find_nic, network_devices
 from harness.plan import load_wire, wire_names
-from harness.plan.nic_request import WIRE, NicOrder
+from harness.plan import WIRE, NicOrder
 from harness.provision import (DEVBIND, USER_SPACE_DRIVERS, bind_command, choose_binding,
                                kernel_driver,
                                pmd_of, uses)

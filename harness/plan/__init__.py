@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What to measure. Pure: no root, no clock, no machine."""
 
+from harness.plan.client_target import IfClient as IfClient
+from harness.plan.client_target import SshClients as SshClients
+from harness.plan.client_target import SshTarget as SshTarget
+from harness.plan.client_target import parse_client as parse_client
 from harness.plan.load import AXES as AXES
 from harness.plan.load import CONNECTIONS as CONNECTIONS
 from harness.plan.load import FEW as FEW
@@ -18,6 +22,10 @@ from harness.plan.load_plan import PLANS as PLANS
 from harness.plan.load_plan import load_plan as load_plan
 from harness.plan.load_plan import needs_loadgen as needs_loadgen
 from harness.plan.load_plan import without as without
+from harness.plan.nic_request import WIRE as WIRE
+from harness.plan.nic_request import NicOrder as NicOrder
+from harness.plan.nic_request import from_settings as from_settings
+from harness.plan.nic_request import to_settings as to_settings
 from harness.plan.options import BY_VARIABLE as BY_VARIABLE
 from harness.plan.options import MOST_ATTEMPTS as MOST_ATTEMPTS
 from harness.plan.options import NET_TAP as NET_TAP

@@ -13,9 +13,9 @@ from typing import Any, Iterator, Mapping, Sequence
 from harness.errors import UsageError
 from harness.host import Host, SshHost, connected, emulated
 from harness.plan import KERNEL, NET_TAP, VHOST_NET, Plan, TrialSpec, Wire, over_vhost, turns
-from harness.plan.client_target import SshClients, parse_client
+from harness.plan import SshClients, parse_client
 from harness.plan.netem import parse
-from harness.plan.nic_request import NicOrder, from_settings
+from harness.plan import NicOrder, from_settings
 from harness.provision import tuning
 from harness.provision.kernel_modules import missing
 from harness.provision.links import VHOST, check_links, kind_of

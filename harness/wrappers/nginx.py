@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Becomes nginx that serves one body, that of all servers of this project: at / and, from a file, at /body.
+"""Becomes nginx that serves one body, that of all servers of this project: at / and, from a file,
+at /body.
 
-Usage: nginx.py DIRECTORY ADDRESS PORT BODY_SIZE MAX_CONNECTIONS [CPUS] -- WORDS…   WORDS end with nginx's own name.
-One worker; with CPUS, as 1,2, one for each of them, pinned to it, with a listener of its own (SO_REUSEPORT).
-Writes DIRECTORY/nginx.conf, which stays as a record of how it was configured; the file that it serves has no name.
+Usage: nginx.py DIRECTORY ADDRESS PORT BODY_SIZE MAX_CONNECTIONS [CPUS] -- WORDS…   WORDS end with
+nginx's own name. One worker; with CPUS, as 1,2, one for each of them, pinned to it, with a listener
+of its own (SO_REUSEPORT). Writes DIRECTORY/nginx.conf, which stays as a record of how it was
+configured; the file that it serves has no name.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from pathlib import Path
 from typing import Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
-# The file is kept open and its size in mind, as nginx's manual has it for static files; nothing is logged a request.
-# What fits into a word of the configuration is served from there, which takes less than a file.
+# The file is kept open and its size in mind, as nginx's manual has it for static files; nothing is
+# logged a request. What fits into a word of the configuration is served from there, which takes
+# less than a file.
 CONFIG = """\
 daemon off; user root; {workers}
 pid {directory}/nginx.pid; error_log stderr warn;

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs redis-benchmark and writes what it printed, with the CPU times of its load. Knows nothing of trials.
+"""Runs redis-benchmark and writes what it printed, with the CPU times of its load. Knows nothing of
+trials.
 
-Usage: wrappers/redis_benchmark.py REPORT WORDS…   Exit code: that of WORDS, or 1 when they printed no account of a load.
-redis-benchmark prints when its load begins and when it has ended, and that is when /proc/stat is read: its own start
-(and, under a library, DPDK's) is no load, though a polling server burns a core meanwhile.
+Usage: wrappers/redis_benchmark.py REPORT WORDS…   Exit code: that of WORDS, or 1 when they printed
+no account of a load. redis-benchmark prints when its load begins and when it has ended, and that is
+when /proc/stat is read: its own start (and, under a library, DPDK's) is no load, though a polling
+server burns a core meanwhile.
 """
 
 from __future__ import annotations
