@@ -10,133 +10,75 @@ CC = gcc
 BUILD := build
 HARNESS = $(PYTHON) -m harness
 
-# What a user may set on the command line of make; a variable of the environment that has the same name is not
-# meant, and a name that is not here is a mistake.
-PLAN_KEYS := WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS CLIENT_CPUS \
-             SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM SOFTIRQ SEED PRECISION BUDGET ATTEMPTS CALIBRATE
-KEYS := PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE APP RUN RUNS PAPER BUNDLE LWIP_SRC BUILD PYTHON CC CLANG \
-        BASE HEAD THRESHOLD COMPARISONS METRIC POINT CONTENDER RATES LOADS \
-        NIC CLIENT FORCE NOIOMMU TUNE VM FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES $(PLAN_KEYS)
+# Variables of the build. All others are the harness's: they go to ./stackduel, whose table knows which command takes
+# which. A variable of the environment that has the same name is not meant.
+BUILD_KEYS := LWIP_SRC BUILD PYTHON CC CLANG FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
-UNKNOWN := $(filter-out $(KEYS),$(GIVEN))
-ifneq ($(UNKNOWN),)
-$(error unknown setting '$(firstword $(UNKNOWN))'; there are: $(KEYS))
-endif
+FORWARDED := $(filter-out $(BUILD_KEYS),$(GIVEN))
 given = $(if $(filter command,$(firstword $(origin $(1)))),$($(1)))
-SETTINGS = $(foreach key,$(PLAN_KEYS),$(if $(call given,$(key)),--set '$(key)=$(call given,$(key))'))
-PLAN_ARGUMENT = $(if $(call given,PLAN),--plan '$(call given,PLAN)')
-# of the wire with a NIC; FORCE=0 is not FORCE
-set = $(filter-out 0,$(call given,$(1)))
-NIC_ARGUMENTS = $(if $(call given,NIC),--nic '$(NIC)') $(if $(call given,CLIENT),--client '$(CLIENT)') \
-                $(if $(call set,FORCE),--force) $(if $(call set,NOIOMMU),--noiommu)
-PUBLISHED_ARGUMENTS = $(foreach name,$(call given,PUBLISHED),--published '$(name)')
+forward = $(foreach key,$(filter-out $(1),$(FORWARDED)),'$(key)=$($(key))')
+COMMANDS := bench latency reproduce noise shell report compare bundle verify reference gate trend doctor
+# each forwards to the command of its name; `make` alone, and what builds or tests, takes none of their variables
+FORWARDING := $(COMMANDS) ablate bench-% vm-test vm-shell
+ifneq ($(FORWARDED),)
+ifeq ($(filter $(FORWARDING),$(MAKECMDGOALS)),)
+$(error $(shell $(PYTHON) -m harness unused '$(or $(firstword $(MAKECMDGOALS)),all)' $(FORWARDED) 2>&1))
+endif
+endif
 
 .PHONY: help
 help: ## this list
 	@echo "Targets:"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1;\2/p' Makefile | awk -F';' '{printf "  %-17s %s\n", $$1, $$2}'
-	@echo "Settings, as in 'make bench-tap PLAN=quick ROUNDS=5':"
-	@echo "  PLAN=quick|default|full|FILE  RESUME=ID  DRY_RUN=1  REPORT=no  PUBLISHED=NAME  PAPER=NAME  LWIP_SRC=DIR"
-	@echo "  NIC=PCI-ADDRESS|INTERFACE  CLIENT=if:INTERFACE|ssh:USER@HOST[,if=INTERFACE]  FORCE=1  NOIOMMU=1  TUNE=none|fair|max"
-	@echo "  $(PLAN_KEYS)"
-	@echo "  PRECISION=3 (percent: rounds until every gain is known so well; 0: exactly ROUNDS)  BUDGET=90s|15m|1h  SEED=N (else drawn)"
-	@echo "  BASE=RUN  HEAD=RUN  THRESHOLD=PERCENT  COMPARISONS=N  METRIC=NAME  POINT=CONNECTIONS  CONTENDER=NAME"
-	@echo "  of 'make latency': RATES=10000,20000 requests/s, or LOADS=10-110 percent of the best saturation  CONNECTIONS=64"
-	@echo "  TAP=net_tap|vhost-net (else vhost-net where it is)  NETEM='delay 5ms jitter 1ms loss 1% duplicate 1% reorder 1%'"
-	@echo "  ATTEMPTS=1|2|3: how often a trial is run that something else on the machine disturbs (3)"
-	@echo "  CALIBRATE=no: do not look for the client's ceiling first"
-	@echo "  SOFTIRQ=default|server|client (whose cores process the packets of kernel contenders)"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  %-17s %s\n", $$1, $$2}'
+	@echo "Variables, as in 'make bench-tap PLAN=quick ROUNDS=5': BUILD, LWIP_SRC=DIR, and of each target:"
+	@$(HARNESS) variables
 
 # --- measuring -------------------------------------------------------------------------------------
 
-.PHONY: bench bench-tap bench-afpacket bench-afxdp bench-shm bench-veth bench-shm-loadgen bench-scale bench-ablate ablate bench-app report reproduce bundle verify compare restore doctor shell bench-library reference
-bench-tap: ## measure lwIP against epoll on the TAP wire, to a finished report (root)
+# A rehearsal installs and builds nothing.
+READY := $(if $(filter-out 0,$(call given,DRY_RUN)),,ready)
+
+.PHONY: $(COMMANDS) ablate bench-app bench-library restore
+.PHONY: bench-tap bench-afpacket bench-afxdp bench-shm bench-veth bench-shm-loadgen bench-scale bench-ablate
+bench-tap: ## measure lwIP against the kernel's servers on the TAP wire, to a finished report (root)
 bench-afpacket: ## the same with lwIP on a veth through AF_PACKET (root)
 bench-afxdp: ## the same with lwIP on a veth through AF_XDP (root)
 bench-shm: ## lwIP at both ends over shared memory against the kernel at both ends of a veth (root)
 bench-veth: ## the kernel's servers alone over a veth, and a minimal epoll loop: is the baseline a fair one? (root)
 bench-shm-loadgen: ## our own load generator against lwIP over shared memory and the kernel over a veth (root)
-bench-scale: ## the same from 1 to a million connections, MOST_CONNECTIONS=10000000 for more (root)
-ablate: bench-ablate ## what each measure of the lwIP server is worth: the ladder, and each left out alone (root)
+bench-scale: ## the same from 1 to a million connections, SWEEP_TO=10000000 for more (root)
+ablate: bench-ablate ## what each optimisation of the lwIP server is worth: added one by one, and each left out alone (root)
 
-# REPORT=no: measured here, its report made elsewhere.
-RUN_ARGUMENTS = $(if $(call given,RESUME),--resume '$(RESUME)') $(if $(filter no 0,$(call given,REPORT)),--no-report) \
-                $(if $(call given,DRY_RUN),--dry-run)
+bench-tap bench-afpacket bench-afxdp bench-shm bench-veth bench-shm-loadgen bench-scale bench-ablate: bench-%: $(READY)
+	@$(HARNESS) bench $* $(call forward)
 
-# A rehearsal installs and builds nothing.
-bench-tap bench-afpacket bench-afxdp bench-shm bench-veth bench-shm-loadgen bench-scale bench-ablate: bench-%: $(if $(call given,DRY_RUN),,ready)
-	@$(HARNESS) bench --wire $* $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
-	    $(RUN_ARGUMENTS)
-
-.PHONY: latency
-latency: $(if $(call given,DRY_RUN),,ready) ## latency against offered load, open loop, up to saturation: WIRE=tap|afpacket|afxdp|shm|shm-loadgen|nic (root)
-	@$(HARNESS) latency --wire '$(or $(call given,WIRE),$(if $(call given,RESUME),,tap))' $(NIC_ARGUMENTS) $(if $(call given,TUNE),--tune '$(TUNE)') \
-	    $(if $(call given,RATES),--rates '$(RATES)') $(if $(call given,LOADS),--loads '$(LOADS)') \
-	    $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) $(RUN_ARGUMENTS)
+bench-app: $(READY) ## APP=redis|nginx, unmodified, on both stacks as bench-shm has them (root)
+	@$(if $(filter redis nginx,$(call given,APP)),,echo 'bench-app: which program? APP=redis or APP=nginx' >&2; exit 2)
+	@$(HARNESS) bench '$(APP)' $(call forward,APP)
 
 # Without a NIC it lists what there is.
-bench: $(if $(call given,DRY_RUN),,$(if $(call given,NIC)$(call given,RESUME),ready)) ## measure on a NIC bound to DPDK: NIC=… CLIENT=… (root)
-	@$(HARNESS) bench --wire nic $(NIC_ARGUMENTS) $(if $(call given,TUNE),--tune '$(TUNE)') \
-	    $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
-	    $(RUN_ARGUMENTS)
+bench: $(if $(call given,NIC)$(call given,RESUME)$(call given,WIRE),$(READY)) ## measure on a NIC bound to DPDK: NIC=… CLIENT=…; WIRE=tap|…: on that wire (root)
+	@$(HARNESS) bench $(call forward)
 
-bench-app: $(if $(call given,DRY_RUN),,ready) ## APP=redis|nginx, unmodified, on both stacks as bench-shm has them (root)
-	@case '$(APP)' in redis | nginx) ;; *) echo 'bench-app: which program? APP=redis or APP=nginx' >&2; exit 2 ;; esac
-	@$(HARNESS) bench --wire '$(APP)' $(PLAN_ARGUMENT) $(SETTINGS) $(PUBLISHED_ARGUMENTS) \
-	    $(RUN_ARGUMENTS)
-
-report: ## charts and pages of RUN=<id>|reference|DIR again, from its files alone
-	@$(HARNESS) report '$(or $(call given,RUN),reference)' $(PUBLISHED_ARGUMENTS)
-
-bundle: ## RUN=<id>|reference|DIR with its report and the hash of every file, as one archive
-	@$(HARNESS) bundle '$(or $(call given,RUN),reference)' $(PUBLISHED_ARGUMENTS)
-
-verify: ## BUNDLE=FILE: are its files as they were packed, and does its report come out the same?
-	@test -n '$(BUNDLE)' || { echo 'verify: which bundle? BUNDLE=<file>.tar.gz' >&2; exit 2; }
-	@$(HARNESS) verify '$(BUNDLE)'
-
-reproduce: $(if $(call given,DRY_RUN),,ready) ## PAPER=tinyhttpd|iip|fstack: its points measured on WIRE=tap, ours beside theirs; DRY_RUN=1: plan and differences (root)
-	@test -n '$(call given,PAPER)' || { echo 'reproduce: which paper? PAPER=tinyhttpd|iip|fstack' >&2; exit 2; }
-	@$(HARNESS) reproduce '$(PAPER)' --wire '$(or $(call given,WIRE),tap)' $(NIC_ARGUMENTS) \
-	    $(if $(call given,TUNE),--tune '$(TUNE)') $(PLAN_ARGUMENT) $(SETTINGS) $(if $(call given,DRY_RUN),--dry-run)
-
-compare: ## overlay runs: RUNS="a b"
-	@test -n '$(RUNS)' || { echo 'compare: which runs? RUNS="<run> <run>"' >&2; exit 2; }
-	@$(HARNESS) compare $(foreach run,$(RUNS),'$(run)') $(PUBLISHED_ARGUMENTS)
-
-.PHONY: gate noise trend
-gate: ## fail (exit 1) where HEAD=<run> (the newest) is worse than BASE="<run> …", by more than noise and THRESHOLD=3 percent
-	@$(HARNESS) gate $(foreach run,$(call given,BASE),--base '$(run)') $(if $(call given,HEAD),--head '$(HEAD)') \
-	    $(if $(call given,THRESHOLD),--threshold '$(THRESHOLD)')
-
+latency: $(READY) ## latency against offered load, open loop, up to saturation: WIRE=tap|afpacket|afxdp|shm|shm-loadgen|nic (root)
+reproduce: $(READY) ## PAPER=tinyhttpd|iip|fstack: its points measured on WIRE=tap, ours beside theirs; DRY_RUN=1: plan and differences (root)
 noise: $(if $(call given,RUN),,ready) ## WIRE=tap CONTENDERS=epoll against themselves, COMPARISONS=20: what this machine can tell apart (root); RUN=<id>: again
-	@$(HARNESS) noise --wire '$(or $(call given,WIRE),tap)' $(PLAN_ARGUMENT) $(SETTINGS) \
-	    $(if $(call given,COMPARISONS),--comparisons '$(COMPARISONS)') $(if $(call given,RUN),--run '$(RUN)')
-
+shell: ready ## a shell in the client's namespace of WIRE=tap|afpacket|afxdp|shm|veth|shm-loadgen, its servers up (root)
+report: ## charts and pages of RUN=<id>|reference|DIR again, from its files alone
+compare: ## one report over several runs: RUNS="a b"
+bundle: ## RUN=<id>|reference|DIR with its report and the hash of every file, as one archive
+verify: ## BUNDLE=FILE: are its files as they were packed, and does its report come out the same?
+reference: ## make RUN=<id> the committed reference run, with the charts that README shows
+gate: ## fail where HEAD=<run> (the newest) is worse than BASE="<run> …", by more than noise and THRESHOLD=3 percent; ./stackduel gate tells exit 1 from 2
 trend: ## METRIC=gain|requests_per_sec|p99|… over RUNS="a b c"|"last N": POINT=64 CONTENDER=lwip; marks where it changed
-	@test -n '$(call given,RUNS)' || { echo 'trend: which runs? RUNS="<run> <run> …" or RUNS="last 20"' >&2; exit 2; }
-	@$(HARNESS) trend $(foreach run,$(RUNS),'$(run)') $(if $(call given,METRIC),--metric '$(METRIC)') \
-	    $(if $(call given,POINT),--point '$(POINT)') $(if $(call given,CONTENDER),--contender '$(CONTENDER)') \
-	    $(if $(call given,WIRE),--wire '$(WIRE)')
-
-restore: ## undo what a killed run left on this machine (root)
-	@$(HARNESS) restore
-
 doctor: ## what this machine can run, and what is missing; NIC=…: whether a run can use that NIC
-	@$(HARNESS) doctor $(NIC_ARGUMENTS)
+restore: ## undo what a killed run left on this machine (root)
 
-shell: ready ## a shell in the client's namespace of WIRE=tap|afpacket|afxdp|shm|veth|shm-loadgen, both servers up (root)
-	@$(HARNESS) shell --wire '$(or $(call given,WIRE),tap)' $(PLAN_ARGUMENT) $(SETTINGS)
+$(filter-out bench,$(COMMANDS)) restore:
+	@$(HARNESS) $@ $(call forward)
 
 bench-library: ready test-programs ## wrk under the preload library against a bare lwIP client (root)
 	@$(PYTHON) ci/bench_library.py
-
-reference: ## make RUN=<id> the committed reference run, with the charts that README shows
-	@test -f 'results/runs/$(RUN)/trials.jsonl' || { echo "no run '$(RUN)' under results/runs" >&2; exit 2; }
-	@rm -rf results/reference && mkdir -p 'results/reference/$(RUN)'
-	@cd 'results/runs/$(RUN)' && cp facts.json plan.json trials.jsonl summary.json '$(CURDIR)/results/reference/$(RUN)'
-	@$(HARNESS) report reference
-	@cp 'reports/out/$(RUN)/throughput.png' 'reports/out/$(RUN)/gain.png' results/reference/
 
 # --- a virtual machine -----------------------------------------------------------------------------
 

@@ -12,8 +12,7 @@ from typing import Callable, Mapping
 
 from harness.errors import MachineError, UsageError
 from harness.host import Host
-from harness.plan import OVERRIDES
-from harness.plan import WIRE, NicOrder
+from harness.plan import BY_VARIABLE, OPTIONS, OVERRIDES, RENAMED, WIRE, NicOrder
 
 Arguments = argparse.Namespace
 
@@ -155,6 +154,24 @@ def _doctor(args: Arguments, host: Host) -> int:
     return nic_doctor(host, order) if order.nic else doctor(host)
 
 
+def _variables(args: Arguments, host: Host) -> int:
+    """Print make's variables, a line each, with who takes them."""
+    for option in OPTIONS:
+        value = f"{option.variable}={option.unit or '1'}"
+        print(f"  {value:<34} {option.help} [{' '.join(option.commands)}]")
+    return 0
+
+
+def _unused(args: Arguments, host: Host) -> int:
+    """Name the targets that use a variable which this one of make does not."""
+    option = BY_VARIABLE.get(args.VARIABLES[0]) or RENAMED.get(args.VARIABLES[0])
+    if option is None:
+        raise UsageError(f"unknown setting '{args.VARIABLES[0]}'; there are: "
+                         f"{', '.join(BY_VARIABLE)}")
+    raise UsageError(f"{args.VARIABLES[0]} is not a setting of {args.TARGET}; "
+                     f"{', '.join(option.commands)} take it")
+
+
 COMMANDS: Mapping[str, tuple[str, Callable[[Arguments, Host], int]]] = {
     "bench": ("measure a plan on a wire and write its report (root)", _bench),
     "latency": ("latency against offered load, in an open loop, up to saturation (root)", _latency),
@@ -171,5 +188,7 @@ COMMANDS: Mapping[str, tuple[str, Callable[[Arguments, Host], int]]] = {
              _gate),
     "trend": ("a figure over many runs, with the runs from which on it is another", _trend),
     "doctor": ("what this machine, or a NIC, can run, and what is missing", _doctor),
+    "variables": ("make's variables, and which commands take them", _variables),
+    "unused": ("why make refuses a variable", _unused),
     "restore": ("undo what a killed run left on this machine (root)", _restore),
 }

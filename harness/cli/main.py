@@ -46,6 +46,9 @@ def parser() -> argparse.ArgumentParser:
         for option in OPTIONS:
             if name in option.commands:
                 _add(command, option, name in option.positional)
+        if name == "unused":
+            command.add_argument("TARGET")
+            command.add_argument("VARIABLES", nargs="+")
     return whole
 
 

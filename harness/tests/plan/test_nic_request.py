@@ -45,13 +45,14 @@ def test_options_that_make_no_sense(argv: list[str], complaint: str, capsys: pyt
 
 def test_make_passes_them_on() -> None:
     last = make("bench", "NIC=81:00.1", "CLIENT=ssh:a@b,if=c;ssh:d@e", "FORCE=1", "TUNE=max", "PLAN=quick", "DRY_RUN=1")
-    assert len(last) == 1 and shlex.split(last[0])[1:] == [
-        "-m", "harness", "bench", "--wire", "nic", "--nic", "81:00.1", "--client", "ssh:a@b,if=c;ssh:d@e", "--force",
-        "--tune", "max", "--plan", "quick", "--dry-run"]
-    assert shlex.split(make("doctor", "NIC=eth1", "NOIOMMU=1", "FORCE=0")[-1])[1:] == [
-        "-m", "harness", "doctor", "--nic", "eth1", "--noiommu"]
+    assert len(last) == 1
+    args = parse(shlex.split(last[0])[3:])
+    assert nic_request(args) == NicOrder("81:00.1", "ssh:a@b,if=c;ssh:d@e", True, False, "max")
+    assert (args.command, args.PLAN, args.DRY_RUN) == ("bench", "quick", True)
+    doctor = parse(shlex.split(make("doctor", "NIC=eth1", "NOIOMMU=1", "FORCE=0")[-1])[3:])
+    assert nic_request(doctor) == NicOrder("eth1", "", False, True)
 
 
 def test_without_a_nic_make_installs_and_builds_nothing() -> None:
     lines = make("bench")
-    assert len(lines) == 1 and shlex.split(lines[0])[1:] == ["-m", "harness", "bench", "--wire", "nic"]
+    assert len(lines) == 1 and shlex.split(lines[0])[1:] == ["-m", "harness", "bench"]

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""make's names: those of the releases before keep working, and one that a target does not use is an error."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.plan import BY_VARIABLE, RENAMED
+
+ROOT = Path(__file__).resolve().parents[3]
+# as README and Makefile had them when `./stackduel` took the commands over
+TARGETS = """all help bench-tap bench-afpacket bench-afxdp bench-shm bench-veth bench-shm-loadgen bench-scale bench-ablate
+ablate latency bench bench-app report bundle verify reproduce compare gate noise trend restore doctor shell bench-library
+reference vm-deps vm-test vm-shell deps ready slow soak fuzz test check test-c test-threads test-lwip test-harness
+test-system lint check-globals clean distclean""".split()
+VARIABLES = """PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE RUN RUNS PAPER BUNDLE BASE HEAD THRESHOLD COMPARISONS METRIC POINT
+CONTENDER RATES LOADS NIC CLIENT FORCE NOIOMMU TUNE VM WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS
+CLIENT_CPUS SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM SOFTIRQ SEED PRECISION BUDGET ATTEMPTS
+CALIBRATE""".split()
+OF_THE_BUILD = "LWIP_SRC BUILD PYTHON CC CLANG FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES APP".split()
+
+
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", "-n", "--no-print-directory", *words], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_every_target_of_before_is_there() -> None:
+    named = set(re.findall(r"[a-z][a-z-]*", " ".join(
+        line.partition(":")[0] for line in (ROOT / "Makefile").read_text().splitlines()
+        if re.match(r"[a-z$.][^=\t]*:", line))))
+    commands = set(re.search(r"^COMMANDS := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split())  # type: ignore[index]
+    assert {*TARGETS} - named - commands == set()
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_every_variable_of_before_is_in_the_table(variable: str) -> None:
+    assert (BY_VARIABLE.get(variable) or RENAMED[variable]).commands
+
+
+def test_variables_of_the_build_stay_with_make() -> None:
+    text = (ROOT / "Makefile").read_text()
+    assert all(re.search(rf"\b{name}\b", text) for name in OF_THE_BUILD)
+
+
+@pytest.mark.parametrize("words, complaint", [
+    (["all", "ROUNDS=5"], "ROUNDS is not a setting of all; bench, latency, noise, reproduce take it"),
+    (["test-c", "NIC=eth1"], "NIC is not a setting of test-c; "),
+    (["all", "COLOUR=red"], "unknown setting 'COLOUR'")])
+def test_a_variable_that_a_target_does_not_use_is_an_error(words: list[str], complaint: str) -> None:
+    done = make(*words)
+    assert done.returncode == 2 and complaint in done.stderr
+
+
+def test_bench_measures_the_wire_that_is_named() -> None:
+    words = make("bench", "WIRE=tap", "DRY_RUN=1").stdout.split()[2:]
+    assert sorted(words) == ["'DRY_RUN=1'", "'WIRE=tap'", "bench", "harness"]
+
+
+def test_help_shows_each_line_whole() -> None:
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True)
+    lines = re.findall(r"^[a-z-]+:.*## (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert lines and all(line in done.stdout for line in lines)
