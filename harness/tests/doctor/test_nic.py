@@ -164,8 +164,7 @@ def test_without_a_nic_bench_lists_and_ends_with_3(capsys: pytest.CaptureFixture
     assert main(["bench", "--wire", "nic"], RecordedHost("x710")) == 3
     out, err = capsys.readouterr()
     assert out.splitlines() == candidates(RecordedHost("x710"))
-    assert err == ("stackduel: no NIC was named: give NIC=<PCI address or interface> and"
-                   " CLIENT=<its cable's other end>\n")
+    assert err.startswith("stackduel: no NIC was named: give NIC=") and err.count("\n") == 1
 
 
 def test_doctor_of_a_nic_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
