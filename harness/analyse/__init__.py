@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Analyse a run: from its records to Summary."""
 
+from harness.analyse.model import SCHEMA as SCHEMA
+from harness.analyse.model import Interval as Interval
+from harness.analyse.model import OfferedPoint as OfferedPoint
+from harness.analyse.model import OptimisationStep as OptimisationStep
+from harness.analyse.model import Saving as Saving
 from harness.analyse.model import Attempts as Attempts
 from harness.analyse.model import Ablation as Ablation
 from harness.analyse.model import Ceiling as Ceiling
