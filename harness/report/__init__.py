@@ -3,7 +3,7 @@
 
 from harness.report.bundle import pack as pack
 from harness.report.bundle import verify as verify
-from harness.report.compare import write as write_comparison
+from harness.report.compare import write_comparison as write_comparison
 from harness.report.format import command as command
 from harness.report.papers import differences as differences
 from harness.report.regression import gate_failures as gate_failures
@@ -11,6 +11,6 @@ from harness.report.regression import gate_page as gate_page
 from harness.report.regression import noise_page as noise_page
 from harness.report.regression import trend_page as trend_page
 from harness.report.report import terminal_lines as terminal_lines
-from harness.report.report import write as write_report
+from harness.report.report import write_report as write_report
 from harness.report.report import write_files as write_files
 from harness.report.templates import macro as macro

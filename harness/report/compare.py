@@ -26,7 +26,7 @@ from harness.report.templates import data_uri, macro, render
 from harness.store import Run
 
 
-def write(run_dirs: Sequence[Path], out: Path, names: Sequence[str] = ()) -> list[Path]:
+def write_comparison(run_dirs: Sequence[Path], out: Path, names: Sequence[str] = ()) -> list[Path]:
     """Write the comparison of two or more runs to `out`; return its files.
 
     Raises UsageError on fewer than two different runs, runs that sweep different axes, a foreign run or an unknown

@@ -72,7 +72,7 @@ def _open_loop(summary: Summary, loop: OpenLoopSummary, title: str) -> Iterator[
               for style, (name, contender) in enumerate(loop.contenders.items())]
     if any(one.steady for one in curves):
         yield "offered", against_load(curves, PERCENTILES, frame)
-    drawn = [Whole(*macro("charts.j2", "whole", one.label, entry), one.style, dash, entry.curve)
+    drawn = [Whole(macro("charts.j2", "whole", one.label, entry)[0], one.style, dash, entry.curve)
              for one in curves for dash, entry in enumerate(one.of.distributions) if entry.curve]
     if drawn:
         yield "percentiles", distributions(drawn, frame)

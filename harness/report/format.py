@@ -218,7 +218,7 @@ def command(plan: Plan, request: Mapping[str, Any] = {}) -> str:
         "ATTEMPTS": plan.attempts if plan.attempts != MOST_ATTEMPTS else "",
         "PRECISION": f"{plan.precision_percent:g}" if plan.precision_percent else "",
         "BUDGET": f"{plan.budget_seconds}s" if plan.precision_percent else "",
-        "SEED": plan.seed or "", "TAP": plan.tap, "NETEM": plan.netem, "SOFTIRQ": plan.softirq,
+        "SEED": plan.seed or "", "SWEEP": _sweep(plan), "TAP": plan.tap, "NETEM": plan.netem, "SOFTIRQ": plan.softirq,
         "CALIBRATE": "" if plan.calibrate else "no"}
     target, taken = ["make", f"bench-{plan.wire}"], {"PAPER", "WIRE", "RATES", *request}
     if plan.offered:
@@ -242,6 +242,13 @@ def _client(plan: Plan) -> dict[str, str]:
     different = set(plan.clients.values())
     return {"CLIENT": ";".join(f"ssh:{machine}" for machine in plan.clients),
             **({"CLIENT_CPUS": _numbers(different.pop())} if len(different) == 1 else {})}
+
+
+def _sweep(plan: Plan) -> str:
+    """Return what varies beside connections and offered rates, as SWEEP takes it."""
+    return " ".join(f"{axis.word}=" + ",".join(
+        f"{value:.12g}" for value in dict.fromkeys(map(axis.value, plan.load_points)))
+        for axis in plan.sweep if axis.word not in ("connections", "rate"))
 
 
 def _numbers(values: Sequence[int]) -> str:

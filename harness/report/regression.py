@@ -34,7 +34,7 @@ def noise_page(found: NoiseResult, plan: Plan, facts: Mapping[str, Any],
                sessions: int) -> dict[str, bytes]:
     """Return the page of a noise run; `sessions`: how many the profile of this machine has."""
     at = Places(plan.sweep, found.points)
-    frame = Frame(*macro("noise.j2", "note", found), facts["wire"].get("emulated", ""))
+    frame = Frame(macro("noise.j2", "note", found)[0], str(facts["wire"].get("emulated", "")))
     with styled():
         picture = render_chart(noise.draw(
             found, [compact(at.axis.value(point)) for point in found.points], at.axis.label, frame))
@@ -51,7 +51,7 @@ def trend_page(found: Trend) -> dict[str, bytes]:
     title, = macro("trend.j2", "title", found)
     label, = macro("charts.j2", "trend_label", found.metric, found.unit)
     with styled():
-        picture = render_chart(trend.draw(found, label, Frame(*macro("trend.j2", "note", title))))
+        picture = render_chart(trend.draw(found, label, Frame(macro("trend.j2", "note", title)[0])))
     rows = [(run, line, value, next((change for change in line.changes if change.run == run.run), None))
             for run in found.runs for line in found.lines for value in line.values
             if value.run == run.run]

@@ -27,7 +27,7 @@ from harness.report.templates import aligned, data_uri, macro, render
 from harness.store import Run, load_run, to_json
 
 
-def write(run_dir: Path, out: Path, names: Sequence[str] = ()) -> tuple[Run, Summary, list[Path]]:
+def write_report(run_dir: Path, out: Path, names: Sequence[str] = ()) -> tuple[Run, Summary, list[Path]]:
     """Write the report of the run in `run_dir` to `out`, and its summary.json where that is not there yet.
 
     Returns run, summary and the report's files. Raises UsageError on a foreign run or an unknown publication, MachineError if

@@ -48,7 +48,7 @@ def render(template: str, context: Mapping[str, Any]) -> bytes:
 
 def macro(template: str, name: str, *values: Any) -> list[str]:
     """Return the sentences, one a line, of one macro; plain text."""
-    module = environment(False).get_template(template).module
+    module: Any = environment(False).get_template(template).module
     return lines(getattr(module, name)(*values))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Draw what each optimisation saves, from the plain design down, and left out alone. Knows no run."""
+"""Draw what each optimisation saves, from the plain design down, and left out alone."""
 
 from __future__ import annotations
 

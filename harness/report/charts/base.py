@@ -16,6 +16,7 @@ from typing import Any, Iterator, Sequence
 import matplotlib  # type: ignore[import]
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # type: ignore[import]
 from matplotlib.figure import Figure  # type: ignore[import]
+from matplotlib.lines import Line2D  # type: ignore[import]
 from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
 # Okabe and Ito's palette in an order that also differs in lightness; their yellow, which white
@@ -80,7 +81,7 @@ class Scale:
     def place(self, value: float, shift: float = 0.0) -> float:
         """Return where a value stands, `shift` of a step aside."""
         if self.logarithmic:
-            return value * 2.0 ** shift
+            return value * math.exp2(shift)
         return (self.values.index(value) if self.equal else value) + shift
 
     def draw(self, axes: Any, label: bool = True) -> None:
@@ -98,7 +99,7 @@ class Scale:
                 named.append(place)
         if self.logarithmic:
             axes.set_xscale("log", base=2)
-            ends = [2.0 ** end for end in ends]
+            ends = [math.exp2(end) for end in ends]
         axes.set_xlim(*ends)
         ticks = {self.place(value): compact(value) for value, place in zip(self.values, places)
                  if place in named}
@@ -113,6 +114,12 @@ def look(style: int) -> tuple[str, str, Any]:
     """Return colour, marker and dash number `style`."""
     return (COLOURS[style % len(COLOURS)], MARKERS[style % len(MARKERS)],
             DASHES[style % len(DASHES)])
+
+
+def entry(label: str, colour: str = "black", marker: str = "", dash: Any = "",
+          **more: Any) -> Line2D:
+    """Return a legend's entry; a mark without a line, unless it has a dash."""
+    return Line2D([], [], color=colour, marker=marker, linestyle=dash, label=label, **more)
 
 
 @contextmanager

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Sequence
 
 from matplotlib.figure import Figure  # type: ignore[import]
-from matplotlib.lines import Line2D  # type: ignore[import]
 from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
 from harness.analyse import OfferedPoint, OpenContender
 from harness.report.charts.base import (
-    DASHES, GRID, HEIGHT, Frame, compact, framed, log_ticks, look)
+    DASHES, GRID, HEIGHT, Frame, compact, entry, framed, log_ticks, look)
 
 _PANEL, _GAP = 1.15, 0.2
 # an interval is drawn up to this factor of its point, lest two rounds flatten all else
@@ -42,7 +41,7 @@ class Curve:
 
     @property
     def knee_us(self) -> float | None:
-        """Return p99 at the knee: as measured, or between two rates what it may be; None: no knee."""
+        """Return p99 at the knee, as measured or as it may be between two rates; None: no knee."""
         if self.of.knee.offered is None:
             return None
         measured = (point.latency_us["p99"] for point in self.steady
@@ -63,25 +62,18 @@ class Whole:
 def against_load(curves: Sequence[Curve], panels: Sequence[tuple[str, str]],
                  frame: Frame) -> Figure:
     """Draw one panel below another, (percentile, title) each, all on one axis of offered load."""
-    entries = []
-    for one in curves:
-        colour, marker, dash = look(one.style)
-        entries.append(Line2D([], [], color=colour, linestyle=dash, marker=marker,
-                              label=one.label))
     points = [point for one in curves for point in one.steady]
     known = [*(float(point.offered) for point in points),
              *(one.saturation for one in curves if one.saturation)]
     values = [*(value for point in points for value in point.latency_us.values() if value),
               *(one.knee_us for one in curves if one.knee_us)]
-    for shown, label, kind in (
-            (any(one.knee_us for one in curves), "knee", {"marker": "*", "markersize": 7}),
-            (any(one.saturation for one in curves), "saturation",
-             {"linewidth": 0.8, "linestyle": "-"}),
-            (any(point.client_bound for point in points), "hollow: client-bound",
-             {"marker": "o", "markerfacecolor": "white"})):
-        if shown:
-            entries.append(Line2D([], [], **{"color": "black", "linestyle": "", "label": label,
-                                             **kind}))
+    entries = [entry(one.label, *look(one.style)) for one in curves]
+    if any(one.knee_us for one in curves):
+        entries.append(entry("knee", marker="*", markersize=7))
+    if any(one.saturation for one in curves):
+        entries.append(entry("saturation", dash="-", linewidth=0.8))
+    if any(point.client_bound for point in points):
+        entries.append(entry("hollow: client-bound", marker="o", markerfacecolor="white"))
     figure, grid = framed(entries, frame, [_PANEL] * len(panels), gap=_GAP)
     for (axes,), (key, title) in zip(grid, panels):
         for one in curves:
@@ -98,14 +90,15 @@ def against_load(curves: Sequence[Curve], panels: Sequence[tuple[str, str]],
 
 def distributions(curves: Sequence[Whole], frame: Frame) -> Figure:
     """Draw latency against 1 / (1 - q), named by q: what is rare is as wide as what is common."""
-    looks = [{"color": colour, "linestyle": DASHES[one.dash], "marker": marker,
-              # of a contender's second rate hollow: dashes alone are little in print
-              "markerfacecolor": "white" if one.dash % 2 else colour}
+    # a contender's second rate is hollow: dashes alone are little in print
+    looks = [(colour, marker, DASHES[one.dash], "white" if one.dash % 2 else colour)
              for one in curves for colour, marker, _ in [look(one.style)]]
-    entries = [Line2D([], [], label=one.label, **style) for one, style in zip(curves, looks)]
+    entries = [entry(one.label, *kind, markerfacecolor=fill)
+               for one, (*kind, fill) in zip(curves, looks)]
     figure, ((axes,),) = framed(entries, frame, [HEIGHT])
-    for one, style in zip(curves, looks):
-        axes.plot(*zip(*one.points), **style, markersize=3.4, markeredgewidth=0.9,
+    for one, (colour, marker, dash, fill) in zip(curves, looks):
+        axes.plot(*zip(*one.points), color=colour, marker=marker, linestyle=dash,
+                  markerfacecolor=fill, markersize=3.4, markeredgewidth=0.9,
                   markevery=(one.style + 3 * one.dash, 6))
     last = max(one.points[-1][0] for one in curves)
     ticks = {at: name for at, name in _TICKS if at <= last}

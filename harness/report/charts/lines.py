@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, Mapping, Sequence
 
 from matplotlib.figure import Figure  # type: ignore[import]
-from matplotlib.lines import Line2D  # type: ignore[import]
 from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
 from harness.report.charts.base import (
-    GREY, GREY_MARKERS, GRID, HEIGHT, STYLE, Frame, Scale, framed, log_axis, look, thousands)
+    GREY, GREY_MARKERS, GRID, HEIGHT, STYLE, Frame, Scale, entry, framed, log_axis, look, thousands)
 
 VERDICT_MARKERS = {"faster": "^", "slower": "v", "inconclusive": "o"}
 # of a line's width: what is read first, and what stands beside it
@@ -103,11 +102,10 @@ def gain(panels: Sequence[Panel], scale: Scale, label: str, frame: Frame) -> Fig
     every = _every(panels)
     shown = {value.marker for one in every for value in one.values if value.centre is not None}
     judged = [one for one in every if any(value.marker for value in one.values)]
-    entries = [Line2D([], [], color=one.colour, linestyle=one.dash, label=one.label,
-                      linewidth=_width(one), marker="" if one in judged else one.marker,
-                      markersize=_marker_size(one)) for one in _first(every)]
+    entries = [entry(one.label, one.colour, "" if one in judged else one.marker, one.dash,
+                     linewidth=_width(one), markersize=_marker_size(one)) for one in _first(every)]
     which = " (thick)" if any(one.weight < 1 for one in every) else ""
-    entries += [_mark(marker, f"{word}{which}") for word, marker in VERDICT_MARKERS.items()
+    entries += [entry(f"{word}{which}", marker=marker) for word, marker in VERDICT_MARKERS.items()
                 if marker in shown]
     figure, rows = _stacked(panels, entries + _extra_entries(every), frame)
     for axes, panel in zip(rows, panels):
@@ -149,8 +147,7 @@ def latency(rows: Mapping[str, Sequence[Panel]], scale: Scale, frame: Frame) -> 
 
 def _line_entries(series: Sequence[Series]) -> list[Any]:
     """Return the entries of a legend, each label once."""
-    return [Line2D([], [], color=one.colour, linestyle=one.dash, marker=one.marker,
-                   label=one.label, markersize=_marker_size(one))
+    return [entry(one.label, one.colour, one.marker, one.dash, markersize=_marker_size(one))
             for one in _first(series)] + _extra_entries(series)
 
 
@@ -245,15 +242,11 @@ def _mark_missing(axes: Any, series: Sequence[Series], scale: Scale) -> None:
                   transform=axes.get_xaxis_transform(), clip_on=False)
 
 
-def _mark(marker: str, label: str, **look: Any) -> Any:
-    return Line2D([], [], color="black", linestyle="", marker=marker, label=label, **look)
-
-
 def _extra_entries(series: Sequence[Series]) -> list[Any]:
     own = [value for one in series for value in one.values]
     entries = []
     if any(value.hollow and value.centre is not None for value in own):
-        entries.append(_mark("o", "hollow: client-bound", markerfacecolor="white"))
+        entries.append(entry("hollow: client-bound", marker="o", markerfacecolor="white"))
     if any(value.centre is None for value in own):
-        entries.append(_mark("x", "no valid trial"))
+        entries.append(entry("no valid trial", marker="x"))
     return entries

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Draw a noise run: each comparison of a contender with itself, and how small a change can be seen."""
+"""Draw a noise run: comparisons of a contender with itself, the smallest change that is seen."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import math
 from typing import Any, Sequence
 
 from matplotlib.figure import Figure  # type: ignore[import]
-from matplotlib.lines import Line2D  # type: ignore[import]
 from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
 from harness.regression import Detectable, NoiseResult
-from harness.report.charts.base import GRID, Frame, Scale, framed, log_ticks, look
+from harness.report.charts.base import GRID, Frame, Scale, entry, framed, log_ticks, look
 from harness.store import Verdict
 
 _HEIGHT, _GAP, _TITLE = 1.75, 0.62, 0.18
@@ -21,12 +20,10 @@ _WILD = 6.0
 
 def draw(found: NoiseResult, names: Sequence[str], label: str, frame: Frame) -> Figure:
     """Draw both panels; `names`: of found.points, `label`: of their axis."""
-    entries = [Line2D([], [], color=colour, marker=marker, linestyle="", label=name)
-               for style, name in enumerate(found.contenders)
-               for colour, marker, _ in [look(style)]]
+    entries = [entry(name, *look(style)[:2]) for style, name in enumerate(found.contenders)]
     if any(row.gain.verdict != Verdict.INCONCLUSIVE for row in found.comparisons):
-        entries.append(Line2D([], [], color="black", marker="o", markerfacecolor="none",
-                              markersize=8, linestyle="", label="called a difference"))
+        entries.append(entry("called a difference", marker="o", markerfacecolor="none",
+                             markersize=8))
     figure, ((upper,), (lower,)) = framed(entries, frame, [_HEIGHT, _HEIGHT], gap=_GAP,
                                           above=_TITLE)
     _comparisons(upper, found)
@@ -77,7 +74,7 @@ def _detectable(axes: Any, rows: Sequence[Detectable]) -> None:
         whole = row.at is None
         axes.plot(counts, line, color=colour, linestyle=dash, linewidth=1.6 if whole else 0.5,
                   alpha=1 if whole else 0.55, marker=marker if whole else "", markersize=3.4)
-    handles = [Line2D([], [], color="#444444", linewidth=width, label=label)
+    handles = [entry(label, "#444444", dash="-", linewidth=width)
                for width, label in ((1.6, "mean of all load points"), (0.5, "each alone"))]
     axes.legend(handles=handles, loc="upper right", frameon=False, fontsize=6, handlelength=2.2)
     Scale.of("Rounds", counts).draw(axes)

@@ -7,11 +7,11 @@ import math
 from typing import Any
 
 from matplotlib.figure import Figure  # type: ignore[import]
-from matplotlib.lines import Line2D  # type: ignore[import]
 from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
 from harness.regression import GAIN, Trend, TrendLine
-from harness.report.charts.base import GRID, HEIGHT, Frame, framed, log_ticks, look, thousands
+from harness.report.charts.base import (
+    GRID, HEIGHT, Frame, entry, framed, log_ticks, look, thousands)
 from harness.report.format import signed
 
 _TICKS, _STEP, _DRIFT = 6, (0, (3, 2)), (0, (1, 1.5))
@@ -19,17 +19,14 @@ _LOG_FROM = 8
 
 
 def draw(found: Trend, label: str, frame: Frame) -> Figure:
-    """Draw each contender's values with the intervals of their rounds, and the levels between changes."""
-    entries = []
-    for style, line in enumerate(found.lines):
-        colour, marker, _ = look(style)
-        entries.append(Line2D([], [], color=colour, marker=marker, markersize=3.4,
-                              label=f"{line.contender}/{line.over}".rstrip("/")))
+    """Draw values with the intervals of their rounds, and the levels between changes."""
+    entries = [entry(f"{line.contender}/{line.over}".rstrip("/"), *look(style)[:2], "-", markersize=3.4)
+               for style, line in enumerate(found.lines)]
     stepped = any(line.changes for line in found.lines)
-    drifting = any(line.drift_percent is not None for line in found.lines)
-    entries += [Line2D([], [], color="black", linewidth=0.8, linestyle=dash, label=text)
-                for shown, dash, text in ((stepped, _STEP, "changed here"), (drifting, _DRIFT, "drift"))
-                if shown]
+    if stepped:
+        entries.append(entry("changed here", dash=_STEP, linewidth=0.8))
+    if any(line.drift_percent is not None for line in found.lines):
+        entries.append(entry("drift", dash=_DRIFT, linewidth=0.8))
     figure, ((axes,),) = framed(entries, frame, [HEIGHT], above=0.2 if stepped else 0.04)
     order = {run.run: place for place, run in enumerate(found.runs)}
     for style, line in enumerate(found.lines):
