@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`gate`: choose the runs that are compared, write and print the result: Markdown, JSON, the summary of a CI job."""
+"""`gate`: choose the runs that are compared, write and print the result."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from harness.store import OUT, RESULTS, Run, disk_reason, find_run, give_to_user
 
 def show_gate(base: Sequence[str], head: str, threshold: str, results: Path = RESULTS,
               out: Path = OUT) -> None:
-    """Compare and print; `base`: names of runs, each maybe several; empty `head`: the newest run of the same kind.
+    """Compare and print.
 
+    base: names of runs, each maybe several
+    head: a run; "" for the newest of the same kind
     Raises CheckFailed when something got worse, UsageError when the runs do not compare.
     """
     names = [name for words in base for name in words.split()]
@@ -26,7 +28,8 @@ def show_gate(base: Sequence[str], head: str, threshold: str, results: Path = RE
     before = [load_run(find_run(name, results)) for name in names]
     after = load_run(find_run(head, results)) if head else newest(before, results)
     profile = load_profile(profile_file(after.plan.wire, machine_of(after.facts), results))
-    found = judge([readings(run) for run in before], readings(after), _threshold(threshold), profile)
+    found = judge([readings(run) for run in before], readings(after), _threshold(threshold),
+                  profile)
     files = gate_page(found)
     place = out / "-".join(["gate", *found.base, found.head])
     write_files(place, files)
@@ -39,7 +42,7 @@ def show_gate(base: Sequence[str], head: str, threshold: str, results: Path = RE
 
 
 def newest(base: Sequence[Run], results: Path = RESULTS) -> Run:
-    """Return the newest run of the wire and workload of BASE that is none of them, and no noise run."""
+    """Return the newest run of BASE's wire and workload: none of them, and no noise run."""
     taken = {run.id for run in base}
     plan = base[0].plan
     for path in sorted((results / "runs").glob("*"), reverse=True):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`noise`: measure contenders against themselves, write and print what this machine can tell apart."""
+"""`noise`: measure contenders against themselves, print what this machine can tell apart."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def noise_run(wire: str, plan: str, settings: Mapping[str, str], comparisons: in
 def show_noise(run: Run, rounds: str, results: Path = RESULTS, out: Path = OUT) -> None:
     """Analyse a noise run, append it to the machine's profile, write the page to <out>/noise-<id>/.
 
-    `rounds` of a comparison: "" for what the run was made for. CheckFailed when more than the nominal share is called.
+    rounds: of a comparison; "" for what the run was made for
+    Raises CheckFailed when more than the nominal share is called different.
     """
     made_for = run.facts.get(KEY) or {}
     count = int(rounds) if rounds.isdecimal() and int(rounds) > 1 else made_for.get("rounds")

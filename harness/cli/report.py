@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Commands that report: write a report from a run's files and print its gains; compare, bundle, verify.
+"""Commands that report: write a report and print its gains; compare, bundle, verify.
 
 Knows no machine and measures nothing: works without root, on any copy of a run.
 """
@@ -15,7 +15,7 @@ from harness.store import OUT, find_run, give_to_user, load_run
 
 
 def show_run(run_dir: Path, published: Sequence[str], out: Path = OUT) -> None:
-    """Write the report to <out>/<id>/ and print its gains. UsageError for a run without a trial, or foreign files."""
+    """Write the report to <out>/<id>/ and print its gains. UsageError without a trial."""
     place = out / load_run(run_dir).id
     run, summary, files = write_report(run_dir, place, published)
     give_to_user(place)

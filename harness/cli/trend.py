@@ -16,7 +16,7 @@ from harness.store import OUT, RESULTS, Run, find_run, give_to_user, load_run
 
 def show_trend(names: Sequence[str], metric: str, point: str, contender: str, wire: str = "",
                results: Path = RESULTS, out: Path = OUT) -> None:
-    """Write the page to <out>/trend-<metric>…/ and print its table. `names`: runs, or "last" and how many."""
+    """Write the page and print its table. `names`: runs, or "last" and how many."""
     if point and not point.isdecimal():
         raise UsageError(f"POINT={point}: must be a number of connections")
     runs = [readings(run) for run in chosen(names, wire, results)]
@@ -31,7 +31,7 @@ def show_trend(names: Sequence[str], metric: str, point: str, contender: str, wi
 
 
 def chosen(names: Sequence[str], wire: str, results: Path = RESULTS) -> list[Run]:
-    """Return the runs; after "last N" the newest N of the wire (by default the newest run's) and its workload."""
+    """Return the runs; "last N": the newest N of the wire (of the newest run's) and workload."""
     if not names or names[0] != "last":
         return [load_run(find_run(name, results)) for name in names]
     if len(names) != 2 or not re.fullmatch(r"[1-9][0-9]{0,3}", names[1]):

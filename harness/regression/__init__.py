@@ -32,3 +32,5 @@ from harness.regression.typed.trend import Trend as Trend
 from harness.regression.typed.trend import TrendCaveat as TrendCaveat
 from harness.regression.typed.trend import TrendLine as TrendLine
 from harness.regression.typed.trend import follow as follow
+
+__all__ = ("analyse_noise", "append_session", "judge", "load_profile", "machine_of", "profile_file", "session_of")

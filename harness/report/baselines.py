@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Find the result of a run: gains grouped by verdict, over the best kernel server. Figures and codes, no sentence.
+"""Find the result of a run: gains grouped by verdict, over the best kernel server. No sentence.
 
-Where a run has several kernel servers the headline is against the best of them at each load point, and never against
-one that the reader would have to know to be the weak one. templates/headline.j2 has the sentences.
+Where a run has several kernel servers the headline is against the best of them at each load point,
+and never against one that the reader would have to know to be the weak one. The sentences stand in
+templates/headline.j2.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True)
 class Group:
-    """The gains of one verdict that have the same reason; shown: the smallest and the largest of them."""
+    """The gains with one verdict and one reason; shown: the smallest and the largest."""
 
     verdict: Verdict
     why: Why | None
@@ -116,7 +117,7 @@ def others(summary: Summary) -> list[str]:
 
 
 def both_ended(summary: Summary) -> list[str]:
-    """Return the contenders whose client has another stack than the baseline's: their gain is of both ends."""
+    """Return the contenders whose gain is of both ends: their client's stack differs, too."""
     client = summary.contenders[summary.baseline].client
     return [name for name, info in summary.contenders.items() if info.client != client]
 

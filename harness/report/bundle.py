@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pack a run as evidence that one can hand on: one archive with its files, its report and their hashes; check one.
+"""Pack a run as evidence: one archive with its files, its report and their hashes; check one.
 
-The archive is a gzipped tar (POSIX ustar) of <run>/{run/, report/, bundle.json}: the same run and report give the same
-bytes. A check proves that nothing in it was changed since bundle.json was written, and that the figures follow from
-the run; of a bundle that this version made, also that every byte of the report does. It cannot prove who wrote it: for
-that, publish the SHA-256 of the archive itself. Knows no machine.
+The archive is a gzipped tar (POSIX ustar) of <run>/{run/, report/, bundle.json}: the same run and
+report give the same bytes. A check proves that nothing in it was changed since bundle.json was
+written, and that the figures follow from the run; of a bundle that this version made, also that
+every byte of the report does. It cannot prove who wrote it: for that, publish the SHA-256 of the
+archive itself. Knows no machine.
 """
 
 from __future__ import annotations
@@ -36,9 +37,12 @@ _MAKERS = ("matplotlib", "numpy", "scipy", "Jinja2")
 MOST_BYTES = 4 << 30
 _NAMED = 5
 # sentences of schema 1, codes of schema 2: no figures
-_TEXTS = ("schema", "sweep", "caveats", "contenders", "evidence", "calibration", "reasons", "unseen", "arrivals")
-_SAME = ("run", "wire", "rounds", "duration_seconds", "baseline", "tsc_hz", "statistics", "attempts", "open_loop")
-_SAME_IN_CELLS = ("trials", "invalid", "errors", "latency_us", "cycles_from", "bytes_per_connection")
+_TEXTS = ("schema", "sweep", "caveats", "contenders", "evidence", "calibration", "reasons",
+          "unseen", "arrivals")
+_SAME = ("run", "wire", "rounds", "duration_seconds", "baseline", "tsc_hz", "statistics",
+         "attempts", "open_loop")
+_SAME_IN_CELLS = ("trials", "invalid", "errors", "latency_us", "cycles_from",
+                  "bytes_per_connection")
 # what tells the items of a list from one another
 _KEYS = (("contender", "over"), ("name",), ("offered",), ("contender", "round"))
 Json = Mapping[str, Any]
@@ -47,10 +51,13 @@ Files = dict[str, bytes]
 
 @dataclass(frozen=True)
 class Verified:
-    """What was right: files by hash, figures that follow from the run, files of the report that came out the same.
+    """What was right.
 
-    another: versions that differ from those that made the bundle, as `name then now`; where there are any, the report
-    was not compared byte for byte
+    files: by hash
+    figures: of the summary, that follow from the run
+    regenerated: files of the report that came out the same
+    another: versions that differ from those that made the bundle; where there are any, the report
+        was not compared byte for byte
     """
 
     run: str
@@ -63,7 +70,8 @@ class Verified:
 def pack(run_dir: Path, out: Path, names: Sequence[str] = ()) -> Path:
     """Write <out>/<run>.tar.gz, its report made anew from the run's files; return where it is.
 
-    Raises UsageError on a foreign run or an unknown publication, MachineError if `out` cannot be written.
+    Raises UsageError on a foreign run or an unknown publication, MachineError if `out` cannot be
+    written.
     """
     run, summary = loaded(run_dir)
     pages = build(run, summary, [load_published(name) for name in names])
@@ -101,7 +109,10 @@ def made_with() -> dict[str, str | None]:
 
 
 def verify(path: Path) -> Verified:
-    """Check an archive. CheckFailed, naming each file or figure that differs; UsageError if it is no bundle of ours."""
+    """Check an archive.
+
+    CheckFailed, naming each file or figure that differs; UsageError if it is no bundle of ours.
+    """
     run_id, files = _read(path)
     manifest = _manifest(path, files)
     if manifest["run"] != run_id:
@@ -132,7 +143,7 @@ def verify(path: Path) -> Verified:
 
 
 def _check_figures(path: Path, kept: Mapping[str, bytes], anew: bytes) -> int:
-    """Compare the packed summary with the one made anew, field by field; return how many figures are the same.
+    """Compare the packed summary with the one made anew, field by field; count its figures.
 
     An older bundle may have fewer; a figure that the run does not give is wrong.
     """
@@ -170,7 +181,7 @@ def _files(run_dir: Path) -> Iterator[Path]:
 
 
 def _archive(run: str, files: Mapping[str, bytes]) -> bytes:
-    """Return the archive: names in order, no owner, no time, so that equal files give equal bytes."""
+    """Return the archive: names in order, no owner, no time: equal files give equal bytes."""
     inner = io.BytesIO()
     with tarfile.open(fileobj=inner, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name, data in sorted(files.items()):
@@ -181,7 +192,7 @@ def _archive(run: str, files: Mapping[str, bytes]) -> bytes:
 
 
 def _read(path: Path) -> tuple[str, Files]:
-    """Return the run's id, and the bytes of each file by its name below it; nothing is unpacked to disk."""
+    """Return the run's id, and the bytes of each file by its name; unpack nothing to disk."""
     files: Files = {}
     tops = set()
     total = 0
@@ -241,7 +252,8 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
         for item in value:
             yield from _flat(item, f"{path}[{_name(item)}]")
     elif isinstance(value, list):
-        yield from (item for place, end in enumerate(value) for item in _flat(end, f"{path}[{place}]"))
+        for place, item in enumerate(value):
+            yield from _flat(item, f"{path}[{place}]")
     elif value is not None:
         # what every schema has
         yield path, float(f"{value:.6g}") if isinstance(value, float) else value
@@ -252,7 +264,7 @@ def _name(item: Json) -> str:
     at = {key: value for key, value in item.get("at", {}).items()
           if value and (key, value) not in (("server_cores", 1), ("body_size_bytes", 1))}
     keys = next((keys for keys in _KEYS if all(key in item for key in keys)), ())
-    return " ".join(map(str, (*(item[key] for key in keys), *(value for _, value in sorted(at.items())))))
+    return " ".join(map(str, (*(item[key] for key in keys), *dict(sorted(at.items())).values())))
 
 
 def _from_schema1(old: Json) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Lay several runs over one another: charts, table, CSV. Knows no clock, no machine; same bytes each time.
+"""Lay several runs over one another: charts, table, CSV. Same bytes each time.
 
-Runs may differ in anything; the page lists in what. Nothing is tested between runs, which were not interleaved.
+Runs may differ in anything; the page lists in what. Nothing is tested between runs, which were not
+interleaved.
 """
 
 from __future__ import annotations
@@ -29,19 +30,22 @@ from harness.store import Run
 def write_comparison(run_dirs: Sequence[Path], out: Path, names: Sequence[str] = ()) -> list[Path]:
     """Write the comparison of two or more runs to `out`; return its files.
 
-    Raises UsageError on fewer than two different runs, runs that sweep different axes, a foreign run or an unknown
-    publication, MachineError if `out` cannot be written.
+    Raises UsageError on fewer than two different runs, runs that sweep different axes, a foreign
+    run or an unknown publication, MachineError if `out` cannot be written.
     """
     runs = [loaded(path) for path in run_dirs]
     ids = [run.id for run, _ in runs]
     for run, summary in runs:
         if summary.open_loop:
-            raise UsageError(f"run {run.id} is of an open loop: compare lays throughput and gain of closed loops over "
-                             f"one another; its own report: make report RUN={run.id}")
+            raise UsageError(f"run {run.id} is of an open loop: compare lays throughput and gain "
+                             "of closed loops over one another; its own report: make report "
+                             f"RUN={run.id}")
         if summary.sweep != runs[0][1].sweep:
-            raise UsageError(f"runs {ids[0]} and {run.id} sweep different axes: no chart has room for both")
+            raise UsageError(f"runs {ids[0]} and {run.id} sweep different axes: no chart has room "
+                             "for both")
     if len(runs) < 2 or len(set(ids)) < len(ids):
-        raise UsageError(f"compare needs two or more different runs, not: {', '.join(ids) or 'none'}")
+        raise UsageError("compare needs two or more different runs, not: "
+                         f"{', '.join(ids) or 'none'}")
     return write_files(out, build(runs, [load_published(name) for name in names]))
 
 
@@ -93,14 +97,14 @@ def _figures(summaries: Sequence[Summary],
 
 
 def _below(summary: Summary, name: str) -> str:
-    """Return over whom the gain of a contender is: "" for the best kernel server, itself for none."""
+    """Return over whom a gain is: "" for the best kernel server, itself for none."""
     if not _has_best(summary):
         return summary.baseline
     return name if name and name in kernel_servers(summary) else ""
 
 
 def _has_best(summary: Summary) -> bool:
-    """Tell whether there are several kernel servers, and something to compare with the best of them."""
+    """Tell whether there are several kernel servers, and something to compare with them."""
     return len(baselines(summary)) > 1 and bool(others(summary))
 
 
@@ -115,9 +119,9 @@ def _drawn(summary: Summary) -> list[str]:
 
 
 def short_names(summaries: Sequence[Summary]) -> dict[str, str]:
-    """Return the shortest name of each run in a chart: its workload where that is all they differ in, else its id.
+    """Return the shortest name of each run in a chart.
 
-    Of one workload with bodies of several sizes, the size.
+    Its workload where that is all they differ in, its body size in one workload, else its id.
     """
     names = {summary.run: summary.workload for summary in summaries}
     sizes = {summary.run: f"{summary.body_size_bytes:,} bytes" for summary in summaries}

@@ -34,7 +34,7 @@ _COSTS = (("efficiency", "requests_per_core_second", "Requests per CPU second"),
 
 
 def draw(summary: Summary, title: str, published: Sequence[Published]) -> Iterator[tuple[str, Any]]:
-    """Yield (name, figure) of each chart; the gain's is left out where there is one contender only."""
+    """Yield (name, figure) of each chart; one contender alone has no gain."""
     if summary.ablation:
         yield from _waterfalls(summary, title)
     elif summary.open_loop:
@@ -66,7 +66,7 @@ def _waterfalls(summary: Summary, title: str) -> Iterator[tuple[str, Any]]:
 
 
 def _open_loop(summary: Summary, loop: OpenLoopSummary, title: str) -> Iterator[tuple[str, Any]]:
-    """Yield latency against load, and distributions; a contender without a steady state is in neither."""
+    """Yield latency against load, and distributions, of contenders with a steady state."""
     frame = frame_of(summary, "open_loop_note", title)
     curves = [Curve(label(summary, name), style, contender)
               for style, (name, contender) in enumerate(loop.contenders.items())]
@@ -244,16 +244,20 @@ def _percentiles(summary: Summary, shown: Sequence[tuple[int, str]],
     """Return a row for each value of the second axis, a column for each percentile."""
     rows: dict[str, list[Panel]] = {}
     for key, title in PERCENTILES:
-        def pick(point: Point, name: str, key: str = key) -> Value:
-            cell = point.cells[name]
-            return Value(cell.latency_us[key], hollow=cell.limit.by == LimitedBy.CLIENT_CPU)
-        drawn = [lines(summary, name, style, named(name), lambda point, name=name: pick(point, name))
-                 for style, name in shown]
-        for panel in grouped(drawn):
+        for panel in grouped([lines(summary, name, style, named(name), _latency(name, key))
+                              for style, name in shown]):
             rows.setdefault(panel.title, []).append(replace(panel, title=title))
     if len(rows) == 1 and len(shown) >= _STACK_FROM:
-        return {panel.title: [replace(panel, title="")] for panels in rows.values() for panel in panels}
+        return {panel.title: [replace(panel, title="")]
+                for panels in rows.values() for panel in panels}
     return rows
+
+
+def _latency(name: str, key: str) -> Pick:
+    def pick(point: Point) -> Value:
+        cell = point.cells[name]
+        return Value(cell.latency_us[key], hollow=cell.limit.by == LimitedBy.CLIENT_CPU)
+    return pick
 
 
 def _cpu(summary: Summary, shown: Sequence[tuple[int, str]], named: Callable[[str], str],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Write numbers, ratios, intervals, load points and facts as a reader reads them. Knows no file and no page."""
+"""Write numbers, ratios, intervals, load points and facts as a reader reads them."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def by_name(names: Sequence[str]) -> tuple[Axis, ...]:
 
 @dataclass(frozen=True)
 class Places:
-    """The load points of a sweep in words. axes: the one or two that vary, the chart's x axis first."""
+    """Load points in words. axes: the one or two that vary, the chart's x axis first."""
 
     axes: tuple[Axis, ...]
     points: tuple[LoadPoint, ...]
@@ -125,8 +125,8 @@ class Places:
 
     def value(self, point: LoadPoint) -> str:
         """Return where a point lies, for the first column of a table: 64, or 64, 2 server cores."""
-        return ", ".join([thousands(self.axis.value(point)),
-                          *(phrase(axis, [thousands(axis.value(point))]) for axis in self.axes[1:])])
+        return ", ".join([thousands(self.axis.value(point)), *(
+            phrase(axis, [thousands(axis.value(point))]) for axis in self.axes[1:])])
 
     def listed(self, points: Sequence[LoadPoint]) -> str:
         """Return 1, 8 and 64 connections."""
@@ -153,7 +153,7 @@ class Places:
         return "; ".join(texts)
 
     def lines(self, points: Sequence[LoadPoint]) -> Iterator[tuple[str, list[LoadPoint]]]:
-        """Yield the points of each value of a second axis, with that value in words; all, with one axis."""
+        """Yield the points of each value of a second axis, and it in words; all, with one axis."""
         if len(self.axes) < 2:
             yield "", list(points)
             return
@@ -178,7 +178,7 @@ def places(of: Summary | Sequence[LoadPoint]) -> Places:
 
 def flatten(facts: Mapping[str, Any], skip: Sequence[str] = (),
             prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (dotted name, value) of nested facts; null, which the machine did not tell, reads "not known"."""
+    """Yield (dotted name, value) of nested facts; null reads "not known"."""
     for key, value in facts.items():
         if key in skip:
             continue
@@ -218,7 +218,8 @@ def command(plan: Plan, request: Mapping[str, Any] = {}) -> str:
         "ATTEMPTS": plan.attempts if plan.attempts != MOST_ATTEMPTS else "",
         "PRECISION": f"{plan.precision_percent:g}" if plan.precision_percent else "",
         "BUDGET": f"{plan.budget_seconds}s" if plan.precision_percent else "",
-        "SEED": plan.seed or "", "SWEEP": _sweep(plan), "TAP": plan.tap, "NETEM": plan.netem, "SOFTIRQ": plan.softirq,
+        "SEED": plan.seed or "", "SWEEP": _sweep(plan), "TAP": plan.tap,
+        "NETEM": plan.netem, "SOFTIRQ": plan.softirq, "LOAD_TOOL": plan.load_tool,
         "CALIBRATE": "" if plan.calibrate else "no"}
     target, taken = ["make", f"bench-{plan.wire}"], {"PAPER", "WIRE", "RATES", *request}
     if plan.offered:
@@ -236,7 +237,7 @@ def command(plan: Plan, request: Mapping[str, Any] = {}) -> str:
 
 
 def _client(plan: Plan) -> dict[str, str]:
-    """Return which client, and on which CPUs; of several machines each has all of its own where they differ."""
+    """Return which client, on which CPUs; several machines have all of theirs if they differ."""
     if not plan.clients:
         return {"CLIENT_CPUS": _numbers(plan.client_cpus)}
     different = set(plan.clients.values())

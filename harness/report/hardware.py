@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Read the hardware of a run, so that a reader can build the same again. Knows facts.json, no figures.
+"""Read the hardware of a run from facts.json, so that a reader can build the same again.
 
-It reads `hardware`, `nic` and `tuning` of the facts (results/README.md); runs without them have no such section.
+It reads `hardware`, `nic` and `tuning` (results/README.md); runs without them have no such section.
 """
 
 from __future__ import annotations
@@ -134,7 +134,8 @@ def table(facts: Facts, key: str) -> Facts:
 def _tables(facts: Facts, key: str) -> list[Facts]:
     value = facts.get(key) or []
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
-        raise UsageError(f"facts.json: '{key}' is not a list of tables: not the facts of such a run")
+        raise UsageError(f"facts.json: '{key}' is not a list of tables: not the facts of such a "
+                         "run")
     return value
 
 

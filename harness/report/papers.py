@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Compare a run with a publication: figures by number of connections, and in what else they differ. Pure.
+"""Compare a run with a publication: figures by number of connections, and what differs. Pure.
 
-A publication has single figures of other machines: nothing is tested, and no ratio of ours to theirs is formed.
+A publication has single figures of other machines: nothing is tested, and no ratio of ours to
+theirs is formed.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def compare(run: Run, summary: Summary, other: Published) -> Comparison:
         rows=tuple(_row(summary, count, points.get(count), gains, other) for count in counts),
         differences=tuple(
             differences(run.plan, run.facts, other) if other.method else
-            ((what, *macro("papers.j2", what, run, summary, hardware), theirs)
+            ((what, macro("papers.j2", what, run, summary, hardware)[0], theirs)
              for what, theirs in _theirs(other))),
         claims=tuple((f"“{claim.said}”", f"{number(claim.figure)} {claim.metric}",
                       _claimed(summary, claim)) for claim in other.claims))
@@ -124,14 +125,12 @@ def _gain(summary: Summary, point: Point | None, name: str, below: str) -> str:
 
 
 def _claimed(summary: Summary, claim: Claim) -> str:
-    """Return the most that each contender had of what a claim is of, where the workload measures it."""
+    """Return the most each contender had of what a claim is of, if the workload measures that."""
     if summary.workload != METRICS[claim.metric]:
         return macro("papers.j2", "other_workload", summary)[0]
     # of the connections that stand, all that were held in a valid trial; else a rate
     held = claim.metric == "connections"
-    most: dict[str, tuple[float, Point] | None] = {}
-    for name in summary.contenders:
-        known = [(point.at.connections if held else rate, point) for point in summary.points
-                 if (rate := point.cells[name].median("requests_per_sec")) is not None]
-        most[name] = max(known, key=lambda item: item[0], default=None)
+    most = {name: [(point.at.connections if held else rate, point) for point in summary.points
+                   if (rate := point.cells[name].median("requests_per_sec")) is not None]
+            for name in summary.contenders}
     return macro("papers.j2", "most", summary, most, held)[0]

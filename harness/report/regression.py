@@ -52,7 +52,8 @@ def trend_page(found: Trend) -> dict[str, bytes]:
     label, = macro("charts.j2", "trend_label", found.metric, found.unit)
     with styled():
         picture = render_chart(trend.draw(found, label, Frame(macro("trend.j2", "note", title)[0])))
-    rows = [(run, line, value, next((change for change in line.changes if change.run == run.run), None))
+    rows = [(run, line, value, next((change for change in line.changes
+                                     if change.run == run.run), None))
             for run in found.runs for line in found.lines for value in line.values
             if value.run == run.run]
     context = {"trend": found, "title": title, "rows": rows, "level": LEVEL,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Make the report of a run: HTML page, Markdown summary, CSV, charts. Knows no clock, no machine.
 
-Every byte follows from the run's files (and the published figures asked for): writing twice gives the same.
+Every byte follows from the run's files and the published figures asked for: writing twice gives the
+same.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from harness.report.templates import aligned, data_uri, macro, render
 from harness.store import Run, load_run, to_json
 
 
-def write_report(run_dir: Path, out: Path, names: Sequence[str] = ()) -> tuple[Run, Summary, list[Path]]:
-    """Write the report of the run in `run_dir` to `out`, and its summary.json where that is not there yet.
+def write_report(run_dir: Path, out: Path,
+                 names: Sequence[str] = ()) -> tuple[Run, Summary, list[Path]]:
+    """Write the report of a run to `out`, and its summary.json beside the run.
 
-    Returns run, summary and the report's files. Raises UsageError on a foreign run or an unknown publication, MachineError if
-    `out` cannot be written.
+    Returns run, summary and the report's files. Raises UsageError on a foreign run or an unknown
+    publication, MachineError if `out` cannot be written.
     """
     run, summary = loaded(run_dir)
     if not run.trials:
@@ -135,7 +137,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def _keep_summary(path: Path, data: bytes) -> None:
-    """Keep summary.json beside the run. A run on a medium that cannot be written is still reported."""
+    """Keep summary.json beside the run; one that cannot be written is still reported."""
     if path.is_file() and path.read_bytes() == data:
         return
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Write the figures of runs as CSV: a row a contender and load point, a row a gain. Knows no file."""
+"""Write the figures of runs as CSV: a row a contender and load point, a row a gain."""
 
 from __future__ import annotations
 
@@ -109,8 +109,9 @@ def _gain(gain: Gain) -> tuple[Any, ...]:
 
 def evidence(limit: Limit) -> str:
     """Return the codes of a limit's evidence with their numbers: client-core share=0.97; …"""
-    return "; ".join(" ".join([note.code, *(f"{key}={value}" for key, value in note.values.items())])
-                     for note in limit.evidence)
+    return "; ".join(" ".join([
+        note.code, *(f"{key}={value}" for key, value in note.values.items())])
+        for note in limit.evidence)
 
 
 def _offered(summary: Summary) -> Iterator[list[Any]]:

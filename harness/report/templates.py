@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Render reports/templates/: all sentences of reports stand there. Knows no run and writes no file."""
+"""Render reports/templates/, where all sentences of reports stand. Writes no file."""
 
 from __future__ import annotations
 
@@ -39,21 +39,22 @@ def environment(html: bool) -> jinja2.Environment:
 
 
 def render(template: str, context: Mapping[str, Any]) -> bytes:
-    """Render a template; HTML is escaped. UsageError where the facts of a run lack what it shows."""
+    """Render a template; HTML is escaped. UsageError where facts lack what it shows."""
     try:
         return environment(".html" in template).get_template(template).render(context).encode()
     except jinja2.UndefinedError as error:
-        raise UsageError(f"facts.json: something that {template} shows is missing: {error}") from None
+        raise UsageError(f"facts.json: something that {template} shows is missing: "
+                         f"{error}") from None
 
 
 def macro(template: str, name: str, *values: Any) -> list[str]:
     """Return the sentences, one a line, of one macro; plain text."""
-    module: Any = environment(False).get_template(template).module
-    return lines(getattr(module, name)(*values))
+    text: Any = getattr(environment(False).get_template(template).module, name)
+    return lines(text(*values))
 
 
 def lines(text: str) -> list[str]:
-    """Return the lines of a macro's text that hold something, their white space made even."""
+    """Return the lines of a macro's text that hold something, with single blanks."""
     kind = type(text) if isinstance(text, markupsafe.Markup) else str
     return [kind(" ".join(line.split())) for line in text.splitlines() if line.strip()]
 
@@ -69,7 +70,7 @@ def _cell(text: object) -> str:
 
 
 def aligned(rows: Sequence[str]) -> list[str]:
-    """Return the rows of a table for a terminal, whose cells are parted by ¶; the last column is text."""
+    """Return a table for a terminal from rows of cells parted by ¶; the last column is text."""
     cells = [row.split("¶") for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
     return ["  ".join([*(cell.rjust(width) for cell, width in zip(row[:-1], widths)), row[-1]])

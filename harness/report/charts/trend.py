@@ -20,7 +20,8 @@ _LOG_FROM = 8
 
 def draw(found: Trend, label: str, frame: Frame) -> Figure:
     """Draw values with the intervals of their rounds, and the levels between changes."""
-    entries = [entry(f"{line.contender}/{line.over}".rstrip("/"), *look(style)[:2], "-", markersize=3.4)
+    entries = [entry(f"{line.contender}/{line.over}".rstrip("/"), *look(style)[:2], "-",
+                     markersize=3.4)
                for style, line in enumerate(found.lines)]
     stepped = any(line.changes for line in found.lines)
     if stepped:
