@@ -254,3 +254,8 @@ def _sweep(plan: Plan) -> str:
 
 def _numbers(values: Sequence[int]) -> str:
     return ",".join(map(str, values))
+
+
+def connections(counts: Sequence[int]) -> str:
+    """Return 1 and 8 connections."""
+    return phrase(AXES[0], [thousands(count) for count in counts])

@@ -39,7 +39,6 @@ from harness.store.store import (OUT, RESULTS, Run, Store, check_writable, disk_
                            run_id)
 from harness.trial.trial import run_trial
 from harness.plan import pairs
-from harness.report.format import problems
 from harness.plan import Wire, load_wire, with_contenders
 
 DEFAULT_PLAN = "default"
@@ -303,9 +302,9 @@ def _require_valid(run: Run, report: Path) -> None:
         for name in run.plan.contenders:
             here = [t for t in run.old_trials if (t["contender"], t["connections"], t.get("offered", 0)) ==
                     (name, connections, rate)]
-            found = problems(here)
-            if here and len(found) == len(here):
-                bad.append((f"{name} at {f'{rate} requests/s and ' if rate else ''}{connections}", found[0]))
+            if here and not any(t["valid"] and t["requests_per_sec"] > 0 for t in here):
+                why = "; ".join(here[0]["problems"]) or "no request was answered"
+                bad.append((f"{name} at {f'{rate} requests/s and ' if rate else ''}{connections}", why))
     if bad:
         raise CheckFailed(f"no valid trial of {', '.join(point for point, _ in bad)} connections "
                           f"({bad[0][1]}); the report is in {report}")

@@ -3,6 +3,8 @@
 
 from harness.store.codes import Bound as Bound
 from harness.store.codes import LimitedBy as LimitedBy
+from harness.store.codes import Note as Note
+from harness.store.codes import NotMeasured as NotMeasured
 from harness.store.codes import Verdict as Verdict
 from harness.store.convert import to_json as to_json
 from harness.store.store import NAME as NAME

@@ -238,8 +238,9 @@ def _mark_missing(axes: Any, series: Sequence[Series], scale: Scale) -> None:
     """Draw a cross at the foot of the axes where a series has no valid trial."""
     for one in series:
         xs = [scale.place(x) for x, value in zip(one.xs, one.values) if value.centre is None]
-        axes.plot(xs, [0.03] * len(xs), linestyle="", marker="x", color=one.colour, markersize=5,
-                  transform=axes.get_xaxis_transform(), clip_on=False)
+        if xs:
+            axes.plot(xs, [0.03] * len(xs), linestyle="", marker="x", color=one.colour,
+                      markersize=5, transform=axes.get_xaxis_transform(), clip_on=False)
 
 
 def _extra_entries(series: Sequence[Series]) -> list[Any]:
