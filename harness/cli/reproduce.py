@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping
 
-from harness.report import paper_differences as differences
+from harness.report import differences
 from harness.report import format as words
 from harness.errors import CheckFailed, UsageError
 from harness.cli.bench import bench
@@ -116,8 +116,8 @@ def reproduce(paper: str, wire: str, plan: str, settings: Mapping[str, str], nic
 def shown(other: Published, wire: Wire, plan: Plan, facts: Mapping[str, object], nic: NicOrder) -> list[str]:
     """A plan as one would type it, and what differs, for a terminal. `facts`: those of the machine."""
     labels = {name: {"label": wire.contenders[name].label} for name in plan.contenders}
-    table = differences.differences(plan, {**facts, "wire": {"title": wire.title, "contenders": labels},
-                                      "load_tool": {"name": load_tool(plan, wire.has_loadgen).name}}, other)
+    table = list(differences(plan, {**facts, "wire": {"title": wire.title, "contenders": labels},
+                                      "load_tool": {"name": load_tool(plan, wire.has_loadgen).name}}, other))
     wide = max(len(what) for what, _, _ in table)
     return [words.command(plan, to_settings(nic) if nic.nic else {}), *(line for what, ours, theirs in table
                                    for line in (f"{what:>{wide}}  ours:   {ours}", f"{'':>{wide}}  theirs: {theirs}"))]
