@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, cast, Mapping, Sequence
 
 import jinja2
 import markupsafe
@@ -49,7 +49,7 @@ def render(template: str, context: Mapping[str, Any]) -> bytes:
 
 def macro(template: str, name: str, *values: Any) -> list[str]:
     """Return the sentences, one a line, of one macro; plain text."""
-    write: Callable[..., str] = getattr(environment(False).get_template(template).module, name)
+    write = cast(Callable[..., str], getattr(environment(False).get_template(template).module, name))
     return lines(write(*values))
 
 

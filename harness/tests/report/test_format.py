@@ -19,7 +19,7 @@ def test_a_ratio_never_reads_as_1_unless_it_is(value: float | None, text: str) -
 
 
 def points(key: str, *values: int | str) -> list[LoadPoint]:
-    return [replace(LoadPoint(64), **{key: value}) for value in values]  # type: ignore[arg-type]
+    return [replace(LoadPoint(64), **{key: value}) for value in values]
 
 
 @pytest.mark.parametrize("word, key, values, text", [

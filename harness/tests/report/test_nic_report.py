@@ -15,6 +15,7 @@ import pytest
 from harness.errors import UsageError
 from harness.report import write_comparison, write_report
 from harness.report.report import loaded, terminal_lines
+from harness.store import Evidence
 from harness.tests.fixtures import synthetic
 from harness.tests.fixtures import synthetic_nic
 from harness.tests.fixtures import synthetic_own
@@ -223,8 +224,8 @@ def test_what_a_nic_lost_is_told_and_may_be_the_limit(tmp_path: Path) -> None:
     page, out = written(tmp_path, emulated="", missed=900)
     summary = loaded(tmp_path / "run")[1]
     evidence = {note.code: note.values for note in summary.points[0].cells["epoll"].limit.evidence}
-    assert evidence["nic-lost"]["share"] == pytest.approx(0.018, abs=0.001)
-    assert evidence["nic-counter"] == {"end": "server", "counter": "rx_missed_errors", "count": 2700, "kind": "missed"}
+    assert evidence[Evidence.NIC_LOST]["share"] == pytest.approx(0.018, abs=0.001)
+    assert evidence[Evidence.NIC_COUNTER] == {"end": "server", "counter": "rx_missed_errors", "count": 2700, "kind": "missed"}
     held, = (note.values for note in summary.caveats if note.code == "wire-limit")
     assert held == {"contenders": ("epoll",), "points": (0, 1)}
     assert "a NIC by its own count" in page.text and "2,700" in page.text

@@ -13,7 +13,7 @@ from typing import Any, Mapping
 import pytest
 
 from harness.run import calibration
-from harness.report import report
+from harness.report import write_report
 from harness.analyse import Summary, summarise
 from harness.cli.bench import bench
 from harness.run import RunRequest
@@ -186,7 +186,7 @@ def test_the_page_tells_the_ceiling_or_why_there_is_none(tmp_path: Path) -> None
     for told, words in (({"program": "build/canned_server", "instead_of": "epoll"}, "in the place of epoll"),
                         ({"why_not": "nobody asked"}, "ceiling was not looked for: nobody asked.")):
         (path / "facts.json").write_text(json.dumps({**facts, "calibration": told}))
-        report.write(path, tmp_path / "out")
+        write_report(path, tmp_path / "out")
         assert words in (tmp_path / "out" / "report.html").read_text()
 
 

@@ -15,10 +15,10 @@ from harness.tests.system.test_wire_root import snapshot as machine
 def test_a_short_noise_run(tmp_path: Path) -> None:
     before = machine()
     settings = {"CONTENDERS": "lwip", "CONNECTIONS": "8", "ROUNDS": "2", "DURATION": "1", "WARMUP": "0"}
-    run = noise_run("tap", "quick", settings, 1, LocalHost(), tmp_path, tmp_path / "out")
+    run = noise_run("tap", "quick", settings, 1, LocalHost(), tmp_path)
     assert machine() == before
-    assert [t["valid"] for t in run.old_trials] == [True] * 4
-    assert {t["contender"] for t in run.old_trials} == {"lwip", "lwip-again"} and run.id.endswith("-tap-noise")
+    assert [trial.valid for trial in run.trials] == [True] * 4
+    assert {trial.contender for trial in run.trials} == {"lwip", "lwip-again"} and run.id.endswith("-tap-noise")
     try:
         show_noise(run, "", tmp_path, tmp_path / "out")
     except CheckFailed:
