@@ -49,13 +49,14 @@ def render(template: str, context: Mapping[str, Any]) -> bytes:
 
 def macro(template: str, name: str, *values: Any) -> list[str]:
     """Return the sentences, one a line, of one macro; plain text."""
-    write = cast(Callable[..., str], getattr(environment(False).get_template(template).module, name))
+    module = environment(False).get_template(template).module
+    write = cast(Callable[..., str], getattr(module, name))
     return lines(write(*values))
 
 
 def lines(text: str) -> list[str]:
     """Return the lines of a macro's text that hold something, with single blanks."""
-    kind = type(text) if isinstance(text, markupsafe.Markup) else str
+    kind: Callable[[str], str] = markupsafe.Markup if isinstance(text, markupsafe.Markup) else str
     return [kind(" ".join(line.split())) for line in text.splitlines() if line.strip()]
 
 

@@ -20,7 +20,6 @@ from typing import Any, Iterable, Mapping
 from harness.errors import MachineError, UsageError
 from harness.plan import Plan, from_json, to_json
 from harness.store import convert, schema1
-from harness.store.old_records import to_dict
 from harness.store.trial_record import SCHEMA as TRIAL_SCHEMA
 from harness.store.trial_record import TrialRecord
 
@@ -53,14 +52,6 @@ class Run:
     plan: Plan
     trials: tuple[TrialRecord, ...] = ()
     calibration: tuple[TrialRecord, ...] = ()
-
-    @property
-    def old_trials(self) -> list[dict[str, Any]]:
-        return [to_dict(record) for record in self.trials]
-
-    @property
-    def old_calibration(self) -> list[dict[str, Any]]:
-        return [to_dict(record) for record in self.calibration]
 
 
 def run_id(now: datetime, wire: str) -> str:
@@ -134,18 +125,14 @@ class Store:
         self._write(TRIALS, self._run.trials)
         return f"{self._cut}: dropped, that trial runs again"
 
-    def append(self, record: TrialRecord | dict[str, Any]) -> None:
+    def append(self, record: TrialRecord) -> None:
         """Add one trial. On MachineError (full disk) the file is as it was before."""
-        if isinstance(record, dict):
-            record = schema1.read(record, self._run.plan, TRIALS)
         trials = (*self._run.trials, record)
         self._write(TRIALS, trials)
         self._run = replace(self._run, trials=trials)
 
-    def append_calibration(self, record: TrialRecord | dict[str, Any]) -> None:
+    def append_calibration(self, record: TrialRecord) -> None:
         """Add one trial of the calibration, as append()."""
-        if isinstance(record, dict):
-            record = schema1.read(record, self._run.plan, CALIBRATION)
         calibration = (*self._run.calibration, record)
         self._write(CALIBRATION, calibration)
         self._run = replace(self._run, calibration=calibration)

@@ -39,7 +39,7 @@ def test_a_wire_and_a_contender_of_a_stranger_are_a_file_each(tmp_path: Path) ->
 def test_a_contender_is_named_by_its_file_on_any_wire(tmp_path: Path) -> None:
     measure(tmp_path, "tap", ServingHost(), CONTENDERS=f"epoll,lwip,{GNOME}", **TINY)
     run = only_run(tmp_path)
-    assert {trial["contender"] for trial in run.old_trials} == {"epoll", "lwip", "gnome"}
+    assert {trial.contender for trial in run.trials} == {"epoll", "lwip", "gnome"}
 
 
 def test_a_run_with_a_stranger_s_contender_goes_on_where_its_file_is_named(tmp_path: Path) -> None:

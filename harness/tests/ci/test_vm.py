@@ -47,7 +47,8 @@ def test_vmlinux_comes_out_of_a_kernel_image(pack: Callable[[bytes], bytes]) -> 
 
 
 @pytest.mark.parametrize("wrong", [b"", b"x" * 4096, image(b"\x02!L\x18whatever"), image(gzip.compress(b"no elf")),
-                                   image(gzip.compress(ELF), protocol=0x207), image(b"\xfd7zXZ\0damaged")])
+                                   image(gzip.compress(ELF), protocol=0x207), image(b"\xfd7zXZ\0damaged")],
+                         ids=["nothing", "text", "lz4", "no-elf", "old-protocol", "damaged"])
 def test_what_is_no_kernel_image_is_refused(wrong: bytes) -> None:
     with pytest.raises(MachineError):
         kernel.vmlinux_of(wrong)

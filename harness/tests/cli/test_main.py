@@ -58,11 +58,11 @@ def test_a_run_measures_stores_undoes_and_reports(tmp_path: Path, shown: list[Pa
     before = host.state()
     bench(ORDER, host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
-    assert [(t["round"], t["connections"], t["contender"]) for t in run.old_trials] == [
+    assert [(t.round, t.point.connections, t.contender) for t in run.trials] == [
         (0, 1, "epoll"), (0, 1, "lwip"), (0, 8, "epoll"), (0, 8, "lwip"),
         (1, 1, "lwip"), (1, 1, "epoll"), (1, 8, "lwip"), (1, 8, "epoll")]
-    assert [t["sequence"] for t in run.old_trials] == list(range(8))
-    assert all(t["valid"] for t in run.old_trials)
+    assert [t.sequence for t in run.trials] == list(range(8))
+    assert all(t.valid for t in run.trials)
     assert run.facts["ports"] == {"lwip": {"driver": "net_tap"}} and run.facts["run"] == run.id
     assert sorted(path.name for path in (run.path / "raw").iterdir())[0] == "0000-epoll-c1-r0"
     assert host.state() == before
@@ -99,7 +99,7 @@ def test_a_contender_that_fails_ends_the_run_with_it_kept(tmp_path: Path, shown:
     host.on_load = at_load(4, die)
     with pytest.raises(ContenderError, match="'lwip' ended with exit code 1 under load.*; 1 of 8 .*RESUME="):
         bench(ORDER, host, tmp_path, tmp_path / "out")
-    assert host.alive == {} and host.state() == before and len(only_run(tmp_path).old_trials) == 1
+    assert host.alive == {} and host.state() == before and len(only_run(tmp_path).trials) == 1
 
 
 def full_disk(path: str) -> Callable[[LoadingProcess], None]:
@@ -114,7 +114,7 @@ def test_a_full_disk_ends_the_run_with_it_kept(tmp_path: Path, shown: list[Path]
     host.on_load = at_load(3, full_disk("raw/x"))
     with pytest.raises(MachineError, match="raw/x: the disk is full: free some space; 1 of 8 .*RESUME="):
         bench(ORDER, host, tmp_path, tmp_path / "out")
-    assert host.state() == before and len(only_run(tmp_path).old_trials) == 1
+    assert host.state() == before and len(only_run(tmp_path).trials) == 1
 
 
 def test_a_disk_that_fills_while_a_trial_is_stored_loses_only_that(tmp_path: Path, shown: list[Path],
@@ -128,7 +128,7 @@ def test_a_disk_that_fills_while_a_trial_is_stored_loses_only_that(tmp_path: Pat
     with pytest.raises(MachineError, match="trials.jsonl: the disk is full.*; 1 of 8 trials are kept"):
         bench(ORDER, host, tmp_path, tmp_path / "out")
     monkeypatch.setattr(os, "fsync", real)
-    assert len(only_run(tmp_path).old_trials) == 1
+    assert len(only_run(tmp_path).trials) == 1
 
 
 def test_an_invalid_trial_is_stored_and_the_run_goes_on(tmp_path: Path, shown: list[Path],
@@ -138,7 +138,7 @@ def test_an_invalid_trial_is_stored_and_the_run_goes_on(tmp_path: Path, shown: l
     with pytest.raises(CheckFailed) as caught:
         bench(ORDER, host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
-    assert len(run.old_trials) == 8 and not any(t["valid"] for t in run.old_trials)
+    assert len(run.trials) == 8 and not any(t.valid for t in run.trials)
     assert capsys.readouterr().out.count("INVALID") == 8
     assert shown == [run.path]
     line = str(caught.value)
@@ -207,7 +207,7 @@ def test_signals_end_a_run_with_130_the_machine_as_found_and_the_trials_kept(
     assert main(["bench", "--wire", "tap", "--plan", "quick", "--set", "CONNECTIONS=1,8",
                  "--set", "CALIBRATE=no", "--set", "CONTENDERS=epoll,lwip"], host) == 130
     assert "interrupted; 2 of 12 trials are kept, finish the run with RESUME=" in one_line(capsys)
-    assert host.state() == before and len(only_run(here).old_trials) == 2
+    assert host.state() == before and len(only_run(here).trials) == 2
 
 
 def test_a_second_signal_does_not_disturb_the_undoing(here: Path, shown: list[Path],

@@ -142,7 +142,7 @@ def test_a_run_over_vhost_net_counts_the_kernel_s_thread_and_keeps_to_it(tmp_pat
               tmp_path / "out")
     again = VhostHost()
     bench(RunRequest("tap", "", {}, resume=run.id), again, tmp_path, tmp_path / "out")
-    assert len(only_run(tmp_path).old_trials) == 4 and "run taskset -p -c 0,1 77" in again.calls
+    assert len(only_run(tmp_path).trials) == 4 and "run taskset -p -c 0,1 77" in again.calls
 
 
 def test_a_run_begun_with_net_tap_goes_on_so_where_vhost_net_has_come(tmp_path: Path, shown: list[Path]) -> None:
@@ -171,7 +171,7 @@ def test_a_run_under_netem_is_named_so_and_waits_for_what_was_lost(tmp_path: Pat
     assert run.facts["wire"]["title"].endswith("with delay 2ms loss 1% in each direction")
     loads = [call for call in host.calls if "wrk --threads" in call]
     assert loads and all("--timeout" in call for call in loads)
-    assert all(trial["valid"] for trial in run.old_trials)
+    assert all(trial.valid for trial in run.trials)
 
 
 @pytest.mark.parametrize("host, shown", [(VhostHost, True), (ServingHost, False)])

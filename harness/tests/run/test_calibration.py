@@ -68,9 +68,9 @@ def test_one_trial_a_load_point_before_the_rounds(tmp_path: Path, shown: list[Pa
     before = host.state()
     bench(ORDER, host, tmp_path, tmp_path / "out")
     run = load_run(only_run(tmp_path).path)
-    assert [(r["contender"], r["connections"], r["valid"]) for r in run.old_calibration] == [
+    assert [(r.contender, r.point.connections, r.valid) for r in run.calibration] == [
         (NAME, 1, True), (NAME, 8, True)]
-    assert len(run.old_trials) == 4 and host.state() == before
+    assert len(run.trials) == 4 and host.state() == before
     started = [call for call in host.calls if call.startswith("spawn") and "_server" in call]
     assert ["canned_server" in call for call in started] == [True, True, *[False] * 4]
     assert run.facts["calibration"]["instead_of"] == "epoll"
@@ -96,10 +96,10 @@ def test_an_interrupted_calibration_goes_on_where_it_was(tmp_path: Path, shown: 
         bench(ORDER, host, tmp_path, tmp_path / "out")
     assert host.state() == before
     run = load_run(only_run(tmp_path).path)
-    assert len(run.old_calibration) == kept
+    assert len(run.calibration) == kept
     again = ServingHost()
     bench(RunRequest("tap", "", {}, resume=run.id), again, tmp_path, tmp_path / "out")
-    assert [r["connections"] for r in load_run(run.path).old_calibration] == [1, 8]
+    assert [r.point.connections for r in load_run(run.path).calibration] == [1, 8]
     assert sum("canned_server" in call for call in again.calls if call.startswith("spawn")) == 2 - kept
 
 
@@ -177,7 +177,7 @@ def test_a_line_cut_short_is_refused_but_by_a_run_that_goes_on(tmp_path: Path, s
     with pytest.raises(UsageError, match="calibration.jsonl:2: the last line is cut short; RESUME="):
         load_run(run.path)
     bench(RunRequest("tap", "", {}, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
-    assert len(load_run(run.path).old_calibration) == 2
+    assert len(load_run(run.path).calibration) == 2
 
 
 def test_the_page_tells_the_ceiling_or_why_there_is_none(tmp_path: Path) -> None:

@@ -93,13 +93,13 @@ def test_a_real_connection_tells_whether_there_are_napi_ids(tmp_path: Path, show
     bench(RunRequest("tap", "quick", TINY), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     assert run.plan.not_applicable == aside and run.plan.contenders[0] == "epoll"
-    assert {trial["contender"] for trial in run.old_trials} == {*run.plan.contenders} - {*aside}
-    assert all(trial["valid"] for trial in run.old_trials), [trial["problems"] for trial in run.old_trials]
+    assert {trial.contender for trial in run.trials} == {*run.plan.contenders} - {*aside}
+    assert all(trial.valid for trial in run.trials), [trial.problems for trial in run.trials]
     probes = [call for call in host.calls if call.startswith("spawn") and "--busy-poll" in call]
     assert len(probes) == 1 + napi and host.state() == before
     # the trial of nginx is checked against its own count
-    counts = next(trial["reconcile"] for trial in run.old_trials if trial["contender"] == "nginx")
-    assert counts["parsed"] is None and counts["answered"] == counts["sent"] > 0
+    counts = next(trial.reconcile for trial in run.trials if trial.contender == "nginx")
+    assert counts.parsed is None and counts.answered == counts.sent > 0
 
 
 @pytest.mark.parametrize("napi, said", [("none", "did not count its connections with a NAPI id")])
@@ -125,7 +125,7 @@ def test_what_is_not_chosen_need_not_be_there(tmp_path: Path, shown: list[Path])
     host = ServingHost()
     host.missing = {"uring_server", "nginx"}
     bench(RunRequest("tap", "quick", {**TINY, "CONTENDERS": "epoll,epoll-mt,lwip"}), host, tmp_path, tmp_path / "out")
-    assert [trial["contender"] for trial in only_run(tmp_path).old_trials] == ["epoll", "lwip"]
+    assert [trial.contender for trial in only_run(tmp_path).trials] == ["epoll", "lwip"]
     lacking = r"missing: nginx \(package nginx-light, .*\), build/uring_server \(run `make`\)$"
     with pytest.raises(MachineError, match=lacking):
         bench(RunRequest("tap", "quick", TINY), host, tmp_path / "other", tmp_path / "out")
@@ -143,9 +143,9 @@ def test_a_run_that_goes_on_keeps_what_was_decided(tmp_path: Path, shown: list[P
     whole = only_run(tmp_path)
     assert whole.plan == run.plan and "epoll-busypoll" in whole.plan.not_applicable
     assert not any("--busy-poll" in call for call in again.calls)
-    assert [trial["contender"] for trial in whole.old_trials] == [
+    assert [trial.contender for trial in whole.trials] == [
         spec.contender for spec in schedule(whole.plan)]
-    assert len(whole.old_trials) == 4
+    assert len(whole.trials) == 4
 
 
 def test_a_rehearsal_says_what_can_be_told_without_the_machine(tmp_path: Path,

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import pytest
 
 from harness.analyse import summarise
-from harness.store.codes import Caveat
+from harness.store import Caveat, Interference, Note, TrialRecord
 from harness.report import format as words
 from harness.cli.bench import bench
 from harness.run import RunRequest
@@ -40,28 +40,27 @@ class BusyHost(ServingHost):
             self.files["/proc/77/stat"] = stat(77, "cc1", 1, (self.burned, 0, 0, 0))
 
 
-def run(host: ServingHost, directory: Path, resume: str = "", **settings: str) -> list[dict[str, Any]]:
+def run(host: ServingHost, directory: Path, resume: str = "", **settings: str) -> tuple[TrialRecord, ...]:
     order = RunRequest("tap", "", {}, resume=resume) if resume else RunRequest("tap", "quick", {**SETTINGS, **settings})
     bench(order, host, directory, directory / "out")
-    return only_run(directory).old_trials
+    return only_run(directory).trials
 
 
-def brief(trials: list[dict[str, Any]]) -> list[tuple[str, int, bool]]:
-    return [(each["contender"], each.get("attempt", 0), "disturbed" in each) for each in trials]
+def brief(trials: Sequence[TrialRecord]) -> list[tuple[str, int, bool]]:
+    return [(trial.contender, trial.attempt, bool(trial.disturbed)) for trial in trials]
 
 
 def test_nothing_is_repeated_on_a_calm_machine(tmp_path: Path, shown: list[Path]) -> None:
     trials = run(BusyHost(), tmp_path)
     assert brief(trials) == [("epoll", 0, False), ("lwip", 0, False)]
-    assert not any("attempt" in each for each in trials)
 
 
 def test_a_disturbed_trial_is_repeated_at_once_and_kept(tmp_path: Path, shown: list[Path],
                                                        capsys: pytest.CaptureFixture[str]) -> None:
     trials = run(BusyHost(1), tmp_path)
     assert brief(trials) == [("epoll", 0, True), ("epoll", 1, False), ("lwip", 0, False)]
-    assert [each["sequence"] for each in trials] == [0, 0, 1]
-    assert trials[0]["disturbed"] == ["other programs took 100.0 % of the CPU time, 'cc1' the most"]
+    assert [trial.sequence for trial in trials] == [0, 0, 1]
+    assert trials[0].disturbed == (Note(Interference.OTHERS, {"share": 1.0, "most": "cc1"}),)
     found = only_run(tmp_path)
     assert sorted(path.name for path in (found.path / "raw").iterdir()) == [
         "0000-epoll-c8-r0", "0000-epoll-c8-r0-a1", "0001-lwip-c8-r0"]
@@ -99,8 +98,8 @@ def test_an_invalid_trial_is_not_repeated(tmp_path: Path, shown: list[Path]) -> 
     host.report = fail
     with pytest.raises(CheckFailed, match="no valid trial of epoll at 8"):
         run(host, tmp_path)
-    trials = only_run(tmp_path).old_trials
-    assert brief(trials) == [("epoll", 0, True), ("lwip", 0, False)] and trials[0]["valid"] is False
+    trials = only_run(tmp_path).trials
+    assert brief(trials) == [("epoll", 0, True), ("lwip", 0, False)] and not trials[0].valid
 
 
 @pytest.mark.parametrize("interrupted, kept", [(2, 1), (3, 2)])
@@ -109,7 +108,7 @@ def test_a_run_interrupted_between_attempts_goes_on_with_the_next(tmp_path: Path
     with pytest.raises(Interrupted, match=r"^interrupted; 1 of 2 trials are kept"):
         run(BusyHost(1, 2, interrupt_at=interrupted), tmp_path)
     found = only_run(tmp_path)
-    assert len(found.old_trials) == kept
+    assert len(found.trials) == kept
     trials = run(BusyHost(), tmp_path, resume=found.id)
     assert brief(trials) == [*[("epoll", attempt, True) for attempt in range(kept)], ("epoll", kept, False),
                              ("lwip", 0, False)]

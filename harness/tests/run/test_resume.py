@@ -39,12 +39,12 @@ def test_an_interrupted_run_keeps_its_trials_and_resume_finishes_it(tmp_path: Pa
         bench(ORDER, host, tmp_path, tmp_path / "out")
     assert host.state() == before and shown == []
     run = only_run(tmp_path)
-    assert len(run.old_trials) == kept
+    assert len(run.trials) == kept
 
     again = ServingHost()
     bench(RunRequest("tap", "", {}, resume=run.id), again, tmp_path, tmp_path / "out")
     whole = only_run(tmp_path)
-    assert [t["sequence"] for t in whole.old_trials] == list(range(8))
+    assert [t.sequence for t in whole.trials] == list(range(8))
     assert sum("wrk --threads" in call for call in again.calls if call.startswith("spawn")) == 2 * (8 - kept)
     assert [facts["machine"]["cpu_model"] for facts in whole.facts["resumed"]] == ["Test CPU"]
     assert shown == [whole.path]
@@ -74,7 +74,7 @@ def test_resume_refuses_another_plan_or_wire(tmp_path: Path, shown: list[Path], 
         bench(RunRequest(order.wire, order.plan, order.settings, resume=id_), idle, tmp_path, tmp_path / "out")
     assert idle.calls == []
     bench(RunRequest("tap", "quick", TINY, resume=id_), ServingHost(), tmp_path, tmp_path / "out")
-    assert len(only_run(tmp_path).old_trials) == 8
+    assert len(only_run(tmp_path).trials) == 8
 
 
 def test_resume_refuses_a_machine_without_the_cpus(tmp_path: Path, shown: list[Path]) -> None:
@@ -137,7 +137,7 @@ def test_resume_refuses_another_build_of_either_end(tmp_path: Path, shown: list[
             bench(RunRequest("", "", {}, resume=id_), other, tmp_path, tmp_path / "out")
     bench(RunRequest("", "", {}, resume=id_), ServingHost(), tmp_path, tmp_path / "out")
     whole = only_run(tmp_path)
-    assert len(whole.old_trials) == 8 and all(trial["valid"] for trial in whole.old_trials)
+    assert len(whole.trials) == 8 and all(trial.valid for trial in whole.trials)
     assert set(whole.facts["ports"]) == {"lwip", "lwip client"}
 
 
@@ -161,7 +161,7 @@ def test_resume_says_that_it_drops_a_line_cut_short(tmp_path: Path, shown: list[
     capsys.readouterr()
     bench(RunRequest("tap", "", {}, resume=run.id), ServingHost(), tmp_path, tmp_path / "out")
     assert "trials.jsonl:2: the last line is cut short: dropped" in capsys.readouterr().err
-    assert len(only_run(tmp_path).old_trials) == 8
+    assert len(only_run(tmp_path).trials) == 8
 
 
 # three rounds at least; in the fake host every contender answers as fast as the other, to the last digit
@@ -174,8 +174,8 @@ def test_rounds_go_on_until_the_gains_are_known(tmp_path: Path, shown: list[Path
     bench(RULE, ServingHost(), tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     rounds = FIRST_LOOK + HELD
-    assert [t["sequence"] for t in run.old_trials] == list(range(4 * rounds))
-    assert [(t["contender"], t["connections"]) for t in run.old_trials] == [
+    assert [t.sequence for t in run.trials] == list(range(4 * rounds))
+    assert [(t.contender, t.point.connections) for t in run.trials] == [
         (spec.contender, spec.connections) for round_ in range(rounds) for spec in round_specs(run.plan, round_)]
     out = capsys.readouterr().out
     assert f"order of the trials: SEED={SEED}\nat least 3 rounds, until every gain is known to ±3 %\n" in out
@@ -199,7 +199,7 @@ def test_a_run_with_a_rule_goes_on_as_it_would_have(tmp_path: Path, shown: list[
     bench(RunRequest("tap", "quick", RULE.settings, resume=only_run(cut).id), ServingHost(), cut, tmp_path / "out")
 
     def order(results: Path) -> list[tuple[int, str, int]]:
-        return [(t["sequence"], t["contender"], t["connections"]) for t in only_run(results).old_trials]
+        return [(t.sequence, t.contender, t.point.connections) for t in only_run(results).trials]
     assert order(cut) == order(whole)
 
 
@@ -228,7 +228,7 @@ def test_a_budget_counts_what_the_sessions_before_have_spent(tmp_path: Path, sho
     again.report = unsteady
     bench(RunRequest("tap", "", {}, resume=only_run(tmp_path).id), again, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
-    assert len(run.old_trials) == 6 * 4
+    assert len(run.trials) == 6 * 4
     seen = look(run.plan, run.trials, sessions(run.facts))
     assert (seen.stop, seen.spent_seconds) == ("budget", 96)
 

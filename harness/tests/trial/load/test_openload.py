@@ -203,7 +203,7 @@ def test_saturation_is_found_and_then_the_rates_are_measured(tmp_path: Path, sho
     assert run.facts["saturation"] == {name: {"requests_per_sec": 1000.0, "trials": [1000.0] * 3, "client_bound": False}
                                        for name in ("epoll", "lwip")}
     assert run.plan.offered == (500, 1200) and run.facts["load_tool"]["name"] == "openload"
-    assert [(each["contender"], each["offered"], each["round"]) for each in run.old_trials] == [
+    assert [(each.contender, each.point.offered_per_sec, each.round) for each in run.trials] == [
         ("epoll", 500, 0), ("lwip", 500, 0), ("epoll", 1200, 0), ("lwip", 1200, 0),
         ("lwip", 500, 1), ("epoll", 500, 1), ("lwip", 1200, 1), ("epoll", 1200, 1)]
     assert (run.path / "raw" / "saturation" / "0-0").is_dir() and (run.path / "raw" / "0000-epoll-c8-o500-r0").is_dir()
@@ -216,7 +216,7 @@ def test_given_rates_need_no_saturation(tmp_path: Path, shown: list[Path]) -> No
     bench(replace(ORDER, loads=Loads(rates=(700,))), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     assert run.facts["binaries"]["programs"].keys() >= {"build/openload", "build/epoll_server"}
-    assert "saturation" not in run.facts and run.plan.offered == (700,) and len(run.old_trials) == 4
+    assert "saturation" not in run.facts and run.plan.offered == (700,) and len(run.trials) == 4
     assert not any("--rate 0" in call for call in host.calls)
 
 
@@ -235,7 +235,7 @@ def test_an_interrupted_run_goes_on_with_its_rates(tmp_path: Path, shown: list[P
         bench(ORDER, host, tmp_path, tmp_path / "out")
     again = ServingHost()
     bench(replace(ORDER, plan="", settings={}, resume=only_run(tmp_path).id), again, tmp_path, tmp_path / "out")
-    assert len(only_run(tmp_path).old_trials) == 8 and not any("--rate 0" in call for call in again.calls)
+    assert len(only_run(tmp_path).trials) == 8 and not any("--rate 0" in call for call in again.calls)
 
 
 def test_an_invalid_closed_loop_is_an_error_that_says_so(tmp_path: Path, shown: list[Path]) -> None:
