@@ -18,6 +18,9 @@ FORWARDED := $(filter-out $(BUILD_KEYS),$(GIVEN))
 given = $(if $(filter command,$(firstword $(origin $(1)))),$($(1)))
 forward = $(foreach key,$(filter-out $(1),$(FORWARDED)),'$(key)=$($(key))')
 COMMANDS := bench latency reproduce noise shell report compare bundle verify reference gate trend doctor
+# A make below this one has the variables of the build alone: the others are for the command that this one calls.
+MAKEOVERRIDES =
+MAKE_AGAIN = $(MAKE) --no-print-directory $(foreach key,$(filter $(BUILD_KEYS),$(GIVEN)),'$(key)=$($(key))')
 # each forwards to the command of its name; `make` alone, and what builds or tests, takes none of their variables
 FORWARDING := $(COMMANDS) ablate bench-% vm-test vm-shell
 ifneq ($(FORWARDED),)
@@ -102,7 +105,7 @@ deps: ## install what is missing: Debian packages (root), lwIP's source
 
 # The tools that find libraries may have come just now, so a second make looks for them.
 ready: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE_AGAIN) all
 
 # --- building: Meson knows how, in a directory for each variant -----------------------------------------
 # release is measured; checked has sanitizers and every assertion of lwIP, and is what the tests use; threads looks for
@@ -164,7 +167,7 @@ fuzz: $(FUZZ)/build.ninja ## frames into lwIP's input path for FUZZ_SECONDS=60, 
 
 .PHONY: test check test-c test-threads test-fuzz test-lwip test-harness test-system lint check-globals
 test: deps ## everything to passed tests (root for the ones in namespaces; others say what they skipped)
-	@$(MAKE) --no-print-directory check
+	@$(MAKE_AGAIN) check
 
 check: all lint check-globals test-c test-lwip test-threads test-harness test-system
 
