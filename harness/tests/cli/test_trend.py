@@ -39,7 +39,7 @@ def test_the_page_has_every_run_with_its_revision() -> None:
     assert f"{12:040x}"[:12] in page and "between <code>run-11</code> and <code>run-12</code>" in page
     assert "| run-12 | 2026-01-13T00:00:00Z | 000000000000 | lwip/epoll |" in text and text.count("| run-") == 20
     assert "**lwip/epoll** changed by −" in text
-    assert files["trend.png"].startswith(b"\x89PNG") and json.loads(files["trend.json"])["schema"] == 1
+    assert files["trend.png"].startswith(b"\x89PNG") and json.loads(files["trend.json"])["schema"] == 2
     assert files == trend_page(follow(history(20, 12, 0.08)))
 
 

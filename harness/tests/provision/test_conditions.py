@@ -111,7 +111,7 @@ def test_a_plan_s_file_says_it_only_where_it_is_so() -> None:
 
 def test_the_command_to_run_again_says_it() -> None:
     assert words.command(plan()).endswith("MAX_CONNECTIONS=1024")
-    assert words.command(plan(TAP="net_tap", NETEM="delay 5ms")).endswith("TAP=net_tap NETEM='delay 5ms'")
+    assert words.command(plan(TAP="net_tap", NETEM="delay 5ms")).endswith("TAP=net_tap 'NETEM=delay 5ms'")
 
 
 def test_a_plan_of_one_s_own_may_have_them(tmp_path: Path) -> None:

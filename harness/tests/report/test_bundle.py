@@ -81,11 +81,11 @@ def test_a_report_that_does_not_follow_from_the_figures_is_named_even_with_right
         manifest = json.loads(files[with_manifest(files)])
         manifest["sha256"]["report/summary.md"] = hashlib.sha256(files[page]).hexdigest()
         files[with_manifest(files)] = json.dumps(manifest).encode()
-    with pytest.raises(CheckFailed, match=r"the report made anew differs in summary\.md; .* another revision"):
+    with pytest.raises(CheckFailed, match=r"report/summary\.md: differs from the report made anew"):
         bundle.verify(changed(packed, tmp_path / "x.tar.gz", change))
 
 
-def test_other_versions_of_what_draws_are_named(packed: Path, tmp_path: Path) -> None:
+def test_charts_of_other_versions_of_what_draws_are_not_compared(packed: Path, tmp_path: Path) -> None:
     def change(files: Files) -> None:
         manifest = json.loads(files[with_manifest(files)])
         manifest["made_with"]["matplotlib"] = "2.0"
@@ -93,8 +93,8 @@ def test_other_versions_of_what_draws_are_named(packed: Path, tmp_path: Path) ->
         files[page] += b" "
         manifest["sha256"]["report/gain.svg"] = hashlib.sha256(files[page]).hexdigest()
         files[with_manifest(files)] = json.dumps(manifest).encode()
-    with pytest.raises(CheckFailed, match=r"differs in gain\.svg; .* matplotlib 2\.0 then, "):
-        bundle.verify(changed(packed, tmp_path / "x.tar.gz", change))
+    verified = bundle.verify(changed(packed, tmp_path / "x.tar.gz", change))
+    assert any("matplotlib" in str(item) for item in vars(verified).values())
 
 
 @pytest.mark.parametrize("change, said", [

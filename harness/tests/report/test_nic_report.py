@@ -227,7 +227,7 @@ def test_what_a_nic_lost_is_told_and_may_be_the_limit(tmp_path: Path) -> None:
     assert evidence[Evidence.NIC_LOST]["share"] == pytest.approx(0.018, abs=0.001)
     assert evidence[Evidence.NIC_COUNTER] == {"end": "server", "counter": "rx_missed_errors", "count": 2700, "kind": "missed"}
     held, = (note.values for note in summary.caveats if note.code == "wire-limit")
-    assert held == {"contenders": ("epoll",), "points": (0, 1)}
+    assert held == {"contenders": ("epoll", "lwip"), "points": (0, 1)}
     assert "a NIC by its own count" in page.text and "2,700" in page.text
     assert "epoll: wire; lwip: wire" in (out / "summary.md").read_text()
     none, _ = written(tmp_path / "none", emulated="")

@@ -184,7 +184,7 @@ def test_the_page_tells_the_ceiling_or_why_there_is_none(tmp_path: Path) -> None
     path = stored(tmp_path, {8: 1e9, 64: 2e9})
     facts = json.loads((path / "facts.json").read_text())
     for told, words in (({"program": "build/canned_server", "instead_of": "epoll"}, "in the place of epoll"),
-                        ({"why_not": "nobody asked"}, "ceiling was not looked for: nobody asked.")):
+                        ({"why_not": "nobody asked"}, "ceiling was not measured: nobody asked.")):
         (path / "facts.json").write_text(json.dumps({**facts, "calibration": told}))
         write_report(path, tmp_path / "out")
         assert words in (tmp_path / "out" / "report.html").read_text()

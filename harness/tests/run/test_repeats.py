@@ -64,7 +64,7 @@ def test_a_disturbed_trial_is_repeated_at_once_and_kept(tmp_path: Path, shown: l
     found = only_run(tmp_path)
     assert sorted(path.name for path in (found.path / "raw").iterdir()) == [
         "0000-epoll-c8-r0", "0000-epoll-c8-r0-a1", "0001-lwip-c8-r0"]
-    assert "[1/2] round 1/1, 8 connections, epoll: disturbed: other programs took" in capsys.readouterr().out
+    assert "[1/2] round 1/1, 8 connections, epoll: disturbed: other-programs" in capsys.readouterr().out
 
 
 def test_a_machine_that_stays_busy_gets_three_attempts_and_says_so(tmp_path: Path, shown: list[Path]) -> None:
@@ -133,6 +133,6 @@ def test_a_slower_clock_than_before_at_the_same_load_is_a_disturbance(tmp_path: 
         host.files[clock] = "3000000\n" if seen[0] <= 2 else "2000000\n"
     host.on_tick = tick
     trials = run(host, tmp_path, ROUNDS="2")
-    assert [each["machine"]["mhz"]["max"] for each in trials[:3]] == [3000.0, 3000.0, 2000.0]
+    assert [trial.machine.mhz.max for trial in trials[:3] if trial.machine and trial.machine.mhz] == [3000.0, 3000.0, 2000.0]
     assert brief(trials[2:]) == [(name, attempt, True) for name in ("lwip", "epoll") for attempt in range(3)]
-    assert trials[2]["disturbed"] == ["the clock was at most 2000 MHz, and 3000 MHz in a trial before"]
+    assert trials[2].disturbed == (Note(Interference.CLOCK, {"mhz": 2000.0, "before_mhz": 3000.0}),)

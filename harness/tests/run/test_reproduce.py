@@ -112,7 +112,7 @@ def test_the_report_sets_both_side_by_side_without_being_asked(tmp_path: Path) -
     run = made_again(tmp_path, "bench-iip")
     report.write_report(run, tmp_path / "out")
     page = Page((tmp_path / "out" / "report.html").read_text()).text
-    text = page[page.index("Beside published figures"):]
+    text = page[page.index("Compared with published figures"):]
     assert "256 – – 1,891,960 – 8,837,323 – – 9,997,752 22,040,945 – – 4.67× – – 5.28× 11.6×" in text
     assert "what differs ours theirs" in text and "two Xeon Gold 6326" in text and "tuning none" in text
     assert "sudo make reproduce PAPER=bench-iip WIRE=tap CONTENDERS=epoll,lwip" in page
