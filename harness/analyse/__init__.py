@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Analyse a run: from its records to Summary."""
 
+from harness.analyse.model import SCHEMA as SCHEMA
+from harness.analyse.model import Interval as Interval
+from harness.analyse.model import OfferedPoint as OfferedPoint
+from harness.analyse.model import OptimisationStep as OptimisationStep
+from harness.analyse.model import Saving as Saving
 from harness.analyse.model import Attempts as Attempts
 from harness.analyse.model import Ablation as Ablation
 from harness.analyse.model import Ceiling as Ceiling
@@ -15,20 +20,18 @@ from harness.analyse.model import Point as Point
 from harness.analyse.model import Statistics as Statistics
 from harness.analyse.model import Steadiness as Steadiness
 from harness.analyse.model import Summary as Summary
-from harness.analyse.typed.gain import kernel_baselines as kernel_baselines
-from harness.analyse.typed.metrics import METRICS as METRICS
-from harness.analyse.typed.metrics import PERCENTILES as PERCENTILES
-from harness.analyse.typed.metrics import Metric as Metric
-from harness.analyse.typed.stats import LEAST_TO_RESAMPLE as LEAST_TO_RESAMPLE
-from harness.analyse.typed.stats import quantile as quantile
-from harness.analyse.typed.stopping_rule import FIRST_LOOK as FIRST_LOOK
-from harness.analyse.typed.stopping_rule import HELD as HELD
-from harness.analyse.typed.stopping_rule import Look as Look
-from harness.analyse.typed.stopping_rule import complete_rounds as complete_rounds
-from harness.analyse.typed.stopping_rule import ended as ended
-from harness.analyse.typed.stopping_rule import look as look
-from harness.analyse.typed.stopping_rule import one_round as one_round
-from harness.analyse.typed.stopping_rule import remaining as remaining
-from harness.analyse.typed.stopping_rule import sessions as sessions
-from harness.analyse.typed.stopping_rule import sure_rounds as sure_rounds
-from harness.analyse.typed.summary import summarise as summarise
+from harness.analyse.gain import kernel_baselines as kernel_baselines
+from harness.analyse.metrics import METRICS as METRICS
+from harness.analyse.metrics import Metric as Metric
+from harness.analyse.stats import LEAST_TO_RESAMPLE as LEAST_TO_RESAMPLE
+from harness.analyse.stopping_rule import FIRST_LOOK as FIRST_LOOK
+from harness.analyse.stopping_rule import HELD as HELD
+from harness.analyse.stopping_rule import Look as Look
+from harness.analyse.stopping_rule import complete_rounds as complete_rounds
+from harness.analyse.stopping_rule import ended as ended
+from harness.analyse.stopping_rule import look as look
+from harness.analyse.stopping_rule import one_round as one_round
+from harness.analyse.stopping_rule import remaining as remaining
+from harness.analyse.stopping_rule import sessions as sessions
+from harness.analyse.stopping_rule import sure_rounds as sure_rounds
+from harness.analyse.summary import summarise as summarise

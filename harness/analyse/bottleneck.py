@@ -1,247 +1,314 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What limited a point, and may its numbers be believed. Judges figures; knows no files and no machine."""
+"""Judge what limited a contender at a load point, by who was busy and what was lost on the way.
+
+Judges figures; knows no files and no machine. A NIC's counters are known by the drivers' own names
+(rte_eth_xstats_get of DPDK, `ethtool -S` of the kernel), and every driver has others.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Mapping, Sequence
+import re
+from dataclasses import dataclass
+from typing import Iterable, Iterator, Mapping, Sequence
 
-from harness.analyse import link_stats as path
-from harness.trial.observe import nic_counters as xstats
-from harness.analyse.stats import Interval, median
+from harness.analyse.model import Ceiling, Limit
+from harness.analyse.stats import median, round_significant
+from harness.analyse.trial_use import CoreUse, Moved, TrialUse, use
+from harness.plan import LoadPoint
+from harness.store.codes import Bound, Evidence, LimitedBy, Note, Value
+from harness.store.trial_record import TrialRecord
 
 SATURATED = 0.95
-# Share of its packets that a NIC may lose before the wire counts as the limit. A lost packet costs its connection a
-# retransmission, 200 ms or more in most cases, in which a thousand answers would have come.
+# Share of its packets that a NIC may lose before the wire counts as the limit. A lost packet costs
+# its connection a retransmission, 200 ms or more in most cases, in which a thousand answers would
+# have come.
 WIRE_LOSSES = 0.001
 # of the line rate, from which on a wire is full: the answers are not all that it carries
 FULL = 0.95
-# how far from the client's ceiling a throughput is still the client's; one further above shows that it was none
+# how far from the client's ceiling a throughput is still the client's; one further above shows that
+# it was none
 AT_CEILING = 0.05
-# counters of losses that are named for each NIC, and CPUs for each role
-_NAMED = 4
+# counters of losses that are named for each NIC, and CPUs for each role; places that lost packets
+_NAMED, _PLACES = 4, 3
+# bytes that a segment takes beside its payload: preamble, Ethernet's header and FCS, gap (IEEE
+# 802.3: 8 + 14 + 4 + 12); the least headers of IPv4 and TCP (RFC 791, RFC 9293)
+_FRAMING, _HEADERS = 38, 40
 
-FASTER, SLOWER, INCONCLUSIVE = "faster", "slower", "inconclusive"
-CLIENT_CPU, SERVER_CPU, WIRE, CONNECTIONS, UNKNOWN = "client cpu", "server cpu", "wire", "connections", "unknown"
-_UNCOUNTED = "the server polls and did not count its busy cycles"
-_CLIENT_UNCOUNTED = "the client polls and did not count its busy cycles"
+Found = list[Note[Evidence]]
+Counts = Mapping[str, int]
 
 
 @dataclass(frozen=True)
-class CoreUse:
-    """One CPU of the plan in one trial: busy `share`, 0..1, of the time that it had (steal left out).
+class Line:
+    """A contender's wire.
 
-    `cpu`: its number, behind "<machine>/" on another machine. `role`: "client", "server", or "client+server" where both
-    share the CPU. `split`: that share by "user", "system" and "interrupts", {} where it is not known.
+    tap: the server has its packets by system calls of a TAP
+    speed_mbps: 10^6 bits/s in each direction; None where nothing is there that has a speed
     """
 
-    cpu: str
-    role: str
-    share: float
-    split: Mapping[str, float] = field(default_factory=dict)
+    tap: bool = False
+    speed_mbps: int | None = None
+    mtu: int = 1500
 
 
-@dataclass(frozen=True)
-class TrialUse:
-    """Who was busy in one trial. `own_share`: a polling contender's time with work, or None; `client_share`: a
-    polling client's. `client_bound`: our load generator says that it was too busy to be surely no limit. `nics`: by how
-    much the counters of the NIC at each end ("server", "client") grew, where there is one. `moved`: over the wire."""
+def gain_bound(contender: Limit, over: Limit) -> Bound | None:
+    """Return what a gain says of the servers where a client, the same for both, was the limit.
 
-    cores: tuple[CoreUse, ...]
-    own_share: float | None
-    client_share: float | None = None
-    client_bound: bool = False
-    nics: Mapping[str, xstats.Counts] = field(default_factory=dict)
-    requests: int = 0
-    moved: path.Moved | None = None
-
-
-@dataclass(frozen=True)
-class Ceiling:
-    """What the cheapest answerer had at a load point; `reached`: the client was its limit, and so this is the client's
-    ceiling. `evidence`: of that."""
-
-    requests_per_sec: float
-    reached: bool
-    evidence: str
-
-
-@dataclass(frozen=True)
-class Limit:
-    """What bound a contender at a point: one of the five words above, and a sentence with the figures."""
-
-    by: str
-    evidence: str
-
-
-def judge_gain(interval: Interval | None, bound: str | None) -> str:
-    """faster or slower only when the whole interval lies on one side of 1, and `bound` bears it out.
-
-    `bound` as gain_bound: of "at least 0.8" the truth may be above 1, of "at most 1.2" below it.
+    LOWER: only the contender was held back, the servers' true ratio is at least this. UPPER: only
+    the other was. BOTH: neither server was at its own limit. None: no client was the limit.
     """
-    if interval is None or bound == "both":
-        return INCONCLUSIVE
-    if interval.low > 1:
-        return INCONCLUSIVE if bound == "upper" else FASTER
-    return SLOWER if interval.high < 1 and bound != "lower" else INCONCLUSIVE
-
-
-def gain_bound(numerator: Limit, denominator: Limit) -> str | None:
-    """What a gain says of the servers where a client was the limit, the same client for both.
-
-    "lower": only the numerator was held back, the servers' true ratio is at least this. "upper": only the
-    denominator was. "both": neither server was at its own limit. None: no client was the limit.
-    """
-    held = (numerator.by == CLIENT_CPU, denominator.by == CLIENT_CPU)
-    return {(True, False): "lower", (False, True): "upper", (True, True): "both"}.get(held)
+    held = (contender.by == LimitedBy.CLIENT_CPU, over.by == LimitedBy.CLIENT_CPU)
+    return {(True, False): Bound.LOWER, (False, True): Bound.UPPER,
+            (True, True): Bound.BOTH}.get(held)
 
 
 def limit(polls: bool, connections: int, trials: Sequence[TrialUse], client_polls: bool = False,
-          line: path.Line = path.Line(), ceiling: Ceiling | None = None) -> Limit:
-    """What bound one contender at one load point, from its valid trials.
+          line: Line = Line(), ceiling: Ceiling | None = None) -> Limit:
+    """Return what bound one contender at one load point, from its valid trials.
 
-    `polls`, `client_polls`: contender or client spin, so that their core is always busy and only their own cycle
-    counts tell work from waiting. A side is the limit from a busy share of 0.95 on (median over trials, of its
-    busiest core where it does not poll); the client is looked at first, because then the server's figure is a
-    lower bound, and is the limit too where the throughput comes within 5 % of its `ceiling`. Our load generator says
-    itself, from a busy share far below that, when it may have been the limit: it counts as one unless the server was
-    saturated. Where neither side was at its end, the wire is the limit if a NIC or an interface lost more than
-    WIRE_LOSSES of its packets or the answers filled the `line` (medians over trials); what is known of the wire is told
-    in any case.
+    `polls`, `client_polls`: that side spins, so that its core is always busy and only its own cycle
+    counts tell work from waiting. A side is the limit from a busy share of SATURATED on (median
+    over trials, of its busiest core where it does not poll). The client is looked at first, because
+    then the server's figure is a lower bound; it is the limit too where the throughput comes within
+    AT_CEILING of its `ceiling`. A load tool that says itself that it was `client_bound` counts as
+    the limit unless the server was saturated. Where neither side was at its end, the wire is the
+    limit if a NIC or an interface lost more than WIRE_LOSSES of its packets or the answers filled
+    the `line` (medians over trials). What is known of the wire is told in any case.
     """
     if not trials:
-        return Limit(UNKNOWN, "There is no valid trial.")
-    found = _limit_of_ends(polls, connections, trials, client_polls, line, ceiling)
+        return Limit(LimitedBy.UNKNOWN, (note(Evidence.NO_VALID_TRIAL),))
+    by, evidence = _ends(polls, connections, trials, client_polls, line, ceiling)
     moved = [trial.moved for trial in trials if trial.moved]
-    return Limit(found.by, " ".join([found.evidence, *_core_sentences(trials), *path.sentences(moved, line),
-                                     *_nic_sentences(trials), *_ceiling_sentences(moved, ceiling)]))
+    return Limit(by, (*evidence, *_cores(trials), *_wire(moved, line), *_nics(trials),
+                      *_about_ceiling(moved, ceiling)))
 
 
-def _limit_of_ends(polls: bool, connections: int, trials: Sequence[TrialUse], client_polls: bool, line: path.Line,
-                   ceiling: Ceiling | None) -> Limit:
+def ceilings(trials: Iterable[TrialRecord]) -> dict[LoadPoint, Ceiling]:
+    """Return the client's ceiling by load point, of valid trials against the cheapest answerer.
+
+    Such a trial shows the ceiling only where the client was what held it back; elsewhere the client
+    can do at least as much.
+    """
+    found = {}
+    for trial in trials:
+        judged = limit(False, trial.point.connections, [use(trial)])
+        found[trial.point] = Ceiling(trial.requests_per_sec, trial.contender,
+                                     judged.by != LimitedBy.CLIENT_CPU, judged.evidence)
+    return found
+
+
+def note(code: Evidence, **values: Value) -> Note[Evidence]:
+    """Return evidence with its numbers as a file has them."""
+    return Note(code, {key: round_significant(value) if isinstance(value, float) else value
+                       for key, value in values.items()})
+
+
+def _ends(polls: bool, connections: int, trials: Sequence[TrialUse], client_polls: bool,
+          line: Line, ceiling: Ceiling | None) -> tuple[LimitedBy, Found]:
     client, server = _core_share(trials, "client"), _core_share(trials, "server")
     if client is None or server is None:
-        return Limit(UNKNOWN, "The CPU times of the client or of the server were not recorded.")
+        return LimitedBy.UNKNOWN, [note(Evidence.NO_CPU_TIMES)]
     if any("+" in core.role for trial in trials for core in trial.cores):
-        busy = _percent(max(client, server))
-        return Limit(UNKNOWN, f"Client and server share a core, which was {busy} busy.")
-    by_client, said_client = _client_share([t.client_share for t in trials]) if client_polls else (
-        client, f"the client's busiest core was {_percent(client)} busy")
-    by_server, said_server = _server_share([t.own_share for t in trials]) if polls else (
-        server, f"the server's busiest core was {_percent(server)} busy")
-    evidence = f"{_sentence(said_client)} and {said_server}"
+        return LimitedBy.UNKNOWN, [note(Evidence.SHARED_CORE, share=max(client, server))]
+    core = note(Evidence.CLIENT_CORE, share=client)
+    by_client, by_server, found = client, server, [core]
+    if client_polls:
+        by_client, found = _own_share([trial.client_share for trial in trials],
+                                      Evidence.CLIENT_WORK, Evidence.CLIENT_UNCOUNTED)
+    if polls:
+        by_server, of_server = _own_share([trial.own_share for trial in trials],
+                                          Evidence.SERVER_WORK, Evidence.SERVER_UNCOUNTED)
+        found = found + of_server
+    else:
+        found = [*found, note(Evidence.SERVER_CORE, share=server)]
     moved = [trial.moved for trial in trials if trial.moved]
-    if by_client is not None and by_client >= SATURATED:
-        return Limit(CLIENT_CPU, f"{evidence}.")
-    if abs(_of_ceiling(moved, ceiling) - 1) <= AT_CEILING:
-        return Limit(CLIENT_CPU, f"{evidence}: the throughput is within 5 % of the client's ceiling.")
-    if by_client is None or by_server is None:
-        return Limit(UNKNOWN, f"{_sentence(said_client)}; {said_server}.")
+    if by_client >= SATURATED:
+        return LimitedBy.CLIENT_CPU, found
+    share = _of_ceiling(moved, ceiling)
+    if abs(share - 1) <= AT_CEILING:
+        return LimitedBy.CLIENT_CPU, [*found, note(Evidence.NEAR_CEILING, share=share)]
+    if by_client < 0 or by_server < 0:
+        return LimitedBy.UNKNOWN, found
     if by_server >= SATURATED:
-        return Limit(SERVER_CPU, f"{evidence}.")
+        return LimitedBy.SERVER_CPU, found
     if 2 * sum(trial.client_bound for trial in trials) > len(trials):
-        return Limit(CLIENT_CPU, f"{evidence}: more than the part of its time up to which it is surely no limit.")
-    return _limit_between(evidence, connections, trials, moved, line)
+        return LimitedBy.CLIENT_CPU, [*found, note(Evidence.CLIENT_BOUND)]
+    by, reason = _between(connections, trials, moved, line)
+    return by, [*found, reason]
 
 
-def _limit_between(evidence: str, connections: int, trials: Sequence[TrialUse], moved: Sequence[path.Moved],
-                   line: path.Line) -> Limit:
-    """Of a point where neither side was at its end."""
-    neither = f"{evidence}: neither was at its end, and"
-    by_nic = median([max((xstats.lost_share(counts, trial.requests) for counts in trial.nics.values()), default=0.0)
-                     for trial in trials])
+def _between(connections: int, trials: Sequence[TrialUse], moved: Sequence[Moved],
+             line: Line) -> tuple[LimitedBy, Note[Evidence]]:
+    """Judge a point where neither side was at its end."""
+    by_nic = median([max((lost_share(counts, trial.requests) for counts in trial.nics.values()),
+                         default=0.0) for trial in trials])
     if by_nic > WIRE_LOSSES:
-        return Limit(WIRE, f"{neither} a NIC lost at least {100 * by_nic:.2g} % of its packets.")
-    lost, full = path.shares(moved, line)
+        return LimitedBy.WIRE, note(Evidence.NIC_LOST, share=by_nic)
+    lost = median([item.lost_share for item in moved] or [0.0])
     if lost > WIRE_LOSSES:
-        return Limit(WIRE, f"{neither} a queue on the way lost at least {100 * lost:.2g} % of its packets.")
+        return LimitedBy.WIRE, note(Evidence.QUEUE_LOST, share=lost)
+    full = median([line_share(item, line) or 0.0 for item in moved] or [0.0])
     if full >= FULL:
-        return Limit(WIRE, f"{neither} the line was full.")
-    flight = "1 connection" if connections == 1 else f"{connections} connections"
-    little = path.flight(moved)
-    return Limit(CONNECTIONS, f"{evidence}: with {flight} in flight the round trip set the rate"
-                              f"{f' ({little})' if little else ''}.")
+        return LimitedBy.WIRE, note(Evidence.LINE_FULL, share=full)
+    return LimitedBy.CONNECTIONS, _round_trip(connections, moved)
 
 
-def _of_ceiling(moved: Sequence[path.Moved], ceiling: Ceiling | None) -> float:
-    """The throughput as a part of the client's ceiling; 0 where that is not known."""
-    if ceiling is None or not ceiling.reached or not moved:
-        return 0.0
-    return median([each.rate for each in moved]) / ceiling.requests_per_sec
+def _round_trip(connections: int, moved: Sequence[Moved]) -> Note[Evidence]:
+    """Tell how much was in flight in the middle trial by its rate."""
+    known = sorted((item for item in moved if item.latency_us is not None),
+                   key=lambda item: item.rate)
+    if not known:
+        return note(Evidence.ROUND_TRIP, connections=connections)
+    middle = known[(len(known) - 1) // 2]
+    return note(Evidence.ROUND_TRIP, connections=connections, in_flight=middle.in_flight or 0.0,
+                requests_per_sec=middle.rate, latency_us=float(middle.latency_us or 0),
+                by_median=int(middle.by_median))
 
 
-def _ceiling_sentences(moved: Sequence[path.Moved], ceiling: Ceiling | None) -> list[str]:
-    if ceiling is None:
-        return []
-    rate = f"{ceiling.requests_per_sec:,.0f} requests/s"
-    if _of_ceiling(moved, ceiling) > 1 + AT_CEILING:
-        return [f"The calibration found {rate} with the client at its end, but it can do more: that trial was "
-                "disturbed."]
-    return [f"The client's ceiling here is {rate}." if ceiling.reached else
-            f"The client can do at least the {rate} of the cheapest answerer, which it did not hold back."]
-
-
-def _core_sentences(trials: Sequence[TrialUse]) -> list[str]:
-    """How each CPU of the plan was busy, the busiest of each role: medians over trials."""
-    seen: dict[tuple[str, str], list[CoreUse]] = {}
-    for core in (core for trial in trials for core in trial.cores if core.split):
-        seen.setdefault((core.role, core.cpu), []).append(core)
-    told = []
-    for role in sorted({role for role, _ in seen}):
-        cores = sorted(((median([use.share for use in uses]), cpu, uses) for (of, cpu), uses in seen.items()
-                        if of == role), key=lambda one: (-one[0], one[1]))
-        parts = [f"CPU {cpu} {_percent(share)} ({', '.join(_parts(uses))})" for share, cpu, uses in cores[:_NAMED]]
-        more = [f"and {len(cores) - _NAMED} less busy"] if len(cores) > _NAMED else []
-        told.append(f"{role}: {', '.join([*parts, *more])}")
-    return [f"Cores of {'; of '.join(told)}."] if told else []
-
-
-def _parts(uses: Sequence[CoreUse]) -> list[str]:
-    return [f"{name} {_percent(median([use.split.get(name, 0.0) for use in uses]))}" for name in uses[0].split]
-
-
-def _nic_sentences(trials: Sequence[TrialUse]) -> list[str]:
-    """One for each NIC that lost packets in any of the trials."""
-    sentences = []
-    for end in sorted({end for trial in trials for end in trial.nics}, reverse=True):
-        losses = xstats.losses(xstats.added([trial.nics[end] for trial in trials if end in trial.nics]))
-        more = [f"and {len(losses) - _NAMED} more of its counters tell of losses"] if len(losses) > _NAMED else []
-        if losses:
-            sentences.append(f"The {end}'s NIC {', '.join([*(loss.sentence for loss in losses[:_NAMED]), *more])}.")
-    return sentences
-
-
-def _client_share(own: Sequence[float | None]) -> tuple[float | None, str]:
-    """Of a client that polls: its own count, and how to say so."""
-    counted = [share for share in own if share is not None]
-    if not counted:
-        return None, _CLIENT_UNCOUNTED
-    share = median(counted)
-    return share, f"the client's program and stack had work {_percent(share)} of the time"
-
-
-def _server_share(own: Sequence[float | None]) -> tuple[float | None, str]:
-    counted = [share for share in own if share is not None]
-    if not counted:
-        return None, _UNCOUNTED
-    share = median(counted)
-    return share, f"the server's poll loop had work {_percent(share)} of the time"
+def _own_share(counted: Sequence[float | None], work: Evidence,
+               uncounted: Evidence) -> tuple[float, Found]:
+    """Return the share of time with work that a side that polls counted itself; -1: it did not."""
+    known = [share for share in counted if share is not None]
+    if not known:
+        return -1.0, [note(uncounted)]
+    return median(known), [note(work, share=median(known))]
 
 
 def _core_share(trials: Sequence[TrialUse], role: str) -> float | None:
-    """Median over trials of the busiest core that played `role`; None when a trial recorded none."""
-    shares = []
-    for trial in trials:
-        played = [core.share for core in trial.cores if role in core.role.split("+")]
-        if not played:
-            return None
-        shares.append(max(played))
-    return median(shares)
+    """Return the median over trials of the busiest core of a role; None where one has none."""
+    played = [[core.share for core in trial.cores if role in core.role.split("+")]
+              for trial in trials]
+    return median([max(shares) for shares in played]) if all(played) else None
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+def _of_ceiling(moved: Sequence[Moved], ceiling: Ceiling | None) -> float:
+    """Return the throughput as a part of the client's ceiling; 0 where that is not known."""
+    if ceiling is None or ceiling.at_least or not moved:
+        return 0.0
+    return median([item.rate for item in moved]) / ceiling.requests_per_sec
 
 
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]
+def _about_ceiling(moved: Sequence[Moved], ceiling: Ceiling | None) -> Found:
+    if ceiling is None:
+        return []
+    passed = _of_ceiling(moved, ceiling) > 1 + AT_CEILING
+    code = (Evidence.CEILING_PASSED if passed else
+            Evidence.CEILING_AT_LEAST if ceiling.at_least else Evidence.CEILING)
+    return [note(code, requests_per_sec=ceiling.requests_per_sec)]
+
+
+def _cores(trials: Sequence[TrialUse]) -> Found:
+    """Tell how each CPU of the plan was busy, the busiest of each role: medians over trials."""
+    seen: dict[tuple[str, str], list[CoreUse]] = {}
+    for core in (core for trial in trials for core in trial.cores):
+        seen.setdefault((core.role, core.cpu), []).append(core)
+    found: Found = []
+    for role in sorted({role for role, _ in seen}):
+        cores = sorted(((-median([core.share for core in uses]), cpu, uses)
+                        for (of, cpu), uses in seen.items() if of == role), key=lambda one: one[:2])
+        found += [note(Evidence.CORE, role=role, cpu=cpu, share=-share,
+                       user=median([core.user for core in uses]),
+                       system=median([core.system for core in uses]),
+                       interrupts=median([core.interrupts for core in uses]))
+                  for share, cpu, uses in cores[:_NAMED]]
+        if len(cores) > _NAMED:
+            found.append(note(Evidence.CORES_LEFT_OUT, role=role, count=len(cores) - _NAMED))
+    return found
+
+
+# --- the wire ---------------------------------------------------------------------------------
+
+
+def line_share(moved: Moved, line: Line) -> float | None:
+    """Return the least share of the line rate that the answers took.
+
+    Each in whole segments of its own. None where no speed is known.
+    """
+    if not line.speed_mbps or moved.seconds <= 0:
+        return None
+    segments = max(moved.requests, -(-moved.bytes // (line.mtu - _HEADERS)))
+    bits = 8 * (moved.bytes + segments * (_FRAMING + _HEADERS))
+    return bits / moved.seconds / (line.speed_mbps * 1e6)
+
+
+def _wire(moved: Sequence[Moved], line: Line) -> Iterator[Note[Evidence]]:
+    """Tell what is known of the wire: system calls, losses, line rate."""
+    calls = [item.packets / item.requests for item in moved
+             if item.packets is not None and item.requests]
+    if line.tap and calls:
+        yield note(Evidence.TAP_CALLS, packets_per_request=median(calls))
+    lost = added([item.lost for item in moved])
+    places = sorted((-count, place) for place, count in lost.items() if count > 0)
+    for count, place in places[:_PLACES]:
+        yield note(Evidence.PLACE_LOST, place=place, packets=-count)
+    if len(places) > _PLACES:
+        yield note(Evidence.PLACES_LEFT_OUT, count=len(places) - _PLACES)
+    used = [share for item in moved if (share := line_share(item, line)) is not None]
+    if used:
+        yield note(Evidence.LINE_SHARE, share=median(used), speed_mbps=line.speed_mbps or 0)
+
+
+# By whole words of a counter's name, since "fdir_miss" is no loss and "tx_dropless" none: the first
+# that fits counts.
+KINDS = {kind: re.compile(rf"(?:^|[_.\s-])(?:{pattern})(?:$|[_.\s\d-])", re.IGNORECASE)
+         for kind, pattern in {
+             # the ring was full: who empties it was late (rx_missed_errors, imissed)
+             "missed": r"i?missed",
+             # there was no buffer to put it into (rx_nombuf, rx_no_buffer_count,
+             # rx_mbuf_allocation_errors, rx_out_of_buffer, alloc_rx_buff_failed,
+             # rx_no_dma_resources)
+             "no-buffer": r"nombuf|no_mbufs?|no_buffers?|mbuf_allocation|alloc_failed"
+                          r"|alloc_\w*failed|out_of_buffer|no_dma_resources",
+             # the NIC's own memory was full (rx_fifo_errors, rx_over_errors, tx_fifo_underrun)
+             "overrun": r"fifo|overflow|overruns?|over|underruns?",
+             # transmission stood still, so often (tx_timeout_count, tx_timeouts)
+             "stalled": r"timeouts?",
+             # thrown away, for whatever reason (rx_dropped, tx_queue_0_drops, rx_discards_phy)
+             "dropped": r"drop|drops|dropped|discards?|discarded",
+             # damaged, too long, too short, refused (rx_errors, rx_crc_errors, rx_wqe_err)
+             "errors": r"err|errs|errors?|dma_failed",
+         }.items()}
+# named like losses, and none: time stamps that were late, memory that was put right, what a
+# management engine takes
+_NO_LOSS = re.compile(r"hwtstamp|(?<!un)corr_ecc|smbus", re.IGNORECASE)
+_PACKETS = re.compile(r"[rt]x_(?:good_|unicast_)?packets", re.IGNORECASE)
+
+
+def added(several: Sequence[Counts]) -> dict[str, int]:
+    """Return the sums of the same counters over several trials."""
+    return {name: sum(counts.get(name, 0) for counts in several)
+            for name in sorted({name for counts in several for name in counts})}
+
+
+def losses(counts: Counts) -> list[tuple[str, int, str]]:
+    """Return (name, count, kind) of a NIC's counters that tell of losses, the largest first.
+
+    Drivers count one packet under several names: do not add.
+    """
+    kinds = {name: next((kind for kind, words in KINDS.items() if words.search(name)), "")
+             for name, count in counts.items() if count > 0 and not _NO_LOSS.search(name)}
+    return sorted(((name, counts[name], kind) for name, kind in kinds.items() if kind),
+                  key=lambda loss: (-loss[1], loss[0]))
+
+
+def lost_share(counts: Counts, requests: int) -> float:
+    """Return the share of a NIC's packets that was lost for certain: the largest counter alone.
+
+    `requests` is what there must have been at least, where the driver does not count packets.
+    """
+    lost = max((count for _, count, kind in losses(counts) if kind != "stalled"), default=0)
+    packets = max([requests, *(count for name, count in counts.items()
+                               if _PACKETS.fullmatch(name))])
+    return lost / (lost + packets) if lost else 0.0
+
+
+def _nics(trials: Sequence[TrialUse]) -> Iterator[Note[Evidence]]:
+    """Tell of each NIC that lost packets in any of the trials."""
+    for end in sorted({end for trial in trials for end in trial.nics}, reverse=True):
+        found = losses(added([trial.nics[end] for trial in trials if end in trial.nics]))
+        for name, count, kind in found[:_NAMED]:
+            yield note(Evidence.NIC_COUNTER, end=end, counter=name, count=count, kind=kind)
+        if len(found) > _NAMED:
+            yield note(Evidence.NIC_COUNTERS_LEFT_OUT, end=end, count=len(found) - _NAMED)
+
+

@@ -1,77 +1,126 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a reader must know before believing the figures of a run, a sentence each. Pure."""
+"""Find what a reader must know before believing a run's figures: codes with numbers. Pure."""
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+import math
+from typing import Any, Iterator, Mapping, Sequence
 
-from harness.analyse import bottleneck as verdict
-from harness.report import format as words
-from harness.plan import Plan, round_specs
-from harness.store.records import Contender, Trial, table, text
+from harness.analyse.model import (
+    Attempts, ContenderInfo, Point, Statistics, Steadiness, UnsettledTrial)
+from harness.analyse import stats, trial_use
+from harness.store.attempts import counted
+from harness.analyse.stats import round_significant
+from harness.plan.plan import Plan
+from harness.plan.schedule import round_specs
+from harness.store.codes import Caveat, LimitedBy, Note, StoppedBy, Value
+from harness.store.trial_record import TrialRecord
 
 _NOTABLE_STEAL = 0.02
 # of CPU time on CPUs without a part, as a share of what counts
 _NOTABLE_ELSEWHERE = 0.05
 
 
-def caveats(plan: Plan, facts: Mapping[str, Any], trials: Sequence[Trial],
-            points: Sequence[Mapping[str, Any]], contenders: Sequence[Contender], emulated: str) -> list[str]:
-    """The sentences, the wire's own caveat first."""
-    wire, pages = table(facts, "wire"), table(facts, "hugepages")
-    found = [text(wire, "caveat")]
+def steadiness(plan: Plan, records: Sequence[TrialRecord]) -> Steadiness | None:
+    """Tell whether throughput had settled; None of runs of before anyone looked.
+
+    warmup_seconds: what would have been enough for all that settled too late; None where none is
+    needed, or none helps.
+    """
+    watched = [record for record in counted(records) if record.valid and record.machine]
+    if not watched:
+        return None
+    seen = {record.contender for record in watched if record.steady}
+    after = [record.steady.settled_after_seconds for record in watched
+             if record.steady and record.steady.settled_after_seconds is not None]
+    late = [record for record in watched if record.steady and record.unsettled]
+    helped = [record.steady.settled_after_seconds for record in late if record.steady
+              and record.steady.settled_after_seconds is not None and not record.steady.own_ramp]
+    never = sum(record.steady is not None and record.steady.settled_after_seconds is None
+                for record in late)
+    enough = math.ceil(max(helped, default=0.0))
+    return Steadiness(
+        sampled=sum(record.steady is not None for record in watched), unsettled=len(late),
+        never=never, settled_after_seconds={"median": round_significant(stats.median(after)),
+                                            "max": round_significant(max(after))}
+        if after else None,
+        unseen=tuple(name for name in plan.contenders if name not in seen
+                     and any(record.contender == name for record in watched)),
+        warmup_seconds=enough if enough > plan.warmup_seconds else None,
+        trials=tuple(UnsettledTrial(record.contender, record.point, record.round, record.unsettled)
+                     for record in late if record.unsettled))
+
+
+def caveats(plan: Plan, wire: str, emulated: str, pages: Mapping[str, Any],
+            contenders: Mapping[str, ContenderInfo], trials: Sequence[TrialRecord],
+            points: Sequence[Point]) -> Iterator[Note[Caveat]]:
+    """Yield what stands before the figures, the `wire`'s own caveat first.
+
+    `emulated`, `pages`: of the facts. `trials`: those that figures are looked for in, the invalid
+    among them.
+    """
+    if wire:
+        yield _note(Caveat.WIRE, text=wire)
     if emulated:
-        found.append(f"The NIC is emulated ({emulated}): these figures show that the path works, and say nothing of "
-                     "hardware.")
-    if not pages.get("used") and any(contender.polls for contender in contenders):
-        found.append(f"Without hugepages: {str(pages.get('why') or 'reason not recorded').rstrip('. ')}.")
-    shared = sorted(set(plan.client_cpus) & set(plan.server_cpus))
-    if shared:
-        found.append(f"Client and server shared CPU {', '.join(map(str, shared))}.")
-    aside = [f"{contender.label} ({plan.not_applicable[contender.name]})" for contender in contenders
-             if contender.name in plan.not_applicable]
-    if aside:
-        found.append(f"Not applicable here, so not measured: {words.listed(aside)}.")
+        yield _note(Caveat.EMULATED, what=emulated)
+    if not pages.get("used") and any(info.stack != "kernel" for info in contenders.values()):
+        yield _note(Caveat.NO_HUGEPAGES, why=str(pages.get("why") or ""))
+    if shared := sorted({*plan.client_cpus} & {*plan.server_cpus}):
+        yield _note(Caveat.SHARED_CPUS, cpus=tuple(shared))
+    if aside := tuple(name for name, info in contenders.items() if info.not_measured):
+        yield _note(Caveat.NOT_APPLICABLE, contenders=aside)
     rounds = max(plan.rounds, 1 + max((trial.round for trial in trials), default=0))
-    planned = rounds * len(round_specs(plan, 0))
-    done = len({(trial.contender, trial.connections, trial.offered, trial.round) for trial in trials})
+    planned, done = rounds * len(round_specs(plan, 0)), len({trial.key for trial in trials})
     if done < planned:
-        found.append(f"The run is incomplete: it has {done} of {'at least ' if plan.precision_percent else ''}"
-                     f"{planned} trials.")
-    invalid = sum(not trial.valid for trial in trials)
-    if invalid:
-        found.append(f"Left out of every figure, because a check failed: {invalid} of {len(trials)} trials.")
-    stolen = [trial.steal_share for trial in trials if trial.steal_share >= _NOTABLE_STEAL]
-    if stolen:
-        found.append(f"The hypervisor took CPU time away in {len(stolen)} of {len(trials)} trials, "
-                     f"up to {100 * max(stolen):.0f} %.")
-    elsewhere = [trial.elsewhere_share for trial in trials if trial.elsewhere_share >= _NOTABLE_ELSEWHERE]
-    if elsewhere:
-        found.append(f"CPUs without a part in the plan were at work beside their interrupts in {len(elsewhere)} of "
-                     f"{len(trials)} trials, up to {100 * max(elsewhere):.0f} % of the CPU time that counts: whose work "
-                     "that was cannot be told, and it is not counted.")
-    found += [*_client_limits(points, contenders), *_wire_limits(points, contenders)]
-    return [caveat for caveat in found if caveat]
+        yield _note(Caveat.INCOMPLETE, done=done, planned=planned,
+                    at_least=int(plan.precision_percent > 0))
+    if invalid := sum(not trial.valid for trial in trials):
+        yield _note(Caveat.INVALID, invalid=invalid, trials=len(trials))
+    yield from _shares(Caveat.STOLEN, list(map(trial_use.steal_share, trials)), _NOTABLE_STEAL)
+    yield from _shares(Caveat.ELSEWHERE, list(map(trial_use.elsewhere_share, trials)),
+                       _NOTABLE_ELSEWHERE)
+    yield from _limits(contenders, points)
 
 
-def _wire_limits(points: Sequence[Mapping[str, Any]], contenders: Sequence[Contender]) -> list[str]:
-    """One sentence for each contender that was held back by a wire that lost its packets, or was full."""
-    held = {contender.label: [point["connections"] for point in points
-                              if point["limit"][contender.name]["by"] == verdict.WIRE] for contender in contenders}
-    return [f"The wire was the limit for {label} at {words.connections(counts)}, as it lost packets or was full: the "
-            "figures tell of its queues and its line as much as of the stack." for label, counts in held.items() if counts]
+def of_trials(attempted: Attempts | None, steady: Steadiness | None,
+              statistics: Statistics) -> Iterator[Note[Caveat]]:
+    """Yield what the trials' circumstances and the end of the run leave to be desired."""
+    if attempted:
+        yield _note(Caveat.DISTURBED)
+    if steady and steady.unsettled:
+        yield _note(Caveat.UNSETTLED)
+    if steady and steady.unseen:
+        yield _note(Caveat.UNSEEN, contenders=steady.unseen)
+    if statistics.precision_percent and statistics.stopped_by in (
+            StoppedBy.BUDGET, StoppedBy.FUTILITY, StoppedBy.INTERRUPTED):
+        widest = statistics.widest_percent
+        yield _note(Caveat.IMPRECISE, stopped_by=statistics.stopped_by.value,
+                    precision_percent=statistics.precision_percent,
+                    **({} if widest is None else {"widest_percent": widest}))
 
 
-def _client_limits(points: Sequence[Mapping[str, Any]], contenders: Sequence[Contender]) -> list[str]:
-    """One sentence for all contenders that were held back at the same load points."""
-    held: dict[tuple[str, str], list[str]] = {}
-    for contender in contenders:
-        bound = [point["connections"] for point in points
-                 if point["limit"][contender.name]["by"] == verdict.CLIENT_CPU]
-        if bound:
-            meaning = ("its throughput there is a lower bound" if not contender.client_is_compared
-                       else "there its client's end set the throughput, and its server could do more")
-            held.setdefault((words.connections(bound), meaning), []).append(contender.label)
-    return [f"The client's CPU was the limit for {words.listed(labels)} at {where}: "
-            f"{meaning if len(labels) == 1 else meaning.replace('its', 'their')}."
-            for (where, meaning), labels in held.items()]
+def _note(code: Caveat, **values: Value) -> Note[Caveat]:
+    return Note(code, values)
+
+
+def _shares(code: Caveat, shares: Sequence[float], notable: float) -> Iterator[Note[Caveat]]:
+    found = [share for share in shares if share >= notable]
+    if found:
+        yield _note(code, trials=len(found), of=len(shares), share=round_significant(max(found)))
+
+
+def _limits(contenders: Mapping[str, ContenderInfo],
+            points: Sequence[Point]) -> Iterator[Note[Caveat]]:
+    """Yield one for all contenders that the client, or the wire, held back at the same points."""
+    for code, by in ((Caveat.CLIENT_LIMIT, LimitedBy.CLIENT_CPU),
+                     (Caveat.WIRE_LIMIT, LimitedBy.WIRE)):
+        held: dict[tuple[tuple[int, ...], bool], list[str]] = {}
+        for name, info in contenders.items():
+            at = tuple(place for place, point in enumerate(points)
+                       if point.cells[name].limit.by == by)
+            if at:
+                held.setdefault((at, info.client != "kernel"), []).append(name)
+        for (at, compared), names in held.items():
+            more: dict[str, Value] = {"compared": int(compared)}
+            yield _note(code, contenders=tuple(names), points=at,
+                        **(more if code == Caveat.CLIENT_LIMIT else {}))

@@ -1,67 +1,132 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Contenders against one another at one load point: which pairs, each pair's gain, and which of them is the headline.
+"""Compare contenders: log ratios, each gain with interval and test, all of a run judged together.
 
-Pure; knows trials and what bound them.
+The one place where a ratio of throughputs is made: the stopping rule, the summary, the gate and the
+noise runs take it from here. A gain is the mean over rounds of the log ratio within a round, for
+what drifts from round to round (clock, neighbours on the host) acts on both contenders alike.
 
-The headline of a contender that is not on the kernel's sockets is its gain over the best kernel rung of that point: of
-the kernel contenders measured there, all with the same cores, the one with the highest median. The rung is picked by the
-very trials that it is compared with, so where several are alike it is the one that chance has favoured: the headline is
-then too small, on average, and its interval does not cover that choice. It errs towards the kernel, never towards the
-other side (harness/tests/analyse/test_gain.py shows by how much).
+Of twenty gains that are none, each tested at 5 %, one is expected to look like one. So "faster" and
+"slower" are words for a whole run: Holm's adjustment keeps the chance that any of them is false at
+5 %, whatever the gains have in common.
+
+The headline of a contender that is no kernel baseline is its gain over the best of these: of those
+measured at the point, the one with the highest median. It is picked by the very trials that it is
+compared with, so where several are alike it is the one that chance has favoured: the headline is
+then too small, on average, and its interval does not cover that choice. It errs towards the kernel,
+never towards the other side (tests/analyse/test_gain.py shows by how much).
 """
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+import math
+from dataclasses import replace
+from typing import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
+
+from harness.analyse.model import Cell, ContenderInfo, Gain, Point
 from harness.analyse import stats
-from harness.analyse import bottleneck as verdict
-from harness.store.records import Contender, Trial
+from harness.analyse.stats import Interval, Table, round_significant
+from harness.plan import LoadPoint
+from harness.store.codes import Bound, Verdict
+from harness.store.trial_record import TrialRecord
+
+LEVEL = 0.05
+METHOD, ADJUSTMENT = "t-log-paired", "holm"
+Value = Callable[[TrialRecord], float | None]
 
 
-def rungs(contenders: Sequence[Contender]) -> list[Contender]:
-    """The kernel ladder of a run, in the plan's order, where the baseline stands on it; else none."""
-    return [each for each in contenders if not each.polls] if contenders and not contenders[0].polls else []
+def rate(trial: TrialRecord) -> float:
+    """Return a trial's throughput, requests/s."""
+    return trial.requests_per_sec
 
 
-def pairs(contenders: Sequence[Contender]) -> list[tuple[Contender, Contender]]:
-    """(over, below) of every gain of a run: each contender over the baseline, and what is not on the kernel's sockets
-    over each rung of the kernel ladder."""
-    first = contenders[0]
-    return [(each, below) for each in contenders[1:]
-            for below in ([first] if not each.polls else rungs(contenders) or [first])]
+def table(trials: Iterable[TrialRecord], contender: str, points: Sequence[LoadPoint], rounds: int,
+          value: Value = rate) -> Table:
+    """Return a figure of a contender's valid trials, rounds × points; NaN where there is none."""
+    places = {point: place for place, point in enumerate(points)}
+    found = np.full((rounds, len(points)), math.nan)
+    for trial in trials:
+        if trial.contender == contender and trial.valid and trial.round < rounds:
+            figure = value(trial)
+            if figure and figure > 0 and trial.point in places:
+                found[trial.round, places[trial.point]] = figure
+    return found
 
 
-def head(points: Sequence[dict[str, Any]], contenders: Sequence[Contender]) -> None:
-    """Says of each of a summary's points which kernel rung is best there, and copies the gains over it as the headline.
+def log_ratios(over: Table, below: Table) -> Table:
+    """Return the logarithms of the ratios within each round; NaN where one side has none."""
+    logs: Table = np.log(over) - np.log(below)
+    return logs
 
-    `best_kernel` is None, and the headline without entry, where no rung has a valid trial. A run without a ladder, or
-    with one contender, is left as it is.
+
+def gain(contender: str, over: str, logs: Table, bound: Bound | None = None) -> Gain:
+    """Return one gain from the log ratios of its rounds; `bound` as bottleneck.gain_bound()."""
+    known = [float(value) for value in logs if math.isfinite(value)]
+    if not known:
+        return Gain(contender, over, None, None, Verdict.INCONCLUSIVE, 0)
+    mean, ends = stats.t_interval(known)
+    interval = None if ends is None else Interval(math.exp(ends.low), math.exp(ends.high))
+    p = stats.t_p_value(known)
+    return Gain(contender, over, round_significant(math.exp(mean)),
+                stats.rounded_interval(interval), judge(interval, bound), len(known), bound,
+                None if p is None else round_significant(p), disputed=stats.disputed(known))
+
+
+def judge(interval: Interval | None, bound: Bound | None) -> Verdict:
+    """Call a gain faster or slower only when its whole interval and `bound` bear it out.
+
+    Of "at least 0.8" the truth may be above 1, of "at most 1.2" below it.
     """
-    ladder = rungs(contenders)
-    if not ladder or len(contenders) < 2:
-        return
-    for point in points:
-        medians = {rung.name: point["contenders"][rung.name]["requests_per_sec"]["median"] for rung in ladder}
-        known = [name for name, median in medians.items() if median is not None]
-        best = max(known, key=lambda name: float(medians[name]), default=None)
-        point["best_kernel"] = best
-        point["headline"] = {} if best is None else {
-            each.name: {"over": best, **point["gain"][f"{each.name}/{best}"]} for each in contenders if each.polls}
+    if interval is None or bound == Bound.BOTH:
+        return Verdict.INCONCLUSIVE
+    if interval.low > 1 and bound != Bound.UPPER:
+        return Verdict.FASTER
+    if interval.high < 1 and bound != Bound.LOWER:
+        return Verdict.SLOWER
+    return Verdict.INCONCLUSIVE
 
 
-def gain(over: Sequence[Trial], baseline: Sequence[Trial], bound: str | None) -> dict[str, Any]:
-    """The ratio of throughputs, paired by round, with its interval, its verdict and what the client made of it."""
-    below = {trial.round: trial.requests_per_sec for trial in baseline if trial.valid}
-    pairs = [(trial.requests_per_sec, below[trial.round])
-             for trial in sorted(over, key=lambda trial: trial.round) if trial.valid and trial.round in below]
-    if not pairs:
-        return {"ratio": None, "ci95": None, "verdict": verdict.INCONCLUSIVE, "rounds": 0, "bound": None,
-                "p": None}
-    ratio, interval = stats.paired_gain(pairs)
-    ratios = [ours / theirs for ours, theirs in pairs]
-    p = stats.log_t_p_value(ratios)
-    return {"ratio": stats.round_significant(ratio), "ci95": stats.rounded_interval(interval),
-            "verdict": verdict.judge_gain(interval, bound), "rounds": len(pairs), "bound": bound,
-            "p": None if p is None else stats.round_significant(p),
-            **({"disputed_by": "bootstrap"} if stats.disputed(ratios) else {})}
+def kernel_baselines(contenders: Mapping[str, ContenderInfo]) -> list[str]:
+    """Return the kernel's servers in the plan's order, where the run's baseline is one of them."""
+    names = [name for name, info in contenders.items() if info.baseline]
+    return names if names[:1] == list(contenders)[:1] else []
+
+
+def pairs(contenders: Mapping[str, ContenderInfo]) -> list[tuple[str, str]]:
+    """Return (contender, over) of every gain of a run.
+
+    Each contender over the baseline, and what is no kernel baseline over each of these.
+    """
+    first, *rest = contenders
+    kernels = kernel_baselines(contenders)
+    return [(name, over) for name in rest
+            for over in ([first] if name in kernels or not kernels else kernels)]
+
+
+def best_kernel(contenders: Mapping[str, ContenderInfo], cells: Mapping[str, Cell]) -> str | None:
+    """Return the kernel baseline with the highest median at a load point; None without one."""
+    medians = [(median, name) for name in kernel_baselines(contenders) if len(contenders) > 1
+               if (median := cells[name].median("requests_per_sec")) is not None]
+    return max(medians, key=lambda entry: entry[0], default=(None, None))[1]
+
+
+def adjust(gains: Sequence[Gain]) -> list[Gain]:
+    """Judge gains together: give each its adjusted p, and take back verdicts it does not bear out.
+
+    The family is every gain that has a `p`. Judged again with more gains it starts anew from `p`,
+    and a verdict that was taken back stays so: more gains never make one of them surer.
+    """
+    adjusted = iter(stats.holm([gain.p for gain in gains if gain.p is not None]))
+    judged = []
+    for item in gains:
+        p = None if item.p is None else round_significant(next(adjusted))
+        verdict = item.verdict if p is None or p < LEVEL else Verdict.INCONCLUSIVE
+        judged.append(replace(item, p_adjusted=p, verdict=verdict))
+    return judged
+
+
+def adjust_points(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Judge the gains of all load points together."""
+    judged = iter(adjust([gain for point in points for gain in point.gains]))
+    return tuple(replace(point, gains=tuple(next(judged) for _ in point.gains)) for point in points)

@@ -1,203 +1,262 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From the records of a run to its summary. Pure: the same records give the same bytes on any machine.
+"""Summarise a run: from its records to Summary. Pure: the same records give the same values.
 
-Knows the schema of summary.json (results/README.md), no files and no output format.
+Knows the facts it reads (results/README.md), no files and no output format.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from typing import Any, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Mapping, Sequence
 
-from harness.analyse import ablation
-from harness.store import old_attempts as attempts
-from harness.analyse import ceiling
-from harness.analyse import circumstances
-from harness.store import records as collect
-from harness.analyse import cost as efficiency
-from harness.analyse import holm as families
-from harness.analyse import gain as gains
-from harness.report import method
-from harness.analyse import open_loop as openloop
-from harness.analyse import link_stats as path
-from harness.analyse import stats
-from harness.analyse import bottleneck as verdict
-from harness.report import format as words
-from harness.analyse.caveats import caveats
+from harness.analyse import model
+from harness.analyse.model import Cell, ContenderInfo, Limit, Point, Statistics, Summary
+from harness.analyse import ablation, bottleneck, gain, metrics, open_loop
+from harness.analyse import stopping_rule, trial_use
+from harness.analyse.caveats import caveats, of_trials, steadiness
+from harness.store.attempts import account, reported
+from harness.analyse.stats import CONFIDENCE, Table, round_significant
 from harness.errors import UsageError
-from harness.plan import LoadPoint, Plan
-from harness.store.records import ROLES, Contender, Trial, contender, read, table, text
+from harness.plan import LoadPoint
+from harness.plan.plan import Plan
+from harness.store.codes import Bound, Evidence, LimitedBy, Note, NotMeasured
+from harness.store.store import Run
+from harness.store.trial_record import OTHER, TrialRecord
 
-SCHEMA = 1
-PERCENTILES = {"p50": 500, "p90": 900, "p99": 990, "p999": 999, "max": 1000}
 # connections, for what each takes to stand out from what the server takes anyway
 ENOUGH = 10_000
 
 
-def summarise(plan: Plan, facts: Mapping[str, Any], trials: Iterable[Mapping[str, Any]],
-              calibration: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
-    """The summary (schema 1) of a run. Raises UsageError when a record or a fact is missing or foreign."""
-    tsc_hz, found = _tsc_hz(facts), ceiling.ceilings(plan, calibration)
-    contenders = [contender(name, facts) for name in plan.contenders]
-    lines = list(trials)
-    records = [read(record, number, plan) for number, record in enumerate(lines, 1)]
-    emulated = _emulated(facts, lines)
-    cells: dict[tuple[str, int], list[Trial]] = {}
-    seen: set[tuple[str, int, int, int, int]] = set()
-    for number, trial in enumerate(records, 1):
-        key = (trial.contender, trial.connections, trial.offered, trial.round, trial.attempt)
-        if key in seen:
-            raise UsageError(f"trials.jsonl:{number}: a second record of {trial.contender} at "
-                             f"{trial.connections} connections in round {trial.round}")
-        seen.add(key)
-    records = [trial for trial, counts in zip(records, attempts.figured(lines)) if counts]
-    for trial in records:
-        cells.setdefault((trial.contender, trial.connections), []).append(trial)
+def summarise(run: Run) -> Summary:
+    """Return the summary of a run. UsageError when a record or a fact is missing or foreign."""
+    plan, facts, points = run.plan, run.facts, run.plan.load_points
+    contenders = contenders_of(plan, facts)
+    kept = figured(run)
+    cells = _Cells(plan, facts, contenders, kept)
+    ceilings = bottleneck.ceilings(trial for trial in run.calibration if trial.valid)
     # an open loop's are of rates, and not of what it can do
-    points = [] if plan.offered else [_point(connections, contenders, cells, plan, facts, found.get(connections))
-                                      for connections in plan.connections]
-    _share_memory(points)
-    families.adjust(points)
-    gains.head(points, contenders)
-    statistics = families.statistics(plan, facts, lines, points)
-    open_loop = openloop.summarise(plan, facts, records, lines)
-    ladder = ablation.summarise(plan, facts, [
-        (trial.contender, trial.connections, trial.round, trial.cycles_per_request) for trial in records if trial.valid])
-    summary = {
-        "schema": SCHEMA,
-        "run": text(facts, "run"),
-        "wire": plan.wire,
-        **{key: value for key, value in (("tap", plan.tap), ("netem", plan.netem), ("softirq", plan.softirq)) if value},
-        "workload": {"name": plan.workload.name, "body_size_bytes": plan.workload.body_size_bytes},
-        "rounds": max(1, statistics["rounds_done"]) if plan.precision_percent else plan.rounds,
-        "duration_seconds": plan.duration_seconds,
-        "baseline": contenders[0].name,
-        **({"tsc_hz": tsc_hz} if tsc_hz else {}),
-        **({"calibration": dict(facts["calibration"])} if "calibration" in facts else {}),
-        "caveats": [*caveats(plan, facts, records, points, contenders, emulated),
-                    *circumstances.caveats(plan, lines)],
-        "contenders": {c.name: {"label": c.label, "stack": c.stack, "client": c.client} for c in contenders},
-        "points": points,
-        "statistics": statistics,
-        **({"ablation": ladder} if ladder else {}),
-        **({"open_loop": open_loop} if open_loop else {}),
-        **({"emulated": emulated} if emulated else {}),
-        **circumstances.summarise(plan, lines),
-    }
-    summary["caveats"] += method.reservations(plan, summary)
-    return summary
+    found = () if plan.offered else gain.adjust_points(_share_memory(
+        [cells.point(place, ceilings.get(point))
+         for place, point in enumerate(points)]))
+    statistics = _statistics(run, found)
+    emulated = _emulated(facts, run.trials)
+    attempted, steady = account(run.trials), steadiness(plan, run.trials)
+    return Summary(
+        run=text(facts, "run"), wire=plan.wire, workload=plan.workload.name,
+        body_size_bytes=plan.workload.body_size_bytes,
+        rounds=max(1, statistics.rounds_done) if plan.precision_percent else plan.rounds,
+        duration_seconds=plan.duration_seconds, baseline=plan.contenders[0],
+        sweep=tuple(axis.word for axis in plan.sweep), contenders=contenders, points=found, statistics=statistics,
+        caveats=(*caveats(plan, text(table(facts, "wire"), "caveat"), emulated,
+                          table(facts, "hugepages"), contenders, kept, found),
+                 *of_trials(attempted, steady, statistics)),
+        tap=plan.tap, impairment=plan.netem, softirq=plan.softirq, emulated=emulated,
+        tsc_hz=tsc_hz(facts), attempts=attempted, steadiness=steady,
+        ablation=ablation.summarise(plan, facts, points, kept),
+        open_loop=open_loop.summarise(plan, facts, points, kept))
 
 
-def _tsc_hz(facts: Mapping[str, Any]) -> int | None:
-    """Of the time stamp counter; None in runs of before it was asked for, and where the machine did not tell."""
+def figured(run: Run) -> list[TrialRecord]:
+    """Return the trials that figures are looked for in.
+
+    Of several attempts the one that counts, and every invalid one, which figures leave out but tell
+    of. UsageError on a trial that the plan does not have, and on a second record of one.
+    """
+    seen, points = set(), {*run.plan.load_points}
+    for number, trial in enumerate(run.trials, 1):
+        if trial.contender not in run.plan.contenders or trial.point not in points:
+            raise UsageError(f"trials.jsonl:{number}: a trial that is not in this run's plan")
+        key = (*trial.key, trial.attempt)
+        if key in seen:
+            raise UsageError(f"trials.jsonl:{number}: a second record of {trial.contender} in "
+                             f"round {trial.round}")
+        seen.add(key)
+    for number, trial in enumerate(run.calibration, 1):
+        if trial.contender in run.plan.contenders:
+            raise UsageError(f"calibration.jsonl:{number}: {trial.contender} at "
+                             f"{trial.point.connections} connections is no calibration")
+    return reported(run.trials)
+
+
+# --- facts ------------------------------------------------------------------------------------
+
+
+def table(facts: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the table `key` of the facts. UsageError where there is none."""
+    value = facts.get(key)
+    if not isinstance(value, Mapping):
+        raise UsageError(f"facts.json: '{key}' is missing or not a table: not the facts of such "
+                         "a run")
+    return value
+
+
+def text(facts: Mapping[str, Any], key: str) -> str:
+    """Return the text `key` of the facts. UsageError where there is none."""
+    value = facts.get(key)
+    if not isinstance(value, str):
+        raise UsageError(f"facts.json: '{key}' is missing or not text: not the facts of such a run")
+    return value
+
+
+def contenders_of(plan: Plan, facts: Mapping[str, Any]) -> dict[str, ContenderInfo]:
+    """Return a run's contenders as its facts have them. UsageError where they do not.
+
+    Facts of before have no traits: all but the kernel's poll, and `lwip` is the stack of
+    lwip_server and of what the library was preloaded into.
+    """
+    described = table(table(facts, "wire"), "contenders")
+    return {name: _contender(table(described, name), _nowhere(plan, name))
+            for name in plan.contenders}
+
+
+def _contender(entry: Mapping[str, Any], why: Note[NotMeasured] | None) -> ContenderInfo:
+    stack = text(entry, "stack")
+    client = text(table(entry, "client"), "stack") if entry.get("client") else "kernel"
+    if stack == "lwip":
+        stack = "dpdk" if str(entry.get("program")).endswith("lwip_server") else "preload"
+    client = "preload" if client == "lwip" else client
+    return ContenderInfo(
+        text(entry, "label"), stack, client, entry.get("polls", stack != "kernel"),
+        entry.get("client_polls", client != "kernel"), entry.get("baseline", stack == "kernel"),
+        why)
+
+
+def _nowhere(plan: Plan, name: str) -> Note[NotMeasured] | None:
+    why = plan.not_applicable.get(name)
+    return Note(NotMeasured(why.code), why.values) if why else None
+
+
+def tsc_hz(facts: Mapping[str, Any]) -> int | None:
+    """Return the rate of the time stamp counter; None where it is not known."""
     value = table(facts, "machine").get("tsc_hz") if "machine" in facts else None
     return value if isinstance(value, int) and value > 0 else None
 
 
-def _line(contender: Contender, facts: Mapping[str, Any]) -> path.Line:
-    """The speed is that of the cable, whose one end may be with DPDK and tell nothing."""
-    nic = facts.get("nic")
+def _line(name: str, facts: Mapping[str, Any]) -> bottleneck.Line:
+    """Return a contender's wire; of two ends one may be with DPDK and tell no speed."""
+    wire, nic = table(facts, "wire"), facts.get("nic")
     ends = [nic.get(end) for end in ("server", "client")] if isinstance(nic, Mapping) else []
-    speeds = [speed for end in ends if isinstance(end, Mapping) and isinstance(speed := end.get("speed_mbps"), int)]
-    mtu = table(facts, "wire").get("mtu")
-    return path.Line(contender.link == "tap", max(speeds, default=0) or None,
-                     mtu if isinstance(mtu, int) else path.Line.mtu)
+    speeds = [speed for end in ends if isinstance(end, Mapping)
+              and isinstance(speed := end.get("speed_mbps"), int)]
+    mtu = wire.get("mtu")
+    return bottleneck.Line(wire["contenders"][name].get("link") == "tap",
+                           max(speeds, default=0) or None,
+                           mtu if isinstance(mtu, int) else bottleneck.Line.mtu)
 
 
-def _emulated(facts: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> str:
-    """What played the part of the NIC, in whichever file it stands; "" for none."""
-    said = {str(each["emulated"]) for each in (table(facts, "wire"), *trials) if each.get("emulated")}
-    return words.listed(sorted(said)) if said else ""
+def _emulated(facts: Mapping[str, Any], trials: Sequence[TrialRecord]) -> str:
+    """Return what played the part of the NIC, in whichever file it stands; "" for none."""
+    named = {str(table(facts, "wire").get("emulated") or ""), *(trial.emulated for trial in trials)}
+    return ", ".join(sorted(named - {""}))
 
 
-def _share_memory(points: Sequence[Mapping[str, Any]]) -> None:
-    """Bytes that each connection adds: what the server holds more than at its fewest connections, by those more.
+# --- points -----------------------------------------------------------------------------------
 
-    Where there are ENOUGH of them; fewer would share out what the server takes for itself, and noise.
+
+class _Cells:
+    """The trials of a run by contender and load point."""
+
+    def __init__(self, plan: Plan, facts: Mapping[str, Any],
+                 contenders: Mapping[str, ContenderInfo], trials: Sequence[TrialRecord]) -> None:
+        self.plan, self.facts, self.contenders = plan, facts, contenders
+        self.points = plan.load_points
+        self.trials: dict[tuple[str, LoadPoint], list[TrialRecord]] = {}
+        for trial in trials:
+            self.trials.setdefault((trial.contender, trial.point), []).append(trial)
+        rounds = 1 + max((trial.round for trial in trials), default=0)
+        self.rates: dict[str, Table] = {
+            name: gain.table(trials, name, self.points, rounds) for name in contenders}
+
+    def point(self, place: int, ceiling: model.Ceiling | None) -> Point:
+        """Return one load point; its gains are not judged together with the others' yet."""
+        at = self.points[place]
+        cells = {name: self._cell(name, at, ceiling) for name in self.contenders}
+        gains = [gain.gain(name, over, gain.log_ratios(self.rates[name][:, place],
+                                                       self.rates[over][:, place]),
+                           self._bound(name, over, cells))
+                 for name, over in gain.pairs(self.contenders)]
+        return Point(at, cells, tuple(gains), gain.best_kernel(self.contenders, cells), ceiling)
+
+    def _bound(self, name: str, over: str, cells: Mapping[str, Cell]) -> Bound | None:
+        # a client that differs is part of what is compared, and no bound on it
+        alike = self.contenders[name].client == self.contenders[over].client
+        return bottleneck.gain_bound(cells[name].limit, cells[over].limit) if alike else None
+
+    def _cell(self, name: str, at: LoadPoint, ceiling: model.Ceiling | None) -> Cell:
+        info, trials = self.contenders[name], self.trials.get((name, at), [])
+        valid = [trial for trial in trials if trial.valid]
+        absent = self._absent(name, at)
+        figures = metrics.figures(valid, metrics.Context(info.polls, tsc_hz(self.facts)))
+        own = any(trial.cycles_per_request for trial in valid)
+        limit = Limit(LimitedBy.UNKNOWN, (bottleneck.note(Evidence.NOT_MEASURED),)) if absent else \
+            bottleneck.limit(info.polls, at.connections, list(map(trial_use.use, valid)),
+                             info.client_polls, _line(name, self.facts),
+                             # it is that of a client on the kernel's sockets
+                             None if info.client_polls else ceiling)
+        return Cell(
+            trials=len(valid), invalid=len(trials) - len(valid),
+            errors=sum(sum(trial.errors.values()) for trial in trials), figures=figures,
+            latency_us=metrics.latency(valid), limit=limit, not_measured=absent,
+            cpu_by_role=_by_role(figures.get("cpu_us_per_request"), valid),
+            cycles_from=None if "cycles_per_request" not in figures else
+            metrics.OWN_COUNTERS if own else metrics.CPU_TIME,
+            bytes_per_connection=next((trial.bytes_per_connection for trial in valid
+                                       if trial.bytes_per_connection), None))
+
+    def _absent(self, name: str, at: LoadPoint) -> Note[NotMeasured] | None:
+        """Return why a contender is not measured at a load point."""
+        if self.plan.follows(name, at):
+            return None
+        nowhere, most = self.contenders[name].not_measured, self.plan.most_connections.get(name)
+        if nowhere:
+            return nowhere
+        if most is not None and at.connections > most:
+            because = str(self.facts["wire"]["contenders"][name].get("most_because", ""))
+            return Note(NotMeasured.BEYOND, {"connections": most, "because": because})
+        return Note(NotMeasured.NOT_ALL_CORES)
+
+
+def _by_role(median_us: model.Figure | None,
+             valid: Sequence[TrialRecord]) -> dict[str, float] | None:
+    """Split the median between client, server and interrupts elsewhere (absent for none)."""
+    burned = [trial_use.burned_seconds(trial) for trial in valid]
+    sums = {role: sum(seconds.get(role, 0.0) for seconds in burned) for role in trial_use.ROLES}
+    total = sum(sums.values())
+    if median_us is None or not total or any("+" in role for seconds in burned for role in seconds):
+        return None
+    return {role: round_significant((median_us.median or 0.0) * seconds / total)
+            for role, seconds in sums.items() if seconds or role != OTHER}
+
+
+def _share_memory(points: Sequence[Point]) -> list[Point]:
+    """Give each cell the bytes that a connection adds to what its server held at the fewest.
+
+    Where there are ENOUGH of them; fewer would share out what the server takes for itself, and
+    noise.
     """
     fewest: dict[str, tuple[int, float]] = {}
-    for point in sorted(points, key=lambda point: int(point["connections"])):
-        for name, cell in point["contenders"].items():
-            if "memory_bytes" not in cell:
+    found = dict(enumerate(points))
+    for place in sorted(found, key=lambda place: points[place].at.connections):
+        count, cells = points[place].at.connections, dict(points[place].cells)
+        for name, cell in cells.items():
+            held = cell.median("memory_bytes")
+            if held is None:
                 continue
-            count, held = point["connections"], cell["memory_bytes"]["median"]
             least, before = fewest.setdefault(name, (count, held))
             if count >= max(ENOUGH, 100 * least):
-                cell["memory_bytes"]["per_connection"] = stats.round_significant((held - before) / (count - least))
+                share = round_significant((held - before) / (count - least))
+                cells[name] = replace(cell, memory_per_connection=share)
+        found[place] = replace(points[place], cells=cells)
+    return [found[place] for place in range(len(points))]
 
 
-def to_text(summary: Mapping[str, Any]) -> str:
-    """What summary.json holds."""
-    return json.dumps(summary, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _point(connections: int, contenders: Sequence[Contender],
-           cells: Mapping[tuple[str, int], list[Trial]], plan: Plan, facts: Mapping[str, Any],
-           found: verdict.Ceiling | None) -> dict[str, Any]:
-    here = {c.name: cells.get((c.name, connections), []) for c in contenders}
-    uses = {name: [trial.use for trial in trials if trial.valid] for name, trials in here.items()}
-    absent = {c.name: f" (not applicable: {plan.not_applicable[c.name]})" if c.name in plan.not_applicable else
-              f" beyond {words.thousands(plan.most_connections[c.name])} connections: {c.because}"
-              for c in contenders if not plan.follows(c.name, LoadPoint(connections))}
-    limits = {c.name: verdict.Limit(verdict.UNKNOWN, f"Not measured{absent[c.name]}.") if c.name in absent else
-              verdict.limit(c.polls, connections, uses[c.name], c.client_polls, _line(c, facts),
-                            # it is that of a client on the kernel's sockets
-                            None if c.client_polls else found) for c in contenders}
-    first = contenders[0]
-    polls = {c.name: c.polls for c in contenders}
-    return {
-        "connections": connections,
-        "contenders": {name: {**_figures(trials, polls[name], _tsc_hz(facts)),
-                              **({"not_measured": absent[name].strip()} if name in absent else {})}
-                       for name, trials in here.items()},
-        "gain": {f"{c.name}/{below.name}": gains.gain(
-            here[c.name], here[below.name],
-            # a client that differs is part of what is compared, and no bound on it
-            verdict.gain_bound(limits[c.name], limits[below.name]) if c.client == below.client else None)
-            for c, below in gains.pairs(contenders)},
-        "limit": {name: {"by": limit.by, "evidence": limit.evidence} for name, limit in limits.items()},
-        **({"client_ceiling": ceiling.entry(found)} if found else {}),
-    }
-
-
-def _figures(trials: Sequence[Trial], polls: bool, tsc_hz: int | None) -> dict[str, Any]:
-    """One contender at one load point: figures of its valid trials, null where there is none."""
-    valid = [trial for trial in trials if trial.valid]
-    rates = [trial.requests_per_sec for trial in valid]
-    histogram = stats.merge_histograms(trial.latency_us for trial in valid)
-    figures: dict[str, Any] = {
-        "requests_per_sec": {"median": _median(rates), "ci95": stats.rounded_interval(stats.log_t_interval(rates))},
-        "latency_us": {name: stats.quantile(histogram, permille) if histogram else None
-                       for name, permille in PERCENTILES.items()},
-        "trials": len(valid),
-        "invalid": len(trials) - len(valid),
-        "errors": sum(trial.errors for trial in trials),
-        "cpu_us_per_request": _cpu(valid),
-    }
-    figures |= efficiency.figures([trial.cost for trial in valid], polls, tsc_hz)
-    for key in ("connections_per_sec", "memory_bytes"):
-        known = [value for trial in valid if (value := getattr(trial, key)) is not None]
-        if known:
-            figures[key] = {"median": _median(known)}
-    told = next((trial.bytes_per_connection for trial in valid if trial.bytes_per_connection), None)
-    return {**figures, **({"bytes_per_connection": dict(told)} if told else {})}
-
-
-def _cpu(valid: Sequence[Trial]) -> dict[str, Any]:
-    """The median, split between client and server cores, and interrupts on others where there were any, as the CPU time
-    of all valid trials together is."""
-    median = _median([t.cpu_us_per_request for t in valid if t.cpu_us_per_request is not None])
-    burned = {role: math.fsum(trial.burned_seconds.get(role, 0.0) for trial in valid)
-              for role in (*ROLES, collect.OTHER)}
-    if not burned[collect.OTHER]:
-        del burned[collect.OTHER]
-    total = math.fsum(burned.values())
-    shared = any("+" in role for trial in valid for role in trial.burned_seconds)
-    split = {role: stats.round_significant(median * seconds / total)
-             for role, seconds in burned.items()} if median is not None and total > 0 and not shared else None
-    return {"median": median, "by_role": split}
-
-
-def _median(values: Sequence[float]) -> float | None:
-    return stats.round_significant(stats.median(values)) if values else None
+def _statistics(run: Run, points: Sequence[Point]) -> Statistics:
+    plan = run.plan
+    look = stopping_rule.look(plan, run.trials, stopping_rule.sessions(run.facts))
+    return Statistics(
+        method=gain.METHOD, confidence=CONFIDENCE, seed=plan.seed, rounds_done=look.rounds,
+        stopped_by=stopping_rule.ended(plan, run.trials, look),
+        precision_percent=plan.precision_percent, budget_seconds=plan.budget_seconds,
+        family=sum(item.p is not None for point in points for item in point.gains),
+        adjustment=gain.ADJUSTMENT, rounds_needed=look.needed,
+        widest_percent=None if look.widest is None else round_significant(100 * look.widest, 3))

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a series of figures changed: E-divisive (Matteson and James 2014), as others test performance over commits with
-it (Daly et al., "The use of change point detection to identify software performance regressions", ICPE 2020; Fleming et
-al., "Hunter", ICPE 2023). Pure functions on numbers.
+"""Find where a series of figures changed: E-divisive (Matteson and James 2014). Pure functions.
 
-A series is cut where the two sides differ most by the energy distance, which sees other changes than of the mean
-too, if chance orders of the same figures seldom differ as much; then each side is looked at again. Chance orders take
-the figures as exchangeable: without a change, one does not depend on the one before it. A slow drift is no step: where
-a straight line tells the series better than the steps, by BIC, it is called a drift.
+Others test performance over commits with it (Daly et al., "The use of change point detection to
+identify software performance regressions", ICPE 2020; Fleming et al., "Hunter", ICPE 2023).
+
+A series is cut where the two sides differ most by the energy distance, which sees other changes
+than of the mean too, if chance orders of the same figures seldom differ as much; then each side is
+looked at again. Chance orders take the figures as exchangeable: without a change, one does not
+depend on the one before it. A slow drift is no step: where a straight line tells the series better
+than the steps, by BIC, it is called a drift.
 """
 
 from __future__ import annotations
@@ -19,13 +21,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import linregress  # type: ignore[import]
 
+Series = NDArray[np.float64]
 LEVEL, ORDERS, LEAST = 0.05, 999, 2
 
 
 @dataclass(frozen=True)
 class Step:
-    """The figure at `at` is the first of another level. `before`, `after`: means of what lies between it and the next
-    steps; `p`: of a difference as large by chance."""
+    """A change of level.
+
+    at: place of the first figure of the new level
+    before, after: means of what lies between it and the next steps
+    p: of a difference as large by chance
+    """
 
     at: int
     before: float
@@ -35,15 +42,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Course:
-    """What a series did: steps, or a drift (`slope` per figure, `p` that there is none), or nothing."""
+    """What a series did: steps, or a drift (`slope` per figure, `p` of none), or nothing."""
 
     steps: tuple[Step, ...] = ()
     slope: float | None = None
     slope_p: float | None = None
 
 
-def course(values: Sequence[float] | NDArray[np.float64], level: float = LEVEL, seed: int = 1) -> Course:
-    """`level`: the chance that a series without any change is said to have one."""
+def course(values: Sequence[float] | Series, level: float = LEVEL, seed: int = 1) -> Course:
+    """Return the course of a series.
+
+    `level`: the chance that one without any change is said to have one.
+    """
     series = np.asarray(values, float)
     places = steps(series, level, seed)
     if not places:
@@ -52,14 +62,15 @@ def course(values: Sequence[float] | NDArray[np.float64], level: float = LEVEL, 
     means = [float(series[low:high].mean()) for low, high in zip(ends, ends[1:])]
     line = linregress(np.arange(len(series)), series)
     rest = series - (line.intercept + line.slope * np.arange(len(series)))
-    stepped = np.concatenate([series[low:high] - mean for low, high, mean in zip(ends, ends[1:], means)])
+    stepped = series - np.repeat(means, np.diff(ends))
     if _bic(rest, 2) < _bic(stepped, 2 * len(places) + 1):
         return Course(slope=float(line.slope), slope_p=float(line.pvalue))
-    return Course(tuple(Step(at, before, after, p) for (at, p), before, after in zip(places, means, means[1:])))
+    return Course(tuple(Step(at, before, after, p)
+                        for (at, p), before, after in zip(places, means, means[1:])))
 
 
-def steps(series: NDArray[np.float64], level: float = LEVEL, seed: int = 1) -> list[tuple[int, float]]:
-    """(place, p) of each step, in their order; at least LEAST figures lie between two."""
+def steps(series: Series, level: float = LEVEL, seed: int = 1) -> list[tuple[int, float]]:
+    """Return (place, p) of each step, in order; at least LEAST figures lie between two."""
     dice = np.random.default_rng(seed)
     found: list[tuple[int, float]] = []
     parts = [(0, len(series))]
@@ -73,23 +84,28 @@ def steps(series: NDArray[np.float64], level: float = LEVEL, seed: int = 1) -> l
     return sorted(found)
 
 
-def _cut(series: NDArray[np.float64], dice: np.random.Generator) -> tuple[int, float] | None:
-    """The best place to cut, and how often a chance order has one as good. None where the series is too short, or all
-    its figures are alike."""
+def _cut(series: Series, dice: np.random.Generator) -> tuple[int, float] | None:
+    """Return the best place to cut, and how often a chance order has one as good.
+
+    None where the series is too short, or all its figures are alike.
+    """
     if len(series) < 2 * LEAST:
         return None
     distances = np.abs(series[:, None] - series[None, :])
     if not distances.any():
         return None
     at, best = _best(distances)
+    orders = (dice.permutation(len(series)) for _ in range(ORDERS))
     higher = sum(_best(distances[np.ix_(order, order)])[1] >= best * (1 - 1e-12)
-                 for order in (dice.permutation(len(series)) for _ in range(ORDERS)))
+                 for order in orders)
     return at, (1 + higher) / (1 + ORDERS)
 
 
-def _best(distances: NDArray[np.float64]) -> tuple[int, float]:
-    """(where, how much) both sides of a cut differ most: the scaled energy distance, by the sums of the blocks that a
-    cut makes in the matrix of distances."""
+def _best(distances: Series) -> tuple[int, float]:
+    """Return where, and how much, both sides of a cut differ most: the scaled energy distance.
+
+    By the sums of the blocks that a cut makes in the matrix of distances.
+    """
     count = len(distances)
     sums = distances.cumsum(axis=0).cumsum(axis=1)
     cuts = np.arange(LEAST, count - LEAST + 1)
@@ -97,11 +113,13 @@ def _best(distances: NDArray[np.float64]) -> tuple[int, float]:
     both = sums[cuts - 1, count - 1] - left
     right = sums[-1, -1] - left - 2 * both
     rest = count - cuts
-    energy = (2 * both / (cuts * rest) - left / cuts ** 2 - right / rest ** 2) * cuts * rest / count
-    place = int(np.argmax(energy))
-    return int(cuts[place]), float(energy[place])
+    energy = 2 * both / (cuts * rest) - left / cuts ** 2 - right / rest ** 2
+    scaled = energy * cuts * rest / count
+    place = int(np.argmax(scaled))
+    return int(cuts[place]), float(scaled[place])
 
 
-def _bic(residuals: NDArray[np.float64], parameters: int) -> float:
+def _bic(residuals: Series, parameters: int) -> float:
     count = len(residuals)
-    return count * math.log(max(float((residuals ** 2).sum()) / count, 1e-300)) + parameters * math.log(count)
+    variance = max(float((residuals ** 2).sum()) / count, 1e-300)
+    return count * math.log(variance) + parameters * math.log(count)

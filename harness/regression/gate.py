@@ -1,58 +1,159 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Has a run become worse than the runs before it? From readings to a verdict. Pure: the same runs, the same answer.
+"""Judge whether a run has become worse than the runs before it. Pure: same runs, same answer.
 
-Each contender is tested for a fall of its rate, and for a rise of what its server spends on a request, against the
-baseline; the baseline against every other contender (it must have fallen against all of them). What all contenders of a
-run have in common is the machine's and no contender's: it is not tested. Tests of a contender pool its load points,
-weighed by the busy part of its core, for that is the part of a round trip that a slower server makes longer; points
-where the client's CPU was the limit tell nothing of the server's rate and are left out of it, not of its cost. Beside
-them each of these points is tested alone.
+Each contender is tested for a fall of its rate, and for a rise of what its server spends on a
+request, against the baseline; the baseline against every other contender (it must have fallen
+against all of them). What all contenders of a run have in common is the machine's and no
+contender's: it is not tested. Tests of a contender pool its load points, weighed by the busy part
+of its core, for that is the part of a round trip that a slower server makes longer; points where
+the client's CPU was the limit tell nothing of the server's rate and are left out of it, not of its
+cost. Beside them each of these points is tested alone.
 
-False alarms of the whole gate, all tests together, are at most ALPHA: Holm's adjustment within the pooled tests, which
-have POOLED of it, and within the tests of single points, which have the rest. The statistics are gate_stats.py's.
+False alarms of the whole gate, all tests together, are at most ALPHA: Holm's adjustment within the
+pooled tests, which have POOLED of it, and within the tests of single points, which have the rest.
+The statistics are change_test.py's.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from harness.regression import compatibility as comparable
-from harness.regression import change_test as gate_stats
 from harness.analyse import stats
+from harness.analyse.stats import Table, round_significant
 from harness.errors import UsageError
+from harness.plan import LoadPoint
+from harness.regression import change_test, compatibility
 from harness.regression.change_test import Change, Variance, Weights
-from harness.regression.noise_profile import Profile, workload
-from harness.regression.paired_logs import COST, RATE, Readings, Table
-from harness.analyse.stats import round_significant
+from harness.regression.compatibility import Difference
+from harness.regression.noise_profile import Profile
+from harness.regression.paired_logs import COST, RATE, Readings
 
+SCHEMA = 2
 ALPHA, POOLED = 0.05, 0.04
-# percent: two standard deviations of what runs of the same programs are taken to differ by (gate_stats.py). Whatever is
-# smaller may be where the linker has put things
+# percent: two standard deviations of what runs of the same programs are taken to differ by.
+# Whatever is smaller may be where the linker has put things
 THRESHOLD = 3.0
-WORSE, BETTER, SAME, OTHER = "worse", "better", "no change", "other side"
-# how much likelier one of two explanations must be
-_ODDS = 19.0
-_WORDS = {RATE: "rate", COST: "server cost a request"}
+
+
+class Result(StrEnum):
+    """What a test says."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    SAME = "no-change"
+    OTHER = "other-side"                # it fell because the other became better
+
+
+class Reason(StrEnum):
+    """How it is known whose change it is."""
+
+    FELL_AGAINST_ALL = "fell-against-all"
+    PROGRAM = "other-program"           # that program is another, the other's the same
+    CLIENT_BOUND = "client-bound"       # it changed where the client was the other's limit, too
+    UNKNOWN = "unknown"
+
+
+class NotTested(StrEnum):
+    """Why something could not be tested."""
+
+    CLIENT_BOUND = "client-bound"       # at every load point
+    TOO_FEW_ROUNDS = "too-few-rounds"   # not known in two rounds of every run
 
 
 @dataclass(frozen=True)
-class Test:
-    """One contender against others. `points`: connections of those that it stands on; `change`: of -log cost for COST,
-    so that a fall is for the worse in any case. `others`: all of them were fallen against; `over`: the one against
-    which least."""
+class GateTest:
+    """One contender against others, and whose change it was.
+
+    over: all of them were fallen against; least_over: the one against which least
+    whose: the contender that changed, "" where that cannot be told
+    whose_points: those that Reason.CLIENT_BOUND stands on
+    detectable_percent: a fall that this test catches in 8 of 10 cases
+    """
+
+    figure: str
+    contender: str
+    over: tuple[str, ...]
+    least_over: str
+    points: tuple[LoadPoint, ...]
+    pooled: bool
+    change_percent: float
+    ci95_percent: tuple[float, float]
+    p: float
+    p_adjusted: float
+    detectable_percent: float
+    noise_percent: float
+    between_runs_percent: float
+    result: Result
+    whose: str = ""
+    reason: Reason | None = None
+    whose_points: tuple[LoadPoint, ...] = ()
+
+
+@dataclass(frozen=True)
+class Untested:
+    """A figure of a contender that could not be tested."""
+
+    figure: str
+    contender: str
+    why: NotTested
+
+
+@dataclass(frozen=True)
+class BetweenRuns:
+    """What the variance between runs was taken from.
+
+    default_freedom: the degrees of freedom that the defaults count as
+    freedom_from_sessions: by pair "contender/baseline"
+    """
+
+    default_percent: float
+    default_point_percent: float
+    default_freedom: int
+    base_runs: int
+    noise_sessions: int
+    freedom_from_sessions: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What gate.json holds. absolute_percent: by how much the rates changed; not tested."""
+
+    base: tuple[str, ...]
+    head: str
+    wire: str
+    workload: Mapping[str, Any]
+    threshold_percent: float
+    false_alarms_at_most: float
+    passed: bool
+    between_runs: BetweenRuns
+    differences: Mapping[str, tuple[Difference, ...]]
+    not_tested: tuple[Untested, ...]
+    client_bound: Mapping[str, tuple[LoadPoint, ...]]
+    tests: tuple[GateTest, ...]
+    absolute_percent: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class _Test:
+    """`change`: of -log cost for COST, so that a fall is for the worse in any case."""
 
     figure: str
     contender: str
     others: tuple[str, ...]
     over: str
-    points: tuple[int, ...]
+    points: tuple[LoadPoint, ...]
     pooled: bool
     change: Change
-    opposite: float = field(default=0.0)
+    opposite: float
+
+    def percent(self, log: float) -> float:
+        """Return a change of the figure itself: a cost was turned round."""
+        return 100 * math.expm1(-log if self.figure == COST else log)
 
 
 @dataclass(frozen=True)
@@ -63,241 +164,187 @@ class _Sides:
     head: Readings
     profile: Profile | None
 
+    @property
+    def runs(self) -> tuple[Readings, ...]:
+        return (*self.base, self.head)
+
     def tables(self, figure: str, over: str, below: str) -> tuple[list[Table], Table]:
         sign = -1.0 if figure == COST else 1.0
-        return [sign * run.ratio(figure, over, below) for run in self.base], sign * self.head.ratio(figure, over, below)
+        *base, head = (sign * run.ratio(figure, over, below) for run in self.runs)
+        return base, head
 
-    def hollow(self, contender: str) -> frozenset[int]:
-        """Where the client was its limit in any of the runs."""
-        return self.head.hollow[contender].union(*(run.hollow[contender] for run in self.base))
+    def client_bound(self, contender: str) -> frozenset[LoadPoint]:
+        """Return where the client was its limit in any of the runs."""
+        return frozenset().union(*(run.client_bound[contender] for run in self.runs))
 
     def weights(self, figure: str, contender: str) -> Weights:
-        busy = np.mean([run.busy[contender] for run in (*self.base, self.head)], axis=0)
-        hollow = self.hollow(contender) if figure == RATE else frozenset()
-        return np.array([0.0 if point in hollow else share
-                         for point, share in zip(self.head.plan.connections, busy)])
+        weights: Weights = np.mean([run.busy[contender] for run in self.runs], axis=0)
+        bound = self.client_bound(contender) if figure == RATE else frozenset()
+        counts: Weights = np.array([point not in bound for point in self.head.points], float)
+        return weights * counts
 
-    def known(self, figure: str, over: str, below: str, weights: Weights, sd: float) -> list[Variance]:
-        found = [Variance(sd ** 2, gate_stats.DEFAULT_FREEDOM)]
-        own = self.profile.between(over, below, figure, self.head.plan.connections, weights,
-                                   workload(self.head)) if self.profile else None
-        return [*found, *([own] if own else [])]
+    def between(self, figure: str, over: str, below: str, weights: Weights) -> Variance | None:
+        return self.profile.between(over, below, figure, self.head, weights) \
+            if self.profile else None
+
+    def change(self, figure: str, over: str, below: str, weights: Weights,
+               pooled: bool) -> Change | None:
+        """Return a change; None where some run has too few valid trials for it."""
+        if not (weights > 0).any():
+            return None
+        base, head = self.tables(figure, over, below)
+        sd = change_test.DEFAULT_RUN_SD if pooled else change_test.DEFAULT_POINT_SD
+        own = self.between(figure, over, below, weights)
+        known = [Variance(sd ** 2, change_test.DEFAULT_FREEDOM), *([own] if own else [])]
+        noise = None if pooled else change_test.points_noise([*base, head])
+        return change_test.change(base, head, weights, known, noise)
 
 
-def gate(base: Sequence[Readings], head: Readings, threshold: float = THRESHOLD,
-         profile: Profile | None = None) -> dict[str, Any]:
-    """The result, as gate.json has it (results/README.md). UsageError, with the reasons, where runs do not compare."""
-    told = _check(base, head)
+def judge(base: Sequence[Readings], head: Readings, threshold: float = THRESHOLD,
+          profile: Profile | None = None) -> GateResult:
+    """Judge HEAD by BASE. UsageError, with the reasons, where runs do not compare."""
+    notable = _check(base, head)
     sides = _Sides(base, head, profile)
     tests = [*_tests(sides, pooled=True), *_tests(sides, pooled=False)]
     if not tests:
-        raise UsageError("the runs do not compare: no contender has, in all runs, two rounds with valid trials")
-    rows = _judged(sides, tests, threshold)
+        raise UsageError("the runs do not compare: no contender has, in all runs, two rounds with "
+                         "valid trials")
+    results = tuple(_judged(sides, tests, threshold))
     names = head.plan.contenders
     pooled = {(test.figure, test.contender) for test in tests if test.pooled}
-    return {
-        "schema": 1, "base": [run.run for run in base], "head": head.run, "wire": head.plan.wire,
-        "workload": workload(head), "threshold_percent": threshold, "false_alarms_at_most": ALPHA,
-        "passed": not any(row["result"] == WORSE for row in rows),
-        "between_runs": _noise_said(sides), "differences": told,
-        "not_tested": [_untested(sides, figure, name) for figure in (RATE, COST) for name in names
-                       if (figure, name) not in pooled],
-        "hollow": {name: sorted(sides.hollow(name)) for name in names if sides.hollow(name)},
-        "tests": rows,
-        "absolute_percent": {name: _absolute(sides, name) for name in names},
-    }
+    return GateResult(
+        base=tuple(run.run for run in base), head=head.run, wire=head.plan.wire,
+        workload=head.workload, threshold_percent=threshold, false_alarms_at_most=ALPHA,
+        passed=not any(row.result == Result.WORSE for row in results),
+        between_runs=_between_runs(sides), differences=notable,
+        not_tested=tuple(Untested(figure, name, _why(sides, figure, name))
+                         for figure in (RATE, COST) for name in names
+                         if (figure, name) not in pooled),
+        client_bound={name: tuple(sorted(bound)) for name in names
+                      if (bound := sides.client_bound(name))},
+        tests=results, absolute_percent={name: _absolute(sides, name) for name in names})
 
 
-def _check(base: Sequence[Readings], head: Readings) -> list[str]:
-    """What the runs differ in that does not forbid."""
+def _check(base: Sequence[Readings], head: Readings) -> dict[str, tuple[Difference, ...]]:
+    """Return by base run what it differs in from HEAD that does not forbid."""
     if len({run.run for run in (*base, head)}) <= len(base):
         raise UsageError("gate needs a HEAD that is none of its BASE runs, and each BASE run once")
-    told: list[str] = []
+    notable = {}
     for run in base:
-        found = comparable.differences((run.plan, run.facts), (head.plan, head.facts))
+        found = compatibility.differences((run.plan, run.facts), (head.plan, head.facts))
         if found.forbidding:
-            raise UsageError(f"runs {run.run} and {head.run} do not compare: {'; '.join(found.forbidding)}")
-        told += [f"{run.run}: {each}" if len(base) > 1 else each for each in found.told]
+            raise UsageError(f"runs {run.run} and {head.run} do not compare: "
+                             f"{'; '.join(map(str, found.forbidding))}")
+        notable[run.run] = found.notable
     if len(head.plan.contenders) < 2:
-        raise UsageError("the runs do not compare: with one contender alone, what the machine did cannot be told from "
-                         "what the server did")
-    return told
+        raise UsageError("the runs do not compare: with one contender alone, what the machine did "
+                         "cannot be told from what the server did")
+    return notable
 
 
-def _tests(sides: _Sides, pooled: bool) -> list[Test]:
+def _tests(sides: _Sides, pooled: bool) -> Iterator[_Test]:
     first, *rest = sides.head.plan.contenders
-    points = sides.head.plan.connections
-    found = []
+    count = len(sides.head.points)
     for figure in (RATE, COST) if pooled else (RATE,):
-        for contender in sides.head.plan.contenders:
-            weights = sides.weights(figure, contender)
+        for contender in (first, *rest):
             others = tuple(rest) if contender == first else (first,)
-            each = [weights] if pooled else [gate_stats.one_point(len(points), place)
-                                             for place in range(len(points)) if weights[place] > 0]
-            found += [test for one in each for test in [_test(sides, figure, contender, others, one, pooled)] if test]
-    return found
+            weights = sides.weights(figure, contender)
+            each_alone = (change_test.one_point(count, place) for place in np.flatnonzero(weights))
+            for weighed in [weights] if pooled else each_alone:
+                if test := _test(sides, figure, contender, others, weighed, pooled):
+                    yield test
 
 
 def _test(sides: _Sides, figure: str, contender: str, others: tuple[str, ...], weights: Weights,
-          pooled: bool) -> Test | None:
-    """None where some run has too few valid trials for it. A fall against all of `others` is as sure as the least."""
-    points = tuple(point for point, weight in zip(sides.head.plan.connections, weights) if weight > 0)
+          pooled: bool) -> _Test | None:
+    """Test for a fall against all of `others`: it is as sure as the least."""
+    points = tuple(point for point, weight in zip(sides.head.points, weights) if weight > 0)
     changes = {other: change for other in others
-               for change in [_change(sides, figure, contender, other, weights, pooled)] if change}
-    if not points or not changes:
+               if (change := sides.change(figure, contender, other, weights, pooled))}
+    if not changes:
         return None
     over = max(changes, key=lambda other: changes[other].p)
-    return Test(figure, contender, tuple(changes), over, points, pooled, changes[over],
-                max(1 - change.p for change in changes.values()))
+    return _Test(figure, contender, tuple(changes), over, points, pooled, changes[over],
+                 max(1 - change.p for change in changes.values()))
 
 
-def _change(sides: _Sides, figure: str, over: str, below: str, weights: Weights, pooled: bool) -> Change | None:
-    if not (weights > 0).any():
-        return None
-    base, head = sides.tables(figure, over, below)
-    sd = gate_stats.DEFAULT_RUN_SD if pooled else gate_stats.DEFAULT_POINT_SD
-    return gate_stats.change(base, head, weights, sides.known(figure, over, below, weights, sd),
-                             None if pooled else gate_stats.points_noise([*base, head]))
-
-
-def _judged(sides: _Sides, tests: Sequence[Test], threshold: float) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+def _judged(sides: _Sides, tests: Sequence[_Test], threshold: float) -> Iterator[GateTest]:
     for pooled, share in ((True, POOLED), (False, ALPHA - POOLED)):
         group = [test for test in tests if test.pooled == pooled]
-        adjusted = [min(1.0, p * ALPHA / share) for p in stats.holm([test.change.p for test in group])]
+        adjusted = stats.holm([test.change.p for test in group])
         for test, p in zip(group, adjusted):
-            result, told = _result(sides, test, p, threshold)
-            level = share / len(group)
-            ends = sorted(_percent(test.figure, end) for end in test.change.interval())
-            rows.append({
-                "figure": test.figure, "contender": test.contender, "over": list(test.others),
-                "points": list(test.points), "pooled": pooled,
-                "change_percent": round_significant(_percent(test.figure, test.change.estimate)),
-                "ci95_percent": [round_significant(end) for end in ends],
-                "p": round_significant(test.change.p), "p_adjusted": round_significant(p),
-                "detectable_percent": round_significant(abs(_percent(test.figure, -test.change.detectable(level)))),
-                "noise_percent": round_significant(100 * math.sqrt(test.change.noise)),
-                "between_runs_percent": round_significant(100 * math.sqrt(test.change.between)),
-                "result": result, "told": told})
-    return rows
+            yield _result(sides, test, min(1.0, p * ALPHA / share), threshold, share / len(group))
 
 
-def _result(sides: _Sides, test: Test, p: float, threshold: float) -> tuple[str, str]:
-    """The word, and what can be told of who it was."""
-    percent = _percent(test.figure, test.change.estimate)
-    beyond = abs(percent) > threshold
-    if test.change.estimate < 0 and beyond and p < ALPHA:
-        whose, why = _whose(sides, test)
-        told = f"{_fallen(test, percent)}: {why}"
-        first = sides.head.plan.contenders[0]
-        # against the baseline it is a gain that fell, whoever of the two it was
-        return (WORSE if test.contender != first or whose != OTHER else OTHER), told
-    if test.change.estimate > 0 and beyond and test.opposite < ALPHA / 2:
-        return BETTER, ""
-    return SAME, ""
+def _result(sides: _Sides, test: _Test, p: float, threshold: float, level: float) -> GateTest:
+    change = test.change
+    percent = test.percent(change.estimate)
+    low, high = sorted(round_significant(test.percent(end)) for end in change.interval())
+    result, whose, reason, where = Result.SAME, "", None, tuple[LoadPoint, ...]()
+    if abs(percent) > threshold:
+        if change.estimate < 0 and p < ALPHA:
+            whose, reason, where = _whose(sides, test)
+            # against the baseline it is a gain that fell, whoever of the two it was
+            other = test.contender == sides.head.plan.contenders[0] and whose == test.over
+            result = Result.OTHER if other else Result.WORSE
+        elif change.estimate > 0 and test.opposite < ALPHA / 2:
+            result = Result.BETTER
+    return GateTest(
+        test.figure, test.contender, test.others, test.over, test.points, test.pooled,
+        change_percent=round_significant(percent), ci95_percent=(low, high),
+        p=round_significant(change.p), p_adjusted=round_significant(p),
+        detectable_percent=round_significant(abs(test.percent(-change.detectable(level)))),
+        noise_percent=round_significant(100 * math.sqrt(change.noise)),
+        between_runs_percent=round_significant(100 * math.sqrt(change.between)),
+        result=result, whose=whose, reason=reason, whose_points=where)
 
 
-def _fallen(test: Test, percent: float) -> str:
-    verb = "fell" if percent < 0 else "rose"
-    name = f"{test.contender}/{test.over}" if len(test.others) == 1 else f"{test.contender} against every other"
-    return f"{_WORDS[test.figure]} of {name} {verb} {abs(percent):.1f} %"
-
-
-def _whose(sides: _Sides, test: Test) -> tuple[str, str]:
-    """Who moved: (contender, OTHER or ""), and how that is known. "" where it cannot be told."""
+def _whose(sides: _Sides, test: _Test) -> tuple[str, Reason, tuple[LoadPoint, ...]]:
+    """Return who moved, and how that is known; "" where it cannot be told."""
     one, other = test.contender, test.over
-    slower, faster = ("slower", "faster") if test.figure == RATE else ("dearer", "cheaper")
     if len(test.others) > 1:
-        return one, f"{one} is {slower}, for it fell against {' and '.join(test.others)}"
+        return one, Reason.FELL_AGAINST_ALL, ()
     changed = [_reprogrammed(sides, name) for name in (one, other)]
-    if changed == [True, False]:
-        return one, f"{one} is {slower}: its program is another, that of {other} the same"
-    if changed == [False, True]:
-        return OTHER, f"{other} is {faster}: its program is another, that of {one} the same"
-    shown = _by_hollow(sides, test) or _by_rates(sides, test)
-    if shown:
-        whose, how = shown
-        return whose, f"{one} is {slower}: {how}" if whose == one else f"{other} is {faster}: {how}"
-    return "", f"{one} is {slower} or {other} {faster}; which of the two cannot be told"
+    if changed in ([True, False], [False, True]):
+        return (one if changed[0] else other), Reason.PROGRAM, ()
+    # Where the client is the limit of one side, its server's speed does not show: there, a change
+    # of the ratio of rates is the other's. Asked of a change of cost, too.
+    for still, moved in ((one, other), (other, one)):
+        shut = frozenset.intersection(*(run.client_bound[still] for run in sides.runs))
+        weights = sides.weights(RATE, moved) * np.array([at in shut for at in sides.head.points])
+        found = sides.change(RATE, one, other, weights, pooled=True)
+        if found and found.p < ALPHA:
+            return moved, Reason.CLIENT_BOUND, tuple(
+                point for point, weight in zip(sides.head.points, weights) if weight > 0)
+    return "", Reason.UNKNOWN, ()
 
 
 def _reprogrammed(sides: _Sides, name: str) -> bool | None:
-    """Has the contender another program in HEAD than in every BASE? None where it is not known."""
-    head = comparable.program(sides.head.facts, name)
-    base = [comparable.program(run.facts, name) for run in sides.base]
-    if head is None or None in base:
-        return None
-    return head not in base
-
-
-def _by_hollow(sides: _Sides, test: Test) -> tuple[str, str] | None:
-    """Where the client is the limit of one side, its server's speed does not show: there, a change of the ratio of
-    rates is the other's. Asked of a change of cost, too: a server that became cheaper is faster there."""
-    one, other = test.contender, test.over
-    points = sides.head.plan.connections
-    for still, moved in ((one, other), (other, one)):
-        shut = frozenset.intersection(*(run.hollow[still] for run in (*sides.base, sides.head)))
-        weights = sides.weights(RATE, moved) * np.array([point in shut for point in points])
-        found = _change(sides, RATE, one, other, weights, pooled=True)
-        if found and found.p < ALPHA:
-            where = ", ".join(str(point) for point, weight in zip(points, weights) if weight > 0)
-            said = f"the ratio of rates fell at {where} connections too, where the client was the limit of {still}"
-            return (one if moved == one else OTHER), said
-    return None
-
-
-def _by_rates(sides: _Sides, test: Test) -> tuple[str, str] | None:
-    """By the rates themselves, if the drift of this machine is known from noise sessions: which of the two would need
-    the smaller drift of the machine to explain it? Of normal densities with the drift's deviation."""
-    names = sides.head.plan.contenders
-    drift = sides.profile.drift(names, workload(sides.head)) if sides.profile and test.figure == RATE else None
-    if drift is None or len(names) != 2:
-        return None
-    one, other = (_log_change(sides, name) for name in (test.contender, test.over))
-    if one is None or other is None:
-        return None
-    # were it `one` alone, the machine's drift would be what `other` changed by
-    log_odds = (one ** 2 - other ** 2) / (4 * max(drift.value, 1e-12))
-    if abs(log_odds) < math.log(_ODDS):
-        return None
-    stayed, by = (test.over, other) if log_odds > 0 else (test.contender, one)
-    said = f"the rate of {stayed} changed by {100 * math.expm1(by):+.1f} %, with a drift of this machine of " \
-           f"{100 * math.sqrt(drift.value):.1f} % from session to session"
-    return (test.contender if log_odds > 0 else OTHER), said
-
-
-def _log_change(sides: _Sides, name: str) -> float | None:
-    every = np.ones(len(sides.head.plan.connections))
-    base = [gate_stats.run_mean(run.logs[RATE, name], every) for run in sides.base]
-    found = gate_stats.run_mean(sides.head.logs[RATE, name], every) - math.fsum(base) / len(base)
-    return found if math.isfinite(found) else None
+    """Tell whether HEAD has another program of it than every BASE; None where that is unknown."""
+    *base, head = (compatibility.program(run.facts, name) for run in sides.runs)
+    return None if head is None or None in base else head not in base
 
 
 def _absolute(sides: _Sides, name: str) -> float | None:
-    found = _log_change(sides, name)
-    return None if found is None else round_significant(100 * math.expm1(found))
+    every = np.ones(len(sides.head.points))
+    *base, head = (change_test.run_mean(np.log(run.values[RATE, name]), every)
+                   for run in sides.runs)
+    found = head - math.fsum(base) / len(base)
+    return round_significant(100 * math.expm1(found)) if math.isfinite(found) else None
 
 
-def _percent(figure: str, log: float) -> float:
-    """Of the figure itself: a cost was turned round."""
-    return 100 * math.expm1(-log if figure == COST else log)
+def _why(sides: _Sides, figure: str, name: str) -> NotTested:
+    bound = figure == RATE and not (sides.weights(RATE, name) > 0).any()
+    return NotTested.CLIENT_BOUND if bound else NotTested.TOO_FEW_ROUNDS
 
 
-def _untested(sides: _Sides, figure: str, name: str) -> str:
-    if figure == RATE and not (sides.weights(RATE, name) > 0).any():
-        return f"{name}: the client's CPU was the limit at every load point, so its rate would not show a slower server"
-    return f"{name}: its {_WORDS[figure]} is not known in two rounds of every run"
-
-
-def _noise_said(sides: _Sides) -> dict[str, Any]:
-    """What the variance between runs was taken from."""
-    sessions = len(sides.profile.sessions) if sides.profile else 0
+def _between_runs(sides: _Sides) -> BetweenRuns:
     first, *rest = sides.head.plan.contenders
-    of = {f"{name}/{first}": found.freedom for name in rest
-          for found in [sides.profile.between(name, first, RATE, sides.head.plan.connections,
-                                              np.ones(len(sides.head.plan.connections)), workload(sides.head))
-                        if sides.profile else None] if found}
-    return {"default_percent": round_significant(100 * gate_stats.DEFAULT_RUN_SD),
-            "default_point_percent": round_significant(100 * gate_stats.DEFAULT_POINT_SD),
-            "default_freedom": gate_stats.DEFAULT_FREEDOM, "base_runs": len(sides.base), "noise_sessions": sessions,
-            "freedom_from_sessions": of}
+    every = np.ones(len(sides.head.points))
+    return BetweenRuns(
+        default_percent=round_significant(100 * change_test.DEFAULT_RUN_SD),
+        default_point_percent=round_significant(100 * change_test.DEFAULT_POINT_SD),
+        default_freedom=change_test.DEFAULT_FREEDOM, base_runs=len(sides.base),
+        noise_sessions=len(sides.profile.sessions) if sides.profile else 0,
+        freedom_from_sessions={f"{name}/{first}": found.freedom for name in rest
+                               if (found := sides.between(RATE, name, first, every))})

@@ -1,112 +1,112 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The figures of a run that are set beside another run's: logarithms by round and load point. Pure.
+"""Read the figures of a run that are set beside another run's: by round and load point. Pure.
 
-The one place where gate, noise and trend read trials: what counts as a trial is decided here and in records.py.
+The one place where gate, noise and trend read trials.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from harness.analyse import summary as analyse
-from harness.store import old_attempts as attempts
-from harness.analyse import stats
-from harness.analyse import bottleneck as verdict
+from harness.analyse.model import ContenderInfo
+from harness.analyse import gain, stats, trial_use
+from harness.store.attempts import counted
+from harness.analyse.metrics import METRICS, Context
+from harness.analyse.stats import Table
+from harness.analyse.summary import summarise
 from harness.errors import UsageError
-from harness.plan import Plan
-from harness.store.records import Contender, Trial, contender, read, text
+from harness.plan import LoadPoint
+from harness.plan.plan import Plan
+from harness.store.codes import LimitedBy
 from harness.store.store import Run
+from harness.store.trial_record import TrialRecord
 
-# rounds × points
-Table = NDArray[np.float64]
+# of the table of metrics
 RATE, COST = "requests_per_sec", "server_cost_per_request"
 
 
 @dataclass(frozen=True)
 class Readings:
-    """Of one run. `logs`: by (figure, contender) the natural logarithm of each trial, rounds × points, NaN where there
-    is no valid one. RATE in requests/s; COST is what the server's cores spend on a request: TSC cycles with work of a
-    contender that polls, CPU seconds of the server's CPUs of another. `hollow`: by contender the load points where the
-    client's CPU was the limit. `busy`: by contender, 0..1 for each point, the part of its core's time with work.
+    """What is read of one run.
+
+    values: by (metric, contender), rounds × load points, NaN where there is no valid trial
+    client_bound: by contender the load points where the client's CPU was the limit
+    busy: by contender, 0 to 1 for each point, the part of its core's time with work
     """
 
     run: str
     started_at: str
     plan: Plan
     facts: Mapping[str, Any]
-    logs: Mapping[tuple[str, str], Table]
-    hollow: Mapping[str, frozenset[int]]
+    values: Mapping[tuple[str, str], Table]
+    client_bound: Mapping[str, frozenset[LoadPoint]]
     busy: Mapping[str, tuple[float, ...]]
 
     @property
+    def points(self) -> tuple[LoadPoint, ...]:
+        """Return the run's load points, in the order of each table's columns."""
+        return self.plan.load_points
+
+    @property
     def rounds(self) -> int:
-        return len(next(iter(self.logs.values())))
+        """Return how many rounds the tables have."""
+        return len(next(iter(self.values.values())))
 
-    def ratio(self, figure: str, over: str, below: str) -> Table:
-        """log(over / below) within each round, rounds × points."""
-        return self.logs[figure, over] - self.logs[figure, below]
+    @property
+    def workload(self) -> dict[str, Any]:
+        """Return what runs must have in common to share a noise profile."""
+        shape = self.plan.workload
+        return {"name": shape.name, "body_size_bytes": shape.body_size_bytes}
 
-
-def trials(run: Run) -> list[Trial]:
-    """The trials of a run that figures are made of: of several attempts the one that counts. Raises UsageError on a
-    foreign record, and on a run of an open loop, whose rate is what was offered."""
-    if run.plan.offered:
-        raise UsageError(f"run {run.id} is of an open loop: its rates were given, there is nothing to compare")
-    counting = attempts.counting(run.old_trials)
-    return [read(record, number, run.plan)
-            for number, (record, counts) in enumerate(zip(run.old_trials, counting), 1) if counts]
+    def ratio(self, metric: str, over: str, below: str) -> Table:
+        """Return log(over / below) within each round, rounds × points."""
+        return gain.log_ratios(self.values[metric, over], self.values[metric, below])
 
 
 def readings(run: Run) -> Readings:
-    """Raises UsageError on a run without a trial and on foreign files."""
-    found = [trial for trial in trials(run) if trial.valid]
-    if not found:
-        raise UsageError(f"run {run.id} has no valid trial")
-    summary = analyse.summarise(run.plan, run.facts, run.old_trials)
-    contenders = [contender(name, run.facts) for name in run.plan.contenders]
-    cells = {(trial.contender, trial.connections, trial.round): trial for trial in found}
-    rounds = 1 + max(trial.round for trial in found)
-    logs = {(figure, each.name): np.array([
-        [_log(cells.get((each.name, point, round_)), figure, each) for point in run.plan.connections]
-        for round_ in range(rounds)]) for figure in (RATE, COST) for each in contenders}
-    limits = {point["connections"]: point["limit"] for point in summary["points"]}
+    """Read a run. UsageError on one without a valid trial, on foreign files, and on an open loop.
+
+    An open loop's rates were given: there is nothing to compare.
+    """
+    summary, points = summarise(run), run.plan.load_points
+    if run.plan.offered:
+        raise UsageError(f"run {summary.run} is of an open loop: its rates were given, there is "
+                         "nothing to compare")
+    valid = [trial for trial in counted(run.trials) if trial.valid]
+    if not valid:
+        raise UsageError(f"run {summary.run} has no valid trial")
+    rounds = 1 + max(trial.round for trial in valid)
+    cells = {name: [[trial for trial in valid if (trial.contender, trial.point) == (name, point)]
+                    for point in points] for name in summary.contenders}
     return Readings(
-        run=run.id, started_at=text(run.facts, "started_at") if "started_at" in run.facts else "", plan=run.plan,
-        facts=run.facts, logs=logs,
-        hollow={each.name: frozenset(point for point in run.plan.connections
-                                     if limits[point][each.name]["by"] == verdict.CLIENT_CPU) for each in contenders},
-        busy={each.name: tuple(_busy(each, [trial for trial in found if (trial.contender, trial.connections) ==
-                                            (each.name, point)]) for point in run.plan.connections)
-              for each in contenders})
+        run=summary.run, started_at=str(run.facts.get("started_at", "")), plan=run.plan,
+        facts=run.facts,
+        values={(key, name): gain.table(valid, name, points, rounds,
+                                        _value(key, info, summary.tsc_hz))
+                for key in METRICS for name, info in summary.contenders.items()},
+        client_bound={name: frozenset(point.at for point in summary.points
+                                      if point.cells[name].limit.by == LimitedBy.CLIENT_CPU)
+                      for name in summary.contenders},
+        busy={name: tuple(_busy(info, cell) for cell in cells[name])
+              for name, info in summary.contenders.items()})
 
 
-def _log(trial: Trial | None, figure: str, of: Contender) -> float:
-    if trial is None:
-        return math.nan
-    value = trial.requests_per_sec if figure == RATE else _cost(trial, of)
-    return math.log(value) if value and value > 0 else math.nan
+def _value(key: str, info: ContenderInfo, tsc_hz: int | None) -> gain.Value:
+    context = Context(info.polls, tsc_hz)
+    return lambda trial: METRICS[key].value(trial, context)
 
 
-def _cost(trial: Trial, of: Contender) -> float | None:
-    """A core that polls is always busy: only its own count of cycles tells what a request costs."""
-    if of.polls:
-        return trial.cycles_per_request
-    burned = trial.burned_seconds.get("server", 0.0)
-    return burned / trial.use.requests if trial.use.requests else None
+def _busy(info: ContenderInfo, cell: Sequence[TrialRecord]) -> float:
+    """Return the median over trials; 1 where a contender that polls does not count.
 
-
-def _busy(of: Contender, cell: Sequence[Trial]) -> float:
-    """Median over trials; 1 where a contender that polls does not count: then no point is known to say less."""
+    Then no point is known to say less.
+    """
     if not cell:
         return 0.0
-    if of.polls:
-        counted = [trial.use.own_share for trial in cell if trial.use.own_share is not None]
-        return stats.median(counted) if counted else 1.0
-    shares = [max((core.share for core in trial.use.cores if "server" in core.role.split("+")), default=1.0)
-              for trial in cell]
-    return stats.median(shares)
+    if info.polls:
+        counted_ = [trial.busy_share for trial in cell if trial.busy_share is not None]
+        return stats.median(counted_) if counted_ else 1.0
+    return stats.median([
+        max((core.share for core in trial_use.use(trial).cores if "server" in core.role.split("+")),
+            default=1.0) for trial in cell])

@@ -1,188 +1,196 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One figure over many runs, in the order of time, and where it changed. Pure: no files, no clock."""
+"""Follow one figure over many runs, in the order of time, and find where it changed. Pure."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Iterator, Sequence
 
 import numpy as np
 from scipy.special import stdtrit  # type: ignore[import]
 
-from harness.regression import change_points as changes
-from harness.regression import compatibility as comparable
-from harness.regression import change_test as gate_stats
-from harness.analyse import stats
-from harness.regression.change_points import Course
+from harness.analyse.model import Interval
+from harness.analyse.metrics import METRICS
+from harness.analyse.stats import Table, round_significant
 from harness.errors import UsageError
+from harness.plan import LoadPoint
+from harness.regression import change_points, change_test
+from harness.regression.compatibility import fact
 from harness.regression.noise_profile import machine
-from harness.regression.paired_logs import COST, RATE, Readings, Table
-from harness.store.records import Trial
-from harness.analyse.stats import round_significant
+from harness.regression.paired_logs import RATE, Readings
+from harness.store.codes import Note
 
+SCHEMA = 2
 GAIN = "gain"
-_PERMILLES = {"p50": 500, "p90": 900, "p99": 990, "p999": 999}
-_OF_TRIALS: Mapping[str, Callable[[Trial], float | None]] = {
-    "cycles_per_request": lambda trial: trial.cycles_per_request,
-    "cpu_us_per_request": lambda trial: trial.cpu_us_per_request,
-    **{name: lambda trial, permille=permille: stats.quantile(trial.latency_us, permille)  # type: ignore[misc]
-       if trial.latency_us else None for name, permille in _PERMILLES.items()},
-}
-METRICS = (GAIN, RATE, COST, *_OF_TRIALS)
-UNITS = {GAIN: "ratio", RATE: "requests/s", COST: "CPU seconds, or cycles, a request", "cycles_per_request": "cycles",
-         "cpu_us_per_request": "µs of CPU time", **dict.fromkeys(_PERMILLES, "µs")}
+# by name, the unit
+FIGURES = {GAIN: "ratio", **{key: metric.unit for key, metric in METRICS.items()}}
+
+
+class TrendCaveat(StrEnum):
+    """What the runs differ in, so that a step may be that and not what was changed."""
+
+    MACHINES = "different-machines"
+    KERNELS = "different-kernels"       # releases
+    DURATIONS = "different-durations"   # seconds
 
 
 @dataclass(frozen=True)
-class Source:
-    """One run as the trend reads it."""
+class TrendRun:
+    """A run and the revision of the program that made it; None: not known."""
 
-    readings: Readings
-    trials: Sequence[Trial]
+    run: str
+    started_at: str
+    revision: str | None = None
+    dirty: bool | None = None
 
 
 @dataclass(frozen=True)
-class Place:
-    """The figure of one run, with its 95 % interval; None where the run's rounds are too few to have one."""
+class TrendValue:
+    """The figure of one run; the interval of its own rounds, None where they are too few."""
 
     run: str
     value: float
-    interval: tuple[float, float] | None
+    ci95: Interval | None = None
 
 
 @dataclass(frozen=True)
-class Line:
-    """One contender's figure over the runs that have it. `over`: of a gain, the baseline."""
+class TrendChange:
+    """A step between two runs.
+
+    at: place in `values` of `run`, the first of the new level
+    before, after: the levels on both sides
+    """
+
+    at: int
+    run: str
+    previous_run: str
+    before: float
+    after: float
+    percent: float
+    p: float
+
+
+@dataclass(frozen=True)
+class TrendLine:
+    """One contender's figure over the runs that have it.
+
+    over: of a gain, the baseline; "" else
+    drift_percent: from first to last, where a straight line tells it better than steps
+    """
 
     contender: str
     over: str
-    places: tuple[Place, ...]
-    course: Course
+    values: tuple[TrendValue, ...]
+    changes: tuple[TrendChange, ...] = ()
+    drift_percent: float | None = None
 
 
 @dataclass(frozen=True)
 class Trend:
-    """`sources` by time. `point`: the load point, None for the geometric mean over `connections`."""
+    """What trend.json holds; runs by time. points: several for their geometric mean."""
 
     metric: str
-    point: int | None
-    connections: tuple[int, ...]
-    sources: tuple[Source, ...]
-    lines: tuple[Line, ...]
-    caveats: tuple[str, ...]
+    unit: str
+    wire: str
+    workload: str
+    points: tuple[LoadPoint, ...]
+    runs: tuple[TrendRun, ...]
+    lines: tuple[TrendLine, ...]
+    caveats: tuple[Note[TrendCaveat], ...]
 
 
-def trend(sources: Sequence[Source], metric: str = GAIN, point: int | None = None, contender: str = "",
-          seed: int = 1) -> Trend:
-    """Of each contender, or of one. UsageError on a figure, a point or a contender that the runs do not have, and on
-    runs of different wires or workloads. With several lines the level of each is shared out, so that all together call
-    a change where there is none with the probability changes.LEVEL at most."""
-    if metric not in METRICS:
-        raise UsageError(f"METRIC={metric}: there are: {', '.join(METRICS)}")
-    by_time = tuple(sorted(sources, key=lambda source: (source.readings.started_at, source.readings.run)))
-    connections = _connections([source.readings for source in by_time], point)
-    names = _contenders([source.readings for source in by_time], metric, contender)
-    found = [line for name in names
-             for line in [_line(by_time, metric, connections, name, changes.LEVEL / len(names), seed)] if line.places]
-    if not found:
+def follow(runs: Sequence[Readings], metric: str = GAIN, connections: int | None = None,
+           contender: str = "", seed: int = 1) -> Trend:
+    """Follow each contender, or one; at all load points that the runs share, or at one.
+
+    UsageError on a figure, a point or a contender that the runs do not have, and on runs of
+    different wires or workloads. With several lines the level of each is shared out, so that all
+    together call a change where there is none with the probability change_points.LEVEL at most.
+    """
+    if metric not in FIGURES:
+        raise UsageError(f"METRIC={metric}: there are: {', '.join(FIGURES)}")
+    by_time = sorted(runs, key=lambda run: (run.started_at, run.run))
+    points, names = _points(by_time, connections), _contenders(by_time, metric, contender)
+    level = change_points.LEVEL / len(names)
+    lines = [_line(by_time, metric, points, name, level, seed) for name in names]
+    lines = [line for line in lines if line.values]
+    if not lines:
         raise UsageError(f"METRIC={metric}: none of the runs has it")
-    return Trend(metric, point, connections, by_time, tuple(found), tuple(_caveats([s.readings for s in by_time])))
+    plan = by_time[-1].plan
+    return Trend(
+        metric, FIGURES[metric], plan.wire, plan.workload.name, points,
+        tuple(TrendRun(run.run, run.started_at, fact(run.facts, "git.revision"),
+                       fact(run.facts, "git.dirty")) for run in by_time),
+        tuple(lines), tuple(_caveats(by_time)))
 
 
-def _connections(runs: Sequence[Readings], point: int | None) -> tuple[int, ...]:
-    if len({run.run for run in runs}) < 2 or len({run.run for run in runs}) < len(runs):
+def _points(runs: Sequence[Readings], connections: int | None) -> tuple[LoadPoint, ...]:
+    names = [run.run for run in runs]
+    if len({*names}) < max(2, len(names)):
         raise UsageError("trend needs two or more different runs")
     for what in ("wire", "workload"):
         values = [getattr(run.plan, what) for run in runs]
-        if any(value != values[0] for value in values):
-            other = next(run.run for run, value in zip(runs, values) if value != values[0])
-            raise UsageError(f"trend: runs {runs[0].run} and {other} have different {what}s")
-    shared = [each for each in runs[0].plan.connections if all(each in run.plan.connections for run in runs)]
-    wanted = shared if point is None else [point] if point in shared else []
+        for name, value in zip(names, values):
+            if value != values[0]:
+                raise UsageError(f"trend: runs {names[0]} and {name} have different {what}s")
+    shared = [point for point in runs[0].points if all(point in run.points for run in runs)]
+    wanted = [point for point in shared if connections in (None, point.connections)]
+    if not shared:
+        raise UsageError("trend: the runs have no load point in common")
     if not wanted:
-        raise UsageError("trend: the runs have no load point in common" if point is None else
-                         f"POINT={point}: not measured in every run; there are: {', '.join(map(str, shared))}")
+        raise UsageError(f"POINT={connections}: not measured in every run; there are: "
+                         f"{', '.join(str(point.connections) for point in shared)}")
     return tuple(wanted)
 
 
 def _contenders(runs: Sequence[Readings], metric: str, asked: str) -> list[str]:
     known = list(dict.fromkeys(name for run in runs for name in run.plan.contenders))
-    first = runs[-1].plan.contenders[0]
-    names = [name for name in known if metric != GAIN or name != first]
+    names = [name for name in known if metric != GAIN or name != runs[-1].plan.contenders[0]]
     if asked and asked not in names:
         raise UsageError(f"CONTENDER={asked}: there are: {', '.join(names) or 'none'}")
     return [asked] if asked else names
 
 
-def _line(sources: Sequence[Source], metric: str, connections: Sequence[int], name: str, level: float,
-          seed: int) -> Line:
-    over = sources[-1].readings.plan.contenders[0] if metric == GAIN else ""
-    places = [place for source in sources for place in [_place(source, metric, connections, name, over)] if place]
-    return Line(name, over, tuple(places), changes.course([math.log(place.value) for place in places], level, seed))
+def _line(runs: Sequence[Readings], metric: str, points: Sequence[LoadPoint], name: str,
+          level: float, seed: int) -> TrendLine:
+    over = runs[-1].plan.contenders[0] if metric == GAIN else ""
+    values = [value for run in runs if (value := _value(run, metric, points, name, over))]
+    course = change_points.course([math.log(value.value) for value in values], level, seed)
+    changes = [TrendChange(
+        step.at, values[step.at].run, values[step.at - 1].run,
+        round_significant(math.exp(step.before)), round_significant(math.exp(step.after)),
+        round_significant(100 * math.expm1(step.after - step.before)), round_significant(step.p))
+        for step in course.steps]
+    drift = None if course.slope is None else round_significant(
+        100 * math.expm1(course.slope * (len(values) - 1)))
+    return TrendLine(name, over, tuple(values), tuple(changes), drift)
 
 
-def _place(source: Source, metric: str, connections: Sequence[int], name: str, over: str) -> Place | None:
-    run = source.readings
-    if name not in run.plan.contenders or (over and over not in run.plan.contenders):
+def _value(run: Readings, metric: str, points: Sequence[LoadPoint], name: str,
+           over: str) -> TrendValue | None:
+    if not {name, over or name} <= {*run.plan.contenders}:
         return None
-    table = run.ratio(RATE, name, over) if metric == GAIN else run.logs[metric, name] if metric in (RATE, COST) \
-        else _table(source, _OF_TRIALS[metric], name)
-    weights = np.array([1.0 if point in connections else 0.0 for point in run.plan.connections])
-    mean = gate_stats.run_mean(table, weights)
+    table: Table = run.ratio(RATE, name, over) if over else np.log(run.values[metric, name])
+    weights = np.array([1.0 if point in points else 0.0 for point in run.points])
+    mean = change_test.run_mean(table, weights)
     if not math.isfinite(mean):
         return None
-    noise = gate_stats.round_noise(table, weights)
-    if noise.freedom < 1:
-        return Place(run.run, math.exp(mean), None)
-    half = float(stdtrit(noise.freedom, 0.975)) * math.sqrt(noise.value / (noise.freedom + 1))
-    return Place(run.run, math.exp(mean), (math.exp(mean - half), math.exp(mean + half)))
+    noise, interval = change_test.round_noise(table, weights), None
+    if noise.freedom >= 1:
+        half = float(stdtrit(noise.freedom, 0.975)) * math.sqrt(noise.value / (noise.freedom + 1))
+        interval = (round_significant(math.exp(mean - half)),
+                    round_significant(math.exp(mean + half)))
+    return TrendValue(run.run, round_significant(math.exp(mean)), interval)
 
 
-def _table(source: Source, value: Callable[[Trial], float | None], name: str) -> Table:
-    """Logarithms, as Readings has them."""
-    cells = {(trial.connections, trial.round): found for trial in source.trials
-             if trial.valid and trial.contender == name for found in [value(trial)] if found}
-    return np.array([[math.log(cells[point, round_]) if (point, round_) in cells else math.nan
-                      for point in source.readings.plan.connections] for round_ in range(source.readings.rounds)])
-
-
-def _caveats(runs: Sequence[Readings]) -> list[str]:
-    found = ["Runs are set side by side that were made at different times: beside what was changed between them, a "
-             "step may be the machine's. Of the gain, what the machine does to both contenders is gone."]
-    machines = [machine(run.facts) for run in runs]
-    if any(each != machines[0] for each in machines):
-        found.append("The runs were made on different machines.")
-    kernels = list(dict.fromkeys(comparable.fact(run.facts, "kernel.release") for run in runs))
+def _caveats(runs: Sequence[Readings]) -> Iterator[Note[TrendCaveat]]:
+    if any(machine(run.facts) != machine(runs[0].facts) for run in runs):
+        yield Note(TrendCaveat.MACHINES)
+    kernels = tuple(dict.fromkeys(str(fact(run.facts, "kernel.release")) for run in runs))
     if len(kernels) > 1:
-        found.append(f"The runs had different kernels: {', '.join(map(str, kernels))}.")
-    if len({run.plan.duration_seconds for run in runs}) > 1:
-        found.append("The trials of the runs lasted differently long.")
-    return found
-
-
-def to_json(found: Trend) -> dict[str, Any]:
-    """trend.json (results/README.md)."""
-    return {
-        "schema": 1, "metric": found.metric, "unit": UNITS[found.metric], "point": found.point,
-        "connections": list(found.connections), "caveats": list(found.caveats),
-        "runs": [{"run": source.readings.run, "started_at": source.readings.started_at, **revision(source.readings)}
-                 for source in found.sources],
-        "lines": [{
-            "contender": line.contender, "over": line.over or None,
-            "values": [{"run": place.run, "value": round_significant(place.value),
-                        "ci95": [round_significant(end) for end in place.interval] if place.interval else None}
-                       for place in line.places],
-            "changes": [{"run": line.places[step.at].run, "previous_run": line.places[step.at - 1].run,
-                         "before": round_significant(math.exp(step.before)),
-                         "after": round_significant(math.exp(step.after)),
-                         "percent": round_significant(100 * math.expm1(step.after - step.before)),
-                         "p": round_significant(step.p)} for step in line.course.steps],
-            "drift_percent": None if line.course.slope is None else round_significant(
-                100 * math.expm1(line.course.slope * (len(line.places) - 1))),
-        } for line in found.lines]}
-
-
-def revision(run: Readings) -> dict[str, Any]:
-    """Of the program that a run was made with; None where it is not known."""
-    return {"revision": comparable.fact(run.facts, "git.revision"), "dirty": comparable.fact(run.facts, "git.dirty")}
+        yield Note(TrendCaveat.KERNELS, {"releases": kernels})
+    durations = tuple(dict.fromkeys(run.plan.duration_seconds for run in runs))
+    if len(durations) > 1:
+        yield Note(TrendCaveat.DURATIONS, {"seconds": durations})

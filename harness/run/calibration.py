@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Callable
 
-from harness.analyse.ceiling import NAME
 from harness.errors import MachineError
 from harness.host import Host
 from harness.plan import GENERAL, Contender, Plan, TrialSpec, schedule
@@ -20,6 +19,8 @@ from harness.run.runner import TrialRunner
 from harness.store.attempts import finished
 from harness.store.store import Store
 
+# the contender of calibration.jsonl
+NAME = "canned"
 PROGRAM = "build/canned_server"
 _ARGUMENTS = ("--address", "{address}", "--port", "{port}", "--body-size", "{body_size}",
               "--max-connections", "{max_connections}")

@@ -13,7 +13,7 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from harness.plan import CONNECTIONS, OFFERED, LoadPoint, Plan, TrialSpec, round_specs
-from harness.analyse.typed.stopping_rule import Look
+from harness.analyse.stopping_rule import Look
 from harness.store.codes import Note
 from harness.store.trial_record import TrialRecord
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
-from harness.analyse.typed import stopping_rule
+from harness.analyse import stopping_rule
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
 from harness.facts import gather
 from harness.host import Host, SshHost

@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report import report
-from harness.analyse import stats
-from harness.errors import UsageError
+from harness.analyse import OpenLoopSummary, stats, summarise
 from harness.analyse.open_loop import Round, curve, is_saturated, knee, quantile
-from harness.tests.fixtures import synthetic_open
+from harness.errors import UsageError
+from harness.store.histogram import merged
+from harness.store.histogram import quantile as any_quantile
+from harness.store.store import load_run
+from harness.tests.fixtures import runs, synthetic_open
 
 
 def a_round(number: int = 0, latency: Any = ((10.0, 100),), intended: int = 100, unsent: int = 0,
@@ -35,14 +36,14 @@ def test_a_request_that_was_never_sent_is_slower_than_all_others() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 10_000), st.integers(1, 50)), min_size=1, max_size=30), st.integers(1, 1000))
 def test_with_all_sent_it_is_the_quantile_of_any_histogram(pairs: list[tuple[int, int]], permille: int) -> None:
-    histogram = stats.merge_histograms([pairs])
+    histogram = merged([pairs])
     total = sum(count for _, count in histogram)
-    assert quantile(histogram, total, permille / 1000) == stats.quantile(histogram, permille)
+    assert quantile(histogram, total, permille / 1000) == any_quantile(histogram, permille)
 
 
 def test_a_distribution_ends_where_requests_do() -> None:
     points = curve([(10.0, 90), (20.0, 9), (30.0, 1)], 100)
-    assert points[0] == [1.0, 10.0] and points[-1] == [100.0, 20.0]
+    assert points[0] == (1.0, 10.0) and points[-1] == (100.0, 20.0)
     assert [at for at, _ in points] == sorted(at for at, _ in points)
     assert curve([(10.0, 90)], 100)[-1][0] < 11, "of the slowest tenth nothing is known"
     assert curve([], 0) == []
@@ -79,89 +80,92 @@ def test_a_knee_that_was_not_reached_is_none(points: list[tuple[int, float | Non
     assert knee(points)[0] == expected
 
 
+def summary(directory: Path, **options: Any) -> OpenLoopSummary:
+    found = summarise(load_run(synthetic_open.write(directory, **options))).open_loop
+    assert found is not None
+    return found
+
+
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    directory = tmp_path_factory.mktemp("open")
-    report.write(synthetic_open.write(directory / "run"), directory / "out")
-    return {file.name: file.read_bytes() for file in (directory / "out").iterdir()}
+def loop(tmp_path_factory: pytest.TempPathFactory) -> OpenLoopSummary:
+    return summary(tmp_path_factory.mktemp("open"))
 
 
-def summary(directory: Path, **options: Any) -> Any:
-    return report.loaded(synthetic_open.write(directory, **options))[1]
+def saturated(found: OpenLoopSummary, name: str = "epoll") -> list[int]:
+    return [point.offered for point in found.contenders[name].points if point.saturated]
 
 
-def test_the_knee_of_a_queue_is_found(files: dict[str, bytes]) -> None:
-    loop = json.loads(files["summary.json"])["open_loop"]
+def test_a_closed_loop_has_none_and_an_open_one_no_points(tmp_path: Path) -> None:
+    assert summarise(runs.made()).open_loop is None
+    found = summarise(load_run(synthetic_open.write(tmp_path, rates=(10_000, 20_000))))
+    assert found.points == () and found.statistics.family == 0 and found.sweep == ("rate",)
+
+
+def test_the_knee_of_a_queue_is_found(loop: OpenLoopSummary) -> None:
     for name, (can, _) in synthetic_open.CAN.items():
-        entry = loop["contenders"][name]
-        low = [synthetic_open.queue_p99(name, rate) for rate in synthetic_open.RATES if rate <= 0.45 * can]
+        knee = loop.contenders[name].knee
+        low = [synthetic_open.queue_p99(name, rate) for rate in synthetic_open.RATES
+               if rate <= 0.45 * can]
         exact = can * (1 - synthetic_open.queue_p99(name, 0) / (3 * stats.median(low)))
-        assert entry["knee"]["offered"] == pytest.approx(exact, rel=0.05)
-        low_end, high_end = entry["knee"]["ci95"]
-        assert low_end <= entry["knee"]["offered"] <= high_end and high_end - low_end < 0.1 * can
+        assert knee.offered == pytest.approx(exact, rel=0.05)
+        assert knee.offered and knee.ci95
+        assert knee.ci95[0] <= knee.offered <= knee.ci95[1]
+        assert knee.ci95[1] - knee.ci95[0] < 0.1 * can
 
 
-def test_the_interval_of_the_knee_is_the_same_each_time(tmp_path: Path) -> None:
-    first, again = summary(tmp_path / "a"), summary(tmp_path / "b")
-    assert first == again
-    one = summary(tmp_path / "c", rounds=1)["open_loop"]["contenders"]["epoll"]
-    assert one["knee"]["offered"] and one["knee"]["ci95"] is None and one["points"][0]["p99_ci95"] is None
+def test_the_interval_of_the_knee_is_the_same_each_time(loop: OpenLoopSummary,
+                                                        tmp_path: Path) -> None:
+    assert loop == summary(tmp_path / "a")
+    one = summary(tmp_path / "b", rounds=1).contenders["epoll"]
+    assert one.knee.offered and one.knee.ci95 is None and one.points[0].p99_ci95 is None
 
 
-def test_percentiles_are_those_of_the_queue(files: dict[str, bytes]) -> None:
-    for name, entry in json.loads(files["summary.json"])["open_loop"]["contenders"].items():
-        for point in entry["points"]:
-            if not point["saturated"]:
-                expected = synthetic_open.queue_p99(name, point["offered"])
-                assert point["latency_us"]["p99"] == pytest.approx(expected, rel=0.1)
-                low, high = point["p99_ci95"]
-                assert low < point["latency_us"]["p99"] < high
+def test_percentiles_are_those_of_the_queue(loop: OpenLoopSummary) -> None:
+    for name, entry in loop.contenders.items():
+        for point in entry.points:
+            if not point.saturated:
+                p99 = point.latency_us["p99"]
+                expected = synthetic_open.queue_p99(name, point.offered)
+                assert p99 == pytest.approx(expected, rel=0.1)
+                assert p99 and point.p99_ci95 and point.p99_ci95[0] < p99 < point.p99_ci95[1]
 
 
-def test_saturated_points_are_marked_and_their_upper_percentiles_unknown(files: dict[str, bytes]) -> None:
-    loop = json.loads(files["summary.json"])["open_loop"]
-    saturated = {name: [point["offered"] for point in entry["points"] if point["saturated"]]
-                 for name, entry in loop["contenders"].items()}
-    assert saturated == {"epoll": [100_000, 105_000], "lwip": [40_000, 50_000]}
-    last = loop["contenders"]["lwip"]["points"][-1]
-    assert last["offered"] == 50_000, "not measured beyond"
-    assert last["latency_us"]["p50"] and last["latency_us"]["p99"] is None and last["unsent"] > 0
+def test_saturated_points_are_marked_and_their_upper_percentiles_unknown(
+        loop: OpenLoopSummary) -> None:
+    assert saturated(loop) == [100_000, 105_000] and saturated(loop, "lwip") == [40_000, 50_000]
+    last = loop.contenders["lwip"].points[-1]
+    assert last.offered == 50_000, "not measured beyond"
+    assert last.latency_us["p50"] and last.latency_us["p99"] is None and last.unsent > 0
 
 
-def test_distributions_are_at_parts_of_each_ones_saturation(files: dict[str, bytes]) -> None:
-    loop = json.loads(files["summary.json"])["open_loop"]
-    assert {name: [(each["share"], each["offered"]) for each in entry["distributions"]]
-            for name, entry in loop["contenders"].items()} == {
+def test_distributions_are_at_parts_of_each_ones_saturation(loop: OpenLoopSummary) -> None:
+    assert {name: [(item.share, item.offered) for item in entry.distributions]
+            for name, entry in loop.contenders.items()} == {
         "epoll": [(0.5, 50_000), (0.8, 80_000)], "lwip": [(0.5, 20_000), (0.8, 30_000)]}
 
 
 def test_without_closed_loops_saturation_is_what_was_reached(tmp_path: Path) -> None:
-    entry = summary(tmp_path, saturation=False)["open_loop"]["contenders"]["epoll"]
-    assert entry["saturation"]["by"] == "open loop" and 80_000 < entry["saturation"]["requests_per_sec"] < 100_000
-    low = summary(tmp_path / "low", saturation=False, rates=(10_000, 20_000))["open_loop"]["contenders"]["epoll"]
-    assert low["saturation"] is None and low["distributions"] == [] and low["knee"]["offered"] is None
+    found = summary(tmp_path, saturation=False).contenders["epoll"].saturation
+    assert found and found.by == "open loop" and 80_000 < found.requests_per_sec < 100_000
+    low = summary(tmp_path / "low", saturation=False, rates=(10_000, 20_000)).contenders["epoll"]
+    assert low.saturation is None and low.distributions == () and low.knee.offered is None
 
 
-def test_a_backlog_that_grows_is_no_steady_state(tmp_path: Path) -> None:
-    change = {("epoll", 80_000): {"backlog_middle": 100, "backlog_end": 165}}
-    points = summary(tmp_path, change=change)["open_loop"]["contenders"]["epoll"]["points"]
-    assert [point["offered"] for point in points if point["saturated"]] == [80_000, 100_000, 105_000]
-    change = {("epoll", 80_000): {"backlog_middle": 100, "backlog_end": 164}}
-    points = summary(tmp_path / "b", change=change)["open_loop"]["contenders"]["epoll"]["points"]
-    assert [point["offered"] for point in points if point["saturated"]] == [100_000, 105_000]
+@pytest.mark.parametrize("end, unsteady", [(165, [80_000, 100_000, 105_000]),
+                                           (164, [100_000, 105_000])])
+def test_a_backlog_that_grows_is_no_steady_state(tmp_path: Path, end: int,
+                                                 unsteady: list[int]) -> None:
+    change = {("epoll", 80_000): {"backlog_middle": 100, "backlog_end": end}}
+    assert saturated(summary(tmp_path, change=change)) == unsteady
 
 
-# --- the report ---------------------------------------------------------------------------------------------
+def test_a_client_that_was_late_is_marked(tmp_path: Path) -> None:
+    found = summary(tmp_path, change={("epoll", 50_000): {"client_bound": True}})
+    assert [point.offered for point in found.contenders["epoll"].points
+            if point.client_bound] == [50_000]
 
 
-@pytest.mark.parametrize("change, words", [
-    (lambda record: record.pop("open_loop"), "trials.jsonl:2: not a trial of an open loop"),
-    (lambda record: record["open_loop"].update(intended="x"), "trials.jsonl:2: not a trial of an open loop"),
-    (lambda record: record.update(offered=7), "trials.jsonl:2: a trial that is not in this run's plan")])
-def test_a_foreign_record_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], Any], words: str) -> None:
-    run = synthetic_open.write(tmp_path)
-    records = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
-    change(records[1])
-    (run / "trials.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
-    with pytest.raises(UsageError, match=words):
-        report.loaded(run)
+def test_a_record_without_its_schedule_is_refused(tmp_path: Path) -> None:
+    run = load_run(synthetic_open.write(tmp_path, rates=(10_000, 20_000)))
+    with pytest.raises(UsageError, match="not one of an open loop"):
+        summarise(runs.spoiled(run, {1: {"open_loop": None}}))

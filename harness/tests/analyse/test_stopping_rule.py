@@ -7,7 +7,7 @@ import math
 import random
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Callable
+from typing import Callable
 
 import numpy
 import pytest
@@ -16,8 +16,10 @@ from scipy.special import stdtr, stdtrit  # type: ignore[import]
 from harness.analyse import stats
 from harness.analyse import stopping_rule as stopping
 from harness.errors import UsageError
-from harness.plan import load_plan, Plan, round_specs
-from harness.plan import load_wire
+from harness.plan import LoadPoint, Plan, load_plan, load_wire, round_specs
+from harness.store.codes import Note, Problem
+from harness.store.trial_record import TrialRecord
+from harness.tests.fixtures.trial_records import make
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5)
 PLAN = load_plan("quick", load_wire("tap"), (0, 1), {
@@ -29,14 +31,23 @@ def text(seconds: float) -> str:
     return f"{BEGAN + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def records(plan: Plan, rounds: int, log_ratio: Callable[[int, int], float] = lambda round_, connections: 0.0,
-            began: float = 0) -> list[dict[str, Any]]:
+def records(plan: Plan, rounds: int,
+            log_ratio: Callable[[int, int], float] = lambda round_, connections: 0.0,
+            began: float = 0) -> list[TrialRecord]:
     """Of so many whole rounds; every trial takes A_TRIAL seconds. `log_ratio` of lwip over epoll."""
     specs = [spec for round_ in range(rounds) for spec in round_specs(plan, round_)]
-    return [{"contender": spec.contender, "connections": spec.connections, "round": spec.round, "valid": True,
-             "requests_per_sec": 1000 * (math.exp(log_ratio(spec.round, spec.connections))
-                                         if spec.contender == "lwip" else 1.0),
-             "started_at": text(began + A_TRIAL * place)} for place, spec in enumerate(specs)]
+    return [make(contender=spec.contender, point=spec.point, round=spec.round,
+                 started_at=text(began + A_TRIAL * place), requests_per_sec=1000 * (
+                     math.exp(log_ratio(spec.round, spec.point.connections))
+                     if spec.contender == "lwip" else 1.0)) for place, spec in enumerate(specs)]
+
+
+def at(connections: int) -> LoadPoint:
+    return next(point for point in PLAN.load_points if point.connections == connections)
+
+
+def failed(trial: TrialRecord) -> TrialRecord:
+    return replace(trial, problems=(Note(Problem.NOTHING_ANSWERED),))
 
 
 def scattered(size: float) -> Callable[[int, int], float]:
@@ -54,7 +65,8 @@ def rounds_until_stop(plan: Plan, log_ratio: Callable[[int, int], float]) -> sto
 
 def test_without_a_rule_it_is_the_plans_rounds() -> None:
     fixed = replace(PLAN, precision_percent=0)
-    assert [stopping.look(fixed, records(fixed, rounds)).stop for rounds in range(6)] == ["", "", "", "", "", "rounds"]
+    assert [stopping.look(fixed, records(fixed, rounds)).stop for rounds in range(6)] == [
+        None, None, None, None, None, "rounds"]
 
 
 def test_a_precise_run_ends_when_it_has_been_precise_for_a_while() -> None:
@@ -72,10 +84,10 @@ def test_the_widest_interval_is_students_and_named() -> None:
     dice = random.Random(1)
     trials = records(PLAN, 6, lambda round_, connections: dice.gauss(0, 0.2 if connections == 8 else 0.01))
     seen = stopping.look(PLAN, trials)
-    ratios = [trial["requests_per_sec"] / 1000 for trial in trials
-              if (trial["contender"], trial["connections"]) == ("lwip", 8)]
+    ratios = [trial.requests_per_sec / 1000 for trial in trials
+              if (trial.contender, trial.point.connections) == ("lwip", 8)]
     low, high = stats.log_t_interval(ratios) or (0, 0)
-    assert seen.where == "lwip at 8" and seen.widest == pytest.approx(math.sqrt(high / low) - 1)
+    assert seen.where == ("lwip", at(8)) and seen.widest == pytest.approx(math.sqrt(high / low) - 1)
 
 
 def test_every_gain_must_be_narrow() -> None:
@@ -90,16 +102,17 @@ def test_a_lucky_look_alone_ends_nothing() -> None:
     def then_wide(round_: int, connections: int) -> float:
         return 0.0 if round_ < 5 else 0.5
     plan = replace(PLAN, rounds=3)
-    assert stopping.look(plan, records(plan, 5, then_wide)).stop == ""
-    assert stopping.look(plan, records(plan, 6, then_wide)).stop == ""
+    assert stopping.look(plan, records(plan, 5, then_wide)).stop is None
+    assert stopping.look(plan, records(plan, 6, then_wide)).stop is None
 
 
 def test_a_round_that_would_not_end_within_the_budget_is_not_begun() -> None:
     each = A_TRIAL * len(round_specs(PLAN, 0))
     plan = replace(PLAN, budget_seconds=8 * each)
-    seen = rounds_until_stop(plan, scattered(0.3))
-    assert (seen.stop, seen.rounds, seen.round_seconds, seen.spent_seconds) == ("budget", 8, each, 8 * each)
-    assert rounds_until_stop(replace(plan, budget_seconds=8 * each - 1), scattered(0.3)).rounds == 7
+    seen = rounds_until_stop(plan, scattered(0.05))
+    assert (seen.stop, seen.rounds) == ("budget", 8)
+    assert (seen.round_seconds, seen.spent_seconds) == (each, 8 * each)
+    assert rounds_until_stop(replace(plan, budget_seconds=8 * each - 1), scattered(0.05)).rounds == 7
 
 
 def test_the_plans_rounds_come_even_without_the_time() -> None:
@@ -122,35 +135,36 @@ def test_a_single_trial_took_what_the_plan_says() -> None:
 
 def test_a_clock_that_is_set_back_takes_no_time_away() -> None:
     trials = records(PLAN, 1)
-    trials[2]["started_at"] = text(-500)
+    trials[2] = replace(trials[2], started_at=text(-500))
     assert stopping.spent_seconds(PLAN, trials, []) >= A_TRIAL
 
 
 def test_a_time_that_is_none_is_refused() -> None:
     with pytest.raises(UsageError, match="'yesterday'.*is not a time"):
-        stopping.spent_seconds(PLAN, [{**records(PLAN, 1)[0], "started_at": "yesterday"}], [])
+        stopping.spent_seconds(PLAN, [replace(records(PLAN, 1)[0], started_at="yesterday")], [])
 
 
 def test_a_gain_without_any_pair_is_not_waited_for() -> None:
     trials = records(PLAN, 8, scattered(0.002))
-    for trial in trials:
-        trial["valid"] &= (trial["contender"], trial["connections"]) != ("lwip", 8)
-    assert stopping.look(PLAN, trials).stop == "precision"
-    for trial in trials:
-        trial["valid"] = trial["contender"] == "epoll"
-    assert stopping.look(PLAN, trials).stop == "rounds"
+    one = [failed(trial) if (trial.contender, trial.point) == ("lwip", at(8)) else trial
+           for trial in trials]
+    assert stopping.look(PLAN, one).stop == "precision"
+    none = [trial if trial.contender == "epoll" else failed(trial) for trial in trials]
+    assert stopping.look(PLAN, none).stop == "rounds"
 
 
 def test_one_contender_has_the_plans_rounds() -> None:
     alone = replace(PLAN, contenders=("lwip",))
-    assert [stopping.look(alone, records(alone, rounds)).stop for rounds in (4, 5)] == ["", "rounds"]
+    assert [stopping.look(alone, records(alone, rounds)).stop for rounds in (4, 5)] == [None, "rounds"]
 
 
 def test_an_invalid_trial_leaves_its_round_out_of_a_gain() -> None:
     trials = records(PLAN, 6, scattered(0.002))
-    spoiled = [{**trial, "valid": trial["valid"] and trial["round"] % 2 == 0} for trial in trials]
-    assert len(stopping.log_ratios(PLAN, spoiled, 6)["lwip", 8]) == 3
-    assert stopping.look(PLAN, spoiled).stop == "" and stopping.look(PLAN, trials).stop == "precision"
+    spoiled = [failed(trial) if trial.round % 2 else trial for trial in trials]
+    names, logs = stopping.log_ratios(PLAN, spoiled, 6)
+    assert numpy.isfinite(logs[:, names.index(("lwip", at(8)))]).sum() == 3
+    assert stopping.look(PLAN, spoiled).stop is None
+    assert stopping.look(PLAN, trials).stop == "precision"
 
 
 def test_what_remains_of_begun_rounds_comes_first_and_in_place() -> None:
@@ -164,10 +178,11 @@ def test_what_remains_of_begun_rounds_comes_first_and_in_place() -> None:
 def test_what_ended_a_run() -> None:
     plan = replace(PLAN, budget_seconds=7 * 4 * A_TRIAL)
 
-    def ended(plan: Plan, trials: list[dict[str, Any]]) -> str:
+    def ended(plan: Plan, trials: list[TrialRecord]) -> str:
         return stopping.ended(plan, trials, stopping.look(plan, trials))
-    assert ended(plan, records(plan, 7, scattered(0.3))) == "budget"
-    assert ended(plan, records(plan, 6, scattered(0.3))) == "interrupted"
+    assert ended(plan, records(plan, 7, scattered(0.05))) == "budget"
+    assert ended(plan, records(plan, 6, scattered(0.05))) == "interrupted"
+    assert ended(plan, records(plan, 6, scattered(0.3))) == "futility"
     assert ended(plan, records(plan, 6, scattered(0.001))) == "precision"
     assert ended(plan, records(plan, 6, scattered(0.001))[:-1]) == "interrupted"
     fixed = replace(PLAN, precision_percent=0)
@@ -185,17 +200,8 @@ def test_the_estimate_is_what_the_scatter_needs() -> None:
 
 
 def test_an_estimate_ends_where_the_rounds_do() -> None:
-    seen = stopping.look(PLAN, records(PLAN, 5, scattered(3)))
-    assert seen.more == PLAN.most_rounds - 5
-
-
-def test_the_aim_and_the_end_in_words() -> None:
-    plan = replace(PLAN, budget_seconds=900)
-    assert stopping.aim(plan) == "at least 5 rounds, until every gain is known to ±3 %, 15:00 of trials at most"
-    assert stopping.aim(replace(PLAN, precision_percent=0)) == ""
-    assert stopping.said(plan, rounds_until_stop(plan, scattered(0.005))).startswith(
-        "6 rounds: every gain is known to ±3 %; the widest interval of a gain is ±0.5")
-    assert stopping.said(plan, rounds_until_stop(plan, scattered(0.3))).startswith("56 rounds: the budget is spent; ")
+    seen = stopping.look(PLAN, records(PLAN, 4, scattered(3)))
+    assert seen.needed == PLAN.most_rounds
 
 
 def coverage(scatter: float, first: int, held: int, gains: int = 1, trials: int = 12_000, most: int = 60) -> float:
@@ -256,3 +262,42 @@ def test_the_rule_does_not_multiply_the_false_alarms_of_a_run() -> None:
         ps = 2 * stdtr(stop, -abs(means[run, :, stop]) / errors[run, :, stop])
         false += min(stats.holm(list(ps))) < 0.05
     assert false / runs <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / runs)
+
+
+# --- futility ---------------------------------------------------------------------------------
+
+
+def test_a_run_that_clearly_cannot_make_it_ends_and_says_how_many_rounds_it_needs() -> None:
+    plan = replace(PLAN, budget_seconds=20 * A_TRIAL * len(round_specs(PLAN, 0)))
+    seen = rounds_until_stop(plan, scattered(0.3))
+    assert (seen.stop, seen.rounds) == ("futility", plan.rounds), "as soon as the plan's rounds are over"
+    # (1.96 x 0.33 / log(1.03))^2
+    assert seen.needed == pytest.approx(475, rel=0.1)
+    assert seen.needed and seen.more == seen.needed - seen.rounds
+    assert rounds_until_stop(plan, scattered(0.06)).stop == "budget", "that is not so clear"
+    without = replace(plan, budget_seconds=0)
+    assert stopping.look(without, records(without, 5, scattered(0.3))).stop is None
+    assert stopping.look(without, records(without, 5, scattered(3))).stop == "futility"
+
+
+@pytest.mark.parametrize("gains, scatter", [(1, 1.9), (8, 1.4)])
+def test_futility_seldom_stops_a_run_that_would_have_made_it(gains: int, scatter: float) -> None:
+    """Looked at after every round, where some 3 of 4 runs become precise within the budget.
+
+    The aim is 1, so `scatter` is in units of it; `room` is what the budget has time for.
+    """
+    dice = numpy.random.default_rng(17)
+    room, percent, made, stopped = 20, 100 * math.expm1(1), 0, 0
+    for _ in range(400):
+        logs = dice.standard_normal((room, gains)) * scatter
+        if any(stopping.precise(logs[:count], percent) for count in range(5, room + 1)):
+            made += 1
+            stopped += any(stopping.futile(logs[:count], 1.0, room) for count in range(5, room))
+    assert made > 200 and stopped / made <= 0.01, (made, stopped)
+
+
+def test_futility_stops_nearly_every_run_that_needs_several_times_its_budget() -> None:
+    dice = numpy.random.default_rng(18)
+    logs = dice.standard_normal((300, 10, 4)) * 6
+    assert numpy.mean([stopping.futile(run, 1.0, 20) for run in logs]) > 0.95
+    assert not stopping.futile(logs[0][:2], 1.0, 20), "two rounds say nothing"

@@ -1,197 +1,224 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From records to summary: what counts, what is said, what is refused."""
+"""From records to summary: what counts, which codes, what is refused; the whole of a small run."""
 
 from __future__ import annotations
 
 import json
-import math
-import random
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.analyse.summary import summarise, to_text
+from harness.analyse import Summary, summarise
 from harness.errors import UsageError
-from harness.plan import from_json, Plan
-from harness.tests.fixtures import synthetic
+from harness.plan import Reason
+from harness.store import convert
+from harness.store.codes import Evidence, Note, NotMeasured, Problem, StoppedBy
+from harness.store.store import load_run
+from harness.store.trial_record import TrialRecord
+from harness.tests.fixtures import runs, synthetic
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "analyse-summary.json"
+INVALID = {"problems": (Note(Problem.NOTHING_ANSWERED),)}
 
 
-Made = tuple[Plan, dict[str, Any], list[dict[str, Any]]]
+def to_text(summary: Summary) -> str:
+    return json.dumps(convert.to_json(summary), indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def made(connections: tuple[int, ...] = (1, 64), rounds: int = 3,
-         contenders: tuple[str, ...] = ("epoll", "lwip")) -> Made:
-    dice = random.Random(1)
-    records = [synthetic.trial(dice, contender, count, round_, 0)
-               for round_ in range(rounds) for count in connections for contender in contenders]
-    plan = from_json(synthetic.plan(connections, rounds, contenders))
-    return plan, synthetic.facts("made", contenders), records
+def test_the_whole_summary_of_a_small_run(tmp_path: Path) -> None:
+    """`python3 -m harness.tests.analyse.test_summary` writes it anew, after a change meant so."""
+    assert json.loads(small()) == json.loads(GOLDEN.read_text())
 
 
-def test_the_schema_other_programs_read() -> None:
-    summary = summarise(*made())
-    assert {key: summary[key] for key in ("schema", "run", "wire", "workload", "baseline")} == {
-        "schema": 1, "run": "made", "wire": "tap", "workload": {"name": "rps", "body_size_bytes": 1},
-        "baseline": "epoll"}
-    point = summary["points"][1]
-    assert point["connections"] == 64
-    cell = point["contenders"]["lwip"]
-    assert set(cell) == {"requests_per_sec", "latency_us", "trials", "invalid", "errors",
-                         "cpu_us_per_request", "cycles_per_request", "cycles_from", "requests_per_core_second"}
-    assert set(cell["latency_us"]) == {"p50", "p90", "p99", "p999", "max"}
-    assert set(point["gain"]) == {"lwip/epoll"}
-    assert set(point["gain"]["lwip/epoll"]) == {"ratio", "ci95", "verdict", "rounds", "bound", "p", "p_adjusted"}
-    assert set(point["limit"]) == {"epoll", "lwip"} and set(point["limit"]["lwip"]) == {"by", "evidence"}
-    assert "cycles_per_request" not in point["contenders"]["epoll"]
+def small() -> str:
+    return to_text(summarise(runs.spoiled(runs.made((1, 64), 3, ("epoll", "uring", "lwip")), {
+        4: {**INVALID, "errors": {"read": 3}}})))
+
+
+def test_what_is_written_is_read_again() -> None:
+    summary = summarise(runs.made())
+    assert convert.from_json(Summary, json.loads(to_text(summary)), "summary.json") == summary
+    assert to_text(summary) == to_text(summarise(runs.made()))
 
 
 def test_figures_are_of_the_valid_trials_only() -> None:
-    plan, facts, records = made(connections=(1,))
-    for record, rate in zip([r for r in records if r["contender"] == "epoll"], (100.0, 200.0, 9e9)):
-        record["requests_per_sec"] = rate
-    records[4].update(valid=False, problems=["a check failed"], errors={"read": 2, "write": 1})
-    assert records[4]["requests_per_sec"] == 9e9
-    cell = summarise(plan, facts, records)["points"][0]["contenders"]["epoll"]
-    assert cell["requests_per_sec"]["median"] == 150.0
-    assert (cell["trials"], cell["invalid"], cell["errors"]) == (2, 1, 3)
-
-
-def test_a_gain_pairs_the_same_round() -> None:
-    plan, facts, records = made(connections=(1,))
-    rates = {("epoll", 0): 100.0, ("lwip", 0): 200.0, ("epoll", 1): 1000.0, ("lwip", 1): 4000.0,
-             ("epoll", 2): 1.0, ("lwip", 2): 7.0}
-    for record in records:
-        record["requests_per_sec"] = rates[record["contender"], record["round"]]
-        if record["round"] == 2 and record["contender"] == "lwip":
-            record["valid"] = False
-    gain = summarise(plan, facts, records)["points"][0]["gain"]["lwip/epoll"]
-    assert gain["ratio"] == pytest.approx(math.sqrt(2 * 4), rel=1e-5)
-    assert gain["rounds"] == 2
-    assert gain["verdict"] == "inconclusive"
-
-
-def test_three_contenders_gain_over_the_first() -> None:
-    point = summarise(*made(contenders=("lwip", "epoll", "uring")))["points"][0]
-    assert set(point["gain"]) == {"epoll/lwip", "uring/lwip"}
+    rates = iter((100.0, 200.0, 9e9))
+    run = runs.changed(runs.made((1,)), lambda trial: replace(
+        trial, requests_per_sec=next(rates)) if trial.contender == "epoll" else trial)
+    run = runs.spoiled(run, {4: {**INVALID, "errors": {"read": 2, "write": 1}}})
+    cell = summarise(run).points[0].cells["epoll"]
+    assert cell.median("requests_per_sec") == 150.0
+    assert (cell.trials, cell.invalid, cell.errors) == (2, 1, 3)
 
 
 def test_one_contender_or_one_round() -> None:
-    alone = summarise(*made(contenders=("lwip",)))["points"][0]
-    assert alone["gain"] == {}
-    once = summarise(*made(rounds=1))["points"][0]
-    assert once["contenders"]["epoll"]["requests_per_sec"]["ci95"] is None
-    assert once["gain"]["lwip/epoll"]["ci95"] is None
-    assert once["gain"]["lwip/epoll"]["verdict"] == "inconclusive"
+    alone = summarise(runs.made(contenders=("lwip",))).points[0]
+    assert alone.gains == () and alone.best_kernel is None
+    once = summarise(runs.made(rounds=1)).points[0]
+    assert once.cells["epoll"].figures["requests_per_sec"].ci95 is None
+    gain = once.gain("lwip", "epoll")
+    assert gain and gain.ci95 is None and gain.verdict == "inconclusive"
 
 
-def test_a_point_without_a_valid_trial_is_null_and_not_a_crash() -> None:
-    plan, facts, records = made()
-    for record in records:
-        if record["contender"] == "epoll" and record["connections"] == 64:
-            record["valid"] = False
-    point = summarise(plan, facts, records)["points"][1]
-    cell = point["contenders"]["epoll"]
-    assert cell["requests_per_sec"] == {"median": None, "ci95": None}
-    assert cell["latency_us"]["p99"] is None and cell["cpu_us_per_request"]["median"] is None
-    assert point["gain"]["lwip/epoll"] == {"ratio": None, "ci95": None, "verdict": "inconclusive",
-                                           "rounds": 0, "bound": None, "p": None, "p_adjusted": None}
-    assert point["limit"]["epoll"]["by"] == "unknown"
-    json.loads(to_text(summarise(plan, facts, [])))
-
-
-def test_latency_is_of_the_merged_distribution() -> None:
-    plan, facts, records = made(connections=(1,), rounds=2)
-    lwip = [record for record in records if record["contender"] == "lwip"]
-    lwip[0]["latency_histogram_us"] = [[10, 999]]
-    lwip[1]["latency_histogram_us"] = [[20, 1], [500, 1000]]
-    latency = summarise(plan, facts, records)["points"][0]["contenders"]["lwip"]["latency_us"]
-    assert latency == {"p50": 20, "p90": 500, "p99": 500, "p999": 500, "max": 500}
+def test_a_point_without_a_valid_trial_is_none_and_not_a_crash() -> None:
+    run = runs.changed(runs.made(), lambda trial: replace(trial, **INVALID) if (
+        trial.contender, trial.point.connections) == ("epoll", 64) else trial)
+    point = summarise(run).points[1]
+    cell, gain = point.cells["epoll"], point.gain("lwip", "epoll")
+    assert cell.figures == {} and cell.latency_us["p99"] is None and cell.cpu_by_role is None
+    assert gain and (gain.ratio, gain.ci95, gain.p, gain.p_adjusted, gain.rounds) == (
+        None, None, None, None, 0)
+    assert cell.limit.by == "unknown"
+    json.loads(to_text(summarise(replace(run, trials=()))))
 
 
 def test_cpu_time_is_split_by_role_and_adds_up() -> None:
-    plan, facts, records = made(connections=(1,))
-    cpu = summarise(plan, facts, records)["points"][0]["contenders"]["lwip"]["cpu_us_per_request"]
-    assert cpu["by_role"]["client"] + cpu["by_role"]["server"] == pytest.approx(cpu["median"], rel=1e-5)
-
-
-def test_caveats_say_what_a_reader_must_know() -> None:
-    plan, facts, records = made()
-    facts["hugepages"] = {"used": False, "why": "the kernel gave 3 of 96 pages"}
-    records[0]["valid"] = False
-    records[1]["cpu_seconds"]["0"].update(steal=0.5)
-    caveats = summarise(plan, facts, records[:-1])["caveats"]
-    assert caveats == [
-        synthetic.CAVEAT, "Without hugepages: the kernel gave 3 of 96 pages.",
-        "The run is incomplete: it has 11 of 12 trials.",
-        "Left out of every figure, because a check failed: 1 of 11 trials.",
-        "The hypervisor took CPU time away in 1 of 11 trials, up to 11 %.",
-        "The client's CPU was the limit for kernel TCP (epoll) at 64 connections: its throughput there is a "
-        "lower bound."]
-
-
-def test_hugepages_matter_to_polling_contenders_only() -> None:
-    plan, facts, records = made(connections=(1,), contenders=("epoll",))
-    facts["hugepages"] = {"used": False, "why": "none"}
-    assert summarise(plan, facts, records)["caveats"] == [synthetic.CAVEAT]
-
-
-def test_a_shared_cpu_is_said() -> None:
-    plan, facts, records = made()
-    shared = from_json({**synthetic.plan((1, 64), 3, ("epoll", "lwip")), "client_cpus": [1]})
-    summary = summarise(shared, facts, records)
-    assert "Client and server shared CPU 1." in summary["caveats"]
-    assert summary["points"][0]["limit"]["epoll"]["by"] == "unknown"
-    assert summary["points"][0]["contenders"]["epoll"]["cpu_us_per_request"]["by_role"] is None
+    cell = summarise(runs.made((1,))).points[0].cells["lwip"]
+    assert cell.cpu_by_role and sum(cell.cpu_by_role.values()) == pytest.approx(
+        cell.median("cpu_us_per_request"), rel=1e-5)
 
 
 def test_the_order_of_records_does_not_matter() -> None:
-    plan, facts, records = made()
-    assert to_text(summarise(plan, facts, records)) == to_text(summarise(plan, facts, records[::-1]))
+    run = runs.made()
+    assert to_text(summarise(run)) == to_text(summarise(replace(run, trials=run.trials[::-1])))
 
 
-@pytest.mark.parametrize("change", [
-    {"contender": "nginx"}, {"connections": 7}, {"requests_per_sec": "fast"}, {"requests_per_sec": math.nan},
-    {"latency_histogram_us": [[1]]}, {"cpu_seconds": None}, {"errors": [1]}, {"round": None},
-    {"cpu_us_per_request": "much"}, {"cpu_seconds": {"0": {"user": "x"}}}])
-def test_a_foreign_record_is_refused_by_its_line(change: dict[str, Any]) -> None:
-    plan, facts, records = made()
-    records[2] = {**records[2], **change}
-    with pytest.raises(UsageError, match=r"^trials\.jsonl:3: .*") as caught:
-        summarise(plan, facts, records)
-    assert "\n" not in str(caught.value)
+def test_a_second_record_and_a_foreign_one_are_refused_by_their_line() -> None:
+    run = runs.made()
+    with pytest.raises(UsageError, match="trials.jsonl:13: a second record of epoll in round 0"):
+        summarise(replace(run, trials=(*run.trials, run.trials[0])))
+    changes: tuple[dict[str, Any], ...] = (
+        {"contender": "nginx"}, {"point": replace(run.trials[0].point, connections=7)})
+    for change in changes:
+        with pytest.raises(UsageError, match="trials.jsonl:3: .* not in this run's plan"):
+            summarise(runs.spoiled(run, {2: change}))
 
 
-def test_a_missing_field_and_a_second_record_are_refused() -> None:
-    plan, facts, records = made()
-    with pytest.raises(UsageError, match="trials.jsonl:13: a second record of epoll at 1 .* in round 0"):
-        summarise(plan, facts, [*records, records[0]])
-    del records[0]["requests_per_sec"]
-    with pytest.raises(UsageError, match="trials.jsonl:1: "):
-        summarise(plan, facts, records)
-
-
-@pytest.mark.parametrize("path", [("run",), ("wire",), ("hugepages",), ("wire", "caveat"),
-                                  ("wire", "contenders"), ("wire", "contenders", "lwip"),
-                                  ("wire", "contenders", "lwip", "stack")])
+@pytest.mark.parametrize("path", [
+    ("run",), ("wire",), ("hugepages",), ("wire", "caveat"), ("wire", "contenders"),
+    ("wire", "contenders", "lwip"), ("wire", "contenders", "lwip", "stack")])
 def test_missing_facts_are_refused_by_name(path: tuple[str, ...]) -> None:
-    plan, facts, records = made()
-    table = facts
+    run = runs.made()
+    table: Any = run.facts
     for key in path[:-1]:
         table = table[key]
     del table[path[-1]]
     with pytest.raises(UsageError, match=f"facts.json: '{path[-1]}'"):
-        summarise(plan, facts, records)
+        summarise(run)
+
+
+def busy(trial: TrialRecord, held: bool) -> TrialRecord:
+    core = replace(trial.cpu_seconds["0"], user=2.0 if held else 0.5, nice=0.0, system=0.0,
+                   irq=0.0, softirq=0.0, idle=0.0 if held else 1.5)
+    return replace(trial, cpu_seconds={**trial.cpu_seconds, "0": core})
 
 
 @pytest.mark.parametrize("held, bound, verdict", [
     ((), None, "slower"), (("epoll",), "upper", "slower"), (("lwip",), "lower", "inconclusive"),
     (("epoll", "lwip"), "both", "inconclusive")])
-def test_a_gain_that_a_busy_client_bounds_is_called_what_it_shows(held: tuple[str, ...], bound: str | None,
-                                                                  verdict: str) -> None:
-    plan, facts, records = made(connections=(64,))
-    for record in records:
-        client = record["cpu_seconds"]["0"]
-        client.update(user=2.0 if record["contender"] in held else 0.5, nice=0.0, system=0.0, irq=0.0,
-                      softirq=0.0, idle=0.0 if record["contender"] in held else 1.5)
-    gain = summarise(plan, facts, records)["points"][0]["gain"]["lwip/epoll"]
-    assert gain["ci95"][1] < 1 and (gain["bound"], gain["verdict"]) == (bound, verdict)
+def test_a_gain_that_a_busy_client_bounds_is_called_what_it_shows(
+        held: tuple[str, ...], bound: str | None, verdict: str) -> None:
+    run = runs.changed(runs.made((64,)), lambda trial: busy(trial, trial.contender in held))
+    gain = summarise(run).points[0].gain("lwip", "epoll")
+    assert gain and gain.ci95 and gain.ci95[1] < 1
+    assert (gain.bound, gain.verdict) == (bound, verdict)
+
+
+def test_a_client_that_is_part_of_what_is_compared_bounds_nothing(tmp_path: Path) -> None:
+    run = load_run(synthetic.write(tmp_path, connections=(64,), own_clients=("lwip",)))
+    summary = summarise(run)
+    assert summary.contenders["lwip"].client == "preload"
+    assert summary.points[0].cells["lwip"].limit.by == "client cpu"
+    gain = summary.points[0].gain("lwip", "epoll")
+    assert gain and gain.bound is None
+
+
+# --- statistics -------------------------------------------------------------------------------
+
+
+def test_statistics_of_a_run_with_fixed_rounds() -> None:
+    summary = summarise(runs.made())
+    told = summary.statistics
+    assert (told.method, told.adjustment, told.confidence, told.seed) == (
+        "t-log-paired", "holm", 0.95, 0)
+    assert (told.rounds_done, told.stopped_by, told.family) == (3, StoppedBy.ROUNDS, 2)
+    assert told.widest_percent is None and told.rounds_needed is None and summary.rounds == 3
+    early = summarise(runs.made(rounds=2, planned=3))
+    assert early.statistics.stopped_by == StoppedBy.INTERRUPTED
+
+
+@pytest.mark.parametrize("precision, rounds, by", [
+    (50, 6, "precision"), (5, 4, "interrupted"), (0.1, 4, "futility")])
+def test_statistics_of_a_run_with_a_rule(precision: float, rounds: int, by: str) -> None:
+    summary = summarise(runs.made(rounds=rounds, planned=3, seed=7, precision_percent=precision))
+    told = summary.statistics
+    assert (told.rounds_done, told.stopped_by, summary.rounds) == (rounds, by, rounds)
+    assert told.widest_percent and 0.1 < told.widest_percent < 50
+    assert told.rounds_needed is not None and (told.rounds_needed > rounds) == (by != "precision")
+
+
+# --- what is not measured ---------------------------------------------------------------------
+
+
+def test_whom_this_plan_cannot_measure_is_named_by_code() -> None:
+    run = runs.made()
+    reason = Reason(NotMeasured.NO_BUSY_POLL.value, {"interface": "tap0"})
+    run = replace(run, plan=replace(run.plan, not_applicable={"lwip": reason}), trials=tuple(
+        trial for trial in run.trials if trial.contender != "lwip"))
+    summary = summarise(run)
+    note = summary.contenders["lwip"].not_measured
+    assert note and (note.code, note.values) == (NotMeasured.NO_BUSY_POLL, {"interface": "tap0"})
+    cell = summary.points[0].cells["lwip"]
+    assert cell.not_measured == note and cell.limit.evidence == (Note(Evidence.NOT_MEASURED),)
+
+
+def test_a_contender_is_not_measured_beyond_its_most() -> None:
+    run = runs.made()
+    run.facts["wire"]["contenders"]["epoll"]["most_because"] = "it cannot"
+    run = replace(run, plan=replace(run.plan, most_connections={"epoll": 8}), trials=tuple(
+        trial for trial in run.trials
+        if (trial.contender, trial.point.connections) != ("epoll", 64)))
+    first, second = summarise(run).points
+    assert first.cells["epoll"].not_measured is None
+    assert second.cells["epoll"].not_measured == Note(
+        NotMeasured.BEYOND, {"connections": 8, "because": "it cannot"})
+
+
+def test_memory_is_shared_by_the_connections_that_are_more() -> None:
+    run = runs.made((100, 10_000), 1)
+    run = runs.changed(run, lambda trial: replace(
+        trial, memory={"resident_bytes": 1_000_000 + 500 * trial.point.connections}))
+    few, many = (point.cells["epoll"] for point in summarise(run).points)
+    assert few.memory_per_connection is None and many.memory_per_connection == 500
+    assert many.median("memory_bytes") == 6_000_000
+
+
+def test_points_of_a_sweep_over_another_axis_stand_apart(tmp_path: Path) -> None:
+    run = runs.made((8,), 3)
+    plan = replace(run.plan, body_sizes=(1, 1000))
+    again = tuple(replace(trial, point=replace(trial.point, body_size_bytes=1000))
+                  for trial in run.trials)
+    summary = summarise(replace(run, plan=plan, trials=(*run.trials, *again)))
+    assert summary.sweep == ("body",) and summary.statistics.family == 2
+    assert [point.at.body_size_bytes for point in summary.points] == [1, 1000]
+    assert summary.points[0].cells == summary.points[1].cells
+
+
+# --- the client's ceiling ---------------------------------------------------------------------
+
+
+def test_the_ceiling_stands_with_its_point() -> None:
+    run = runs.made()
+    canned = replace(busy(run.trials[0], True), contender="canned", round=0)
+    summary = summarise(replace(run, calibration=(canned,)))
+    first, second = summary.points
+    assert first.ceiling and first.ceiling.contender == "canned" and not first.ceiling.at_least
+    assert second.ceiling is None
+    assert any(note.code in (Evidence.CEILING, Evidence.CEILING_PASSED)
+               for note in first.cells["epoll"].limit.evidence)
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(small())

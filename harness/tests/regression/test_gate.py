@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.regression import compatibility as comparable
-from harness.regression import gate
-from harness.regression import change_test as gate_stats
+from harness.regression import change_test, compatibility
 from harness.errors import UsageError
+from harness.analyse.stats import Table
 from harness.regression.change_test import Variance
+from harness.regression.gate import GateResult, GateTest, NotTested, Reason, Result, judge
 from harness.regression.paired_logs import COST, RATE, Readings, readings
+from harness.plan import LoadPoint
+from harness.store import convert
 from harness.store.store import load_run
-from harness.tests.fixtures import noisy_runs
-from harness.tests.fixtures import synthetic
+from harness.tests.fixtures import noisy_runs, runs, synthetic_open
+from harness.tests.fixtures.trial_records import OTHERS
 
 LIKE = noisy_runs.measured()
 # between runs of the same programs, as large as the gate takes it to be where nobody has measured it: the mean of eight
@@ -39,7 +41,7 @@ def share(count: int, seed: int, noise: tuple[float, float], effect: noisy_runs.
         base = [noisy_runs.draw(LIKE, dice, f"base-{number}", run_sd=run_sd, point_sd=point_sd)
                 for number in range(bases)]
         head = noisy_runs.draw(LIKE, dice, "head", run_sd=run_sd, point_sd=point_sd, effect=effect)
-        failed += not gate.gate(base, head)["passed"]
+        failed += not judge(base, head).passed
     return failed / count
 
 
@@ -62,51 +64,82 @@ def test_a_faster_contender_is_no_slower_baseline() -> None:
     faster = {(RATE, "lwip"): math.log(1.15), (COST, "lwip"): -math.log(1.15)}
     assert share(40, 5, SEEN, faster) == 0
     dice = np.random.default_rng(6)
-    found = gate.gate([noisy_runs.draw(LIKE, dice, "base")], noisy_runs.draw(LIKE, dice, "head", effect=faster))
-    rows = {(row["figure"], row["contender"]): row for row in found["tests"] if row["pooled"]}
-    assert rows[RATE, "lwip"]["result"] == gate.BETTER and rows[RATE, "epoll"]["result"] == gate.OTHER
-    assert "lwip is faster: the ratio of rates fell at 16, 32, 64, 128 connections too" in rows[RATE, "epoll"]["told"]
+    found = judge([noisy_runs.draw(LIKE, dice, "base")],
+                  noisy_runs.draw(LIKE, dice, "head", effect=faster))
+    epoll = pooled(found, "epoll")
+    assert pooled(found, "lwip").result == Result.BETTER and epoll.result == Result.OTHER
+    assert (epoll.whose, epoll.reason) == ("lwip", Reason.CLIENT_BOUND)
+    assert [point.connections for point in epoll.whose_points] == [16, 32, 64, 128]
 
 
-def judged(effect: noisy_runs.Effect, like: Readings = LIKE, **changed: Any) -> dict[str, Any]:
+def pooled(found: GateResult, contender: str, figure: str = RATE) -> GateTest:
+    (row,) = [row for row in found.tests
+              if row.pooled and (row.figure, row.contender) == (figure, contender)]
+    return row
+
+
+def judged(effect: noisy_runs.Effect, like: Readings = LIKE, **changed: Any) -> GateResult:
     """A gate of runs with little noise; `changed`: of HEAD."""
     dice = np.random.default_rng(7)
-    quiet = replace(like, logs={key: table.mean(axis=0) + (table - table.mean(axis=0)) / 10
-                                for key, table in like.logs.items()})
+    quiet = replace(like, values={key: calm(table) for key, table in like.values.items()})
     head = replace(noisy_runs.draw(quiet, dice, "head", effect=effect), **changed)
-    return gate.gate([noisy_runs.draw(quiet, dice, "base")], head)
+    return judge([noisy_runs.draw(quiet, dice, "base")], head)
 
 
-def worse(found: dict[str, Any]) -> list[str]:
-    return [row["told"] for row in found["tests"] if row["result"] == gate.WORSE]
+def calm(values: Table) -> Table:
+    """A tenth of the noise."""
+    logs = np.log(values)
+    table: Table = np.exp(logs.mean(axis=0) + (logs - logs.mean(axis=0)) / 10)
+    return table
+
+
+def worse(found: GateResult) -> list[GateTest]:
+    return [row for row in found.tests if row.result == Result.WORSE]
 
 
 def test_what_the_client_hides_shows_in_the_cost() -> None:
     found = judged(noisy_runs.slowed(LIKE, "epoll", 0.1))
-    assert not found["passed"] and found["hollow"] == {"epoll": [16, 32, 64, 128]}
-    tested = [row["points"] for row in found["tests"] if (row["figure"], row["contender"]) == (RATE, "epoll")]
+    assert not found.passed
+    assert {name: [point.connections for point in points]
+            for name, points in found.client_bound.items()} == {"epoll": [16, 32, 64, 128]}
+    tested = [[point.connections for point in row.points] for row in found.tests
+              if (row.figure, row.contender) == (RATE, "epoll")]
     assert tested[0] == [1, 2, 4, 8] and [16] not in tested
-    assert any(told.startswith("server cost a request of epoll/lwip rose 9.") for told in worse(found))
+    (cost,) = [row for row in worse(found) if row.figure == COST]
+    assert (cost.contender, cost.over) == ("epoll", ("lwip",))
+    assert cost.change_percent == pytest.approx(9.5, abs=0.7)
 
 
 def test_what_both_contenders_share_is_the_machine() -> None:
-    found = judged({(RATE, "lwip"): -0.3, (RATE, "epoll"): -0.3, (COST, "lwip"): 0.3, (COST, "epoll"): 0.3})
-    assert found["passed"] and set(found["absolute_percent"]) == {"epoll", "lwip"}
+    found = judged({(RATE, "lwip"): -0.3, (RATE, "epoll"): -0.3,
+                    (COST, "lwip"): 0.3, (COST, "epoll"): 0.3})
+    assert found.passed and set(found.absolute_percent) == {"epoll", "lwip"}
 
 
 def test_one_load_point_alone_can_fail() -> None:
     one = np.array([0.0] * 7 + [math.log(0.75)])
-    found = judged({(RATE, "lwip"): one})
-    failed = [row for row in found["tests"] if row["result"] == gate.WORSE]
-    assert [row["points"] for row in failed if not row["pooled"]] == [[128]]
+    failed = worse(judged({(RATE, "lwip"): one}))
+    assert [row.points for row in failed if not row.pooled] == [(LoadPoint(128),)]
 
 
 def test_below_the_threshold_nothing_is_worse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate_stats, "DEFAULT_RUN_SD", 1e-4)
+    monkeypatch.setattr(change_test, "DEFAULT_RUN_SD", 1e-4)
     found = judged({(RATE, "lwip"): math.log(0.975)})
-    row = next(row for row in found["tests"] if row["pooled"] and (row["figure"], row["contender"]) == (RATE, "lwip"))
-    assert row["p_adjusted"] < 0.001 and row["change_percent"] == pytest.approx(-2.5, abs=0.6)
-    assert row["result"] == gate.SAME and found["passed"]
+    row = pooled(found, "lwip")
+    assert row.p_adjusted < 0.001 and row.change_percent == pytest.approx(-2.5, abs=0.6)
+    assert row.result == Result.SAME and found.passed
+
+
+def test_what_cannot_be_tested_is_named_with_its_reason() -> None:
+    every = frozenset(LIKE.points)
+    found = judged({}, replace(LIKE, client_bound={**LIKE.client_bound, "epoll": every}))
+    assert [(row.figure, row.contender, row.why) for row in found.not_tested] == [
+        (RATE, "epoll", NotTested.CLIENT_BOUND)]
+    lost = {key: np.full((5, 8), np.nan) if key == (COST, "epoll") else table
+            for key, table in LIKE.values.items()}
+    found = judge([replace(LIKE, run="base", values=lost)], LIKE)
+    assert {(row.figure, row.contender, row.why) for row in found.not_tested} == {
+        (COST, "epoll", NotTested.TOO_FEW_ROUNDS), (COST, "lwip", NotTested.TOO_FEW_ROUNDS)}
 
 
 def facts(sha: dict[str, str]) -> dict[str, Any]:
@@ -114,66 +147,67 @@ def facts(sha: dict[str, str]) -> dict[str, Any]:
 
 
 def test_hashes_of_programs_in_runs_of_now_and_of_before() -> None:
-    assert comparable.hashes(facts({"a": "1", "b": "2"})) == {"a": "1", "b": "2"}
-    assert comparable.hashes({"versions": {"sha256": {"a": "1", "gone": None}}}) == {"a": "1"}
-    assert comparable.hashes({}) == {}
+    assert compatibility.hashes(facts({"a": "1", "b": "2"})) == {"a": "1", "b": "2"}
+    assert compatibility.hashes({"versions": {"sha256": {"a": "1", "gone": None}}}) == {"a": "1"}
+    assert compatibility.hashes({}) == {}
 
 
-@pytest.mark.parametrize("epoll, lwip, fails, words", [
-    ("a", "other", True, None),
-    ("other", "b", True, "epoll is slower: its program is another, that of lwip the same"),
-    ("other", "other", True, "epoll is slower or lwip faster; which of the two cannot be told"),
-])
-def test_who_it_was_is_told_by_the_programs(epoll: str, lwip: str, fails: bool, words: str | None) -> None:
-    """Where no load point is hollow, a ratio alone does not tell a slower baseline from a faster contender."""
-    solid = replace(LIKE, hollow={name: frozenset() for name in LIKE.hollow},
+@pytest.mark.parametrize("epoll, lwip, result, whose, reason", [
+    ("a", "other", Result.OTHER, "lwip", Reason.PROGRAM),
+    ("other", "b", Result.WORSE, "epoll", Reason.PROGRAM),
+    ("other", "other", Result.WORSE, "", Reason.UNKNOWN)])
+def test_who_it_was_is_told_by_the_programs(epoll: str, lwip: str, result: Result, whose: str,
+                                            reason: Reason) -> None:
+    """Where the client was never the limit, a ratio alone does not tell who of the two moved."""
+    solid = replace(LIKE, client_bound={name: frozenset() for name in LIKE.client_bound},
                     facts=facts({"build/epoll_server": "a", "build/lwip_server": "b"}))
     head = facts({"build/epoll_server": epoll, "build/lwip_server": lwip})
     found = judged({(RATE, "epoll"): math.log(0.85)}, solid, facts=head)
-    row = next(row for row in found["tests"] if row["pooled"] and (row["figure"], row["contender"]) == (RATE, "epoll"))
-    if words is None:
-        assert row["result"] == gate.OTHER and "lwip is faster: its program is another" in row["told"]
-    else:
-        assert row["result"] == gate.WORSE and words in row["told"] and found["passed"] is not fails
+    row = pooled(found, "epoll")
+    assert (row.result, row.whose, row.reason) == (result, whose, reason)
+    assert result == Result.OTHER or not found.passed
 
 
 def test_the_baseline_must_have_fallen_against_every_other() -> None:
     """Of three, one that became faster leaves the baseline as it was against the third."""
     plan = replace(LIKE.plan, contenders=("epoll", "uring", "lwip"))
-    three = replace(LIKE, plan=plan, hollow={**LIKE.hollow, "uring": frozenset(), "epoll": frozenset()},
-                    busy={**LIKE.busy, "uring": LIKE.busy["epoll"]},
-                    logs={**LIKE.logs, **{(figure, "uring"): LIKE.logs[figure, "epoll"] + 0.1
-                                          for figure in (RATE, COST)}})
-    assert judged({(RATE, "lwip"): math.log(1.2), (COST, "lwip"): -math.log(1.2)}, three)["passed"]
+    three = replace(LIKE, plan=plan, client_bound={
+        **LIKE.client_bound, "uring": frozenset(), "epoll": frozenset()},
+        busy={**LIKE.busy, "uring": LIKE.busy["epoll"]},
+        values={**LIKE.values, **{(figure, "uring"): LIKE.values[figure, "epoll"] * 1.1
+                                  for figure in (RATE, COST)}})
+    assert judged({(RATE, "lwip"): math.log(1.2), (COST, "lwip"): -math.log(1.2)}, three).passed
     slower = worse(judged({(RATE, "epoll"): math.log(0.8)}, three))
-    assert any("epoll is slower, for it fell against uring and lwip" in told for told in slower)
+    assert any((row.whose, row.reason, row.over) == (
+        "epoll", Reason.FELL_AGAINST_ALL, ("uring", "lwip")) for row in slower)
 
 
 @pytest.mark.parametrize("change, words", [
-    ({"wire": "veth"}, 'wire: tap in BASE, veth in HEAD'),
-    ({"duration_seconds": 9}, "duration seconds: 2 in BASE, 9 in HEAD"),
+    ({"wire": "veth"}, "wire: tap in BASE, veth in HEAD"),
+    ({"duration_seconds": 9}, "duration_seconds: 2 in BASE, 9 in HEAD"),
     ({"contenders": ("epoll",)}, r'contenders: \["epoll", "lwip"\] in BASE, \["epoll"\] in HEAD'),
 ])
 def test_other_plans_do_not_compare(change: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=f"runs base and head do not compare: .*{words}"):
-        gate.gate([replace(LIKE, run="base")], replace(LIKE, run="head", plan=replace(LIKE.plan, **change)))
+        judge([replace(LIKE, run="base")], replace(LIKE, run="head", plan=replace(LIKE.plan, **change)))
 
 
 def test_another_machine_does_not_compare_and_another_revision_is_told() -> None:
     kernel = {**LIKE.facts, "kernel": {**LIKE.facts["kernel"], "release": "7.0"}}
     with pytest.raises(UsageError, match="kernel.release: 6.1.0 in BASE, 7.0 in HEAD"):
-        gate.gate([replace(LIKE, run="base")], replace(LIKE, run="head", facts=kernel))
+        judge([replace(LIKE, run="base")], replace(LIKE, run="head", facts=kernel))
     git = {**LIKE.facts, "git": {"revision": "feed", "dirty": False}}
-    told = gate.gate([replace(LIKE, run="base")], replace(LIKE, run="head", facts=git))["differences"]
-    assert [each for each in told if each.startswith("git.revision")] and len(told) == 1
+    found = judge([replace(LIKE, run="base")], replace(LIKE, run="head", facts=git))
+    assert [(item.name, item.head) for item in found.differences["base"]] == [
+        ("git.revision", "feed")]
 
 
 def test_one_contender_and_one_run_twice_do_not_compare() -> None:
     with pytest.raises(UsageError, match="none of its BASE runs"):
-        gate.gate([LIKE], LIKE)
+        judge([LIKE], LIKE)
     alone = replace(LIKE, plan=replace(LIKE.plan, contenders=("epoll",)))
     with pytest.raises(UsageError, match="one contender alone"):
-        gate.gate([replace(alone, run="base")], replace(alone, run="head"))
+        judge([replace(alone, run="base")], replace(alone, run="head"))
 
 
 # --- statistics ------------------------------------------------------------------------------------
@@ -182,7 +216,7 @@ def test_one_contender_and_one_run_twice_do_not_compare() -> None:
 def test_the_estimate_leaves_out_points_without_weight_and_gives_missing_trials_no_say() -> None:
     base = np.zeros((4, 3))
     head = np.array([[-0.1, 9.0, -0.2], [-0.1, 9.0, np.nan], [-0.1, 9.0, -0.2], [-0.1, np.nan, -0.2]])
-    found = gate_stats.change([base], head, np.array([3.0, 0.0, 1.0]), [Variance(0.01 ** 2, 8)])
+    found = change_test.change([base], head, np.array([3.0, 0.0, 1.0]), [Variance(0.01 ** 2, 8)])
     assert found is not None and found.estimate == pytest.approx(-0.125)
     assert found.error == pytest.approx(0.01 * math.sqrt(2)) and found.noise < 1e-20
     assert found.freedom == pytest.approx(8)
@@ -190,9 +224,9 @@ def test_the_estimate_leaves_out_points_without_weight_and_gives_missing_trials_
 
 def test_without_two_rounds_or_with_an_empty_point_there_is_no_change() -> None:
     weights, known = np.ones(2), [Variance(1e-4, 8)]
-    assert gate_stats.change([np.zeros((1, 2))], np.zeros((1, 2)), weights, known) is None
+    assert change_test.change([np.zeros((1, 2))], np.zeros((1, 2)), weights, known) is None
     empty = np.array([[0.0, np.nan], [0.0, np.nan]])
-    assert gate_stats.change([np.zeros((2, 2))], empty, weights, known) is None
+    assert change_test.change([np.zeros((2, 2))], empty, weights, known) is None
 
 
 def test_several_base_runs_are_measured_noise() -> None:
@@ -200,7 +234,7 @@ def test_several_base_runs_are_measured_noise() -> None:
     known = [Variance(0.015 ** 2, 8)]
     quiet = [dice.normal(0, 0.01, (5, 8)) for _ in range(9)]
     wild = [table + dice.normal(0, 0.06) for table in quiet]
-    found = [gate_stats.change(each[:-1], each[-1], np.ones(8), known) for each in (quiet[:2], quiet, wild)]
+    found = [change_test.change(each[:-1], each[-1], np.ones(8), known) for each in (quiet[:2], quiet, wild)]
     errors = [each.error for each in found if each]
     assert len(errors) == 3 and errors[1] < errors[0] < errors[2]
 
@@ -208,39 +242,37 @@ def test_several_base_runs_are_measured_noise() -> None:
 def test_the_noise_of_a_round_that_hits_all_points_is_not_averaged_away() -> None:
     together = np.repeat(np.random.default_rng(9).normal(0, 0.03, (6, 1)), 8, axis=1)
     apart = np.random.default_rng(9).normal(0, 0.03, (6, 8))
-    wide, narrow = (gate_stats.round_noise(table, np.ones(8)) for table in (together, apart))
+    wide, narrow = (change_test.round_noise(table, np.ones(8)) for table in (together, apart))
     assert wide.freedom == narrow.freedom == 5 and wide.value > 3 * narrow.value
-
-
-# --- files -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    for number, seed in enumerate((1, 2), 1):
-        id_ = f"2026010{number}-000000-tap"
-        synthetic.write(tmp_path / "runs" / id_, run=id_, seed=seed, rounds=5)
-    return tmp_path
 
 
 def test_the_readings_of_the_reference_run() -> None:
     found = readings(load_run("reference"))
-    assert found.logs[RATE, "epoll"].shape == (5, 8) and found.hollow["lwip"] == frozenset()
-    assert math.exp(found.logs[RATE, "lwip"][:, -1].mean()) == pytest.approx(59_700, rel=0.05)
+    assert found.values[RATE, "epoll"].shape == (5, 8) and not found.client_bound["lwip"]
+    assert found.values[RATE, "lwip"][:, -1].mean() == pytest.approx(59_700, rel=0.05)
     # cycles of its poll loop, and CPU seconds
-    assert math.exp(found.logs[COST, "lwip"][:, -1].mean()) > 1e3
-    assert 1e-7 < math.exp(found.logs[COST, "epoll"][:, -1].mean()) < 1e-4
+    assert found.values[COST, "lwip"][:, -1].min() > 1e3
+    assert 1e-7 < found.values[COST, "epoll"][:, -1].mean() < 1e-4
 
 
-def test_of_several_attempts_the_one_that_counts_is_read(results: Path) -> None:
-    run = results / "runs" / "20260101-000000-tap"
-    before = readings(load_run(run))
-    lines = (run / "trials.jsonl").read_text().splitlines()
-    first = json.loads(lines[0])
-    disturbed = {**first, "requests_per_sec": first["requests_per_sec"] / 2, "disturbed": ["the hypervisor took 9 %"]}
-    again = {**first, "attempt": 1}
-    (run / "trials.jsonl").write_text("".join(f"{line}\n" for line in (json.dumps(disturbed), json.dumps(again), *lines[1:])))
-    plan = run / "plan.json"
-    plan.write_text(json.dumps({**json.loads(plan.read_text()), "attempts": 3}))
-    after = readings(load_run(run))
-    assert all(np.array_equal(after.logs[key], before.logs[key], equal_nan=True) for key in before.logs)
+def test_of_several_attempts_the_one_that_counts_is_read() -> None:
+    run = runs.made((1, 8), 5)
+    first = run.trials[0]
+    disturbed = replace(first, requests_per_sec=first.requests_per_sec / 2, disturbed=(OTHERS,))
+    again = replace(run, trials=(disturbed, replace(first, attempt=1), *run.trials[1:]))
+    before, after = readings(run), readings(again)
+    assert all(np.array_equal(after.values[key], before.values[key], equal_nan=True)
+               for key in before.values)
+
+
+def test_an_open_loop_and_a_run_without_a_valid_trial_are_not_compared(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is of an open loop"):
+        readings(load_run(synthetic_open.write(tmp_path, rates=(10_000, 20_000))))
+    with pytest.raises(UsageError, match="has no valid trial"):
+        readings(replace(runs.made(), trials=()))
+
+
+def test_the_result_is_read_again_from_its_json() -> None:
+    found = judged({(RATE, "lwip"): math.log(0.8)})
+    data = json.loads(json.dumps(convert.to_json(found), allow_nan=False))
+    assert convert.from_json(GateResult, data, "gate.json") == found

@@ -8,32 +8,28 @@ import math
 import random
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from harness.regression import noise
-from harness.regression import noise_profile
-from harness.analyse import bottleneck as verdict
+from harness.analyse.stats import Table
 from harness.errors import UsageError
+from harness.plan import load_wire, original, pairs, twin, with_twins
+from harness.regression import noise, noise_profile
 from harness.regression.noise_profile import Profile
-from harness.cli.noise import alarms
-from harness.regression.paired_logs import COST, RATE, readings, trials
-from harness.store.store import Run, load_run
-from harness.tests.fixtures import noisy_runs
-from harness.tests.fixtures import synthetic
-from harness.plan import original, pairs, twin, with_twins
-from harness.plan import load_wire
+from harness.regression.paired_logs import COST, RATE, Readings, readings
+from harness.store import convert
+from harness.store.codes import Verdict
+from harness.tests.fixtures import noisy_runs, runs
+
 
 NAMES = ("epoll", "epoll-again")
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
+@pytest.fixture(scope="module")
+def found() -> Readings:
     """15 rounds at 4 load points: 12 comparisons of 5."""
-    return load_run(synthetic.write(tmp_path / "20260102-030405-tap-noise", run="20260102-030405-tap-noise", rounds=15,
-                                    contenders=NAMES, seed=1))
+    return readings(runs.made((1, 8, 64, 128), 15, NAMES))
 
 
 # --- the same contender twice ----------------------------------------------------------------------
@@ -59,59 +55,65 @@ def test_comparisons_are_spread_over_load_points() -> None:
     assert noise.spread(points, 3, 3) == ([1, 16, 128], 3)
 
 
-# --- what is said ----------------------------------------------------------------------------------
+# --- what a machine calls a difference --------------------------------------------------------
 
 
-def test_each_block_of_rounds_is_a_comparison(run: Run) -> None:
-    found = noise.analyse(readings(run), trials(run), 5)
-    assert [(row["connections"], row["first_round"]) for row in found["comparisons"]] == [
+def test_each_block_of_rounds_is_a_comparison(found: Readings) -> None:
+    result = noise.analyse(found, 5)
+    assert [(row.at.connections, row.first_round) for row in result.comparisons] == [
         (point, first) for point in (1, 8, 64, 128) for first in (0, 5, 10)]
-    assert found["measured"]["comparisons"] == 12 and found["simulated"]["comparisons"] == noise.SIMULATED
-    assert found["passed"] and found["contenders"] == ["epoll"]
-    whole = next(row for row in found["detectable"] if row["connections"] is None)
+    assert result.measured.comparisons == 12 and result.simulated.comparisons == noise.SIMULATED
+    assert result.passed and result.contenders == ("epoll",)
+    whole = next(row for row in result.detectable if row.at is None)
     # the made-up noise of a trial is 4 %, of a ratio √2 of it; four points halve it
-    assert whole["round_sd_percent"] == pytest.approx(2.8, rel=0.5) and whole["rounds_measured"] == 15
-    assert found == noise.analyse(readings(run), trials(run), 5)
+    assert whole.round_sd_percent == pytest.approx(2.8, rel=0.5) and whole.rounds_measured == 15
+    assert result == noise.analyse(found, 5)
 
 
-def test_exchanged_comparisons_alarm_at_the_nominal_rate_whatever_the_twins_differ_by(run: Run) -> None:
-    """Labels are exchanged: even of twins of which one is twice as fast, simulated comparisons have no difference."""
+def test_exchanged_comparisons_alarm_at_the_nominal_rate_whatever_the_two_differ_by(
+        found: Readings) -> None:
+    """Labels are exchanged: even of two of which one is twice as fast there is no difference."""
     calls = []
     for seed in range(12):
-        drawn = noise._exchanged(trials(run), [("epoll-again", "epoll")], 5, random.Random(seed))
-        calls += [noise._called(noise._compared(cell)) for cell in drawn]
+        drawn = noise.exchanged(cells(found), 5, random.Random(seed))
+        calls += [noise.called(noise.compared(logs)) for logs in drawn]
     assert len(calls) == 1200 and 0.02 < sum(calls) / len(calls) < 0.08
-    ratios = [math.log(noise._compared(cell)["ratio"]) for cell in
-              noise._exchanged(faster(run), [("epoll-again", "epoll")], 5, random.Random(1))]
+    drawn = noise.exchanged(cells(faster(found)), 5, random.Random(1))
+    ratios = [math.log(noise.compared(logs).ratio or 0) for logs in drawn]
     assert abs(np.mean(ratios)) < 4 * np.std(ratios) / 10
 
 
-def test_comparisons_that_stop_when_they_look_sure_are_judged_too(run: Run) -> None:
-    found = noise.analyse(readings(run), trials(run), 5, 6.0)
-    assert found["stopped"]["comparisons"] == noise.SIMULATED and 5 < found["stopped_after_rounds"] <= 15
-    assert found["stopped"]["alarms"] <= 12
-    assert found["together"]["comparisons"] == 12 + 2 * noise.SIMULATED
-    assert noise.analyse(readings(run), trials(run), 5)["stopped"]["comparisons"] == 0
+def cells(found: Readings) -> list[Table]:
+    return list(found.ratio(RATE, "epoll-again", "epoll").T)
 
 
-def faster(run: Run) -> list[Any]:
-    return [replace(trial, requests_per_sec=trial.requests_per_sec * 2) if trial.contender == "epoll-again" else trial
-            for trial in trials(run)]
+def test_comparisons_that_stop_when_they_look_sure_are_judged_too(found: Readings) -> None:
+    result = noise.analyse(found, 5, 6.0)
+    assert result.stopped.comparisons == noise.SIMULATED
+    assert result.stopped_after_rounds and 5 < result.stopped_after_rounds <= 15
+    assert result.stopped.alarms <= 12
+    assert result.together.comparisons == 12 + 2 * noise.SIMULATED
+    without = noise.analyse(found, 5)
+    assert without.stopped.comparisons == 0 and without.stopped_after_rounds is None
 
 
-def test_too_many_alarms_fail(run: Run) -> None:
-    """A second name that is slower: no comparison of them can be a twin's."""
-    found = noise.analyse(readings(run), faster(run), 5)
-    assert found["measured"]["alarms"] == 12 and found["measured"]["share"] == 1 and not found["passed"]
-    assert all(row["verdict"] == verdict.FASTER for row in found["comparisons"])
+def faster(found: Readings) -> Readings:
+    again = {(RATE, "epoll-again"): 2 * found.values[RATE, "epoll-again"]}
+    return replace(found, values={**found.values, **again})
+
+
+def test_too_many_alarms_fail(found: Readings) -> None:
+    """A second name that is slower: no comparison of them can be one with itself."""
+    result = noise.analyse(faster(found), 5)
+    assert result.measured.alarms == 12 and result.measured.share == 1 and not result.passed
+    assert all(row.gain.verdict == Verdict.FASTER for row in result.comparisons)
 
 
 def test_intervals_of_shares_are_clopper_and_pearsons() -> None:
     """Values of their paper's tables, and 1 - 0.025^(1/20) for none of 20."""
-    assert noise._alarms(0, 20)["ci95"] == pytest.approx([0, 1 - 0.025 ** (1 / 20)], rel=1e-4)
-    assert noise._alarms(1, 20)["ci95"] == pytest.approx([0.001265, 0.248733], rel=1e-3)
-    assert noise._alarms(12, 120)["p"] == pytest.approx(0.0168, abs=0.002)
-    assert alarms(noise._alarms(1, 20)) == "1 of 20 comparisons (5 %, 95 % interval 0.13 to 25 %)"
+    assert noise.alarms(0, 20).ci95 == pytest.approx([0, 1 - 0.025 ** (1 / 20)], rel=1e-4)
+    assert noise.alarms(1, 20).ci95 == pytest.approx([0.001265, 0.248733], rel=1e-3)
+    assert noise.alarms(12, 120).p == pytest.approx(0.0168, abs=0.002)
 
 
 def test_the_smallest_change_seen_is_seen_so_often() -> None:
@@ -124,23 +126,42 @@ def test_the_smallest_change_seen_is_seen_so_often() -> None:
     assert noise.detectable(sd, 20, 0.8) < noise.detectable(sd, 5, 0.8) < noise.detectable(sd, 5, 0.9)
 
 
-def test_a_drift_is_told(run: Run) -> None:
-    read = readings(run)
-    logs = {key: table + np.linspace(0, 0.1, 15)[:, None] for key, table in read.logs.items()}
-    drift = noise.analyse(replace(read, logs=logs), trials(run), 5)["drift"]
-    low, high = drift[0]["ci95_percent"]
-    assert [row["contender"] for row in drift] == list(NAMES) and low < 100 * math.expm1(0.1) < high and low > 0
+def test_a_drift_is_found(found: Readings) -> None:
+    values = {key: table * np.exp(np.linspace(0, 0.1, 15))[:, None]
+              for key, table in found.values.items()}
+    drift = noise.analyse(replace(found, values=values), 5).drift
+    assert [row.contender for row in drift] == list(NAMES) and drift[0].ci95_percent
+    low, high = drift[0].ci95_percent
+    assert 0 < low < 100 * math.expm1(0.1) < high
 
 
-def test_a_run_without_twins_or_whole_comparisons_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_run_without_second_names_or_whole_comparisons_is_refused(found: Readings) -> None:
     with pytest.raises(UsageError, match="has no comparison of 16 rounds"):
-        noise.analyse(readings(run), trials(run), 16)
-    plain = load_run(synthetic.write(tmp_path / "plain"))
+        noise.analyse(found, 16)
     with pytest.raises(UsageError, match="it is not a noise run"):
-        noise.analyse(readings(plain), trials(plain), 3)
+        noise.analyse(readings(runs.made()), 3)
 
 
-# --- pages and the profile -------------------------------------------------------------------------
+def test_the_result_is_read_again_from_its_json(found: Readings) -> None:
+    result = noise.analyse(found, 5, 6.0)
+    data = json.loads(json.dumps(convert.to_json(result), allow_nan=False))
+    assert data["detectable"][0]["detectable_percent"]["5"]["80"] == \
+        result.detectable[0].detectable_percent[5][80]
+    assert data["measured"]["alarms"] == result.measured.alarms
+
+
+# --- the profile ------------------------------------------------------------------------------
+
+
+def test_a_session_stands_in_the_stead_of_an_older_one_of_its_run(found: Readings,
+                                                                  tmp_path: Path) -> None:
+    file = noise_profile.place("tap", noise_profile.machine(found.facts), tmp_path)
+    assert file.name.startswith("tap-") and noise_profile.load(file) is None
+    for _ in range(2):
+        made = noise_profile.append(file, "tap", {}, noise_profile.session(found))
+    assert noise_profile.load(file) == made and len(made.sessions) == 1
+    pair = made.sessions[0]["pairs"]["epoll-again/epoll"][RATE]
+    assert pair["round_sd"][0] == pytest.approx(0.057, rel=0.6)
 
 
 def test_a_foreign_profile_is_refused(tmp_path: Path) -> None:
@@ -162,18 +183,15 @@ def sessions(count: int, run_sd: float) -> Profile:
 
 
 def test_sessions_show_what_runs_differ_by() -> None:
-    like = noisy_runs.measured()
-    points, weights = like.plan.connections, np.ones(8)
-    work = noise_profile.workload(like)
-    known = sessions(60, 0.02).between("lwip", "epoll", RATE, points, weights, work)
+    like, every = noisy_runs.measured(), np.ones(8)
+    known = sessions(60, 0.02).between("lwip", "epoll", RATE, like, every)
     assert known and math.sqrt(known.value) == pytest.approx(0.02, rel=0.3) and known.freedom == 59
-    turned = sessions(60, 0.02).between("epoll", "lwip", RATE, points, weights, work)
-    assert turned == known
-    quiet = sessions(60, 0.0).between("lwip", "epoll", COST, points, weights, work)
+    assert sessions(60, 0.02).between("epoll", "lwip", RATE, like, every) == known
+    quiet = sessions(60, 0.0).between("lwip", "epoll", COST, like, every)
     assert quiet and math.sqrt(quiet.value) < 0.01
-    drift = sessions(60, 0.0).drift(["epoll", "lwip"], work)
-    assert drift and math.sqrt(drift.value) == pytest.approx(noisy_runs.DRIFT_SD, rel=0.3)
-    assert sessions(1, 0.0).between("lwip", "epoll", RATE, points, weights, work) is None
-    assert sessions(9, 0.0).between("lwip", "uring", RATE, points, weights, work) is None
-    assert sessions(9, 0.0).between("lwip", "epoll", RATE, [3], np.ones(1), work) is None
-    assert sessions(2, 0.0).drift(["epoll", "lwip"], work) is None
+    assert sessions(1, 0.0).between("lwip", "epoll", RATE, like, every) is None
+    assert sessions(9, 0.0).between("lwip", "uring", RATE, like, every) is None
+    elsewhere = replace(like, plan=replace(like.plan, connections=(3,)))
+    assert sessions(9, 0.0).between("lwip", "epoll", RATE, elsewhere, np.ones(1)) is None
+    swept = replace(like, plan=replace(like.plan, connections=(1,), body_sizes=(1, 2)))
+    assert sessions(9, 0.0).between("lwip", "epoll", RATE, swept, np.ones(2)) is None

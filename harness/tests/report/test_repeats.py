@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.analyse import summary as analyse
+from harness.analyse import summarise
+from harness.store.codes import Caveat
 from harness.report import format as words
 from harness.cli.bench import bench
 from harness.run import RunRequest
@@ -71,11 +72,12 @@ def test_a_machine_that_stays_busy_gets_three_attempts_and_says_so(tmp_path: Pat
     trials = run(BusyHost(*range(1, 99)), tmp_path)
     assert brief(trials) == [(name, attempt, True) for name in ("epoll", "lwip") for attempt in range(3)]
     found = only_run(tmp_path)
-    summary = analyse.summarise(found.plan, found.facts, found.old_trials)
-    assert summary["attempts"]["stayed"] == 2 and summary["points"][0]["contenders"]["epoll"]["trials"] == 1
-    assert any("6 attempts of 6 were disturbed (other programs)" in line and "2 of 2 trials that count stayed disturbed"
-               in line for line in summary["caveats"])
-    assert not any("incomplete" in line for line in summary["caveats"])
+    summary = summarise(found)
+    assert summary.attempts and (summary.attempts.attempts, summary.attempts.disturbed) == (6, 6)
+    assert (summary.attempts.trials, summary.attempts.stayed) == (2, 2)
+    assert summary.points[0].cells["epoll"].trials == 1
+    codes = [note.code for note in summary.caveats]
+    assert Caveat.DISTURBED in codes and Caveat.INCOMPLETE not in codes
 
 
 def test_one_attempt_may_be_asked_for(tmp_path: Path, shown: list[Path]) -> None:

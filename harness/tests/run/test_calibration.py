@@ -13,12 +13,11 @@ from typing import Any, Mapping
 import pytest
 
 from harness.run import calibration
-from harness.report.charts import cpu as charts_cpu
 from harness.report import report
-from harness.analyse.summary import summarise
+from harness.analyse import Summary, summarise
 from harness.cli.bench import bench
 from harness.run import RunRequest
-from harness.analyse.ceiling import NAME
+from harness.run.calibration import NAME
 from harness.errors import Interrupted, MachineError, UsageError
 from harness.plan import load_plan, Plan
 from harness.store.store import CALIBRATION, load_run
@@ -117,44 +116,42 @@ def stored(tmp_path: Path, rates: Mapping[int, float], idle: float = 0.0) -> Pat
     return path
 
 
-def summary_of(path: Path) -> dict[str, Any]:
-    run = load_run(path)
-    return summarise(run.plan, run.facts, run.old_trials, run.old_calibration)
+def summary_of(path: Path) -> Summary:
+    return summarise(load_run(path))
 
 
 def test_a_contender_at_the_ceiling_is_client_bound_and_its_gain_a_bound(tmp_path: Path) -> None:
     path = stored(tmp_path, {8: 1e9, 64: 1e9})
-    at_64 = summary_of(path)["points"][1]
-    rate = at_64["contenders"]["lwip"]["requests_per_sec"]["median"]
-    assert at_64["client_ceiling"]["requests_per_sec"] == 1e9 and not at_64["client_ceiling"]["at_least"]
-    assert at_64["limit"]["lwip"]["by"] == "server cpu"
+    at_64 = summary_of(path).points[1]
+    rate = at_64.cells["lwip"].median("requests_per_sec")
+    assert at_64.ceiling and rate
+    assert at_64.ceiling.requests_per_sec == 1e9 and not at_64.ceiling.at_least
+    assert at_64.cells["lwip"].limit.by == "server cpu"
     shutil.rmtree(path)
-    point = summary_of(stored(tmp_path, {64: 1.04 * rate}))["points"][1]
-    assert point["limit"]["lwip"]["by"] == "client cpu" and point["gain"]["lwip/epoll"]["bound"] is not None
-    series = report.throughput_series(summary_of(path), "lwip", 1)
-    assert series.values[1].hollow and not series.values[0].hollow
+    first, point = summary_of(stored(tmp_path, {64: 1.04 * rate})).points
+    gain = point.gain("lwip", "epoll")
+    assert point.cells["lwip"].limit.by == "client cpu" and gain and gain.bound is not None
+    assert first.cells["lwip"].limit.by != "client cpu"
 
 
 def test_where_the_client_had_time_to_spare_it_can_do_more(tmp_path: Path) -> None:
-    path = stored(tmp_path, {8: 50_000.0, 64: 50_000.0}, idle=1.0)
-    summary = summary_of(path)
-    assert [point["client_ceiling"]["at_least"] for point in summary["points"]] == [True, True]
-    assert summary["points"][0]["limit"]["epoll"]["by"] != "client cpu"
-    line, = charts_cpu.ceiling(summary["points"])
-    assert line.label == "client's ceiling (↑: or more)" and [value.centre for value in line.values] == [50_000.0] * 2
+    points = summary_of(stored(tmp_path, {8: 50_000.0, 64: 50_000.0}, idle=1.0)).points
+    assert [point.ceiling and (point.ceiling.at_least, point.ceiling.requests_per_sec)
+            for point in points] == [(True, 50_000.0)] * 2
+    assert points[0].cells["epoll"].limit.by != "client cpu"
 
 
-def test_without_a_calibration_there_is_no_line(tmp_path: Path) -> None:
+def test_without_a_calibration_there_is_no_ceiling(tmp_path: Path) -> None:
     path = synthetic.write(tmp_path / "run", rounds=1)
-    assert charts_cpu.ceiling(summary_of(path)["points"]) == []
-    assert all("client_ceiling" not in point for point in summary_of(path)["points"])
+    assert all(point.ceiling is None for point in summary_of(path).points)
 
 
 def test_a_calibration_that_did_not_count_is_no_ceiling(tmp_path: Path) -> None:
     path = stored(tmp_path, {8: 1e9})
-    record = json.loads((path / CALIBRATION).read_text()) | {"valid": False, "problems": ["3 reads failed"]}
+    record = json.loads((path / CALIBRATION).read_text())
+    record |= {"valid": False, "problems": ["3 reads failed"]}
     (path / CALIBRATION).write_text(json.dumps(record) + "\n")
-    assert all("client_ceiling" not in point for point in summary_of(path)["points"])
+    assert all(point.ceiling is None for point in summary_of(path).points)
 
 
 @pytest.mark.parametrize("change, words", [

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.report import headline
-from harness.analyse.summary import summarise
+from harness.analyse import summarise
 from harness.run.request import checked
 from harness.cli.bench import bench
 from harness.run import RunRequest
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
 from harness.plan import from_json, load_plan, Plan, Reason, schedule, to_json, without
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
-from harness.tests.analyse.test_summary import made as made_up
+from harness.store.codes import Caveat, Evidence, Note, NotMeasured
+from harness.tests.fixtures import runs
 from harness.plan import load_wire
 from harness.plan import Wire
 
@@ -157,17 +157,16 @@ def test_a_rehearsal_says_what_can_be_told_without_the_machine(tmp_path: Path,
 
 
 def test_the_summary_says_why_there_is_nothing() -> None:
-    plan, facts, trials = made_up(contenders=("epoll", "lwip", "uring"))
-    why = "one server core: the same as epoll"
-    aside = without(plan, {"uring": Reason("same-as-on-one-core", {"as": "epoll"})})
-    kept = [trial for trial in trials if trial["contender"] != "uring"]
-    found = summarise(aside, facts, kept)
-    assert {point["contenders"]["uring"]["not_measured"] for point in found["points"]} == {f"(not applicable: {why})"}
-    assert {point["limit"]["uring"]["evidence"] for point in found["points"]} == {
-        f"Not measured (not applicable: {why})."}
-    assert not any("incomplete" in caveat for caveat in found["caveats"])
-    assert f"Not applicable here, so not measured: kernel TCP (io_uring) ({why})." in found["caveats"]
-    assert [each.sentence.partition(":")[0] for each in headline.headline(found)] == [
-        "lwIP on DPDK (net_tap) against kernel TCP (epoll)"]
-    assert found["points"][0]["contenders"]["lwip"] == summarise(
-        replace(plan, contenders=("epoll", "lwip")), facts, kept)["points"][0]["contenders"]["lwip"]
+    run = runs.made(contenders=("epoll", "lwip", "uring"))
+    aside = without(run.plan, {"uring": Reason("same-as-on-one-core", {"as": "epoll"})})
+    kept = tuple(trial for trial in run.trials if trial.contender != "uring")
+    found = summarise(replace(run, plan=aside, trials=kept))
+    why = Note(NotMeasured.ONE_CORE, {"as": "epoll"})
+    assert found.contenders["uring"].not_measured == why
+    for point in found.points:
+        assert point.cells["uring"].not_measured == why
+        assert point.cells["uring"].limit.evidence == (Note(Evidence.NOT_MEASURED),)
+    codes = [note.code for note in found.caveats]
+    assert Caveat.NOT_APPLICABLE in codes and Caveat.INCOMPLETE not in codes
+    two = replace(run, plan=replace(run.plan, contenders=("epoll", "lwip")), trials=kept)
+    assert found.points[0].cells["lwip"] == summarise(two).points[0].cells["lwip"]

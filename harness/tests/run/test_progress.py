@@ -11,7 +11,7 @@ from rich.console import Console
 
 from harness.plan import LoadPoint, load_plan, round_specs, schedule
 from harness.run.progress import Progress, TimeLeft, clock, rate
-from harness.analyse.typed.stopping_rule import Look
+from harness.analyse.stopping_rule import Look
 from harness.store.codes import Note, Problem
 from harness.store.trial_record import Reconcile, TrialRecord
 from harness.plan import load_wire

@@ -17,7 +17,7 @@ from harness.cli.bench import bench
 from harness.run import RunRequest
 from harness.errors import Interrupted, UsageError
 from harness.plan import round_specs
-from harness.analyse.typed.stopping_rule import FIRST_LOOK, HELD, look, sessions
+from harness.analyse.stopping_rule import FIRST_LOOK, HELD, look, sessions
 from harness.store.store import Run
 from harness.tests.conftest import SEED
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run

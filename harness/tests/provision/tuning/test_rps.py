@@ -12,7 +12,7 @@ import pytest
 
 from harness.provision.tuning import ethtool
 from harness.report import format as words
-from harness.analyse.summary import summarise
+from harness.analyse import summarise
 from harness.cli.bench import bench
 from harness.run import RunRequest
 from harness.provision import resolve
@@ -27,7 +27,7 @@ from harness.provision.steps import steps
 from harness.tests.fixtures.ethtool_host import PCI, EthtoolHost
 from harness.tests.fixtures.fake_host import ABSENT, OK, FakeHost
 from harness.tests.fixtures.serving_host import ServingHost, only_run
-from harness.tests.analyse.test_summary import made
+from harness.tests.fixtures import runs
 from harness.provision.tuning import Tuned, tune_interface
 from harness.tests.fixtures.wires import bare_wire
 
@@ -187,10 +187,9 @@ def test_a_run_is_named_so_and_says_which_masks(tmp_path: Path, shown: list[Path
 
 
 def test_the_summary_says_it() -> None:
-    plan, facts, trials = made()
-    summary = summarise(replace(plan, softirq="server"), facts, trials)
-    assert summary["softirq"] == "server" and words.wire(summary) == "tap, softirq on the server's cores"
-    assert "softirq" not in summarise(plan, facts, trials)
+    run = runs.made()
+    served = replace(run, plan=replace(run.plan, softirq="server"))
+    assert summarise(served).softirq == "server" and summarise(run).softirq == ""
 
 
 def test_a_rehearsal_says_it_and_looks_at_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Iterator, cast
 
 import pytest
 
-from harness.analyse import summary as analyse
+from harness.analyse import summarise
 from harness.trial.load import remote as sites
 from harness.trial.client import Client
 from harness.errors import ContenderError, MachineError, UsageError
@@ -29,7 +29,8 @@ from harness.host import connected
 from harness.plan.client_target import SshTarget
 from harness.report.report import write
 from harness.store.store import load_run
-from harness.tests.fixtures import synthetic
+from harness.store.codes import Caveat, Evidence, Note
+from harness.tests.fixtures import runs, synthetic
 from harness.tests.fixtures.wires import bare_wire
 from harness.report.format import command
 
@@ -178,15 +179,16 @@ def test_cpus_of_equal_number_on_other_machines_are_the_clients(busy: float, by:
     dice, plan = random.Random(1), remote_plan()
     records = [elsewhere(synthetic.trial(dice, name, 8, 0, place), busy)
                for place, name in enumerate(("epoll", "lwip"))]
-    summary = analyse.summarise(plan, synthetic.facts("x", ("epoll", "lwip")), records)
-    assert not any("shared CPU" in caveat for caveat in summary["caveats"])
-    point = summary["points"][0]
-    assert point["limit"]["epoll"]["by"] == by
-    assert f"client's busiest core was {100 * busy:.0f} % busy" in point["limit"]["epoll"]["evidence"]
+    summary = summarise(runs.of(plan, synthetic.facts("x", ("epoll", "lwip")), records))
+    assert all(note.code != Caveat.SHARED_CPUS for note in summary.caveats)
+    cell = summary.points[0].cells["epoll"]
+    assert cell.limit.by == by and cell.limit.evidence[0] == Note(
+        Evidence.CLIENT_CORE, {"share": busy})
     burned = {role: sum(float(states[key]) for cpu, states in records[0]["cpu_seconds"].items()
                         for key in ("user", "system", "softirq") if ("/" in cpu) == (role == "client"))
               for role in ("client", "server")}
-    split = point["contenders"]["epoll"]["cpu_us_per_request"]["by_role"]
+    split = cell.cpu_by_role
+    assert split is not None
     assert split["client"] / split["server"] == pytest.approx(burned["client"] / burned["server"], rel=1e-4)
 
 

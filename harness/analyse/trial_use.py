@@ -10,11 +10,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Mapping
 
-from harness.analyse.typed import stats
-from harness.store.trial_record import CpuTime, TrialRecord
+from harness.store.histogram import quantile
+from harness.store.trial_record import OTHER, CpuTime, TrialRecord
 
-# the role of a CPU that has no part in the plan
-OTHER = "other"
 ROLES = ("client", "server", OTHER)
 _PORT_LOSSES = ("rx_dropped", "tx_dropped", "no_mbuf")
 
@@ -110,7 +108,7 @@ def moved(record: TrialRecord) -> Moved:
         lost["server-port"] = sum(server.get(key, 0) for key in _PORT_LOSSES)
     latency = None
     if samples:
-        latency = stats.quantile(record.latency_histogram_us, 500) if corrected else math.fsum(
+        latency = quantile(record.latency_histogram_us, 500) if corrected else math.fsum(
             value * count for value, count in record.latency_histogram_us) / samples
     return Moved(
         seconds=record.duration_seconds, requests=record.requests, bytes=record.bytes,
@@ -118,38 +116,23 @@ def moved(record: TrialRecord) -> Moved:
         packets=server["rx_packets"] + server["tx_packets"] if "rx_packets" in server else None)
 
 
-def _interrupts(spent: CpuTime) -> float:
-    return spent.irq + spent.softirq
-
-
-def _burned(spent: CpuTime) -> float:
-    """CPU time is either waiting, taken away by the hypervisor, or burned."""
-    return math.fsum((spent.user, spent.nice, spent.system, spent.irq, spent.softirq))
-
-
 def _core(cpu: str, spent: CpuTime) -> CoreUse:
-    burned = _burned(spent)
-    had = burned + math.fsum((spent.idle, spent.iowait))
-    return CoreUse(cpu, spent.role, *(part / had if had > 0 else 0.0 for part in (
-        burned, math.fsum((spent.user, spent.nice)), spent.system, _interrupts(spent))))
+    had = spent.burned + spent.idle + spent.iowait
+    parts = (spent.burned, spent.user + spent.nice, spent.system, spent.interrupts)
+    return CoreUse(cpu, spent.role, *(part / had if had > 0 else 0.0 for part in parts))
 
 
 def burned_seconds(record: TrialRecord) -> dict[str, float]:
-    """Return by role the CPU seconds that count.
-
-    Of a CPU without a part in the plan interrupts alone: the kernel may process the load's packets
-    on any CPU, while every program of the load is kept to the plan's.
-    """
+    """Return by role the CPU seconds that count."""
     found: dict[str, float] = {}
     for spent in record.cpu_seconds.values():
-        seconds = _interrupts(spent) if spent.role == OTHER else _burned(spent)
-        found[spent.role] = found.get(spent.role, 0.0) + seconds
+        found[spent.role] = found.get(spent.role, 0.0) + spent.counted
     return found
 
 
 def core_seconds(record: TrialRecord) -> float:
     """Return the CPU time burned on all cores."""
-    return math.fsum(burned_seconds(record).values())
+    return math.fsum(spent.counted for spent in record.cpu_seconds.values())
 
 
 def server_seconds(record: TrialRecord) -> float | None:
@@ -164,14 +147,13 @@ def steal_share(record: TrialRecord) -> float:
     """Return which part of the time of the plan's CPUs the hypervisor took."""
     ours = [spent for spent in record.cpu_seconds.values() if spent.role != OTHER]
     stolen = math.fsum(spent.steal for spent in ours)
-    clock = stolen + math.fsum(_burned(spent) + spent.idle + spent.iowait for spent in ours)
+    clock = stolen + math.fsum(spent.burned + spent.idle + spent.iowait for spent in ours)
     return stolen / clock if clock > 0 else 0.0
 
 
 def elsewhere_share(record: TrialRecord) -> float:
     """Return what CPUs without a part burned beside interrupts, by all that counts."""
-    beside = math.fsum(_burned(spent) - _interrupts(spent) for spent in record.cpu_seconds.values()
-                       if spent.role == OTHER)
+    beside = math.fsum(spent.burned - spent.counted for spent in record.cpu_seconds.values())
     counted = core_seconds(record)
     return max(0.0, beside) / counted if counted > 0 else 0.0
 

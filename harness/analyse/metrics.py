@@ -11,13 +11,12 @@ from enum import StrEnum
 from typing import Callable, Mapping, Sequence
 
 from harness.analyse.model import Cell, Figure
-from harness.analyse.typed import stats
-from harness.analyse.typed import trial_use
-from harness.analyse.typed.stats import round_significant
+from harness.analyse import stats
+from harness.analyse import trial_use
+from harness.analyse.stats import round_significant
+from harness.store.histogram import PERCENTILES, merged, quantile
 from harness.store.trial_record import TrialRecord
 
-# The one table of percentiles: permille by nearest rank of the merged histograms.
-PERCENTILES: Mapping[str, int] = {"p50": 500, "p90": 900, "p99": 990, "p999": 999, "max": 1000}
 OWN_COUNTERS, CPU_TIME = "own counters", "cpu time"
 
 
@@ -101,7 +100,7 @@ def _memory(trial: TrialRecord, _: Context) -> float | None:
 def _percentile(name: str, permille: int) -> Metric:
     def value(trial: TrialRecord, _: Context) -> float | None:
         histogram = trial.latency_histogram_us
-        return stats.quantile(histogram, permille) if histogram else None
+        return quantile(histogram, permille) if histogram else None
     return Metric(name, "µs", Better.LOWER, f"latency, {permille / 10:g} % by nearest rank", value,
                   "latency", permille)
 
@@ -149,8 +148,8 @@ def figures(trials: Sequence[TrialRecord], of: Context) -> dict[str, Figure]:
 
 def latency(trials: Sequence[TrialRecord]) -> dict[str, float | None]:
     """Return percentiles of all valid trials together, so that a bad round shows."""
-    histogram = stats.merge_histograms(trial.latency_histogram_us for trial in trials)
-    return {name: stats.quantile(histogram, permille) if histogram else None
+    histogram = merged(trial.latency_histogram_us for trial in trials)
+    return {name: quantile(histogram, permille) if histogram else None
             for name, permille in PERCENTILES.items()}
 
 
