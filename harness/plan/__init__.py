@@ -69,3 +69,9 @@ from harness.plan.wire import Contender as Contender
 from harness.plan.wire import End as End
 from harness.plan.wire import Endpoint as Endpoint
 from harness.plan.wire import Wire as Wire
+from harness.plan.published import METHOD as METHOD
+from harness.plan.published import METRICS as METRICS
+from harness.plan.published import NOT_STATED as NOT_STATED
+from harness.plan.published import Claim as Claim
+from harness.plan.published import Published as Published
+from harness.plan.published import load_published as load_published

@@ -85,7 +85,7 @@ class Published:
 def of_paper(paper: str, directory: Path = PUBLISHED) -> list[Published]:
     """The publications of that paper, or the one of that name. UsageError where there is none, or it has nothing to run
     again."""
-    every = [load(file.stem, directory) for file in sorted(directory.glob("*.toml"))]
+    every = [load_published(file.stem, directory) for file in sorted(directory.glob("*.toml"))]
     found = [each for each in every if each.paper and paper in (each.paper, each.name)]
     if not found:
         known = dict.fromkeys(each.paper for each in every if each.paper)
@@ -93,7 +93,7 @@ def of_paper(paper: str, directory: Path = PUBLISHED) -> list[Published]:
     return found
 
 
-def load(name: str, directory: Path = PUBLISHED) -> Published:
+def load_published(name: str, directory: Path = PUBLISHED) -> Published:
     """The publication <directory>/<name>.toml. Raises UsageError on an unknown name or a bad file."""
     known = sorted(file.stem for file in directory.glob("*.toml"))
     if name not in known:

@@ -1,93 +1,192 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The kernel ladder as a reader reads it: which server is the best where, by how much, and the gain over each. Pure.
+"""Find the result of a run: gains grouped by verdict, over the best kernel server. No sentence.
 
-Knows the summary, no files and no page.
+Where a run has several kernel servers the headline is against the best of them at each load point,
+and never against one that the reader would have to know to be the weak one. The sentences stand in
+templates/headline.j2.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping
+from enum import StrEnum
+from typing import Sequence
 
-from harness.report import headline
-from harness.report import format as words
+from harness.analyse import Gain, Summary
+from harness.plan import LoadPoint
+from harness.store import Bound, Verdict
 
-Summary = Mapping[str, Any]
+At = tuple[LoadPoint, Gain]
+
+
+class Why(StrEnum):
+    """Why a gain is inconclusive."""
+
+    TOO_FEW = "too-few-rounds"
+    SPANS_ONE = "spans-one"
+    CLIENT_LIMIT = "client-limit"
+    ADJUSTED = "chance"
 
 
 @dataclass(frozen=True)
-class Row:
-    """One load point. Texts; NONE where nothing valid was measured. `headline`: (contender, gain over the best rung,
-    its verdict); `over`: what is not on the kernel's sockets over each rung; `worth`: each rung but the baseline over
-    it, both as (ratio, interval).
+class Group:
+    """The gains with one verdict and one reason; shown: the smallest and the largest."""
+
+    verdict: Verdict
+    why: Why | None
+    points: tuple[LoadPoint, ...]
+    shown: tuple[At, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One pair over all load points: those that have a gain."""
+
+    over: str
+    below: str
+    gains: tuple[At, ...]
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Return the smallest ratio and the largest; one, or none, where there are no more."""
+        known = sorted({gain.ratio for _, gain in self.gains if gain.ratio is not None})
+        return tuple(dict.fromkeys((known[0], known[-1]))) if known else ()
+
+    def with_verdict(self, verdict: str) -> list[LoadPoint]:
+        """Return where it has this verdict."""
+        return [at for at, gain in self.gains if gain.verdict == verdict]
+
+    def with_bound(self, bound: str = "") -> list[LoadPoint]:
+        """Return where the client made it this bound; where any, without one."""
+        return [at for at, gain in self.gains if gain.bound and bound in ("", gain.bound)]
+
+    def ordered(self) -> list[At]:
+        """Return the gains, the smallest first."""
+        return sorted(self.gains, key=lambda item: item[1].ratio or 0.0)
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The gain of one contender.
+
+    line: its gains; `below` is "" where each is over the best kernel server of its load point
+    best: by kernel server, where it is the best; {} without `below` ""
+    missing: load points without a gain
+    groups: its gains by verdict and reason
+    lines: the gain over each kernel server
     """
 
-    connections: int
-    best: str
-    rate: str
-    headline: tuple[tuple[str, str, str], ...]
-    over: tuple[tuple[str, str], ...]
-    worth: tuple[tuple[str, str], ...]
+    line: Line
+    best: dict[str, list[LoadPoint]]
+    missing: tuple[LoadPoint, ...]
+    groups: tuple[Group, ...]
+    lines: tuple[Line, ...] = ()
 
 
-@dataclass(frozen=True)
-class Ladder:
-    """`pairs`, `worths`: the names of the columns of `over` and `worth`; `sentences`: of each rung that is measured,
-    where it is the best and by how much over the baseline; `absent`: of each that is not, why."""
-
-    baseline: str
-    pairs: tuple[str, ...]
-    worths: tuple[str, ...]
-    rows: tuple[Row, ...]
-    sentences: tuple[str, ...]
-    absent: tuple[str, ...]
+def label(summary: Summary, name: str) -> str:
+    """Return a contender's label."""
+    return summary.contenders[name].label
 
 
-def ladder(summary: Summary) -> Ladder | None:
-    """None for a run without a ladder: with one kernel server or none, or with an open loop, which is of rates."""
-    every = headline.rungs(summary)
-    if len(every) < 2 or "ablation" in summary or "open_loop" in summary:
+def measured(summary: Summary) -> list[str]:
+    """Return the contenders that are measured at some load point, the baseline first."""
+    return [name for name in summary.contenders if not absent(summary, name)]
+
+
+def absent(summary: Summary, name: str) -> bool:
+    """Tell whether a contender is measured at no load point at all."""
+    cells = [point.cells[name] for point in summary.points if name in point.cells]
+    return (summary.contenders[name].not_measured is not None
+            or bool(cells) and all(cell.not_measured for cell in cells))
+
+
+def kernel_servers(summary: Summary) -> list[str]:
+    """Return the kernel baselines, in the plan's order; [] where the baseline is none of them."""
+    return [name for name, info in summary.contenders.items() if info.baseline]
+
+
+def baselines(summary: Summary) -> list[str]:
+    """Return the kernel baselines that are measured."""
+    return [name for name in kernel_servers(summary) if not absent(summary, name)]
+
+
+def others(summary: Summary) -> list[str]:
+    """Return the measured contenders that are no baseline: of several kernel servers none is."""
+    return [name for name in measured(summary)
+            if name not in (baselines(summary) or [summary.baseline])]
+
+
+def both_ended(summary: Summary) -> list[str]:
+    """Return the contenders whose gain is of both ends: their client's stack differs, too."""
+    client = summary.contenders[summary.baseline].client
+    return [name for name, info in summary.contenders.items() if info.client != client]
+
+
+def best_at(summary: Summary) -> dict[str, list[LoadPoint]]:
+    """Return for each kernel server that is the best somewhere, where."""
+    found: dict[str, list[LoadPoint]] = {}
+    for point in summary.points:
+        if point.best_kernel is not None:
+            found.setdefault(point.best_kernel, []).append(point.at)
+    return found
+
+
+def line(summary: Summary, over: str, below: str) -> Line:
+    """Return a pair's gains; `below` "": over the best kernel server of each load point."""
+    gains = [(point.at, point.gain(over, below) if below else summary.headline(point).get(over))
+             for point in summary.points]
+    return Line(over, below, tuple((at, gain) for at, gain in gains
+                                   if gain is not None and gain.ratio is not None))
+
+
+def headlines(summary: Summary) -> list[Headline]:
+    """Return one for each contender, against the best kernel server or the baseline.
+
+    [] for one contender alone, and for kernel servers alone where there are more than two of them.
+    """
+    kernel = baselines(summary)
+    several = kernel not in ([], [summary.baseline])
+    if several and others(summary):
+        return [_headline(summary, line(summary, name, ""), kernel) for name in others(summary)]
+    if len(kernel) > 2:
+        return []
+    return [_headline(summary, line(summary, name, summary.baseline))
+            for name in measured(summary) if name != summary.baseline]
+
+
+def _headline(summary: Summary, gains: Line, kernel: Sequence[str] = ()) -> Headline:
+    known = {at for at, _ in gains.gains}
+    return Headline(
+        gains, best_at(summary) if not gains.below else {},
+        tuple(point.at for point in summary.points if point.at not in known),
+        tuple(_groups(gains)), tuple(line(summary, gains.over, name) for name in kernel))
+
+
+def _groups(gains: Line) -> list[Group]:
+    found: dict[tuple[Verdict, Why | None], list[At]] = {}
+    for at, gain in gains.ordered():
+        found.setdefault((gain.verdict, why(gain)), []).append((at, gain))
+    order = [(Verdict.FASTER, None), (Verdict.SLOWER, None),
+             *((Verdict.INCONCLUSIVE, reason) for reason in Why)]
+    return [Group(*key, tuple(at for at, _ in gains.gains if any(at == one for one, _ in items)),
+                  tuple(dict.fromkeys((items[0], items[-1])))) for key in order
+            if (items := found.get(key))]
+
+
+def why(gain: Gain) -> Why | None:
+    """Return why a gain is inconclusive; None where it is not."""
+    if gain.verdict != Verdict.INCONCLUSIVE:
         return None
-    rungs = [name for name in every if not words.absent(summary, name)]
-    others = [name for name in summary["contenders"] if name not in every and not words.absent(summary, name)]
-    baseline = str(summary["baseline"])
-    worths = [name for name in rungs if name != baseline]
-    return Ladder(
-        baseline=baseline,
-        pairs=tuple(words.pair(name, rung) for name in others for rung in rungs),
-        worths=tuple(words.pair(name, baseline) for name in worths),
-        rows=tuple(Row(
-            connections=point["connections"], best=point["best_kernel"] or words.NONE,
-            rate=_rate(point),
-            headline=tuple((name, words.gain(entry), str(entry["verdict"]))
-                           for name, entry in point["headline"].items()),
-            over=tuple(_gain(point, f"{name}/{rung}") for name in others for rung in rungs),
-            worth=tuple(_gain(point, f"{name}/{baseline}") for name in worths)) for point in summary["points"]),
-        sentences=tuple(_sentence(summary, name) for name in rungs),
-        absent=tuple(f"{why}." for name in summary["contenders"] if (why := words.absent(summary, name))))
+    if gain.ci95 is None:
+        return Why.TOO_FEW
+    low, high = gain.ci95
+    if low <= 1 <= high:
+        return Why.SPANS_ONE
+    # a bound on the right side of 1 is no reason
+    against = {Bound.BOTH: True, Bound.LOWER: high < 1, Bound.UPPER: low > 1}
+    return Why.CLIENT_LIMIT if gain.bound and against[gain.bound] else Why.ADJUSTED
 
 
-def _rate(point: Mapping[str, Any]) -> str:
-    best = point["best_kernel"]
-    return words.number(point["contenders"][best]["requests_per_sec"]["median"] if best else None)
-
-
-def _gain(point: Mapping[str, Any], key: str) -> tuple[str, str]:
-    entry = point["gain"][key]
-    return ((words.NONE, "") if entry["ratio"] is None else
-            (words.bounded(entry), words.interval(entry["ci95"], words.ratio)))
-
-
-def _sentence(summary: Summary, name: str) -> str:
-    """Where a rung is the best, and how far from the baseline it goes: its best point, and its worst where that is
-    another."""
-    where = headline.best_at(summary).get(name)
-    parts = [f"the best at {headline.connections(where)}" if where else "nowhere the best"]
-    if name != summary["baseline"]:
-        known = sorted(((entry, point["connections"]) for point in summary["points"]
-                        if (entry := point["gain"][f"{name}/{summary['baseline']}"])["ratio"] is not None),
-                       key=lambda pair: float(pair[0]["ratio"]))
-        ends = known[:1] if len(known) == 1 else [*known[-1:], *known[:1]]
-        parts.append(" and ".join(f"{words.gain(entry)} {summary['baseline']} at {words.thousands(count)}"
-                                  for entry, count in ends) if ends else "without a valid trial")
-    return f"{name}, {words.label(summary, name)}: {', '.join(parts)}."
+def emulated(summaries: Sequence[Summary]) -> list[str]:
+    """Return what played the part of the NIC in some runs; [] on hardware and software wires."""
+    return sorted({summary.emulated for summary in summaries if summary.emulated})

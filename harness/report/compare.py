@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Several runs laid over one another: charts, table, CSV. Knows no clock, no machine; same bytes each time.
+"""Lay several runs over one another: charts, table, CSV. Same bytes each time.
 
-Runs may differ in anything; what they differ in is said. Nothing is tested between runs, which were not
+Runs may differ in anything; the page lists in what. Nothing is tested between runs, which were not
 interleaved.
 """
 
@@ -10,148 +10,153 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
-from harness.report.charts import base as charts
-from harness.report import headline
-from harness.plan import published
-from harness.report import report
-from harness.report import format as words
+from harness.analyse import Point, Summary
 from harness.errors import UsageError
-from harness.store.store import Run
+from harness.plan import LoadPoint, Published, load_published
+from harness.report.baselines import absent, baselines, best_at, kernel_servers, others
+from harness.report.charts.base import Frame, Scale
+from harness.report.charts.base import render as render_chart
+from harness.report.charts.base import styled
+from harness.report.charts.lines import gain, throughput
+from harness.report.figures import (
+    Lines, figure, grouped, lines, published_gains, published_rates, ratio)
+from harness.report.format import Places, by_name
+from harness.report.report import loaded, write_files
+from harness.report.tables import runs_table
+from harness.report.templates import data_uri, macro, render
+from harness.store import Run
 
-CAPTIONS = {
-    "throughput": "Throughput against the number of connections: medians, with the 95 % interval of each run "
-                  "as a band.",
-    "gain": "Gain of each run: throughput over its own baseline's, or over the best of its kernel servers where it has "
-            "several, by load point, with its 95 % interval.",
-}
-CAVEAT = ("These runs were made one after the other, maybe on different machines: every interval covers one "
-          "run, and none covers the difference between two runs. Compare gains rather than throughputs.")
 
+def write_comparison(run_dirs: Sequence[Path], out: Path, names: Sequence[str] = ()) -> list[Path]:
+    """Write the comparison of two or more runs to `out`; return its files.
 
-def write(run_dirs: Sequence[Path], out: Path, published_names: Sequence[str] = ()) -> list[Path]:
-    """Write the comparison of two or more runs to `out`; returns its files.
-
-    Raises UsageError on fewer than two different runs, a foreign run or an unknown publication, MachineError
-    if `out` cannot be written.
+    Raises UsageError on fewer than two different runs, runs that sweep different axes, a foreign
+    run or an unknown publication, MachineError if `out` cannot be written.
     """
-    runs = [report.loaded(path) for path in run_dirs]
+    runs = [loaded(path) for path in run_dirs]
     ids = [run.id for run, _ in runs]
     for run, summary in runs:
-        if "open_loop" in summary:
-            raise UsageError(f"run {run.id} is of an open loop: compare lays throughput and gain of closed loops over "
-                             f"one another; its own report: make report RUN={run.id}")
+        if summary.open_loop:
+            raise UsageError(f"run {run.id} is of an open loop: compare lays throughput and gain "
+                             "of closed loops over one another; its own report: make report "
+                             f"RUN={run.id}")
+        if summary.sweep != runs[0][1].sweep:
+            raise UsageError(f"runs {ids[0]} and {run.id} sweep different axes: no chart has room "
+                             "for both")
     if len(runs) < 2 or len(set(ids)) < len(ids):
-        raise UsageError(f"compare needs two or more different runs, not: {', '.join(ids) or 'none'}")
-    return report.write_files(out, build(runs, [published.load(name) for name in published_names]))
+        raise UsageError("compare needs two or more different runs, not: "
+                         f"{', '.join(ids) or 'none'}")
+    return write_files(out, build(runs, [load_published(name) for name in names]))
 
 
-def build(runs: Sequence[tuple[Run, report.Summary]],
-          others: Sequence[published.Published]) -> dict[str, bytes]:
-    """Every file of the comparison by its name."""
+def build(runs: Sequence[tuple[Run, Summary]], published: Sequence[Published]) -> dict[str, bytes]:
+    """Return every file of the comparison by its name."""
     summaries = [summary for _, summary in runs]
-    with charts.styled():
-        pictures = {name: charts.render(figure) for name, figure in _figures(summaries, others)}
+    with styled():
+        pictures = {name: render_chart(drawn) for name, drawn in _figures(summaries, published)}
     context = {
-        "runs": runs, "title": _title(summaries), "caveats": [CAVEAT, *_differences(summaries)],
-        "contenders": _names(summaries), "gains": _gains(summaries), "rows": list(_rows(summaries)),
-        "words": words, "published": others, "captions": CAPTIONS, "banner": words.banner(summaries),
-        "charts": {name: report.data_uri(kinds["svg"]) for name, kinds in pictures.items()},
+        "runs": runs, "summaries": summaries, "published": published, "gains": _gains(summaries),
+        "contenders": list(dict.fromkeys(name for summary in summaries
+                                         for name in summary.contenders)),
+        "rows": list(_rows(summaries)), "at": _places(summaries),
+        "charts": {name: data_uri(kinds["svg"]) for name, kinds in pictures.items()},
     }
     return {
-        **{f"{name}.{kind}": data for name, kinds in pictures.items() for kind, data in kinds.items()},
-        "compare.html": report.render("compare.html.j2", context),
-        "compare.md": report.render("compare.md.j2", context),
-        "compare.csv": report.figures_table(("run", "wire"), [((summary["run"], summary["wire"]), summary)
-                                                              for summary in summaries]),
+        **{f"{name}.{kind}": data for name, kinds in pictures.items()
+           for kind, data in kinds.items()},
+        "compare.html": render("compare.html.j2", context),
+        "compare.md": render("compare.md.j2", context),
+        "compare.csv": runs_table(("run", "wire"), [((summary.run, summary.wire), summary)
+                                                    for summary in summaries]),
     }
 
 
-def _figures(summaries: Sequence[report.Summary],
-             others: Sequence[published.Published]) -> Iterator[tuple[str, Any]]:
-    lines = [(summary, name) for summary in summaries for name in _drawn(summary)]
-    note = f"{_title(summaries)}; 95 % intervals, each of one run.{words.overlay_note(others)}"
-    called, banner = _called(summaries), words.banner(summaries)
-    rates = [report.throughput_series(summary, name, style, f"{called[summary['run']]}: {name}")
-             for style, (summary, name) in enumerate(lines)]
-    yield "throughput", charts.throughput([*rates, *report.published_rates(others)], note, banner)
-    gains = [report.headline_series(summary, name, style, f"{called[summary['run']]}: {name} over the best", weight=1)
-             if _has_ladder(summary) else
-             report.gain_series(summary, name, style,
-                                f"{called[summary['run']]}: {words.pair(name, summary['baseline'])}")
-             for style, (summary, name) in enumerate(lines)
-             if (name not in headline.rungs(summary) if _has_ladder(summary) else name != summary["baseline"])]
+def _figures(summaries: Sequence[Summary],
+             published: Sequence[Published]) -> Iterator[tuple[str, Any]]:
+    drawn = [(summary, name) for summary in summaries for name in _drawn(summary)]
+    called = short_names(summaries)
+    axis = _places(summaries).axis
+    theirs = [other for other in published if other.series and axis.key == "connections"]
+    frame = Frame(*macro("charts.j2", "compare_note", summaries, theirs),
+                  *macro("words.j2", "banner", summaries))
+    rates: list[Lines] = [
+        lines(summary, name, style, f"{called[summary.run]}: {name}",
+              figure(name, "requests_per_sec")) for style, (summary, name) in enumerate(drawn)]
+    panels = grouped([*rates, *published_rates(theirs)])
+    values = [x for panel in panels for one in panel.series for x in one.xs]
+    scale = Scale.of(axis.label, values, linear=axis.word == "cores")
+    yield "throughput", throughput(panels, scale, frame)
+    gains = [lines(summary, name, style, macro("charts.j2", "compare_gain", called[summary.run],
+                                               name, below)[0], ratio(summary, name, below))
+             for style, (summary, name) in enumerate(drawn)
+             for below in [_below(summary, name)] if below != name]
     if gains:
-        baselines = {"best kernel server" if _has_ladder(summary) else summary["baseline"] for summary in summaries}
-        over = baselines.pop() if len(baselines) == 1 else "own baseline"
-        lines_of_others = report.published_gains(others)
-        yield "gain", charts.gain([*gains, *lines_of_others], note, f"Gain (throughput ratio to {over})", banner)
+        over = {_below(summary, "") for summary, _ in drawn}
+        text, = macro("charts.j2", "compare_axis", list(over))
+        yield "gain", gain(grouped([*gains, *published_gains(theirs)]), scale, text, frame)
 
 
-def _has_ladder(summary: report.Summary) -> bool:
-    """Several kernel servers, and something to compare with the best of them?"""
-    return 1 < len(headline.rungs(summary)) < len(summary["contenders"])
+def _below(summary: Summary, name: str) -> str:
+    """Return over whom a gain is: "" for the best kernel server, itself for none."""
+    if not _has_best(summary):
+        return summary.baseline
+    return name if name and name in kernel_servers(summary) else ""
 
 
-def _drawn(summary: report.Summary) -> list[str]:
-    """The contenders of a run that a chart over several runs has room for: of a kernel ladder, the rungs that are the
-    best somewhere."""
-    best = headline.best_at(summary) if _has_ladder(summary) else {}
-    rungs = headline.rungs(summary) if best else []
-    return [name for name in summary["contenders"]
-            if (name in best or name not in rungs) and not words.absent(summary, name)]
+def _has_best(summary: Summary) -> bool:
+    """Tell whether there are several kernel servers, and something to compare with them."""
+    return len(baselines(summary)) > 1 and bool(others(summary))
 
 
-def _called(summaries: Sequence[report.Summary]) -> dict[str, str]:
-    """The shortest name of each run in a chart: its workload where that is all they differ in, else its id.
+def _drawn(summary: Summary) -> list[str]:
+    """Return the contenders that a chart over several runs has room for.
 
-    Of one workload with bodies of several sizes, the size.
+    Of several kernel servers those that are the best somewhere.
     """
-    runs = {summary["run"]: summary["workload"] for summary in summaries}
-    names = {run: str(workload["name"]) for run, workload in runs.items()}
-    sizes = {run: f"{workload['body_size_bytes']:,} bytes" for run, workload in runs.items()}
-    marks = {summary["run"]: " (emulated)" if summary.get("emulated") else "" for summary in summaries}
-    alike = len({words.wire(summary) for summary in summaries}) == 1
-    for called in (names, sizes) if len(set(names.values())) in (1, len(runs)) else ():
-        if alike and len(set(called.values())) == len(runs):
-            return {run: f"{name}{marks[run]}" for run, name in called.items()}
-    return {run: f"{run}{mark}" for run, mark in marks.items()}
+    kernel = kernel_servers(summary) if _has_best(summary) else []
+    return [name for name in summary.contenders if not absent(summary, name)
+            and (name not in kernel or name in best_at(summary))]
 
 
-def _title(summaries: Sequence[report.Summary]) -> str:
-    wires = list(dict.fromkeys(words.wire(summary) for summary in summaries))
-    return f"{len(summaries)} runs on " + (f"wire {wires[0]}" if len(wires) == 1 else
-                                           f"different wires ({words.listed(wires)})")
+def short_names(summaries: Sequence[Summary]) -> dict[str, str]:
+    """Return the shortest name of each run in a chart.
+
+    Its workload where that is all they differ in, its body size in one workload, else its id.
+    """
+    names = {summary.run: summary.workload for summary in summaries}
+    sizes = {summary.run: f"{summary.body_size_bytes:,} bytes" for summary in summaries}
+    wires = {(summary.wire, summary.tap, summary.impairment, summary.softirq)
+             for summary in summaries}
+    found = {summary.run: summary.run for summary in summaries}
+    for called in (sizes, names) if len(set(names.values())) in (1, len(summaries)) else ():
+        if len(wires) == 1 and len(set(called.values())) == len(summaries):
+            found = called
+    return {summary.run: found[summary.run] + (" (emulated)" if summary.emulated else "")
+            for summary in summaries}
 
 
-def _differences(summaries: Sequence[report.Summary]) -> list[str]:
-    """What makes the runs unlike each other before any stack does."""
-    found = []
-    workloads = list(dict.fromkeys(words.workload(summary) for summary in summaries))
-    if len(workloads) > 1:
-        found.append(f"The workloads differ: {words.listed(workloads)}.")
-    wires = [(words.wire(summary), summary["caveats"][:1]) for summary in summaries]
-    for wire, caveats in dict((wire, caveats) for wire, caveats in wires).items():
-        found += [f"Wire {wire}: {caveat}" for caveat in caveats]
-    return found
+def _gains(summaries: Sequence[Summary]) -> list[tuple[str, str]]:
+    """Return every pair whose gain is shown: (contender, over), "" for the best kernel server."""
+    return list(dict.fromkeys(
+        (name, below) for summary in summaries for name in summary.contenders
+        if name != summary.baseline
+        for below in (summary.baseline, *([""] if _has_best(summary) and name not in
+                                          kernel_servers(summary) else []))))
 
 
-def _names(summaries: Sequence[report.Summary]) -> list[str]:
-    return list(dict.fromkeys(name for summary in summaries for name in summary["contenders"]))
+def _rows(summaries: Sequence[Summary]) -> Iterator[tuple[LoadPoint, list[tuple[Summary, Point]]]]:
+    """Yield each load point in order, with the runs that have it."""
+    found = _places(summaries)
+    rows: dict[tuple[float, ...], list[tuple[Summary, Point]]] = {}
+    for summary in summaries:
+        for point in summary.points:
+            key = tuple(axis.value(point.at) for axis in found.axes)
+            rows.setdefault(key, []).append((summary, point))
+    for _, row in sorted(rows.items()):
+        yield row[0][1].at, row
 
 
-def _gains(summaries: Sequence[report.Summary]) -> dict[str, str]:
-    """Every gain that is shown, by its key in a summary, and how it is written; of a kernel ladder those over the best
-    rung, by the contender alone."""
-    return {**{f"{name}/{summary['baseline']}": words.pair(name, summary["baseline"]) for summary in summaries
-               for name in summary["contenders"] if name != summary["baseline"]},
-            **{name: f"{name} over the best kernel server" for summary in summaries if _has_ladder(summary)
-               for name in summary["contenders"] if name not in headline.rungs(summary)}}
-
-
-def _rows(summaries: Sequence[report.Summary]) -> Iterator[tuple[int, list[tuple[str, Any]]]]:
-    """(connections, [(run, its point)]) by ascending connections, with the runs that have that load point."""
-    counts = sorted({point["connections"] for summary in summaries for point in summary["points"]})
-    for count in counts:
-        yield count, [(summary["run"], {**point, "gain": {**point["gain"], **(point["headline"] if _has_ladder(summary)
-                                                                              else {})}})
-                      for summary in summaries for point in summary["points"] if point["connections"] == count]
+def _places(summaries: Sequence[Summary]) -> Places:
+    """Return the load points of all runs."""
+    return Places(by_name(summaries[0].sweep), tuple(dict.fromkeys(
+        point.at for summary in summaries for point in summary.points)))

@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Our figures beside those of one publication, load point by load point, and in what else the two differ. Pure.
+"""Compare a run with a publication: figures by number of connections, and what differs. Pure.
 
-A publication has single figures of other machines: nothing is tested here, and no ratio of ours to theirs is formed.
+A publication has single figures of other machines: nothing is tested, and no ratio of ours to
+theirs is formed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from harness.report import paper_differences as differences
-from harness.report import hardware as equipment
-from harness.report import headline
-from harness.report import format as words
-from harness.plan.published import METRICS, Claim, Published
-from harness.store.store import Run
+from harness.analyse import Point, Summary
+from harness.plan import METHOD, METRICS, NOT_STATED, Claim, Plan, Published, schedule
+from harness.report import hardware
+from harness.report.baselines import baselines, measured, others
+from harness.report.format import NONE, number, ratio, with_interval
+from harness.report.templates import macro
+from harness.store import Run
 
-Summary = Mapping[str, Any]
-# whose table a run on a NIC is shown beside without being asked to
+Facts = Mapping[str, Any]
+# the publication that a run on a NIC is compared with in any case
 SEED = "tinyhttpd-lwip-dpdk"
 
 
@@ -33,9 +35,13 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """The table, its columns' names, and what differs: (what, ours, theirs). `claims`: (what was said, their figure,
-    ours)."""
+class Comparison:
+    """A run and a publication.
+
+    ours, theirs, our_gains, their_gains: names of the columns of `rows`
+    differences: (what, ours, theirs)
+    claims: (what they say, their figure, ours)
+    """
 
     other: Published
     ours: tuple[str, ...]
@@ -47,79 +53,84 @@ class Beside:
     claims: tuple[tuple[str, str, str], ...]
 
 
-def beside(run: Run, summary: Summary, other: Published) -> Beside:
-    baseline = summary["baseline"]
-    names = [name for name in summary["contenders"] if not words.absent(summary, name)]
-    ladder = headline.rungs(summary)
-    # what a gain is over, by contender: of several kernel servers the best, and the baseline that others take
-    gains = [(name, baseline) for name in names if name not in (ladder or (baseline,))] or [
-        (name, baseline) for name in names if name != baseline]
-    if len(ladder) > 1:
-        gains = [(name, below) for name, _ in gains for below in (*([""] if name not in ladder else []), baseline)]
-    points = {int(point["connections"]): point for point in summary["points"]}
+def compare(run: Run, summary: Summary, other: Published) -> Comparison:
+    """Set a run beside a publication; load points by their connections alone."""
+    names, gains = measured(summary), _gains(summary)
+    points: dict[int, Point] = {}
+    for point in summary.points:
+        points.setdefault(point.at.connections, point)
     counts = sorted({*points, *other.connections}) if other.series else []
-    return Beside(
-        other=other, ours=tuple(names), theirs=tuple(series.label for series in other.series.values()),
-        our_gains=tuple(words.pair(name, below) if below else f"{name} over the best kernel server"
-                        for name, below in gains),
-        their_gains=tuple(f"{other.series[name].label} over {other.series[other.baseline].label}"
-                          for name in other.gains()),
-        rows=tuple(_row(count, points.get(count), names, gains, other) for count in counts),
-        differences=tuple(_differences(run, summary, other)),
-        claims=tuple((f"“{claim.said}”", f"{words.number(claim.figure)} {claim.metric}", _claimed(summary, claim))
-                     for claim in other.claims))
+    return Comparison(
+        other=other, ours=tuple(names), theirs=tuple(one.label for one in other.series.values()),
+        our_gains=tuple(macro("papers.j2", "over", *pair)[0] for pair in gains),
+        their_gains=tuple(
+            macro("papers.j2", "over", other.series[name].label,
+                  other.series[other.baseline].label)[0] for name in other.gains()),
+        rows=tuple(_row(summary, count, points.get(count), gains, other) for count in counts),
+        differences=tuple(
+            differences(run.plan, run.facts, other) if other.method else
+            ((what, macro("papers.j2", what, run, summary, hardware)[0], theirs)
+             for what, theirs in _theirs(other))),
+        claims=tuple((f"“{claim.said}”", f"{number(claim.figure)} {claim.metric}",
+                      _claimed(summary, claim)) for claim in other.claims))
 
 
-def _claimed(summary: Summary, claim: Claim) -> str:
-    """The most that each contender had of what a claim is of, in a run whose workload measures that."""
-    if summary["workload"]["name"] != METRICS[claim.metric]:
-        return f"not measured by this run's workload ({summary['workload']['name']})"
-    found = []
-    for name in summary["contenders"]:
-        cells = [(point["contenders"][name]["requests_per_sec"]["median"], point["connections"])
-                 for point in summary["points"] if point["contenders"][name]["trials"]]
-        # of the connections that stand, all that were held in a valid trial; else a rate
-        held = claim.metric == "connections"
-        most = max(((count if held else rate, count) for rate, count in cells), default=None)
-        where = "" if held or not most else f" at {words.connections([most[1]])}"
-        found.append(f"{name}: {words.number(most[0]) if most else words.NONE}{where}")
-    return "; ".join(found)
+def differences(plan: Plan, facts: Facts, other: Published) -> Iterator[tuple[str, str, str]]:
+    """Yield (what, ours, theirs) of everything that METHOD names.
+
+    `facts`: as far as there are any; a plan that was not run has those of the machine alone.
+    """
+    most = max((spec.threads for spec in schedule(plan)), default=0)
+    for key, what in METHOD.items():
+        ours, = macro("papers.j2", "ours", key, plan, facts, most, hardware)
+        yield what, ours, other.method.get(key, NOT_STATED)
 
 
-def _row(count: int, point: Mapping[str, Any] | None, names: list[str], gains: list[tuple[str, str]],
+def _theirs(other: Published) -> Iterator[tuple[str, str]]:
+    """Yield what a publication without a method says of itself."""
+    yield from (("hardware", other.hardware), ("load", other.load))
+    yield "programs", ", ".join(one.label for one in other.series.values())
+
+
+def _gains(summary: Summary) -> list[tuple[str, str]]:
+    """Return (contender, over whom) of the gains to show; "": over the best kernel server."""
+    first, kernel = summary.baseline, baselines(summary)
+    names = others(summary) or [name for name in measured(summary) if name != first]
+    if len(kernel) < 2:
+        return [(name, first) for name in names]
+    return [(name, below) for name in names
+            for below in (*([""] if name not in kernel else []), first)]
+
+
+def _row(summary: Summary, count: int, point: Point | None, gains: Sequence[tuple[str, str]],
          other: Published) -> Row:
     place = other.connections.index(count) if count in other.connections else None
 
-    def theirs(figures: tuple[float | None, ...], show: Any) -> str:
-        return words.NONE if place is None else str(show(figures[place]))
+    def theirs(figures: Sequence[float | None], show: Callable[[float | None], str]) -> str:
+        return NONE if place is None else show(figures[place])
     return Row(
         count,
-        tuple(words.NONE if point is None else words.number(point["contenders"][name]["requests_per_sec"]["median"])
-              for name in names),
-        tuple(theirs(series.requests_per_sec, words.number) for series in other.series.values()),
-        tuple(_gain(point, *pair) for pair in gains),
-        tuple(theirs(figures, words.ratio) for figures in other.gains().values()))
+        tuple(number(point.cells[name].median("requests_per_sec")) if point else NONE
+              for name in measured(summary)),
+        tuple(theirs(one.requests_per_sec, number) for one in other.series.values()),
+        tuple(_gain(summary, point, *pair) for pair in gains),
+        tuple(theirs(figures, ratio) for figures in other.gains().values()))
 
 
-def _gain(point: Mapping[str, Any] | None, name: str, below: str) -> str:
-    """Over the best kernel server where `below` is ""."""
+def _gain(summary: Summary, point: Point | None, name: str, below: str) -> str:
     if point is None:
-        return words.NONE
-    entry = point["gain"][f"{name}/{below}"] if below else point["headline"].get(name)
-    return words.gain(entry) if entry else words.NONE
+        return NONE
+    found = point.gain(name, below) if below else summary.headline(point).get(name)
+    return with_interval(found) if found else NONE
 
 
-def _differences(run: Run, summary: Summary, other: Published) -> Iterator[tuple[str, str, str]]:
-    if other.method:
-        yield from differences.differences(run.plan, run.facts, other)
-        return
-    card = equipment.server_card(run.facts)
-    nic = f"; NIC: {equipment.card_in_short(card)}" if card else f"; wire {summary['wire']}, without a NIC"
-    emulated = f"; {words.banner([summary])}" if words.banner([summary]) else ""
-    yield "hardware", f"{equipment.system(run.facts)}{nic}{emulated}", other.hardware
-    threads = max((int(trial.get("threads", 1)) for trial in run.old_trials), default=0)
-    tool = str((run.facts.get("load_tool") or {}).get("name", words.NONE))
-    yield "load", (f"{tool}, {summary['duration_seconds']:g} s a load point in each of {summary['rounds']} rounds, "
-                   f"up to {words.counted(threads, 'thread')}; {words.workload(summary)}"), other.load
-    yield "programs", ", ".join(words.label(summary, name) for name in summary["contenders"]), ", ".join(
-        series.label for series in other.series.values())
+def _claimed(summary: Summary, claim: Claim) -> str:
+    """Return the most each contender had of what a claim is of, if the workload measures that."""
+    if summary.workload != METRICS[claim.metric]:
+        return macro("papers.j2", "other_workload", summary)[0]
+    # of the connections that stand, all that were held in a valid trial; else a rate
+    held = claim.metric == "connections"
+    most = {name: [(point.at.connections if held else rate, point) for point in summary.points
+                   if (rate := point.cells[name].median("requests_per_sec")) is not None]
+            for name in summary.contenders}
+    return macro("papers.j2", "most", summary, most, held)[0]

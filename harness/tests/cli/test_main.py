@@ -22,7 +22,7 @@ from harness.cli.main import main, parse
 from harness.cli.bench import bench
 from harness.run import RunRequest
 from harness.errors import CheckFailed, ContenderError, Interrupted, MachineError, UsageError
-from harness.cli.report import gains, show_run
+from harness.cli.report import show_run
 from harness.tests.fixtures.serving_host import LoadingProcess, ServingHost, at_load, interrupt, only_run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -86,7 +86,7 @@ def test_the_report_and_its_gains_are_printed(tmp_path: Path, capsys: pytest.Cap
     for name in ("report.html", "summary.md"):
         path = tmp_path / "out" / run.id / name
         assert str(path) in out and path.stat().st_size > 0
-    assert "lwip/epoll 1 " in out
+    assert "lwip/epoll 1.00× " in out
 
 
 def test_a_contender_that_fails_ends_the_run_with_it_kept(tmp_path: Path, shown: list[Path]) -> None:
@@ -317,21 +317,6 @@ def test_a_run_without_a_trial_has_no_report(tmp_path: Path) -> None:
         bench(ORDER, host, tmp_path, tmp_path / "out")
     with pytest.raises(UsageError, match="has no trial yet; RESUME="):
         show_run(only_run(tmp_path).path, [], tmp_path / "out")
-
-
-def test_gains_are_a_table_that_tells_what_is_unknown() -> None:
-    def cell(median: float | None) -> dict[str, Any]:
-        return {"requests_per_sec": {"median": median}}
-    gain: dict[str, Any] = {"ratio": 1.5, "ci95": [1.25, 1.8], "verdict": "faster"}
-    nothing: dict[str, Any] = {"ratio": None, "ci95": None, "verdict": "inconclusive"}
-    lines = gains({"baseline": "epoll", "contenders": {"epoll": {}, "lwip": {}}, "points": [
-        {"connections": 1, "contenders": {"epoll": cell(12000.0), "lwip": cell(18000.0)},
-         "gain": {"lwip/epoll": gain}},
-        {"connections": 8, "contenders": {"epoll": cell(None), "lwip": cell(5.0)},
-         "gain": {"lwip/epoll": nothing}}]})
-    assert [line.split() for line in lines[1:]] == [
-        ["1", "12", "k/s", "18", "k/s", "lwip/epoll", "1.5", "[1.25,", "1.8]", "faster"],
-        ["8", "-", "5", "/s", "lwip/epoll", "-", "inconclusive"]]
 
 
 def test_the_module_runs_as_a_program_and_passes_its_exit_code_on() -> None:

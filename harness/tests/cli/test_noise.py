@@ -14,7 +14,7 @@ from harness.cli.bench import bench
 from harness.run import RunRequest
 from harness.errors import CheckFailed, Interrupted
 from harness.cli.noise import noise_run, show_noise
-from harness.regression.paired_logs import RATE, trials
+from harness.regression import RATE, Readings, readings
 from harness.store.store import Run, load_run
 from harness.tests.fixtures import synthetic
 from harness.tests.fixtures.fake_host import FakeHost
@@ -55,9 +55,9 @@ def test_a_noise_run_that_was_interrupted_goes_on(tmp_path: Path, shown: list[Pa
     assert len(only_run(tmp_path).trials) == 16 and only_run(tmp_path).plan.contenders == ("lwip", "lwip-again")
 
 
-def faster(run: Run) -> list[Any]:
-    return [replace(trial, requests_per_sec=trial.requests_per_sec * 2) if trial.contender == "epoll-again" else trial
-            for trial in trials(run)]
+def faster(run: Run) -> Readings:
+    found = readings(run)
+    return replace(found, values={**found.values, (RATE, "epoll-again"): 2 * found.values[RATE, "epoll-again"]})
 
 
 def test_the_page_and_the_profile_are_written(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,7 +79,7 @@ def test_the_page_and_the_profile_are_written(run: Run, tmp_path: Path, capsys: 
 
 def test_a_machine_that_calls_too_much_fails_the_command(run: Run, tmp_path: Path,
                                                          monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.cli.noise.trials", lambda _: faster(run))
+    monkeypatch.setattr("harness.cli.noise.readings", faster)
     with pytest.raises(CheckFailed, match=r"called different, more than 5 % allow"):
         show_noise(run, "5", tmp_path / "results", tmp_path / "out")
 

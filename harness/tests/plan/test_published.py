@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.plan.published import PUBLISHED, load
+from harness.plan.published import PUBLISHED, load_published
 
 GOOD = """
 title = "t"
@@ -30,11 +30,11 @@ requests_per_sec = [15.0, 10.0]
 
 @pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.toml")), ids=lambda path: str(path.stem))
 def test_every_committed_publication_loads(path: Path) -> None:
-    assert load(path.stem).name == path.stem
+    assert load_published(path.stem).name == path.stem
 
 
 def test_the_seeds_table() -> None:
-    table = load("tinyhttpd-lwip-dpdk")
+    table = load_published("tinyhttpd-lwip-dpdk")
     assert table.connections == (1, 2, 4, 8, 16, 32, 64, 128)
     assert table.series["lwip"].requests_per_sec[6] == 1107349.60
     gains = [round(gain or 0, 2) for gain in table.gains()["lwip"]]
@@ -43,14 +43,14 @@ def test_the_seeds_table() -> None:
 
 def test_gains_are_over_the_baseline(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text(GOOD)
-    assert load("x", tmp_path).gains() == {"b": (1.5, 0.5)}
+    assert load_published("x", tmp_path).gains() == {"b": (1.5, 0.5)}
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match="no published figures 'nope'; there are: .*tinyhttpd-lwip-dpdk"):
-        load("nope")
+        load_published("nope")
     with pytest.raises(UsageError, match="no published figures '../published/tinyhttpd-lwip-dpdk'"):
-        load("../published/tinyhttpd-lwip-dpdk")
+        load_published("../published/tinyhttpd-lwip-dpdk")
 
 
 @pytest.mark.parametrize("old, new, words", [
@@ -71,7 +71,7 @@ def test_a_bad_file_says_what_is_wrong(tmp_path: Path, old: str, new: str, words
     assert old in GOOD
     (tmp_path / "x.toml").write_text(GOOD.replace(old, new, 1))
     with pytest.raises(UsageError, match=words) as caught:
-        load("x", tmp_path)
+        load_published("x", tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -92,7 +92,7 @@ said = "a thousand"
 
 def test_a_series_may_lack_load_points_and_a_claim_has_none(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text(MORE)
-    table = load("x", tmp_path)
+    table = load_published("x", tmp_path)
     assert table.series["b"].requests_per_sec == (None, 40.0) and table.gains() == {"b": (None, 2.0)}
     assert (table.paper, table.server_cores, table.method, table.again) == (
         "p", (1, 8), {"cpu": "one"}, {"body_size_bytes": 1})
@@ -102,7 +102,7 @@ def test_a_series_may_lack_load_points_and_a_claim_has_none(tmp_path: Path) -> N
 def test_claims_alone_are_a_publication(tmp_path: Path) -> None:
     start, claims = GOOD[:GOOD.index("connections")].replace('baseline = "a"', ""), MORE[MORE.index("[[claims]]"):]
     (tmp_path / "x.toml").write_text(start + claims[:claims.index("[series.a]")])
-    table = load("x", tmp_path)
+    table = load_published("x", tmp_path)
     assert (table.connections, table.series, table.baseline, table.gains()) == ((), {}, "", {})
 
 
@@ -124,12 +124,12 @@ def test_a_bad_addition_says_what_is_wrong(tmp_path: Path, old: str, new: str, w
     assert old in MORE
     (tmp_path / "x.toml").write_text(MORE.replace(old, new, 1))
     with pytest.raises(UsageError, match=words) as caught:
-        load("x", tmp_path)
+        load_published("x", tmp_path)
     assert "\n" not in str(caught.value)
 
 
 def test_the_table_of_bench_iip() -> None:
-    table = load("bench-iip")
+    table = load_published("bench-iip")
     assert table.connections == (32, 256, 1024) and table.server_cores == (1, 8, 32)
     # its own figures: rate times latency at the 99th percentile is a little above the connections
     assert 32 < 2330425 * 14.188e-6 < 1.2 * 32

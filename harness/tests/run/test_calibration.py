@@ -13,7 +13,7 @@ from typing import Any, Mapping
 import pytest
 
 from harness.run import calibration
-from harness.report import report
+from harness.report import write_report
 from harness.analyse import Summary, summarise
 from harness.cli.bench import bench
 from harness.run import RunRequest
@@ -184,9 +184,9 @@ def test_the_page_tells_the_ceiling_or_why_there_is_none(tmp_path: Path) -> None
     path = stored(tmp_path, {8: 1e9, 64: 2e9})
     facts = json.loads((path / "facts.json").read_text())
     for told, words in (({"program": "build/canned_server", "instead_of": "epoll"}, "in the place of epoll"),
-                        ({"why_not": "nobody asked"}, "ceiling was not looked for: nobody asked.")):
+                        ({"why_not": "nobody asked"}, "ceiling was not measured: nobody asked.")):
         (path / "facts.json").write_text(json.dumps({**facts, "calibration": told}))
-        report.write(path, tmp_path / "out")
+        write_report(path, tmp_path / "out")
         assert words in (tmp_path / "out" / "report.html").read_text()
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 import pytest
 
 import harness.cli.reproduce
-from harness.report import papers as beside
-from harness.report import paper_differences as differences
-from harness.report import report
-from harness.cli import report as show
+from harness.report import differences, write_report
+from harness.report.papers import compare
+from harness.report.report import loaded as load_summary
+from harness.report.report import terminal_lines
 from harness.cli.main import main
 from harness.cli.bench import bench
 from harness.run import RunRequest
 from harness.errors import CheckFailed, UsageError
 from harness.plan.nic_request import NicOrder
 from harness.plan import from_json, load_plan, to_json
-from harness.plan.published import METHOD, NOT_STATED, load, of_paper
+from harness.plan.published import METHOD, NOT_STATED, load_published, of_paper
 from harness.cli.reproduce import errands, reproduce
 from harness.tests.fixtures import synthetic
 from harness.tests.fixtures.serving_host import ServingHost, only_run
@@ -31,7 +31,7 @@ TINY = {"CONNECTIONS": "1,8", "ROUNDS": "1", "DURATION": "1"}
 
 
 def test_a_table_becomes_the_settings_of_a_plan() -> None:
-    (errand,) = errands(load("tinyhttpd-lwip-dpdk"), load_wire("tap"), 1)
+    (errand,) = errands(load_published("tinyhttpd-lwip-dpdk"), load_wire("tap"), 1)
     assert errand.settings == {
         "WORKLOAD": "rps", "CONNECTIONS": "1,2,4,8,16,32,64,128", "BODY_SIZE": "1", "DURATION": "10",
         "PAPER": "tinyhttpd-lwip-dpdk"}
@@ -40,22 +40,22 @@ def test_a_table_becomes_the_settings_of_a_plan() -> None:
 
 @pytest.mark.parametrize("cores, run, left", [(1, "32", 2), (8, "256", 2), (32, "1024", 2), (4, "", 3)])
 def test_only_points_with_as_many_server_cores_are_run(cores: int, run: str, left: int) -> None:
-    (errand,) = errands(load("bench-iip"), load_wire("tap"), cores)
+    (errand,) = errands(load_published("bench-iip"), load_wire("tap"), cores)
     assert errand.settings.get("CONNECTIONS", "") == run and errand.runs is bool(run)
     assert len(errand.left_out) == left
     assert all(f"ours {cores}" in why and "server core" in why for why in errand.left_out)
 
 
 def test_a_claim_becomes_a_run_of_the_workload_that_measures_the_same() -> None:
-    rps, cps, conns = errands(load("f-stack"), load_wire("tap"), 1)
+    rps, cps, conns = errands(load_published("f-stack"), load_wire("tap"), 1)
     assert rps.settings == {"WORKLOAD": "rps", "PAPER": "f-stack"}
     assert cps.settings == {"WORKLOAD": "cps", "PAPER": "f-stack"}
     assert not conns.runs and conns.left_out == (
         "Not run for “10 million concurrent connections”: wrk, the client of wire 'tap', asks every connection that it "
         "opens",)
-    *_, conns = errands(load("f-stack"), load_wire("scale"), 1)
+    *_, conns = errands(load_published("f-stack"), load_wire("scale"), 1)
     assert conns.settings == {"WORKLOAD": "conns", "SWEEP_TO": "10000000", "PAPER": "f-stack"}
-    assert not any(each.runs for each in errands(load("f-stack"), load_wire("redis"), 1))
+    assert not any(each.runs for each in errands(load_published("f-stack"), load_wire("redis"), 1))
 
 
 def test_every_paper_makes_a_plan_that_is_stored_and_read_again() -> None:
@@ -79,20 +79,24 @@ def test_an_unknown_paper_lists_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_every_difference_is_listed_and_what_is_not_stated_says_so(tmp_path: Path) -> None:
-    run, _ = report.loaded(synthetic.write(tmp_path / "run"))
+    run, _ = load_summary(synthetic.write(tmp_path / "run"))
     for paper in ("tinyhttpd-lwip-dpdk", "bench-iip", "f-stack", "f-stack-helloworld"):
-        other = load(paper)
-        table = differences.differences(run.plan, run.facts, other)
+        other = load_published(paper)
+        table = list(differences(run.plan, run.facts, other))
         assert [what for what, _, _ in table] == list(METHOD.values())
         assert all(ours and theirs for _, ours, theirs in table)
         stated = {what: theirs for (what, _, theirs) in table if theirs != NOT_STATED}
         assert len(stated) == len(other.method)
-    ours = differences.ours(run.plan, run.facts)
+
+    def ours_of(facts: Mapping[str, Any]) -> dict[str, str]:
+        keys = {what: key for key, what in METHOD.items()}
+        return {keys[what]: ours for what, ours, _ in differences(run.plan, facts, other)}
+    ours = ours_of(run.facts)
     assert ours["cpu"] == "A made-up CPU" and ours["client"] == "wrk 4.1.0 on CPU 0 of the same machine"
     assert ours["kernel"] == "6.1.0 Debian GNU/Linux 12 (bookworm)"
     assert ours["server_program"] == "epoll: kernel TCP (epoll); lwip: lwIP on DPDK (net_tap)"
     assert ours["duration"] == "2 s a load point in each of 3 rounds, after 1 s of warm-up"
-    bare = differences.ours(run.plan, {})
+    bare = ours_of({})
     assert bare["kernel"] == "not known" and bare["cpu"] == "not known" and bare["server_program"] == "epoll; lwip"
 
 
@@ -107,9 +111,9 @@ def made_again(tmp_path: Path, paper: str, workload: str = "rps") -> Path:
 
 def test_the_report_sets_both_side_by_side_without_being_asked(tmp_path: Path) -> None:
     run = made_again(tmp_path, "bench-iip")
-    report.write(run, tmp_path / "out")
+    write_report(run, tmp_path / "out")
     page = Page((tmp_path / "out" / "report.html").read_text()).text
-    text = page[page.index("Beside published figures"):]
+    text = page[page.index("Compared with published figures"):]
     assert "256 – – 1,891,960 – 8,837,323 – – 9,997,752 22,040,945 – – 4.67× – – 5.28× 11.6×" in text
     assert "what differs ours theirs" in text and "two Xeon Gold 6326" in text and "tuning none" in text
     assert "sudo make reproduce PAPER=bench-iip WIRE=tap CONTENDERS=epoll,lwip" in page
@@ -123,28 +127,28 @@ def test_a_claim_stands_beside_our_best_of_the_same_metric(tmp_path: Path) -> No
             "rps": ["epoll: ", *["not measured by this run's workload (rps)"] * 2],
             "conns": ["not measured by this run's workload (conns)"] * 2 + ["epoll: 32; lwip: 32"]}.items()):
         run = made_again(tmp_path / str(number), "f-stack", workload)
-        loaded, summary = report.loaded(run)
-        claims = beside.beside(loaded, summary, load("f-stack")).claims
+        loaded, summary = load_summary(run)
+        claims = compare(loaded, summary, load_published("f-stack")).claims
         assert [said for said, _, _ in claims] == ["“5 million RPS”", "“1 million CPS”",
                                                    "“10 million concurrent connections”"]
         assert [theirs for _, theirs, _ in claims] == ["5,000,000 requests/s", "1,000,000 connections/s",
                                                        "10,000,000 connections"]
         for (_, _, ours), start in zip(claims, expected):
             assert ours.startswith(start)
-    report.write(run, tmp_path / "out")
+    write_report(run, tmp_path / "out")
     page = Page((tmp_path / "out" / "report.html").read_text()).text
     assert "“10 million concurrent connections” 10,000,000 connections epoll: 32; lwip: 32" in page
     assert "Grey, dashed" not in page, "there is no line to draw"
-    assert "theirs 5,000,000 requests/s" in "\n".join(show.beside_figures(loaded, summary))
+    assert "theirs 5,000,000 requests/s" in "\n".join(terminal_lines(loaded, summary))
 
 
-def test_with_a_ladder_ours_is_the_gain_over_the_best(tmp_path: Path) -> None:
-    run, summary = report.loaded(synthetic.write(tmp_path / "run", contenders=("epoll", "uring", "lwip")))
-    each = beside.beside(run, summary, load("tinyhttpd-lwip-dpdk"))
+def test_with_several_kernel_servers_ours_is_the_gain_over_the_best(tmp_path: Path) -> None:
+    run, summary = load_summary(synthetic.write(tmp_path / "run", contenders=("epoll", "uring", "lwip")))
+    each = compare(run, summary, load_published("tinyhttpd-lwip-dpdk"))
     assert each.our_gains == ("lwip over the best kernel server", "lwip/epoll")
     row = next(row for row in each.rows if row.connections == 64)
-    point = next(point for point in summary["points"] if point["connections"] == 64)
-    assert f"{point['headline']['lwip']['ratio']:.2f}×" in row.our_gains[0] and len(row.our_gains) == 2
+    point = next(point for point in summary.points if point.at.connections == 64)
+    assert f"{summary.headline(point)['lwip'].ratio:.2f}×" in row.our_gains[0] and len(row.our_gains) == 2
 
 
 def test_a_rehearsal_shows_plan_and_differences_and_needs_no_root(capsys: pytest.CaptureFixture[str]) -> None:

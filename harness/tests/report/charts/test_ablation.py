@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The chart of a ladder: what it shows, that it renders for every shape of data, and the same bytes twice."""
+"""The chart of the optimisations: what it shows, that it renders for every shape of data, and the same bytes twice."""
 
 from __future__ import annotations
 
@@ -7,18 +7,29 @@ from typing import Any
 
 import pytest
 
-from harness.report.charts import base as charts
+from harness.analyse import OptimisationStep, Saving
 from harness.report.charts import ablation as waterfall
-from harness.report.charts.ablation import Saving, Step
+from harness.report.charts import base as charts
+from harness.report.charts.base import Frame
 
-NONE = Saving(None)
-SHAPES: dict[str, list[Step]] = {
-    "usual": [Step("lookup", Saving(700, 650, 750), Saving(500, 400, 600)),
-              Step("tx-in-place", Saving(-40, -90, 10), Saving(-20, -30, -10)), Step("request", NONE, NONE)],
-    "wide intervals": [Step("lookup", Saving(700, -9e6, 9e6), Saving(5, -9e6, 9e6))],
-    "one round": [Step("lookup", Saving(22_000), Saving(12_345))],
-    "nothing": [Step("lookup", NONE, NONE), Step("pools", NONE, NONE)],
-    "long": [Step(f"measure-{n}", Saving(1000 - 60 * n, 900 - 60 * n, 1100 - 60 * n), Saving(10 * n)) for n in range(15)],
+NONE = Saving(None, None, 0)
+
+
+def saved(mean: float, low: float | None = None, high: float | None = None) -> Saving:
+    return Saving(mean, None if low is None or high is None else (low, high), 3)
+
+
+def step(name: str, added: Saving, alone: Saving) -> OptimisationStep:
+    return OptimisationStep(name, "", None, added, alone)
+
+
+SHAPES: dict[str, list[OptimisationStep]] = {
+    "usual": [step("lookup", saved(700, 650, 750), saved(500, 400, 600)),
+              step("tx-in-place", saved(-40, -90, 10), saved(-20, -30, -10)), step("request", NONE, NONE)],
+    "wide intervals": [step("lookup", saved(700, -9e6, 9e6), saved(5, -9e6, 9e6))],
+    "one round": [step("lookup", saved(22_000), saved(12_345))],
+    "nothing": [step("lookup", NONE, NONE), step("pools", NONE, NONE)],
+    "long": [step(f"optimisation-{n}", saved(1000 - 60 * n, 900 - 60 * n, 1100 - 60 * n), saved(10 * n)) for n in range(15)],
 }
 
 
@@ -29,11 +40,11 @@ def widths(axes: Any) -> list[tuple[float, float]]:
 
 def test_each_step_begins_where_the_last_has_ended() -> None:
     with charts.styled():
-        left, right = waterfall.draw(1000, SHAPES["usual"], "A note.").axes
+        left, right = waterfall.draw(1000, SHAPES["usual"], Frame("A note.")).axes
         assert widths(left) == [(0, 1000), (1000, 300), (300, 340), (0, 340)]
         assert widths(right) == [(0, 500), (0, -20)]
         assert [text.get_text() for text in left.get_yticklabels()] == [
-            "plain design", "lookup", "tx-in-place", "request", "all measures"]
+            "plain design", "lookup", "tx-in-place", "request", "all of them"]
         colours = [bar.get_facecolor() for bar in left.patches]
         assert colours[0] == colours[3] != colours[1] != colours[2]
         assert [text.get_text() for text in left.texts] == ["×"], "a step that was not measured is marked"
@@ -41,14 +52,14 @@ def test_each_step_begins_where_the_last_has_ended() -> None:
 
 def test_an_interval_does_not_flatten_the_rest() -> None:
     with charts.styled():
-        _, right = waterfall.draw(1000, SHAPES["wide intervals"], "").axes
+        _, right = waterfall.draw(1000, SHAPES["wide intervals"], Frame("")).axes
         assert right.get_xlim()[1] < 20
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_texts_stay_inside_the_picture_and_tick_labels_apart(shape: str) -> None:
     with charts.styled():
-        figure = waterfall.draw(24_000, SHAPES[shape], "A note that is long enough for two lines. " * 4)
+        figure = waterfall.draw(24_000, SHAPES[shape], Frame("A note that is long enough for two lines. " * 4))
         renderer = figure.canvas.get_renderer()
         figure.draw(renderer)
         box = figure.bbox
@@ -64,5 +75,5 @@ def test_texts_stay_inside_the_picture_and_tick_labels_apart(shape: str) -> None
 def test_the_same_bytes_twice() -> None:
     def once() -> dict[str, bytes]:
         with charts.styled():
-            return charts.render(waterfall.draw(1000, SHAPES["usual"], "A note."))
+            return charts.render(waterfall.draw(1000, SHAPES["usual"], Frame("A note.")))
     assert once() == once()

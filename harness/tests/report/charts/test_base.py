@@ -13,11 +13,28 @@ import pytest
 
 from harness.report.charts import base as charts
 from harness.report.charts import cpu as charts_cpu
-from harness.report.charts.base import Series, Value
+from harness.report.charts import lines
+from harness.report.charts.base import Frame, Scale
+from harness.report.charts.lines import Panel, Series, Value
+
+NOTE = Frame("A note.")
 
 
-def line(number: int, connections: Sequence[int], *values: Value) -> Series:
-    return charts.series(f"contender {number}", number, connections, values)
+def line(number: int, xs: Sequence[float], *values: Value) -> Series:
+    return lines.series(f"contender {number}", number, xs, values)
+
+
+def scale(series: Sequence[Series], label: str = "Connections", linear: bool = False) -> Scale:
+    return Scale.of(label, [x for one in series for x in one.xs], linear)
+
+
+def throughput(series: Sequence[Series], frame: Frame = NOTE) -> Any:
+    return lines.throughput([Panel("", tuple(series))], scale(series), frame)
+
+
+def cpu(frame: Frame, *parts: dict[str, float] | None) -> Any:
+    return charts_cpu.cpu({"": [charts_cpu.Bars("c", "#0072B2", parts)]},
+                          [str(n) for n in range(len(parts))], "Connections", frame)
 
 
 SHAPES: dict[str, list[Series]] = {
@@ -29,18 +46,16 @@ SHAPES: dict[str, list[Series]] = {
     "crowded": [line(0, [1, 2, 3, 5, 6, 7, 100, 1000, 1024], *[Value(1e4 * n) for n in range(1, 10)])],
     "a million": [line(0, [10 ** n for n in range(7)], *[Value(1e3 * 2 ** n, 900.0 * 2 ** n, 2e3 * 2 ** n)
                                                         for n in range(7)])],
-    "overlay": [line(0, [1, 2], Value(1e4), Value(2e4)), charts.overlay("theirs", 0, [1, 4], [2e4, 9e5])],
+    "overlay": [line(0, [1, 2], Value(1e4), Value(2e4)), lines.overlay("theirs", 0, [1, 4], [2e4, 9e5])],
 }
 
 
-def draw(series: Sequence[Series]) -> list[Any]:
-    panels = [("p50", series), ("p99", series)]
-    counts = series[0].connections
-    parts = [{"client": 1.0, "server": 2.0}, None, {"both": 3.0}][:len(counts)]
-    return [charts.throughput(series, "A note."), charts.gain(series, "A note.", "Gain"),
-            charts.latency(panels, "A note."),
-            charts_cpu.cpu(counts, [charts_cpu.Bars("c", "#0072B2", tuple(parts))], ""),
-            charts.against_connections(series, "Cycles", "A note.")]
+def draw(series: Sequence[Series], frame: Frame = NOTE) -> list[Any]:
+    panels = [Panel("", tuple(series))]
+    parts = [{"client": 1.0, "server": 2.0}, None, {"both": 3.0}][:len(series[0].xs)]
+    return [throughput(series, frame), lines.gain(panels, scale(series), "Gain", frame),
+            lines.latency({"": [Panel("p50", tuple(series)), Panel("p99", tuple(series))]}, scale(series), frame),
+            cpu(frame, *parts), lines.figures(panels, scale(series), "Cycles", frame)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -68,7 +83,7 @@ def test_the_same_bytes_twice_and_no_date_or_program_in_them() -> None:
 def test_the_users_own_style_has_no_say() -> None:
     def once() -> bytes:
         with charts.styled():
-            return charts.render(charts.throughput(SHAPES["no interval"], ""))["svg"]
+            return charts.render(throughput(SHAPES["no interval"]))["svg"]
     plain = once()
     with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 30, "axes.facecolor": "red"}):
         assert once() == plain
@@ -97,14 +112,14 @@ def test_texts_stay_inside_the_picture_and_tick_labels_apart() -> None:
 def test_the_x_axis_is_log2_with_the_load_points_as_ticks() -> None:
     counts = [1, 2, 4, 8, 16, 32, 64, 128]
     with charts.styled():
-        axes = charts.throughput([line(0, counts, *[Value(float(c)) for c in counts])], "").axes[0]
+        axes = throughput([line(0, counts, *[Value(float(c)) for c in counts])]).axes[0]
         assert [text.get_text() for text in axes.get_xticklabels()] == [str(count) for count in counts]
         assert axes.xaxis.get_transform().base == 2
 
 
 def test_a_client_bound_point_is_hollow_and_said() -> None:
     with charts.styled():
-        figure = charts.throughput([line(0, [1, 2], Value(10.0), Value(20.0, hollow=True))], "")
+        figure = throughput([line(0, [1, 2], Value(10.0), Value(20.0, hollow=True))])
         faces = [artist.get_markerfacecolor() for artist in figure.axes[0].lines
                  if artist.get_linestyle() == "None"]
         assert faces[:2] == [charts.COLOURS[0], "white"]
@@ -145,24 +160,43 @@ def test_a_series_stands_out_from_the_paper_and_from_published_figures() -> None
 
 def test_what_is_read_first_is_drawn_thick_and_over_the_rest() -> None:
     thick = replace(line(7, [1, 2], Value(1.1, 1.0, 1.2, marker="^"), Value(1.2, 1.1, 1.3, marker="o")),
-                    weight=charts.THICK)
-    thin = replace(line(0, [1, 2], Value(1.3), Value(1.4)), weight=charts.THIN)
+                    weight=lines.THICK)
+    thin = replace(line(0, [1, 2], Value(1.3), Value(1.4)), weight=lines.THIN)
     with charts.styled():
-        figure = charts.gain([thick, thin], "A note.", "Gain")
-    lines = {artist.get_color(): artist for artist in figure.axes[0].lines if artist.get_linestyle() != "None"
+        figure = lines.gain([Panel("", (thick, thin))], scale([thick]), "Gain", NOTE)
+    drawn = {artist.get_color(): artist for artist in figure.axes[0].lines if artist.get_linestyle() != "None"
              and len(artist.get_xdata()) == 2 and artist.get_color() in (thick.colour, thin.colour)}
-    assert lines[thick.colour].get_linewidth() == 3 * lines[thin.colour].get_linewidth()
-    assert lines[thick.colour].get_zorder() > lines[thin.colour].get_zorder()
+    assert drawn[thick.colour].get_linewidth() == 3 * drawn[thin.colour].get_linewidth()
+    assert drawn[thick.colour].get_zorder() > drawn[thin.colour].get_zorder()
     legend = {text.get_text() for text in figure.legends[0].get_texts()}
     assert {"faster (thick)", "inconclusive (thick)"} <= legend
 
 
-def test_latencies_of_many_series_stand_below_one_another() -> None:
+def test_panels_of_a_second_axis_stand_below_one_another_and_share_their_scale() -> None:
+    panels = [Panel(f"{cores} server cores", (line(0, [1, 8], Value(1e4 * cores), Value(2e4)),))
+              for cores in (1, 2, 4)]
     with charts.styled():
-        for count, alike in ((4, "y0"), (5, "x0")):
-            series = [line(number, [1, 8], Value(10.0), Value(20.0)) for number in range(count)]
-            figure = charts.latency([("p50", series), ("p99", series), ("p99.9", series)], "A note.")
-            assert len({round(getattr(axes.get_position(), alike), 6) for axes in figure.axes}) == 1
+        figures = [lines.throughput(panels, scale(panels[0].series), NOTE),
+                   lines.gain(panels, scale(panels[0].series), "Gain", NOTE),
+                   lines.latency({panel.title: [panel] for panel in panels}, scale(panels[0].series), NOTE)]
+        for figure in figures:
+            assert len({round(axes.get_position().x0, 6) for axes in figure.axes}) == 1
+            assert len({axes.get_ylim() for axes in figure.axes}) == 1
+            assert len(figure.legends[0].get_texts()) == 1
+            assert [axes.get_xlabel() for axes in figure.axes] == ["", "", "Connections"]
+
+
+@pytest.mark.parametrize("values, linear, kind, places", [
+    ([1, 8, 64], False, "log", [1, 8, 64]), ([1, 2, 4], True, "linear", [1, 2, 4]),
+    ([0, 0.1, 1], False, "linear", [0, 1, 2]), ([3700], False, "log", [3700])])
+def test_the_x_axis_fits_its_values(values: list[float], linear: bool, kind: str, places: list[float]) -> None:
+    series = [line(0, values, *[Value(1e4)] * len(values))]
+    with charts.styled():
+        figure = lines.throughput([Panel("", tuple(series))], scale(series, "Loss (%)", linear), NOTE)
+        axes = figure.axes[0]
+        assert axes.get_xscale() == kind and axes.get_xlabel() == "Loss (%)"
+        assert list(axes.get_xticks()) == places
+        assert [text.get_text() for text in axes.get_xticklabels()] == [f"{value:g}" for value in values]
 
 
 @pytest.mark.parametrize("low, high", [(0.9, 1.1), (0.3, 3), (0.01, 900), (50, 200_000), (0.999, 1.001)])
@@ -174,44 +208,39 @@ def test_log_ticks_are_round_inside_and_at_least_three(low: float, high: float) 
 
 @pytest.mark.parametrize("count, text", [(1, "1"), (1000, "1000"), (1024, "1024"), (9999, "9999"), (10_000, "10k"),
                                          (16_384, "16384"), (100_000, "100k"), (1_000_000, "1M"), (1_500_000, "1.5M"),
-                                         (10_000_000, "10M")])
-def test_connections_are_short_on_an_axis(count: int, text: str) -> None:
+                                         (10_000_000, "10M"), (0.1, "0.1")])
+def test_connections_are_short_on_an_axis(count: float, text: str) -> None:
     assert charts.compact(count) == text
 
 
 def test_a_collapse_gets_a_logarithmic_axis() -> None:
     with charts.styled():
-        flat, steep = (charts.against_connections([line(0, [1, 100], Value(1000.0), Value(last))], "", "").axes[0]
+        flat, steep = (draw([line(0, [1, 100], Value(1000.0), Value(last))])[-1].axes[0]
                        for last in (1300.0, 99_000.0))
         assert (flat.get_yscale(), steep.get_yscale()) == ("linear", "log")
         assert flat.get_ylim()[0] == 0
 
 
 def test_a_banner_adds_to_the_height_and_moves_nothing_else() -> None:
-    def inches(banner: str) -> list[list[float]]:
-        series = SHAPES["a gap"]
-        figures = [charts.throughput(series, "A note.", banner), charts.gain(series, "A note.", "Gain", banner),
-                   charts.latency([("p50", series)], "A note.", banner),
-                   charts.against_connections(series, "Cycles", "A note.", banner),
-                   charts_cpu.cpu([1], [charts_cpu.Bars("c", "#0072B2", ({"both": 3.0},))], "A note.", banner)]
+    def inches(banner: str) -> list[tuple[float, float, float]]:
         found = []
-        for figure in figures:
+        for figure in draw(SHAPES["a gap"], Frame("A note.", banner)):
             height = figure.get_size_inches()[1]
             box = figure.axes[0].get_position()
-            found.append([height - charts.banner_inches(banner), box.y0 * height, box.y1 * height])
+            found.append((height, box.y0 * height, box.y1 * height))
         return found
     with charts.styled():
-        plain = inches("")
-        assert charts.banner_inches("") == 0
-        for banner in ("NOT HARDWARE", "NOT HARDWARE " * 8):
-            assert inches(banner) == [pytest.approx(each) for each in plain]
-        assert charts.banner_inches("NOT HARDWARE " * 8) > charts.banner_inches("NOT HARDWARE") > 0
+        plain, short, long = (inches("NOT HARDWARE " * count) for count in (0, 1, 8))
+    for figures in (short, long):
+        assert [ends[1:] for ends in figures] == [pytest.approx(ends[1:]) for ends in plain]
+        assert len({round(ends[0] - before[0], 6) for ends, before in zip(figures, plain)}) == 1
+    assert long[0][0] > short[0][0] > plain[0][0]
 
 
 def test_a_banner_is_drawn_in_its_colour_at_the_top() -> None:
     with charts.styled():
-        picture = charts.render(charts.throughput(SHAPES["a gap"], "A note.", "NOT HARDWARE"))
+        picture = charts.render(throughput(SHAPES["a gap"], Frame("A note.", "NOT HARDWARE")))
     pixels = matplotlib.image.imread(io.BytesIO(picture["png"]), format="png")
     wanted = [int(charts.WARNING[place:place + 2], 16) / 255 for place in (1, 3, 5)]
     rows = (abs(pixels[..., :3] - wanted) < 0.01).all(axis=2).any(axis=1)
-    assert rows.any() and rows.nonzero()[0].max() < charts.banner_inches("NOT HARDWARE") * charts.DPI
+    assert rows.any() and rows.nonzero()[0].max() < 0.2 * charts.DPI

@@ -27,7 +27,7 @@ from harness.plan import from_json, load_plan, Plan, Share
 from harness.provision.provision import Provisioned
 from harness.host import connected
 from harness.plan.client_target import SshTarget
-from harness.report.report import write
+from harness.report import write_report
 from harness.store.store import load_run
 from harness.store.codes import Caveat, Evidence, Note
 from harness.tests.fixtures import runs, synthetic
@@ -198,7 +198,7 @@ def test_a_run_with_clients_elsewhere_is_reported_and_says_how_to_run_it_again(t
     (run / "trials.jsonl").write_text("".join(json.dumps(elsewhere(line, 0.5)) + "\n" for line in lines))
     (run / "plan.json").write_text(json.dumps({**json.loads((run / "plan.json").read_text()), "client_cpus": [],
                                                "clients": {"one": [1], "u@two": [1]}}))
-    files = write(run, tmp_path / "out")
+    _, _, files = write_report(run, tmp_path / "out")
     assert {"report.html", "summary.md", "summary.csv"} <= {path.name for path in files}
     assert "CLIENT='ssh:one;ssh:u@two' CLIENT_CPUS=1 SERVER_CPUS=1" in command(load_run(run).plan)
 

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Choose the charts of a run and the values of each. Knows the summary, no file and no page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Callable, Iterator, Sequence
+
+from harness.analyse import OpenLoopSummary, Point, Summary
+from harness.plan import Published
+from harness.report.baselines import absent, baselines, label, measured, others
+from harness.report.charts import ablation, cpu
+from harness.report.charts.base import COLOURS, GREY, Frame, Scale, compact
+from harness.report.charts.latency import Curve, Whole, against_load, distributions
+from harness.report.charts.lines import (
+    THICK, THIN, VERDICT_MARKERS, Panel, Series, Value, figures, gain, latency, overlay, series,
+    throughput)
+from harness.report.format import Places, places
+from harness.report.templates import macro
+from harness.store import LimitedBy
+
+Pick = Callable[[Point], Value]
+# lines by the words of the second axis's value; "" with one axis
+Lines = list[tuple[str, Series]]
+PERCENTILES = (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))
+# with more contenders a chart has their names: their labels would leave it no room
+_SHORT_FROM = 3
+# from so many lines on the percentiles stand below one another
+_STACK_FROM = 5
+# of what a polling contender burned: its own colour, and a look that no contender has
+_BURNED_DASH, _BURNED_MARKERS = (0, (1, 2)), ("+", "1", "2", "3")
+_COSTS = (("efficiency", "requests_per_core_second", "Requests per CPU second"),
+          ("cycles", "cycles_per_request", "Cycles per request"))
+
+
+def draw(summary: Summary, title: str, published: Sequence[Published]) -> Iterator[tuple[str, Any]]:
+    """Yield (name, figure) of each chart; one contender alone has no gain."""
+    if summary.ablation:
+        yield from _waterfalls(summary, title)
+    elif summary.open_loop:
+        yield from _open_loop(summary, summary.open_loop, title)
+    else:
+        yield from _closed_loop(summary, title, published)
+
+
+def frame_of(summary: Summary, note: str, *values: Any) -> Frame:
+    """Return what stands around every chart of a run; `note`: a macro of charts.j2."""
+    return Frame(*macro("charts.j2", note, summary, *values),
+                 *macro("words.j2", "banner", [summary]))
+
+
+def scale_of(found: Places) -> Scale:
+    """Return the x axis of a run's charts."""
+    axis = found.axis
+    return Scale.of(axis.label, [axis.value(point) for point in found.points],
+                    linear=axis.word == "cores")
+
+
+def _waterfalls(summary: Summary, title: str) -> Iterator[tuple[str, Any]]:
+    """Yield one a load point that has the plain design's figure."""
+    drawn = [entry for entry in summary.ablation if entry.plain is not None]
+    for entry in drawn:
+        name = "waterfall" if len(drawn) == 1 else f"waterfall-{entry.at.connections}"
+        frame = frame_of(summary, "ablation_note", title, entry)
+        yield name, ablation.draw(entry.plain or 0.0, entry.optimisations, frame)
+
+
+def _open_loop(summary: Summary, loop: OpenLoopSummary, title: str) -> Iterator[tuple[str, Any]]:
+    """Yield latency against load, and distributions, of contenders with a steady state."""
+    frame = frame_of(summary, "open_loop_note", title)
+    curves = [Curve(label(summary, name), style, contender)
+              for style, (name, contender) in enumerate(loop.contenders.items())]
+    if any(one.steady for one in curves):
+        yield "offered", against_load(curves, PERCENTILES, frame)
+    drawn = [Whole(macro("charts.j2", "whole", one.label, entry)[0], one.style, dash, entry.curve)
+             for one in curves for dash, entry in enumerate(one.of.distributions) if entry.curve]
+    if drawn:
+        yield "percentiles", distributions(drawn, frame)
+
+
+def _closed_loop(summary: Summary, title: str,
+                 published: Sequence[Published]) -> Iterator[tuple[str, Any]]:
+    found, frame = places(summary), frame_of(summary, "note", title, [])
+    scale = scale_of(found)
+    theirs = [other for other in published if other.series and found.axis.key == "connections"]
+    with_theirs = frame_of(summary, "note", title, theirs)
+    # a contender keeps its look whichever others are measured
+    shown = [(style, name) for style, name in enumerate(summary.contenders)
+             if not absent(summary, name)]
+    short = len(shown) > _SHORT_FROM
+
+    def named(name: str) -> str:
+        return name if short else label(summary, name)
+
+    def of(key: str) -> list[Lines]:
+        return [lines(summary, name, style, named(name), figure(name, key))
+                for style, name in shown
+                if any(key in point.cells[name].figures for point in summary.points)]
+    rates = [lines(summary, name, style, named(name), figure(name, "requests_per_sec"))
+             for style, name in shown]
+    panels = grouped([*rates, *_ceiling(summary), *published_rates(theirs)])
+    yield "throughput", throughput(panels, _wider(scale, panels), with_theirs)
+    for name, (drawn, text) in gain_lines(summary).items():
+        extra = published_gains(theirs) if name == "gain" else []
+        thin = any(one.weight < 1 for some in drawn for _, one in some)
+        around = with_theirs if extra else frame
+        around = replace(around, note=" ".join([around.note, *macro("charts.j2", "thin", thin)]))
+        panels = grouped([*drawn, *extra])
+        yield name, gain(panels, _wider(scale, panels), text, around)
+    yield "latency", latency(_percentiles(summary, shown, named), scale, frame)
+    yield "cpu", _cpu(summary, shown, named, frame)
+    for name, key, text in _COSTS:
+        drawn = of(key)
+        if name == "cycles":
+            drawn += [[(title, replace(one, label=f"{one.label}, burned", dash=_BURNED_DASH,
+                                       published=True, marker=_BURNED_MARKERS[number % 4]))
+                       for title, one in some]
+                      for number, some in enumerate(of("burned_cycles_per_request"))]
+        if drawn:
+            yield name, figures(grouped(drawn), scale, text, frame)
+
+
+def lines(summary: Summary, name: str, style: int, text: str, pick: Pick) -> Lines:
+    """Return one contender's line for each value of a second axis, in the look number `style`."""
+    found = places(summary)
+    by_place = {point.at: point for point in summary.points}
+    drawn: Lines = []
+    for title, line in found.lines(found.points):
+        here = [at for at in line if by_place[at].cells[name].not_measured is None]
+        if here:
+            drawn.append((title.removeprefix(" with "), series(
+                text, style, [found.axis.value(at) for at in here],
+                [pick(by_place[at]) for at in here])))
+    return drawn
+
+
+def grouped(drawn: Sequence[Lines]) -> list[Panel]:
+    """Return a panel for each value of the second axis; a line without one stands in the first."""
+    found: dict[str, list[Series]] = {}
+    for some in drawn:
+        for title, one in some:
+            key = title if title or not found else next(iter(found))
+            found.setdefault(key, []).append(one)
+    return [Panel(title, tuple(some)) for title, some in found.items()]
+
+
+def figure(name: str, key: str) -> Pick:
+    """Return what picks one figure of a contender, hollow where it was client-bound."""
+    def pick(point: Point) -> Value:
+        cell = point.cells[name]
+        known = cell.figures.get(key)
+        low, high = known.ci95 if known and known.ci95 else (None, None)
+        return Value(known.median if known else None, low, high,
+                     cell.limit.by == LimitedBy.CLIENT_CPU)
+    return pick
+
+
+def ratio(summary: Summary, name: str, below: str, judged: bool = True) -> Pick:
+    """Return what picks a gain; over the best kernel server for "". `judged`: marked by verdict."""
+    def pick(point: Point) -> Value:
+        found = point.gain(name, below) if below else summary.headline(point).get(name)
+        if found is None:
+            return Value(None)
+        low, high = found.ci95 or (None, None)
+        return Value(found.ratio, low, high, found.bound is not None,
+                     VERDICT_MARKERS[found.verdict] if judged else None)
+    return pick
+
+
+def gain_lines(summary: Summary) -> dict[str, tuple[list[Lines], str]]:
+    """Return the charts of gains by name, each with its lines and its axis; {} for one contender.
+
+    With several kernel servers: the gain over the best thick, that over each thin in its own look
+    (its interval is in the tables); and what each of them is over the baseline.
+    """
+    style = {name: number for number, name in enumerate(summary.contenders)}
+    kernel, above = baselines(summary), others(summary)
+    first = summary.baseline
+    if len(kernel) < 2 or not above:
+        names = [name for name in measured(summary) if name != first]
+        return {"gain": ([lines(summary, name, style[name], label(summary, name),
+                                ratio(summary, name, first)) for name in names],
+                         f"Gain (throughput ratio to {first})")} if names else {}
+    drawn = [weighed(lines(summary, name, style[name], f"{name} over the best",
+                           ratio(summary, name, "")), THICK) for name in above]
+    if len(above) == 1:
+        drawn += [weighed(lines(summary, name, style[name], f"over {name}",
+                                ratio(summary, above[0], name, False)), THIN) for name in kernel]
+    worth = [lines(summary, name, style[name], name, ratio(summary, name, first, False))
+             for name in kernel if name != first]
+    return {"gain": (drawn, "Gain (throughput ratio to kernel)"),
+            "baselines": (worth, f"Throughput ratio to {first}")}
+
+
+def weighed(drawn: Lines, weight: float) -> Lines:
+    """Return lines that are read first (thick, solid), or beside others (thin, no interval)."""
+    if weight > 1:
+        return [(title, replace(one, weight=weight, dash="-")) for title, one in drawn]
+    return [(title, replace(one, weight=weight, values=tuple(
+        replace(value, low=None, high=None) for value in one.values))) for title, one in drawn]
+
+
+def published_rates(published: Sequence[Published]) -> list[Lines]:
+    """Return grey lines of other people's throughput in requests/s."""
+    every = [(f"{one.label} ({other.short})", other.connections, one.requests_per_sec)
+             for other in published for one in other.series.values()]
+    return [_overlay(*one, style) for style, one in enumerate(every)]
+
+
+def published_gains(published: Sequence[Published]) -> list[Lines]:
+    """Return grey lines of other people's gains over their own baseline."""
+    every = [(f"{other.series[name].label} ({other.short})", other.connections, ratios)
+             for other in published for name, ratios in other.gains().items()]
+    return [_overlay(*one, style) for style, one in enumerate(every)]
+
+
+def _overlay(text: str, points: Sequence[int], known: Sequence[float | None], style: int) -> Lines:
+    """Return a line without the load points that it has no figure for."""
+    pairs = [(point, value) for point, value in zip(points, known) if value is not None]
+    return [("", overlay(text, style, [point for point, _ in pairs],
+                         [value for _, value in pairs]))]
+
+
+def _wider(scale: Scale, panels: Sequence[Panel]) -> Scale:
+    """Return the scale with the load points of other people's figures."""
+    values = {x for panel in panels for one in panel.series for x in one.xs}
+    return replace(scale, values=tuple(sorted({*scale.values, *values})))
+
+
+def _ceiling(summary: Summary) -> list[Lines]:
+    """Return a thin grey line through what the client can take, marked where it may be more."""
+    found = places(summary)
+    known = {point.at: point.ceiling for point in summary.points if point.ceiling}
+    text, = macro("charts.j2", "ceiling", any(one.at_least for one in known.values()))
+    return [[(title.removeprefix(" with "), Series(
+        text, GREY, "", "-", tuple(found.axis.value(at) for at in line), tuple(
+            Value(known[at].requests_per_sec, marker=r"$\uparrow$" if known[at].at_least else None)
+            for at in line), published=True))
+        for title, line in found.lines(list(known))]] if known else []
+
+
+def _percentiles(summary: Summary, shown: Sequence[tuple[int, str]],
+                 named: Callable[[str], str]) -> dict[str, list[Panel]]:
+    """Return a row for each value of the second axis, a column for each percentile."""
+    rows: dict[str, list[Panel]] = {}
+    for key, title in PERCENTILES:
+        for panel in grouped([lines(summary, name, style, named(name), _latency(name, key))
+                              for style, name in shown]):
+            rows.setdefault(panel.title, []).append(replace(panel, title=title))
+    if len(rows) == 1 and len(shown) >= _STACK_FROM:
+        return {panel.title: [replace(panel, title="")]
+                for panels in rows.values() for panel in panels}
+    return rows
+
+
+def _latency(name: str, key: str) -> Pick:
+    def pick(point: Point) -> Value:
+        cell = point.cells[name]
+        return Value(cell.latency_us[key], hollow=cell.limit.by == LimitedBy.CLIENT_CPU)
+    return pick
+
+
+def _cpu(summary: Summary, shown: Sequence[tuple[int, str]], named: Callable[[str], str],
+         frame: Frame) -> Any:
+    found = places(summary)
+    by_place = {point.at: point for point in summary.points}
+    rows = {title.removeprefix(" with "): [
+        cpu.Bars(named(name), COLOURS[style % len(COLOURS)],
+                 tuple(_parts(by_place[at], name) for at in line)) for style, name in shown]
+        for title, line in found.lines(found.points)}
+    names = dict.fromkeys(compact(found.axis.value(at)) for at in found.points)
+    return cpu.cpu(rows, list(names), found.axis.label, frame)
+
+
+def _parts(point: Point, name: str) -> dict[str, float] | None:
+    median = point.cells[name].median("cpu_us_per_request")
+    by_role = point.cells[name].cpu_by_role
+    return None if median is None else dict(by_role) if by_role else {"both": median}

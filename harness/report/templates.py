@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Render reports/templates/, where all sentences of reports stand. Writes no file."""
+
+from __future__ import annotations
+
+import base64
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import jinja2
+import markupsafe
+
+from harness.errors import UsageError
+from harness.report import baselines, format
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "reports" / "templates"
+_FILTERS = (format.number, format.ratio, format.share, format.small_share, format.signed,
+            format.interval, format.bounded, format.with_interval, format.saved, format.listed,
+            format.counted, format.thousands, format.facts_line)
+
+
+@lru_cache(maxsize=None)
+def environment(html: bool) -> jinja2.Environment:
+    """Return the templates with the filters of format.py; an unknown name is an error."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=html)
+    made.filters.update({function.__name__: function for function in _FILTERS}, lines=lines,
+                        cell=_cell)
+    made.globals.update(
+        NONE=format.NONE, zip=zip, pair=format.pair, places=format.places, ratio=format.ratio,
+        command_line=format.command_line,
+        **{function.__name__: function for function in (
+            baselines.label, baselines.measured, baselines.absent, baselines.others,
+            baselines.baselines, baselines.both_ended, baselines.best_at, baselines.line,
+            baselines.emulated)})
+    return made
+
+
+def render(template: str, context: Mapping[str, Any]) -> bytes:
+    """Render a template; HTML is escaped. UsageError where facts lack what it shows."""
+    try:
+        return environment(".html" in template).get_template(template).render(context).encode()
+    except jinja2.UndefinedError as error:
+        raise UsageError(f"facts.json: something that {template} shows is missing: "
+                         f"{error}") from None
+
+
+def macro(template: str, name: str, *values: Any) -> list[str]:
+    """Return the sentences, one a line, of one macro; plain text."""
+    text = getattr(environment(False).get_template(template).module, name)
+    return lines(text(*values))
+
+
+def lines(text: str) -> list[str]:
+    """Return the lines of a macro's text that hold something, with single blanks."""
+    kind: Any = markupsafe.Markup if isinstance(text, markupsafe.Markup) else str
+    return [kind(" ".join(line.split())) for line in text.splitlines() if line.strip()]
+
+
+def data_uri(svg: bytes) -> str:
+    """Return a picture as an address that needs no file."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+
+
+def _cell(text: object) -> str:
+    """Return text as a cell of a Markdown table."""
+    return str(text).replace("|", "\\|")
+
+
+def aligned(rows: Sequence[str]) -> list[str]:
+    """Return a table for a terminal from rows of cells parted by ¶; the last column is text."""
+    cells = [row.split("¶") for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join([*(cell.rjust(width) for cell, width in zip(row[:-1], widths)), row[-1]])
+            .rstrip() for row in cells]
