@@ -21,7 +21,7 @@ KEY = "noise"
 
 
 def noise_run(wire: str, plan: str, settings: Mapping[str, str], comparisons: int, host: Host,
-              results: Path = RESULTS) -> Run:
+              results: Path = RESULTS, out: Path = OUT) -> Run:
     """Measure it; `settings` as of bench, CONTENDERS by their first names. Errors as bench()."""
     names = [word.strip() for word in (settings.get("CONTENDERS") or "epoll").split(",")]
     both = [contender for name in names for contender in (name, twin(name))]

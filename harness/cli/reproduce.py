@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping
 
-from harness.report import differences
-from harness.report import format as words
+from harness.report import command, connections, counted, differences, listed
 from harness.errors import CheckFailed, UsageError
 from harness.cli.bench import bench
 from harness.facts import of_machine
@@ -49,15 +48,15 @@ def errands(other: Published, wire: Wire, server_cores: int) -> list[Errand]:
 
 def _table(other: Published, wire: Wire, server_cores: int) -> Errand:
     points, left_out = [], []
-    for connections, cores in zip(other.connections, other.server_cores):
-        where = words.connections([connections])
+    for count, cores in zip(other.connections, other.server_cores):
+        where = connections([count])
         if cores not in (None, server_cores):
-            left_out.append(f"Not run at {where}: theirs had {words.counted(cores or 0, 'server core')}, ours "
+            left_out.append(f"Not run at {where}: theirs had {counted(cores or 0, 'server core')}, ours "
                             f"{server_cores}")
-        elif connections > MOST_OF_WRK and not wire.has_loadgen:
+        elif count > MOST_OF_WRK and not wire.has_loadgen:
             left_out.append(f"Not run at {where}: wrk opens {MOST_OF_WRK} at most")
         else:
-            points.append(connections)
+            points.append(count)
     if not points:
         return Errand(other, _NO_SETTINGS, tuple(left_out))
     again = {"body_size_bytes": "BODY_SIZE", "duration_seconds": "DURATION"}
@@ -69,7 +68,7 @@ def _table(other: Published, wire: Wire, server_cores: int) -> Errand:
 def _claim(other: Published, wire: Wire, metric: str) -> Errand:
     """Load points and sizes are not stated: those of our own plan."""
     workload = METRICS[metric]
-    said = words.listed([f"“{claim.said}”" for claim in other.claims if claim.metric == metric])
+    said = listed([f"“{claim.said}”" for claim in other.claims if claim.metric == metric])
     why = needs_loadgen(WORKLOADS[workload], wire)
     if wire.workloads[0] not in GENERAL:
         why = f"wire '{wire.name}' has no workload '{workload}'"
@@ -119,7 +118,7 @@ def shown(other: Published, wire: Wire, plan: Plan, facts: Mapping[str, object],
     table = list(differences(plan, {**facts, "wire": {"title": wire.title, "contenders": labels},
                                       "load_tool": {"name": load_tool(plan, wire.has_loadgen).name}}, other))
     wide = max(len(what) for what, _, _ in table)
-    return [words.command(plan, to_settings(nic) if nic.nic else {}), *(line for what, ours, theirs in table
+    return [command(plan, to_settings(nic) if nic.nic else {}), *(line for what, ours, theirs in table
                                    for line in (f"{what:>{wide}}  ours:   {ours}", f"{'':>{wide}}  theirs: {theirs}"))]
 
 

@@ -5,6 +5,9 @@ from harness.report.bundle import pack as pack
 from harness.report.bundle import verify as verify
 from harness.report.compare import write_comparison as write_comparison
 from harness.report.format import command as command
+from harness.report.format import connections as connections
+from harness.report.format import counted as counted
+from harness.report.format import listed as listed
 from harness.report.papers import differences as differences
 from harness.report.regression import gate_failures as gate_failures
 from harness.report.regression import gate_page as gate_page

@@ -230,10 +230,10 @@ def command(plan: Plan, request: Mapping[str, Any] = {}) -> str:
         target = ["make", "bench"]
     elif plan.workload.name not in GENERAL:
         target = ["make", "bench-app", f"APP={plan.wire}"]
-    words = [*target, *(f"{key}={value}" for key, value in request.items()),
-             *(f"{key}={value}" for key, value in settings.items()
-               if value != "" and key not in taken)]
-    return command_line("sudo", words)
+    given = {**request, **{key: value for key, value in settings.items()
+                           if value != "" and key not in taken}}
+    return " ".join(["sudo", *target, *(f"{key}={command_line(str(value), ())}"
+                                        for key, value in given.items())])
 
 
 def _client(plan: Plan) -> dict[str, str]:

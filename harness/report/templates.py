@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Callable, cast, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 import jinja2
 import markupsafe
@@ -49,14 +49,13 @@ def render(template: str, context: Mapping[str, Any]) -> bytes:
 
 def macro(template: str, name: str, *values: Any) -> list[str]:
     """Return the sentences, one a line, of one macro; plain text."""
-    module = environment(False).get_template(template).module
-    write = cast(Callable[..., str], getattr(module, name))
-    return lines(write(*values))
+    text = getattr(environment(False).get_template(template).module, name)
+    return lines(text(*values))
 
 
 def lines(text: str) -> list[str]:
     """Return the lines of a macro's text that hold something, with single blanks."""
-    kind: Callable[[str], str] = markupsafe.Markup if isinstance(text, markupsafe.Markup) else str
+    kind: Any = markupsafe.Markup if isinstance(text, markupsafe.Markup) else str
     return [kind(" ".join(line.split())) for line in text.splitlines() if line.strip()]
 
 

@@ -156,10 +156,10 @@ def thousands(value: float, _: object = None) -> str:
 
 def framed(entries: Sequence[Any], frame: Frame, heights: Sequence[float],
            widths: Sequence[float] = (1.0,), *, gap: float = 0.15, left: float = LEFT,
-           above: float = 0.0) -> tuple[Figure, list[list[Any]]]:
+           above: float = 0.0, below: float = 0.0) -> tuple[Figure, list[list[Any]]]:
     """Return a figure and its axes by row and column, banner and legend above, the note below.
 
-    No size is left to a layout engine: heights, gap, left and above (over the axes) are inches.
+    No size is left to a layout engine: heights, gap, left and above and below (the axes) are inches.
     """
     longest = max((len(entry.get_label()) for entry in entries), default=1)
     across = max(1, min(len(entries),
@@ -169,7 +169,7 @@ def framed(entries: Sequence[Any], frame: Frame, heights: Sequence[float],
     top = (banner + _TOP + _ROW * math.ceil(len(entries) / across) + above
            + (_TITLE if len(widths) > 1 else 0))
     lines = wrap(frame.note, 88)
-    bottom = _BOTTOM + _NOTE_LINE * len(lines)
+    bottom = _BOTTOM + _NOTE_LINE * len(lines) + below
     inside = math.fsum(heights) + gap * (len(heights) - 1)
     total = top + inside + bottom
     figure = Figure(figsize=(WIDTH_INCHES, total))
@@ -188,6 +188,16 @@ def framed(entries: Sequence[Any], frame: Frame, heights: Sequence[float],
                 linespacing=1.15)
     return figure, [[figure.add_subplot(grid[row, column]) for column in range(len(widths))]
                     for row in range(len(heights))]
+
+
+def label_rows(rows: Sequence[Any], label: str) -> None:
+    """Label the y axis of some rows once, in their middle."""
+    rows[len(rows) // 2].set_ylabel(label, y=0.5 if len(rows) % 2 else 1.05)
+
+
+def name_panel(axes: Any, title: str, size: float = 7) -> None:
+    """Write what a panel is of inside it."""
+    axes.text(0.012, 0.97, title, transform=axes.transAxes, fontsize=size, va="top")
 
 
 def wrap(text: str, width: int) -> list[str]:

@@ -11,7 +11,7 @@ import matplotlib  # type: ignore[import]
 from matplotlib.figure import Figure  # type: ignore[import]
 from matplotlib.patches import Patch  # type: ignore[import]
 
-from harness.report.charts.base import GRID, HEIGHT, Frame, framed
+from harness.report.charts.base import GRID, HEIGHT, Frame, framed, label_rows, name_panel
 
 # by role: hatch, opacity and label
 _PARTS = {"server": ("", 1.0, "server cores"), "client": ("//////", 0.35, "client cores"),
@@ -51,12 +51,13 @@ def cpu(rows: Mapping[str, Sequence[Bars]], names: Sequence[str], label: str,
         for number, one in enumerate(bars):
             _contender(axes, one, number, len(bars), numbered)
         axes.set_xlim(-0.6, len(names) - 0.4)
-        axes.set_ylim(0, 1.08 * highest)
+        # with room for the title of a row
+        axes.set_ylim(0, (1.08 if len(rows) == 1 else 1.3) * highest)
         axes.grid(axis="y", **GRID)
         axes.set_xticks(range(len(names)), names, rotation=45 if len(names) > 12 else 0)
         axes.tick_params(labelbottom=axes is grid[-1][0])
-        axes.text(0.012, 0.97, title, transform=axes.transAxes, fontsize=7, va="top")
-    grid[len(grid) // 2][0].set_ylabel("CPU time (µs/request)")
+        name_panel(axes, title)
+    label_rows([axes for axes, in grid], "CPU time (µs/request)")
     grid[-1][0].set_xlabel(label)
     return figure
 

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure  # type: ignore[import]
 from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
 from harness.report.charts.base import (
-    GREY, GREY_MARKERS, GRID, HEIGHT, STYLE, Frame, Scale, entry, framed, log_axis, look, thousands)
+    GREY, GREY_MARKERS, GRID, HEIGHT, STYLE, Frame, Scale, entry, framed, label_rows,
+    log_axis, look, name_panel, thousands)
 
 VERDICT_MARKERS = {"faster": "^", "slower": "v", "inconclusive": "o"}
 # of a line's width: what is read first, and what stands beside it
@@ -93,7 +94,7 @@ def _figures(panels: Sequence[Panel], scale: Scale, label: str, frame: Frame,
             axes.set_ylim(0, 1.12 * max(reach) if known else 1)
             axes.yaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 2.5, 5, 10)))
             axes.yaxis.set_major_formatter(show)
-    rows[len(rows) // 2].set_ylabel(label)
+    label_rows(rows, label)
     return figure
 
 
@@ -119,7 +120,7 @@ def gain(panels: Sequence[Panel], scale: Scale, label: str, frame: Frame) -> Fig
         for number, one in enumerate(own):
             _line(axes, one, scale, step * (number - (len(own) - 1) / 2), band=False)
         log_axis(axes, [1.0, *_numbers(every, True)])
-    rows[len(rows) // 2].set_ylabel(label)
+    label_rows(rows, label)
     return figure
 
 
@@ -141,7 +142,9 @@ def latency(rows: Mapping[str, Sequence[Panel]], scale: Scale, frame: Frame) -> 
             axes.tick_params(labelbottom=bottom, labelleft=column == 0)
             if places is grid[0]:
                 axes.set_title(panel.title, fontsize=8, pad=3)
-        places[0].set_ylabel(f"{title}\nLatency (µs)".strip())
+        places[0].set_ylabel("Latency (µs)" if columns > 1 else f"{title} (µs)")
+        if columns > 1:
+            name_panel(places[0], title, 5)
     return figure
 
 
@@ -164,7 +167,7 @@ def _panel(axes: Any, panel: Panel, scale: Scale, bottom: bool) -> None:
     scale.draw(axes, bottom)
     axes.tick_params(labelbottom=bottom)
     axes.grid(axis="y", **GRID)
-    axes.text(0.012, 0.95, panel.title, transform=axes.transAxes, fontsize=7, va="top")
+    name_panel(axes, panel.title)
     _mark_missing(axes, panel.series, scale)
 
 

@@ -28,7 +28,8 @@ def draw(found: Trend, label: str, frame: Frame) -> Figure:
         entries.append(entry("changed here", dash=_STEP, linewidth=0.8))
     if any(line.drift_percent is not None for line in found.lines):
         entries.append(entry("drift", dash=_DRIFT, linewidth=0.8))
-    figure, ((axes,),) = framed(entries, frame, [HEIGHT], above=0.2 if stepped else 0.04)
+    figure, ((axes,),) = framed(entries, frame, [HEIGHT], above=0.2 if stepped else 0.04,
+                                below=0.06)
     order = {run.run: place for place, run in enumerate(found.runs)}
     for style, line in enumerate(found.lines):
         _line(axes, line, order, style)

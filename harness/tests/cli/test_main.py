@@ -86,7 +86,7 @@ def test_the_report_and_its_gains_are_printed(tmp_path: Path, capsys: pytest.Cap
     for name in ("report.html", "summary.md"):
         path = tmp_path / "out" / run.id / name
         assert str(path) in out and path.stat().st_size > 0
-    assert "lwip/epoll" in out
+    assert "lwip/epoll 1.00× " in out
 
 
 def test_a_contender_that_fails_ends_the_run_with_it_kept(tmp_path: Path, shown: list[Path]) -> None:

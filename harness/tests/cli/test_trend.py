@@ -2,35 +2,23 @@
 """The command trend: which runs, its page and bad usage."""
 
 from __future__ import annotations
+
 import json
-import math
-from dataclasses import replace
 from pathlib import Path
-import numpy as np
+
 import pytest
-from harness.report import trend_page
+
 from harness.cli.main import main
+from harness.cli.trend import chosen, show_trend
 from harness.errors import UsageError
-from harness.regression import GAIN, RATE, Readings, follow
-from harness.tests.fixtures import noisy_runs
+from harness.regression import RATE, Trend, follow
+from harness.report import trend_page
+from harness.report.charts import base as charts
+from harness.report.charts import trend as chart
+from harness.report.charts.base import Frame
 from harness.tests.fixtures import synthetic
 from harness.tests.fixtures.fake_host import FakeHost
-from harness.cli.trend import chosen, show_trend
-
-
-LIKE = noisy_runs.measured()
-
-
-def history(count: int, at: int = 0, fall: float = 0.0, seed: int = 1) -> list[Readings]:
-    """Runs of which the lwip server is slower by `fall` from number `at` on; in no order."""
-    dice = np.random.default_rng(seed)
-    found = []
-    for number in range(count):
-        effect = {(RATE, "lwip"): math.log1p(-fall)} if at and number >= at else {}
-        run = noisy_runs.draw(LIKE, dice, f"run-{number:02d}", run_sd=0.005, effect=effect)
-        facts = {**run.facts, "git": {"revision": f"{number:040x}", "dirty": False}}
-        found.append(replace(run, started_at=f"2026-01-{number + 1:02d}T00:00:00Z", facts=facts))
-    return found[::-1]
+from harness.tests.regression.test_trend import history
 
 
 def test_the_page_has_every_run_with_its_revision() -> None:
@@ -43,13 +31,15 @@ def test_the_page_has_every_run_with_its_revision() -> None:
     assert files == trend_page(follow(history(20, 12, 0.08)))
 
 
-def legend(runs: list[Readings], metric: str) -> str:
-    return trend_page(follow(runs, metric))["trend.svg"].decode()
+def drawn(found: Trend) -> str:
+    with charts.styled():
+        figure = chart.draw(found, "Gain", Frame("note"))
+    return " ".join(text.get_text() for text in figure.legends[0].get_texts())
 
 
 def test_the_legend_names_what_is_marked() -> None:
-    assert "<!-- changed here -->" in legend(history(20, 12, 0.08), GAIN)
-    assert "<!-- changed here -->" not in legend(history(6), RATE)
+    assert drawn(follow(history(20, 12, 0.08))) == "lwip/epoll changed here"
+    assert drawn(follow(history(6), RATE)) == "epoll lwip"
 
 
 @pytest.fixture

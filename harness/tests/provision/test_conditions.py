@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.report import format as words
+from harness.report import command
 from harness.cli.bench import bench
 from harness.run import RunRequest
 from harness.provision import ResolvedWire, resolve, resolved, with_tap
@@ -110,8 +110,8 @@ def test_a_plan_s_file_says_it_only_where_it_is_so() -> None:
 
 
 def test_the_command_to_run_again_says_it() -> None:
-    assert words.command(plan()).endswith("MAX_CONNECTIONS=1024")
-    assert words.command(plan(TAP="net_tap", NETEM="delay 5ms")).endswith("TAP=net_tap 'NETEM=delay 5ms'")
+    assert command(plan()).endswith("MAX_CONNECTIONS=1024")
+    assert command(plan(TAP="net_tap", NETEM="delay 5ms")).endswith("TAP=net_tap NETEM='delay 5ms'")
 
 
 def test_a_plan_of_one_s_own_may_have_them(tmp_path: Path) -> None:

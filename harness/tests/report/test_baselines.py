@@ -160,3 +160,11 @@ def test_gains_of_one_verdict_and_reason_are_one_group(tmp_path: Path) -> None:
         ("inconclusive", Why.CLIENT_LIMIT, [1, 64], 2)]
     assert [at.connections for at in head.line.with_bound("both")] == [64]
     assert head.line.ratios == (0.8, 2.0)
+
+
+def test_the_terminal_tells_what_is_unknown(tmp_path: Path) -> None:
+    run, found = loaded(synthetic.write(tmp_path / "run", connections=(1, 8),
+                                        problems={("epoll", 8, round_): "broken" for round_ in range(3)}))
+    lines = [line.split() for line in terminal_lines(run, found)]
+    assert lines[1][3:5] == ["lwip/epoll", f"{found.points[0].gains[0].ratio:.2f}×"]
+    assert lines[2][1] == "–" and lines[2][-2:] == ["–", "inconclusive"]

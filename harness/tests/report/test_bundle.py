@@ -14,11 +14,12 @@ from typing import Callable
 
 import pytest
 
-from harness.report import bundle
+from harness.report import bundle, macro
 from harness.errors import CheckFailed, UsageError
 from harness.tests.fixtures import synthetic
 
 Files = dict[str, bytes]
+OLD = Path(__file__).resolve().parents[1] / "data" / "bundle-schema1.tar.gz"
 
 
 @pytest.fixture(scope="module")
@@ -73,28 +74,56 @@ def test_a_changed_figure_is_named(packed: Path, tmp_path: Path) -> None:
         bundle.verify(changed(packed, tmp_path / "x.tar.gz", change))
 
 
-def test_a_report_that_does_not_follow_from_the_figures_is_named_even_with_right_hashes(packed: Path,
-                                                                                      tmp_path: Path) -> None:
-    def change(files: Files) -> None:
-        page = next(name for name in files if name.endswith("/report/summary.md"))
-        files[page] += b"and twice as fast\n"
-        manifest = json.loads(files[with_manifest(files)])
-        manifest["sha256"]["report/summary.md"] = hashlib.sha256(files[page]).hexdigest()
-        files[with_manifest(files)] = json.dumps(manifest).encode()
+def hashed(files: Files, name: str, data: bytes, **made_with: str) -> None:
+    """Put other data for a file into the archive, its hash too; and say that other programs made it."""
+    full = next(full for full in files if full.endswith(f"/report/{name}"))
+    files[full] = data
+    manifest = json.loads(files[with_manifest(files)])
+    manifest["sha256"][f"report/{name}"] = hashlib.sha256(data).hexdigest()
+    manifest["made_with"].update(made_with)
+    files[with_manifest(files)] = json.dumps(manifest).encode()
+
+
+def test_a_page_that_does_not_follow_from_the_run_is_named_even_with_right_hashes(packed: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckFailed, match=r"report/summary\.md: differs from the report made anew"):
+        bundle.verify(changed(packed, tmp_path / "x.tar.gz",
+                              lambda files: hashed(files, "summary.md", b"and twice as fast\n")))
+
+
+def test_pages_of_another_version_are_not_compared_and_that_is_told(packed: Path, tmp_path: Path) -> None:
+    found = bundle.verify(changed(packed, tmp_path / "x.tar.gz",
+                                  lambda files: hashed(files, "gain.svg", b"<svg/>", matplotlib="2.0")))
+    assert found.regenerated == 0 and found.figures > 50
+    assert [text.split()[:2] for text in found.another] == [["matplotlib", "2.0"]]
+    lines = macro("terminal.j2", "verified", found)
+    assert len(lines) == 1 and "matplotlib 2.0" in lines[0]
+
+
+@pytest.mark.parametrize("version", [{}, {"matplotlib": "2.0"}])
+def test_a_figure_that_does_not_follow_from_the_run_is_named_whichever_version_made_it(
+        packed: Path, tmp_path: Path, version: dict[str, str]) -> None:
+    def change(files: Files) -> None:
+        summary = json.loads(next(data for name, data in files.items() if name.endswith("/report/summary.json")))
+        summary["points"][0]["gains"][0]["ratio"] *= 2
+        hashed(files, "summary.json", json.dumps(summary).encode(), **version)
+    with pytest.raises(CheckFailed, match=r"points\[1\]\.gains\[lwip epoll\]\.ratio is .*, from the run it is"):
         bundle.verify(changed(packed, tmp_path / "x.tar.gz", change))
 
 
-def test_charts_of_other_versions_of_what_draws_are_not_compared(packed: Path, tmp_path: Path) -> None:
+def test_a_bundle_of_schema_1_is_accepted(tmp_path: Path) -> None:
+    """Made by the release before from run-golden; its pictures and page were taken out of it, and of its hashes."""
+    found = bundle.verify(OLD)
+    assert found.run == "golden" and found.files == 6 and found.figures == 218
+    assert found.regenerated == 0 and found.another[0].startswith("stackduel None then")
+
+
+def test_a_changed_figure_of_schema_1_is_named(tmp_path: Path) -> None:
     def change(files: Files) -> None:
-        manifest = json.loads(files[with_manifest(files)])
-        manifest["made_with"]["matplotlib"] = "2.0"
-        page = next(name for name in files if name.endswith("/report/gain.svg"))
-        files[page] += b" "
-        manifest["sha256"]["report/gain.svg"] = hashlib.sha256(files[page]).hexdigest()
-        files[with_manifest(files)] = json.dumps(manifest).encode()
-    verified = bundle.verify(changed(packed, tmp_path / "x.tar.gz", change))
-    assert any("matplotlib" in str(item) for item in vars(verified).values())
+        summary = json.loads(files["golden/report/summary.json"])
+        summary["points"][2]["contenders"]["lwip"]["requests_per_sec"]["median"] += 1
+        hashed(files, "summary.json", json.dumps(summary).encode())
+    with pytest.raises(CheckFailed, match=r"points\[64\]\.cells\.lwip\.figures\.requests_per_sec\.median is "):
+        bundle.verify(changed(OLD, tmp_path / "x.tar.gz", change))
 
 
 @pytest.mark.parametrize("change, said", [

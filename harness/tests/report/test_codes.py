@@ -81,7 +81,7 @@ def test_numbers_stand_in_the_sentence(code: Evidence, values: Mapping[str, Any]
 def test_what_is_not_known_is_left_out() -> None:
     for kind, name, code in ((Interference, "interference", Interference.OTHERS),
                              (Problem, "problem", Problem.NOTHING_ANSWERED), (Unsettled, "unsettled", Unsettled.NEVER)):
-        values: dict[str, float] = {"share": 0.5} if code is Interference.OTHERS else {}
+        values: dict[str, Any] = {"share": 0.5} if code is Interference.OTHERS else {}
         assert macro("codes.j2", name, Note(code, values))
 
 

@@ -15,7 +15,6 @@ import pytest
 from harness.errors import UsageError
 from harness.report import write_comparison, write_report
 from harness.report.report import loaded, terminal_lines
-from harness.store import Evidence
 from harness.tests.fixtures import synthetic
 from harness.tests.fixtures import synthetic_nic
 from harness.tests.fixtures import synthetic_own
@@ -170,7 +169,7 @@ def test_a_card_of_another_machine_is_named_with_it(tmp_path: Path) -> None:
 
 def test_the_command_is_that_of_a_nic(tmp_path: Path) -> None:
     page, _ = written(tmp_path)
-    assert ("sudo make bench NIC=0000:02:00.0 'CLIENT=ssh:me@there,if=eth1;ssh:me@elsewhere' TUNE=fair FORCE=1 "
+    assert ("sudo make bench NIC=0000:02:00.0 CLIENT='ssh:me@there,if=eth1;ssh:me@elsewhere' TUNE=fair FORCE=1 "
             "CONTENDERS=epoll,lwip" in page.text)
     assert page.text.count("CLIENT=") == 1
     assert "one port in turn" in page.text
@@ -223,9 +222,9 @@ def test_elsewhere_it_stands_there_when_it_is_asked_for(tmp_path: Path) -> None:
 def test_what_a_nic_lost_is_told_and_may_be_the_limit(tmp_path: Path) -> None:
     page, out = written(tmp_path, emulated="", missed=900)
     summary = loaded(tmp_path / "run")[1]
-    evidence = {note.code: note.values for note in summary.points[0].cells["epoll"].limit.evidence}
-    assert evidence[Evidence.NIC_LOST]["share"] == pytest.approx(0.018, abs=0.001)
-    assert evidence[Evidence.NIC_COUNTER] == {"end": "server", "counter": "rx_missed_errors", "count": 2700, "kind": "missed"}
+    evidence = {str(note.code): note.values for note in summary.points[0].cells["epoll"].limit.evidence}
+    assert evidence["nic-lost"]["share"] == pytest.approx(0.018, abs=0.001)
+    assert evidence["nic-counter"] == {"end": "server", "counter": "rx_missed_errors", "count": 2700, "kind": "missed"}
     held, = (note.values for note in summary.caveats if note.code == "wire-limit")
     assert held == {"contenders": ("epoll", "lwip"), "points": (0, 1)}
     assert "a NIC by its own count" in page.text and "2,700" in page.text

@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 import pytest
 
 import harness.cli.reproduce
-from harness.report import differences, papers, report
+from harness.report import differences, write_report
+from harness.report.papers import compare
+from harness.report.report import loaded as load_summary
+from harness.report.report import terminal_lines
 from harness.cli.main import main
 from harness.cli.bench import bench
 from harness.run import RunRequest
 from harness.errors import CheckFailed, UsageError
 from harness.plan.nic_request import NicOrder
-from harness.plan import Plan, from_json, load_plan, to_json
+from harness.plan import from_json, load_plan, to_json
 from harness.plan.published import METHOD, NOT_STATED, load_published, of_paper
 from harness.cli.reproduce import errands, reproduce
 from harness.tests.fixtures import synthetic
@@ -75,14 +78,8 @@ def test_an_unknown_paper_lists_the_known_ones(tmp_path: Path) -> None:
     assert [each.name for each in of_paper("f-stack")] == ["f-stack"]
 
 
-def our_side(plan: Plan, facts: dict[str, Any]) -> dict[str, str]:
-    """Return what `differences` says of our run, by key of METHOD."""
-    rows = differences(plan, facts, load_published("f-stack"))
-    return {key: ours for key, (_, ours, _) in zip(METHOD, rows)}
-
-
 def test_every_difference_is_listed_and_what_is_not_stated_says_so(tmp_path: Path) -> None:
-    run, _ = report.loaded(synthetic.write(tmp_path / "run"))
+    run, _ = load_summary(synthetic.write(tmp_path / "run"))
     for paper in ("tinyhttpd-lwip-dpdk", "bench-iip", "f-stack", "f-stack-helloworld"):
         other = load_published(paper)
         table = list(differences(run.plan, run.facts, other))
@@ -90,12 +87,16 @@ def test_every_difference_is_listed_and_what_is_not_stated_says_so(tmp_path: Pat
         assert all(ours and theirs for _, ours, theirs in table)
         stated = {what: theirs for (what, _, theirs) in table if theirs != NOT_STATED}
         assert len(stated) == len(other.method)
-    ours = our_side(run.plan, run.facts)
+
+    def ours_of(facts: Mapping[str, Any]) -> dict[str, str]:
+        keys = {what: key for key, what in METHOD.items()}
+        return {keys[what]: ours for what, ours, _ in differences(run.plan, facts, other)}
+    ours = ours_of(run.facts)
     assert ours["cpu"] == "A made-up CPU" and ours["client"] == "wrk 4.1.0 on CPU 0 of the same machine"
     assert ours["kernel"] == "6.1.0 Debian GNU/Linux 12 (bookworm)"
     assert ours["server_program"] == "epoll: kernel TCP (epoll); lwip: lwIP on DPDK (net_tap)"
     assert ours["duration"] == "2 s a load point in each of 3 rounds, after 1 s of warm-up"
-    bare = our_side(run.plan, {})
+    bare = ours_of({})
     assert bare["kernel"] == "not known" and bare["cpu"] == "not known" and bare["server_program"] == "epoll; lwip"
 
 
@@ -110,7 +111,7 @@ def made_again(tmp_path: Path, paper: str, workload: str = "rps") -> Path:
 
 def test_the_report_sets_both_side_by_side_without_being_asked(tmp_path: Path) -> None:
     run = made_again(tmp_path, "bench-iip")
-    report.write_report(run, tmp_path / "out")
+    write_report(run, tmp_path / "out")
     page = Page((tmp_path / "out" / "report.html").read_text()).text
     text = page[page.index("Compared with published figures"):]
     assert "256 – – 1,891,960 – 8,837,323 – – 9,997,752 22,040,945 – – 4.67× – – 5.28× 11.6×" in text
@@ -126,24 +127,24 @@ def test_a_claim_stands_beside_our_best_of_the_same_metric(tmp_path: Path) -> No
             "rps": ["epoll: ", *["not measured by this run's workload (rps)"] * 2],
             "conns": ["not measured by this run's workload (conns)"] * 2 + ["epoll: 32; lwip: 32"]}.items()):
         run = made_again(tmp_path / str(number), "f-stack", workload)
-        loaded, summary = report.loaded(run)
-        claims = papers.compare(loaded, summary, load_published("f-stack")).claims
+        loaded, summary = load_summary(run)
+        claims = compare(loaded, summary, load_published("f-stack")).claims
         assert [said for said, _, _ in claims] == ["“5 million RPS”", "“1 million CPS”",
                                                    "“10 million concurrent connections”"]
         assert [theirs for _, theirs, _ in claims] == ["5,000,000 requests/s", "1,000,000 connections/s",
                                                        "10,000,000 connections"]
         for (_, _, ours), start in zip(claims, expected):
             assert ours.startswith(start)
-    report.write_report(run, tmp_path / "out")
+    write_report(run, tmp_path / "out")
     page = Page((tmp_path / "out" / "report.html").read_text()).text
     assert "“10 million concurrent connections” 10,000,000 connections epoll: 32; lwip: 32" in page
     assert "Grey, dashed" not in page, "there is no line to draw"
-    assert "theirs 5,000,000 requests/s" in "\n".join(report.terminal_lines(loaded, summary))
+    assert "theirs 5,000,000 requests/s" in "\n".join(terminal_lines(loaded, summary))
 
 
-def test_with_a_ladder_ours_is_the_gain_over_the_best(tmp_path: Path) -> None:
-    run, summary = report.loaded(synthetic.write(tmp_path / "run", contenders=("epoll", "uring", "lwip")))
-    each = papers.compare(run, summary, load_published("tinyhttpd-lwip-dpdk"))
+def test_with_several_kernel_servers_ours_is_the_gain_over_the_best(tmp_path: Path) -> None:
+    run, summary = load_summary(synthetic.write(tmp_path / "run", contenders=("epoll", "uring", "lwip")))
+    each = compare(run, summary, load_published("tinyhttpd-lwip-dpdk"))
     assert each.our_gains == ("lwip over the best kernel server", "lwip/epoll")
     row = next(row for row in each.rows if row.connections == 64)
     point = next(point for point in summary.points if point.at.connections == 64)

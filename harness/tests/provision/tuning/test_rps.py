@@ -11,7 +11,7 @@ from typing import Sequence
 import pytest
 
 from harness.provision.tuning import ethtool
-from harness.report import format as words
+from harness.report import command
 from harness.analyse import summarise
 from harness.cli.bench import bench
 from harness.run import RunRequest
@@ -90,7 +90,7 @@ def test_what_it_takes(given: str, kept: str) -> None:
     for wrong in ("default", "both", 3):
         with pytest.raises(UsageError):
             from_json({**data, "softirq": wrong})
-    assert words.command(plan).endswith(f"SOFTIRQ={kept}" if kept else "MAX_CONNECTIONS=1024")
+    assert command(plan).endswith(f"SOFTIRQ={kept}" if kept else "MAX_CONNECTIONS=1024")
 
 
 def test_what_it_does_not_take(tmp_path: Path) -> None:
