@@ -159,7 +159,7 @@ def framed(entries: Sequence[Any], frame: Frame, heights: Sequence[float],
            above: float = 0.0, below: float = 0.0) -> tuple[Figure, list[list[Any]]]:
     """Return a figure and its axes by row and column, banner and legend above, the note below.
 
-    No size is left to a layout engine: heights, gap, left and above and below (the axes) are inches.
+    No size is left to a layout engine: heights, gap, left, above and below are inches.
     """
     longest = max((len(entry.get_label()) for entry in entries), default=1)
     across = max(1, min(len(entries),

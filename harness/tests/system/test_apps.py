@@ -36,9 +36,11 @@ def assert_sound(run: Path, out: Path, app: str, limit: int) -> None:
         assert trial["requests"] > 0 and trial["latency_us"]["p50"] > 0 and trial["cpu_us_per_request"] > 0
         assert (trial.get("busy_share") is None) == (trial["contender"] == f"{app}/kernel")
     summary = json.loads((out / run.name / "summary.json").read_text())
-    assert [point["connections"] for point in summary["points"]] == [1, 8]
+    assert [point["at"]["connections"] for point in summary["points"]] == [1, 8]
     for point in summary["points"]:
-        assert point["gain"][f"{app}/lwip/{app}/kernel"]["rounds"] == 1
+        gain, = (gain for gain in point["gains"]
+                 if (gain["contender"], gain["over"]) == (f"{app}/lwip", f"{app}/kernel"))
+        assert gain["rounds"] == 1
     page = (out / run.name / "report.html").read_text()
     assert "Both ends differ, not only the server: " in page and f"make bench-app APP={app} WORKLOAD=" in page
     assert json.loads((run / "facts.json").read_text())["versions"]["programs"], "no version of a program of others"

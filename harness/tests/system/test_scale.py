@@ -98,7 +98,8 @@ def test_some_rungs_of_the_ladder(tmp_path: Path) -> None:
     assert all(trial["cycles_per_request"] > 0 for trial in trials)
     out = tmp_path / "out" / run_directory(tmp_path).name
     (point,) = json.loads((out / "summary.json").read_text())["ablation"]
-    assert point["measures"][0]["name"] == "lookup" and point["measures"][0]["saved"]["rounds"] == 1
+    first = point["optimisations"][0]
+    assert first["name"] == "lookup" and first["saved"]["rounds"] == 1
     assert (out / "waterfall.png").is_file() and not (out / "throughput.png").is_file()
 
 
