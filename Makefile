@@ -166,7 +166,7 @@ fuzz: $(FUZZ)/build.ninja ## frames into lwIP's input path for FUZZ_SECONDS=60, 
 # --- tests -------------------------------------------------------------------------------------------
 
 .PHONY: test check test-c test-threads test-fuzz test-lwip test-harness test-system lint check-globals
-test: deps ## everything to passed tests (root for the ones in namespaces; others say what they skipped)
+test: deps ## everything to passed tests (root for the ones in namespaces; without it they are skipped, and say so)
 	@$(MAKE_AGAIN) check
 
 check: all lint check-globals test-c test-lwip test-threads test-harness test-system
@@ -187,12 +187,20 @@ check-globals: $(CHECKED)/build.ninja ## no variable that the cores of a server 
 test-threads: $(THREADS)/build.ninja ## stacks on several cores under TSan
 	@$(MESON_TEST) -C $(THREADS) --suite threads
 
+PYTEST := $(PYTHON) -m pytest -q -rs -p no:cacheprovider
 test-harness: ## the harness, without root
-	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests --ignore=harness/tests/system
+	@$(PYTEST) -n 2 harness/tests --ignore=harness/tests/system
 
-test-system: all test-programs slow $(CHECKED)/build.ninja ## both servers and a short run in real namespaces (root)
+.PHONY: system-programs test-long
+system-programs: all test-programs slow $(CHECKED)/build.ninja
 	@ninja --quiet -C $(CHECKED) all conformance fuzz_preload
-	@$(PYTHON) -m pytest -q -rs -p no:cacheprovider harness/tests/system
+
+test-system: system-programs ## servers and short runs in real namespaces, in two shards; then what must have the machine (root)
+	@$(PYTEST) -n 2 --dist loadfile -m 'not exclusive and not long' harness/tests/system
+	@$(PYTEST) -m 'exclusive and not long' harness/tests/system
+
+test-long: deps system-programs ## what takes minutes: soak, noise, frames into lwIP (root)
+	@$(PYTEST) -m long harness/tests/system
 
 lint: ## types of the harness, rooms of harness and servers, format of the C code
 	@$(PYTHON) -m mypy --strict --no-error-summary --explicit-package-bases harness ci/vm

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What to measure. Pure: no root, no clock, no machine."""
 
-from harness.plan.client_target import IfClient as IfClient
-from harness.plan.client_target import SshClients as SshClients
-from harness.plan.client_target import SshTarget as SshTarget
-from harness.plan.client_target import parse_client as parse_client
+from harness.plan.nic_request import IfClient as IfClient
+from harness.plan.nic_request import SshClients as SshClients
+from harness.plan.nic_request import SshTarget as SshTarget
+from harness.plan.nic_request import parse_client as parse_client
 from harness.plan.load import AXES as AXES
 from harness.plan.load import CONNECTIONS as CONNECTIONS
 from harness.plan.load import FEW as FEW
@@ -49,10 +49,10 @@ from harness.plan.schedule import shares as shares
 from harness.plan.schedule import threads_of as threads_of
 from harness.plan.schedule import turns as turns
 from harness.plan.ablation import MEASURES as MEASURES
-from harness.plan.self_comparison import original as original
-from harness.plan.self_comparison import pairs as pairs
-from harness.plan.self_comparison import twin as twin
-from harness.plan.self_comparison import with_twins as with_twins
+from harness.plan.wire import original as original
+from harness.plan.wire import pairs as pairs
+from harness.plan.wire import twin as twin
+from harness.plan.wire import with_twins as with_twins
 from harness.plan.topology import TOPOLOGIES as TOPOLOGIES
 from harness.plan.topology import load_wire as load_wire
 from harness.plan.topology import over_vhost as over_vhost

@@ -21,7 +21,7 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from harness.errors import UsageError
 from harness.plan import ablation
-from harness.plan.self_comparison import with_twins
+from harness.plan.wire import with_twins
 from harness.plan.wire import (
     CORES, DPDK, KERNEL, PLACEHOLDERS, PRELOAD, READY, STACKS, Bridge, Contender, End, Endpoint,
     Program, Wire, filled)
@@ -85,7 +85,7 @@ def contender_name(name: str) -> str:
 def with_contenders(wire: Wire, names: Iterable[str]) -> Wire:
     """Return the wire with those of `names` that it does not list: a name in
     topologies/contenders/, the path of a TOML file, or the second name of a contender
-    (self_comparison.py). A name that is none of these is left out."""
+    (an A/A test). A name that is none of these is left out."""
     names = list(names)
     known = {item for folder in _folders(wire) for item in _names(folder)}
     more = {contender_name(name): _contender(name, wire) for name in names

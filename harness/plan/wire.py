@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field, replace
-from typing import Mapping, Sequence
+from typing import Iterable, Mapping, Sequence
 
 # what carries a program's TCP: the kernel; lwIP under sockets that a library provides; lwIP or
 # another stack in the program itself, which drives a DPDK port
@@ -289,3 +289,35 @@ class Wire:
         contenders = {name: replace(contender, end=ends[contender.stack])
                       for name, contender in self.contenders.items()}
         return replace(self, ends=ends, contenders=contenders)
+
+
+# --- A/A test: a contender against itself, under a second name ----------------------------------
+
+# such that it can be part of a path
+_AGAIN = "-again"
+
+
+def twin(name: str) -> str:
+    """Return the second name of a contender."""
+    return f"{name}{_AGAIN}"
+
+
+def original(name: str) -> str:
+    """Return the contender that this is the second name of; "" where it is a first one."""
+    return name.removesuffix(_AGAIN) if name.endswith(_AGAIN) else ""
+
+
+def pairs(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return (second name, first name) of those that are there under both."""
+    known = list(names)
+    return [(name, original(name)) for name in known if original(name) in known]
+
+
+def with_twins(wire: Wire, names: Sequence[str]) -> Wire:
+    """Return the wire with those of `names` that are second names of its contenders, on the same
+    links."""
+    firsts = {name: wire.contenders[original(name)] for name in names
+              if name not in wire.contenders and original(name) in wire.contenders}
+    more = {name: replace(first, name=name, title=f"{first.title}, once more")
+            for name, first in firsts.items()}
+    return replace(wire, contenders={**wire.contenders, **more}) if more else wire

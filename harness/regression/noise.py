@@ -26,7 +26,7 @@ from harness.analyse import gain, stopping_rule
 from harness.analyse.stats import Table, round_significant
 from harness.errors import UsageError
 from harness.plan import LoadPoint
-from harness.plan.self_comparison import pairs
+from harness.plan.wire import pairs
 from harness.regression import change_test
 from harness.regression.paired_logs import RATE, Readings
 from harness.store.codes import Verdict

@@ -15,7 +15,7 @@ import pytest
 from harness.errors import MachineError, UsageError
 from harness.host import LocalHost, Result
 from harness.host import SshHost, clear, connected
-from harness.plan.client_target import IfClient, SshClients, SshTarget, parse_client
+from harness.plan.nic_request import IfClient, SshClients, SshTarget, parse_client
 from harness.tests.fixtures.fake_host import FakeHost
 
 HOST = LocalHost()

@@ -16,11 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
 
+import pytest
+
 from harness.store import Interference, counted, load_run, should_retry
 from harness.trial.observe import interference as disturbance
 from harness.trial.observe import sampler as sampling
 from harness.host import LocalHost
 from harness.tests.system.test_bench import harness, run_directory
+
+pytestmark = pytest.mark.exclusive
 
 ONE = ("--plan", "quick", "--set", "CONNECTIONS=8", "--set", "ROUNDS=1", "--set", "DURATION=1",
        "--set", "CONTENDERS=epoll,lwip", "--set", "CALIBRATE=no", "--set", "SEED=106")

@@ -183,6 +183,7 @@ waiting.join()
     assert said(done) == ["7", "parent"]
 
 
+@pytest.mark.exclusive
 def test_every_thread_that_sleeps_in_one_epoll_set_wakes(prefix: str) -> None:
     done = run(prefix, """
 import select, threading
@@ -244,6 +245,7 @@ def test_affinity_stays(prefix: str) -> None:
     assert said(done) == ["True"]
 
 
+@pytest.mark.exclusive
 def test_a_thread_that_may_sleep_burns_no_core(prefix: str) -> None:
     script = """
 listener, client, server = pair()

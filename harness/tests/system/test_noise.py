@@ -5,11 +5,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from harness.regression import noise_profile
 from harness.errors import CheckFailed
 from harness.host import LocalHost
 from harness.cli.noise import noise_run, show_noise
 from harness.tests.system.test_wire_root import snapshot as machine
+
+pytestmark = pytest.mark.long
 
 
 def test_a_short_noise_run(tmp_path: Path) -> None:

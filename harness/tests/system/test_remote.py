@@ -31,7 +31,7 @@ from harness.provision.nic.link_check import Findings, Port, check_ends
 from harness.trial.probe import prove_neighbour
 from harness.provision.provision import Provisioned
 from harness.host import SshHost, clear, connected
-from harness.plan.client_target import SshTarget
+from harness.plan.nic_request import SshTarget
 from harness.provision.steps import ROOT
 from harness.trial.trial import run_trial
 from harness.tests.fixtures.wires import bare_wire
@@ -284,7 +284,7 @@ def test_a_killed_harness_takes_the_far_programs_with_it(tmp_path: Path) -> None
 import time
 from pathlib import Path
 from harness.host import LocalHost, connected
-from harness.plan.client_target import SshTarget
+from harness.plan.nic_request import SshTarget
 with connected(LocalHost(), [SshTarget("one")]) as (site,):
     raw = Path({str(tmp_path)!r})
     process = site.spawn(["sleep", "86399"], env={{"MARK": site.directory}}, stdout=raw / "o", stderr=raw / "e")

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import sys
 
+import pytest
+
 from harness.host import LocalHost
 from harness.tests.system.conftest import ROOT
+
+pytestmark = pytest.mark.long
 
 
 def test_clients_that_come_and_go_leave_nothing_behind() -> None:

@@ -18,6 +18,8 @@ from harness.provision.undo import Entry
 from harness.provision.tuning import machine_steps, results, tune_interface
 from harness.provision.tuning.machine import SYSCTL, WORKQUEUES, Paused
 
+pytestmark = pytest.mark.exclusive
+
 HOST = LocalHost()
 NETNS = "tuning-test"
 # all that the steps may touch

@@ -12,7 +12,7 @@ import pytest
 from harness.host import Host, LocalHost, Result
 from harness.provision.nic.link_check import Findings, Port, own_addresses, check_ends, route
 from harness.host import SshHost
-from harness.plan.client_target import SshTarget
+from harness.plan.nic_request import SshTarget
 from harness.tests.fixtures.fake_host import FakeHost
 
 HEAD = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"

@@ -26,7 +26,7 @@ from harness.trial.load.wrk import Wrk
 from harness.plan import from_json, load_plan, Plan, Share
 from harness.provision.provision import Provisioned
 from harness.host import connected
-from harness.plan.client_target import SshTarget
+from harness.plan.nic_request import SshTarget
 from harness.report import write_report
 from harness.store.store import load_run
 from harness.store.codes import Caveat, Evidence, Note
