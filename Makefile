@@ -152,6 +152,7 @@ slow: $(BUILD)/build.ninja ## servers that lose SLOW_CYCLES=300 cycles a request
 	@ninja --quiet -C $(BUILD) slow_epoll_server slow_lwip_server
 	@mkdir -p $(BUILD)/slow && ln -sf ../slow_epoll_server $(BUILD)/slow/epoll_server
 	@ln -sf ../slow_lwip_server $(BUILD)/slow/lwip_server
+	@echo $(SLOW_CYCLES) > $(BUILD)/slow/cycles
 
 soak: all ## clients that come and go for SOAK_SECONDS=600: does lwip_server lose memory? (root)
 	@$(PYTHON) ci/soak.py --build $(BUILD) --seconds $(SOAK_SECONDS)

@@ -32,6 +32,8 @@ KERNEL_SERVERS = {
 }
 
 
+# in the environment of all that a shard starts, so that it can tell its own processes from the other's
+SHARD = "STACKDUEL_TEST_SHARD"
 # more than two runs need at the same time, so that neither of two shards raises the count while the other gives back
 _SHARD_HUGEPAGES = 1200
 _HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
@@ -71,6 +73,7 @@ def _isolate() -> None:
     for name in ("lock", "netns", "sshd"):
         Path("/run", name).mkdir()
     # the first namespace leaves /run/netns mounted for good, as on any machine that has had one
+    os.environ[SHARD] = str(os.getpid())
     for words in ("link set lo up", "netns add first", "netns delete first"):
         subprocess.run(["ip", *words.split()], check=True)
 

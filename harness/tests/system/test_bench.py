@@ -21,7 +21,8 @@ import pytest
 
 from harness.provision.journal import PATH
 from harness.tests.conftest import SEED
-from harness.tests.system.conftest import ROOT
+from harness.store import TrialRecord, load_run
+from harness.tests.system.conftest import ROOT, SHARD
 from harness.tests.system.test_wire_root import snapshot as machine
 
 SHORT = ("--plan", "quick", "--set", "CONNECTIONS=1,8", "--set", "ROUNDS=2", "--set", "DURATION=1",
@@ -31,14 +32,23 @@ OURS = (str(ROOT / "build").encode(), b"wrk\0-t")
 
 
 def processes() -> list[bytes]:
+    """Return the command lines of programs of ours, those of another shard left out."""
     lines = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                lines.append((entry / "cmdline").read_bytes())
+                line, environment = ((entry / name).read_bytes() for name in ("cmdline", "environ"))
             except OSError:
                 continue
-    return [line for line in lines if any(name in line for name in OURS)]
+            shard = dict(word.partition(b"=")[::2] for word in environment.split(b"\0")).get(SHARD.encode())
+            if shard in (None, os.environ.get(SHARD, "").encode()) and any(name in line for name in OURS):
+                lines.append(line)
+    return lines
+
+
+def records(directory: Path) -> tuple[TrialRecord, ...]:
+    """Return the trials of the one run there."""
+    return load_run(run_directory(directory)).trials
 
 
 @pytest.fixture(autouse=True)
@@ -181,7 +191,7 @@ def test_without_root(tmp_path: Path) -> None:
     # a clone may lie where only root may read
     for name in ("harness", "topologies"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for directory in (tmp_path, *tmp_path.parents[:2]):
+    for directory in (tmp_path, *tmp_path.parents[:3]):
         directory.chmod(0o777)
     nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     done = subprocess.run([*nobody, *words(tmp_path, "bench", "--wire", "tap", *SHORT)], cwd=tmp_path,

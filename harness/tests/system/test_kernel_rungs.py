@@ -74,13 +74,13 @@ def test_a_worker_on_each_core(tmp_path: Path) -> None:
     cpus = sorted(os.sched_getaffinity(0))[:2]
     plan, _, trials = measured(tmp_path, "veth", "CONTENDERS=epoll,nginx,nginx-mt", f"SERVER_CPUS={cpus[0]},{cpus[1]}")
     assert plan["contenders"][0] == "nginx-mt" and set(trials) == {"nginx-mt"}
-    assert plan["not_applicable"]["nginx"] == "uses one core of the 2"
+    assert plan["not_applicable"]["nginx"] == {"code": "does-not-use-all-cores", "cores": 2}
 
 
 @pytest.mark.skipif(not BUSY_POLLS, reason="epoll_server cannot busy-poll yet")
 def test_a_veth_has_no_napi_ids(tmp_path: Path) -> None:
     plan, _, _ = measured(tmp_path, "veth", "CONTENDERS=epoll,epoll-busypoll")
-    assert plan["not_applicable"] == {"epoll-busypoll": "the driver of server0 gives no NAPI id"}
+    assert plan["not_applicable"] == {"epoll-busypoll": {"code": "no-busy-polling", "interface": "server0"}}
 
 
 def test_the_bridge_s_link_to_the_kernel_s_servers_is_made_once(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.tests.system.test_bench import harness, one_line, run_directory, same_machine, stored
+from harness.tests.system.test_bench import harness, one_line, records, run_directory, same_machine
 
 __all__ = ["same_machine"]
 
@@ -25,16 +25,18 @@ def test_given_rates_end_with_a_report(tmp_path: Path, wire: str, tool: str) -> 
     done = harness(tmp_path, "latency", "--wire", wire, "--rates", "500,1000", *SHORT)
     assert done.returncode == 0, done.stderr
     run = run_directory(tmp_path)
-    trials = [json.loads(line) for line in stored(tmp_path)]
-    assert sorted((trial["contender"], trial["offered"], trial["problems"]) for trial in trials) == [
-        (name, rate, []) for name in ("epoll", "lwip") for rate in (500, 1000)]
+    trials = records(tmp_path)
+    assert sorted((trial.contender, trial.point.offered_per_sec, trial.problems) for trial in trials) == [
+        (name, rate, ()) for name in ("epoll", "lwip") for rate in (500, 1000)]
+    intended = set()
     for trial in trials:
         # Poisson arrivals vary, by three standard deviations and more once in a thousand runs
-        assert abs(trial["open_loop"]["intended"] - trial["offered"]) < 5 * trial["offered"] ** 0.5
-        assert trial["open_loop"]["measured"] + trial["open_loop"]["unsent"] >= 0.9 * trial["offered"]
-        assert trial["latency_us"]["p50"] > 0
-    asked = {trial["open_loop"]["intended"] for trial in trials if trial["offered"] == 1000}
-    assert len(asked) == 1 or tool == "loadgen", "both contenders are asked at the same times"
+        rate, schedule, median = trial.point.offered_per_sec, trial.open_loop, trial.latency_us["p50"]
+        assert schedule and abs(schedule.intended - rate) < 5 * rate ** 0.5
+        assert schedule.measured + schedule.unsent >= 0.9 * rate and median and median > 0
+        if rate == 1000:
+            intended.add(schedule.intended)
+    assert len(intended) == 1 or tool == "loadgen", "both contenders are asked at the same times"
     facts, summary = (json.loads((run / name).read_text()) for name in ("facts.json", "summary.json"))
     assert facts["load_tool"]["name"] == tool and "saturation" not in facts
     assert {name: [point["offered"] for point in entry["points"]]

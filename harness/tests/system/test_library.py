@@ -193,7 +193,7 @@ also_server, _ = listener.accept()
 several = select.epoll()
 def wait():
     for fd, _ in several.poll(20, 1):
-        print("woken" if fd in (server.fileno(), also_server.fileno()) else fd, flush=True)
+        os.write(1, b"woken\\n" if fd in (server.fileno(), also_server.fileno()) else b"%d\\n" % fd)
 threads = [threading.Thread(target=wait) for _ in range(2)]
 for thread in threads:
     thread.start()

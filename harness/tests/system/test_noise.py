@@ -21,7 +21,7 @@ def test_a_short_noise_run(tmp_path: Path) -> None:
     settings = {"CONTENDERS": "lwip", "CONNECTIONS": "8", "ROUNDS": "2", "DURATION": "1", "WARMUP": "0"}
     run = noise_run("tap", "quick", settings, 1, LocalHost(), tmp_path)
     assert machine() == before
-    assert [trial.valid for trial in run.trials] == [True] * 4
+    assert all(trial.valid for trial in run.trials) and len({trial.key for trial in run.trials}) == 4
     assert {trial.contender for trial in run.trials} == {"lwip", "lwip-again"} and run.id.endswith("-tap-noise")
     try:
         show_noise(run, "", tmp_path, tmp_path / "out")

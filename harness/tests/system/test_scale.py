@@ -13,12 +13,13 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Iterator
 
 import pytest
 
 from harness.tests.system.conftest import ROOT
-from harness.tests.system.test_bench import harness, one_line, processes, run_directory, started, stored
+from harness.store import TrialRecord
+from harness.tests.system.test_bench import harness, one_line, processes, records, run_directory, started
 from harness.tests.system.test_wire_root import snapshot
 
 ONE = ("--plan", "quick", "--set", "ROUNDS=1", "--set", "DURATION=1", "--set", "WARMUP=0",
@@ -36,24 +37,25 @@ def same_machine() -> Iterator[None]:
     assert machine() == before
 
 
-def bench(directory: Path, wire: str, *settings: str) -> list[dict[str, Any]]:
+def bench(directory: Path, wire: str, *settings: str) -> tuple[TrialRecord, ...]:
     """The trials of one short run, each of which must count."""
     done = harness(directory, "bench", "--wire", wire, *ONE, *(word for each in settings for word in ("--set", each)))
     assert done.returncode == 0, done.stderr
-    trials = [json.loads(line) for line in stored(directory)]
-    assert trials and [trial["problems"] for trial in trials] == [[]] * len(trials)
+    trials = records(directory)
+    assert trials and not any(trial.problems for trial in trials)
     return trials
 
 
 def test_the_same_client_for_kernel_and_lwip(tmp_path: Path) -> None:
     trials = bench(tmp_path, "shm-loadgen", "CONNECTIONS=1,64")
-    assert sorted((t["contender"], t["connections"]) for t in trials) == [("epoll", 1), ("epoll", 64), ("lwip", 1),
+    assert sorted((t.contender, t.point.connections) for t in trials) == [("epoll", 1), ("epoll", 64), ("lwip", 1),
                                                                           ("lwip", 64)]
     for trial in trials:
-        counts = trial["reconcile"]
-        assert counts["sent"] <= counts["parsed"] == counts["answered"] <= counts["sent"] + counts["in_flight_limit"]
-        assert 0 < trial["client_busy_share"] <= 1 and sum(trial["memory"].values()) > 1 << 20
-        assert ("kernel_bytes" in trial["memory"]) == (trial["contender"] == "epoll")
+        counts = trial.reconcile
+        assert counts.parsed and counts.answered and counts.sent <= counts.parsed == counts.answered <= counts.sent + counts.in_flight_limit
+        assert trial.client_busy_share and 0 < trial.client_busy_share <= 1
+        assert trial.memory and sum(trial.memory.values()) > 1 << 20
+        assert ("kernel_bytes" in trial.memory) == (trial.contender == "epoll")
     facts = json.loads((run_directory(tmp_path) / "facts.json").read_text())
     assert facts["load_tool"]["name"] == "loadgen" and facts["ports"]["lwip"]["driver"] == "net_virtio_user"
     assert facts["ports"]["lwip client"]["driver"] == "net_vhost"
@@ -65,27 +67,27 @@ def test_the_same_client_for_kernel_and_lwip(tmp_path: Path) -> None:
 
 def test_a_connection_for_each_request(tmp_path: Path) -> None:
     for trial in bench(tmp_path, "shm-loadgen", "WORKLOAD=cps", "CONNECTIONS=16"):
-        assert trial["connections_per_sec"] == pytest.approx(trial["requests_per_sec"], rel=0.1)
-        assert trial["server"]["accepts"] > 100
+        assert trial.connections_per_sec == pytest.approx(trial.requests_per_sec, rel=0.1)
+        assert trial.server and trial.server["accepts"] > 100
 
 
 def test_a_connection_for_each_request_of_wrk(tmp_path: Path) -> None:
     for trial in bench(tmp_path, "tap", "WORKLOAD=cps", "CONNECTIONS=8", "CONTENDERS=epoll,lwip"):
-        assert trial["server"]["accepts"] > 100 and trial["server"]["accepts"] >= trial["requests"] - 8
+        assert trial.server and trial.server["accepts"] > 100 and trial.server["accepts"] >= trial.requests - 8
 
 
 def test_large_bodies(tmp_path: Path) -> None:
     for trial in bench(tmp_path, "shm-loadgen", "WORKLOAD=bandwidth", "BODY_SIZE=64K", "CONNECTIONS=8"):
-        assert trial["bytes"] >= trial["requests"] * 65536 > 0
+        assert trial.bytes >= trial.requests * 65536 > 0
 
 
 @pytest.mark.parametrize("workload", ["conns", "turns"])
 def test_many_connections_of_which_few_are_asked(tmp_path: Path, workload: str) -> None:
     trials = bench(tmp_path, "scale", f"WORKLOAD={workload}", "CONNECTIONS=10,2000")
-    assert sorted(t["contender"] for t in trials) == ["epoll", "epoll", "lwip", "lwip", "plain", "plain"]
+    assert sorted(t.contender for t in trials) == ["epoll", "epoll", "lwip", "lwip", "plain", "plain"]
     for trial in trials:
-        assert trial["client"]["active"] == min(64, trial["connections"])
-        assert trial["connections_per_sec"] is None or trial["connections_per_sec"] > 0
+        assert trial.client and trial.client["active"] == min(64, trial.point.connections)
+        assert trial.connections_per_sec is None or trial.connections_per_sec > 0
     out = tmp_path / "out" / run_directory(tmp_path).name
     rows = list(csv.DictReader((out / "summary.csv").open()))
     assert all(float(row["memory_bytes_median"]) > 0 for row in rows) and (out / "cycles.png").is_file()
@@ -95,7 +97,7 @@ def test_many_connections_of_which_few_are_asked(tmp_path: Path, workload: str) 
 
 def test_some_rungs_of_the_ladder(tmp_path: Path) -> None:
     trials = bench(tmp_path, "ablate", "CONTENDERS=plain,+lookup,-lookup", "CONNECTIONS=8")
-    assert all(trial["cycles_per_request"] > 0 for trial in trials)
+    assert all(trial.cycles_per_request and trial.cycles_per_request > 0 for trial in trials)
     out = tmp_path / "out" / run_directory(tmp_path).name
     (point,) = json.loads((out / "summary.json").read_text())["ablation"]
     first = point["optimisations"][0]

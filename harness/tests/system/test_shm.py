@@ -26,7 +26,7 @@ from harness.trial.probe import prove_answer
 from harness.provision.provision import provisioned
 from harness.provision.links import socket_path
 from harness.tests.system.conftest import ROOT, TestBed
-from harness.tests.system.test_bench import (SHORT, altered_wire, harness, one_line, processes, run_directory, started, stored,
+from harness.tests.system.test_bench import (SHORT, altered_wire, harness, one_line, processes, records, run_directory, started, stored,
                                              words)
 from harness.tests.system.test_wire_root import snapshot
 from harness.tests.fixtures.wires import bare_wire
@@ -50,10 +50,6 @@ def same_machine() -> Iterator[None]:
 def wire_with(directory: Path, *replacements: tuple[str, str]) -> str:
     """The wire of shared memory with other words in it; the path of its file."""
     return altered_wire(directory, "shm", *replacements)
-
-
-def records(directory: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in stored(directory)]
 
 
 def pid_of(run: subprocess.Popen[str], is_it: Callable[[list[bytes]], bool]) -> int:
@@ -84,16 +80,16 @@ def test_a_short_run_ends_with_a_report_that_says_that_both_ends_differ(tmp_path
     done = harness(tmp_path, "bench", "--wire", "shm", *SHORT, "--set", f"BODY_SIZE={size}")
     assert done.returncode == 0, done.stderr
     trials = records(tmp_path)
-    assert [(t["contender"], t.get("problems", [])) for t in trials[:4]] == [("epoll", []), ("lwip", [])] * 2
-    assert len(trials) == 8 and all(t["valid"] for t in trials)
+    assert [(trial.contender, trial.problems) for trial in trials[:4]] == [("epoll", ()), ("lwip", ())] * 2
+    assert len(trials) == 8 and all(trial.valid for trial in trials)
     for trial in trials:
-        ends = trial["ends"]
-        assert (ends is None) == (trial["contender"] == "epoll")
-        if isinstance(ends, dict):
-            assert all(0 <= way["sent"] - way["received"] <= way["limit"] for way in ends.values())
-            assert ends["connections"]["limit"] == 0 and ends["packets_to_server"]["received"] > 0
-            assert isinstance(trial["client_busy_share"], float) and 0 < trial["client_busy_share"] <= 1
-            assert isinstance(trial["dropped"], dict) and trial["dropped"] == {}, "there is no link to drop at"
+        ends = trial.ends
+        assert (ends is None) == (trial.contender == "epoll")
+        if ends:
+            assert all(0 <= way.sent - way.received <= way.limit for way in ends.values())
+            assert ends["connections"].limit == 0 and ends["packets_to_server"].received > 0
+            assert trial.client_busy_share and 0 < trial.client_busy_share <= 1
+            assert trial.dropped == {}, "there is no link to drop at"
     run = run_directory(tmp_path)
     facts = json.loads((run / "facts.json").read_text())
     assert facts["ports"]["lwip"]["driver"] == "net_vhost"
