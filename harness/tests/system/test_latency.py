@@ -57,8 +57,7 @@ def test_saturation_is_found_and_the_rates_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments, word", [
-    (("--wire", "tap", "--rates", "0"), "RATES=0"), (("--wire", "tap", "--set", "CONNECTIONS=1,8"), "at one number"),
-    ((), "which wire?")])
+    (("--wire", "tap", "--rates", "0"), "RATES=0"), (("--wire", "tap", "--set", "CONNECTIONS=1,8"), "at one number")])
 def test_silly_values(tmp_path: Path, arguments: tuple[str, ...], word: str) -> None:
     done = harness(tmp_path, "latency", *arguments)
     assert done.returncode == 2 and word in one_line(done.stderr)

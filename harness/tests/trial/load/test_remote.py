@@ -200,7 +200,7 @@ def test_a_run_with_clients_elsewhere_is_reported_and_says_how_to_run_it_again(t
                                                "clients": {"one": [1], "u@two": [1]}}))
     _, _, files = write_report(run, tmp_path / "out")
     assert {"report.html", "summary.md", "summary.csv"} <= {path.name for path in files}
-    assert "'CLIENT=ssh:one;ssh:u@two' CLIENT_CPUS=1 SERVER_CPUS=1" in command(load_run(run).plan)
+    assert "CLIENT='ssh:one;ssh:u@two' CLIENT_CPUS=1 SERVER_CPUS=1" in command(load_run(run).plan)
 
 
 def test_a_lost_line_is_no_fault_of_the_contender(client: Client, here: Path) -> None:
