@@ -70,7 +70,8 @@ def _isolate() -> None:
         raise OSError(ctypes.get_errno(), "mount: private")
     if libc.mount(b"tmpfs", b"/run", b"tmpfs", 0, None):
         raise OSError(ctypes.get_errno(), "mount: /run")
-    for name in ("lock", "netns", "sshd"):
+    # with what any machine has had after its first mount(8), of libmount's: it never goes again
+    for name in ("lock", "mount", "netns", "sshd"):
         Path("/run", name).mkdir()
     # the first namespace leaves /run/netns mounted for good, as on any machine that has had one
     os.environ[SHARD] = str(os.getpid())
