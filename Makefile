@@ -204,7 +204,7 @@ test-long: deps system-programs ## what takes minutes: soak, noise, frames into 
 	@$(PYTEST) -m long harness/tests/system
 
 lint: ## types of the harness, rooms of harness and servers, format of the C code
-	@$(PYTHON) -m mypy --strict --no-error-summary --explicit-package-bases harness ci/vm
+	@$(PYTHON) -m mypy --strict --implicit-reexport --no-error-summary --explicit-package-bases harness ci/vm
 	@$(PYTHON) ci/check_imports.py
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $$(find servers -name '*.[ch]'); \
 	 else echo "clang-format is not installed: format not checked"; fi

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Start the command line: `python3 -m harness`, as ./stackduel does."""
 
-from harness.cli.main import start
+from harness.cli import start
 
 if __name__ == "__main__":
     start()

@@ -16,10 +16,8 @@ from harness.analyse import stats
 from harness.analyse.gain import table
 from harness.analyse.stats import Table, round_significant, rounded_interval
 from harness.errors import UsageError
-from harness.plan import ablation as ladder
-from harness.plan import LoadPoint
-from harness.plan.plan import Plan
-from harness.store.trial_record import TrialRecord
+from harness.plan import PLAIN, LoadPoint, Measure, Plan, added, apart, below
+from harness.store import TrialRecord
 
 
 def summarise(plan: Plan, facts: Mapping[str, Any], points: Sequence[LoadPoint],
@@ -30,7 +28,7 @@ def summarise(plan: Plan, facts: Mapping[str, Any], points: Sequence[LoadPoint],
     if not rows:
         return ()
     try:
-        steps = [ladder.Measure(str(name), str(what)) for name, what in rows]
+        steps = [Measure(str(name), str(what)) for name, what in rows]
     except (TypeError, ValueError):
         raise UsageError("facts.json: 'measures' is not a list of [name, what it is]") from None
     rounds = 1 + max((trial.round for trial in trials), default=0)
@@ -40,11 +38,11 @@ def summarise(plan: Plan, facts: Mapping[str, Any], points: Sequence[LoadPoint],
                  for place, point in enumerate(points))
 
 
-def _point(steps: Sequence[ladder.Measure], at: LoadPoint, cycles: Mapping[str, Table]) -> Ablation:
-    below, apart = ladder.below(steps), ladder.apart(steps)
-    last = _mean(cycles, ladder.added(steps[-1].name))
-    return Ablation(at, _mean(cycles, ladder.PLAIN), last, tuple(
-        OptimisationStep(step.name, step.what, _mean(cycles, ladder.added(step.name)),
+def _point(steps: Sequence[Measure], at: LoadPoint, cycles: Mapping[str, Table]) -> Ablation:
+    below, apart = below(steps), apart(steps)
+    last = _mean(cycles, added(steps[-1].name))
+    return Ablation(at, _mean(cycles, PLAIN), last, tuple(
+        OptimisationStep(step.name, step.what, _mean(cycles, added(step.name)),
                          _saving(cycles, *below[step.name]), _saving(cycles, *apart[step.name]))
         for step in steps))
 

@@ -15,8 +15,7 @@ from harness.analyse.model import Ceiling, Limit
 from harness.analyse.stats import median, round_significant
 from harness.analyse.trial_use import CoreUse, Moved, TrialUse, use
 from harness.plan import LoadPoint
-from harness.store.codes import Bound, Evidence, LimitedBy, Note, Value
-from harness.store.trial_record import TrialRecord
+from harness.store import Bound, Evidence, LimitedBy, Note, TrialRecord, Value
 
 SATURATED = 0.95
 # Share of its packets that a NIC may lose before the wire counts as the limit. A lost packet costs

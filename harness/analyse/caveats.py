@@ -9,12 +9,9 @@ from typing import Any, Iterator, Mapping, Sequence
 from harness.analyse.model import (
     Attempts, ContenderInfo, Point, Statistics, Steadiness, UnsettledTrial)
 from harness.analyse import stats, trial_use
-from harness.store.attempts import counted
+from harness.plan import Plan, round_specs
+from harness.store import Caveat, LimitedBy, Note, StoppedBy, TrialRecord, Value, counted
 from harness.analyse.stats import round_significant
-from harness.plan.plan import Plan
-from harness.plan.schedule import round_specs
-from harness.store.codes import Caveat, LimitedBy, Note, StoppedBy, Value
-from harness.store.trial_record import TrialRecord
 
 _NOTABLE_STEAL = 0.02
 # of CPU time on CPUs without a part, as a share of what counts

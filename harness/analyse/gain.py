@@ -28,8 +28,7 @@ from harness.analyse.model import Cell, ContenderInfo, Gain, Point
 from harness.analyse import stats
 from harness.analyse.stats import Interval, Table, round_significant
 from harness.plan import LoadPoint
-from harness.store.codes import Bound, Verdict
-from harness.store.trial_record import TrialRecord
+from harness.store import Bound, TrialRecord, Verdict
 
 LEVEL = 0.05
 METHOD, ADJUSTMENT = "t-log-paired", "holm"

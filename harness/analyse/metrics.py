@@ -14,8 +14,7 @@ from harness.analyse.model import Cell, Figure
 from harness.analyse import stats
 from harness.analyse import trial_use
 from harness.analyse.stats import round_significant
-from harness.store.histogram import PERCENTILES, merged, quantile
-from harness.store.trial_record import TrialRecord
+from harness.store import PERCENTILES, TrialRecord, merged, quantile
 
 OWN_COUNTERS, CPU_TIME = "own counters", "cpu time"
 

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from typing import Mapping
 
 from harness.plan import LoadPoint
-from harness.store.attempts import Attempts as Attempts
-from harness.store.attempts import InterferenceCount as InterferenceCount
-from harness.store.codes import (
-    Bound, Caveat, Evidence, Interference, LimitedBy, Note, NotMeasured, StoppedBy, Unsettled,
-    Verdict)
+from harness.store import (
+    Attempts, Bound, Caveat, Evidence, Interference, InterferenceCount, LimitedBy, NotMeasured,
+    Note, StoppedBy, Unsettled, Verdict)
 
 SCHEMA = 2
 Interval = tuple[float, float]

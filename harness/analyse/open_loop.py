@@ -27,11 +27,8 @@ from harness.analyse.model import (
 from harness.analyse import stats
 from harness.analyse.stats import round_significant, rounded_interval
 from harness.errors import UsageError
-from harness.plan import LoadPoint
-from harness.plan.plan import Plan
-from harness.store import histogram as histograms
-from harness.store.histogram import PERCENTILES, merged
-from harness.store.trial_record import Histogram, TrialRecord
+from harness.plan import LoadPoint, Plan
+from harness.store import PERCENTILES, Histogram, TrialRecord, merged, quantile
 
 KNEE_FACTOR = 3.0
 # of what the schedule had: with less answered there is no steady state
@@ -146,14 +143,14 @@ def _point(rate: int, rounds: Sequence[Round], invalid: int) -> OfferedPoint:
         offered=rate,
         achieved=Figure(round_significant(stats.median(done)) if done else None,
                         rounded_interval(stats.log_t_interval(done))),
-        latency_us={**{key: quantile(latency, intended, permille / 1000)
+        latency_us={**{key: intended_quantile(latency, intended, permille / 1000)
                        for key, permille in PERCENTILES.items() if key != "max"},
                     "max": latency[-1][0] if latency and _count(latency) == intended else None},
         p50_ci95=_spread(rounds, 0.5), p99_ci95=_spread(rounds, 0.99),
         saturated=bool(rounds) and is_saturated(rounds),
         intended=intended, unsent=sum(item.unsent for item in rounds),
         waited_share=round_significant(sum(waited) / intended) if waited and intended else None,
-        send_lag_us={key: histograms.quantile(lag, PERCENTILES[key]) for key in ("p50", "p99", "max")}
+        send_lag_us={key: quantile(lag, PERCENTILES[key]) for key in ("p50", "p99", "max")}
         if lag else None,
         client_bound=any(item.client_bound for item in rounds),
         rounds=len(rounds), invalid=invalid)
@@ -164,7 +161,7 @@ def is_saturated(rounds: Sequence[Round]) -> bool:
     return 2 * sum(item.saturated for item in rounds) > len(rounds)
 
 
-def quantile(histogram: Sequence[tuple[float, int]], intended: int, share: float) -> float | None:
+def intended_quantile(histogram: Sequence[tuple[float, int]], intended: int, share: float) -> float | None:
     """Return the latency that `share` (0 to 1) of the intended requests did not exceed.
 
     By nearest rank; None where that is one of those without an answer.
@@ -191,7 +188,7 @@ def _merged(rounds: Sequence[Round]) -> tuple[Histogram, int]:
 def _spread(rounds: Sequence[Round], share: float) -> Interval | None:
     """Return the t interval of a percentile over rounds; None where a round does not know it."""
     known = [value for item in rounds
-             if (value := quantile(item.latency, item.intended, share)) is not None and value > 0]
+             if (value := intended_quantile(item.latency, item.intended, share)) is not None and value > 0]
     return rounded_interval(stats.log_t_interval(known)) if len(known) == len(rounds) else None
 
 
@@ -200,7 +197,7 @@ def _spread(rounds: Sequence[Round], share: float) -> Interval | None:
 
 def _knee(rounds: Rounds) -> Knee:
     measured = {rate: of for rate, of in rounds.items() if of}
-    at, limit = knee([(rate, None if is_saturated(of) else quantile(*_merged(of), 0.99))
+    at, limit = knee([(rate, None if is_saturated(of) else intended_quantile(*_merged(of), 0.99))
                       for rate, of in measured.items()])
     return Knee(None if at is None else round_significant(at, 4),
                 None if limit is None else round_significant(limit, 4),
@@ -313,6 +310,6 @@ def curve(histogram: Sequence[tuple[float, int]], intended: int) -> list[tuple[f
         return []
     last = math.floor(_PER_DECADE * math.log10(intended))
     steps = [10 ** (place / _PER_DECADE) for place in range(last + 1)]
-    known = [(step, quantile(histogram, intended, 1 - 1 / step) if step > 1 else histogram[0][0])
+    known = [(step, intended_quantile(histogram, intended, 1 - 1 / step) if step > 1 else histogram[0][0])
              for step in steps]
     return [(round_significant(step, 4), value) for step, value in known if value is not None]

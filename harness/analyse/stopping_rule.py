@@ -32,14 +32,10 @@ from typing import Any, Iterable, Mapping, Sequence
 import numpy as np
 
 from harness.analyse import gain, stats
-from harness.store.attempts import counted, finished
+from harness.plan import LoadPoint, Plan, TrialSpec, round_specs
+from harness.store import StoppedBy, TrialRecord, counted, finished
 from harness.analyse.stats import Table, quantile_of_t
 from harness.errors import UsageError
-from harness.plan import LoadPoint
-from harness.plan.plan import Plan
-from harness.plan.schedule import TrialSpec, round_specs
-from harness.store.codes import StoppedBy
-from harness.store.trial_record import TrialRecord
 
 # pairs from which on an interval says something, and for how many rounds it must have been narrow
 FIRST_LOOK, HELD = 3, 3

@@ -14,14 +14,11 @@ from harness.analyse.model import Cell, ContenderInfo, Limit, Point, Statistics,
 from harness.analyse import ablation, bottleneck, gain, metrics, open_loop
 from harness.analyse import stopping_rule, trial_use
 from harness.analyse.caveats import caveats, of_trials, steadiness
-from harness.store.attempts import account, reported
+from harness.plan import LoadPoint, Plan
+from harness.store import (
+    OTHER, Bound, Evidence, LimitedBy, NotMeasured, Note, Run, TrialRecord, account, reported)
 from harness.analyse.stats import CONFIDENCE, Table, round_significant
 from harness.errors import UsageError
-from harness.plan import LoadPoint
-from harness.plan.plan import Plan
-from harness.store.codes import Bound, Evidence, LimitedBy, Note, NotMeasured
-from harness.store.store import Run
-from harness.store.trial_record import OTHER, TrialRecord
 
 # connections, for what each takes to stand out from what the server takes anyway
 ENOUGH = 10_000

@@ -10,8 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Mapping
 
-from harness.store.histogram import quantile
-from harness.store.trial_record import OTHER, CpuTime, TrialRecord
+from harness.store import OTHER, CpuTime, TrialRecord, quantile
 
 ROLES = ("client", "server", OTHER)
 _PORT_LOSSES = ("rx_dropped", "tx_dropped", "no_mbuf")

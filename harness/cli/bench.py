@@ -13,8 +13,7 @@ from typing import Iterator, Sequence
 from harness.errors import CheckFailed, StackduelError
 from harness.host import Host
 from harness.run import RunRequest, by_workload, measure, notes_text, point_text, stop_text
-from harness.store.attempts import counted
-from harness.store.store import OUT, RESULTS, Run
+from harness.store import OUT, RESULTS, Run, counted
 
 
 def bench(request: RunRequest, host: Host, results: Path = RESULTS, out: Path = OUT,

@@ -94,7 +94,7 @@ def _shell(args: Arguments, host: Host) -> int:
 
 def _report(args: Arguments, host: Host) -> int:
     from harness.cli.report import show_run
-    from harness.store.store import find_run
+    from harness.store import find_run
     show_run(find_run(args.RUN or "reference"), args.PUBLISHED)
     return 0
 
@@ -107,7 +107,7 @@ def _compare(args: Arguments, host: Host) -> int:
 
 def _bundle(args: Arguments, host: Host) -> int:
     from harness.cli.report import show_bundle
-    from harness.store.store import find_run
+    from harness.store import find_run
     show_bundle(find_run(args.RUN or "reference"), args.PUBLISHED)
     return 0
 

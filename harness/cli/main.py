@@ -19,7 +19,7 @@ from harness.cli.commands import COMMANDS
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
 from harness.host import Host, LocalHost
 from harness.plan import BY_VARIABLE, OPTIONS, RENAMED, Kind, Option
-from harness.store.store import disk_reason
+from harness.store import disk_reason
 
 VERSION = "1.0"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

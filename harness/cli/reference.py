@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.cli.report import show_run
 from harness.errors import UsageError
-from harness.store.store import OUT, RESULTS, load_run
+from harness.store import OUT, RESULTS, load_run
 
 FILES = ("facts.json", "plan.json", "trials.jsonl", "calibration.jsonl", "summary.json")
 CHARTS = ("throughput.png", "gain.png")

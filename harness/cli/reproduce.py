@@ -8,17 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping
 
-from harness.report import command, connections, counted, differences, listed
-from harness.errors import CheckFailed, UsageError
-from harness.cli.bench import bench
 from harness.facts import of_machine
 from harness.host import Host
+from harness.plan import (
+    GENERAL, MOST_OF_WRK, PUBLISHED_METRICS, WORKLOADS, NicOrder, Plan, Published, Wire, load_wire,
+    needs_loadgen, of_paper, to_settings)
+from harness.report import command, connections, counted, differences, listed
 from harness.run import RunRequest, planned
-from harness.plan import NicOrder, to_settings
 from harness.trial import load_tool
-from harness.plan import needs_loadgen, GENERAL, MOST_OF_WRK, Plan, WORKLOADS
-from harness.plan.published import METRICS, Published, of_paper
-from harness.plan import Wire, load_wire
+from harness.errors import CheckFailed, UsageError
+from harness.cli.bench import bench
 
 _NO_SETTINGS: Mapping[str, str] = {}
 
@@ -67,7 +66,7 @@ def _table(other: Published, wire: Wire, server_cores: int) -> Errand:
 
 def _claim(other: Published, wire: Wire, metric: str) -> Errand:
     """Load points and sizes are not stated: those of our own plan."""
-    workload = METRICS[metric]
+    workload = PUBLISHED_METRICS[metric]
     said = listed([f"“{claim.said}”" for claim in other.claims if claim.metric == metric])
     why = needs_loadgen(WORKLOADS[workload], wire)
     if wire.workloads[0] not in GENERAL:

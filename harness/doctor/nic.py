@@ -13,11 +13,9 @@ from typing import Callable
 from harness.doctor.machine import MISSING, NOTE, OK, Finding, bench_command, lacking
 from harness.errors import MachineError, StackduelError, UsageError
 from harness.host import INTERFACES, Host, Nic, emulated, find_nic, network_devices
-from harness.plan import load_wire, wire_names
-from harness.plan import WIRE, NicOrder
-from harness.provision import (DEVBIND, USER_SPACE_DRIVERS, bind_command, choose_binding,
-                               kernel_driver,
-                               pmd_of, uses)
+from harness.plan import WIRE, NicOrder, load_wire, wire_names
+from harness.provision import (
+    DEVBIND, USER_SPACE_DRIVERS, bind_command, choose_binding, kernel_driver, pmd_of, uses)
 
 PROGRAMS = {DEVBIND: "dpdk", "lspci": "pciutils", "modprobe": "kmod", "ss": "iproute2",
             "pkg-config": "pkg-config"}

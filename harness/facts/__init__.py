@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Read what a reader must know of the machine, once a run."""
 
-from harness.facts.facts import gather as gather
-from harness.facts.facts import of_machine as of_machine
+from harness.facts.facts import gather, of_machine

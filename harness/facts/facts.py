@@ -16,8 +16,7 @@ from harness.facts.hardware import (Json, chosen, fields, hardware, interface_fa
                                     output,
                                     told)
 from harness.host import INTERFACES, Host, SshHost, now
-from harness.plan import GENERAL, KERNEL, MEASURES, Contender, Plan
-from harness.plan import to_settings
+from harness.plan import GENERAL, KERNEL, MEASURES, Contender, Plan, to_settings
 from harness.provision import ROOT, Provisioned, ResolvedWire, built
 
 # of the kernel's command line, what changes figures; the rest is the machine's own business

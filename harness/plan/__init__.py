@@ -1,77 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What to measure. Pure: no root, no clock, no machine."""
 
-from harness.plan.nic_request import IfClient as IfClient
-from harness.plan.nic_request import SshClients as SshClients
-from harness.plan.nic_request import SshTarget as SshTarget
-from harness.plan.nic_request import parse_client as parse_client
-from harness.plan.load import AXES as AXES
-from harness.plan.load import CONNECTIONS as CONNECTIONS
-from harness.plan.load import FEW as FEW
-from harness.plan.load import GENERAL as GENERAL
-from harness.plan.load import MANY as MANY
-from harness.plan.load import OFFERED as OFFERED
-from harness.plan.load import SIZES as SIZES
-from harness.plan.load import WORKLOADS as WORKLOADS
-from harness.plan.load import Axis as Axis
-from harness.plan.load import LoadPoint as LoadPoint
-from harness.plan.load import Workload as Workload
-from harness.plan.load import expected_body as expected_body
-from harness.plan.load_plan import MOST_OF_WRK as MOST_OF_WRK
-from harness.plan.load_plan import PLANS as PLANS
-from harness.plan.load_plan import load_plan as load_plan
-from harness.plan.load_plan import needs_loadgen as needs_loadgen
-from harness.plan.load_plan import without as without
-from harness.plan.nic_request import WIRE as WIRE
-from harness.plan.nic_request import NicOrder as NicOrder
-from harness.plan.nic_request import from_settings as from_settings
-from harness.plan.nic_request import to_settings as to_settings
-from harness.plan.options import BY_VARIABLE as BY_VARIABLE
-from harness.plan.options import MOST_ATTEMPTS as MOST_ATTEMPTS
-from harness.plan.options import NET_TAP as NET_TAP
-from harness.plan.options import OFFERED_RATES as OFFERED_RATES
-from harness.plan.options import OPTIONS as OPTIONS
-from harness.plan.options import OVERRIDES as OVERRIDES
-from harness.plan.options import RENAMED as RENAMED
-from harness.plan.options import VHOST_NET as VHOST_NET
-from harness.plan.options import Kind as Kind
-from harness.plan.options import Option as Option
-from harness.plan.plan import SPARE_FILES as SPARE_FILES
-from harness.plan.plan import Plan as Plan
-from harness.plan.plan import Reason as Reason
-from harness.plan.plan import from_json as from_json
-from harness.plan.plan import to_json as to_json
-from harness.plan.schedule import Share as Share
-from harness.plan.schedule import TrialSpec as TrialSpec
-from harness.plan.schedule import round_specs as round_specs
-from harness.plan.schedule import schedule as schedule
-from harness.plan.schedule import shares as shares
-from harness.plan.schedule import threads_of as threads_of
-from harness.plan.schedule import turns as turns
-from harness.plan.ablation import MEASURES as MEASURES
-from harness.plan.wire import original as original
-from harness.plan.wire import pairs as pairs
-from harness.plan.wire import twin as twin
-from harness.plan.wire import with_twins as with_twins
-from harness.plan.topology import TOPOLOGIES as TOPOLOGIES
-from harness.plan.topology import load_wire as load_wire
-from harness.plan.topology import over_vhost as over_vhost
-from harness.plan.topology import wire_names as wire_names
-from harness.plan.topology import with_contenders as with_contenders
-from harness.plan.wire import CLIENT_EAL_PREFIX as CLIENT_EAL_PREFIX
-from harness.plan.wire import DPDK as DPDK
-from harness.plan.wire import EAL_PREFIX as EAL_PREFIX
-from harness.plan.wire import KERNEL as KERNEL
-from harness.plan.wire import LOADGEN as LOADGEN
-from harness.plan.wire import PRELOAD as PRELOAD
-from harness.plan.wire import Client as Client
-from harness.plan.wire import Contender as Contender
-from harness.plan.wire import End as End
-from harness.plan.wire import Endpoint as Endpoint
-from harness.plan.wire import Wire as Wire
-from harness.plan.published import METHOD as METHOD
-from harness.plan.published import METRICS as METRICS
-from harness.plan.published import NOT_STATED as NOT_STATED
-from harness.plan.published import Claim as Claim
-from harness.plan.published import Published as Published
-from harness.plan.published import load_published as load_published
+from harness.plan.ablation import MEASURES, PLAIN, Measure, added, apart, below
+from harness.plan.load import (
+    AXES, CONNECTIONS, GENERAL, OFFERED, SIZES, WORKLOADS, Axis, LoadPoint, Workload, expected_body)
+from harness.plan.load_plan import MOST_OF_WRK, PLANS, load_plan, needs_loadgen, without
+from harness.plan.netem import parse as parse_netem
+from harness.plan.nic_request import (
+    WIRE, IfClient, NicOrder, SshClients, SshTarget, from_settings, parse_client, to_settings)
+from harness.plan.options import (
+    BY_VARIABLE, MOST_ATTEMPTS, NET_TAP, OFFERED_RATES, OPTIONS, OVERRIDES, RENAMED, VHOST_NET,
+    Kind, Option)
+from harness.plan.plan import SPARE_FILES, Plan, Reason, from_json, to_json
+from harness.plan.published import (
+    METHOD, METRICS, METRICS as PUBLISHED_METRICS, NOT_STATED, Claim, Published, load_published,
+    of_paper)
+from harness.plan.schedule import Share, TrialSpec, round_specs, schedule, shares, threads_of, turns
+from harness.plan.topology import load_wire, over_vhost, wire_names, with_contenders
+from harness.plan.wire import (
+    CLIENT_EAL_PREFIX, DPDK, EAL_PREFIX, KERNEL, LOADGEN, PRELOAD, Contender, End, Endpoint, Wire,
+    original, pairs, twin, with_twins)

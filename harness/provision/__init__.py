@@ -1,47 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Make the wire on this machine, and leave the machine as it was found."""
 
-from harness.provision.fd_limit import allow_files as allow_files
-from harness.provision.fd_limit import most_files as most_files
-from harness.provision.fd_limit import needed_files as needed_files
-from harness.provision.journal import DIRECTORY as DIRECTORY
-from harness.provision.journal import left_behind as left_behind
-from harness.provision.kernel_modules import missing as missing
-from harness.provision.links import TUN as TUN
-from harness.provision.links import VHOST as VHOST
-from harness.provision.links import check_links as check_links
-from harness.provision.links import socket_path as socket_path
-from harness.provision.nic.driver import DEVBIND as DEVBIND
-from harness.provision.nic.driver import Binding as Binding
-from harness.provision.nic.driver import bind_command as bind_command
-from harness.provision.nic.driver import choose_binding as choose_binding
-from harness.provision.nic.driver import kernel_driver as kernel_driver
-from harness.provision.nic.driver import pmd_of as pmd_of
-from harness.provision.nic.in_use import USER_SPACE_DRIVERS as USER_SPACE_DRIVERS
-from harness.provision.nic.in_use import uses as uses
-from harness.provision.nic.resolve import NicPair as NicPair
-from harness.provision.nic.steps import Use as Use
-from harness.provision.provision import Provisioned as Provisioned
-from harness.provision.provision import problems as problems
-from harness.provision.provision import provisioned as provisioned
-from harness.provision.provision import restore as restore
-from harness.provision.resolve import cost_of_turns as cost_of_turns
-from harness.provision.resolve import has_vhost as has_vhost
-from harness.provision.resolve import nic_pair as nic_pair
-from harness.provision.resolve import planned_use as planned_use
-from harness.provision.resolve import reached as reached
-from harness.provision.resolve import requested as requested
-from harness.provision.resolve import resolve as resolve
-from harness.provision.resolve import usable_cpus as usable_cpus
-from harness.provision.resolve import with_cpus as with_cpus
-from harness.provision.resolve import with_tap as with_tap
-from harness.provision.resolved import ResolvedWire as ResolvedWire
-from harness.provision.resolved import resolved as resolved
-from harness.provision.step import Action as Action
-from harness.provision.steps import PROGRAMS as PROGRAMS
-from harness.provision.steps import ROOT as ROOT
-from harness.provision.steps import built as built
-from harness.provision.steps import has_program as has_program
-from harness.provision.vhost import pin_worker as pin_worker
-from harness.provision.tuning import Interface as Interface
-from harness.provision.tuning import Shown as Shown
+from harness.provision.fd_limit import allow_files, most_files, needed_files
+from harness.provision.journal import DIRECTORY, left_behind
+from harness.provision.kernel_modules import missing
+from harness.provision.links import TUN, VHOST, socket_path
+from harness.provision.nic.driver import (
+    DEVBIND, bind_command, choose_binding, kernel_driver, pmd_of)
+from harness.provision.nic.in_use import USER_SPACE_DRIVERS, uses
+from harness.provision.nic.resolve import NicPair
+from harness.provision.nic.steps import Use
+from harness.provision.provision import Provisioned, problems, provisioned, restore
+from harness.provision.resolve import (
+    cost_of_turns, nic_pair, planned_use, reached, requested, resolve, usable_cpus, with_cpus,
+    with_tap)
+from harness.provision.resolved import ResolvedWire, resolved
+from harness.provision.step import Action
+from harness.provision.steps import PROGRAMS, ROOT, built, has_program
+from harness.provision.tuning import Interface, Shown
+from harness.provision.vhost import pin_worker

@@ -6,8 +6,7 @@ from __future__ import annotations
 import resource
 
 from harness.errors import MachineError
-from harness.plan import Plan
-from harness.plan import DPDK, KERNEL, Wire
+from harness.plan import DPDK, KERNEL, Plan, Wire
 
 # fs.nr_open where nobody has changed it: what a process may have at most
 _MOST_FILES = 1 << 20

@@ -11,8 +11,7 @@ from typing import Mapping, Sequence
 
 from harness.errors import UsageError
 from harness.host import NETNS_DIRECTORY, Host
-from harness.plan import DPDK, KERNEL, Contender, End, Endpoint, Wire
-from harness.plan.netem import parse
+from harness.plan import DPDK, KERNEL, Contender, End, Endpoint, Wire, parse_netem
 from harness.provision.journal import DIRECTORY
 from harness.provision.resolved import ResolvedWire
 from harness.provision.step import Action, Commands, Step, commands
@@ -299,7 +298,7 @@ class Impairment(Step):
             host.run(["tc", "-n", at, "qdisc", "del", "dev", name, "root"])
         self.now = ""
         for at, name in self.ends if impairment else ():
-            host.run(parse(impairment, "netem").qdisc(at, name))
+            host.run(parse_netem(impairment, "netem").qdisc(at, name))
         self.now = impairment
 
 
@@ -330,7 +329,7 @@ def impairment(wire: ResolvedWire, contenders: Sequence[Contender]) -> Impairmen
             tc -n {at} qdisc del dev {name} ingress
             tc -n {at} qdisc del dev {name} root
             ip -n {at} link del {IFB}"""
-    counts = any(parse(text, "netem").counts_packets for text in wire.impairments if text)
+    counts = any(parse_netem(text, "netem").counts_packets for text in wire.impairments if text)
     made = commands("netem", (f"{whole}\n" if counts else "") + prepared.strip(), undone)
     return Impairment(ends, made.commands, made.actions, wire.netem)
 

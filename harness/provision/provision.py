@@ -16,7 +16,8 @@ from typing import Iterator, Mapping, Sequence
 
 from harness.provision import journal as journals
 from harness.provision.undo import describe
-from harness.host import clear, DryRun, Host, Log, SshHost
+from harness.host import DryRun, Host, Log, SshHost, clear
+from harness.plan import Contender, Wire
 from harness.errors import MachineError
 from harness.provision.journal import Journal
 from harness.provision.nic.steps import Ends, Port, ServerPort, Use
@@ -27,7 +28,6 @@ from harness.provision.step import Step
 from harness.provision.kernel_modules import Module
 from harness.provision.steps import Hugepages, Requirements, namespaces, steps
 from harness.provision.tuning import Tuned, results
-from harness.plan import Contender, Wire
 
 __all__ = ["Provisioned", "Step", "provisioned", "restore", "steps"]
 # one for the whole machine: every network namespace has the same

@@ -12,10 +12,9 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from harness.errors import UsageError
 from harness.host import Host, SshHost, connected, emulated
-from harness.plan import KERNEL, NET_TAP, VHOST_NET, Plan, TrialSpec, Wire, over_vhost, turns
-from harness.plan import SshClients, parse_client
-from harness.plan.netem import parse
-from harness.plan import NicOrder, from_settings
+from harness.plan import (
+    KERNEL, NET_TAP, VHOST_NET, NicOrder, Plan, SshClients, TrialSpec, Wire, from_settings,
+    over_vhost, parse_client, parse_netem, turns)
 from harness.provision import tuning
 from harness.provision.kernel_modules import missing
 from harness.provision.links import VHOST, check_links, kind_of
@@ -175,7 +174,7 @@ def _impairments(plan: Plan) -> tuple[str, ...]:
 
 
 def _counts_packets(impairments: Sequence[str]) -> bool:
-    return any(parse(text, "NETEM").counts_packets for text in impairments if text)
+    return any(parse_netem(text, "NETEM").counts_packets for text in impairments if text)
 
 
 def _impaired(wire: ResolvedWire, plan: Plan) -> ResolvedWire:

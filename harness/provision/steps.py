@@ -14,7 +14,8 @@ from typing import Any, Mapping, Sequence
 
 from harness.provision.nic import steps as nic_steps
 from harness.errors import MachineError, UsageError
-from harness.host import Host, NETNS_DIRECTORY
+from harness.host import NETNS_DIRECTORY, Host
+from harness.plan import CLIENT_EAL_PREFIX, EAL_PREFIX, KERNEL, Contender, Wire
 from harness.provision.links import (IFB_MODULES, NETEM_MODULES, check_links, impairment, kind_of,
                                      links, namespace)
 from harness.provision.kernel_modules import Module
@@ -22,7 +23,6 @@ from harness.provision.nic.steps import Use
 from harness.provision.tuning import Softirq, Tuned, pages, targets, tuned
 from harness.provision.step import Action, Step
 from harness.provision.resolved import ResolvedWire
-from harness.plan import CLIENT_EAL_PREFIX, EAL_PREFIX, KERNEL, Contender, Wire
 
 ROOT = Path(__file__).resolve().parents[2]
 EAL_DIRECTORY = "/run/dpdk"

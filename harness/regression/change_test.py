@@ -25,7 +25,7 @@ from typing import Sequence
 import numpy as np
 from scipy.special import stdtr, stdtrit  # type: ignore[import]
 
-from harness.analyse.stats import Table
+from harness.analyse import Table
 
 # one for each load point, 0 for a point that has no say
 Weights = Table

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
-from harness.plan.plan import Plan, to_json
+from harness.plan import Plan, to_json
 
 # of a plan: another value is another measurement
 _PLAN = (

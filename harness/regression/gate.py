@@ -23,10 +23,9 @@ from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from harness.analyse import stats
-from harness.analyse.stats import Table, round_significant
-from harness.errors import UsageError
+from harness.analyse import Table, holm, round_significant
 from harness.plan import LoadPoint
+from harness.errors import UsageError
 from harness.regression import change_test, compatibility
 from harness.regression.change_test import Change, Variance, Weights
 from harness.regression.compatibility import Difference
@@ -271,7 +270,7 @@ def _test(sides: _Sides, figure: str, contender: str, others: tuple[str, ...], w
 def _judged(sides: _Sides, tests: Sequence[_Test], threshold: float) -> Iterator[GateTest]:
     for pooled, share in ((True, POOLED), (False, ALPHA - POOLED)):
         group = [test for test in tests if test.pooled == pooled]
-        adjusted = stats.holm([test.change.p for test in group])
+        adjusted = holm([test.change.p for test in group])
         for test, p in zip(group, adjusted):
             yield _result(sides, test, min(1.0, p * ALPHA / share), threshold, share / len(group))
 

@@ -21,15 +21,12 @@ from scipy.optimize import brentq  # type: ignore[import]
 from scipy.special import nctdtr, stdtrit  # type: ignore[import]
 from scipy.stats import binomtest, linregress  # type: ignore[import]
 
-from harness.analyse.model import Gain, Interval
-from harness.analyse import gain, stopping_rule
-from harness.analyse.stats import Table, round_significant
+from harness.analyse import Gain, Interval, Table, adjust, paired_gain, precise, round_significant
+from harness.plan import LoadPoint, pairs
+from harness.store import Verdict
 from harness.errors import UsageError
-from harness.plan import LoadPoint
-from harness.plan.wire import pairs
 from harness.regression import change_test
 from harness.regression.paired_logs import RATE, Readings
-from harness.store.codes import Verdict
 
 SCHEMA = 2
 # the share of comparisons that a 95 % interval calls a difference where there is none
@@ -181,7 +178,7 @@ def _real(found: Readings, twins: Sequence[tuple[str, str]], rounds: int) -> Ite
 
 def compared(logs: Table, contender: str = "", over: str = "") -> Gain:
     """Judge a comparison as a report does: a family of its own, as no other is tested with it."""
-    return gain.adjust([gain.gain(contender, over, logs)])[0]
+    return adjust([paired_gain(contender, over, logs)])[0]
 
 
 def called(found: Gain) -> bool:
@@ -207,7 +204,7 @@ def _sequential(cells: Sequence[Table], rounds: int, most: int, precision: float
         cell, drawn = list(cells[number % len(cells)]), list[float]()
         while len(drawn) < most and not (
                 len(drawn) >= rounds
-                and stopping_rule.precise(np.array(drawn)[:, None], precision)):
+                and precise(np.array(drawn)[:, None], precision)):
             log = dice.choice(cell)
             drawn.append(-log if dice.random() < 0.5 else log)
         yield np.array(drawn)

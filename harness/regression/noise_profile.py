@@ -16,12 +16,12 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from harness.analyse.stats import Table, round_significant
+from harness.analyse import Table, round_significant
+from harness.store import RESULTS, write_file
 from harness.errors import UsageError
 from harness.regression.change_test import (
     Variance, Weights, base_spread, one_point, round_noise, run_mean)
 from harness.regression.paired_logs import COST, RATE, Readings
-from harness.store.store import RESULTS, write_file
 
 SCHEMA = 1
 # of the facts, what a machine is known by

@@ -9,18 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-from harness.analyse.model import ContenderInfo
-from harness.analyse import gain, stats, trial_use
-from harness.store.attempts import counted
-from harness.analyse.metrics import METRICS, Context
-from harness.analyse.stats import Table
-from harness.analyse.summary import summarise
+from harness.analyse import (
+    METRICS, ContenderInfo, Context, PairedValue, Table, gain_table, log_ratios, median, summarise,
+    use_of_trials)
+from harness.plan import LoadPoint, Plan
+from harness.store import LimitedBy, Run, TrialRecord, counted
 from harness.errors import UsageError
-from harness.plan import LoadPoint
-from harness.plan.plan import Plan
-from harness.store.codes import LimitedBy
-from harness.store.store import Run
-from harness.store.trial_record import TrialRecord
 
 # of the table of metrics
 RATE, COST = "requests_per_sec", "server_cost_per_request"
@@ -61,7 +55,7 @@ class Readings:
 
     def ratio(self, metric: str, over: str, below: str) -> Table:
         """Return log(over / below) within each round, rounds × points."""
-        return gain.log_ratios(self.values[metric, over], self.values[metric, below])
+        return log_ratios(self.values[metric, over], self.values[metric, below])
 
 
 def readings(run: Run) -> Readings:
@@ -82,7 +76,7 @@ def readings(run: Run) -> Readings:
     return Readings(
         run=summary.run, started_at=str(run.facts.get("started_at", "")), plan=run.plan,
         facts=run.facts,
-        values={(key, name): gain.table(valid, name, points, rounds,
+        values={(key, name): gain_table(valid, name, points, rounds,
                                         _value(key, info, summary.tsc_hz))
                 for key in METRICS for name, info in summary.contenders.items()},
         client_bound={name: frozenset(point.at for point in summary.points
@@ -92,7 +86,7 @@ def readings(run: Run) -> Readings:
               for name, info in summary.contenders.items()})
 
 
-def _value(key: str, info: ContenderInfo, tsc_hz: int | None) -> gain.Value:
+def _value(key: str, info: ContenderInfo, tsc_hz: int | None) -> PairedValue:
     context = Context(info.polls, tsc_hz)
     return lambda trial: METRICS[key].value(trial, context)
 
@@ -106,7 +100,7 @@ def _busy(info: ContenderInfo, cell: Sequence[TrialRecord]) -> float:
         return 0.0
     if info.polls:
         counted_ = [trial.busy_share for trial in cell if trial.busy_share is not None]
-        return stats.median(counted_) if counted_ else 1.0
-    return stats.median([
-        max((core.share for core in trial_use.use(trial).cores if "server" in core.role.split("+")),
+        return median(counted_) if counted_ else 1.0
+    return median([
+        max((core.share for core in use_of_trials(trial).cores if "server" in core.role.split("+")),
             default=1.0) for trial in cell])

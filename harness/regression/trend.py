@@ -11,16 +11,14 @@ from typing import Iterator, Sequence
 import numpy as np
 from scipy.special import stdtrit  # type: ignore[import]
 
-from harness.analyse.model import Interval
-from harness.analyse.metrics import METRICS
-from harness.analyse.stats import Table, round_significant
-from harness.errors import UsageError
+from harness.analyse import METRICS, Interval, Table, round_significant
 from harness.plan import LoadPoint
+from harness.store import Note
+from harness.errors import UsageError
 from harness.regression import change_points, change_test
 from harness.regression.compatibility import fact
 from harness.regression.noise_profile import machine
 from harness.regression.paired_logs import RATE, Readings
-from harness.store.codes import Note
 
 SCHEMA = 2
 GAIN = "gain"

@@ -23,11 +23,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Iterator, Mapping, Sequence
 
 from harness.analyse import METRICS
-from harness.errors import CheckFailed, MachineError, UsageError
 from harness.plan import load_published
+from harness.store import NAME
+from harness.errors import CheckFailed, MachineError, UsageError
 from harness.report.report import build, loaded, replace_file
 from harness.report.templates import TEMPLATES
-from harness.store import NAME
 
 SCHEMA = 1
 MANIFEST, SUMMARY = "bundle.json", "summary.json"

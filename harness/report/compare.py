@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Iterator, Sequence
 
 from harness.analyse import Point, Summary
-from harness.errors import UsageError
 from harness.plan import LoadPoint, Published, load_published
+from harness.store import Run
+from harness.errors import UsageError
 from harness.report.baselines import absent, baselines, best_at, kernel_servers, others
 from harness.report.charts.base import Frame, Scale
 from harness.report.charts.base import render as render_chart
@@ -24,7 +25,6 @@ from harness.report.format import Places, by_name
 from harness.report.report import loaded, write_files
 from harness.report.tables import runs_table
 from harness.report.templates import data_uri, macro, render
-from harness.store import Run
 
 
 def write_comparison(run_dirs: Sequence[Path], out: Path, names: Sequence[str] = ()) -> list[Path]:

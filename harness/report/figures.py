@@ -8,6 +8,7 @@ from typing import Any, Callable, Iterator, Sequence
 
 from harness.analyse import OpenLoopSummary, Point, Summary
 from harness.plan import Published
+from harness.store import LimitedBy
 from harness.report.baselines import absent, baselines, label, measured, others
 from harness.report.charts import ablation, cpu
 from harness.report.charts.base import COLOURS, GREY, Frame, Scale, compact
@@ -17,7 +18,6 @@ from harness.report.charts.lines import (
     throughput)
 from harness.report.format import Places, places
 from harness.report.templates import macro
-from harness.store import LimitedBy
 
 Pick = Callable[[Point], Value]
 # lines by the words of the second axis's value; "" with one axis

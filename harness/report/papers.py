@@ -12,11 +12,11 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from harness.analyse import Point, Summary
 from harness.plan import METHOD, METRICS, NOT_STATED, Claim, Plan, Published, schedule
+from harness.store import Run
 from harness.report import hardware
 from harness.report.baselines import baselines, measured, others
 from harness.report.format import NONE, number, ratio, with_interval
 from harness.report.templates import macro
-from harness.store import Run
 
 Facts = Mapping[str, Any]
 # the publication that a run on a NIC is compared with in any case

@@ -8,11 +8,11 @@ from typing import Any, Mapping
 
 from harness.plan import Plan
 from harness.regression import COST, LEVEL, RATE, GateResult, NoiseResult, Result, Trend
+from harness.store import to_json
 from harness.report.charts import noise, trend
 from harness.report.charts.base import Frame, compact, render as render_chart, styled
 from harness.report.format import Places
 from harness.report.templates import data_uri, macro, render
-from harness.store import to_json
 
 SCHEMA = 2
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from harness.analyse import HELD, LEAST_TO_RESAMPLE, SCHEMA, Summary, summarise
-from harness.errors import MachineError, UsageError
 from harness.plan import Published, load_published
+from harness.store import Run, load_run, to_json
+from harness.errors import MachineError, UsageError
 from harness.report import hardware
 from harness.report.baselines import baselines, headlines, kernel_servers, others
 from harness.report.charts.base import render as render_chart
@@ -25,7 +26,6 @@ from harness.report.format import command, places
 from harness.report.papers import SEED, Comparison, compare
 from harness.report.tables import gains_table, summary_table
 from harness.report.templates import aligned, data_uri, macro, render
-from harness.store import Run, load_run, to_json
 
 
 def write_report(run_dir: Path, out: Path,

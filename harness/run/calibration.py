@@ -14,10 +14,9 @@ from harness.errors import MachineError
 from harness.host import Host
 from harness.plan import GENERAL, Contender, Plan, TrialSpec, schedule
 from harness.provision import ROOT, ResolvedWire, has_program
+from harness.store import Store, finished
 from harness.run.progress import notes_text, point_name, point_text, rate
 from harness.run.runner import TrialRunner
-from harness.store.attempts import finished
-from harness.store.store import Store
 
 # the contender of calibration.jsonl
 NAME = "canned"

@@ -12,9 +12,7 @@ from harness.errors import ContenderError
 from harness.host import Host
 from harness.plan import Contender, Plan, Reason
 from harness.provision import Provisioned, ResolvedWire
-from harness.trial.client import Client
-from harness.trial.probe import prove_answer, prove_neighbour
-from harness.trial.server import start
+from harness.trial import Client, prove_answer, prove_neighbour, start
 
 # of a server that busy-polls: accepted connections that had a NAPI id (SO_INCOMING_NAPI_ID, Linux
 # 4.12)

@@ -12,10 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, T
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from harness.analyse import Look
 from harness.plan import CONNECTIONS, OFFERED, LoadPoint, Plan, TrialSpec, round_specs
-from harness.analyse.stopping_rule import Look
-from harness.store.codes import Note
-from harness.store.trial_record import TrialRecord
+from harness.store import Note, TrialRecord
 
 # start, READY, proof and stop of a contender, before there is a trial to learn it from
 _OVERHEAD_SECONDS = 2.0

@@ -9,12 +9,11 @@ from typing import Mapping, Sequence
 
 from harness.errors import MachineError, UsageError
 from harness.host import Host, SshHost
-from harness.plan import SIZES, Plan, Wire, load_plan, load_wire, with_contenders, without
-from harness.plan import NicOrder
+from harness.plan import SIZES, NicOrder, Plan, Wire, load_plan, load_wire, with_contenders, without
 from harness.provision import (
     NicPair, ResolvedWire, most_files, nic_pair, reached, resolve, usable_cpus, with_cpus, with_tap)
+from harness.store import Store
 from harness.run.open_loop import Loads, open_plan
-from harness.store.store import Store
 
 DEFAULT_PLAN = "default"
 

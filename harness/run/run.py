@@ -15,26 +15,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
-from harness.analyse import stopping_rule
-from harness.errors import Interrupted, MachineError, StackduelError, UsageError
+from harness.analyse import Look, look, one_round, remaining, sessions, sure_rounds
 from harness.facts import gather
 from harness.host import Host, SshHost
-from harness.plan import GENERAL, SIZES, SPARE_FILES, Plan, TrialSpec, pairs, round_specs, without
-from harness.plan.netem import parse
+from harness.plan import (
+    GENERAL, SIZES, SPARE_FILES, Plan, TrialSpec, pairs, parse_netem, round_specs, without)
 from harness.provision import (
     Provisioned, ResolvedWire, allow_files, cost_of_turns, needed_files, planned_use, provisioned,
     reached, requested, restore)
+from harness.store import (
+    RESULTS, Run, StoppedBy, Store, check_writable, counted, disk_is_full, disk_reason,
+    give_to_user, run_id)
+from harness.trial import load_tool, prepare
+from harness.errors import Interrupted, MachineError, StackduelError, UsageError
 from harness.run import calibration
 from harness.run.eligibility import without_napi
 from harness.run.open_loop import UNKNOWN, Loads, closed, saturate, settled
 from harness.run.progress import Progress, clock, point_name
 from harness.run.request import RunRequest, checked, choose, not_applicable
 from harness.run.runner import Ports, TrialRunner
-from harness.store.attempts import counted
-from harness.store.codes import StoppedBy
-from harness.store.store import (
-    RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, give_to_user, run_id)
-from harness.trial import load_tool, prepare
 
 # the facts that the trials of one run must share
 _SAME = ("wire", "hugepages.used", "versions", "binaries", "git", "machine.cpu_model",
@@ -86,7 +85,7 @@ class _Session:
         allow_files(needed_files(wire, plan) + SPARE_FILES)
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), _name(wire, plan))
         trials = store.run.trials if store else ()
-        for line in cost_of_turns(wire, plan, stopping_rule.remaining(plan, trials)):
+        for line in cost_of_turns(wire, plan, remaining(plan, trials)):
             _say(line)
         with _provisioned(host, wire, plan, id_, self.sites) as up:
             prepare(self.sites)
@@ -130,12 +129,12 @@ def _provisioned(host: Host, wire: ResolvedWire, plan: Plan, id_: str, sites: Se
                        programs=load_tool(plan, wire.has_loadgen).programs)
 
 
-def _look(run: Run) -> stopping_rule.Look:
-    return stopping_rule.look(run.plan, run.trials, stopping_rule.sessions(run.facts))
+def _look(run: Run) -> Look:
+    return look(run.plan, run.trials, sessions(run.facts))
 
 
 def _is_over(run: Run) -> bool:
-    return bool(not stopping_rule.remaining(run.plan, run.trials) and _look(run).stop)
+    return bool(not remaining(run.plan, run.trials) and _look(run).stop)
 
 
 def _measure(host: Host, wire: ResolvedWire, up: Provisioned, store: Store,
@@ -148,7 +147,7 @@ def _measure(host: Host, wire: ResolvedWire, up: Provisioned, store: Store,
                          on_ports=partial(_enter_ports, store))
     with _rebinds_kept(store, up):
         calibration.measure(runner, store, partial(print, flush=True))
-        left = len(stopping_rule.remaining(plan, store.run.trials))
+        left = len(remaining(plan, store.run.trials))
         with Progress(plan, left) as progress:
             runner.on_repeat = progress.repeated
             for place, spec in _until_enough(store, progress, after_round):
@@ -168,14 +167,14 @@ def _until_enough(store: Store, progress: Progress,
     plan, first = store.run.plan, True
     while True:
         look = _look(store.run)
-        left = stopping_rule.remaining(plan, store.run.trials)
+        left = remaining(plan, store.run.trials)
         if not left and look.stop:
             return
         if not left and plan.precision_percent and not first:
             after_round(store.run)
         first = False
         specs = [item for item in left if item[1].round == left[0][1].round]
-        specs = specs or stopping_rule.one_round(plan, look.rounds)
+        specs = specs or one_round(plan, look.rounds)
         progress.looked(look, len(specs))
         yield from specs
 
@@ -212,7 +211,7 @@ def stop_text(run: Run) -> str:
 def _rehearse(host: Host, wire: ResolvedWire, plan: Plan, sites: Sequence[SshHost]) -> None:
     with _provisioned(host, wire, plan, "dry-run", sites, dry_run=True):
         pass
-    trials = len(stopping_rule.remaining(plan, ()))
+    trials = len(remaining(plan, ()))
     calibrated = 0 if calibration.why_not(wire, plan) else len(plan.load_points)
     seconds = (calibrated + trials) * (plan.warmup_seconds + plan.duration_seconds)
     for line in not_applicable(plan):
@@ -249,7 +248,7 @@ def _name(wire: ResolvedWire, plan: Plan) -> str:
         name = wire.name if wire.ablation or name == "rps" else f"{wire.name}-{name}{size}"
     swept = [axis.word for axis in plan.sweep if axis.word not in ("connections", "rate")]
     return "-".join([name, *swept, *(["latency"] * bool(plan.offered)),
-                     *([parse(plan.netem, "NETEM").slug] if plan.netem else []),
+                     *([parse_netem(plan.netem, "NETEM").slug] if plan.netem else []),
                      *([f"softirq-{plan.softirq}"] if plan.softirq else []),
                      *(["noise"] if pairs(plan.contenders) else [])])
 
@@ -318,7 +317,7 @@ def _kept(store: Store) -> Iterator[None]:
     """Say what is kept and how to go on, whatever ends a run early."""
     def kept() -> str:
         run = store.run
-        sure = stopping_rule.sure_rounds(run.plan, run.trials) * len(round_specs(run.plan, 0))
+        sure = sure_rounds(run.plan, run.trials) * len(round_specs(run.plan, 0))
         least = "at least " if run.plan.precision_percent else ""
         return (f"{len(counted(run.trials))} of {least}{sure} trials are kept, finish the run with "
                 f"RESUME={run.id}")

@@ -13,8 +13,7 @@ from typing import Any, Callable, Mapping
 from harness.host import Host
 from harness.plan import Plan, TrialSpec
 from harness.provision import Provisioned, ResolvedWire
-from harness.store.attempts import counted, next_attempt, should_retry
-from harness.store.trial_record import TrialRecord
+from harness.store import TrialRecord, counted, next_attempt, should_retry
 from harness.trial import run_trial
 
 Keep = Callable[[TrialRecord], None]

@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from typing import Sequence
 
-from harness.trial.server import Running, launcher, start
-from harness.host import command, Host
-from harness.provision import Action, DIRECTORY, Provisioned, provisioned, ResolvedWire, Use
-from harness.plan import Plan
-from harness.plan import LOADGEN, Contender
+from harness.host import Host, command
+from harness.plan import LOADGEN, Contender, Plan
+from harness.provision import DIRECTORY, Action, Provisioned, ResolvedWire, Use, provisioned
+from harness.trial import Running, launcher, start
 
 # where the contenders' words go, to vanish with the run
 RAW = Path(DIRECTORY) / "shell"

@@ -17,8 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Mapping, Protocol, Sequence
 
 from harness.errors import UsageError
-from harness.plan import Workload
-from harness.plan import expected_body as expected_body
+from harness.plan import Workload, expected_body
 
 # a body may be 64 MiB, on an emulated path
 ANSWER_SECONDS = 60

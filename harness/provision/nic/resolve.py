@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from harness.errors import MachineError, UsageError
 from harness.host import Host, Nic, find_nic
-from harness.plan import IfClient, SshTarget, parse_client
-from harness.plan import NicOrder
+from harness.plan import IfClient, NicOrder, SshTarget, parse_client
 from harness.provision.nic.driver import Binding, bind_command, choose_binding, kernel_driver
 
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure  # type: ignore[import]
 from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
 from harness.regression import Detectable, NoiseResult
-from harness.report.charts.base import GRID, Frame, Scale, entry, framed, log_ticks, look
 from harness.store import Verdict
+from harness.report.charts.base import GRID, Frame, Scale, entry, framed, log_ticks, look
 
 _HEIGHT, _GAP, _TITLE = 1.75, 0.62, 0.18
 # of percent, what a single wild interval may ask of the axis, by the median of all

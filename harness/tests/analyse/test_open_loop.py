@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.analyse import OpenLoopSummary, stats, summarise
-from harness.analyse.open_loop import Round, curve, is_saturated, knee, quantile
+from harness.analyse.open_loop import Round, curve, intended_quantile, is_saturated, knee
 from harness.errors import UsageError
 from harness.store.histogram import merged
 from harness.store.histogram import quantile as any_quantile
@@ -29,16 +29,16 @@ def a_round(number: int = 0, latency: Any = ((10.0, 100),), intended: int = 100,
 
 def test_a_request_that_was_never_sent_is_slower_than_all_others() -> None:
     histogram = [(1.0, 50), (2.0, 40), (3.0, 5)]
-    assert [quantile(histogram, 95, share) for share in (0.5, 0.9, 0.99, 1.0)] == [1.0, 2.0, 3.0, 3.0]
-    assert [quantile(histogram, 100, share) for share in (0.5, 0.9, 0.95, 0.951, 1.0)] == [1.0, 2.0, 3.0, None, None]
-    assert quantile([], 10, 0.5) is None and quantile([], 0, 0.5) is None
+    assert [intended_quantile(histogram, 95, share) for share in (0.5, 0.9, 0.99, 1.0)] == [1.0, 2.0, 3.0, 3.0]
+    assert [intended_quantile(histogram, 100, share) for share in (0.5, 0.9, 0.95, 0.951, 1.0)] == [1.0, 2.0, 3.0, None, None]
+    assert intended_quantile([], 10, 0.5) is None and intended_quantile([], 0, 0.5) is None
 
 
 @given(st.lists(st.tuples(st.integers(1, 10_000), st.integers(1, 50)), min_size=1, max_size=30), st.integers(1, 1000))
 def test_with_all_sent_it_is_the_quantile_of_any_histogram(pairs: list[tuple[int, int]], permille: int) -> None:
     histogram = merged([pairs])
     total = sum(count for _, count in histogram)
-    assert quantile(histogram, total, permille / 1000) == any_quantile(histogram, permille)
+    assert intended_quantile(histogram, total, permille / 1000) == any_quantile(histogram, permille)
 
 
 def test_a_distribution_ends_where_requests_do() -> None:
