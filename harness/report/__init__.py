@@ -7,4 +7,4 @@ from harness.report.format import command, connections, counted, listed
 from harness.report.papers import differences
 from harness.report.regression import gate_failures, gate_page, noise_page, trend_page
 from harness.report.report import terminal_lines, write_files, write_report
-from harness.report.templates import macro
+from harness.report.templates import macro, note_text

@@ -12,12 +12,18 @@ import jinja2
 import markupsafe
 
 from harness.errors import UsageError
+from harness.store import (
+    Evidence, Interference, NotCalibrated, NotMeasured, Note, Problem, Unsettled)
 from harness.report import baselines, format
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "reports" / "templates"
 _FILTERS = (format.number, format.ratio, format.share, format.small_share, format.signed,
             format.interval, format.bounded, format.with_interval, format.saved, format.listed,
             format.counted, format.thousands, format.facts_line)
+# the macro of codes.j2 for each kind of code
+_MACROS: Mapping[type, str] = {
+    Interference: "interference", Problem: "problem", Unsettled: "unsettled",
+    NotMeasured: "not_measured", NotCalibrated: "not_calibrated", Evidence: "evidence"}
 
 
 @lru_cache(maxsize=None)
@@ -51,6 +57,12 @@ def macro(template: str, name: str, *values: Any) -> list[str]:
     """Return the sentences, one a line, of one macro; plain text."""
     text = getattr(environment(False).get_template(template).module, name)
     return lines(text(*values))
+
+
+def note_text(note: Note[Any]) -> str:
+    """Return a code with its numbers as a phrase; plain text."""
+    text, = macro("codes.j2", _MACROS[type(note.code)], note)
+    return text
 
 
 def lines(text: str) -> list[str]:

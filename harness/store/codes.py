@@ -145,6 +145,18 @@ class NotMeasured(StrEnum):
     OTHER = "other"                         # text; of runs of schema 1 alone
 
 
+class NotCalibrated(StrEnum):
+    """Why the client's ceiling was not measured."""
+
+    OFF = "switched-off"                    # by CALIBRATE=no
+    COUNTS_ITSELF = "load-tool-tells"       # loadgen says itself whether it may be the limit
+    EMULATED = "emulated-nic"
+    WORKLOAD = "other-workload"             # workload
+    CLOSES = "closes-connections"
+    NO_PATH = "no-kernel-path"
+    OTHER = "other"                         # text; of runs of schema 1 alone
+
+
 class Caveat(StrEnum):
     """What a reader must know before believing the figures of a run."""
 

@@ -12,9 +12,10 @@ import pytest
 
 from harness.analyse import Attempts, Steadiness, Summary
 from harness.report.report import loaded
-from harness.report.templates import environment, macro
+from harness.report.templates import environment, macro, note_text
 
-from harness.store.codes import Caveat, Evidence, Interference, Note, NotMeasured, Problem, StoppedBy, Unsettled
+from harness.store import (
+    Caveat, Evidence, Interference, NotCalibrated, NotMeasured, Note, Problem, StoppedBy, Unsettled)
 from harness.tests.fixtures import synthetic
 
 # what each value of a code is in these tests
@@ -42,25 +43,21 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> Summary:
         attempts=Attempts(9, 8, 3, 1, 2, ()), steadiness=Steadiness(8, 3, 1, None, (), 4, ()))
 
 
-def sentences(kind: type[StrEnum], name: str, *more: Any) -> dict[str, str]:
-    found = {}
-    for code in kind:
-        values = NIC_COUNTER if code == Evidence.NIC_COUNTER else VALUES
-        lines = macro("codes.j2", name, Note(code, values), *more)
-        assert len(lines) == 1, code
-        found[str(code)] = lines[0]
-    return found
+@pytest.mark.parametrize("kind", [Interference, Problem, Unsettled, NotMeasured, NotCalibrated, Evidence])
+def test_each_code_has_a_sentence_of_its_own(kind: type[StrEnum]) -> None:
+    found = {note_text(Note(code, NIC_COUNTER if code == Evidence.NIC_COUNTER else VALUES)) for code in kind}
+    assert len(found) == len(kind) and all(found)
 
 
-@pytest.mark.parametrize("kind, name", [(Interference, "interference"), (Problem, "problem"), (Unsettled, "unsettled"),
-                                        (NotMeasured, "not_measured"), (Evidence, "evidence")])
-def test_each_code_has_a_sentence_of_its_own(kind: type[StrEnum], name: str) -> None:
-    found = sentences(kind, name)
-    assert len(set(found.values())) == len(kind)
+def test_a_code_with_its_numbers_is_a_phrase_for_a_terminal() -> None:
+    assert note_text(Note(Interference.OTHERS, {"share": 0.159, "most": "cc1"})) == \
+        "other programs took 15.9 % of the CPU time, cc1 the most"
+    assert note_text(Note(NotMeasured.NOT_ALL_CORES, {"cores": 4})) == \
+        "not applicable: it does not use all 4 server cores"
 
 
 def test_each_caveat_has_a_sentence_of_its_own(summary: Summary) -> None:
-    found = sentences(Caveat, "caveat", summary)
+    found = {code: macro("codes.j2", "caveat", Note(code, VALUES), summary)[0] for code in Caveat}
     assert len(set(found.values())) == len(Caveat)
     assert "1 and 64 connections" in found[Caveat.CLIENT_LIMIT]
 
