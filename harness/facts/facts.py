@@ -98,7 +98,8 @@ def _wire(wire: ResolvedWire, plan: Plan) -> Json:
 def _contender(contender: Contender, plan: Plan) -> Json:
     end, client = contender.endpoint, contender.client
     found: Json = {
-        "label": contender.label, "stack": contender.stack, "link": contender.link,
+        "label": contender.label, "stack": contender.stack, "polls": contender.polls,
+        "link": contender.link,
         "program": contender.program, "arguments": list(contender.arguments), "eal": list(end.eal),
         "address": end.address, "namespace": end.namespace,
         "client": {"stack": client.stack, "launcher": client.launcher or None,

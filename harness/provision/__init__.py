@@ -10,7 +10,7 @@ from harness.provision.nic.driver import (
 from harness.provision.nic.in_use import USER_SPACE_DRIVERS, uses
 from harness.provision.nic.resolve import NicPair
 from harness.provision.nic.steps import Use
-from harness.provision.provision import Provisioned, problems, provisioned, restore
+from harness.provision.provision import Inspect, Provisioned, problems, provisioned, restore
 from harness.provision.resolve import (
     cost_of_turns, nic_pair, planned_use, reached, requested, resolve, usable_cpus, with_cpus,
     with_tap)

@@ -12,12 +12,12 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Iterator, Mapping, Sequence
+from typing import Callable, Iterator, Mapping, Sequence
 
 from harness.provision import journal as journals
 from harness.provision.undo import describe
 from harness.host import DryRun, Host, Log, SshHost, clear
-from harness.plan import Contender, Wire
+from harness.plan import Contender, Reason, Wire
 from harness.errors import MachineError
 from harness.provision.journal import Journal
 from harness.provision.nic.steps import Ends, Port, ServerPort, Use
@@ -91,16 +91,21 @@ class Provisioned:
         return [name for name in namespaces(self.wire, contenders) if name not in elsewhere]
 
 
+# called with a wire that is up; returns the contenders that it cannot carry fairly, and why
+Inspect = Callable[[Provisioned], Mapping[str, Reason]]
+
+
 @contextmanager
 def provisioned(host: Host, wire: ResolvedWire, contenders: Sequence[str], run_id: str, *,
                 dry_run: bool = False, log: Log, programs: Mapping[str, str] = {},
-                use: Use = Use()) -> Iterator[Provisioned]:
+                use: Use = Use(), inspect: Inspect = lambda up: {}) -> Iterator[Provisioned]:
     """The wire, up for the body of the `with`; undone in reverse afterwards, however that ends.
 
     First undoes what a killed run left. MachineError when the machine lacks something (nothing is
     changed then), a step fails, another run is at work, or something could not be undone. `dry_run`
     only prints. `programs`: what the run needs on PATH beside what the wire does, with the Debian
-    package that has it; `use`: what it will do with a wire that has a NIC.
+    package that has it; `use`: what it will do with a wire that has a NIC. `inspect` tries the wire
+    that is up, and finds what becomes its `not_applicable`.
     """
     wanted = steps(wire, contenders, programs, use)
     if dry_run:
@@ -120,7 +125,9 @@ def provisioned(host: Host, wire: ResolvedWire, contenders: Sequence[str], run_i
             for step in wanted:
                 journal.record(step.name, step.undo(host))
                 step.up(host)
-            yield _ready(wire, wanted, journal, use)
+            up = _ready(wire, wanted, journal, use)
+            found = {**wire.not_applicable, **inspect(up)}
+            yield replace(up, wire=replace(wire, not_applicable=found))
         finally:
             failed += _undo(journal, log)
         if failed:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, Mapping
 
-from harness.plan import Wire
+from harness.plan import Reason, Wire
 from harness.provision.nic.resolve import NicPair
 
 
@@ -20,6 +20,8 @@ class ResolvedWire(Wire):
     netem: what is done to packets between client and server from the start; "" for nothing
     impairments: every netem that the run will have, `netem` among them; () for none but nothing
     softirq: on whose cores the kernel processes the packets of its servers; "" for its own choice
+    not_applicable: by contender that this machine cannot carry fairly, why; some of that shows only
+        when the wire is up
     """
 
     nic: NicPair | None = None
@@ -28,6 +30,7 @@ class ResolvedWire(Wire):
     netem: str = ""
     impairments: tuple[str, ...] = ()
     softirq: str = ""
+    not_applicable: Mapping[str, Reason] = field(default_factory=dict)
 
 
 def resolved(wire: Wire, **more: Any) -> ResolvedWire:

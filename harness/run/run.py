@@ -19,10 +19,10 @@ from harness.analyse import Look, look, one_round, remaining, sessions, sure_rou
 from harness.facts import gather
 from harness.host import Host, SshHost
 from harness.plan import (
-    GENERAL, SIZES, SPARE_FILES, Plan, TrialSpec, pairs, parse_netem, round_specs, without)
+    GENERAL, SIZES, SPARE_FILES, Plan, Reason, TrialSpec, pairs, parse_netem, round_specs, without)
 from harness.provision import (
-    Provisioned, ResolvedWire, allow_files, cost_of_turns, needed_files, planned_use, provisioned,
-    reached, requested, restore)
+    Inspect, Provisioned, ResolvedWire, allow_files, cost_of_turns, needed_files, planned_use,
+    provisioned, reached, requested, restore)
 from harness.store import (
     RESULTS, Run, StoppedBy, Store, check_writable, counted, disk_is_full, disk_reason,
     give_to_user, run_id)
@@ -87,8 +87,9 @@ class _Session:
         trials = store.run.trials if store else ()
         for line in cost_of_turns(wire, plan, remaining(plan, trials)):
             _say(line)
-        with _provisioned(host, wire, plan, id_, self.sites) as up:
-            prepare(self.sites)
+        raw = self.results / "runs" / f"{id_}.before"
+        with _provisioned(host, wire, plan, id_, self.sites,
+                          inspect=partial(self._inspect, raw, store)) as up:
             if store is None:
                 store = self._begin(up, id_, loads)
             else:
@@ -98,10 +99,9 @@ class _Session:
         return store
 
     def _begin(self, up: Provisioned, id_: str, loads: Loads) -> Store:
-        """Create the run, with what only the wire that is up can tell."""
-        host, wire, runs = self.host, self.wire, self.results / "runs"
-        reasons = without_napi(host, wire, self.plan, up, runs / f"{id_}.before")
-        plan = checked(without(self.plan, reasons))
+        """Create the run."""
+        host, wire, runs = self.host, up.wire, self.results / "runs"
+        plan = checked(without(self.plan, wire.not_applicable))
         for line in not_applicable(plan):
             _say(line)
         facts, raw = self._facts(up, plan), runs / f".{id_}"
@@ -115,6 +115,11 @@ class _Session:
             raw.rename(store.raw / "saturation")
         return store
 
+    def _inspect(self, raw: Path, store: Store | None, up: Provisioned) -> dict[str, Reason]:
+        """Return whom the wire that is up cannot carry; a run that goes on has found that before."""
+        prepare(self.sites)
+        return {} if store else without_napi(self.host, self.wire, self.plan, up, raw)
+
     def _facts(self, up: Provisioned, plan: Plan) -> dict[str, Any]:
         tool = load_tool(plan, self.wire.has_loadgen)
         return {**gather(self.host, self.wire, plan, up, tool),
@@ -122,8 +127,8 @@ class _Session:
 
 
 def _provisioned(host: Host, wire: ResolvedWire, plan: Plan, id_: str, sites: Sequence[SshHost],
-                 dry_run: bool = False) -> Any:
-    return provisioned(host, wire, plan.applicable, id_, dry_run=dry_run,
+                 dry_run: bool = False, inspect: Inspect = lambda up: {}) -> Any:
+    return provisioned(host, wire, plan.applicable, id_, dry_run=dry_run, inspect=inspect,
                        log=lambda line: print(line, file=None if dry_run else sys.stderr, flush=True),
                        use=planned_use(host, wire, plan, sites),
                        programs=load_tool(plan, wire.has_loadgen).programs)

@@ -91,6 +91,7 @@ def test_the_wire_says_what_the_report_needs_of_it() -> None:
     assert wire["caveat"] == WIRE.caveat and wire["mtu"] == 1500
     assert wire["contenders"]["lwip"]["label"] == "lwIP on DPDK (net_tap)"
     assert wire["contenders"]["lwip"]["stack"] == "dpdk" and list(wire["contenders"]) == ["epoll", "lwip"]
+    assert [wire["contenders"][name]["polls"] for name in ("epoll", "lwip")] == [False, True]
 
 
 def test_what_is_not_told_is_null() -> None:

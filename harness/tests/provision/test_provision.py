@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -13,8 +14,9 @@ import pytest
 
 from harness.provision import journal
 from harness.provision import undo as undoing
-from harness.errors import MachineError
+from harness.errors import ContenderError, MachineError
 from harness.host import NETNS_DIRECTORY, Result
+from harness.plan import Reason
 from harness.provision.journal import DIRECTORY, PATH
 from harness.provision.provision import Provisioned, provisioned, restore, steps
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
@@ -108,6 +110,31 @@ def test_everything_is_undone_in_reverse() -> None:
     up, down = up_and_down()
     assert down == list(undo_of(up))
     run_once(host)
+    assert host.state() == before
+
+
+def test_what_the_wire_that_is_up_cannot_carry_is_part_of_it() -> None:
+    host, seen = FakeHost(), list[Provisioned]()
+    known, found = Reason("other", {"text": "known"}), Reason("other", {"text": "found"})
+    wire = replace(WIRE, not_applicable={"epoll": known})
+
+    def inspect(up: Provisioned) -> dict[str, Reason]:
+        seen.append(up)
+        return {"lwip": found}
+    with provisioned(host, wire, BOTH, "r", log=print, inspect=inspect) as up:
+        assert up.wire == replace(wire, not_applicable={"epoll": known, "lwip": found})
+    assert seen[0].wire is wire
+
+
+def test_a_wire_that_cannot_be_inspected_is_undone() -> None:
+    host = FakeHost()
+    before = host.state()
+
+    def inspect(up: Provisioned) -> dict[str, Reason]:
+        raise ContenderError("it does not start")
+    with pytest.raises(ContenderError, match="it does not start"):
+        with provisioned(host, WIRE, BOTH, "r", log=print, inspect=inspect):
+            raise AssertionError("there is no body")
     assert host.state() == before
 
 

@@ -88,7 +88,7 @@ def test_the_tun_device_is_not_needed_without_a_tap() -> None:
     host = FakeHost()
     host.missing = {"tun"}
     with provisioned(host, WIRE, ["epoll"], "r", log=print) as up:
-        assert up.wire is WIRE
+        assert up.wire == WIRE
 
 
 def test_hugepages_are_raised_by_what_is_missing() -> None:
