@@ -12,7 +12,7 @@ from typing import Callable, Mapping
 
 from harness.errors import MachineError, UsageError
 from harness.host import Host
-from harness.plan import BY_VARIABLE, OPTIONS, OVERRIDES, RENAMED, WIRE, NicOrder
+from harness.plan import BY_VARIABLE, OPTIONS, OVERRIDES, RENAMED, WIRE, NicRequest
 
 Arguments = argparse.Namespace
 
@@ -24,36 +24,36 @@ def settings(args: Arguments) -> dict[str, str]:
             for name, value in given.items()}
 
 
-def nic_request(args: Arguments) -> NicOrder:
+def nic_request(args: Arguments) -> NicRequest:
     """Return what is asked of the NIC. UsageError on options that have no NIC to be about."""
-    order = NicOrder(args.NIC, args.CLIENT, args.FORCE, args.NOIOMMU,
-                     getattr(args, "TUNE", "") or NicOrder.tune)
-    if not order.nic and order != NicOrder(tune=order.tune):
+    request = NicRequest(args.NIC, args.CLIENT, args.FORCE, args.NOIOMMU,
+                     getattr(args, "TUNE", "") or NicRequest.tune)
+    if not request.nic and request != NicRequest(tune=request.tune):
         raise UsageError("--client, --force and --noiommu are about a NIC: give --nic too "
                          "(make: NIC=…)")
-    return order
+    return request
 
 
-def _named_nic(args: Arguments, wire: str, host: Host, resume: str = "") -> NicOrder:
+def _named_nic(args: Arguments, wire: str, host: Host, resume: str = "") -> NicRequest:
     """Return what is asked of the NIC, which a run that is finished knows.
 
     UsageError, or MachineError after a list of what could be named.
     """
-    order = nic_request(args)
-    if wire != WIRE and order.nic:
+    request = nic_request(args)
+    if wire != WIRE and request.nic:
         raise UsageError(f"--nic is for the wire with a NIC, not for '{wire}': give WIRE={WIRE}")
     if wire != WIRE or resume:
-        return order
-    if not order.nic:
+        return request
+    if not request.nic:
         from harness.doctor import candidates
         print("\n".join(candidates(host)))
         raise MachineError("no NIC was named: give NIC=<PCI address or interface> and "
                            "CLIENT=<its cable's other end>, or another wire, as "
                            "./stackduel bench tap")
-    if not order.client:
+    if not request.client:
         raise UsageError("no client was named: give CLIENT=if:<interface> or "
                          "CLIENT=ssh:<user>@<host>")
-    return order
+    return request
 
 
 def _bench(args: Arguments, host: Host) -> int:
@@ -150,8 +150,8 @@ def _restore(args: Arguments, host: Host) -> int:
 
 def _doctor(args: Arguments, host: Host) -> int:
     from harness.doctor import doctor, nic_doctor
-    order = nic_request(args)
-    return nic_doctor(host, order) if order.nic else doctor(host)
+    request = nic_request(args)
+    return nic_doctor(host, request) if request.nic else doctor(host)
 
 
 def _variables(args: Arguments, host: Host) -> int:

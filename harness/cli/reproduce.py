@@ -11,7 +11,7 @@ from typing import Mapping
 from harness.facts import of_machine
 from harness.host import Host
 from harness.plan import (
-    GENERAL, MOST_OF_WRK, PUBLISHED_METRICS, WORKLOADS, NicOrder, Plan, Published, Wire, load_wire,
+    GENERAL, MOST_OF_WRK, PUBLISHED_METRICS, WORKLOADS, NicRequest, Plan, Published, Wire, load_wire,
     needs_loadgen, of_paper, to_settings)
 from harness.report import command, connections, counted, differences, listed
 from harness.run import RunRequest, planned
@@ -78,7 +78,7 @@ def _claim(other: Published, wire: Wire, metric: str) -> Errand:
     return Errand(other, {"WORKLOAD": workload, **reach, "PAPER": other.name})
 
 
-def reproduce(paper: str, wire: str, plan: str, settings: Mapping[str, str], nic: NicOrder, dry_run: bool,
+def reproduce(paper: str, wire: str, plan: str, settings: Mapping[str, str], nic: NicRequest, dry_run: bool,
               host: Host) -> None:
     """Measures and reports every errand of a paper; what is given on the command line goes before the paper's own.
 
@@ -98,12 +98,12 @@ def reproduce(paper: str, wire: str, plan: str, settings: Mapping[str, str], nic
             print(f"# {why}")
         if not errand.runs:
             continue
-        order = RunRequest(wire, plan, {**errand.settings, **given}, nic=nic)
+        request = RunRequest(wire, plan, {**errand.settings, **given}, nic=nic)
         if dry_run:
-            print("\n".join(shown(errand.paper, *planned(order, host), of_machine(host), nic)))
+            print("\n".join(shown(errand.paper, *planned(request, host), of_machine(host), nic)))
             continue
         try:
-            bench(order, host)
+            bench(request, host)
         except CheckFailed as error:
             # its report says what is missing; the other runs are none the worse for it
             failed.append(error)
@@ -111,7 +111,7 @@ def reproduce(paper: str, wire: str, plan: str, settings: Mapping[str, str], nic
         raise CheckFailed("; ".join(map(str, failed)))
 
 
-def shown(other: Published, wire: Wire, plan: Plan, facts: Mapping[str, object], nic: NicOrder) -> list[str]:
+def shown(other: Published, wire: Wire, plan: Plan, facts: Mapping[str, object], nic: NicRequest) -> list[str]:
     """A plan as one would type it, and what differs, for a terminal. `facts`: those of the machine."""
     labels = {name: {"label": wire.contenders[name].label} for name in plan.contenders}
     table = list(differences(plan, {**facts, "wire": {"title": wire.title, "contenders": labels},

@@ -13,7 +13,7 @@ from typing import Callable
 from harness.doctor.machine import MISSING, NOTE, OK, Finding, bench_command, lacking
 from harness.errors import MachineError, StackduelError, UsageError
 from harness.host import INTERFACES, Host, Nic, emulated, find_nic, network_devices
-from harness.plan import WIRE, NicOrder, load_wire, wire_names
+from harness.plan import WIRE, NicRequest, load_wire, wire_names
 from harness.provision import (
     DEVBIND, USER_SPACE_DRIVERS, bind_command, choose_binding, kernel_driver, pmd_of, uses)
 
@@ -24,22 +24,22 @@ NO = "no"
 CLIENT = "if:<interface>|ssh:<user>@<host>"
 
 
-def nic_doctor(host: Host, order: NicOrder) -> int:
+def nic_doctor(host: Host, request: NicRequest) -> int:
     """Print the findings on a NIC, and what would be done. Return 0 if a run can use it, else 3."""
-    findings = examine(host, order)
+    findings = examine(host, request)
     for finding in findings:
         print(finding)
     if any(finding.state in (MISSING, NO) for finding in findings):
         return MachineError.exit_code
     print("what would be done (DRY_RUN=1 prints every command):")
-    for line in would_do(host, find_nic(host, order.nic), order):
+    for line in would_do(host, find_nic(host, request.nic), request):
         print(f"  {line}")
     return 0
 
 
-def examine(host: Host, order: NicOrder) -> list[Finding]:
+def examine(host: Host, request: NicRequest) -> list[Finding]:
     """Return the findings. UsageError when there is no such card."""
-    nic = find_nic(host, order.nic)
+    nic = find_nic(host, request.nic)
     model = emulated(host, nic)
     return [Finding(OK, described(host, nic)),
             *([Finding(NOTE, f"it is emulated: {model}", "its figures are marked so everywhere")]
@@ -48,8 +48,8 @@ def examine(host: Host, order: NicOrder) -> list[Finding]:
             Finding(NOTE, "not root", "not all is seen that other users do over it"),
             *(lacking(program, package) for program, package in PROGRAMS.items()
               if not host.which(program)),
-            *_use(host, nic, order.force), _kernel(host, nic), _dpdk(host, nic),
-            _binding(host, nic, order.noiommu), *_link(host, nic), *_client(host, nic, order)]
+            *_use(host, nic, request.force), _kernel(host, nic), _dpdk(host, nic),
+            _binding(host, nic, request.noiommu), *_link(host, nic), *_client(host, nic, request)]
 
 
 def described(host: Host, nic: Nic) -> str:
@@ -64,9 +64,9 @@ def described(host: Host, nic: Nic) -> str:
     return f"{nic.pci} {nic.interface}".strip() + f": {', '.join(filter(None, words))}"
 
 
-def would_do(host: Host, nic: Nic, order: NicOrder) -> list[str]:
+def would_do(host: Host, nic: Nic, request: NicRequest) -> list[str]:
     """Return the commands that turn the card over to DPDK and back, as a person would type them."""
-    binding, own = choose_binding(host, nic, order.noiommu), kernel_driver(host, nic)
+    binding, own = choose_binding(host, nic, request.noiommu), kernel_driver(host, nic)
     back = shlex.join(bind_command(own, nic.pci))
     there = (shlex.join(bind_command(binding.driver, nic.pci)) if binding.driver
              else f"nothing, DPDK shares it with {own}")
@@ -155,12 +155,12 @@ def _link(host: Host, nic: Nic) -> list[Finding]:
                     "plug its cable in, and set the other end up")]
 
 
-def _client(host: Host, nic: Nic, order: NicOrder) -> list[Finding]:
-    kind, _, name = order.client.partition(":")
+def _client(host: Host, nic: Nic, request: NicRequest) -> list[Finding]:
+    kind, _, name = request.client.partition(":")
     if kind != "if":
-        advice = ("the run looks at that machine before it begins" if order.client
+        advice = ("the run looks at that machine before it begins" if request.client
                   else f"give CLIENT={CLIENT}")
-        return [Finding(NOTE, f"client: {order.client or 'none named'}", advice)]
+        return [Finding(NOTE, f"client: {request.client or 'none named'}", advice)]
     try:
         client = find_nic(host, name)
     except UsageError as error:
@@ -169,6 +169,6 @@ def _client(host: Host, nic: Nic, order: NicOrder) -> list[Finding]:
         return [Finding(MISSING, f"client {name}",
                         f"it is the card itself ({nic.pci}); a cable has two ends")]
     in_use = uses(host, client)
-    if in_use and not order.force:
+    if in_use and not request.force:
         return [Finding(NO, f"client {name}", f"in use: {'; '.join(in_use)}; or give FORCE=1")]
     return [Finding(OK, f"client {described(host, client)}"), *_link(host, client)]

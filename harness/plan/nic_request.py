@@ -17,7 +17,7 @@ WIRE = "nic"
 
 
 @dataclass(frozen=True)
-class NicOrder:
+class NicRequest:
     """`nic`: PCI address or interface; `client`: "if:NAME" or "ssh:USER@HOST…"; `tune`: a level of tuning.py."""
 
     nic: str = ""
@@ -27,16 +27,17 @@ class NicOrder:
     tune: str = "fair"
 
 
-def to_settings(order: NicOrder) -> dict[str, str]:
+def to_settings(request: NicRequest) -> dict[str, str]:
     """As make takes them, for facts.json and the command that runs it again."""
-    return {"NIC": order.nic, "CLIENT": order.client, "TUNE": order.tune, **({"FORCE": "1"} if order.force else {}),
-            **({"NOIOMMU": "1"} if order.noiommu else {})}
+    switches = {"FORCE": request.force, "NOIOMMU": request.noiommu}
+    return {"NIC": request.nic, "CLIENT": request.client, "TUNE": request.tune,
+            **{name: "1" for name, given in switches.items() if given}}
 
 
-def from_settings(settings: Mapping[str, str]) -> NicOrder:
+def from_settings(settings: Mapping[str, str]) -> NicRequest:
     """What to_settings() made. UsageError when it is something else."""
     try:
-        return NicOrder(settings["NIC"], settings["CLIENT"], "FORCE" in settings, "NOIOMMU" in settings,
+        return NicRequest(settings["NIC"], settings["CLIENT"], "FORCE" in settings, "NOIOMMU" in settings,
                         settings["TUNE"])
     except (KeyError, TypeError):
         raise UsageError("facts.json: 'nic' does not say how the run was ordered: give NIC= and CLIENT=") from None

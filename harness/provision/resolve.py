@@ -13,7 +13,7 @@ from typing import Any, Iterator, Mapping, Sequence
 from harness.errors import UsageError
 from harness.host import Host, SshHost, connected, emulated
 from harness.plan import (
-    KERNEL, NET_TAP, VHOST_NET, NicOrder, Plan, SshClients, TrialSpec, Wire, from_settings,
+    KERNEL, NET_TAP, VHOST_NET, NicRequest, Plan, SshClients, TrialSpec, Wire, from_settings,
     over_vhost, parse_client, parse_netem, turns)
 from harness.provision import tuning
 from harness.provision.kernel_modules import missing
@@ -29,7 +29,7 @@ _SINGLE = (
     "So that netem finds single packets, the client's interface receives without GRO.")
 
 
-def requested(nic: NicOrder, facts: Mapping[str, Any]) -> NicOrder:
+def requested(nic: NicRequest, facts: Mapping[str, Any]) -> NicRequest:
     """Return the NIC and client of the command line, or those that the run of these facts began
     with."""
     before = facts.get("nic", {}).get("order")
@@ -37,7 +37,7 @@ def requested(nic: NicOrder, facts: Mapping[str, Any]) -> NicOrder:
 
 
 @contextmanager
-def reached(host: Host, nic: NicOrder) -> Iterator[tuple[SshHost, ...]]:
+def reached(host: Host, nic: NicRequest) -> Iterator[tuple[SshHost, ...]]:
     """Reach the machines that CLIENT names, for the body of the `with`; () where the client is this
     one."""
     ends = parse_client(nic.client) if nic.client else None
@@ -48,7 +48,7 @@ def reached(host: Host, nic: NicOrder) -> Iterator[tuple[SshHost, ...]]:
         yield sites
 
 
-def nic_pair(host: Host, wire: Wire, nic: NicOrder) -> NicPair | None:
+def nic_pair(host: Host, wire: Wire, nic: NicRequest) -> NicPair | None:
     """Return both ends of the cable of a wire with a NIC, None for another wire. Errors as
     find_pair()."""
     if not wire.rebinds:

@@ -9,7 +9,8 @@ from typing import Mapping, Sequence
 
 from harness.errors import MachineError, UsageError
 from harness.host import Host, SshHost
-from harness.plan import SIZES, NicOrder, Plan, Wire, load_plan, load_wire, with_contenders, without
+from harness.plan import (
+    SIZES, NicRequest, Plan, Wire, load_plan, load_wire, with_contenders, without)
 from harness.provision import (
     NicPair, ResolvedWire, most_files, nic_pair, reached, resolve, usable_cpus, with_cpus, with_tap)
 from harness.store import Store
@@ -32,7 +33,7 @@ class RunRequest:
     settings: Mapping[str, str] = field(default_factory=dict)
     resume: str = ""
     dry_run: bool = False
-    nic: NicOrder = NicOrder()
+    nic: NicRequest = NicRequest()
     loads: Loads | None = None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.errors import MachineError, UsageError
 from harness.host import Host, Nic, find_nic
-from harness.plan import IfClient, NicOrder, SshTarget, parse_client
+from harness.plan import IfClient, NicRequest, SshTarget, parse_client
 from harness.provision.nic.driver import Binding, bind_command, choose_binding, kernel_driver
 
 
@@ -24,7 +24,7 @@ class NicPair:
     client: Nic | None
     remotes: tuple[SshTarget, ...]
     binding: Binding
-    order: NicOrder
+    order: NicRequest
 
     @property
     def node(self) -> int | None:
@@ -37,7 +37,7 @@ class NicPair:
         return [self.server, *([self.client] if self.client else [])]
 
 
-def find_pair(host: Host, order: NicOrder) -> NicPair:
+def find_pair(host: Host, order: NicRequest) -> NicPair:
     """Find what was asked for. UsageError if it is not there, MachineError if it cannot be used."""
     server = find_nic(host, order.nic)
     ends = parse_client(order.client)

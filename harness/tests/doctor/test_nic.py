@@ -8,7 +8,7 @@ import pytest
 from harness.cli.main import main
 from harness.errors import UsageError
 from harness.doctor.nic import candidates, examine, nic_doctor, would_do
-from harness.plan.nic_request import NicOrder
+from harness.plan.nic_request import NicRequest
 from harness.host import DEVICES, find_nic, INTERFACES
 from harness.tests.fixtures.recorded import RecordedHost
 
@@ -16,12 +16,12 @@ FIRST, SECOND = "0000:81:00.0", "0000:81:00.1"
 X710 = "Intel Corporation Ethernet Controller X710 for 10GbE SFP+, driver i40e"
 
 
-def said(host: RecordedHost, order: NicOrder) -> list[str]:
+def said(host: RecordedHost, order: NicRequest) -> list[str]:
     return [str(finding) for finding in examine(host, order)]
 
 
 def test_a_nic_that_can_be_used(capsys: pytest.CaptureFixture[str]) -> None:
-    assert nic_doctor(RecordedHost("x710"), NicOrder(SECOND, "if:enp129s0f0")) == 0
+    assert nic_doctor(RecordedHost("x710"), NicRequest(SECOND, "if:enp129s0f0")) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"ok       {SECOND} enp129s0f1: {X710}, 10000 Mb/s, link up, NUMA node 1",
         "ok       root",
@@ -39,22 +39,22 @@ def test_a_nic_that_can_be_used(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_nic_in_use_ends_with_3_and_no_list(capsys: pytest.CaptureFixture[str]) -> None:
-    assert nic_doctor(RecordedHost("x710"), NicOrder("eno1")) == 3
+    assert nic_doctor(RecordedHost("x710"), NicRequest("eno1")) == 3
     out = capsys.readouterr().out
     assert out.count("\nno       in use: ") == 3 and "what would be done" not in out
     assert "note     client: none named: give CLIENT=if:<interface>|ssh:<user>@<host>\n" in out
 
 
 def test_force_overrules_what_uses_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert nic_doctor(RecordedHost("x710"), NicOrder("eno1", force=True)) == 0
+    assert nic_doctor(RecordedHost("x710"), NicRequest("eno1", force=True)) == 0
     assert capsys.readouterr().out.count("note     in use: ") == 3
 
 
 def test_no_iommu_and_the_same_with_leave_to_do_without() -> None:
     host = RecordedHost("x710-no-iommu")
     assert any(line.startswith(f"missing  way to DPDK: {SECOND} (enp129s0f1) is behind no IOMMU: add ")
-               for line in said(host, NicOrder(SECOND)))
-    order = NicOrder(SECOND, noiommu=True)
+               for line in said(host, NicRequest(SECOND)))
+    order = NicRequest(SECOND, noiommu=True)
     assert "missing" not in "".join(said(host, order))
     assert would_do(host, find_nic(host, SECOND), order)[0] == "modprobe uio_pci_generic"
 
@@ -62,13 +62,13 @@ def test_no_iommu_and_the_same_with_leave_to_do_without() -> None:
 def test_the_unsafe_mode_is_among_what_would_be_done() -> None:
     host = RecordedHost("x710-no-iommu")
     host.commands["modinfo -F parm vfio"] = "enable_unsafe_noiommu_mode:Enable UNSAFE (bool)\n"
-    assert would_do(host, find_nic(host, SECOND), NicOrder(SECOND, noiommu=True))[:2] == [
+    assert would_do(host, find_nic(host, SECOND), NicRequest(SECOND, noiommu=True))[:2] == [
         "modprobe vfio-pci", "echo 1 > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode"]
 
 
 def test_a_shared_card_is_not_rebound(capsys: pytest.CaptureFixture[str]) -> None:
     host = RecordedHost("mlx5")
-    assert nic_doctor(host, NicOrder("enp59s0f1np1")) == 0
+    assert nic_doctor(host, NicRequest("enp59s0f1np1")) == 0
     out = capsys.readouterr().out
     assert "note     no link on enp59s0f1np1: plug its cable in, and set the other end up\n" in out
     assert "  modprobe ib_uverbs\n  modprobe mlx5_ib\n" in out
@@ -78,16 +78,16 @@ def test_a_shared_card_is_not_rebound(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_card_that_is_bound_already_is_to_be_given_back_first() -> None:
     host = RecordedHost("x710-vfio")
     assert ("missing  driver for the kernel's turn: vfio-pci has the card, so that there is no interface to give back:"
-            f" give it to the kernel first, `sudo dpdk-devbind.py -b i40e {FIRST}`") in said(host, NicOrder(FIRST))
+            f" give it to the kernel first, `sudo dpdk-devbind.py -b i40e {FIRST}`") in said(host, NicRequest(FIRST))
     assert any(line.startswith("no       in use: dpdk-testpmd (pid 4711) has it open")
-               for line in said(host, NicOrder(SECOND)))
+               for line in said(host, NicRequest(SECOND)))
 
 
 def test_a_driver_without_an_interface() -> None:
     host = RecordedHost("x710")
     host.put(f"{DEVICES}/{FIRST}/net/enp129s0f0", None)
     host.put(f"{INTERFACES}/enp129s0f0", None)
-    lines = said(host, NicOrder(FIRST))
+    lines = said(host, NicRequest(FIRST))
     assert "missing  driver for the kernel's turn: i40e has made no interface that is seen from here" in lines
     assert any(line.startswith("no       in use: its driver i40e is bound") for line in lines)
 
@@ -95,20 +95,20 @@ def test_a_driver_without_an_interface() -> None:
 def test_what_a_machine_lacks() -> None:
     host = RecordedHost("x710")
     host.missing, host.root = {"dpdk-devbind.py", "lspci"}, False
-    lines = said(host, NicOrder(SECOND))
+    lines = said(host, NicRequest(SECOND))
     assert "missing  dpdk-devbind.py: `sudo make deps`, or install package dpdk" in lines
     assert "missing  lspci: `sudo make deps`, or install package pciutils" in lines
     assert "note     not root: not all is seen that other users do over it" in lines
 
 
 def test_no_driver_of_dpdk() -> None:
-    lines = said(RecordedHost("desktop"), NicOrder("enp5s0"))
+    lines = said(RecordedHost("desktop"), NicRequest("enp5s0"))
     assert "missing  DPDK's driver: the installed DPDK has none for 10ec:8168: use another card" in lines
 
 
 def test_an_emulated_nic_is_called_so() -> None:
     assert "note     it is emulated: paravirtual virtio-net: its figures are marked so everywhere" in said(
-        RecordedHost("virtual-machine"), NicOrder("eth0"))
+        RecordedHost("virtual-machine"), NicRequest("eth0"))
 
 
 @pytest.mark.parametrize("client, line", [
@@ -117,11 +117,11 @@ def test_an_emulated_nic_is_called_so() -> None:
     ("if:eth7", "missing  client eth7: no network card 'eth7'"),
     ("ssh:me@there", "note     client: ssh:me@there: the run looks at that machine before it begins")])
 def test_the_other_end(client: str, line: str) -> None:
-    assert any(each.startswith(line) for each in said(RecordedHost("x710"), NicOrder(SECOND, client)))
+    assert any(each.startswith(line) for each in said(RecordedHost("x710"), NicRequest(SECOND, client)))
 
 
 def test_force_is_for_the_client_too() -> None:
-    lines = said(RecordedHost("x710"), NicOrder(SECOND, "if:eno1", force=True))
+    lines = said(RecordedHost("x710"), NicRequest(SECOND, "if:eno1", force=True))
     assert any(line.startswith("ok       client 0000:04:00.0 eno1: ") for line in lines)
 
 
@@ -177,4 +177,4 @@ def test_doctor_of_a_nic_on_the_command_line(capsys: pytest.CaptureFixture[str])
 
 def test_an_unknown_card_is_a_mistake() -> None:
     with pytest.raises(UsageError):
-        nic_doctor(RecordedHost("x710"), NicOrder("0000:00:1c.0"))
+        nic_doctor(RecordedHost("x710"), NicRequest("0000:00:1c.0"))

@@ -11,7 +11,7 @@ import pytest
 
 from harness.cli.main import main, parse
 from harness.cli.commands import nic_request
-from harness.plan.nic_request import NicOrder
+from harness.plan.nic_request import NicRequest
 from harness.tests.fixtures.recorded import RecordedHost
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,9 +27,9 @@ def make(*words: str) -> list[str]:
 def test_all_of_them() -> None:
     args = parse(["bench", "--wire", "nic", "--nic", "eth1", "--client", "ssh:a@b,if=c;ssh:d@e", "--force", "--noiommu",
                   "--tune", "max"])
-    assert nic_request(args) == NicOrder("eth1", "ssh:a@b,if=c;ssh:d@e", True, True, "max")
-    assert nic_request(parse(["bench", "--wire", "tap"])) == NicOrder(tune="fair")
-    assert nic_request(parse(["doctor", "--nic", "02:00.0"])) == NicOrder("02:00.0")
+    assert nic_request(args) == NicRequest("eth1", "ssh:a@b,if=c;ssh:d@e", True, True, "max")
+    assert nic_request(parse(["bench", "--wire", "tap"])) == NicRequest(tune="fair")
+    assert nic_request(parse(["doctor", "--nic", "02:00.0"])) == NicRequest("02:00.0")
 
 
 @pytest.mark.parametrize("argv, complaint", [
@@ -47,10 +47,10 @@ def test_make_passes_them_on() -> None:
     last = make("bench", "NIC=81:00.1", "CLIENT=ssh:a@b,if=c;ssh:d@e", "FORCE=1", "TUNE=max", "PLAN=quick", "DRY_RUN=1")
     assert len(last) == 1
     args = parse(shlex.split(last[0])[3:])
-    assert nic_request(args) == NicOrder("81:00.1", "ssh:a@b,if=c;ssh:d@e", True, False, "max")
+    assert nic_request(args) == NicRequest("81:00.1", "ssh:a@b,if=c;ssh:d@e", True, False, "max")
     assert (args.command, args.PLAN, args.DRY_RUN) == ("bench", "quick", True)
     doctor = parse(shlex.split(make("doctor", "NIC=eth1", "NOIOMMU=1", "FORCE=0")[-1])[3:])
-    assert nic_request(doctor) == NicOrder("eth1", "", False, True)
+    assert nic_request(doctor) == NicRequest("eth1", "", False, True)
 
 
 def test_without_a_nic_make_installs_and_builds_nothing() -> None:

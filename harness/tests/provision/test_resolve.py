@@ -13,7 +13,7 @@ from harness.provision.resolve import (cost_of_turns, nic_pair, planned_use, rea
                                        with_cpus)
 from harness.provision import ResolvedWire
 from harness.errors import UsageError
-from harness.plan.nic_request import NicOrder, from_settings, to_settings
+from harness.plan.nic_request import NicRequest, from_settings, to_settings
 from harness.plan import load_plan, schedule
 from harness.store.store import Store
 from harness.tests.fixtures.nic_host import CLIENT, NicHost
@@ -21,7 +21,7 @@ from harness.tests.provision.nic.test_steps import fitted
 from harness.plan import load_wire
 from harness.plan import Wire
 
-ORDER = NicOrder("enp2s0", "if:enp3s0", True, False, "max")
+ORDER = NicRequest("enp2s0", "if:enp3s0", True, False, "max")
 
 
 def isolating(wire: ResolvedWire) -> ResolvedWire:
@@ -63,28 +63,28 @@ def test_a_change_of_contender_with_the_same_driver_costs_nothing(host: NicHost)
 
 def test_an_order_comes_back_from_the_facts(tmp_path: Path) -> None:
     assert from_settings(to_settings(ORDER)) == ORDER
-    assert to_settings(NicOrder("a", "if:b")) == {"NIC": "a", "CLIENT": "if:b", "TUNE": "fair"}
+    assert to_settings(NicRequest("a", "if:b")) == {"NIC": "a", "CLIENT": "if:b", "TUNE": "fair"}
     with pytest.raises(UsageError, match="does not say how the run was ordered"):
         from_settings({"NIC": "a"})
     plan = load_plan("quick", load_wire("nic"), [0, 1], {})
     store = Store.create("20261124-180000-nic", plan, {"nic": {"order": to_settings(ORDER)}}, tmp_path)
     store.write_facts()
     facts = Store.resume(store.run.id, tmp_path).run.facts
-    assert requested(NicOrder(), facts) == ORDER
-    assert requested(NicOrder("other"), facts) == NicOrder("other")
+    assert requested(NicRequest(), facts) == ORDER
+    assert requested(NicRequest("other"), facts) == NicRequest("other")
     assert requested(ORDER, {}) == ORDER
     assert json.loads((store.run.path / "facts.json").read_text())["nic"]["order"]["FORCE"] == "1"
 
 
 def test_an_unknown_level_of_tuning_is_one_line(host: NicHost) -> None:
     with pytest.raises(UsageError, match="TUNE=much: there are: none, fair, max"):
-        nic_pair(host, load_wire("nic"), NicOrder(CLIENT, "if:enp3s0", tune="much"))
+        nic_pair(host, load_wire("nic"), NicRequest(CLIENT, "if:enp3s0", tune="much"))
 
 
 def test_a_client_here_needs_no_ssh(host: NicHost) -> None:
     with reached(host, ORDER) as sites:
         assert sites == ()
-    with reached(host, NicOrder()) as sites:
+    with reached(host, NicRequest()) as sites:
         assert sites == () and host.calls == []
 
 

@@ -18,7 +18,7 @@ from harness.cli.main import main
 from harness.cli.bench import bench
 from harness.run import RunRequest
 from harness.errors import CheckFailed, UsageError
-from harness.plan.nic_request import NicOrder
+from harness.plan.nic_request import NicRequest
 from harness.plan import from_json, load_plan, to_json
 from harness.plan.published import METHOD, NOT_STATED, load_published, of_paper
 from harness.cli.reproduce import errands, reproduce
@@ -155,7 +155,7 @@ def test_a_rehearsal_shows_plan_and_differences_and_needs_no_root(capsys: pytest
     host = ServingHost()
     host.root = False
     before = host.state()
-    reproduce("iip", "tap", "", {"ROUNDS": "2"}, NicOrder(), True, host)
+    reproduce("iip", "tap", "", {"ROUNDS": "2"}, NicRequest(), True, host)
     said = capsys.readouterr().out
     assert "# Not run at 256 connections: theirs had 8 server cores, ours 1\n" in said
     assert "CONNECTIONS=32 ROUNDS=2 " in said
@@ -183,7 +183,7 @@ def test_a_run_that_fails_a_check_does_not_keep_the_next_one_back(monkeypatch: p
         raise CheckFailed(f"{order.settings['WORKLOAD']} is bad")
     monkeypatch.setattr(harness.cli.reproduce, "bench", failing)
     with pytest.raises(CheckFailed, match="^rps is bad; rps is bad; cps is bad$"):
-        reproduce("fstack", "tap", "", {}, NicOrder(), False, ServingHost())
+        reproduce("fstack", "tap", "", {}, NicRequest(), False, ServingHost())
     assert [each["PAPER"] for each in ran] == ["f-stack-helloworld", "f-stack", "f-stack"]
 
 

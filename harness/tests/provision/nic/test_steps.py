@@ -12,7 +12,7 @@ from harness.provision import journal
 from harness.provision.nic.driver import Binding
 from harness.provision.nic.resolve import NicPair, find_pair
 from harness.errors import MachineError, UsageError
-from harness.plan.nic_request import NicOrder
+from harness.plan.nic_request import NicRequest
 from harness.plan import load_plan, schedule, turns
 from harness.provision.provision import provisioned, restore
 from harness.tests.fixtures.nic_host import CLIENT, SERVER, NicHost
@@ -35,7 +35,7 @@ def host() -> NicHost:
 
 
 def fitted(host: NicHost, binding: Binding = VFIO) -> ResolvedWire:
-    order = NicOrder(nic=SERVER, client="if:enp3s0", tune="none")
+    order = NicRequest(nic=SERVER, client="if:enp3s0", tune="none")
     ends = NicPair(host.nic(SERVER), host.nic(CLIENT), (), binding, order)
     plan = load_plan("quick", bare_wire("nic"), (0, 1), {})
     return replace(resolve(host, bare_wire("nic"), plan, ends), emulated="QEMU's e1000e")
@@ -139,7 +139,7 @@ def test_the_ports_own_macs_are_the_wires(host: NicHost) -> None:
 def test_one_port_cannot_be_both_ends(host: NicHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.provision.nic.resolve.find_nic", lambda host, text: host.nic(SERVER))
     with pytest.raises(UsageError, match="are the same port"):
-        find_pair(host, NicOrder(nic=SERVER, client="if:enp2s0"))
+        find_pair(host, NicRequest(nic=SERVER, client="if:enp2s0"))
 
 
 def test_a_round_changes_driver_once(host: NicHost) -> None:
