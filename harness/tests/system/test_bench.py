@@ -213,6 +213,8 @@ def test_without_wrk(tmp_path: Path) -> None:
     assert "wrk" in one_line(done.stderr)
 
 
+# the shards' hugepages are free pages that this run would take
+@pytest.mark.exclusive
 def test_without_hugepages_the_run_goes_on_and_says_so(tmp_path: Path) -> None:
     count = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
     if int(Path(count).with_name("free_hugepages").read_text()) > 0:
