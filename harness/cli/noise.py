@@ -8,7 +8,7 @@ from typing import Mapping
 
 from harness.errors import CheckFailed, UsageError
 from harness.host import Host
-from harness.plan import load_plan, load_wire, twin, with_contenders
+from harness.plan import load_plan, load_wire, self_comparison, with_contenders
 from harness.regression import (
     analyse_noise, append_session, machine_of, profile_file, readings, session_of, spread)
 from harness.report import macro, noise_page, write_files
@@ -24,7 +24,7 @@ def noise_run(wire: str, plan: str, settings: Mapping[str, str], comparisons: in
               results: Path = RESULTS, out: Path = OUT) -> Run:
     """Measure it; `settings` as of bench, CONTENDERS by their first names. Errors as bench()."""
     names = [word.strip() for word in (settings.get("CONTENDERS") or "epoll").split(",")]
-    both = [contender for name in names for contender in (name, twin(name))]
+    both = [contender for name in names for contender in (name, self_comparison(name))]
     if settings.get("PRECISION") or settings.get("BUDGET"):
         raise UsageError("PRECISION, BUDGET: a noise run has the rounds that its comparisons need, "
                          "whatever they show")

@@ -21,10 +21,9 @@ from cattrs.gen import make_dict_structure_fn, override
 
 from harness.errors import UsageError
 from harness.plan import ablation
-from harness.plan.wire import with_twins
 from harness.plan.wire import (
     CORES, DPDK, KERNEL, PLACEHOLDERS, PRELOAD, READY, STACKS, Bridge, Contender, End, Endpoint,
-    Program, Wire, filled)
+    Program, Wire, filled, with_self_comparisons)
 
 TOPOLOGIES = Path(__file__).resolve().parents[2] / "topologies"
 WIRES, CONTENDERS = TOPOLOGIES / "wires", TOPOLOGIES / "contenders"
@@ -92,7 +91,7 @@ def with_contenders(wire: Wire, names: Iterable[str]) -> Wire:
             if name.endswith(".toml") or name in known - {*wire.contenders}}
     wire = replace(wire, contenders={**wire.contenders, **more}) if more else wire
     _check_contenders(wire)
-    return with_twins(wire, names)
+    return with_self_comparisons(wire, names)
 
 
 def over_vhost(wire: Wire) -> Wire | None:

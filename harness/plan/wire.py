@@ -5,6 +5,7 @@ no machine."""
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field, replace
 from typing import Iterable, Mapping, Sequence
 
@@ -181,7 +182,7 @@ class Contender(Program):
     @property
     def file_name(self) -> str:
         """Return its name as part of the name of a file."""
-        return self.name.replace("/", "-")
+        return re.sub("[/#]", "-", self.name)
 
     @property
     def link(self) -> str:
@@ -293,18 +294,19 @@ class Wire:
 
 # --- A/A test: a contender against itself, under a second name ----------------------------------
 
-# such that it can be part of a path
-_AGAIN = "-again"
+# the second is what releases before wrote
+_SECOND_NAMES = ("#2", "-again")
 
 
-def twin(name: str) -> str:
+def self_comparison(name: str) -> str:
     """Return the second name of a contender."""
-    return f"{name}{_AGAIN}"
+    return name + _SECOND_NAMES[0]
 
 
 def original(name: str) -> str:
     """Return the contender that this is the second name of; "" where it is a first one."""
-    return name.removesuffix(_AGAIN) if name.endswith(_AGAIN) else ""
+    suffix = next(filter(name.endswith, _SECOND_NAMES), "")
+    return name.removesuffix(suffix) if suffix else ""
 
 
 def pairs(names: Iterable[str]) -> list[tuple[str, str]]:
@@ -313,11 +315,11 @@ def pairs(names: Iterable[str]) -> list[tuple[str, str]]:
     return [(name, original(name)) for name in known if original(name) in known]
 
 
-def with_twins(wire: Wire, names: Sequence[str]) -> Wire:
+def with_self_comparisons(wire: Wire, names: Iterable[str]) -> Wire:
     """Return the wire with those of `names` that are second names of its contenders, on the same
     links."""
     firsts = {name: wire.contenders[original(name)] for name in names
               if name not in wire.contenders and original(name) in wire.contenders}
-    more = {name: replace(first, name=name, title=f"{first.title}, once more")
+    more = {name: replace(first, name=name, title=f"{first.title} #2")
             for name, first in firsts.items()}
     return replace(wire, contenders={**wire.contenders, **more}) if more else wire

@@ -138,14 +138,14 @@ def analyse(found: Readings, rounds: int, precision: float = 0, seed: int = 1) -
     `rounds`: of one comparison. `precision`: as a plan has it, percent, 0 for none: then as many
     comparisons again are simulated that go on until they are so narrow.
     """
-    twins = pairs(found.plan.contenders)
-    if not twins:
+    both_names = pairs(found.plan.contenders)
+    if not both_names:
         raise UsageError(f"run {found.run} has no contender under two names: it is not a noise run")
-    real = list(_real(found, twins, rounds))
+    real = list(_real(found, both_names, rounds))
     if not real:
         raise UsageError(f"run {found.run} has no comparison of {rounds} rounds whose trials are "
                          "valid")
-    cells = [known for pair in twins for logs in found.ratio(RATE, *pair).T
+    cells = [known for pair in both_names for logs in found.ratio(RATE, *pair).T
              if len(known := logs[np.isfinite(logs)]) > 1]
     simulated = [compared(logs) for logs in exchanged(cells, rounds, random.Random(seed))]
     sequential = list(_sequential(cells, rounds, max(rounds, found.rounds), precision,
@@ -155,19 +155,20 @@ def analyse(found: Readings, rounds: int, precision: float = 0, seed: int = 1) -
     together = alarms(sum(part.alarms for part in (measured, drawn, stopped)),
                       sum(part.comparisons for part in (measured, drawn, stopped)))
     return NoiseResult(
-        run=found.run, wire=found.plan.wire, contenders=tuple(first for _, first in twins),
+        run=found.run, wire=found.plan.wire, contenders=tuple(first for _, first in both_names),
         points=found.points, rounds=rounds, duration_seconds=found.plan.duration_seconds,
         nominal=NOMINAL, seed=seed, precision_percent=precision, measured=measured,
         simulated=drawn, stopped=stopped, together=together, passed=together.p >= UNLIKELY,
         stopped_after_rounds=median(map(len, sequential)) if sequential else None,
         comparisons=tuple(real),
-        detectable=tuple(row for pair in twins for row in _detectable(found, *pair, rounds)),
+        detectable=tuple(row for pair in both_names for row in _detectable(found, *pair, rounds)),
         drift=tuple(_drift(name, found.values[RATE, name]) for name in found.plan.contenders))
 
 
-def _real(found: Readings, twins: Sequence[tuple[str, str]], rounds: int) -> Iterator[Comparison]:
+def _real(found: Readings, both_names: Sequence[tuple[str, str]],
+          rounds: int) -> Iterator[Comparison]:
     """Yield every whole comparison of the run."""
-    for again, first in twins:
+    for again, first in both_names:
         logs = found.ratio(RATE, again, first)
         for place, point in enumerate(found.points):
             for start in range(0, found.rounds - rounds + 1, rounds):

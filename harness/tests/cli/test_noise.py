@@ -22,7 +22,7 @@ from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt,
 from harness.plan import pairs
 
 
-NAMES = ("epoll", "epoll-again")
+NAMES = ("epoll", "epoll#2")
 
 
 @pytest.fixture
@@ -52,12 +52,12 @@ def test_a_noise_run_that_was_interrupted_goes_on(tmp_path: Path, shown: list[Pa
         noise_run("tap", "quick", {"CONTENDERS": "lwip", "ROUNDS": "2"}, 4, host, tmp_path, tmp_path / "out")
     begun = only_run(tmp_path)
     bench(RunRequest("", "", {}, resume=begun.id), ServingHost(), tmp_path, tmp_path / "out")
-    assert len(only_run(tmp_path).trials) == 16 and only_run(tmp_path).plan.contenders == ("lwip", "lwip-again")
+    assert len(only_run(tmp_path).trials) == 16 and only_run(tmp_path).plan.contenders == ("lwip", "lwip#2")
 
 
 def faster(run: Run) -> Readings:
     found = readings(run)
-    return replace(found, values={**found.values, (RATE, "epoll-again"): 2 * found.values[RATE, "epoll-again"]})
+    return replace(found, values={**found.values, (RATE, "epoll#2"): 2 * found.values[RATE, "epoll#2"]})
 
 
 def test_the_page_and_the_profile_are_written(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +74,7 @@ def test_the_page_and_the_profile_are_written(run: Run, tmp_path: Path, capsys: 
     assert file.name.startswith("tap-")
     profile = noise_profile.load(file)
     assert profile and [each["run"] for each in profile.sessions] == [run.id]
-    assert profile.sessions[0]["pairs"]["epoll-again/epoll"][RATE]["round_sd"][0] == pytest.approx(0.057, rel=0.6)
+    assert profile.sessions[0]["pairs"]["epoll#2/epoll"][RATE]["round_sd"][0] == pytest.approx(0.057, rel=0.6)
 
 
 def test_a_machine_that_calls_too_much_fails_the_command(run: Run, tmp_path: Path,

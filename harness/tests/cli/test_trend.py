@@ -48,7 +48,7 @@ def results(tmp_path: Path) -> Path:
         id_ = f"2026010{number}-000000-tap"
         synthetic.write(tmp_path / "runs" / id_, run=id_, seed=number)
     noise = "20260105-000000-tap-noise"
-    synthetic.write(tmp_path / "runs" / noise, run=noise, contenders=("epoll", "epoll-again"))
+    synthetic.write(tmp_path / "runs" / noise, run=noise, contenders=("epoll", "epoll#2"))
     return tmp_path
 
 

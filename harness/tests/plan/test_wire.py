@@ -336,7 +336,7 @@ def test_a_stranger_s_contender_stands_beside_the_stranger_s_wire(tmp_path: Path
 def test_a_stranger_s_contender_is_named_by_its_file(tmp_path: Path) -> None:
     stranger(tmp_path)
     path = str(tmp_path / "contenders" / "theirs.toml")
-    wire = with_contenders(load_wire("tap"), ["lwip", path, "minimal", "theirs-again"])
+    wire = with_contenders(load_wire("tap"), ["lwip", path, "minimal", "theirs#2"])
     assert contender_name(path) == "theirs" and contender_name("lwip") == "lwip"
-    assert [*wire.contenders][-3:] == ["theirs", "minimal", "theirs-again"]
-    assert wire.contenders["theirs"].end == wire.contenders["lwip"].end == wire.contenders["theirs-again"].end
+    assert [*wire.contenders][-3:] == ["theirs", "minimal", "theirs#2"]
+    assert wire.contenders["theirs"].end == wire.contenders["lwip"].end == wire.contenders["theirs#2"].end

@@ -14,7 +14,7 @@ import pytest
 
 from harness.analyse.stats import Table
 from harness.errors import UsageError
-from harness.plan import load_wire, original, pairs, twin, with_twins
+from harness.plan import load_wire, original, pairs, self_comparison, with_self_comparisons
 from harness.regression import noise, noise_profile
 from harness.regression.noise_profile import Profile
 from harness.regression.paired_logs import COST, RATE, Readings, readings
@@ -23,7 +23,7 @@ from harness.store.codes import Verdict
 from harness.tests.fixtures import noisy_runs, runs
 
 
-NAMES = ("epoll", "epoll-again")
+NAMES = ("epoll", "epoll#2")
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +35,20 @@ def found() -> Readings:
 # --- the same contender twice ----------------------------------------------------------------------
 
 
-def test_a_twin_is_its_contender_under_another_name() -> None:
+def test_a_self_comparison_is_its_contender_under_another_name() -> None:
     wire = load_wire("tap")
-    both = with_twins(wire, ["epoll", "epoll-again", "nobody-again", "lwip"])
-    assert list(both.contenders) == [*wire.contenders, "epoll-again"]
-    assert replace(both.contenders["epoll-again"], name="epoll", title=wire.contenders["epoll"].title) == \
+    both = with_self_comparisons(wire, ["epoll", "epoll#2", "nobody#2", "lwip"])
+    assert list(both.contenders) == [*wire.contenders, "epoll#2"]
+    assert replace(both.contenders["epoll#2"], name="epoll", title=wire.contenders["epoll"].title) == \
         wire.contenders["epoll"]
-    assert with_twins(wire, ["epoll"]) is wire
-    assert original(twin("lwip")) == "lwip" and original("lwip") == ""
-    assert pairs(["epoll", "epoll-again", "lwip-again"]) == [("epoll-again", "epoll")]
+    assert with_self_comparisons(wire, ["epoll"]) is wire
+    assert original(self_comparison("lwip")) == "lwip" and original("lwip") == ""
+    assert pairs(["epoll", "epoll#2", "lwip#2"]) == [("epoll#2", "epoll")]
+
+
+def test_a_second_name_of_releases_before_is_known() -> None:
+    assert pairs(["epoll", "epoll-again"]) == [("epoll-again", "epoll")]
+    assert "epoll-again" in with_self_comparisons(load_wire("tap"), ["epoll-again"]).contenders
 
 
 def test_comparisons_are_spread_over_load_points() -> None:
@@ -84,7 +89,7 @@ def test_exchanged_comparisons_alarm_at_the_nominal_rate_whatever_the_two_differ
 
 
 def cells(found: Readings) -> list[Table]:
-    return list(found.ratio(RATE, "epoll-again", "epoll").T)
+    return list(found.ratio(RATE, "epoll#2", "epoll").T)
 
 
 def test_comparisons_that_stop_when_they_look_sure_are_judged_too(found: Readings) -> None:
@@ -98,7 +103,7 @@ def test_comparisons_that_stop_when_they_look_sure_are_judged_too(found: Reading
 
 
 def faster(found: Readings) -> Readings:
-    again = {(RATE, "epoll-again"): 2 * found.values[RATE, "epoll-again"]}
+    again = {(RATE, "epoll#2"): 2 * found.values[RATE, "epoll#2"]}
     return replace(found, values={**found.values, **again})
 
 
@@ -160,7 +165,7 @@ def test_a_session_stands_in_the_stead_of_an_older_one_of_its_run(found: Reading
     for _ in range(2):
         made = noise_profile.append(file, "tap", {}, noise_profile.session(found))
     assert noise_profile.load(file) == made and len(made.sessions) == 1
-    pair = made.sessions[0]["pairs"]["epoll-again/epoll"][RATE]
+    pair = made.sessions[0]["pairs"]["epoll#2/epoll"][RATE]
     assert pair["round_sd"][0] == pytest.approx(0.057, rel=0.6)
 
 

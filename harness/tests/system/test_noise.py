@@ -22,7 +22,7 @@ def test_a_short_noise_run(tmp_path: Path) -> None:
     run = noise_run("tap", "quick", settings, 1, LocalHost(), tmp_path)
     assert machine() == before
     assert all(trial.valid for trial in run.trials) and len({trial.key for trial in run.trials}) == 4
-    assert {trial.contender for trial in run.trials} == {"lwip", "lwip-again"} and run.id.endswith("-tap-noise")
+    assert {trial.contender for trial in run.trials} == {"lwip", "lwip#2"} and run.id.endswith("-tap-noise")
     try:
         show_noise(run, "", tmp_path, tmp_path / "out")
     except CheckFailed:
@@ -30,4 +30,4 @@ def test_a_short_noise_run(tmp_path: Path) -> None:
         pass
     (file,) = (tmp_path / "noise").iterdir()
     profile = noise_profile.load(file)
-    assert profile and profile.sessions[0]["pairs"].keys() == {"lwip-again/lwip"}
+    assert profile and profile.sessions[0]["pairs"].keys() == {"lwip#2/lwip"}
