@@ -29,18 +29,6 @@ class Reason:
     code: str
     values: Mapping[str, str | int] = field(default_factory=dict)
 
-    def __str__(self) -> str:
-        return _WORDS[self.code].format(**self.values)
-
-
-_WORDS = {
-    "does-not-use-all-cores": "uses one core of the {cores}",
-    "same-as-on-one-core": "one server core: the same as {as}",
-    "other-workload": "answers workload {workload} only",
-    "other-body-size": "answers with a body of {body_size_bytes} only, in bytes",
-    "no-busy-polling": "the driver of {interface} gives no NAPI id",
-    "other": "{text}"}
-
 
 @dataclass(frozen=True)
 class Plan:

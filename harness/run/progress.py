@@ -13,7 +13,7 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from harness.analyse import Look
-from harness.plan import CONNECTIONS, OFFERED, LoadPoint, Plan, TrialSpec, round_specs
+from harness.plan import CONNECTIONS, OFFERED, LoadPoint, Plan, Reason, TrialSpec, round_specs
 from harness.store import Note, TrialRecord
 
 # start, READY, proof and stop of a contender, before there is a trial to learn it from
@@ -51,7 +51,7 @@ def point_name(point: LoadPoint, plan: Plan) -> str:
     return "-".join([f"c{point.connections}", *rate_, *rest])
 
 
-def notes_text(notes: Iterable[Note[Any]]) -> str:
+def notes_text(notes: Iterable[Note[Any] | Reason]) -> str:
     """Return codes with their numbers for a terminal."""
     return "; ".join(" ".join([str(note.code), *(
         f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"

@@ -15,6 +15,7 @@ from harness.provision import (
     NicPair, ResolvedWire, most_files, nic_pair, reached, resolve, usable_cpus, with_cpus, with_tap)
 from harness.store import Store
 from harness.run.open_loop import Loads, open_plan
+from harness.run.progress import notes_text
 
 DEFAULT_PLAN = "default"
 
@@ -118,7 +119,8 @@ def checked(plan: Plan) -> Plan:
 
 def not_applicable(plan: Plan) -> list[str]:
     """Return what is set aside, a line each."""
-    return [f"{name} is not applicable: {why}" for name, why in plan.not_applicable.items()]
+    return [f"{name} is not applicable: {notes_text([why])}"
+            for name, why in plan.not_applicable.items()]
 
 
 def draw_seed() -> int:
