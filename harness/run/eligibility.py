@@ -46,14 +46,13 @@ def _has_napi_id(host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned, co
             for proof in prove_answer(client, plan.workload, "napi"):
                 if proof.answer.wrong:
                     raise ContenderError(f"contender '{contender.name}': {proof.answer.wrong}")
-            counters = running.stop() or {}
+            counters = running.stop()
         finally:
             running.close()
     finally:
         with suppress(OSError):
             rmtree(raw)
-    count = counters.get(COUNTER)
-    if not isinstance(count, int):
+    if counters is None or COUNTER not in counters:
         raise ContenderError(f"contender '{contender.name}' did not count its connections with a "
                              f"NAPI id ({COUNTER})")
-    return count > 0
+    return counters[COUNTER] > 0

@@ -33,18 +33,15 @@ def from_json(kind: type[T], data: Any, place: str) -> T:
     try:
         return _CONVERTER.structure(data, kind)
     except (BaseValidationError, TypeError, ValueError) as error:
-        field = ".".join(_path(error))
-        what = f"'{field}' is missing or of a wrong type" if field else f"not a {kind.__name__}"
+        first: BaseException = error
+        path: list[str] = []
+        while isinstance(first, BaseValidationError):
+            first = first.exceptions[0]
+            notes: list[str] = getattr(first, "__notes__", [])
+            path += [note.split()[-1].strip("'") for note in notes[-1:]]
+        what = (f"'{'.'.join(path)}' is missing or of a wrong type" if path else
+                str(first) if isinstance(first, ValueError) else f"not a {kind.__name__}")
         raise UsageError(f"{place}: {what}") from None
-
-
-def _path(error: BaseException) -> list[str]:
-    """Name the fields that lead to the first thing that is wrong."""
-    if not isinstance(error, BaseValidationError):
-        return []
-    first: BaseException = error.exceptions[0]
-    notes: list[str] = getattr(first, "__notes__", [])
-    return [*(note.split()[-1].strip("'") for note in notes[-1:]), *_path(first)]
 
 
 def _exactly(*kinds: type) -> Callable[[Any, Any], Any]:
@@ -60,8 +57,8 @@ def _tuple(value: Any, kind: Any) -> tuple[Any, ...]:
         raise TypeError(f"{value!r} is no list")
     if kind == Histogram:
         # thousands of them
-        if not all(type(us) in (int, float) and type(count) is int and us < math.inf
-                   for us, count in value):
+        if not all(type(us) in (int, float) and type(count) is int
+                   and 0 <= us < math.inf and count >= 0 for us, count in value):
             raise TypeError("not pairs of a number and a count")
         return tuple(map(tuple, value))
     kinds = get_args(kind)

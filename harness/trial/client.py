@@ -7,16 +7,18 @@ Knows namespaces, CPUs, the launcher and its counters; not what is run, nor what
 from __future__ import annotations
 
 import shlex
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Callable, Mapping, Sequence
 
 from harness.errors import ContenderError, MachineError
 from harness.host import Host, Process
 from harness.plan import Plan
 from harness.provision import Provisioned, ResolvedWire
-from harness.trial.observe import preload_counters
-from harness.trial.server import Running, launcher
+from harness.trial.observe import counters
+from harness.trial.observe.counters import Counters
+from harness.trial.server import Running, Spawned, last_words, launcher
 
 # a call with the pid of the client's process
 Tick = Callable[[int], None]
@@ -24,6 +26,8 @@ Tick = Callable[[int], None]
 Argv = Callable[[Sequence[str]], list[str]]
 _WATCH_SECONDS = 0.25
 _TICK_SECONDS = 0.1
+# looks at the output of a program that was left at work
+_POLL_SECONDS = 0.005
 # build/on-lwip's for "this machine, or this program, cannot", and build/loadgen's
 _MACHINE_CANNOT = 3
 # a million connections are reset first
@@ -42,67 +46,64 @@ class Ended:
     code: int
     stdout: Path
     stderr: Path
-    counters: dict[str, Any] | None
-    samples: tuple[dict[str, Any], ...]
+    counters: Counters | None
+    samples: tuple[Counters, ...]
 
     def failure(self) -> ContenderError:
         """Return its end as an error, with its last words."""
-        return _failure(self.program, self.code, self.stderr)
+        return failure(self.program, self.code, self.stderr)
 
 
-class Started:
-    """A client process at work. Whoever has one calls stop(), or close() when something failed."""
+class Started(Spawned):
+    """A client process at work. Whoever has one calls end(), or close() when something failed."""
+
+    stop_seconds = _STOP_SECONDS
 
     def __init__(self, process: Process, program: str, running: Running, stdout: Path,
                  stderr: Path) -> None:
-        self.stdout = stdout
-        self._process = process
+        super().__init__(process, stdout, stderr)
         self._program = program
         self._running = running
-        self._stderr = stderr
+        self._ticked = 0.0
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+    def wait(self, done: Callable[[Sequence[str]], bool], seconds: float, late: str,
+             tick: Tick | None = None) -> None:
+        """Return when its whole lines so far are `done`.
 
-    def lines(self) -> list[str]:
-        """Return the whole lines of its stdout so far."""
-        return self.stdout.read_text(errors="replace").split("\n")[:-1]
+        ContenderError, with the word `late`, when that takes over `seconds`, or if it or the
+        contender ends; MachineError if it says that the machine cannot.
+        """
+        deadline = time.monotonic() + seconds
+        while not done(self.lines()):
+            code = self.poll()
+            if code is not None:
+                error = failure(self._program, code, self.stderr)
+                raise MachineError(str(error)) if code == _MACHINE_CANNOT else error
+            self._running.check_alive("under load")
+            if time.monotonic() > deadline:
+                raise ContenderError(f"{self._program} {late} within {seconds:.0f} s "
+                                     f"(see {self.stdout})")
+            if tick and time.monotonic() - self._ticked >= _TICK_SECONDS:
+                self._ticked = time.monotonic()
+                tick(self.pid)
+            time.sleep(_POLL_SECONDS)
 
-    def poll(self) -> int | None:
-        """Return its exit code; None while it runs."""
-        return self._process.poll()
+    def problem(self) -> str:
+        """Return its last words if it has ended, "" if it lingers."""
+        code = self.poll()
+        return "" if code is None else str(failure(self._program, code, self.stderr))
 
-    def check_alive(self) -> None:
-        """Raise ContenderError if it or the contender has ended; MachineError if it says that the
-        machine cannot."""
-        code = self._process.poll()
-        if code is not None:
-            failure = self.failure(code)
-            raise MachineError(str(failure)) if code == _MACHINE_CANNOT else failure
-        self._running.check_alive("under load")
-
-    def stop(self) -> int:
-        """End it and return its exit code."""
-        return self._process.stop(_STOP_SECONDS)
-
-    def close(self) -> None:
-        """End it in whatever state it is; never fails for one that has ended already."""
-        if self._process.poll() is None:
-            self._process.stop(_STOP_SECONDS)
-
-    def failure(self, code: int) -> ContenderError:
-        return _failure(self._program, code, self._stderr)
-
-
-def last_line(stderr: Path) -> str:
-    """Return the last words of a program that has failed."""
-    lines = stderr.read_text(errors="replace").split("\n") if stderr.exists() else []
-    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    def end(self) -> None:
+        """End it; with 0 or, if its server went first, with 1 it has ended well."""
+        code = self._process.stop(_STOP_SECONDS)
+        if code not in (0, 1):
+            raise failure(self._program, code, self.stderr)
 
 
-def _failure(program: str, code: int, stderr: Path) -> ContenderError:
-    return ContenderError(f"{program} failed (exit {code}): {last_line(stderr)} (all in {stderr})")
+def failure(program: str, code: int, stderr: Path) -> ContenderError:
+    """Return a program's end as an error, with its last words."""
+    words = last_words(stderr) or "it said nothing"
+    return ContenderError(f"{program} failed (exit {code}): {words} (all in {stderr})")
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,7 @@ class Client:
         """Start `program`, as run() does, and leave it at work."""
         stdout, stderr, _, process = self._spawn(name, argv, {})
         started = Started(process, program, self.running, stdout, stderr)
-        try:
-            self.provisioned.journal.process(process)
-        except BaseException:
-            started.close()
-            raise
+        started.enter(self.provisioned)
         return started
 
     def run(self, name: str, program: str, argv: Argv, env: Mapping[str, str], timeout: float,
@@ -150,40 +147,40 @@ class Client:
         not end, has not counted or the contender has died; a failure of the program is the caller's
         to see.
         """
-        stdout, stderr, counters, process = self._spawn(name, argv, env)
-        samples: list[dict[str, Any]] = []
+        stdout, stderr, file, process = self._spawn(name, argv, env)
+        samples: list[Counters] = []
         try:
             self.provisioned.journal.process(process)
-            code = self._watch(process, program, timeout, counters, samples, tick)
+            code = self._watch(process, program, timeout, file, samples, tick)
         finally:
             if process.poll() is None:
                 process.stop(1)
         self.running.check_alive("under load")
-        ended = Ended(program, code, stdout, stderr,
-                      preload_counters.read(counters, 0) if counters else None, tuple(samples))
-        if counters and code == _MACHINE_CANNOT:
+        counted = counters.read(file, 0) if file else None
+        ended = Ended(program, code, stdout, stderr, counted, tuple(samples))
+        if file and code == _MACHINE_CANNOT:
             raise MachineError(str(ended.failure()))
-        if counters and code == 0 and ended.counters is None:
-            raise ContenderError(f"{program} ran under {shlex.join(self._launcher(counters)[:1])}, "
-                                 f"but no counters are in {counters}")
+        if file and code == 0 and counted is None:
+            raise ContenderError(f"{program} ran under {shlex.join(self._launcher(file)[:1])}, "
+                                 f"but no counters are in {file}")
         return ended
 
-    def _launcher(self, counters: Path) -> list[str]:
-        return launcher(self.wire, self.running.contender, self.plan, self.provisioned, counters)
+    def _launcher(self, file: Path) -> list[str]:
+        return launcher(self.wire, self.running.contender, self.plan, self.provisioned, file)
 
     def _spawn(self, name: str, argv: Argv,
                env: Mapping[str, str]) -> tuple[Path, Path, Path | None, Process]:
         """Return stdout, stderr, the file of its library's counters if it has one, and itself."""
-        stdout, stderr, counters = (self.raw / f"{name}.{kind}"
-                                    for kind in ("stdout", "stderr", "counters"))
-        words = self._launcher(counters)
-        counters.unlink(missing_ok=True)
+        stdout, stderr, file = (self.raw / f"{name}.{kind}"
+                                for kind in ("stdout", "stderr", "counters"))
+        words = self._launcher(file)
+        file.unlink(missing_ok=True)
         process = self.host.spawn(argv(words), netns=self.namespace, cpus=self.plan.client_cpus,
                                   stdout=stdout, stderr=stderr, env=env)
-        return stdout, stderr, counters if words else None, process
+        return stdout, stderr, file if words else None, process
 
-    def _watch(self, process: Process, program: str, timeout: float, counters: Path | None,
-               samples: list[dict[str, Any]], tick: Tick | None) -> int:
+    def _watch(self, process: Process, program: str, timeout: float, file: Path | None,
+               samples: list[Counters], tick: Tick | None) -> int:
         waited, step = 0.0, _TICK_SECONDS if tick else _WATCH_SECONDS
         while True:
             try:
@@ -192,7 +189,7 @@ class Client:
                 self.running.check_alive("under load")
                 if tick:
                     tick(process.pid)
-                sample = preload_counters.glance(counters) if counters else None
+                sample = counters.glance(file) if file else None
                 if sample:
                     samples.append(sample)
                 waited += step

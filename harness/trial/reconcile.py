@@ -8,11 +8,10 @@ nothing else.
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Mapping, Sequence
 
 from harness.store import EndCount, Note, Problem
-
-Counters = Mapping[str, Any]
+from harness.trial.observe.counters import Counters
 
 
 def reconcile(clients: Sequence[Counters], server: Counters, answers: int, in_flight: int,
@@ -24,20 +23,19 @@ def reconcile(clients: Sequence[Counters], server: Counters, answers: int, in_fl
     ring: packets that the link holds in each direction; they go with the client process
     """
     def up(key: str) -> int:
-        return sum(_count(client, key) for client in clients)
+        return sum(client[key] for client in clients)
 
-    requests, responses = up("bytes_sent"), _count(server, "bytes_sent")
+    requests, responses = up("bytes_sent"), server["bytes_sent"]
     on_the_link = ring * len(clients)
     return {
-        "connections": EndCount(up("connects"),
-                                _count(server, "accepts") + _count(server, "refused"), 0),
-        "bytes_to_server": EndCount(requests, _count(server, "bytes_received"),
+        "connections": EndCount(up("connects"), server["accepts"] + server["refused"], 0),
+        "bytes_to_server": EndCount(requests, server["bytes_received"],
                                     in_flight * _each(requests, answers)),
         "bytes_to_client": EndCount(responses, up("bytes_received"),
                                     in_flight * _each(responses, answers)),
-        "packets_to_server": EndCount(up("tx_packets"), _count(server, "rx_packets"),
+        "packets_to_server": EndCount(up("tx_packets"), server["rx_packets"],
                                       on_the_link + _lost(server)),
-        "packets_to_client": EndCount(_count(server, "tx_packets"), up("rx_packets"),
+        "packets_to_client": EndCount(server["tx_packets"], up("rx_packets"),
                                       on_the_link + sum(map(_lost, clients))),
     }
 
@@ -56,9 +54,4 @@ def _each(total: int, answers: int) -> int:
 
 def _lost(end: Counters) -> int:
     """Return the packets that its port counted as not received."""
-    return _count(end, "rx_dropped") + _count(end, "no_mbuf")
-
-
-def _count(counters: Counters, key: str) -> int:
-    value = counters.get(key, 0)
-    return value if isinstance(value, int) else 0
+    return end["rx_dropped"] + end["no_mbuf"]

@@ -7,7 +7,7 @@ Runs nothing. What each field of the record means: results/README.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Mapping, Sequence
 
 from harness.plan import Contender, Plan, TrialSpec
 from harness.provision import ResolvedWire
@@ -17,7 +17,8 @@ from harness.trial import reconcile as ends
 from harness.trial.client import Client
 from harness.trial.load import remote
 from harness.trial.load.base import Account, Load, LoadResult, LoadTool
-from harness.trial.observe import cpu, interference, preload_counters
+from harness.trial.observe import cpu, interference
+from harness.trial.observe.counters import Counters, Port, client_busy_share
 from harness.trial.observe.sampler import Watch
 from harness.trial.observe.steady_state import INTERVAL_SECONDS, of_load, rates, steadiness
 from harness.trial.probe import Proof
@@ -32,7 +33,7 @@ class Outcome:
     """A trial's record, and what contender ("server") and "client" say of their ports."""
 
     record: TrialRecord
-    ports: dict[str, dict[str, Any]]
+    ports: Mapping[str, Port]
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Sample:
     nics: by end, of the NICs there
     """
 
-    counters: dict[str, Any] | None
+    counters: Counters | None
     links: cpu.Links
     nics: Mapping[str, Mapping[str, int]]
 
@@ -82,8 +83,8 @@ class Loaded:
     """
 
     result: LoadResult
-    counters: dict[str, Any] | None
-    samples: tuple[dict[str, Any], ...]
+    counters: Counters | None
+    samples: tuple[Counters, ...]
     parts: tuple[remote.Part, ...] = ()
 
 
@@ -105,7 +106,7 @@ class Measured:
     load: Loaded
     before: Sample
     after: Sample
-    final: dict[str, Any] | None
+    final: Counters | None
     watch: Watch
     account: Account | None = None
     failed: str = ""
@@ -116,7 +117,7 @@ class Measured:
         return [load.result for load in (*self.rehearsals.values(), self.load)]
 
     @property
-    def clients(self) -> list[dict[str, Any]]:
+    def clients(self) -> list[Counters]:
         """Counters of every client process, in their order; [] where the kernel has the sockets."""
         processes: list[Proof | Loaded] = [
             *self.first, *self.rehearsals.values(), self.load, *self.second]
@@ -127,7 +128,8 @@ def record_of(setting: Setting, sequence: int, measured: Measured,
               earlier: Sequence[MachineUse]) -> Outcome:
     """Return the record, complete. `earlier`: of the same contender at the same load point."""
     plan, spec, load = setting.plan, setting.spec, measured.load.result
-    parts, final, account = measured.load.parts, measured.final or {}, measured.account
+    parts, account = measured.load.parts, measured.account
+    final, client = measured.final or Counters(), measured.load.counters
     server = _server(measured)
     reconcile = _reconcile(setting, measured)
     both = _ends(setting, measured, reconcile)
@@ -140,8 +142,9 @@ def record_of(setting: Setting, sequence: int, measured: Measured,
         contender=spec.contender, point=spec.point, round=spec.round, sequence=sequence,
         threads=spec.threads, started_at=measured.started_at,
         duration_seconds=round(load.duration_seconds, 6), requests=load.requests,
-        requests_per_sec=load.requests_per_sec, bytes=load.bytes, latency_us=load.latency_us,
-        latency_histogram_us=rounded(load.histogram), errors=load.errors, reconcile=reconcile,
+        requests_per_sec=load.requests_per_sec, bytes=load.bytes,
+        latency_us=load.percentiles_us, latency_histogram_us=rounded(load.latency_us),
+        errors=load.errors, reconcile=reconcile,
         cpu_seconds=seconds, attempt=spec.attempt, load_tool=setting.tool.name,
         problems=tuple((*_wrong_answers(measured), *remote.problems(parts),
                         *_load_problems(setting, measured), *_count_problems(reconcile),
@@ -150,27 +153,26 @@ def record_of(setting: Setting, sequence: int, measured: Measured,
         disturbed=interference.reasons(machine, earlier), unsettled=unsettled,
         cpu_us_per_request=cpu.cpu_us_per_request(seconds, load.requests),
         cycles_per_request=cpu.cycles_per_request(server, load.requests),
-        busy_share=cpu.busy_share(server, final.get("tsc_hz"), load.duration_seconds),
-        client_busy_share=account.busy_share if account else preload_counters.busy_share(
+        busy_share=cpu.busy_share(server, final.tsc_hz, load.duration_seconds),
+        client_busy_share=account.busy_share if account else client_busy_share(
             measured.load.samples, spec.point.connections),
         client_bound=bound.client_bound if bound else None,
-        connections_per_sec=account.connections_per_sec if account else None,
-        ends=both, server=server, client=cpu.counts(measured.load.counters),
+        connections_per_sec=account.connects_per_sec if account else None,
+        ends=both, server=server, client=client.counts if client else None,
         dropped=cpu.dropped(measured.before.links, measured.after.links),
         xstats={end: cpu.changed(measured.before.nics.get(end, {}), after)
                 for end, after in sorted(measured.after.nics.items())},
         emulated=setting.wire.emulated, memory=measured.memory,
-        bytes_per_connection=final.get("bytes_per_connection") if account else None,
+        bytes_per_connection=final.bytes_per_connection if account else None,
         clients=remote.clients(parts), machine=machine, steady=steady, open_loop=load.open_loop)
-    ports = {"server": final.get("port"), "client": (measured.load.counters or {}).get("port")}
-    return Outcome(record, {end: port for end, port in ports.items()
-                            if isinstance(port, dict) and port})
+    ports = {"server": final.port, "client": client.port if client else {}}
+    return Outcome(record, {end: port for end, port in ports.items() if port})
 
 
 def _server(measured: Measured) -> dict[str, int] | None:
     """Return by how much the contender's counters grew in the load."""
     before, after = measured.before.counters, measured.after.counters
-    return None if before is None or after is None else cpu.counters_difference(before, after)
+    return None if before is None or after is None else after.since(before)
 
 
 def _steadiness(setting: Setting,
@@ -196,10 +198,10 @@ def _steadiness(setting: Setting,
 
 def _reconcile(setting: Setting, measured: Measured) -> Reconcile:
     """Return, over the contender's life, requests answered as clients know and as it counted."""
-    account, final = measured.account, measured.final or {}
-    parsed, answered = final.get("requests_parsed"), final.get("responses_sent")
+    account, counts = measured.account, measured.final.counts if measured.final else {}
+    parsed, answered = counts.get("requests_parsed"), counts.get("responses_sent")
     if account:
-        return Reconcile(account.sent, parsed, answered, account.in_flight)
+        return Reconcile(account.total_requests, parsed, answered, account.in_flight)
     proofs = len(measured.first) + len(measured.second)
     first, second = measured.first[-1].answer.served, measured.second[0].answer.served
     if first is not None and second is not None:
@@ -207,7 +209,7 @@ def _reconcile(setting: Setting, measured: Measured) -> Reconcile:
         asked = exchange_for(setting.plan.workload, setting.contender.counts_at).asks
         answered = second - first - asked + proofs
     runs = measured.results
-    sent = sum(run.requests if run.answered is None else run.answered for run in runs)
+    sent = sum(run.answered for run in runs)
     return Reconcile(proofs + sent, parsed, answered, setting.in_flight * len(runs))
 
 
@@ -259,8 +261,8 @@ def _server_problems(setting: Setting, measured: Measured,
     if account:
         # they were opened before the interval; of those opened one by one, the last may not have
         # arrived
-        server = cpu.counts(measured.final) or {}
-        expected = account.connects - (expected if setting.plan.workload.connect else 0)
+        server = measured.final.counts if measured.final else {}
+        expected = account.total_connects - (expected if setting.plan.workload.connect else 0)
     extra = 0 if account else setting.tool.extra_connections * len(setting.client.ends)
     arrived = server.get("accepts", 0) - extra
     problems = []
@@ -272,12 +274,11 @@ def _server_problems(setting: Setting, measured: Measured,
 
 
 def _optimisation_problems(contender: Contender,
-                           final: Mapping[str, Any] | None) -> list[Note[Problem]]:
+                           final: Counters | None) -> list[Note[Problem]]:
     """Compare what the server had in force with what its name says: it leaves some out."""
     if not contender.without:
         return []
-    there = (final or {}).get("measures")
-    if not isinstance(there, list):
+    if final is None or final.measures is None:
         return [Note(Problem.OPTIMISATIONS_UNKNOWN)]
-    stayed = tuple(name for name in contender.without if name in there)
+    stayed = tuple(name for name in contender.without if name in final.measures)
     return [Note(Problem.OPTIMISATIONS_IN_FORCE, {"names": stayed})] if stayed else []

@@ -2,22 +2,22 @@
 """Start a contender, wait for READY, read its counters, stop it.
 
 Knows the servers' contract (servers/common/counters.h) and the preload library's
-(preload_counters.py), not what is measured with them.
+(observe/counters.py), not what is measured with them.
 """
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import Callable
 
 from harness.errors import ContenderError
 from harness.host import Host, Process
 from harness.plan import KERNEL, PRELOAD, Contender, Plan
 from harness.provision import DIRECTORY, Provisioned, ResolvedWire, socket_path
-from harness.trial.observe import preload_counters
+from harness.trial.observe import counters
+from harness.trial.observe.counters import Counters
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 30
@@ -26,59 +26,91 @@ STOP_SECONDS = 10
 _POLL_SECONDS = 0.01
 
 
-class Running:
-    """A started contender. Whoever has one calls stop(), or close() when something failed."""
+class Spawned:
+    """A process whose output goes to files. Whoever has one calls close() when something failed."""
 
-    def __init__(self, host: Host, contender: Contender, port: int, process: Process, stdout: Path,
-                 stderr: Path, counters_file: Path | None = None) -> None:
-        self.contender = contender
-        self.address = contender.endpoint.ip
-        self.port = port
-        self._host = host
+    stop_seconds = STOP_SECONDS
+
+    def __init__(self, process: Process, stdout: Path, stderr: Path) -> None:
+        self.stdout = stdout
+        self.stderr = stderr
         self._process = process
-        self._stdout = stdout
-        self._stderr = stderr
-        self._counters_file = counters_file
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
+    def lines(self) -> list[str]:
+        """Return the whole lines of its stdout so far."""
+        return self.stdout.read_text(errors="replace").split("\n")[:-1]
+
+    def poll(self) -> int | None:
+        """Return its exit code; None while it runs."""
+        return self._process.poll()
+
+    def enter(self, up: Provisioned) -> None:
+        """Enter it into the journal, where a restore finds it; end it where that fails."""
+        try:
+            up.journal.process(self._process)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End it in whatever state it is; never fails for one that has ended already."""
+        if self.poll() is None:
+            self._process.stop(self.stop_seconds)
+
+
+def last_words(stderr: Path) -> str:
+    """Return the last line that a program wrote, "" if it wrote none."""
+    lines = stderr.read_text(errors="replace").split("\n") if stderr.exists() else []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+class Running(Spawned):
+    """A started contender, with the file in which a library counts for it if one does.
+
+    Whoever has one calls stop(), or close() when something failed.
+    """
+
+    def __init__(self, host: Host, contender: Contender, port: int, process: Process, stdout: Path,
+                 stderr: Path, counters_file: Path | None = None) -> None:
+        super().__init__(process, stdout, stderr)
+        self.contender = contender
+        self.address = contender.endpoint.ip
+        self.port = port
+        self._host = host
+        self._counters_file = counters_file
+
     def wait_ready(self, timeout: float = READY_SECONDS) -> None:
         """Wait until it serves; ContenderError when it dies first, or takes over `timeout` s."""
-        deadline = time.monotonic() + timeout
-        while not self._is_ready():
-            self.check_alive("before it was ready")
-            if time.monotonic() > deadline:
-                raise self._error(f"was not ready after {timeout:g} s")
-            time.sleep(_POLL_SECONDS)
+        self._wait(self._is_ready, timeout, "before it was ready",
+                   f"was not ready after {timeout:g} s")
 
     def check_alive(self, when: str) -> None:
         """Raise ContenderError if it has ended."""
-        code = self._process.poll()
+        code = self.poll()
         if code is not None:
             raise self._error(f"{_ending(code)} {when}")
 
-    def snapshot(self, timeout: float = SNAPSHOT_SECONDS) -> dict[str, Any] | None:
+    def snapshot(self, timeout: float = SNAPSHOT_SECONDS) -> Counters | None:
         """Return its counters so far; None for one that has none, ContenderError for no JSON."""
+        when = "when asked for its counters"
         if self._counters_file:
-            self.check_alive("when asked for its counters")
+            self.check_alive(when)
             # what was counted just now is not there at once
-            time.sleep(preload_counters.REWRITTEN_SECONDS)
+            time.sleep(counters.REWRITTEN_SECONDS)
             return self._library_counters(self._counters_file)
         if not self.contender.counters:
             return None
-        seen = len(self._lines())
+        seen = len(self.lines())
         self._process.signal(signal.SIGUSR1)
-        deadline = time.monotonic() + timeout
-        while len(self._lines()) == seen:
-            self.check_alive("when asked for its counters")
-            if time.monotonic() > deadline:
-                raise self._error(f"gave no counters within {timeout:g} s of SIGUSR1")
-            time.sleep(_POLL_SECONDS)
-        return self._counters(self._lines()[seen])
+        self._wait(lambda: len(self.lines()) > seen, timeout, when,
+                   f"gave no counters within {timeout:g} s of SIGUSR1")
+        return self._counters(self.lines()[seen])
 
-    def stop(self, timeout: float = STOP_SECONDS) -> dict[str, Any] | None:
+    def stop(self, timeout: float = STOP_SECONDS) -> Counters | None:
         """End it and return its final counters, None if it has none; ContenderError when it ends
         other than well."""
         self.check_alive("before it was stopped")
@@ -91,21 +123,23 @@ class Running:
             return None
         if code != 0:
             raise self._error(f"{_ending(code)} when it was stopped")
-        lines = self._lines()
-        return self._counters(lines[-1] if lines else "")
+        return self._counters("".join(self.lines()[-1:]))
 
-    def close(self) -> None:
-        """End it in whatever state it is; never fails for one that has ended already."""
-        if self._process.poll() is None:
-            self._process.stop(STOP_SECONDS)
+    def _wait(self, done: Callable[[], bool], timeout: float, when: str, late: str) -> None:
+        deadline = time.monotonic() + timeout
+        while not done():
+            self.check_alive(when)
+            if time.monotonic() > deadline:
+                raise self._error(late)
+            time.sleep(_POLL_SECONDS)
 
     def _is_ready(self) -> bool:
-        if self.contender.ready == "line":
-            return any(line.startswith("READY ") for line in self._lines())
-        if self.contender.ready == "socket":
-            return self._host.exists(socket_path(self.contender.end))
-        # the kernel of its own namespace has no way to a server on lwIP
         contender = self.contender
+        if contender.ready == "line":
+            return any(line.startswith("READY ") for line in self.lines())
+        if contender.ready == "socket":
+            return self._host.exists(socket_path(contender.end))
+        # the kernel of its own namespace has no way to a server on lwIP
         end = contender.endpoint if contender.stack == KERNEL else contender.client.endpoint
         try:
             self._host.connect(end.namespace, self.address, self.port, 1).close()
@@ -113,32 +147,23 @@ class Running:
             return False
         return True
 
-    def _lines(self) -> list[str]:
-        """Return the whole lines of its stdout so far."""
-        return self._stdout.read_text(errors="replace").split("\n")[:-1]
-
-    def _counters(self, line: str) -> dict[str, Any]:
-        try:
-            counters = json.loads(line)
-        except json.JSONDecodeError:
-            counters = None
-        if not isinstance(counters, dict) or not all(
-                isinstance(counters.get(key), int) for key in ("requests_parsed", "responses_sent")):
+    def _counters(self, line: str) -> Counters:
+        found = counters.counters_of(line)
+        if not found or not {"requests_parsed", "responses_sent"} <= found.counts.keys():
             raise self._error(f"printed no counters but {line[:80]!r}")
-        return counters
+        return found
 
-    def _library_counters(self, file: Path) -> dict[str, Any]:
-        counters = preload_counters.read(file)
-        if counters is None:
+    def _library_counters(self, file: Path) -> Counters:
+        found = counters.read(file)
+        if found is None:
             raise self._error(f"has no counters in {file}")
-        return counters
+        return found
 
     def _error(self, what: str) -> ContenderError:
-        lines = [line.strip() for line in self._stderr.read_text(errors="replace").splitlines()]
-        words = next((line for line in reversed(lines) if line), "")
+        words = last_words(self.stderr)
         last = f"its last words: {words}" if words else "it said nothing on stderr"
         return ContenderError(f"contender '{self.contender.name}' {what}; {last} "
-                              f"(all in {self._stderr})")
+                              f"(all in {self.stderr})")
 
 
 def _ending(code: int) -> str:
@@ -146,59 +171,55 @@ def _ending(code: int) -> str:
             else f"ended with exit code {code}")
 
 
-def start(host: Host, wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned,
-          raw: Path) -> Running:
+def start(host: Host, wire: ResolvedWire, contender: Contender, plan: Plan,
+          provisioned: Provisioned, raw: Path) -> Running:
     """Start a contender on the server CPUs, in its namespace; <raw>/<name>.{stdout,stderr} get its
     words.
 
     `raw` must exist. The process is in the journal before this returns: a restore finds it.
     """
-    stdout, stderr, counters = (raw / f"{contender.file_name}.{kind}"
-                                for kind in ("stdout", "stderr", "counters"))
+    stdout, stderr, file = (raw / f"{contender.file_name}.{kind}"
+                            for kind in ("stdout", "stderr", "counters"))
     if contender.end.socket:
         # one that was killed has left it, and nobody could listen there
         host.unlink(socket_path(contender.end))
     counts = contender.stack == PRELOAD or any("{counters}" in argument
                                                for argument in contender.arguments)
     if counts:
-        counters.unlink(missing_ok=True)
-    process = host.spawn(command(wire, contender, plan, provisioned, counters),
+        file.unlink(missing_ok=True)
+    process = host.spawn(command(wire, contender, plan, provisioned, file),
                          netns=contender.endpoint.namespace, cpus=plan.server_cpus, stdout=stdout,
                          stderr=stderr)
     running = Running(host, contender, plan.port, process, stdout, stderr,
-                      counters if counts else None)
-    try:
-        provisioned.journal.process(process)
-    except BaseException:
-        running.close()
-        raise
+                      file if counts else None)
+    running.enter(provisioned)
     return running
 
 
 def command(wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned,
-            counters: Path) -> list[str]:
+            file: Path) -> list[str]:
     """Return argv of a contender; its program is an absolute path unless it is found on PATH."""
-    return _from_top(contender.command(_values(wire, contender, plan, provisioned, counters)))
+    return _from_top(contender.command(_values(wire, contender, plan, provisioned, file)))
 
 
 def launcher(wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned,
-             counters: Path) -> list[str]:
+             file: Path) -> list[str]:
     """Return what stands before the argv of a client of this contender; [] for kernel sockets.
 
-    `counters`: the file in which this one client process is to count.
+    `file`: the one in which this one client process is to count.
     """
-    values = _values(wire, contender, plan, provisioned, counters)
+    values = _values(wire, contender, plan, provisioned, file)
     return _from_top(contender.client.command(values))
 
 
 def _values(wire: ResolvedWire, contender: Contender, plan: Plan, provisioned: Provisioned,
-            counters: Path) -> dict[str, str]:
+            file: Path) -> dict[str, str]:
     """Return what the placeholders of wire.py stand for."""
     memory_mib = wire.hugepage_kib * wire.hugepage_count // 1024
     return {
         "port": str(plan.port), "max_connections": str(plan.room(contender.name)),
-        "body_size": str(plan.workload.body_size_bytes), "counters": str(counters),
-        "raw": str(counters.parent),
+        "body_size": str(plan.workload.body_size_bytes), "counters": str(file),
+        "raw": str(file.parent),
         "run_directory": DIRECTORY, "server_cores": str(len(plan.server_cpus)),
         "server_cpus": ",".join(map(str, plan.server_cpus)),
         "pci": wire.nic.server.pci if wire.nic else "",

@@ -17,7 +17,8 @@ from harness.store import TrialRecord
 from harness.trial.client import Client
 from harness.trial.load import remote
 from harness.trial.load.base import LoadTool, OneProcessTool, choose_tool
-from harness.trial.observe.cpu import memory, without_interrupts
+from harness.trial.observe.counters import counters_of
+from harness.trial.observe.cpu import ProcStat, memory, without_interrupts
 from harness.trial.observe.sampler import Watch
 from harness.trial.probe import prove_answer, prove_neighbour
 from harness.trial.record import WARMUP, Loaded, Measured, Outcome, Sample, Setting, record_of
@@ -91,11 +92,13 @@ def _measure_in_one(setting: Setting, tool: OneProcessTool, running: Running,
     watch = _watch(setting, running)
     # between its warm-up and its interval there is no pause for this
     watch.begin()
-    loading = tool.start(setting.client, load, setting.plan.warmup_seconds)
+    warmup = setting.plan.warmup_seconds
+    loading = setting.client.start(tool.name, tool.name,
+                                   lambda launcher: tool.words(load, warmup, launcher))
     try:
-        loading.wait_measuring(watch.tick(WARMUP))
+        tool.wait_measuring(loading, load, warmup, watch.tick(WARMUP))
         stat_before, before = _proc_stat(host), _sample(setting, running)
-        text = loading.wait_account(watch.tick(tool.name))
+        text = tool.wait_account(loading, load, watch.tick(tool.name))
         watch.end()
         stat_after, after = _proc_stat(host), _sample(setting, running)
         meminfo = host.read("/proc/meminfo") if setting.contender.stack == KERNEL else None
@@ -106,9 +109,9 @@ def _measure_in_one(setting: Setting, tool: OneProcessTool, running: Running,
         loading.end()
     finally:
         loading.close()
-    account = tool.account(text, load, (stat_before, stat_after))
-    return Measured(started_at, (), (), {}, Loaded(account.result, dict(account.counters), ()),
-                    before, after, final, watch, account, failed, held)
+    result, account = tool.account(text, load, ProcStat(stat_before, stat_after))
+    return Measured(started_at, (), (), {}, Loaded(result, counters_of(text), ()), before, after,
+                    final, watch, account, failed, held)
 
 
 def _watch(setting: Setting, running: Running) -> Watch:
@@ -128,9 +131,8 @@ def _sample(setting: Setting, running: Running) -> Sample:
              for interface, counters in host.link_counters(namespace).items() if interface != "lo"}
     nics = {end: host.nic_statistics(at.namespace, at.interface) for end, at in _nic_ends(setting)}
     counters = running.snapshot()
-    xstats = (counters or {}).get("xstats")
-    if isinstance(xstats, dict) and setting.contender.link == "nic":
-        nics["server"] = xstats
+    if counters and counters.xstats is not None and setting.contender.link == "nic":
+        nics["server"] = dict(counters.xstats)
     return Sample(counters, {**links, **remote.links(up.sites)}, nics)
 
 

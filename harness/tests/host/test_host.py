@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import MachineError
-from harness.host import DryRun, Host, LocalHost, Process, inside, stat_fields
+from harness.host import DryRun, Host, LocalHost, Process, Result, inside, stat_fields
 from harness.tests.fixtures.fake_host import FakeHost
-from harness.host.host import COUNTERS, start_time
+from harness.host.host import COUNTERS, parse_ethtool, start_time
 from harness.provision.steps import ROOT
 
 HOST = LocalHost()
@@ -325,3 +325,24 @@ def test_a_link_is_known_by_the_last_name_of_its_target(tmp_path: Path) -> None:
     (tmp_path / "driver").symlink_to("../../bus/pci/drivers/e1000e")
     assert HOST.link_target(tmp_path / "driver") == "e1000e" and HOST.link_target(tmp_path / "none") == ""
     assert HOST.link_target(tmp_path) == ""
+
+
+ETHTOOL = """NIC statistics:
+     rx_packets: 12
+     tx queue 0: drops: 3
+     hw_name: x540
+     rx_missed_errors: 0
+"""
+
+
+def test_ethtools_lines_are_read() -> None:
+    assert parse_ethtool(ETHTOOL) == {"rx_packets": 12, "tx queue 0: drops": 3, "rx_missed_errors": 0}
+    assert parse_ethtool("no stats available\n") == {}
+
+
+def test_the_kernel_is_asked_in_the_interfaces_namespace() -> None:
+    host = FakeHost()
+    host.answers[("ip", "netns", "exec", "there", "ethtool", "-S", "server0")] = Result(0, ETHTOOL, "")
+    assert host.nic_statistics("there", "server0")["rx_packets"] == 12
+    host.answers[("ip", "netns", "exec", "there", "ethtool", "-S", "lo")] = Result(94, "", "no stats available\n")
+    assert host.nic_statistics("there", "lo") == {}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -29,8 +30,8 @@ def ask(connection: socket.socket) -> None:
 
 
 def counters_of(running: Running) -> dict[str, Any]:
-    counters = running.snapshot()
-    assert counters is not None
+    assert running.snapshot() is not None
+    counters: dict[str, Any] = json.loads(running.lines()[-1])
     return counters
 
 

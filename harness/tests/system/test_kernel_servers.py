@@ -17,6 +17,7 @@ from typing import Any, Callable, Iterator, Sequence
 
 import pytest
 
+from harness.trial.observe.counters import Counters
 from harness.trial.server import Running
 from harness.tests.system.conftest import ROOT, TestBed
 from harness.tests.system.test_servers import GET, OK, exchange, read_exactly
@@ -279,14 +280,14 @@ def test_a_kernel_that_refuses_io_uring_is_one_line_and_exit_3(call: int, error:
 
 @pytest.mark.parametrize("name", ["epoll", "lwip"])
 def test_a_slow_server_says_so(bed: TestBed, name: str) -> None:
-    def served(running: Running) -> dict[str, Any]:
+    def served(running: Running) -> Counters:
         assert exchange(bed, running, GET) == OK
         counters = running.snapshot()
         assert counters is not None
         return counters
     with bed.server(name, slow=True) as running:
         assert served(running)["slow_cycles"] == int((ROOT / "build/slow/cycles").read_text())
-        assert "cycles more" in running._stderr.read_text()
+        assert "cycles more" in running.stderr.read_text()
     with bed.server(name, checked=False) as running:
         assert "slow_cycles" not in served(running)
     release = (ROOT / "build" / f"{name}_server").read_bytes()

@@ -14,6 +14,7 @@ from typing import Callable, ContextManager
 import pytest
 
 from harness.host import inside
+from harness.trial.observe.counters import Counters
 from harness.trial.server import Running
 from harness.trial.probe_protocol import expected_body
 from harness.tests.system.conftest import KERNEL_SERVERS, ROOT, TestBed
@@ -70,7 +71,7 @@ def assert_serves(bed: TestBed, running: Running) -> None:
         assert connection.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-def wait_for(running: Running, holds: Callable[[dict[str, int]], bool], seconds: float) -> dict[str, int]:
+def wait_for(running: Running, holds: Callable[[Counters], bool], seconds: float) -> Counters:
     deadline = time.monotonic() + seconds
     while True:
         counters = running.snapshot()

@@ -16,7 +16,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.trial import probe_protocol
-from harness.trial.probe_protocol import difference, exchange_for, expected_response, order
+from harness.trial.probe_protocol import Order, difference, exchange_for, expected_response
 from harness.plan import Workload, WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,7 +55,7 @@ def server() -> Iterator[Server]:
 
 
 def asked(port: int, ours: bool = True) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, probe_protocol.__file__, order("127.0.0.1", port, RPS, ours)],
+    return subprocess.run([sys.executable, probe_protocol.__file__, Order("127.0.0.1", port, RPS, ours).text()],
                           env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
                           timeout=60)
 

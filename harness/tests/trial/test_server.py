@@ -13,6 +13,7 @@ from typing import Any, Iterator, cast
 import pytest
 
 from harness.trial import server as contenders
+from harness.trial.observe.counters import Counters, counters_of
 from harness.trial.server import Running, command, launcher, start
 from harness.errors import ContenderError
 from harness.host import LocalHost, Process
@@ -73,7 +74,7 @@ def test_a_good_one_is_ready_counts_and_stops(launch: Any) -> None:
     running = launch(GOOD)
     running.wait_ready()
     for _ in range(2):
-        assert running.snapshot() == COUNTERS
+        assert running.snapshot() == counters_of(json.dumps(COUNTERS))
     assert running.stop()["requests_parsed"] == 2
     assert not os.path.exists(f"/proc/{running.pid}")
     running.close()
@@ -228,14 +229,14 @@ def test_one_under_the_library_has_the_librarys_counters(tmp_path: Path) -> None
     running = start(HOST, WIRE, counting(COUNTING), PLAN, provisioned(), tmp_path)
     try:
         running.wait_ready()
-        assert running.snapshot() == {"accepts": 2, "bytes_sent": 7}
-        assert running.stop() == {"accepts": 3, "bytes_sent": 7}
+        assert running.snapshot() == Counters({"accepts": 2, "bytes_sent": 7})
+        assert running.stop() == Counters({"accepts": 3, "bytes_sent": 7})
     finally:
         running.close()
 
 
 def test_one_whose_library_has_not_counted_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.trial.observe.preload_counters.READ_SECONDS", 0.05)
+    monkeypatch.setattr("harness.trial.observe.counters.READ_SECONDS", 0.05)
     (tmp_path / "epoll.counters").write_text('{"accepts": 99}')
     running = start(HOST, WIRE, counting("echo READY 127.0.0.1:8081; exec sleep 30"), PLAN, provisioned(), tmp_path)
     try:

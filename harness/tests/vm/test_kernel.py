@@ -93,7 +93,7 @@ def test_tap_is_over_vhost_net_where_it_is(tmp_path: Path) -> None:
                          if thread.isdecimal()}
                 assert [os.sched_getaffinity(int(thread)) for thread, name in names.items()
                         if name == f"vhost-{running.pid}"] == [{1}]
-        assert said and said["port"]["driver"] == "net_virtio_user" and "tx TCP_TSO" in said["port"]["offloads_granted"]
+        assert said and said.port["driver"] == "net_virtio_user" and "tx TCP_TSO" in said.port["offloads_granted"]
     assert not {"vhost_net", "tun"} & (loaded() - before)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.trial.probe_protocol import ask, expected_body
+from harness.trial.probe_protocol import Order, ask, expected_body
 from harness.plan import WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -64,7 +64,7 @@ def test_nginx_itself_answers_as_it_must_and_counts(tmp_path: Path, size: int, n
             answers = []
             for _ in range(2):
                 with connected(port) as connection:
-                    answers.append(ask(connection, "127.0.0.1", workload, False, "/status"))
+                    answers.append(ask(connection, Order("127.0.0.1", 0, workload, False, "/status")))
         finally:
             server.terminate()
     assert [answer.wrong for answer in answers] == ["", ""]

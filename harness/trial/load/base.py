@@ -9,30 +9,31 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import math
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Iterator, Mapping, Protocol, Sequence
+from typing import Any, Iterator, Mapping, Sequence
 
 from harness.errors import ContenderError, UsageError
 from harness.plan import Workload
-from harness.store import PERCENTILES, Histogram, LatencyMeaning, OpenLoop, quantile
-from harness.trial.client import Client, Tick
+from harness.store import (
+    PERCENTILES, Histogram, LatencyMeaning, OpenLoop, from_json, quantile)
+from harness.trial.client import Started, Tick
+from harness.trial.observe.cpu import ProcStat
 
 FOLDERS = "STACKDUEL_LOAD_TOOLS"
 
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What became of a load.
+    """What became of a load, by the names that most tools' reports have.
 
-    histogram: of latencies, µs
-    proc_stat: the text of /proc/stat when the load began and when it had ended
-    answered: over the life of the process, where that is more than the load
+    latency_us: histogram of latencies
+    proc_stat: when the load began and when it had ended
+    total_requests: answered over the life of the process, where that is more than the load
     open_loop: what became of a schedule of requests; None of a closed loop
     """
 
@@ -40,23 +41,30 @@ class LoadResult:
     bytes: int
     duration_seconds: float
     errors: Mapping[str, int]
-    histogram: Histogram
-    proc_stat: tuple[str, str]
-    answered: int | None = None
+    latency_us: Histogram
+    proc_stat: ProcStat
+    total_requests: int | None = None
     open_loop: OpenLoop | None = None
 
     def __post_init__(self) -> None:
         if self.duration_seconds <= 0:
             raise ValueError("its duration is 0")
+        if min(self.requests, self.bytes, *self.errors.values()) < 0:
+            raise ValueError("one of its counts is negative")
+
+    @property
+    def answered(self) -> int:
+        """How many requests the process had answers to in its life."""
+        return self.requests if self.total_requests is None else self.total_requests
 
     @property
     def requests_per_sec(self) -> float:
         return round(self.requests / self.duration_seconds, 2)
 
     @property
-    def latency_us(self) -> dict[str, float | None]:
+    def percentiles_us(self) -> dict[str, float | None]:
         """Return the percentiles; None without a single answer."""
-        return {name: quantile(self.histogram, permille) if self.histogram else None
+        return {name: quantile(self.latency_us, permille) if self.latency_us else None
                 for name, permille in PERCENTILES.items()}
 
 
@@ -145,61 +153,51 @@ class LoadTool:
 
 @dataclass(frozen=True)
 class Account:
-    """What a tool says of its whole life, of which the load is a part.
+    """What a tool says of its whole life, by the names in its JSON.
 
-    result: of the measured interval
-    sent: requests answered whole over the life of the process
-    in_flight: those that were not when it ended
-    connects: connections that it made
-    connections_per_sec: of those opened in the interval, or, where they are opened once, until all
-        stood; None where that was too short to tell
+    total_requests: answered whole
+    in_flight: requests that were not when it ended
+    total_connects: connections that it made
+    connect_seconds: until all stood, where they are opened once
+    connects_per_sec: of those opened in the interval, or until all stood; None where that was too
+        short to tell
     busy_share: the part of the interval in which it had work
-    counters: all that it said
     """
 
-    result: LoadResult
-    sent: int
+    total_requests: int
     in_flight: int
-    connects: int
-    connections_per_sec: float | None
+    total_connects: int
+    connect_seconds: float
+    connects_per_sec: float | None
     busy_share: float
     client_bound: bool
-    counters: Mapping[str, Any]
-
-
-class Loading(Protocol):
-    """A tool at work. Whoever has one calls end(), or close() when something else went wrong.
-
-    `tick` is called with the tool's pid some ten times a second.
-    """
-
-    def wait_measuring(self, tick: Tick) -> None:
-        """Return when its warm-up is over; ContenderError when it ends first, or is late."""
-
-    def wait_account(self, tick: Tick) -> str:
-        """Return its account when its interval is over and it lingers; errors as above."""
-
-    def problem(self) -> str:
-        """Return why its load was cut short, "" if it was not; after its account."""
-
-    def end(self) -> None:
-        """End it. ContenderError when it does not end well."""
-
-    def close(self) -> None:
-        """End it in whatever state it is."""
 
 
 class OneProcessTool(LoadTool):
-    """A tool whose connections, warm-up and load are one process, which compares every answer."""
+    """A tool whose connections, warm-up and load are one process, which compares every answer.
+
+    It is started at the client's end, where <raw>/<name>.stdout and .stderr get its words, and
+    lingers when its interval is over until it is stopped. `tick` is called with its pid some ten
+    times a second.
+    """
 
     has_sockets = False
 
-    def start(self, client: Client, load: Load, warmup_seconds: int) -> Loading:
-        """Start it at the client's end; <raw>/<name>.stdout and .stderr get its words."""
+    def words(self, load: Load, warmup_seconds: int, launcher: Sequence[str]) -> list[str]:
+        """Return argv; `launcher` is the program with what the wire wants of it."""
         raise NotImplementedError
 
-    def account(self, text: str, load: Load, proc_stat: tuple[str, str]) -> Account:
-        """Return what it said; ContenderError when that is none."""
+    def wait_measuring(self, started: Started, load: Load, warmup_seconds: int,
+                       tick: Tick) -> None:
+        """Return when its warm-up is over; ContenderError when it ends first, or is late."""
+        raise NotImplementedError
+
+    def wait_account(self, started: Started, load: Load, tick: Tick) -> str:
+        """Return its account when its interval is over; errors as above."""
+        raise NotImplementedError
+
+    def account(self, text: str, load: Load, proc_stat: ProcStat) -> tuple[LoadResult, Account]:
+        """Return what became of its interval and of its whole life; ContenderError for none."""
         raise NotImplementedError
 
     def stop_seconds(self, load: Load) -> float:
@@ -262,30 +260,14 @@ def account_of(name: str) -> Iterator[None]:
     """Turn what is wrong with a report that is read within into a ContenderError."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+    except (ValueError, KeyError, TypeError, ZeroDivisionError, UsageError) as error:
         raise ContenderError(f"{name} wrote no usable report: {error!r}") from None
 
 
-def count(value: Any) -> int:
-    """Return a count of a report; ValueError where it is none."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r} is not a count")
-    return value
+def load_result(data: Any, kinds: Sequence[str], **more: Any) -> LoadResult:
+    """Return the result that a report of JSON holds, whose errors are of so many kinds.
 
-
-def number(value: Any) -> float:
-    """Return a number of a report, a whole one as it is; ValueError where it is none."""
-    if (not isinstance(value, (int, float)) or isinstance(value, bool)
-            or not math.isfinite(value) or value < 0):
-        raise ValueError(f"{value!r} is not a number of that kind")
-    return value
-
-
-def histogram(pairs: Any) -> Histogram:
-    """Return the (value, count) pairs of a report; ValueError where they are none."""
-    return tuple((number(value), count(times)) for value, times in pairs)
-
-
-def proc_stat(data: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the two texts of /proc/stat in a report."""
-    return str(data["proc_stat"]["before"]), str(data["proc_stat"]["after"])
+    more: what it has under another name. UsageError, KeyError or TypeError where it is none.
+    """
+    errors = {kind: data["errors"][kind] for kind in kinds}
+    return from_json(LoadResult, {**data, **more, "errors": errors}, "report")

@@ -19,8 +19,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Sequence
 
-from harness.trial.load.base import (
-    Load, LoadResult, LoadTool, account_of, count, histogram, number, proc_stat)
+from harness.trial.load.base import Load, LoadResult, LoadTool, account_of, load_result
 
 ROOT = Path(__file__).resolve().parents[3]
 # what it prints when its load begins and when it is over
@@ -53,12 +52,7 @@ class H2load(LoadTool):
 
     def parse(self, text: str) -> LoadResult:
         with account_of(self.name):
-            data = json.loads(text)
-            return LoadResult(
-                requests=count(data["requests"]), bytes=count(data["bytes"]),
-                duration_seconds=number(data["duration_seconds"]),
-                errors={kind: count(data["errors"][kind]) for kind in ("status", "failed")},
-                histogram=histogram(data["latency_us"]), proc_stat=proc_stat(data))
+            return load_result(json.loads(text), ("status", "failed"))
 
 
 def main(argv: Sequence[str]) -> int:

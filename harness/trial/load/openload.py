@@ -10,12 +10,12 @@ Closed", NSDI 2006).
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Sequence
 
-from harness.store import OpenLoop, rounded
-from harness.trial.load.base import (
-    Load, LoadResult, LoadTool, account_of, count, histogram, number, proc_stat)
+from harness.store import OpenLoop, from_json, rounded
+from harness.trial.load.base import Load, LoadResult, LoadTool, account_of, load_result
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = ROOT / "build" / "openload"
@@ -52,22 +52,9 @@ class Openload(LoadTool):
     def parse(self, text: str) -> LoadResult:
         with account_of(self.name):
             data = json.loads(text)
-            return LoadResult(
-                requests=count(data["requests"]), bytes=count(data["bytes"]),
-                duration_seconds=number(data["duration_seconds"]),
-                errors={kind: count(data["errors"][kind]) for kind in ERRORS},
-                histogram=histogram(data["latency_us"]), proc_stat=proc_stat(data),
-                answered=count(data["total_requests"]),
-                open_loop=OpenLoop(
-                    arrivals=str(data["arrivals"]), intended=count(data["intended"]),
-                    measured=count(data["measured"]), unsent=count(data["unsent"]),
-                    client_bound=data["client_bound"] is True,
-                    unsent_oldest_us=number(data["unsent_oldest_us"]),
-                    waited=count(data["waited"]), backlog_middle=count(data["backlog_middle"]),
-                    backlog_end=count(data["backlog_end"]),
-                    backlog_longest=count(data["backlog_longest"]),
-                    send_lag_us=rounded(histogram(data["send_lag_us"])),
-                    busy_share=number(data["busy_share"])))
+            loop = from_json(OpenLoop, data, "report")
+            return replace(load_result(data, ERRORS), open_loop=replace(
+                loop, send_lag_us=rounded(loop.send_lag_us or ())))
 
 
 TOOL = Openload()

@@ -15,7 +15,7 @@ from typing import Sequence
 
 from harness.errors import ContenderError
 from harness.store import Histogram, LatencyMeaning
-from harness.trial.load.base import Load, LoadResult, LoadTool, account_of, proc_stat
+from harness.trial.load.base import Load, LoadResult, LoadTool, account_of, load_result
 
 WRAPPER = Path(__file__).resolve().parents[2] / "wrappers" / "redis_benchmark.py"
 # a load whose length tells nothing but a rate; and what redis-benchmark's int holds
@@ -62,10 +62,9 @@ class RedisBenchmark(LoadTool):
             rate = float(_match(r"^  throughput summary: ([0-9.]+) requests per second$", words))
             if not requests:
                 raise ValueError("no requests")
-            return LoadResult(
-                requests=requests, bytes=requests * _reply_bytes(words),
-                duration_seconds=requests / rate, errors={},
-                histogram=_histogram(_percentiles(words, requests)), proc_stat=proc_stat(data))
+            return load_result(
+                data, (), requests=requests, bytes=requests * _reply_bytes(words),
+                duration_seconds=requests / rate, latency_us=_histogram(_percentiles(words, requests)))
 
     def _requests(self, load: Load, report: Path) -> int:
         if not load.seconds:

@@ -16,10 +16,11 @@ from harness.errors import ContenderError, UsageError
 from harness.host import RemoteProcess, SshHost
 from harness.plan import Plan, Share, shares
 from harness.store import ClientPart, CpuTime, Note, Problem, merged
-from harness.trial.client import Client, last_line
+from harness.trial.client import Client
 from harness.trial.load.base import Elsewhere, Load, LoadResult, LoadTool, load_tools
+from harness.trial.observe.cpu import ProcStat, without_interrupts
 from harness.trial.observe.cpu import cpu_seconds as seconds_between
-from harness.trial.observe.cpu import without_interrupts
+from harness.trial.server import last_words
 
 _STOP_SECONDS = 5
 _START_SECONDS = 30
@@ -69,7 +70,8 @@ class _Loading:
             raise self.site.lost(self.stderr)
         if code:
             raise ContenderError(f"{self.tool} failed on {self.site.destination} (exit {code}): "
-                                 f"{last_line(self.stderr)} (all in {self.stderr})")
+                                 f"{last_words(self.stderr) or 'it said nothing'} "
+                                 f"(all in {self.stderr})")
 
 
 def prepare(sites: Sequence[SshHost]) -> None:
@@ -118,7 +120,7 @@ def load(client: Client, tool: LoadTool, whole: Load,
     first = min(one.began for one in clients)
     parts = tuple(Part(one.share, _result(client, tool, one, name), round(one.began - first, 3))
                   for one in clients)
-    return together([part.result for part in parts], (before, after)), parts
+    return together([part.result for part in parts], ProcStat(before, after)), parts
 
 
 def _start(client: Client, site: SshHost, tool: LoadTool, elsewhere: Elsewhere, whole: Load,
@@ -179,7 +181,7 @@ def _result(client: Client, tool: LoadTool, one: _Loading, name: str) -> LoadRes
     return tool.parse(text)
 
 
-def together(results: Sequence[LoadResult], proc_stat: tuple[str, str]) -> LoadResult:
+def together(results: Sequence[LoadResult], proc_stat: ProcStat) -> LoadResult:
     """Return sums, one histogram of all, and the longest of their durations: what all did in the
     time that all had. `proc_stat`: of the machine that served."""
     kinds = dict.fromkeys(kind for result in results for kind in result.errors)
@@ -188,7 +190,7 @@ def together(results: Sequence[LoadResult], proc_stat: tuple[str, str]) -> LoadR
         bytes=sum(result.bytes for result in results),
         duration_seconds=max(result.duration_seconds for result in results),
         errors={kind: sum(result.errors.get(kind, 0) for result in results) for kind in kinds},
-        histogram=merged(result.histogram for result in results), proc_stat=proc_stat)
+        latency_us=merged(result.latency_us for result in results), proc_stat=proc_stat)
 
 
 def clients(parts: Sequence[Part]) -> dict[str, ClientPart]:
@@ -196,7 +198,7 @@ def clients(parts: Sequence[Part]) -> dict[str, ClientPart]:
     return {part.share.machine: ClientPart(
         part.share.connections, part.share.threads, part.result.requests, part.result.bytes,
         round(part.result.duration_seconds, 6), part.result.requests_per_sec,
-        part.result.latency_us, part.began_seconds) for part in parts}
+        part.result.percentiles_us, part.began_seconds) for part in parts}
 
 
 def cpu_seconds(parts: Sequence[Part], plan: Plan) -> dict[str, CpuTime]:

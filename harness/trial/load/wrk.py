@@ -13,7 +13,7 @@ from typing import Sequence
 
 from harness.store import LatencyMeaning
 from harness.trial.load.base import (
-    Elsewhere, Load, LoadResult, LoadTool, account_of, count, histogram, proc_stat)
+    Elsewhere, Load, LoadResult, LoadTool, account_of, load_result)
 
 SCRIPT = Path(__file__).resolve().parent / "wrk_report.lua"
 ERRORS = ("connect", "read", "write", "status", "timeout")
@@ -57,11 +57,7 @@ class Wrk(LoadTool):
     def parse(self, text: str) -> LoadResult:
         with account_of(self.name):
             data = json.loads(text)
-            return LoadResult(
-                requests=count(data["requests"]), bytes=count(data["bytes"]),
-                duration_seconds=count(data["duration_us"]) / 1e6,
-                errors={kind: count(data["errors"][kind]) for kind in ERRORS},
-                histogram=histogram(data["latency_us"]), proc_stat=proc_stat(data))
+            return load_result(data, ERRORS, duration_seconds=data["duration_us"] / 1e6)
 
 
 TOOL = Wrk()

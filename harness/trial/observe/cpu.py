@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Mapping, Sequence
 
 from harness.errors import ContenderError
 from harness.store import OTHER, CpuTime
 
-CpuTimes = dict[int, dict[str, float]]
+CpuTimes = Mapping[int, Mapping[str, float]]
 Links = Mapping[str, Mapping[str, int]]
 # proc(5), /proc/stat: guest time is already counted in user and nice
 STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
-# of what programs print with their counters, the numbers that count nothing
-_NO_COUNT = ("tsc_hz", "pid", "bytes_per_connection")
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class ProcStat:
+    """The text of /proc/stat when a load began and when it had ended."""
+
+    before: str
+    after: str
 
 
 def without_interrupts(proc_stat: str) -> str:
@@ -29,7 +36,7 @@ def without_interrupts(proc_stat: str) -> str:
 
 def parse_proc_stat(text: str) -> CpuTimes:
     """Return seconds since boot by CPU and state."""
-    times: CpuTimes = {}
+    times = {}
     for line in text.splitlines():
         name, *ticks = line.split() or [""]
         if name.startswith("cpu") and name != "cpu":
@@ -38,7 +45,7 @@ def parse_proc_stat(text: str) -> CpuTimes:
     return times
 
 
-def cpu_seconds(proc_stat: tuple[str, str], client: Sequence[int], server: Sequence[int],
+def cpu_seconds(proc_stat: ProcStat, client: Sequence[int], server: Sequence[int],
                 machine: str = "") -> dict[str, CpuTime]:
     """Return seconds by state between two texts of /proc/stat, for every CPU of the machine.
 
@@ -46,7 +53,7 @@ def cpu_seconds(proc_stat: tuple[str, str], client: Sequence[int], server: Seque
     part that went offline or came meanwhile is left out. `machine`: of clients that is not this
     one; each key is then "<machine>/<CPU>".
     """
-    before, after = map(parse_proc_stat, proc_stat)
+    before, after = parse_proc_stat(proc_stat.before), parse_proc_stat(proc_stat.after)
     spent = {}
     for cpu in sorted({*client, *server, *(before.keys() & after.keys())}):
         if cpu not in before or cpu not in after:
@@ -63,18 +70,6 @@ def cpu_us_per_request(spent: Mapping[str, CpuTime], requests: int) -> float | N
     """Return the microseconds that all those CPUs burned for one request."""
     burned = sum(cpu.counted for cpu in spent.values())
     return round(1e6 * burned / requests, 3) if requests else None
-
-
-def counters_difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, int]:
-    """Return by how much a server's counts grew; constants (tsc_hz) are left out."""
-    return {key: value - before.get(key, 0) for key, value in (counts(after) or {}).items()}
-
-
-def counts(counters: Mapping[str, Any] | None) -> dict[str, int] | None:
-    """Return the counts among a program's counters; None for one that has none."""
-    return None if counters is None else {
-        key: value for key, value in counters.items()
-        if isinstance(value, int) and not isinstance(value, bool) and key not in _NO_COUNT}
 
 
 def changed(before: Mapping[str, int], after: Mapping[str, int]) -> dict[str, int]:

@@ -23,7 +23,8 @@ from harness.host import Host
 from harness.plan import LOADGEN, Contender
 from harness.store import MachineUse
 from harness.trial.client import Tick
-from harness.trial.observe import interference, preload_counters
+from harness.trial.observe import interference
+from harness.trial.observe.counters import glance
 from harness.trial.observe.cpu import parse_proc_stat, without_interrupts
 from harness.trial.observe.steady_state import INTERVAL_SECONDS, Series
 
@@ -85,9 +86,8 @@ class Watch:
             return interface_bytes(self._host, self._server_pid if self._of_server else pid,
                                    self._interface, self._direction)
         if self._library:
-            counters = preload_counters.glance(self._raw / f"{name}.counters") or {}
-            count = counters.get("bytes_received")
-            return count if isinstance(count, int) else None
+            counters = glance(self._raw / f"{name}.counters")
+            return counters.counts.get("bytes_received") if counters else None
         return None
 
     def machine(self) -> MachineUse:

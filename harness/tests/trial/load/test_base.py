@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from harness.errors import ContenderError, UsageError
 from harness.plan import WORKLOADS, Workload
 from harness.store import LatencyMeaning
 from harness.trial import choose_tool, load_tools
-from harness.trial.load.base import FOLDERS, LoadResult, account_of, count, histogram, number
+from harness.trial.load.base import FOLDERS, LoadResult, account_of, load_result
+from harness.trial.observe.cpu import ProcStat
 
 OWN = {"h2load", "loadgen", "openload", "redis-benchmark", "wrk"}
 ANOTHER = '''
@@ -89,23 +91,28 @@ def test_a_tool_of_another_folder_can_be_the_usual_one_of_a_new_workload(
     assert choose_tool(Workload("echo", "", 1)).name == "another"
 
 
-@pytest.mark.parametrize("value", [-1, True, "1", None, 1.5])
-def test_what_is_no_count(value: object) -> None:
-    with pytest.raises(ValueError, match="is not a count"):
-        count(value)
+REPORT: dict[str, Any] = {
+    "requests": 2, "bytes": 9, "duration_seconds": 2, "latency_us": [[3, 1], [4.5, 1]],
+    "errors": {"status": 0, "other": 5}, "proc_stat": {"before": "a", "after": "b"}}
 
 
-@pytest.mark.parametrize("value", [-0.5, True, "1", None, float("nan"), float("inf")])
-def test_what_is_no_number(value: object) -> None:
-    with pytest.raises(ValueError, match="is not a number"):
-        number(value)
+def test_a_report_is_read_by_its_names() -> None:
+    assert load_result(REPORT, ("status",)) == LoadResult(
+        2, 9, 2, {"status": 0}, ((3, 1), (4.5, 1)), ProcStat("a", "b"))
+    assert load_result(REPORT, (), duration_seconds=4).requests_per_sec == 0.5
 
 
-def test_a_whole_number_stays_one() -> None:
-    assert isinstance(number(3), int) and histogram([[3, 1], [4.5, 2]]) == ((3, 1), (4.5, 2))
-
-
-def test_what_is_wrong_with_a_report_is_one_line_with_the_tools_name() -> None:
-    with pytest.raises(ContenderError, match="^x wrote no usable report: ValueError.*duration is 0"):
+@pytest.mark.parametrize("key, value, words", [
+    *(("requests", value, "'requests' is missing or of a wrong type")
+      for value in (True, "1", None, 1.5)),
+    *(("duration_seconds", value, "'duration_seconds' is missing or of a wrong type")
+      for value in (True, "1", None, float("nan"), float("inf"))),
+    ("latency_us", [[-1, 2]], "'latency_us' is"), ("latency_us", [[1]], "'latency_us' is"),
+    ("requests", -1, "negative"), ("errors", {"status": -1}, "negative"), ("errors", {}, "KeyError"),
+    ("duration_seconds", 0, "its duration is 0"), ("duration_seconds", -0.5, "its duration is 0"),
+    ("proc_stat", {}, "'proc_stat.before' is missing")])
+def test_what_is_wrong_with_a_report_is_one_line_with_the_tools_name(
+        key: str, value: object, words: str) -> None:
+    with pytest.raises(ContenderError, match=f"^x wrote no usable report: .*{words}"):
         with account_of("x"):
-            LoadResult(1, 1, 0.0, {}, (), ("", ""))
+            load_result({**REPORT, key: value}, ("status",))

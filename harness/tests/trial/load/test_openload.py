@@ -18,6 +18,7 @@ from harness.cli.bench import bench
 from harness.run import Loads, RunRequest
 from harness.run import open_loop as offered
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
+from harness.trial.observe.cpu import ProcStat
 from harness.trial.load.base import Load, choose_tool
 from harness.trial.load.openload import PROGRAM, TOOL as OPENLOAD
 from harness.trial.load.loadgen import TOOL as LOADGEN
@@ -51,7 +52,7 @@ def test_how_it_is_called() -> None:
 def test_its_account_is_read_whole() -> None:
     result = OPENLOAD.parse(json.dumps(ACCOUNT))
     assert (result.requests, result.answered, result.requests_per_sec) == (90, 160, 30.0)
-    assert result.histogram == ((20.5, 90), (3000.4, 2)) and result.errors["reset"] == 1
+    assert result.latency_us == ((20.5, 90), (3000.4, 2)) and result.errors["reset"] == 1
     assert result.open_loop == OpenLoop(
         arrivals="poisson", intended=100, measured=92, unsent=8, client_bound=True,
         unsent_oldest_us=12.5, waited=4, backlog_middle=1, backlog_end=8, backlog_longest=9,
@@ -72,11 +73,11 @@ def test_loadgens_open_loop() -> None:
     account = {"duration_seconds": 2.5, "requests": 29_000, "unsent": 7, "busy_share": 0.5,
                "client_bound": True, "bytes": 1, "errors": dict.fromkeys(ACCOUNT["errors"], 0),
                "latency_us": [[1, 2]], "connect_seconds": 0.5, "total_requests": 30_000, "in_flight": 0,
-               "total_connects": 64}
-    read = LOADGEN.account(json.dumps(account), LOAD, ("", ""))
-    assert read.result.open_loop == OpenLoop("constant", 30_000, 29_000, 7, True, busy_share=0.5)
+               "total_connects": 64, "connects_per_sec": 0.0}
+    result, _ = LOADGEN.account(json.dumps(account), LOAD, ProcStat("", ""))
+    assert result.open_loop == OpenLoop("constant", 30_000, 29_000, 7, True, busy_share=0.5)
     with pytest.raises(ContenderError, match="KeyError"):
-        LOADGEN.account(json.dumps({"requests": 1}), LOAD, ("", ""))
+        LOADGEN.account(json.dumps({"requests": 1}), LOAD, ProcStat("", ""))
 
 
 def test_which_tool_makes_an_open_loop() -> None:

@@ -20,6 +20,7 @@ from harness.trial.client import Client
 from harness.errors import ContenderError, MachineError, UsageError
 from harness.host import LocalHost
 from harness.store import Note, Problem
+from harness.trial.observe.cpu import ProcStat
 from harness.trial.load.base import Load, LoadResult
 from harness.trial.load.redis_benchmark import RedisBenchmark
 from harness.trial.load.wrk import Wrk
@@ -95,12 +96,12 @@ def test_all_clients_load_together_and_count_as_one(client: Client) -> None:
     result, parts = sites.load(client, Wrk(), whole(client), "wrk")
     assert (result.requests, result.bytes, result.duration_seconds) == (7, 70, 1.1)
     assert result.requests_per_sec == round(7 / 1.1, 2)
-    assert result.histogram == ((5, 2), (10, 4), (20, 3))
+    assert result.latency_us == ((5, 2), (10, 4), (20, 3))
     assert result.errors == {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 1}
-    assert "\nbtime " not in result.proc_stat[0] and result.proc_stat[0].startswith("cpu ")
-    assert result.proc_stat[0] != parts[0].result.proc_stat[0]
+    assert "\nbtime " not in result.proc_stat.before and result.proc_stat.before.startswith("cpu ")
+    assert result.proc_stat.before != parts[0].result.proc_stat.before
     assert [part.share for part in parts] == [Share("one", 4, 2), Share("u@two", 3, 1)]
-    assert parts[0].result.histogram == ((5, 1), (10, 4))
+    assert parts[0].result.latency_us == ((5, 1), (10, 4))
     assert sites.problems(parts) == []
     assert {path.name for path in client.raw.iterdir()} == {
         f"wrk-{machine}.{kind}" for machine in ("one", "u-two") for kind in ("json", "stdout", "stderr")}
@@ -157,9 +158,9 @@ def test_only_wrk_can_load_from_elsewhere(client: Client) -> None:
 
 def test_a_histogram_of_all_is_in_order() -> None:
     def result(*histogram: tuple[float, int]) -> LoadResult:
-        return LoadResult(1, 1, 1.0, {}, tuple(histogram), ("", ""))
-    both = sites.together([result((1, 2), (9, 1)), result((3, 4), (9, 5))], ("", ""))
-    assert both.histogram == ((1, 2), (3, 4), (9, 6))
+        return LoadResult(1, 1, 1.0, {}, tuple(histogram), ProcStat("", ""))
+    both = sites.together([result((1, 2), (9, 1)), result((3, 4), (9, 5))], ProcStat("", ""))
+    assert both.latency_us == ((1, 2), (3, 4), (9, 6))
 
 
 def elsewhere(record: dict[str, Any], busy: float) -> dict[str, Any]:

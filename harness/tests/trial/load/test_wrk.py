@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +39,20 @@ def test_a_recorded_report_is_read_whole() -> None:
     assert result.duration_seconds == 1.001527
     assert result.requests_per_sec == 77599.51
     assert result.errors == {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0}
-    assert sum(count for _, count in result.histogram) >= result.requests
-    assert list(result.histogram) == sorted(result.histogram)
-    assert all("cpu0 " in text and "cpu1 " in text for text in result.proc_stat)
+    assert sum(count for _, count in result.latency_us) >= result.requests
+    assert list(result.latency_us) == sorted(result.latency_us)
+    assert all("cpu0 " in text and "cpu1 " in text for text in asdict(result.proc_stat).values())
 
 
 def test_percentiles_are_of_the_histogram() -> None:
     result = Wrk().parse(changed(latency_us=[[1, 50], [5, 40], [9, 9], [200, 1]]))
-    assert result.latency_us == {"p50": 1, "p90": 5, "p99": 9, "p999": 200, "max": 200}
+    assert result.percentiles_us == {"p50": 1, "p90": 5, "p99": 9, "p999": 200, "max": 200}
 
 
 def test_no_answer_has_no_percentile() -> None:
     result = Wrk().parse(changed(requests=0, bytes=0, latency_us=[]))
     assert result.requests_per_sec == 0
-    assert set(result.latency_us.values()) == {None}
+    assert set(result.percentiles_us.values()) == {None}
 
 
 def changed(**fields: Any) -> str:

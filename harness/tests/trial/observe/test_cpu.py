@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.trial.observe import cpu as collect
+from harness.trial.observe.cpu import ProcStat
 from harness.errors import ContenderError
 from harness.store import CpuTime
 
@@ -37,19 +38,19 @@ def test_a_recorded_proc_stat_has_every_state() -> None:
 
 
 def test_cpu_seconds_have_roles_and_never_run_backwards() -> None:
-    spent = collect.cpu_seconds((STAT, LATER), (0,), (1,))
+    spent = collect.cpu_seconds(ProcStat(STAT, LATER), (0,), (1,))
     assert spent["0"] == CpuTime("client", user=1.5, system=0.5, softirq=0.5, steal=0.1)
     assert spent["1"].role == "server" and spent["1"].user == 2.0
 
 
 def test_a_shared_cpu_has_both_roles_and_counts_once() -> None:
-    spent = collect.cpu_seconds((STAT, LATER), (0,), (0,))
+    spent = collect.cpu_seconds(ProcStat(STAT, LATER), (0,), (0,))
     assert spent["0"].role == "client+server"
     assert collect.cpu_us_per_request(spent, 1000) == 2500.0
 
 
 def test_a_cpu_without_a_part_is_there_and_its_interrupts_alone_count() -> None:
-    spent = collect.cpu_seconds((STAT, LATER), (1,), (1,))
+    spent = collect.cpu_seconds(ProcStat(STAT, LATER), (1,), (1,))
     assert list(spent) == ["0", "1"] and spent["0"].role == "other"
     # CPU 0 burned 2.5 s, of which 0.5 s are soft interrupts
     alone = collect.cpu_us_per_request({"1": spent["1"]}, 1000)
@@ -58,12 +59,12 @@ def test_a_cpu_without_a_part_is_there_and_its_interrupts_alone_count() -> None:
 
 def test_a_cpu_without_a_part_that_vanished_is_left_out() -> None:
     gone = "\n".join(line for line in LATER.splitlines() if not line.startswith("cpu0"))
-    assert list(collect.cpu_seconds((STAT, gone), (1,), (1,))) == ["1"]
+    assert list(collect.cpu_seconds(ProcStat(STAT, gone), (1,), (1,))) == ["1"]
 
 
 def test_cpu_that_vanished_is_said_so() -> None:
     with pytest.raises(ContenderError, match="no line for CPU 7"):
-        collect.cpu_seconds((STAT, LATER), (0,), (7,))
+        collect.cpu_seconds(ProcStat(STAT, LATER), (0,), (7,))
 
 
 def test_cpu_per_request_is_what_all_cores_burned_without_idle_and_steal() -> None:
@@ -71,13 +72,6 @@ def test_cpu_per_request_is_what_all_cores_burned_without_idle_and_steal() -> No
                           steal=9.0, idle=9.0, iowait=9.0), "1": CpuTime("server", user=2.0)}
     assert collect.cpu_us_per_request(spent, 1_000_000) == 4.0
     assert collect.cpu_us_per_request(spent, 0) is None
-
-
-def test_counters_difference_takes_counts_only() -> None:
-    before = {"server": "lwip", "requests_parsed": 5, "cycles_busy": 100, "tsc_hz": 10, "port": {"mtu": 1500}}
-    after = {"server": "lwip", "requests_parsed": 25, "cycles_busy": 900, "tsc_hz": 10, "port": {"mtu": 1500},
-             "new": 3}
-    assert collect.counters_difference(before, after) == {"requests_parsed": 20, "cycles_busy": 800, "new": 3}
 
 
 def test_dropped_counts_drops_and_errors_by_interface() -> None:
@@ -125,9 +119,10 @@ def test_a_kernel_that_does_not_tell(status: str, meminfo: str | None, key: str)
         collect.memory(status, meminfo)
 
 
-def test_what_a_connection_takes_is_no_count() -> None:
-    assert collect.counts({"accepts": 3, "bytes_per_connection": 500}) == {"accepts": 3}
+def test_only_what_changed_is_kept() -> None:
+    before, after = {"a": 5, "b": 7, "c": 1}, {"b": 7, "a": 9, "c": 0, "d": 2, "e": 0}
+    assert collect.changed(before, after) == {"a": 4, "c": -1, "d": 2}
 
 
 def test_a_client_elsewhere_has_its_machine_before_each_cpu() -> None:
-    assert set(collect.cpu_seconds((STAT, LATER), (0,), (), "u@two")) == {"u@two/0", "u@two/1"}
+    assert set(collect.cpu_seconds(ProcStat(STAT, LATER), (0,), (), "u@two")) == {"u@two/0", "u@two/1"}

@@ -6,11 +6,11 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from harness.trial.observe.preload_counters import busy_share, glance, read
+from harness.trial.observe.counters import (
+    Counters, client_busy_share, counters_of, glance, read)
 
 
 def padded(**counters: int) -> bytes:
@@ -20,7 +20,7 @@ def padded(**counters: int) -> bytes:
 def test_padded_counters_are_read(tmp_path: Path) -> None:
     file = tmp_path / "counters"
     file.write_bytes(padded(connects=3))
-    assert glance(file) == read(file) == {"connects": 3}
+    assert glance(file) == read(file) == Counters({"connects": 3})
 
 
 @pytest.mark.parametrize("text", [b"", b" " * 4096, b'{"connects": ', b"[1]".ljust(4096), b"7", b"\xff" * 100])
@@ -37,13 +37,14 @@ def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
     later = threading.Timer(0.05, lambda: file.write_bytes(padded(connects=9)))
     later.start()
     try:
-        assert read(file, 30) == {"connects": 9}
+        assert read(file, 30) == Counters({"connects": 9})
     finally:
         later.join()
 
 
-def sample(sockets: int, busy: int, away: int, idle: int) -> dict[str, Any]:
-    return {"sockets": sockets, "cycles_busy": busy, "cycles_away": away, "cycles_idle": idle}
+def sample(sockets: int, busy: int, away: int, idle: int) -> Counters:
+    return Counters({"sockets": sockets, "cycles_busy": busy, "cycles_away": away,
+                     "cycles_idle": idle})
 
 
 @pytest.mark.parametrize("samples, share", [
@@ -55,7 +56,23 @@ def sample(sockets: int, busy: int, away: int, idle: int) -> dict[str, Any]:
     ([sample(8, 0, 0, 0), sample(8, 5, 5, 0)], 1.0),
     ([sample(8, 5, 5, 5), sample(8, 5, 5, 5)], None),
     ([sample(7, 0, 0, 0), sample(7, 5, 5, 5)], None),
-    ([{"sockets": 8}, {"sockets": 9}], None),
+    ([Counters({"sockets": 8}), Counters({"sockets": 9})], None),
 ])
-def test_the_busy_share_is_that_of_the_time_under_load(samples: list[dict[str, Any]], share: float | None) -> None:
-    assert busy_share(samples, 8) == share
+def test_the_busy_share_is_that_of_the_time_under_load(samples: list[Counters], share: float | None) -> None:
+    assert client_busy_share(samples, 8) == share
+
+
+def test_what_counts_nothing_is_none_of_the_counts() -> None:
+    said = counters_of(json.dumps({
+        "server": "lwip", "accepts": 3, "bytes_per_connection": 500, "tsc_hz": 10, "pid": 7,
+        "done": True, "port": {"mtu": 1500}, "measures": ["a"], "xstats": {"rx_good_packets": 5}}))
+    assert said == Counters({"accepts": 3}, tsc_hz=10, measures=("a",), port={"mtu": 1500},
+                            xstats={"rx_good_packets": 5})
+    assert counters_of('{"xstats": null, "bytes_per_connection": {"pcb": 2}}') == Counters(
+        bytes_per_connection={"pcb": 2})
+
+
+def test_counts_grow_from_0() -> None:
+    before = Counters({"requests_parsed": 5}, tsc_hz=10)
+    after = Counters({"requests_parsed": 25, "new": 3}, tsc_hz=10)
+    assert after.since(before) == {"requests_parsed": 20, "new": 3} and after["absent"] == 0
