@@ -76,8 +76,7 @@ def find_nic(host: Host, text: str) -> Nic:
         raise UsageError(f"interface '{text}' is not on a PCI card, so DPDK cannot have it;"
                          f" {_there_are(host)}")
     raise UsageError(f"no network card '{text}', which is neither an interface nor a PCI address "
-                     "here;"
-                     f" {_there_are(host)}")
+                     f"here; {_there_are(host)}")
 
 
 def interface_of(host: Host, pci: str) -> str:

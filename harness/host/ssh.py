@@ -222,8 +222,7 @@ class SshHost(Host):
             raise self._lost(result.stderr)
         if check and result.code != 0:
             raise MachineError(f"`{shlex.join(argv)}` failed on {self.destination} (exit "
-                               f"{result.code}): "
-                               f"{result.complaint}")
+                               f"{result.code}): {result.complaint}")
         return result
 
     def spawn(self, argv: Sequence[str], *, netns: str | None = None, cpus: Sequence[int] = (),

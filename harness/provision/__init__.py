@@ -8,13 +8,12 @@ from harness.provision.links import TUN, VHOST, socket_path
 from harness.provision.nic.driver import (
     DEVBIND, bind_command, choose_binding, kernel_driver, pmd_of)
 from harness.provision.nic.in_use import USER_SPACE_DRIVERS, uses
-from harness.provision.nic.resolve import NicPair
 from harness.provision.nic.steps import Use
 from harness.provision.provision import Inspect, Provisioned, problems, provisioned, restore
 from harness.provision.resolve import (
     cost_of_turns, nic_pair, planned_use, reached, requested, resolve, usable_cpus, with_cpus,
     with_tap)
-from harness.provision.resolved import ResolvedWire, resolved
+from harness.provision.resolved_wire import NicPair, ResolvedWire, resolved
 from harness.provision.step import Action
 from harness.provision.steps import PROGRAMS, ROOT, built, has_program
 from harness.provision.tuning import Interface, Shown

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How many files a run's programs may have open: a connection of the kernel's sockets is one."""
+"""Limit how many files a run's programs may have open: a connection of the kernel's is one."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ _MOST_FILES = 1 << 20
 
 
 def needed_files(wire: Wire, plan: Plan) -> int:
-    """Most sockets that one process of the run may have; loadgen has none, nor has lwip_server."""
+    """Return the most sockets of one process of the run; loadgen and lwip_server have none."""
     chosen = [wire.contenders[name] for name in plan.contenders]
     return max((plan.room(item.name) for item in chosen
                 if item.stack == KERNEL or item.client.stack != DPDK), default=0)
 
 
 def most_files() -> int:
-    """How many files this machine lets a child of ours have open."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """Return how many files this machine lets a child of ours have open."""
     try:
         allow_files(_MOST_FILES)
     except MachineError:
-        return hard
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return _MOST_FILES
 
 
 def allow_files(count: int) -> None:
-    """Lets the children open `count` files. MachineError where that needs more rights."""
+    """Let the children open `count` files. MachineError where that needs more rights."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     endless = resource.RLIM_INFINITY
     if soft == endless or soft >= count:

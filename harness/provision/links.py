@@ -13,8 +13,8 @@ from harness.errors import UsageError
 from harness.host import NETNS_DIRECTORY, Host
 from harness.plan import DPDK, KERNEL, Contender, End, Endpoint, Wire, parse_netem
 from harness.provision.journal import DIRECTORY
-from harness.provision.resolved import ResolvedWire
-from harness.provision.step import Action, Commands, Step, commands
+from harness.provision.resolved_wire import ResolvedWire
+from harness.provision.step import Action, Commands, Step, commands, lines
 
 TUN, VHOST = "/dev/net/tun", "/dev/vhost-net"
 # of a kernel server's namespace: a queue for as many SYNs and accepted connections as it can have,
@@ -70,8 +70,7 @@ class VethPort(Veth):
     def steps(self, wire: Wire, end: End) -> Sequence[Step]:
         at, bridge, port, name = end.server, wire.bridge, end.bridge_port, end.server.interface
         assert bridge is not None
-        # what leaves the bridge here must be whole packets with checksums: no kernel will finish
-        # them
+        # what leaves here must be whole packets with checksums: no kernel will finish them
         return [commands(f"veth {_place(at)}, a port for DPDK", f"""
             ip -n {at.namespace} link add {name} {_peer(wire, port, bridge.namespace)}
             ip netns exec {bridge.namespace} ethtool -K {port} tx off tso off gso off
@@ -101,16 +100,14 @@ class Tap(Link):
 
 
 class VhostNet(Tap):
-    """A TAP whose other end vhost-net has; virtio-user, of one queue, opens it without
-    multi_queue."""
+    """A TAP whose other end vhost-net has; virtio-user has one queue, and no multi_queue."""
 
     devices = (("tun", TUN), ("vhost_net", VHOST))
     mode = "tap"
 
 
 class VethPair(Link):
-    """A veth pair from the client straight to the server: no bridge, and an address at both
-    ends."""
+    """A veth pair straight from client to server: no bridge, and an address at both ends."""
 
     def problem(self, wire: Wire, end: End) -> str:
         others = [item for item in wire.ends.values()
@@ -130,8 +127,7 @@ class VethPair(Link):
 
 
 class VethToPort(Link):
-    """A veth pair from the server to an end that its client opens: the kernel there answers
-    nothing.
+    """A veth pair from the server to an end that its client opens: no kernel answers there.
 
     The server is given what a busy server is given: room for the SYNs of many clients at once, and
     the way back to all addresses that the client has, through the first of them.
@@ -158,8 +154,7 @@ class VethToPort(Link):
 
 
 class SharedMemory(Link):
-    """Memory that client and server share; they find each other by a socket in the run's
-    directory."""
+    """Memory that client and server share; they find each other by a socket."""
 
     needs = ("mac", "socket")
     pages = "client and server share them; --no-huge gives no memory to share"
@@ -177,12 +172,13 @@ class SharedMemory(Link):
         return "" if end.client_stack != KERNEL else "needs a client on DPDK: client_stack"
 
     def steps(self, wire: Wire, end: End) -> Sequence[Step]:
-        return [SocketFile(socket_path(end))]
+        # a server that is killed leaves its socket, and no other could listen there
+        path = socket_path(end)
+        return [Commands(f"socket {path}", (), [("unlink", path)])]
 
 
 class Nic(Link):
-    """A port of this machine, which its driver or DPDK has in turn: nic/steps.py puts it in
-    place."""
+    """A port of this machine, which its driver or DPDK has in turn (nic/steps.py)."""
 
     needs = ("interface",)
     in_turn = True
@@ -229,21 +225,6 @@ def socket_path(end: End) -> str:
     return f"{DIRECTORY}/{end.socket}"
 
 
-@dataclass(frozen=True)
-class SocketFile(Step):
-    """A server that is killed leaves its socket, and no other could listen there. The server makes
-    it."""
-
-    path: str
-
-    @property
-    def name(self) -> str:
-        return f"socket {self.path}"
-
-    def undo(self, host: Host) -> list[Action]:
-        return [["unlink", self.path]]
-
-
 def namespace(name: str) -> Commands:
     """Return the step of a namespace whose loopback is up."""
     # IPv6 is off before the first link comes up: its router messages would be counted as traffic
@@ -271,16 +252,15 @@ class Impairment(Step):
     first: what is set from the start; "" for nothing
     """
 
-    ends: tuple[tuple[str, str], ...]
-    prepared: tuple[tuple[str, ...], ...]
-    undone: tuple[Action, ...]
+    ends: Sequence[tuple[str, str]]
+    prepared: Sequence[Sequence[str]]
+    undone: Sequence[Action]
     first: str
     now: str = field(default="", init=False)
 
     @property
     def name(self) -> str:
-        return f"netem{f' {self.first}' if self.first else ''} in each direction of " + "/".join(
-            self.ends[0])
+        return f"netem {self.first}".strip() + f" in each direction of {'/'.join(self.ends[0])}"
 
     def undo(self, host: Host) -> list[Action]:
         return list(self.undone)
@@ -303,12 +283,11 @@ class Impairment(Step):
 
 
 def impairment(wire: ResolvedWire, contenders: Sequence[Contender]) -> Impairment:
-    """Return the step of a wire's netem. The hop is the client's: its link to the bridge, or what
-    its interface sends and, through one made for that, receives."""
+    """Return the step of a wire's netem, at the client's hop: its link to the bridge, or its
+    interface, of which what it receives goes through one made for that."""
     at, name, bridge = wire.client.namespace, wire.client.interface, wire.bridge
     if bridge:
-        # the kernel's server must send packets as others do, not many in one that is lost as a
-        # whole
+        # the kernel's server must send packets as others do, not many that are lost as one
         senders = dict.fromkeys(item.endpoint for item in contenders if item.link == "veth")
         whole = "\n".join(
             f"ip netns exec {end.namespace} ethtool -K {end.interface} tso off gso off"
@@ -330,8 +309,8 @@ def impairment(wire: ResolvedWire, contenders: Sequence[Contender]) -> Impairmen
             tc -n {at} qdisc del dev {name} root
             ip -n {at} link del {IFB}"""
     counts = any(parse_netem(text, "netem").counts_packets for text in wire.impairments if text)
-    made = commands("netem", (f"{whole}\n" if counts else "") + prepared.strip(), undone)
-    return Impairment(ends, made.commands, made.actions, wire.netem)
+    made = lines((f"{whole}\n" if counts else "") + prepared.strip())
+    return Impairment(ends, made, [("run", *argv) for argv in lines(undone)], wire.netem)
 
 
 def _bridge(wire: Wire) -> Commands:
@@ -345,8 +324,7 @@ def _bridge(wire: Wire) -> Commands:
 
 
 def _to_bridge(wire: Wire, end: Endpoint, port: str) -> Commands:
-    """Return the step of a veth pair: the interface of `end` with its address, `port` in the
-    bridge."""
+    """Return the step of a veth pair: the interface of `end`, and `port` in the bridge."""
     assert wire.bridge is not None
     bridge, at, name = wire.bridge, end.namespace, end.interface
     return commands(f"veth {_place(end)}", f"""

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Makes a wire, and leaves the machine as it was found: the order of steps, the lock and the
-undoing.
+"""Make a wire, and leave the machine as it was found: the order of steps, the lock, the undoing.
 
-What each step does is in steps.py, what undoes it in journal.py. Knows nothing of plans, trials or
-results.
+What each step does is in steps.py, what undoes it in journal.py. Knows no plan, trial or result.
 """
 
 from __future__ import annotations
@@ -14,22 +12,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Callable, Iterator, Mapping, Sequence
 
-from harness.provision import journal as journals
-from harness.provision.undo import describe
+from harness.errors import MachineError
 from harness.host import DryRun, Host, Log, SshHost, clear
 from harness.plan import Contender, Reason, Wire
-from harness.errors import MachineError
-from harness.provision.journal import Journal
-from harness.provision.nic.steps import Ends, Port, ServerPort, Use
-from harness.provision.tuning.rps import WHAT, Softirq
-from harness.provision.links import Impairment
-from harness.provision.resolved import ResolvedWire, resolved
-from harness.provision.step import Step
+from harness.provision import journal as journals
+from harness.provision.journal import Journal, describe
 from harness.provision.kernel_modules import Module
+from harness.provision.links import Impairment
+from harness.provision.nic.steps import Ends, Port, ServerPort, Use
+from harness.provision.resolved_wire import ResolvedWire, resolved
+from harness.provision.step import Step
 from harness.provision.steps import Hugepages, Requirements, namespaces, steps
-from harness.provision.tuning import Tuned, results
+from harness.provision.tuning import SOFTIRQ, Softirq, Tuned, results
 
-__all__ = ["Provisioned", "Step", "provisioned", "restore", "steps"]
 # one for the whole machine: every network namespace has the same
 LOCK = "/run"
 NEEDS_ROOT = "making namespaces and links needs root: run it with sudo"
@@ -37,9 +32,11 @@ NEEDS_ROOT = "making namespaces and links needs root: run it with sudo"
 
 @dataclass
 class Provisioned:
-    """A wire that is up. `port`: the one of a NIC that the contenders have in turn. `hugepages`
-    False: servers run with --no-huge, and `why` says for what reason. `sites`: the machines that
-    its clients are on; () when that is this one.
+    """A wire that is up.
+
+    hugepages: False: servers run with --no-huge, and `why` says for what reason
+    sites: the machines that its clients are on; () when that is this one
+    port: the one of a NIC that the contenders have in turn
     """
 
     wire: ResolvedWire
@@ -51,33 +48,32 @@ class Provisioned:
     steps: Sequence[Step] = ()
 
     def tuned(self) -> list[Tuned]:
-        """Return what was asked of the machine for the run's sake, what it gave, and why not
-        more."""
-        ports = [step for step in self.steps if isinstance(step, Port)]
+        """Return what was asked of the machine, what it gave, and why not more."""
         return [*results(self.steps), *(replace(result, port=port.end.interface)
-                                        for port in ports for result in port.tuned)]
+                                        for port in self._ports() for result in port.tuned)]
 
     def softirq(self) -> dict[str, Tuned]:
-        """Return where packets are processed, by namespace/interface; {} where SOFTIRQ was not
-        given."""
-        return {**{name: result for step in self.steps if isinstance(step, Softirq)
-                   for name, result in step.placed.items()},
-                **{f"{step.end.namespace}/{step.end.interface}": result for step in self.steps
-                   if isinstance(step, Port) for result in step.tuned if result.what == WHAT}}
+        """Return where packets are processed, by namespace/interface; {} without SOFTIRQ."""
+        placed = {name: result for step in self.steps if isinstance(step, Softirq)
+                  for name, result in step.placed.items()}
+        return placed | {f"{port.end.namespace}/{port.end.interface}": result
+                         for port in self._ports() for result in port.tuned
+                         if result.what == SOFTIRQ}
 
     def noted(self) -> list[str]:
-        """What was seen of the ends of a cable that a reader must know."""
+        """Return what was seen of the ends of a cable that a reader must know."""
         return [note for item in self.steps if isinstance(item, Ends) for note in item.notes]
 
     def turn_to(self, host: Host, contender: Contender) -> None:
-        """Gives the contender the port that others have in their turn, where it is one.
-        MachineError when it cannot."""
+        """Give the contender the port that others have in their turn. MachineError if it cannot."""
         if self.port:
             self.port.turn_to(host, contender)
 
     def impair(self, host: Host, impairment: str) -> None:
         """Have netem do this to packets from now on, "" for nothing; undone with the wire.
-        MachineError when the kernel refuses, or on a wire that was not resolved for any."""
+
+        MachineError when the kernel refuses, or on a wire that was not resolved for any.
+        """
         step = next((item for item in self.steps if isinstance(item, Impairment)), None)
         if step:
             step.change(host, impairment)
@@ -85,10 +81,12 @@ class Provisioned:
             raise MachineError(f"wire {self.wire.name} is up without netem: no {impairment!r}")
 
     def namespaces(self, contenders: Sequence[Contender]) -> list[str]:
-        """Those of this machine that a packet of these contenders may pass; a client elsewhere is
-        in none."""
+        """Return those of this machine that a packet of these contenders may pass."""
         elsewhere = {item.client.endpoint.namespace for item in contenders if self.sites}
         return [name for name in namespaces(self.wire, contenders) if name not in elsewhere]
+
+    def _ports(self) -> list[Port]:
+        return [step for step in self.steps if isinstance(step, Port)]
 
 
 # called with a wire that is up; returns the contenders that it cannot carry fairly, and why
@@ -99,13 +97,15 @@ Inspect = Callable[[Provisioned], Mapping[str, Reason]]
 def provisioned(host: Host, wire: ResolvedWire, contenders: Sequence[str], run_id: str, *,
                 dry_run: bool = False, log: Log, programs: Mapping[str, str] = {},
                 use: Use = Use(), inspect: Inspect = lambda up: {}) -> Iterator[Provisioned]:
-    """The wire, up for the body of the `with`; undone in reverse afterwards, however that ends.
+    """Yield the wire, up for the body of the `with`; undone in reverse afterwards, however it ends.
+
+    programs: what the run needs on PATH beside what the wire does, with its Debian package
+    use: what it will do with a wire that has a NIC
+    inspect: tries the wire that is up, and finds what becomes its `not_applicable`
 
     First undoes what a killed run left. MachineError when the machine lacks something (nothing is
     changed then), a step fails, another run is at work, or something could not be undone. `dry_run`
-    only prints. `programs`: what the run needs on PATH beside what the wire does, with the Debian
-    package that has it; `use`: what it will do with a wire that has a NIC. `inspect` tries the wire
-    that is up, and finds what becomes its `not_applicable`.
+    only prints.
     """
     wanted = steps(wire, contenders, programs, use)
     if dry_run:
@@ -116,8 +116,7 @@ def provisioned(host: Host, wire: ResolvedWire, contenders: Sequence[str], run_i
             raise MachineError(NEEDS_ROOT)
         for line in _restore(host):
             log(f"undone after a killed run: {line}")
-        problems = _problems(host, wanted)
-        if problems:
+        if problems := _problems(host, wanted):
             raise MachineError(f"this machine cannot run wire {wire.name}: {'; '.join(problems)}")
         journal = Journal(host, run_id)
         failed: list[str] = []
@@ -136,7 +135,7 @@ def provisioned(host: Host, wire: ResolvedWire, contenders: Sequence[str], run_i
 
 
 def restore(host: Host) -> list[str]:
-    """Undoes what a killed run left; the commands that did it, [] when nothing was left.
+    """Undo what a killed run left. Return the commands that did it, [] when nothing was left.
 
     MachineError when another run is at work, without root, or when something could not be undone;
     the journal then stays.
@@ -167,7 +166,7 @@ def problems(host: Host, wire: Wire) -> list[str]:
 
 
 def _problems(host: Host, wanted: Sequence[Step]) -> list[str]:
-    return [problem for step in wanted if (problem := step.check(host)) is not None]
+    return [problem for step in wanted if (problem := step.check(host))]
 
 
 def _ready(wire: ResolvedWire, wanted: Sequence[Step], journal: Journal, use: Use) -> Provisioned:
@@ -177,12 +176,13 @@ def _ready(wire: ResolvedWire, wanted: Sequence[Step], journal: Journal, use: Us
 
 
 def _undo(journal: Journal, log: Log) -> list[str]:
-    """Undoes, deaf to signals; one that strikes just before they are ignored must not cost the
-    undoing."""
+    """Undo, deaf to signals, also when one strikes just before they are ignored."""
     before: dict[signal.Signals, object] = {}
     failed: list[str] = []
     try:
-        _ignore_signals(before)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                before[number] = signal.signal(number, signal.SIG_IGN)
     finally:
         failed = journal.undo()
         for line in failed:
@@ -192,26 +192,19 @@ def _undo(journal: Journal, log: Log) -> list[str]:
     return failed
 
 
-def _ignore_signals(before: dict[signal.Signals, object]) -> None:
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            before[number] = signal.signal(number, signal.SIG_IGN)
-
-
 def _rehearse(dry: DryRun, wire: ResolvedWire, contenders: Sequence[str], wanted: Sequence[Step],
               use: Use, run_id: str, log: Log) -> Provisioned:
     if journals.left_behind(dry):
         log("# a real run would first undo what a killed run left")
     for problem in _problems(dry, wanted):
         log(f"# in the way of a real run: {problem}")
-    undo = [(step.name, step.undo(dry)) for step in wanted]
+    undo = [action for step in reversed(wanted) for action in step.undo(dry)]
     for step in wanted:
         log(f"# {step.name}")
-        if isinstance(step, Ends):
-            # it looks at what is not there yet
-            continue
         try:
-            step.up(dry)
+            # a look at both ends would see what is not there yet
+            if not isinstance(step, Ends):
+                step.up(dry)
         except MachineError as error:
             log(f"# a real run would end here: {error}")
     up = _ready(wire, wanted, Journal(dry, run_id), use)
@@ -219,7 +212,6 @@ def _rehearse(dry: DryRun, wire: ResolvedWire, contenders: Sequence[str], wanted
         log(f"# when {name} has its turn")
         up.turn_to(dry, wire.contenders[name])
     log("# afterwards")
-    for _, actions in reversed(undo):
-        for action in actions:
-            log(describe(action))
+    for action in undo:
+        log(describe(action))
     return up

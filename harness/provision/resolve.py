@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Resolve a plan against this machine: its NIC and the other end of the cable, the CPUs near it,
-the driver of a TAP, what netem does to packets, and where the kernel processes them. Changes
-nothing, and knows no trial.
+"""Resolve a plan against this machine: NIC, CPUs near it, driver of a TAP, netem, softirq.
+
+Changes nothing, and knows no trial.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from harness.plan import (
 from harness.provision import tuning
 from harness.provision.kernel_modules import missing
 from harness.provision.links import VHOST, check_links, kind_of
-from harness.provision.nic.resolve import NicPair, find_pair
 from harness.provision.nic.steps import Use
-from harness.provision.resolved import ResolvedWire, resolved
+from harness.provision.resolved_wire import NicPair, ResolvedWire, find_pair, resolved
 
 # of what netem does to single packets, on a bridge and on a cable
 _SINGLE = (
@@ -30,16 +29,14 @@ _SINGLE = (
 
 
 def requested(nic: NicRequest, facts: Mapping[str, Any]) -> NicRequest:
-    """Return the NIC and client of the command line, or those that the run of these facts began
-    with."""
+    """Return the NIC and client of the command line, or those of the run with these facts."""
     before = facts.get("nic", {}).get("order")
     return from_settings(before) if before and not nic.nic else nic
 
 
 @contextmanager
 def reached(host: Host, nic: NicRequest) -> Iterator[tuple[SshHost, ...]]:
-    """Reach the machines that CLIENT names, for the body of the `with`; () where the client is this
-    one."""
+    """Reach the machines that CLIENT names, for the body of the `with`; () if that is this one."""
     ends = parse_client(nic.client) if nic.client else None
     if not isinstance(ends, SshClients):
         yield ()
@@ -49,8 +46,7 @@ def reached(host: Host, nic: NicRequest) -> Iterator[tuple[SshHost, ...]]:
 
 
 def nic_pair(host: Host, wire: Wire, nic: NicRequest) -> NicPair | None:
-    """Return both ends of the cable of a wire with a NIC, None for another wire. Errors as
-    find_pair()."""
+    """Return both ends of a NIC's cable, None for another wire. Errors as find_pair()."""
     if not wire.rebinds:
         return None
     if nic.tune not in tuning.LEVELS:
@@ -59,8 +55,7 @@ def nic_pair(host: Host, wire: Wire, nic: NicRequest) -> NicPair | None:
 
 
 def usable_cpus(host: Host, nic: NicPair | None) -> list[int]:
-    """Return those that a run may use: with a NIC also those that were isolated for such a
-    purpose."""
+    """Return those that a run may use; with a NIC also those that are isolated."""
     return sorted({*host.cpus(), *(tuning.isolated_cpus(host) if nic else ())})
 
 
@@ -82,23 +77,19 @@ def with_cpus(host: Host, nic: NicPair | None, settings: Mapping[str, str]) -> d
 
 
 def with_tap(host: Host, wire: Wire, plan: Plan) -> Plan:
-    """Return the plan with the driver of a TAP chosen where it leaves that open: vhost-net where
-    this machine has it.
+    """Return the plan with vhost-net for its TAP, where it leaves that open and the machine has it.
 
     That is done once, when a plan is made; a run that goes on keeps what it began with.
     """
     has_tap = any(wire.contenders[name].link == "tap" for name in plan.contenders)
     fits = has_tap and wire.over_vhost and not _counts_packets(_impairments(plan))
-    return replace(plan, tap=VHOST_NET) if fits and not plan.tap and has_vhost(host) else plan
-
-
-def has_vhost(host: Host) -> bool:
-    return not missing(host, "vhost_net", VHOST)
+    if not fits or plan.tap or missing(host, "vhost_net", VHOST):
+        return plan
+    return replace(plan, tap=VHOST_NET)
 
 
 def resolve(host: Host, wire: Wire, plan: Plan, nic: NicPair | None = None) -> ResolvedWire:
-    """Return the wire as the plan wants it and this machine has it. UsageError on what the wire
-    cannot do."""
+    """Return the wire as the plan wants it. UsageError on what the wire cannot do."""
     check_links(wire)
     if plan.tap == VHOST_NET:
         other = over_vhost(wire)
@@ -114,16 +105,16 @@ def resolve(host: Host, wire: Wire, plan: Plan, nic: NicPair | None = None) -> R
 
 
 def planned_use(host: Host, wire: ResolvedWire, plan: Plan, sites: Sequence[SshHost]) -> Use:
-    """Return what the plan will do with the wire. DPDK allocates on its core's NUMA node, so a
-    remote node is not asked for."""
+    """Return what the plan will do with the wire."""
     node = wire.nic.node if wire.nic else None
+    # DPDK allocates on its core's NUMA node, so a remote node is not asked for
     if node is not None and not set(plan.server_cpus) <= set(tuning.node_cpus(host, node)):
         node = None
     return Use(plan.client_cpus, plan.server_cpus, max(plan.connections), tuple(sites), node)
 
 
 def cost_of_turns(wire: Wire, plan: Plan, remaining: Sequence[tuple[int, TrialSpec]]) -> list[str]:
-    """Return what it takes that contenders have one port in turn, a line; [] where none changes."""
+    """Return what turns at one port take, a line; [] where none changes."""
     if not wire.rebinds:
         return []
     # contenders of one stack have the port with the same driver

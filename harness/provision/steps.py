@@ -10,19 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Mapping, Sequence
 
-from harness.provision.nic import steps as nic_steps
 from harness.errors import MachineError, UsageError
 from harness.host import NETNS_DIRECTORY, Host
 from harness.plan import CLIENT_EAL_PREFIX, EAL_PREFIX, KERNEL, Contender, Wire
-from harness.provision.links import (IFB_MODULES, NETEM_MODULES, check_links, impairment, kind_of,
-                                     links, namespace)
 from harness.provision.kernel_modules import Module
+from harness.provision.links import (
+    IFB_MODULES, NETEM_MODULES, check_links, impairment, kind_of, links, namespace)
+from harness.provision.nic import steps as nic_steps
 from harness.provision.nic.steps import Use
+from harness.provision.resolved_wire import ResolvedWire
+from harness.provision.step import Action, Directories, Step
 from harness.provision.tuning import Softirq, Tuned, pages, targets, tuned
-from harness.provision.step import Action, Step
-from harness.provision.resolved import ResolvedWire
 
 ROOT = Path(__file__).resolve().parents[2]
 EAL_DIRECTORY = "/run/dpdk"
@@ -34,50 +34,49 @@ PROGRAMS = {"ip": "iproute2", "ping": "iputils-ping", "wrk": "wrk", "ethtool": "
 
 @dataclass(frozen=True)
 class Requirements(Step):
-    """What must be on the machine already. `programs`: more than PROGRAMS, in the same shape; a
-    path is one of ours.
+    """What must be on the machine already.
+
+    programs: more than PROGRAMS, in the same shape; a path is one of ours
     """
 
-    wire: Wire
-    contenders: tuple[Contender, ...]
+    title = "requirements"
+    contenders: Sequence[Contender]
     programs: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def name(self) -> str:
-        return "requirements"
-
-    def check(self, host: Host) -> str | None:
-        own = {name: package for item in self.contenders
-               for name, package in {**kind_of(item).programs, **item.packages}.items()}
-        programs = {**PROGRAMS, **own, **self.programs}
+    def check(self, host: Host) -> str:
+        programs = dict(PROGRAMS)
+        for item in self.contenders:
+            programs |= {**kind_of(item).programs, **item.packages}
+        programs |= self.programs
         missing = [f"{program} (package {package}, or `sudo make deps`)"
                    for program, package in programs.items()
                    if "/" not in program and host.which(program) is None]
         ours = [name for name in programs if "/" in name]
         missing += [f"{program} (run `make`)" for program in [*built(self.contenders), *ours]
                     if not has_program(host, program)]
-        return f"missing: {', '.join(missing)}" if missing else None
+        return f"missing: {', '.join(missing)}" if missing else ""
 
 
 def built(contenders: Sequence[Contender]) -> list[str]:
-    """Every program and other file that the contenders and their clients are started from, each
-    once."""
+    """Return each file once that the contenders and their clients are started from."""
     return list(dict.fromkeys(name for item in contenders for name in item.files))
 
 
 def has_program(host: Host, name: str) -> bool:
-    """Paths count from the top of the project, other names are looked up on PATH."""
+    """Look for a program: a path counts from the top of the project, another name is on PATH."""
     return host.exists(ROOT / name) if "/" in name else host.which(name) is not None
 
 
 @dataclass
 class Hugepages(Step):
-    """Raises the count by what is missing. A refusal is no failure: `granted` False and `why`.
+    """Raises the count by what is missing. A refusal is a failure only with `needed_for`.
 
-    It is one where something cannot do without them: `needed_for` says what and why, "" if nothing
-    is so. `node`: the NUMA node that they must be on, None where any will do.
+    needed_for: what cannot do without them and why, "" if nothing is so
+    node: the NUMA node that they must be on, None where any will do
+    granted, why: whether they are there, and why not
     """
 
+    title = "hugepages: {0.count} of {0.size}"
     size_kib: int
     count: int
     needed_for: str = ""
@@ -86,26 +85,24 @@ class Hugepages(Step):
     why: str = field(default="no contender uses them", init=False)
 
     @property
-    def name(self) -> str:
-        return f"hugepages: {self.count} of {self._size}"
+    def size(self) -> str:
+        return f"{self.size_kib} KiB" + ("" if self.node is None else f" on NUMA node {self.node}")
 
     @property
     def result(self) -> Tuned | None:
         """Return what came of it, as a step that tunes; None where no node was asked for."""
         if self.node is None or not self.count:
             return None
-        return tuned("hugepages", f"{self.count} of {self._size}",
+        return tuned("hugepages", f"{self.count} of {self.size}",
                      "granted" if self.granted else "not granted", [self.why] if self.why else [])
 
-    def check(self, host: Host) -> str | None:
-        if self.needed_for and not host.exists(self._file("nr")):
-            return f"{self.needed_for}, and {self._none_here()}"
-        return None
+    def check(self, host: Host) -> str:
+        absent = self.needed_for and not host.exists(self._file("nr"))
+        return f"{self.needed_for}, and {self._none_here()}" if absent else ""
 
     def undo(self, host: Host) -> list[Action]:
-        if self._lacking(host) <= 0:
-            return []
-        return [["write", self._file("nr"), str(self._read(host, "nr"))]]
+        return [["write", self._file("nr"), host.text(self._file("nr"))]] if (
+            host.exists(self._file("nr")) and self._lacking(host) > 0) else []
 
     def up(self, host: Host) -> None:
         if not self.count:
@@ -117,46 +114,36 @@ class Hugepages(Step):
                                f" (`echo {self.count} > {self._file('nr')}` after a boot)")
 
     def _raise(self, host: Host) -> str:
-        """Why there are not enough; "" when there are."""
+        """Have enough of them. Return why there are not; "" when there are."""
         if not host.exists(self._file("nr")):
             return self._none_here()
-        found, lacking = self._read(host, "nr"), self._lacking(host)
+        found, lacking = int(host.read(self._file("nr"))), self._lacking(host)
         if lacking > 0:
             try:
                 host.write(self._file("nr"), str(found + lacking))
             except MachineError as error:
-                return f"the machine refused {lacking} hugepages of {self._size}: {error}"
-        given = self._read(host, "nr") - found
+                return f"the machine refused {lacking} hugepages of {self.size}: {error}"
+        given = int(host.read(self._file("nr"))) - found
         if given >= lacking:
             return ""
         host.write(self._file("nr"), str(found))
-        return f"the machine gave {given} of {lacking} hugepages of {self._size}"
-
-    def _none_here(self) -> str:
-        return f"this kernel has no hugepages of {self._size}"
+        return f"the machine gave {given} of {lacking} hugepages of {self.size}"
 
     def _lacking(self, host: Host) -> int:
-        return self.count - self._read(host, "free") if host.exists(self._file("free")) else 0
+        return self.count - int(host.read(self._file("free")))
 
-    def _read(self, host: Host, which: str) -> int:
-        return int(host.read(self._file(which)))
+    def _none_here(self) -> str:
+        return f"this kernel has no hugepages of {self.size}"
 
     def _file(self, which: str) -> str:
         return f"{pages(self.size_kib, self.node)}/{which}_hugepages"
 
-    @property
-    def _size(self) -> str:
-        return f"{self.size_kib} KiB" + ("" if self.node is None else f" on NUMA node {self.node}")
-
 
 @dataclass(frozen=True)
 class NamespaceDirectory(Step):
-    """`ip netns` makes and mounts /run/netns when there is none; that goes with the last
-    namespace."""
+    """`ip netns` makes and mounts /run/netns if it must; that goes with the last namespace."""
 
-    @property
-    def name(self) -> str:
-        return "directory of namespaces"
+    title = "directory of namespaces"
 
     def undo(self, host: Host) -> list[Action]:
         if not host.exists(NETNS_DIRECTORY):
@@ -165,68 +152,30 @@ class NamespaceDirectory(Step):
         return [] if mounted else [["unmount_if_empty", NETNS_DIRECTORY]]
 
 
-@dataclass(frozen=True)
-class EalDirectory(Step):
-    """EAL leaves /run/dpdk/<file prefix> behind, even with --in-memory; libxdp, under net_af_xdp,
-    its lock's."""
-
-    prefix: str
-
-    @property
-    def name(self) -> str:
-        return f"DPDK's runtime directory {EAL_DIRECTORY}/{self.prefix}"
-
-    def undo(self, host: Host) -> list[Action]:
-        paths = (f"{EAL_DIRECTORY}/{self.prefix}", EAL_DIRECTORY, XDP_DIRECTORY)
-        return [["rmdir", path] for path in paths if not host.exists(path)]
-
-
-def _modules(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[Step]:
-    """What must be in the kernel, each module once."""
-    found = {module: Module(module, f"contender '{item.name}'", device)
-             for item in contenders for module, device in kind_of(item).devices}
-    netem = (*NETEM_MODULES, *(() if wire.bridge else IFB_MODULES)) if wire.impairments else ()
-    found |= {module: Module(module, "netem") for module in netem}
-    return list(found.values())
-
-
-def _eal_prefixes(contenders: Sequence[Contender]) -> list[str]:
-    """Return the names of the runtime directories of every EAL that is started, each once."""
-    return list(dict.fromkeys(prefix for item in contenders for prefix, stack in (
-        (EAL_PREFIX, item.stack), (CLIENT_EAL_PREFIX, item.client.stack)) if stack != KERNEL))
-
-
-def _needed_for(wire: Wire, contenders: Sequence[Contender]) -> str:
-    """Why hugepages must be there; "" where a run can do without."""
-    needs = [(item.name, kind_of(item).pages) for item in contenders
-             if item.on_dpdk and kind_of(item).pages]
-    return (f"contender '{needs[0][0]}' of wire {wire.name} needs {wire.hugepage_count} hugepages of"
-            f" {wire.hugepage_kib} KiB ({needs[0][1]})" if needs else "")
-
-
 def steps(wire: ResolvedWire, contenders: Sequence[str], programs: Mapping[str, str] = {},
           use: Use = Use()) -> list[Step]:
-    """The steps that make `wire` for these contenders, in order. UsageError on one that it does not
-    have.
+    """Return the steps that make `wire` for these contenders, in order.
 
-    `programs`: what else must be on PATH, with the Debian package that has it. `use`: what the run
-    will do with a wire that has a NIC.
+    programs: what else must be on PATH, with the Debian package that has it
+    use: what the run will do with a wire that has a NIC
+
+    UsageError on a contender that the wire does not have.
     """
     check_links(wire)
     for name in contenders:
         if name not in wire.contenders:
             known = ", ".join(wire.contenders)
             raise UsageError(f"wire {wire.name} has no contender '{name}'; it has: {known}")
-    chosen = tuple(wire.contenders[name] for name in contenders)
-    on_dpdk = any(item.on_dpdk for item in chosen)
+    chosen = [wire.contenders[name] for name in contenders]
+    count = wire.hugepage_count if any(item.on_dpdk for item in chosen) else 0
+    netem = {"tc": "iproute2"} if wire.impairments else {}
     return [
-        Requirements(wire, chosen, {**programs, **({"tc": "iproute2"} if wire.impairments else {})}),
+        Requirements(chosen, {**programs, **netem}),
         *nic_steps.guards_of(wire.nic),
         *_modules(wire, chosen),
-        Hugepages(wire.hugepage_kib, wire.hugepage_count if on_dpdk else 0, _needed_for(wire, chosen),
-                  use.node),
+        Hugepages(wire.hugepage_kib, count, _needed_for(wire, chosen), use.node),
         *nic_steps.preparations(wire.nic, use),
-        *(EalDirectory(prefix) for prefix in _eal_prefixes(chosen)),
+        *_eal_directories(chosen),
         NamespaceDirectory(),
         *(namespace(name) for name in namespaces(wire, chosen)),
         *links(wire, chosen),
@@ -237,26 +186,50 @@ def steps(wire: ResolvedWire, contenders: Sequence[str], programs: Mapping[str, 
     ]
 
 
+def namespaces(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[str]:
+    """Return each namespace once that a packet of these contenders may pass: clients, bridge,
+    servers. Clients on other machines are in none."""
+    elsewhere = wire.nic is not None and wire.nic.client is None
+    is_bridged = any(kind_of(item).bridged for item in contenders)
+    bridged = [wire.bridge.namespace] if wire.bridge and is_bridged else []
+    clients = [] if elsewhere else [item.client.endpoint.namespace for item in contenders]
+    # a port is at home with its kernel driver between turns, whoever has them
+    ports = [item.endpoint.namespace for item in wire.contenders.values()
+             if kind_of(item).in_turn and item.stack == KERNEL]
+    servers = [item.endpoint.namespace for item in contenders]
+    return list(dict.fromkeys([*clients, *bridged, *ports, *servers]))
+
+
+def _modules(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[Step]:
+    """Return what must be in the kernel, each module once."""
+    found = {module: Module(module, f"contender '{item.name}'", device)
+             for item in contenders for module, device in kind_of(item).devices}
+    netem = (*NETEM_MODULES, *(() if wire.bridge else IFB_MODULES)) if wire.impairments else ()
+    found |= {module: Module(module, "netem") for module in netem}
+    return list(found.values())
+
+
+def _eal_directories(contenders: Sequence[Contender]) -> list[Step]:
+    """Return what EAL leaves behind by file prefix, even with --in-memory; libxdp, under
+    net_af_xdp, its lock's directory."""
+    prefixes = dict.fromkeys(prefix for item in contenders for prefix, stack in (
+        (EAL_PREFIX, item.stack), (CLIENT_EAL_PREFIX, item.client.stack)) if stack != KERNEL)
+    own = [f"{EAL_DIRECTORY}/{prefix}" for prefix in prefixes]
+    return [Directories(f"DPDK's runtime directory {path}", (path, EAL_DIRECTORY, XDP_DIRECTORY))
+            for path in own]
+
+
+def _needed_for(wire: Wire, contenders: Sequence[Contender]) -> str:
+    """Return why hugepages must be there; "" where a run can do without."""
+    needs = [(item.name, kind_of(item).pages) for item in contenders
+             if item.on_dpdk and kind_of(item).pages]
+    return (f"contender '{needs[0][0]}' of wire {wire.name} needs {wire.hugepage_count} hugepages "
+            f"of {wire.hugepage_kib} KiB ({needs[0][1]})" if needs else "")
+
+
 def _softirq(wire: ResolvedWire, contenders: Sequence[Contender], use: Use) -> list[Step]:
-    """Of a NIC it is a part of how its port is tuned, anew with each change of its driver."""
+    """Place packets. Of a NIC that is a part of how its port is tuned, at each change of driver."""
     if not wire.softirq or wire.nic:
         return []
     cpus = use.server_cpus if wire.softirq == "server" else use.client_cpus
     return [Softirq(tuple(targets(wire.softirq, contenders)), tuple(cpus))]
-
-
-def namespaces(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[str]:
-    """Every namespace that a packet of these contenders may pass, each once: clients, bridge,
-    servers.
-
-    Clients on other machines are in none.
-    """
-    elsewhere = wire.nic is not None and wire.nic.client is None
-    is_bridged = any(kind_of(item).bridged for item in contenders)
-    bridged = [wire.bridge.namespace] if wire.bridge and is_bridged else []
-    clients = [] if elsewhere else [contender.client.endpoint.namespace for contender in contenders]
-    # a port is at home with its kernel driver between turns, whoever has them
-    ports = [item.endpoint.namespace for item in wire.contenders.values()
-             if kind_of(item).in_turn and item.stack == KERNEL]
-    return list(dict.fromkeys([*clients, *bridged, *ports,
-                               *(c.endpoint.namespace for c in contenders)]))

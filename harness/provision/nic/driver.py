@@ -88,17 +88,15 @@ def choose_binding(host: Host, nic: Nic, noiommu: bool) -> Binding:
     """Choose the driver. MachineError when the card cannot come to DPDK, with what to do."""
     pmd = pmd_of(host, nic)
     if pmd is None:
-        raise MachineError(f"the installed DPDK has no driver for {_named(nic)}: use another "
-                           "card, or a DPDK"
-                           " that has one")
+        raise MachineError(f"the installed DPDK has no driver for {_named(nic)}: use another card, "
+                           "or a DPDK that has one")
     if nic.driver in BIFURCATED:
         return _bifurcated(host, nic, pmd)
     if nic.iommu_group:
         return _behind_iommu(host, nic)
     if not noiommu:
         raise MachineError(f"{_called(nic)} is behind no IOMMU: {_how_to_get_one(host)}, or give "
-                           "NOIOMMU=1,"
-                           " which lets the card write to all of this machine's memory")
+                           "NOIOMMU=1, which lets the card write to all of this machine's memory")
     return _without_iommu(host, nic, pmd)
 
 
@@ -119,8 +117,7 @@ def kernel_driver(host: Host, nic: Nic) -> str:
                           check=False).stdout if alias else ""
     if not resolved.split():
         raise MachineError(f"no driver of this kernel takes {_named(nic)}: its module is not "
-                           "installed for"
-                           f" kernel {_release(host)}")
+                           f"installed for kernel {_release(host)}")
     module = resolved.split()[0]
     # a module tells the names of its drivers once it is loaded
     names = [name.removeprefix("pci:") for name in host.listing(f"/sys/module/{module}/drivers")
@@ -133,8 +130,7 @@ def _bifurcated(host: Host, nic: Nic, pmd: Pmd) -> Binding:
     for module in needed:
         if not _loadable(host, module):
             raise MachineError(f"DPDK needs the kernel's module {module} to share {_called(nic)} "
-                               "with"
-                               f" {nic.driver}, and {_nowhere(host)}")
+                               f"with {nic.driver}, and {_nowhere(host)}")
     return Binding("", bool(nic.iommu_group), needed, (),
                    f"shared with its kernel driver {nic.driver} (bifurcated), never rebound")
 
@@ -147,10 +143,9 @@ def _behind_iommu(host: Host, nic: Nic) -> Binding:
     if holders:
         listed = ", ".join(f"{other} ({driver})" for other, driver in holders.items())
         raise MachineError(f"{_called(nic)} shares IOMMU group {nic.iommu_group} with {listed}, "
-                           "and a group is"
-                           " given to user space whole: unbind these too if nothing uses them"
-                           f" (`{DEVBIND} -u {' '.join(holders)}`), or put the card into another "
-                           "slot")
+                           "and a group is given to user space whole: unbind these too if nothing "
+                           f"uses them (`{DEVBIND} -u {' '.join(holders)}`), or put the card into "
+                           "another slot")
     return Binding(VFIO, True, _to_load(host, VFIO), (), "vfio-pci behind an IOMMU")
 
 
@@ -162,8 +157,7 @@ def _without_iommu(host: Host, nic: Nic, pmd: Pmd) -> Binding:
                        "vfio-pci without an IOMMU (unsafe mode)")
     lacks = "no vfio-pci with a no-IOMMU mode" if _available(host, VFIO) else "no vfio-pci"
     instead = (f"{_called(nic)} is behind no IOMMU, kernel {_release(host)} has {lacks}, and "
-               f"{UIO}, the second"
-               " choice,")
+               f"{UIO}, the second choice,")
     if not _available(host, UIO):
         raise MachineError(f"{instead} is missing: {_nowhere(host)}")
     if UIO not in pmd.modules:
@@ -172,8 +166,7 @@ def _without_iommu(host: Host, nic: Nic, pmd: Pmd) -> Binding:
     locked = re.findall(r"\[(\w+)\]", host.text(LOCKDOWN))
     if locked and locked[0] != "none":
         raise MachineError(f"{instead} is forbidden by the kernel's lockdown ({locked[0]}, in "
-                           f"{LOCKDOWN}):"
-                           f" switch Secure Boot off, or {_how_to_get_one(host)}")
+                           f"{LOCKDOWN}): switch Secure Boot off, or {_how_to_get_one(host)}")
     mode = f"{UIO} without an IOMMU (this kernel has {lacks})"
     return Binding(UIO, False, _to_load(host, UIO), (), mode)
 
@@ -220,8 +213,7 @@ def _nowhere(host: Host) -> str:
                 "package (Debian:"
                 f" linux-image-{release}), or boot the distribution's kernel (linux-image-amd64)")
     return (f"kernel {release} has no such module, or its configuration forbids it (`modprobe "
-            "--show-depends`);"
-            " boot the distribution's kernel (Debian: linux-image-amd64)")
+            "--show-depends`); boot the distribution's kernel (Debian: linux-image-amd64)")
 
 
 def _how_to_get_one(host: Host) -> str:

@@ -75,11 +75,6 @@ def uses(host: Host, nic: Nic) -> list[str]:
     return found
 
 
-def beyond_force(host: Host, nic: Nic) -> list[str]:
-    """Return the uses that FORCE=1 does not overrule: nobody could restore what would be lost."""
-    return [use for use in uses(host, nic) if NO_HELP in use]
-
-
 def interface_uses(host: Host, interface: str) -> list[str]:
     """Return the same of any interface by its name, on PCI or not."""
     links = _links(host)

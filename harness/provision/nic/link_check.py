@@ -126,9 +126,8 @@ def _locate(server: Port, client: Port, place: int, findings: Findings) -> Port 
     interface = client.interface or "<its interface on the cable>"
     if way is None or way[2] or not way[1].prefixlen or not own:
         findings.problems.append(f"{client.machine} has no address in {network}: on it, as root, "
-                                 "`ip address"
-                                 f" add {_free(server, place)} dev {interface}` and `ip link set "
-                                 f"{interface} up`")
+                                 f"`ip address add {_free(server, place)} dev {interface}` and `ip "
+                                 f"link set {interface} up`")
         return None
     if client.interface and way[0] != client.interface:
         findings.problems.append(f"{client.machine} reaches {ip} by {way[0]} and not by "
@@ -154,9 +153,8 @@ def _is_linked(port: Port, patience: float, findings: Findings) -> bool:
     if port.has_link(patience):
         return True
     state = port.attribute("operstate") or "not there"
-    findings.problems.append(f"{port.name} has no link (it is {state}):"
-                             f" plug in the cable, and on {port.machine}, as root, `ip link set"
-                             f" {port.interface} up`")
+    findings.problems.append(f"{port.name} has no link (it is {state}): plug in the cable, and on "
+                             f"{port.machine}, as root, `ip link set {port.interface} up`")
     return False
 
 
@@ -164,14 +162,12 @@ def _compare(server: Port, client: Port, findings: Findings) -> None:
     ours, theirs = server.attribute("mtu"), client.attribute("mtu")
     if ours != theirs:
         findings.problems.append(f"the MTU of {client.name} is {theirs}, that of {server.name} "
-                                 f"{ours}: on"
-                                 f" {client.machine}, as root, `ip link set {client.interface} "
-                                 f"mtu {ours}`")
+                                 f"{ours}: on {client.machine}, as root, `ip link set "
+                                 f"{client.interface} mtu {ours}`")
     ours, theirs = server.attribute("speed"), client.attribute("speed")
     if ours.isdigit() and theirs.isdigit() and ours != theirs:
-        findings.notes.append(f"{server.name} runs at {ours} Mbit/s and {client.name} at "
-                              f"{theirs}: the slower"
-                              " one may be the limit")
+        findings.notes.append(f"{server.name} runs at {ours} Mbit/s and {client.name} at {theirs}: "
+                              "the slower one may be the limit")
 
 
 def _probe(asker: Port, owner: Port, findings: Findings) -> None:
@@ -181,9 +177,8 @@ def _probe(asker: Port, owner: Port, findings: Findings) -> None:
         strangers = sorted({other.lower() for other in _answering(asker, address)} - {mac})
         if strangers:
             findings.problems.append(f"{address}, which is for {owner.name} ({mac}), is in use "
-                                     "already:"
-                                     f" {', '.join(strangers)} answers {asker.name}; take it away "
-                                     "there")
+                                     f"already: {', '.join(strangers)} answers {asker.name}; take "
+                                     "it away there")
 
 
 def _answering(asker: Port, ip: str) -> list[str]:
@@ -206,9 +201,8 @@ def _check_distinct(clients: Sequence[Port], findings: Findings) -> None:
         for ip in map(_ip, client.addresses):
             other = owners.setdefault(ip, client)
             if other is not client:
-                findings.problems.append(f"{client.name} and {other.name} both have {ip}: give "
-                                         "one of them"
-                                         " another address")
+                findings.problems.append(f"{client.name} and {other.name} both have {ip}: give one "
+                                         "of them another address")
 
 
 def _check_machine(here: Host, there: SshHost, connections: int, findings: Findings) -> None:
@@ -230,8 +224,7 @@ def _check_machine(here: Host, there: SshHost, connections: int, findings: Findi
     files = there.run(["sh", "-c", "ulimit -H -n"]).stdout.strip()
     if files.isdigit() and int(files) < connections:
         findings.problems.append(f"{machine} lets a program have {files} open files and "
-                                 f"{connections}"
-                                 " connections are wanted: raise `nofile` in "
+                                 f"{connections} connections are wanted: raise `nofile` in "
                                  "/etc/security/limits.conf there")
 
 

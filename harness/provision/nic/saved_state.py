@@ -105,16 +105,14 @@ def bind(host: Host, driver: str, pci: str) -> None:
     # dpdk-devbind.py says "Error:" and ends with 0 when the driver refuses
     if result.code != 0 or driver_of(host, pci) != driver:
         raise MachineError(f"{pci} could not be given to driver {driver} ({result.complaint}); by "
-                           "hand: "
-                           f"`{shlex.join(argv)}`, and see `dmesg`")
+                           f"hand: `{shlex.join(argv)}`, and see `dmesg`")
 
 
 def await_interface(host: Host, pci: str) -> str:
     """Return the kernel's name for a port, which comes some time after its driver."""
     if not host.wait_for(lambda: bool(interface_of(host, pci)), APPEAR_SECONDS):
         raise MachineError(f"driver {driver_of(host, pci) or 'none'} made no interface of {pci} "
-                           "within "
-                           f"{APPEAR_SECONDS} s; see `dmesg`, and `ip link`")
+                           f"within {APPEAR_SECONDS} s; see `dmesg`, and `ip link`")
     return interface_of(host, pci)
 
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The steps of a wire with a NIC, and the change of driver when another contender has its turn.
 
-In order: is the port free, what it needs, its state saved, its place, a look at both ends. Knows no
-plan and no trial.
+In order: is the port free, what it needs, its state saved, its place, a look at both ends.
 """
 
 from __future__ import annotations
@@ -18,9 +17,8 @@ from harness.provision.kernel_modules import Module
 from harness.provision.nic import in_use, saved_state
 from harness.provision.nic.link_check import Port as LinkEnd
 from harness.provision.nic.link_check import check_ends
-from harness.provision.nic.resolve import NicPair
-from harness.provision.resolved import ResolvedWire
-from harness.provision.step import STATE_DIR, Action, Step
+from harness.provision.resolved_wire import NicPair, ResolvedWire
+from harness.provision.step import STATE_DIR, Action, Step, Write
 from harness.provision.tuning import Tuned, machine_steps, tune_interface
 
 LINK_SECONDS = 30
@@ -49,35 +47,17 @@ class Use:
 class Guard(Step):
     """A look whether a port is free; with `force`, whether it could be restored as it was."""
 
+    title = "is {0.nic.interface} ({0.nic.pci}) free?"
     nic: Nic
     force: bool
 
-    @property
-    def name(self) -> str:
-        return f"is {self.nic.interface} ({self.nic.pci}) free?"
-
-    def check(self, host: Host) -> str | None:
-        found = in_use.beyond_force(host, self.nic) if self.force else in_use.uses(host, self.nic)
+    def check(self, host: Host) -> str:
+        found = in_use.uses(host, self.nic)
+        if self.force:
+            # nobody could restore what would be lost
+            found = [use for use in found if in_use.NO_HELP in use]
         name = f"{self.nic.interface} ({self.nic.pci})"
-        return f"{name} is in use: {'; '.join(found)}" if found else None
-
-
-@dataclass(frozen=True)
-class Write(Step):
-    """One setting of the kernel, as it is needed."""
-
-    path: str
-    text: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.text} in {self.path}"
-
-    def undo(self, host: Host) -> list[Action]:
-        return [["write", self.path, host.text(self.path)]] if host.exists(self.path) else []
-
-    def up(self, host: Host) -> None:
-        host.write(self.path, self.text)
+        return f"{name} is in use: {'; '.join(found)}" if found else ""
 
 
 @dataclass(kw_only=True)
@@ -87,15 +67,12 @@ class Port(Step):
     `tune` is called each time that the kernel's interface is new; `tuned` is what it returned.
     """
 
+    title = "{0.nic.interface} ({0.nic.pci}) as {0.end.namespace}/{0.end.interface}"
     nic: Nic
     end: Endpoint
     mtu: int
     tune: Tune
     tuned: list[Tuned] = field(default_factory=list, init=False)
-
-    @property
-    def name(self) -> str:
-        return f"{self.nic.interface} ({self.nic.pci}) as {self.end.namespace}/{self.end.interface}"
 
     def undo(self, host: Host) -> list[Action]:
         return [["restore_nic", saved_state.state_file(self.nic.pci)], ["rmdir", STATE_DIR]]
@@ -134,10 +111,8 @@ class ServerPort(Port):
         if self.for_kernel == (contender.stack == KERNEL):
             return
         started = time.monotonic()
-        if self.for_kernel:
-            self._to_dpdk(host)
-        else:
-            self._to_kernel(host)
+        change = self._to_dpdk if self.for_kernel else self._to_kernel
+        change(host)
         self.for_kernel = not self.for_kernel
         self.rebinds.append(round(time.monotonic() - started, 2))
 
@@ -156,7 +131,10 @@ class ServerPort(Port):
             return
         saved_state.bind(host, self.nic.driver, self.nic.pci)
         self._move(host, saved_state.await_interface(host, self.nic.pci))
-        await_link(host, self.end)
+        end = self.end
+        if not _link_end(host, end, ()).has_link(LINK_SECONDS):
+            raise MachineError(f"{end.namespace}/{end.interface} has no link after {LINK_SECONDS} "
+                               "s: is the cable in, and the other end up?")
 
 
 @dataclass
@@ -168,6 +146,7 @@ class Ends(Step):
     `notes`: what a reader must know of the ends
     """
 
+    title = "both ends of the cable"
     server: Endpoint
     addresses: tuple[str, ...]
     clients: tuple[Endpoint, ...]
@@ -175,16 +154,11 @@ class Ends(Step):
     connections: int
     notes: list[str] = field(default_factory=list, init=False)
 
-    @property
-    def name(self) -> str:
-        return "both ends of the cable"
-
     def up(self, host: Host) -> None:
         clients = [*(_link_end(host, end, (end.address,)) for end in self.clients),
                    *(LinkEnd(site, None, site.interface) for site in self.sites)]
         findings = check_ends(_link_end(host, self.server, self.addresses), clients,
-                              self.connections,
-                              LINK_SECONDS)
+                              self.connections, LINK_SECONDS)
         self.notes = findings.notes
         if findings.problems:
             raise MachineError("; ".join(findings.problems))
@@ -218,26 +192,16 @@ def ports(wire: ResolvedWire, use: Use) -> Sequence[Step]:
     def tuner(nic: Nic, used: tuple[int, ...]) -> Tune:
         # what the client receives is left to it where packets are processed on the server's cores
         softirq = placed if nic is server_nic or wire.softirq == "client" else ()
-        return lambda host, netns, interface: tune_interface(host, netns, interface, nic.pci, level,
-                                                             used,
-                                                             softirq)
-    server = ServerPort(nic=server_nic, end=kernel, mtu=wire.mtu,
-                        tune=tuner(server_nic, use.server_cpus),
-                        pair=pair)
+        return lambda host, netns, interface: tune_interface(
+            host, netns, interface, nic.pci, level, used, softirq)
+    server = ServerPort(nic=server_nic, end=kernel, mtu=wire.mtu, pair=pair,
+                        tune=tuner(server_nic, use.server_cpus))
     client = [Port(nic=nic, end=wire.client, mtu=wire.mtu, tune=tuner(nic, use.client_cpus))
               for nic in pair.local[1:]]
     ends = tuple(port.end for port in client)
     addresses = tuple(dict.fromkeys(contender.endpoint.address for contender in contenders))
     each = -(-use.connections // max(1, len(ends) + len(use.sites)))
     return [*client, server, Ends(kernel, addresses, ends, use.sites, each)]
-
-
-def await_link(host: Host, end: Endpoint) -> None:
-    """Return when the interface has a link. MachineError when it has none after LINK_SECONDS."""
-    if not _link_end(host, end, ()).has_link(LINK_SECONDS):
-        raise MachineError(f"{end.namespace}/{end.interface} has no link after {LINK_SECONDS} s: "
-                           "is the"
-                           " cable in, and the other end up?")
 
 
 def _link_end(host: Host, end: Endpoint, addresses: tuple[str, ...]) -> LinkEnd:

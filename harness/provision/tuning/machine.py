@@ -13,7 +13,7 @@ from typing import Callable, Iterable, Mapping, Sequence
 
 from harness.errors import MachineError
 from harness.host import Host, stat_fields
-from harness.provision.step import Action, Step
+from harness.provision.step import Action, Step, written_back
 from harness.provision.tuning.cpus import CPUS, NODES, cpu_mask, parse_mask, smt_siblings
 
 LEVELS = ("none", "fair", "max")
@@ -42,8 +42,7 @@ class Tuned:
     def to_json(self) -> dict[str, str | None]:
         """Return an entry of `tuning` or `softirq` in facts.json."""
         return {**({"port": self.port} if self.port else {}), "what": self.what,
-                "asked": self.asked,
-                "got": self.got or None, "why": self.why}
+                "asked": self.asked, "got": self.got or None, "why": self.why}
 
 
 def tuned(what: str, asked: str, got: str, why: Sequence[str]) -> Tuned:
@@ -54,13 +53,10 @@ def tuned(what: str, asked: str, got: str, why: Sequence[str]) -> Tuned:
 class Tuning(Step):
     """A step that keeps what came of it."""
 
+    title = "tuning: {0.what}: {0.asked}"
     what: str
     asked: str
     result: Tuned | None = field(default=None, init=False)
-
-    @property
-    def name(self) -> str:
-        return f"tuning: {self.what}: {self.asked}"
 
     def up(self, host: Host) -> None:
         try:
@@ -84,9 +80,7 @@ class Setting(Tuning):
             wanted = self.find(host)
         except MachineError:
             return []  # act() finds the same
-        before = {path: host.text(path) for path in wanted}
-        return [["write", path, text] for path, text in before.items()
-                if text not in ("", wanted[path])]
+        return written_back(host, wanted)
 
     def act(self, host: Host) -> tuple[str, list[str]]:
         wanted = self.find(host)
@@ -171,8 +165,8 @@ def _latencies(host: Host, cpus: Sequence[int]) -> dict[str, str]:
     for cpu in cpus:
         state = _there(host, f"{CPUS}/cpu{cpu}/cpuidle/state1/latency",
                        "the kernel does not choose this machine's C-states (no cpuidle)")
-        limits[f"{CPUS}/cpu{cpu}/power/pm_qos_resume_latency_us"] = str(max(1,
-                                                                            int(host.read(state))))
+        limit = max(1, int(host.read(state)))
+        limits[f"{CPUS}/cpu{cpu}/power/pm_qos_resume_latency_us"] = str(limit)
     return limits
 
 
@@ -180,12 +174,11 @@ def _siblings(host: Host, client: Sequence[int], server: Sequence[int]) -> tuple
     used = {*client, *server}
     beside = {cpu: smt_siblings(host, cpu) for cpu in sorted(used)}
     shared = [f"CPU {cpu} shares its core with CPU {sibling}, which is used too"
-              for cpu in sorted(server)
-              for sibling in beside[cpu] if sibling in used]
+              for cpu in sorted(server) for sibling in beside[cpu] if sibling in used]
     siblings = {sibling for others in beside.values() for sibling in others}
     idle = sorted(siblings - used)
-    return (f"CPUs {_numbers(idle)} idle" if idle else "none idle" if siblings
-            else "there are none"), shared
+    some = f"CPUs {_numbers(idle)} idle" if idle else "none idle"
+    return some if siblings else "there are none", shared
 
 
 def _turbo(host: Host) -> tuple[str, list[str]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""SOFTIRQ: on whose cores the kernel processes the packets of its contenders.
+"""Place the processing of packets of the kernel's contenders on cores: SOFTIRQ.
 
 "server": theirs; "client": the client's, also what the client receives. Where it is not given, the
 kernel chooses. Knows no plan; interrupts are interface.py's business. Sources: README.md.
@@ -18,7 +18,7 @@ from harness.provision.tuning.cpus import cpu_mask, parse_mask
 from harness.provision.tuning.ethtool import Interface
 from harness.provision.tuning.machine import Tuned, tuned
 
-WHAT = "softirq"
+SOFTIRQ = "softirq"
 # of the machine's own loopback, which has it wherever the kernel has it
 _HAS_RPS = "/sys/class/net/lo/queues/rx-0/rps_cpus"
 
@@ -53,7 +53,7 @@ def place(interface: Interface, cpus: Sequence[int], interrupts: bool = False) -
     if wrong:
         where = f"{interface.netns}/{interface.name}" if interface.netns else interface.name
         raise MachineError(f"SOFTIRQ: {', '.join(wrong)} of {where} did not take CPUs {listed}")
-    return tuned(WHAT, f"on CPUs {listed}",
+    return tuned(SOFTIRQ, f"on CPUs {listed}",
                  ", ".join(f"{name.partition('/')[0]} {masks[name]}" for name in wanted),
                  [] if receivers else ["no receive queue is to be seen"])
 
@@ -74,10 +74,9 @@ class Softirq(Step):
         interfaces = ", ".join("/".join(target) for target in self.targets)
         return f"softirq of {interfaces} on CPUs {', '.join(map(str, self.cpus))}"
 
-    def check(self, host: Host) -> str | None:
-        if host.exists(_HAS_RPS):
-            return None
-        return "SOFTIRQ needs RPS, which this kernel is built without (CONFIG_RPS)"
+    def check(self, host: Host) -> str:
+        lacking = "SOFTIRQ needs RPS, which this kernel is built without (CONFIG_RPS)"
+        return "" if host.exists(_HAS_RPS) else lacking
 
     def up(self, host: Host) -> None:
         self.placed = {"/".join(target): place(Interface(host, *target), self.cpus)

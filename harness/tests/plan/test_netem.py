@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import MachineError, UsageError
 from harness.host import Result
-from harness.provision.undo import Entry, undo
+from harness.provision.journal import Entry, undo
 from harness.plan.netem import parse
 from harness.plan import load_plan, Plan
 from harness.provision.links import Impairment, impairment

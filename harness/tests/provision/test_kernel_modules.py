@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.provision import undo as undoing
+from harness.provision import journal as undoing
 from harness.errors import MachineError
 from harness.host import Result
 from harness.provision.kernel_modules import Module, missing
@@ -34,7 +34,7 @@ def machine(devices: str = "devtmpfs") -> FakeHost:
 
 
 def up(host: FakeHost, step: Module) -> list[undoing.Entry]:
-    assert step.check(host) is None
+    assert step.check(host) == ""
     entries = [undoing.Entry(step.name, tuple(step.undo(host)))]
     step.up(host)
     return entries
@@ -80,7 +80,7 @@ def test_one_that_somebody_uses_by_now_stays(answer: Result, failed: list[str]) 
 def test_what_is_missing_is_one_line() -> None:
     host = machine()
     assert missing(host, "sch_netem").startswith("kernel module sch_netem (neither loaded nor in /lib/modules: ")
-    assert (Module("sch_netem", "NETEM=loss 1%").check(host) or "").endswith("for NETEM=loss 1%")
+    assert Module("sch_netem", "NETEM=loss 1%").check(host).endswith("for NETEM=loss 1%")
     host.missing = {"modprobe"}
     assert missing(host, "vfio-pci") != "" and missing(host, "sch_fifo") == ""
 

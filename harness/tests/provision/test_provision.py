@@ -13,7 +13,7 @@ from typing import Callable, Iterator
 import pytest
 
 from harness.provision import journal
-from harness.provision import undo as undoing
+from harness.provision import journal as undoing
 from harness.errors import ContenderError, MachineError
 from harness.host import NETNS_DIRECTORY, Result
 from harness.plan import Reason

@@ -9,12 +9,12 @@ from typing import Iterator
 
 import pytest
 
-from harness.provision import undo as undoing
+from harness.provision import journal as undoing
 from harness.provision.tuning.cpus import CPUS
 from harness.errors import MachineError
 from harness.provision.tuning.ethtool import Interface
 from harness.host import LocalHost, stat_fields
-from harness.provision.undo import Entry
+from harness.provision.journal import Entry
 from harness.provision.tuning import machine_steps, results, tune_interface
 from harness.provision.tuning.machine import SYSCTL, WORKQUEUES, Paused
 

@@ -52,7 +52,7 @@ def measured(bed: TestBed, up: Provisioned, contender: str, raw: Path) -> TrialR
 
 def test_a_module_comes_with_what_it_stands_on_and_goes_with_it() -> None:
     host, before, step = LocalHost(), loaded(), Module("vhost_net", "this test", "/dev/vhost-net")
-    assert step.check(host) is None and "vhost_net" not in before
+    assert not step.check(host) and "vhost_net" not in before
     journal = Journal(host, "test")
     journal.record(step.name, step.undo(host))
     step.up(host)

@@ -10,7 +10,7 @@ import pytest
 from harness.provision.nic import saved_state
 from harness.provision import journal
 from harness.provision.nic.driver import Binding
-from harness.provision.nic.resolve import NicPair, find_pair
+from harness.provision.resolved_wire import NicPair, find_pair
 from harness.errors import MachineError, UsageError
 from harness.plan.nic_request import NicRequest
 from harness.plan import load_plan, schedule, turns
@@ -137,7 +137,7 @@ def test_the_ports_own_macs_are_the_wires(host: NicHost) -> None:
 
 
 def test_one_port_cannot_be_both_ends(host: NicHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.provision.nic.resolve.find_nic", lambda host, text: host.nic(SERVER))
+    monkeypatch.setattr("harness.provision.resolved_wire.find_nic", lambda host, text: host.nic(SERVER))
     with pytest.raises(UsageError, match="are the same port"):
         find_pair(host, NicRequest(nic=SERVER, client="if:enp2s0"))
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from harness.provision import journal
-from harness.provision import undo as undoing
+from harness.provision import journal as undoing
 from harness.provision.tuning.cpus import CPUS
 from harness.errors import MachineError
 from harness.host import DryRun, Result
@@ -55,7 +55,7 @@ def bring_up(host: FakeHost, level: str) -> tuple[Journal, list[Tuned]]:
     kept = Journal(host, "run-1")
     steps = machine_steps(level, CLIENT, SERVER)
     for step in steps:
-        assert step.check(host) is None
+        assert step.check(host) == ""
         kept.record(step.name, step.undo(host))
         step.up(host)
     return kept, results(steps)
@@ -258,7 +258,7 @@ def test_hugepages_of_a_node_are_counted_and_given_back_there() -> None:
     host.files.update({f"{node}/nr_hugepages": "2\n", f"{node}/free_hugepages": "2\n"})
     before = host.state()
     step = Hugepages(2048, 96, node=1)
-    assert step.name == "hugepages: 96 of 2048 KiB on NUMA node 1" and step.check(host) is None
+    assert step.name == "hugepages: 96 of 2048 KiB on NUMA node 1" and step.check(host) == ""
     kept = Journal(host, "run-1")
     kept.record(step.name, step.undo(host))
     step.up(host)
