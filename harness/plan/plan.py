@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
-from typing import Any, Callable, Mapping
+from typing import Any, Mapping
 
 from harness.errors import UsageError
 from harness.plan.load import AXES, CONNECTIONS, Axis, LoadPoint, Workload
 from harness.plan.netem import parse
 from harness.plan.options import BY_KEY, MOST_ROUNDS, OFFERED_RATES, SOFTIRQ_DEFAULT
+from harness.structure import strict, structured
 
 SCHEMA = 2
 # beside the load's own: for connections that are closing
@@ -154,41 +155,21 @@ def from_json(data: Any) -> Plan:
     if not isinstance(data, dict) or data.get("schema") not in (1, SCHEMA):
         raise UsageError(f"not a plan of schema {SCHEMA}")
     rest = {_RENAMED.get(key, key): value for key, value in data.items() if key != "schema"}
-    try:
-        plan = Plan(**{key: _READ.get(key, _plain)(value) for key, value in rest.items()})
-        _check(plan)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UsageError(f"not a plan of schema {SCHEMA}: {error}") from None
+    plan = structured(_CONVERTER, Plan, rest, f"not a plan of schema {SCHEMA}")
+    _check(plan)
     return plan
 
 
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _reason(value: Any, _: Any) -> Reason:
+    if isinstance(value, str) and value:  # of schema 1
+        return Reason("other", {"text": value})
+    if not isinstance(value, dict) or not isinstance(value.get("code"), str):
+        raise TypeError(f"must be a reason with a code, not {value!r}")
+    return Reason(value["code"], {key: item for key, item in value.items() if key != "code"})
 
 
-def _numbers(value: Any) -> dict[str, int]:
-    if not all(type(number) is int for number in value.values()):
-        raise ValueError("a table of numbers has something else in it")
-    return dict(value)
-
-
-def _reasons(value: Any) -> dict[str, Reason]:
-    reasons = {}
-    for name, reason in value.items():
-        if isinstance(reason, str) and reason:  # of schema 1
-            reason = {"code": "other", "text": reason}
-        if not isinstance(reason["code"], str):
-            raise ValueError("not_applicable must be a table of contenders and reasons")
-        values = {str(key): item for key, item in reason.items() if key != "code"}
-        reasons[str(name)] = Reason(reason["code"], values)
-    return reasons
-
-
-_READ: Mapping[str, Callable[[Any], Any]] = {
-    "workload": lambda value: Workload(**value),
-    "clients": lambda value: {str(machine): tuple(cpus) for machine, cpus in value.items()},
-    "not_applicable": _reasons,
-    "most_connections": _numbers, "most_cores": _numbers, "most_offered": _numbers}
+_CONVERTER = strict(forbid_extra_keys=True)
+_CONVERTER.register_structure_hook(Reason, _reason)
 # of a sweep: values as those of another key
 _LIKE = {"body_sizes": "body_size_bytes", "impairments": "netem"}
 
@@ -212,8 +193,6 @@ def _check(plan: Plan) -> None:
         OFFERED_RATES.check(plan.offered, "offered")
         if len(plan.connections) != 1:
             raise UsageError("a plan of offered rates has one number of connections")
-    if not all(isinstance(text, str) for text in (plan.name, plan.wire, plan.workload.path)):
-        raise UsageError("name, wire and workload of a plan must be text")
     for text in filter(None, (plan.netem, *plan.impairments)):
         if str(parse(text, "netem")) != text:
             raise UsageError(f"netem of a plan must be as stackduel writes it, not {text!r}")

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Iterable, Mapping, TypeVar
+from typing import Any, Iterable
 
-from cattrs import BaseValidationError, Converter, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
 from harness.errors import UsageError
@@ -24,13 +22,16 @@ from harness.plan import ablation
 from harness.plan.wire import (
     CORES, DPDK, KERNEL, PLACEHOLDERS, PRELOAD, READY, STACKS, Bridge, Contender, End, Endpoint,
     Program, Wire, filled, with_self_comparisons)
+from harness.structure import read_toml, strict, structured
 
 TOPOLOGIES = Path(__file__).resolve().parents[2] / "topologies"
 WIRES, CONTENDERS = TOPOLOGIES / "wires", TOPOLOGIES / "contenders"
 VHOST_NET = "vhost-net"
 MOST_LIKE = 4
-_T = TypeVar("_T")
-_WORDS = {str: "text", int: "a whole number", bool: "true or false"}
+Tables = dict[str, Any]
+_CONVERTER = strict(forbid_extra_keys=True)
+_CONVERTER.register_structure_hook(Program, make_dict_structure_fn(
+    Program, _CONVERTER, title=override(rename="label"), _cattrs_forbid_extra_keys=True))
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,9 @@ def over_vhost(wire: Wire) -> Wire | None:
     return replace(wire, title=other.title, caveat=other.caveat).with_ends(other.ends)
 
 
-def _wire(path: Path, data: Mapping[str, Any]) -> Wire:
+def _wire(path: Path, data: Tables) -> Wire:
     own = {key: value for key, value in data.items() if key not in STACKS}
-    file = _structured(_File, own, str(path))
+    file = structured(_CONVERTER, _File, own, str(path))
     wire = Wire(path.stem, str(path), file.title, file.caveat, file.mtu, file.port, file.client,
                 file.bridge, file.hugepages.size_kib, file.hugepages.count, _ends(path, data), {},
                 file.workloads)
@@ -118,7 +119,7 @@ def _wire(path: Path, data: Mapping[str, Any]) -> Wire:
     return ablation.of(wire, file.ablation_of)
 
 
-def _ends(path: Path, data: Mapping[str, Any]) -> dict[str, End]:
+def _ends(path: Path, data: Tables) -> dict[str, End]:
     """Return the ends by stack. What [preload] does not say is as in [dpdk], and the client's end
     as in [client]."""
     tables = {stack: data[stack] for stack in (KERNEL, DPDK, PRELOAD) if stack in data}
@@ -127,15 +128,15 @@ def _ends(path: Path, data: Mapping[str, Any]) -> dict[str, End]:
             raise UsageError(f"{path}: '{stack}' must be a table, not {table!r}")
     if DPDK in tables:
         tables[PRELOAD] = _merged(tables[DPDK], tables.get(PRELOAD, {}))
-    return {stack: _structured(End, {"client": data["client"], **table}, f"{path} [{stack}]")
-            for stack, table in tables.items()}
+    return {stack: structured(_CONVERTER, End, {"client": data["client"], **table},
+                              f"{path} [{stack}]") for stack, table in tables.items()}
 
 
 def _contender(name: str, wire: Wire) -> Contender:
     folders = _folders(wire)
     path = _find(name, folders, "contender")
     where = str(path)
-    program = _structured(Program, _read(path, "contender", folders), where)
+    program = structured(_CONVERTER, Program, _read(path, "contender", folders), where)
     _choice(program.stack, STACKS, where, "stack")
     if program.stack not in wire.ends:
         raise UsageError(f"{where}: wire '{wire.name}' has no [{program.stack}], the stack of this "
@@ -166,15 +167,13 @@ def _names(folder: Path) -> list[str]:
     return sorted(str(file.relative_to(folder).with_suffix("")) for file in folder.rglob("*.toml"))
 
 
-def _read(path: Path, what: str, folders: list[Path], depth: int = 0) -> dict[str, Any]:
+def _read(path: Path, what: str, folders: list[Path], depth: int = 0) -> Tables:
     """Return the tables of a file, over those of the one that it is `like`."""
     try:
-        data = tomllib.loads(path.read_text())
+        data = read_toml(path)
     except OSError:
         known = ", ".join(_names(folders[-1]))
         raise UsageError(f"no {what} '{path.stem}'; there are: {known}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not TOML: {error}") from None
     like = data.pop("like", None)
     if like is None:
         return data
@@ -184,59 +183,13 @@ def _read(path: Path, what: str, folders: list[Path], depth: int = 0) -> dict[st
     return _merged(_read(_find(like, folders, what), what, folders, depth + 1), data)
 
 
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(base: Tables, over: Tables) -> Tables:
     """Return `base` with the keys of `over`; tables merge, everything else is replaced."""
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merged(merged[key], value) if both else value
     return merged
-
-
-def _exact(value: Any, kind: type[_T]) -> _T:
-    if type(value) is not kind:
-        raise TypeError(f"must be {_WORDS[kind]}, not {value!r}")
-    return value
-
-
-def _texts(value: Any, _: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise TypeError(f"must be a list of text, not {value!r}")
-    return tuple(value)
-
-
-def _converter() -> Converter:
-    made = Converter(forbid_extra_keys=True)
-    for kind in _WORDS:
-        made.register_structure_hook(kind, _exact)
-    made.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _texts)
-    made.register_structure_hook(Program, make_dict_structure_fn(
-        Program, made, title=override(rename="label"), _cattrs_forbid_extra_keys=True))
-    return made
-
-
-_CONVERTER = _converter()
-
-
-def _structured(kind: type[_T], data: Mapping[str, Any], where: str) -> _T:
-    """Return the table as a value. UsageError on the first thing that is wrong, with its key."""
-    try:
-        return _CONVERTER.structure(data, kind)
-    except (BaseValidationError, ForbiddenExtraKeysError, TypeError, AttributeError) as error:
-        raise UsageError(f"{where}: {_complaint(error)}") from None
-
-
-def _complaint(error: BaseException) -> str:
-    keys = []
-    while isinstance(error, BaseValidationError):
-        error = error.exceptions[0]
-        keys += [note.rpartition(" ")[2] for note in getattr(error, "__notes__", [])]
-    if isinstance(error, ForbiddenExtraKeysError):
-        last, what = "", f"unknown key '{sorted(error.extra_fields)[0]}'"
-    else:
-        last = str(error.args[0]) if isinstance(error, KeyError) else keys[-1]
-        what = f"'{last}' is missing" if isinstance(error, KeyError) else f"'{last}' {error}"
-    return " ".join([*(f"[{key}]" for key in (keys[:-1] if last else keys)), what])
 
 
 def _choice(value: str, allowed: Iterable[str], where: str, key: str) -> None:
