@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What every answer must be, byte for byte: the head that the first one had, which was read by llhttp, and
- * the body of http.h. Must not know connections: the caller says where in the answer bytes belong. */
+ * the body of http.h. The time in a Date field is not compared, as it is another one each second.
+ * Must not know connections: the caller says where in the answer bytes belong. */
 #ifndef STACKDUEL_ANSWER_H
 #define STACKDUEL_ANSWER_H
 
@@ -23,6 +24,8 @@ struct answer {
     uint8_t *bytes;    /* of a whole answer, once it is known */
     uint32_t size;     /* 0: not known yet */
     uint32_t line;     /* bytes of the status line */
+    uint32_t date;     /* where the time in Date begins; 0: there is none */
+    uint32_t common;   /* of a last answer: bytes that the ordinary one begins with, too */
     uint32_t body;     /* bytes */
     uint32_t received; /* of the head that is being learned */
     bool keep_alive;   /* what the head says */
@@ -33,6 +36,11 @@ struct answer {
 /* `body`: bytes of the body that is expected. */
 void answer_init(struct answer *answer, uint32_t body);
 void answer_free(struct answer *answer);
+
+/* Makes `last` what a server sends that closes the connection behind it: `answer`, which must be known, with
+ * "Connection: close" in place of its Connection field, or as its last field. False: no memory. answer_free()
+ * in any case. */
+bool answer_init_last(struct answer *last, const struct answer *answer);
 
 /* Judges `length` bytes, which are those from `at` on of an answer. While the answer is not known they are
  * taken as those of the first one, in order. */
