@@ -126,6 +126,7 @@ class OpenLoop:
     client_bound: bool
     unsent_oldest_us: float | None = None
     waited: int | None = None
+    reconnects: int | None = None
     backlog_middle: int | None = None
     backlog_end: int | None = None
     backlog_longest: int | None = None

@@ -6,35 +6,19 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "connections.h"
+#include "exchange.h"
+
 #define EVENTS 64
-#define INPUT_SIZE (64 * 1024)
-#define SECOND UINT64_C(1000000000)
-#define CONNECT_MS 10000
+#define ENDED (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 #define DRAIN_NS (5 * SECOND) /* how long an answer may take after the interval */
 #define NO_ANSWER_NS (10 * SECOND)
 #define LONGEST_SLEEP_NS (SECOND / 10) /* so that a signal is seen */
-
-uint64_t clock_ns(void) {
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * SECOND + (uint64_t)time.tv_nsec;
-}
-
-static void fail(struct client *client, const char *what) {
-    if (client->problem[0] == '\0') {
-        snprintf(client->problem, sizeof(client->problem), "%s", what);
-    }
-}
 
 bool client_init(struct client *client, const struct client_order *order) {
     char address[INET_ADDRSTRLEN];
@@ -46,7 +30,7 @@ bool client_init(struct client *client, const struct client_order *order) {
     client->links = calloc(order->connections, sizeof(*client->links));
     client->free = calloc(order->connections, sizeof(*client->free));
     if (client->links == NULL || client->free == NULL) {
-        fail(client, "no memory for its connections");
+        client_fail(client, "no memory for its connections");
         return false;
     }
     for (uint32_t i = 0; i < order->connections; i++) {
@@ -54,7 +38,7 @@ bool client_init(struct client *client, const struct client_order *order) {
     }
     client->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (client->epoll < 0) {
-        fail(client, "the kernel gives no epoll descriptor");
+        client_fail(client, "the kernel gives no epoll descriptor");
         return false;
     }
     inet_ntop(AF_INET, &order->server.sin_addr, address, sizeof(address));
@@ -76,180 +60,7 @@ void client_free(struct client *client) {
     free(client->links);
     free(client->free);
     answer_free(&client->answer);
-}
-
-/* --- connections ------------------------------------------------------------------------------------- */
-
-static void link_is_free(struct client *client, uint32_t index, uint64_t now) {
-    uint32_t last = client->free_first + client->free_count++;
-
-    client->free[last < client->order.connections ? last : last - client->order.connections] = index;
-    if (client->free_count == 1) {
-        client->free_since = now;
-    }
-}
-
-static uint32_t take_free_link(struct client *client) {
-    uint32_t index = client->free[client->free_first];
-
-    client->free_first = client->free_first + 1 == client->order.connections ? 0 : client->free_first + 1;
-    client->free_count--;
-    return index;
-}
-
-/* A link that failed is not used again. One that is free fails only with an event of its own, and is then
- * taken out of the ring. */
-static void link_failed(struct client *client, uint32_t index, enum failure failure) {
-    struct link *link = &client->links[index];
-
-    client->tally.failures[failure]++;
-    close(link->fd);
-    link->fd = -1;
-    client->standing--;
-    if (link->asked) {
-        link->asked = false;
-        client->in_flight--;
-        return;
-    }
-    for (uint32_t left = client->free_count; left > 0; left--) {
-        uint32_t each = take_free_link(client);
-
-        if (each != index) {
-            link_is_free(client, each, client->free_since);
-        }
-    }
-}
-
-/* Waits for an answer to the SYN. False with errno set. */
-static bool connected(int fd) {
-    struct pollfd ready = {.fd = fd, .events = POLLOUT};
-    int error = ETIMEDOUT;
-    socklen_t size = sizeof(error);
-
-    if (poll(&ready, 1, CONNECT_MS) == 1) {
-        (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
-    }
-    errno = error;
-    return error == 0;
-}
-
-static bool open_link(struct client *client, uint32_t index) {
-    struct link *link = &client->links[index];
-    const struct sockaddr_in *server = &client->order.server;
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u32 = index};
-    int one = 1;
-
-    link->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (link->fd < 0) {
-        return false;
-    }
-    (void)setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (connect(link->fd, (const struct sockaddr *)server, sizeof(*server)) != 0 &&
-        (errno != EINPROGRESS || !connected(link->fd))) {
-        return false;
-    }
-    if (epoll_ctl(client->epoll, EPOLL_CTL_ADD, link->fd, &event) != 0) {
-        return false;
-    }
-    client->standing++;
-    client->tally.total_connects++;
-    return true;
-}
-
-/* --- requests and answers ---------------------------------------------------------------------------- */
-
-static void send_rest(struct client *client, uint32_t index) {
-    struct link *link = &client->links[index];
-
-    while (link->sent < client->request_size) {
-        ssize_t sent =
-            send(link->fd, client->request + link->sent, client->request_size - link->sent, MSG_NOSIGNAL);
-
-        if (sent < 0 && errno == EINTR) {
-            continue;
-        }
-        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            return; /* EPOLLOUT comes */
-        }
-        if (sent < 0) {
-            link_failed(client, index, FAILED_RESET);
-            return;
-        }
-        link->sent += (uint32_t)sent;
-    }
-}
-
-static void ask(struct client *client, uint32_t index, uint64_t intended) {
-    struct link *link = &client->links[index];
-
-    link->asked = true;
-    link->sent = link->received = 0;
-    link->intended = intended;
-    client->in_flight++;
-    client->worked = true;
-    send_rest(client, index);
-}
-
-static bool is_inside(const struct client *client, uint64_t time) {
-    return time >= client->interval.begin && time < client->interval.end;
-}
-
-static void answered(struct client *client, uint32_t index) {
-    struct link *link = &client->links[index];
-    uint64_t now = clock_ns();
-
-    link->asked = false;
-    client->in_flight--;
-    client->tally.total_requests++;
-    client->tally.requests += is_inside(client, now);
-    if (is_inside(client, link->intended)) {
-        histogram_add(&client->latencies, now - link->intended);
-    }
-    link_is_free(client, index, now);
-}
-
-static bool judge(struct client *client, uint32_t index, const uint8_t *input, uint32_t size) {
-    struct link *link = &client->links[index];
-    enum answer_verdict verdict = link->asked ? answer_check(&client->answer, link->received, input, size)
-                                              : ANSWER_WRONG_CONTENT; /* nobody asked */
-
-    if (verdict == ANSWER_RIGHT && client->answer.size != 0 && !client->answer.keep_alive) {
-        fail(client, "the server closes after each answer: it needs connections that stay");
-    }
-    if (verdict != ANSWER_RIGHT) {
-        link_failed(client, index, verdict == ANSWER_WRONG_STATUS ? FAILED_STATUS : FAILED_CONTENT);
-        return false;
-    }
-    link->received += size;
-    if (client->answer.size != 0 && link->received == client->answer.size) {
-        answered(client, index);
-    }
-    return true;
-}
-
-static void receive(struct client *client, uint32_t index) {
-    struct link *link = &client->links[index];
-    uint8_t input[INPUT_SIZE];
-
-    for (;;) {
-        ssize_t size = recv(link->fd, input, sizeof(input), 0);
-
-        if (size < 0 && errno == EINTR) {
-            continue;
-        }
-        if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            return;
-        }
-        if (size <= 0) {
-            link_failed(client, index, FAILED_RESET);
-            return;
-        }
-        client->worked = true;
-        /* less than was asked for: the socket is empty, as epoll(7) has it */
-        if (!judge(client, index, input, (uint32_t)size) || (size_t)size < sizeof(input)) {
-            return;
-        }
-    }
+    answer_free(&client->last_answer);
 }
 
 /* --- turns ------------------------------------------------------------------------------------------- */
@@ -264,12 +75,12 @@ static void send_scheduled(struct client *client, uint64_t now) {
         uint64_t intended = client->interval.start + backlog_take(&client->backlog);
         uint64_t leaves = clock_ns();
 
-        if (is_inside(client, intended) && client->free_since > intended) {
+        if (client_is_inside(client, intended) && client->free_since > intended) {
             client->tally.waited++;
-        } else if (is_inside(client, intended)) {
+        } else if (client_is_inside(client, intended)) {
             histogram_add(&client->lag, leaves - intended);
         }
-        ask(client, take_free_link(client), intended);
+        exchange_ask(client, connection_take_free(client), intended);
     }
 }
 
@@ -279,7 +90,31 @@ static void send_what_is_due(struct client *client, uint64_t now) {
         return;
     }
     while (client->free_count > 0) {
-        ask(client, take_free_link(client), clock_ns());
+        exchange_ask(client, connection_take_free(client), clock_ns());
+    }
+}
+
+static void handle_event(struct client *client, const struct epoll_event *event, uint64_t now) {
+    uint32_t index = (uint32_t)event->data.u64, serial;
+    struct link *link = &client->links[index];
+
+    if (link->fd < 0 || event->data.u64 != link_key(index, link->serial)) {
+        return; /* of one that has ended in this turn */
+    }
+    if (link->opening) {
+        if (!connection_go_on(client, index)) {
+            return;
+        }
+        if (!link->asked) {
+            connection_set_free(client, index, now);
+        }
+    }
+    serial = link->serial;
+    if (link->asked && link->sent < client->request_size) {
+        exchange_send_rest(client, index);
+    }
+    if (link->fd >= 0 && link->serial == serial && (event->events & ~(uint32_t)EPOLLOUT)) {
+        exchange_receive(client, index, (event->events & ENDED) != 0);
     }
 }
 
@@ -291,20 +126,10 @@ static uint64_t wait_for_events(struct client *client, uint64_t ns) {
     uint64_t over = clock_ns();
 
     if (count < 0 && errno != EINTR) {
-        fail(client, "epoll_pwait2 failed: it needs Linux 5.11");
+        client_fail(client, "epoll_pwait2 failed: it needs Linux 5.11");
     }
     for (int i = 0; i < count; i++) {
-        uint32_t index = events[i].data.u32;
-
-        if (client->links[index].fd < 0) {
-            continue;
-        }
-        if (client->links[index].asked && client->links[index].sent < client->request_size) {
-            send_rest(client, index);
-        }
-        if (client->links[index].fd >= 0 && (events[i].events & ~(uint32_t)EPOLLOUT)) {
-            receive(client, index);
-        }
+        handle_event(client, &events[i], over);
         if (client->interval.end != 0 && client->free_count > 0) {
             uint64_t later = clock_ns();
 
@@ -333,8 +158,11 @@ static bool going(const struct client *client) {
 }
 
 static void check_links(struct client *client) {
+    char loss[sizeof(client->problem)];
+
     if (client->standing == 0) {
-        fail(client, "no connection is left");
+        connection_describe_loss(client, loss, sizeof(loss));
+        client_fail(client, loss);
     }
 }
 
@@ -343,29 +171,40 @@ static bool ask_each(struct client *client, uint32_t first, uint32_t last) {
     uint64_t limit = clock_ns() + NO_ANSWER_NS;
 
     for (uint32_t i = first; i < last; i++) {
-        ask(client, i, 0);
+        exchange_ask(client, i, 0);
     }
     while (going(client) && client->in_flight > 0 && clock_ns() < limit) {
         (void)wait_for_events(client, SECOND / 100);
     }
     if (client->answer.problem[0] != '\0') {
-        fail(client, client->answer.problem);
+        client_fail(client, client->answer.problem);
     } else if (client->in_flight > 0) {
-        fail(client, *client->order.stop ? "stopped" : "the server does not answer");
+        client_fail(client, *client->order.stop ? "stopped" : "the server does not answer");
     } else if (client->standing < last) {
-        fail(client, "the server broke off its first answers, or they were wrong");
+        client_fail(client, "the server broke off its first answers, or they were wrong");
+    }
+    return client->problem[0] == '\0';
+}
+
+/* Asks on the first link: its answer is what all are compared with. */
+static bool learn_answer(struct client *client) {
+    if (!ask_each(client, 0, 1)) {
+        return false;
+    }
+    if (!answer_init_last(&client->last_answer, &client->answer)) {
+        client_fail(client, "no memory for an answer");
     }
     return client->problem[0] == '\0';
 }
 
 bool client_open(struct client *client) {
     for (uint32_t i = 0; i < client->order.connections; i++) {
-        if (*client->order.stop || !open_link(client, i)) {
+        if (*client->order.stop || !connection_open(client, i)) {
             snprintf(client->problem, sizeof(client->problem), "connection %u of %u cannot be opened: %s",
                      i + 1, client->order.connections, *client->order.stop ? "stopped" : strerror(errno));
             return false;
         }
-        if (i == 0 && !ask_each(client, 0, 1)) {
+        if (i == 0 && !learn_answer(client)) {
             return false;
         }
     }
@@ -416,7 +255,7 @@ static uint64_t turn(struct client *client, uint64_t now) {
     over = wait_for_events(client, sleep_ns(client, before));
     check_links(client);
     end = clock_ns();
-    if (client->worked && is_inside(client, now)) {
+    if (client->worked && client_is_inside(client, now)) {
         client->tally.busy_ns += (before - now) + (end - over);
     }
     return end;
@@ -441,7 +280,7 @@ bool client_run(struct client *client, const struct client_interval *interval) {
         now = turn(client, now);
     }
     if (!going(client)) {
-        fail(client, "stopped before the end of its interval");
+        client_fail(client, "stopped before the end of its interval");
         return false;
     }
     close_schedule(client);

@@ -28,6 +28,7 @@ static void add_up(struct client *const *clients, uint32_t count) {
         sum->requests += tally->requests;
         sum->total_requests += tally->total_requests;
         sum->total_connects += tally->total_connects;
+        sum->reconnects += tally->reconnects;
         sum->waited += tally->waited;
         sum->backlog_middle += tally->backlog_middle;
         sum->backlog_end += tally->backlog_end;
@@ -149,10 +150,10 @@ void report_print(FILE *out, const struct options *options, struct client *const
     fprintf(out,
             ", \"duration_seconds\": %.6f, \"requests_per_sec\": %.1f, \"requests\": %" PRIu64
             ", \"bytes\": %" PRIu64 ", \"total_requests\": %" PRIu64 ", \"total_connects\": %" PRIu64
-            ", \"in_flight\": %u",
+            ", \"reconnects\": %" PRIu64 ", \"in_flight\": %u",
             seconds, (double)tally->requests / seconds, tally->requests,
             tally->requests * clients[0]->answer.size, tally->total_requests, tally->total_connects,
-            in_flight);
+            tally->reconnects, in_flight);
     print_schedule(out, clients, count);
     fprintf(out, ", \"busy_share\": %.4f, \"send_lag_p99_us\": %.3f, \"client_bound\": %s", busy, lag,
             lag > (double)options->lag_limit_us || busy > BUSY ? "true" : "false");

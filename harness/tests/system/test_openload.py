@@ -14,7 +14,8 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import Any, Iterator, Mapping
+from itertools import count, cycle, islice
+from typing import Any, Iterable, Iterator, Mapping
 
 import pytest
 
@@ -137,13 +138,18 @@ def test_more_than_the_server_can_do_is_unsent_and_not_dropped() -> None:
 
 
 @contextmanager
-def answering(answers: list[bytes], then: bytes = b"") -> Iterator[int]:
-    """A server that gives these answers, one a request on whichever connection, and after them `then`, or closes."""
+def answering(answers: Iterable[bytes], then: bytes = b"", each: int | None = None) -> Iterator[int]:
+    """A server that gives these answers, one a request on whichever connection, and after them `then`, or closes.
+
+    `each`: so many on one connection, which it then closes.
+    """
     left = iter(answers)
 
     def serve(peer: socket.socket) -> None:
         with peer, suppress(ConnectionError):
-            while peer.recv(4096) and (answer := next(left, then)):
+            for _ in count() if each is None else range(each):
+                if not peer.recv(4096) or not (answer := next(left, then)):
+                    return
                 peer.sendall(answer)
 
     def accept() -> None:
@@ -172,7 +178,8 @@ def test_an_answer_that_is_wrong_is_counted_and_its_connection_ends(wrong: bytes
 
 
 @pytest.mark.parametrize("answers, word", [
-    (WRONG_LATER, "no connection is left"),
+    (WRONG_LATER, "no connection is left: the server closed the last one before its answer was whole"),
+    ([*WRONG_LATER, HEAD + b"1"], "no connection is left: an answer on the last one differed from the first"),
     ([HEAD.replace(b": 1", b": 2") + b"00"], "the first answer has a body of 2 bytes, and --body-size is 1"),
     ([HEAD.replace(b"200", b"404") + b"0"], "the first answer has status 404"),
     ([HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"0"],
@@ -183,6 +190,44 @@ def test_without_a_server_that_answers_there_is_no_account(answers: list[bytes],
         process = start(port, "--rate", "100", "--duration", "5")
         out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (1, f"openload: {word}\n")
+    assert "{" not in out
+
+
+LAST = HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"0"
+
+
+def test_an_answer_has_the_time_of_its_own() -> None:
+    dated = (HEAD.replace(b"\r\n\r\n", b"\r\nDate: Mon, 30 Nov 2026 08:%02d:%02d GMT\r\n\r\n") % divmod(i % 3600, 60) + b"0"
+             for i in count())
+    with answering(dated) as port:
+        said = load(port, "--connections", "2", "--rate", "200", "--duration", "0.5", "--warmup", "0")
+    assert not any(said["errors"].values()) and said["measured"] == said["intended"]
+    assert said["reconnects"] == 0
+
+
+@pytest.mark.parametrize("rate", [0, 200])
+@pytest.mark.parametrize("answers", [(HEAD + b"0" for _ in count()), (HEAD + b"0", HEAD + b"0", LAST)])
+def test_a_connection_that_the_server_closes_between_answers_is_opened_again(answers: Iterable[bytes], rate: int) -> None:
+    with answering(cycle(islice(answers, 3)), each=3) as port:
+        said = load(port, "--connections", "1", "--rate", str(rate), "--duration", "0.5", "--warmup", "0")
+    assert not any(said["errors"].values()) and said["unsent"] == 0
+    assert said["measured"] == said["intended"] >= 50
+    # what is asked at the moment of the end is asked again on the next one
+    assert said["total_requests"] // 3 - 1 <= said["reconnects"] <= said["total_requests"] // 3
+    assert said["total_connects"] == said["reconnects"] + 1
+
+
+def test_a_server_that_goes_away_between_answers_is_one_line() -> None:
+    with serving() as (port, server):
+        client = start(port, "--connections", "4", "--rate", "500", "--warmup", "0", "--duration", "20")
+        assert client.stdout is not None and client.stdout.readline() == "MEASURING\n"
+        server.terminate()
+        server.wait(10)
+        out, err = client.communicate(timeout=30)
+    assert client.returncode == 1
+    # one that was opened just before the listener went ends without an answer
+    assert err in {f"openload: no connection is left: the server {how}\n" for how in (
+        "cannot be connected to again: Connection refused", "closed the last one before its answer was whole")}
     assert "{" not in out
 
 

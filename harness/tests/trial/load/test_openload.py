@@ -32,8 +32,8 @@ from harness.tests.fixtures.wires import bare_wire
 LOAD = Load("198.18.0.2", 80, WORKLOADS["rps"], 64, 2, 3, rate=12_000, seed=5)
 ACCOUNT: dict[str, Any] = {
     "arrivals": "poisson", "requests": 90, "bytes": 3510, "duration_seconds": 3.0, "total_requests": 160,
-    "intended": 100, "measured": 92, "unsent": 8, "unsent_oldest_us": 12.5, "waited": 4, "backlog_middle": 1,
-    "backlog_end": 8, "backlog_longest": 9, "busy_share": 0.25, "client_bound": True,
+    "intended": 100, "measured": 92, "unsent": 8, "unsent_oldest_us": 12.5, "waited": 4, "reconnects": 3,
+    "backlog_middle": 1, "backlog_end": 8, "backlog_longest": 9, "busy_share": 0.25, "client_bound": True,
     "send_lag_us": [[0.5, 90], [1234.5, 2]],
     "errors": {"connect": 0, "reset": 1, "timeout": 0, "content": 0, "status": 0},
     "latency_us": [[20.5, 90], [3000.4, 2]],
@@ -55,7 +55,7 @@ def test_its_account_is_read_whole() -> None:
     assert result.latency_us == ((20.5, 90), (3000.4, 2)) and result.errors["reset"] == 1
     assert result.open_loop == OpenLoop(
         arrivals="poisson", intended=100, measured=92, unsent=8, client_bound=True,
-        unsent_oldest_us=12.5, waited=4, backlog_middle=1, backlog_end=8, backlog_longest=9,
+        unsent_oldest_us=12.5, waited=4, reconnects=3, backlog_middle=1, backlog_end=8, backlog_longest=9,
         send_lag_us=((0.5, 90), (1230, 2)), busy_share=0.25)
 
 
