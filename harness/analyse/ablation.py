@@ -39,11 +39,11 @@ def summarise(plan: Plan, facts: Mapping[str, Any], points: Sequence[LoadPoint],
 
 
 def _point(steps: Sequence[Measure], at: LoadPoint, cycles: Mapping[str, Table]) -> Ablation:
-    below, apart = below(steps), apart(steps)
+    one_by_one, alone = below(steps), apart(steps)
     last = _mean(cycles, added(steps[-1].name))
     return Ablation(at, _mean(cycles, PLAIN), last, tuple(
         OptimisationStep(step.name, step.what, _mean(cycles, added(step.name)),
-                         _saving(cycles, *below[step.name]), _saving(cycles, *apart[step.name]))
+                         _saving(cycles, *one_by_one[step.name]), _saving(cycles, *alone[step.name]))
         for step in steps))
 
 

@@ -15,16 +15,14 @@ from harness.plan import LoadPoint, Published, load_published
 from harness.store import Run
 from harness.errors import UsageError
 from harness.report.baselines import absent, baselines, best_at, kernel_servers, others
-from harness.report.charts.base import Frame, Scale
-from harness.report.charts.base import render as render_chart
-from harness.report.charts.base import styled
-from harness.report.charts.lines import gain, throughput
+from harness.report.charts.base import Frame, pictures
+from harness.report.charts.lines import figures, gain
 from harness.report.figures import (
-    Lines, figure, grouped, lines, published_gains, published_rates, ratio)
+    RATE, figure, grouped, lines, published_gains, published_rates, ratio, scale_of)
 from harness.report.format import Places, by_name
 from harness.report.report import loaded, write_files
 from harness.report.tables import runs_table
-from harness.report.templates import data_uri, macro, render
+from harness.report.templates import macro, render
 
 
 def write_comparison(run_dirs: Sequence[Path], out: Path, names: Sequence[str] = ()) -> list[Path]:
@@ -52,18 +50,16 @@ def write_comparison(run_dirs: Sequence[Path], out: Path, names: Sequence[str] =
 def build(runs: Sequence[tuple[Run, Summary]], published: Sequence[Published]) -> dict[str, bytes]:
     """Return every file of the comparison by its name."""
     summaries = [summary for _, summary in runs]
-    with styled():
-        pictures = {name: render_chart(drawn) for name, drawn in _figures(summaries, published)}
+    files, charts = pictures(_figures(summaries, published))
     context = {
         "runs": runs, "summaries": summaries, "published": published, "gains": _gains(summaries),
         "contenders": list(dict.fromkeys(name for summary in summaries
                                          for name in summary.contenders)),
         "rows": list(_rows(summaries)), "at": _places(summaries),
-        "charts": {name: data_uri(kinds["svg"]) for name, kinds in pictures.items()},
+        "charts": charts,
     }
     return {
-        **{f"{name}.{kind}": data for name, kinds in pictures.items()
-           for kind, data in kinds.items()},
+        **files,
         "compare.html": render("compare.html.j2", context),
         "compare.md": render("compare.md.j2", context),
         "compare.csv": runs_table(("run", "wire"), [((summary.run, summary.wire), summary)
@@ -79,17 +75,17 @@ def _figures(summaries: Sequence[Summary],
     theirs = [other for other in published if other.series and axis.key == "connections"]
     frame = Frame(*macro("charts.j2", "compare_note", summaries, theirs),
                   *macro("words.j2", "banner", summaries))
-    rates: list[Lines] = [
-        lines(summary, name, style, f"{called[summary.run]}: {name}",
-              figure(name, "requests_per_sec")) for style, (summary, name) in enumerate(drawn)]
+    rates = [one for style, (summary, name) in enumerate(drawn)
+             for one in lines(summary, name, style, f"{called[summary.run]}: {name}",
+                              figure(name, "requests_per_sec"))]
     panels = grouped([*rates, *published_rates(theirs)])
-    values = [x for panel in panels for one in panel.series for x in one.xs]
-    scale = Scale.of(axis.label, values, linear=axis.word == "cores")
-    yield "throughput", throughput(panels, scale, frame)
-    gains = [lines(summary, name, style, macro("charts.j2", "compare_gain", called[summary.run],
-                                               name, below)[0], ratio(summary, name, below))
-             for style, (summary, name) in enumerate(drawn)
-             for below in [_below(summary, name)] if below != name]
+    scale = scale_of(axis, panels)
+    yield "throughput", figures(panels, scale, RATE, frame)
+    gains = [one for style, (summary, name) in enumerate(drawn)
+             for below in [_below(summary, name)] if below != name
+             for one in lines(summary, name, style, macro(
+                 "charts.j2", "compare_gain", called[summary.run], name, below)[0],
+                 ratio(summary, name, below))]
     if gains:
         over = {_below(summary, "") for summary, _ in drawn}
         text, = macro("charts.j2", "compare_axis", list(over))

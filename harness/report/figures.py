@@ -7,21 +7,22 @@ from dataclasses import replace
 from typing import Any, Callable, Iterator, Sequence
 
 from harness.analyse import OpenLoopSummary, Point, Summary
-from harness.plan import Published
+from harness.plan import Axis, Published
 from harness.store import LimitedBy
 from harness.report.baselines import absent, baselines, label, measured, others
 from harness.report.charts import ablation, cpu
 from harness.report.charts.base import COLOURS, GREY, Frame, Scale, compact
 from harness.report.charts.latency import Curve, Whole, against_load, distributions
 from harness.report.charts.lines import (
-    THICK, THIN, VERDICT_MARKERS, Panel, Series, Value, figures, gain, latency, overlay, series,
-    throughput)
-from harness.report.format import Places, places
+    PALE, THICK, THIN, VERDICT_MARKERS, Panel, Series, Value, figures, gain, latency, overlay,
+    series)
+from harness.report.format import places
 from harness.report.templates import macro
 
 Pick = Callable[[Point], Value]
-# lines by the words of the second axis's value; "" with one axis
-Lines = list[tuple[str, Series]]
+# a line, and the words of the second axis's value that it stands at; "" with one axis
+Line = tuple[str, Series]
+RATE = "Throughput (requests/s)"
 PERCENTILES = (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))
 # with more contenders a chart has their names: their labels would leave it no room
 _SHORT_FROM = 3
@@ -29,8 +30,6 @@ _SHORT_FROM = 3
 _STACK_FROM = 5
 # of what a polling contender burned: its own colour, and a look that no contender has
 _BURNED_DASH, _BURNED_MARKERS = (0, (1, 2)), ("+", "1", "2", "3")
-_COSTS = (("efficiency", "requests_per_core_second", "Requests per CPU second"),
-          ("cycles", "cycles_per_request", "Cycles per request"))
 
 
 def draw(summary: Summary, title: str, published: Sequence[Published]) -> Iterator[tuple[str, Any]]:
@@ -49,11 +48,10 @@ def frame_of(summary: Summary, note: str, *values: Any) -> Frame:
                  *macro("words.j2", "banner", [summary]))
 
 
-def scale_of(found: Places) -> Scale:
-    """Return the x axis of a run's charts."""
-    axis = found.axis
-    return Scale.of(axis.label, [axis.value(point) for point in found.points],
-                    linear=axis.word == "cores")
+def scale_of(axis: Axis, panels: Sequence[Panel]) -> Scale:
+    """Return the x axis of some panels."""
+    values = [x for panel in panels for one in panel.series for x in one.xs]
+    return Scale.of(axis.label, values, linear=axis.word == "cores")
 
 
 def _waterfalls(summary: Summary, title: str) -> Iterator[tuple[str, Any]]:
@@ -80,67 +78,61 @@ def _open_loop(summary: Summary, loop: OpenLoopSummary, title: str) -> Iterator[
 
 def _closed_loop(summary: Summary, title: str,
                  published: Sequence[Published]) -> Iterator[tuple[str, Any]]:
-    found, frame = places(summary), frame_of(summary, "note", title, [])
-    scale = scale_of(found)
-    theirs = [other for other in published if other.series and found.axis.key == "connections"]
+    axis, frame = places(summary).axis, frame_of(summary, "note", title, [])
+    theirs = [other for other in published if other.series and axis.key == "connections"]
     with_theirs = frame_of(summary, "note", title, theirs)
     # a contender keeps its look whichever others are measured
-    shown = [(style, name) for style, name in enumerate(summary.contenders)
-             if not absent(summary, name)]
-    short = len(shown) > _SHORT_FROM
+    shown = [(style, name, name if len(measured(summary)) > _SHORT_FROM else label(summary, name))
+             for style, name in enumerate(summary.contenders) if not absent(summary, name)]
 
-    def named(name: str) -> str:
-        return name if short else label(summary, name)
-
-    def of(key: str) -> list[Lines]:
-        return [lines(summary, name, style, named(name), figure(name, key))
-                for style, name in shown
-                if any(key in point.cells[name].figures for point in summary.points)]
-    rates = [lines(summary, name, style, named(name), figure(name, "requests_per_sec"))
-             for style, name in shown]
+    def of(key: str) -> list[Line]:
+        return [one for style, name, text in shown
+                if any(key in point.cells[name].figures for point in summary.points)
+                for one in lines(summary, name, style, text, figure(name, key))]
+    rates = [one for style, name, text in shown
+             for one in lines(summary, name, style, text, figure(name, "requests_per_sec"))]
+    scale = scale_of(axis, grouped(rates))
     panels = grouped([*rates, *_ceiling(summary), *published_rates(theirs)])
-    yield "throughput", throughput(panels, _wider(scale, panels), with_theirs)
+    yield "throughput", figures(panels, scale_of(axis, panels), RATE, with_theirs)
     for name, (drawn, text) in gain_lines(summary).items():
         extra = published_gains(theirs) if name == "gain" else []
-        thin = any(one.weight < 1 for some in drawn for _, one in some)
+        thin = any(one.weight == THIN for _, one in drawn)
         around = with_theirs if extra else frame
         around = replace(around, note=" ".join([around.note, *macro("charts.j2", "thin", thin)]))
         panels = grouped([*drawn, *extra])
-        yield name, gain(panels, _wider(scale, panels), text, around)
-    yield "latency", latency(_percentiles(summary, shown, named), scale, frame)
-    yield "cpu", _cpu(summary, shown, named, frame)
-    for name, key, text in _COSTS:
-        drawn = of(key)
-        if name == "cycles":
-            drawn += [[(title, replace(one, label=f"{one.label}, burned", dash=_BURNED_DASH,
-                                       published=True, marker=_BURNED_MARKERS[number % 4]))
-                       for title, one in some]
-                      for number, some in enumerate(of("burned_cycles_per_request"))]
-        if drawn:
-            yield name, figures(grouped(drawn), scale, text, frame)
+        yield name, gain(panels, scale_of(axis, panels), text, around)
+    yield "latency", latency(_percentiles(summary, shown), scale, frame)
+    yield "cpu", _cpu(summary, shown, frame)
+    if efficiency := of("requests_per_core_second"):
+        yield "efficiency", figures(grouped(efficiency), scale, "Requests per CPU second", frame)
+    burned = [(title, replace(one, label=f"{one.label}, burned", dash=_BURNED_DASH, weight=PALE,
+                              marker=_BURNED_MARKERS[COLOURS.index(one.colour) % 4]))
+              for title, one in of("burned_cycles_per_request")]
+    if cycles := [*of("cycles_per_request"), *burned]:
+        yield "cycles", figures(grouped(cycles), scale, "Cycles per request", frame)
 
 
-def lines(summary: Summary, name: str, style: int, text: str, pick: Pick) -> Lines:
+def lines(summary: Summary, name: str, style: int, text: str, pick: Pick,
+          **look: Any) -> list[Line]:
     """Return one contender's line for each value of a second axis, in the look number `style`."""
     found = places(summary)
-    by_place = {point.at: point for point in summary.points}
-    drawn: Lines = []
+    points = {point.at: point for point in summary.points}
+    drawn = []
     for title, line in found.lines(found.points):
-        here = [at for at in line if by_place[at].cells[name].not_measured is None]
+        here = [at for at in line if points[at].cells[name].not_measured is None]
         if here:
-            drawn.append((title.removeprefix(" with "), series(
+            drawn.append((title, replace(series(
                 text, style, [found.axis.value(at) for at in here],
-                [pick(by_place[at]) for at in here])))
+                [pick(points[at]) for at in here]), **look)))
     return drawn
 
 
-def grouped(drawn: Sequence[Lines]) -> list[Panel]:
+def grouped(drawn: Sequence[Line]) -> list[Panel]:
     """Return a panel for each value of the second axis; a line without one stands in the first."""
     found: dict[str, list[Series]] = {}
-    for some in drawn:
-        for title, one in some:
-            key = title if title or not found else next(iter(found))
-            found.setdefault(key, []).append(one)
+    for title, one in drawn:
+        key = title if title or not found else next(iter(found))
+        found.setdefault(key, []).append(one)
     return [Panel(title, tuple(some)) for title, some in found.items()]
 
 
@@ -155,19 +147,20 @@ def figure(name: str, key: str) -> Pick:
     return pick
 
 
-def ratio(summary: Summary, name: str, below: str, judged: bool = True) -> Pick:
+def ratio(summary: Summary, name: str, below: str, judged: bool = True,
+          interval: bool = True) -> Pick:
     """Return what picks a gain; over the best kernel server for "". `judged`: marked by verdict."""
     def pick(point: Point) -> Value:
         found = point.gain(name, below) if below else summary.headline(point).get(name)
         if found is None:
             return Value(None)
-        low, high = found.ci95 or (None, None)
+        low, high = found.ci95 if found.ci95 and interval else (None, None)
         return Value(found.ratio, low, high, found.bound is not None,
                      VERDICT_MARKERS[found.verdict] if judged else None)
     return pick
 
 
-def gain_lines(summary: Summary) -> dict[str, tuple[list[Lines], str]]:
+def gain_lines(summary: Summary) -> dict[str, tuple[list[Line], str]]:
     """Return the charts of gains by name, each with its lines and its axis; {} for one contender.
 
     With several kernel servers: the gain over the best thick, that over each thin in its own look
@@ -177,75 +170,64 @@ def gain_lines(summary: Summary) -> dict[str, tuple[list[Lines], str]]:
     kernel, above = baselines(summary), others(summary)
     first = summary.baseline
     if len(kernel) < 2 or not above:
-        names = [name for name in measured(summary) if name != first]
-        return {"gain": ([lines(summary, name, style[name], label(summary, name),
-                                ratio(summary, name, first)) for name in names],
-                         f"Gain (throughput ratio to {first})")} if names else {}
-    drawn = [weighed(lines(summary, name, style[name], f"{name} over the best",
-                           ratio(summary, name, "")), THICK) for name in above]
+        drawn = [one for name in measured(summary) if name != first
+                 for one in lines(summary, name, style[name], label(summary, name),
+                                  ratio(summary, name, first))]
+        return {"gain": (drawn, f"Gain (throughput ratio to {first})")} if drawn else {}
+    drawn = [one for name in above
+             for one in lines(summary, name, style[name], f"{name} over the best",
+                              ratio(summary, name, ""), weight=THICK, dash="-")]
     if len(above) == 1:
-        drawn += [weighed(lines(summary, name, style[name], f"over {name}",
-                                ratio(summary, above[0], name, False)), THIN) for name in kernel]
-    worth = [lines(summary, name, style[name], name, ratio(summary, name, first, False))
-             for name in kernel if name != first]
+        drawn += [one for name in kernel
+                  for one in lines(summary, name, style[name], f"over {name}", ratio(
+                      summary, above[0], name, judged=False, interval=False), weight=THIN)]
+    worth = [one for name in kernel if name != first
+             for one in lines(summary, name, style[name], name,
+                              ratio(summary, name, first, judged=False))]
     return {"gain": (drawn, "Gain (throughput ratio to kernel)"),
             "baselines": (worth, f"Throughput ratio to {first}")}
 
 
-def weighed(drawn: Lines, weight: float) -> Lines:
-    """Return lines that are read first (thick, solid), or beside others (thin, no interval)."""
-    if weight > 1:
-        return [(title, replace(one, weight=weight, dash="-")) for title, one in drawn]
-    return [(title, replace(one, weight=weight, values=tuple(
-        replace(value, low=None, high=None) for value in one.values))) for title, one in drawn]
-
-
-def published_rates(published: Sequence[Published]) -> list[Lines]:
+def published_rates(published: Sequence[Published]) -> list[Line]:
     """Return grey lines of other people's throughput in requests/s."""
-    every = [(f"{one.label} ({other.short})", other.connections, one.requests_per_sec)
-             for other in published for one in other.series.values()]
-    return [_overlay(*one, style) for style, one in enumerate(every)]
+    return _overlays([(other, one.label, one.requests_per_sec)
+                      for other in published for one in other.series.values()])
 
 
-def published_gains(published: Sequence[Published]) -> list[Lines]:
+def published_gains(published: Sequence[Published]) -> list[Line]:
     """Return grey lines of other people's gains over their own baseline."""
-    every = [(f"{other.series[name].label} ({other.short})", other.connections, ratios)
-             for other in published for name, ratios in other.gains().items()]
-    return [_overlay(*one, style) for style, one in enumerate(every)]
+    return _overlays([(other, other.series[name].label, ratios)
+                      for other in published for name, ratios in other.gains().items()])
 
 
-def _overlay(text: str, points: Sequence[int], known: Sequence[float | None], style: int) -> Lines:
-    """Return a line without the load points that it has no figure for."""
-    pairs = [(point, value) for point, value in zip(points, known) if value is not None]
-    return [("", overlay(text, style, [point for point, _ in pairs],
-                         [value for _, value in pairs]))]
+def _overlays(every: Sequence[tuple[Published, str, Sequence[float | None]]]) -> list[Line]:
+    """Return lines without the load points that they have no figure for."""
+    known = [[(x, y) for x, y in zip(other.connections, ys) if y is not None]
+             for other, _, ys in every]
+    return [("", overlay(f"{text} ({other.short})", style, [x for x, _ in pairs],
+                         [y for _, y in pairs]))
+            for style, ((other, text, _), pairs) in enumerate(zip(every, known))]
 
 
-def _wider(scale: Scale, panels: Sequence[Panel]) -> Scale:
-    """Return the scale with the load points of other people's figures."""
-    values = {x for panel in panels for one in panel.series for x in one.xs}
-    return replace(scale, values=tuple(sorted({*scale.values, *values})))
-
-
-def _ceiling(summary: Summary) -> list[Lines]:
+def _ceiling(summary: Summary) -> list[Line]:
     """Return a thin grey line through what the client can take, marked where it may be more."""
     found = places(summary)
     known = {point.at: point.ceiling for point in summary.points if point.ceiling}
     text, = macro("charts.j2", "ceiling", any(one.at_least for one in known.values()))
-    return [[(title.removeprefix(" with "), Series(
-        text, GREY, "", "-", tuple(found.axis.value(at) for at in line), tuple(
-            Value(known[at].requests_per_sec, marker=r"$\uparrow$" if known[at].at_least else None)
-            for at in line), published=True))
-        for title, line in found.lines(list(known))]] if known else []
+    return [(title, Series(
+        text, GREY, "", "-", tuple(found.axis.value(at) for at in line),
+        tuple(Value(known[at].requests_per_sec,
+                    marker=r"$\uparrow$" if known[at].at_least else None) for at in line), PALE))
+        for title, line in found.lines(list(known)) if line]
 
 
-def _percentiles(summary: Summary, shown: Sequence[tuple[int, str]],
-                 named: Callable[[str], str]) -> dict[str, list[Panel]]:
+def _percentiles(summary: Summary,
+                 shown: Sequence[tuple[int, str, str]]) -> dict[str, list[Panel]]:
     """Return a row for each value of the second axis, a column for each percentile."""
     rows: dict[str, list[Panel]] = {}
     for key, title in PERCENTILES:
-        for panel in grouped([lines(summary, name, style, named(name), _latency(name, key))
-                              for style, name in shown]):
+        for panel in grouped([one for style, name, text in shown
+                              for one in lines(summary, name, style, text, _latency(name, key))]):
             rows.setdefault(panel.title, []).append(replace(panel, title=title))
     if len(rows) == 1 and len(shown) >= _STACK_FROM:
         return {panel.title: [replace(panel, title="")]
@@ -260,13 +242,12 @@ def _latency(name: str, key: str) -> Pick:
     return pick
 
 
-def _cpu(summary: Summary, shown: Sequence[tuple[int, str]], named: Callable[[str], str],
-         frame: Frame) -> Any:
+def _cpu(summary: Summary, shown: Sequence[tuple[int, str, str]], frame: Frame) -> Any:
     found = places(summary)
-    by_place = {point.at: point for point in summary.points}
-    rows = {title.removeprefix(" with "): [
-        cpu.Bars(named(name), COLOURS[style % len(COLOURS)],
-                 tuple(_parts(by_place[at], name) for at in line)) for style, name in shown]
+    points = {point.at: point for point in summary.points}
+    rows = {title: [
+        cpu.Bars(text, COLOURS[style % len(COLOURS)],
+                 tuple(_parts(points[at], name) for at in line)) for style, name, text in shown]
         for title, line in found.lines(found.points)}
     names = dict.fromkeys(compact(found.axis.value(at)) for at in found.points)
     return cpu.cpu(rows, list(names), found.axis.label, frame)

@@ -130,8 +130,9 @@ class Places:
 
     def listed(self, points: Sequence[LoadPoint]) -> str:
         """Return 1, 8 and 64 connections."""
-        return "; ".join(phrase(self.axis, [thousands(self.axis.value(point)) for point in line])
-                         + rest for rest, line in self.lines(points))
+        return "; ".join(
+            phrase(self.axis, [thousands(self.axis.value(point)) for point in line])
+            + _with(rest) for rest, line in self.lines(points))
 
     def span(self, points: Sequence[LoadPoint]) -> str:
         """Return 1 to 64 connections; one or two points by themselves."""
@@ -149,7 +150,7 @@ class Places:
             ends = [" to ".join(thousands(self.axis.value(point)) for point in
                                 dict.fromkeys((run[0], run[-1]))) for run in runs]
             if ends:
-                texts.append(phrase(self.axis, ends, len(runs[0]) > 1) + rest)
+                texts.append(phrase(self.axis, ends, len(runs[0]) > 1) + _with(rest))
         return "; ".join(texts)
 
     def lines(self, points: Sequence[LoadPoint]) -> Iterator[tuple[str, list[LoadPoint]]]:
@@ -159,8 +160,12 @@ class Places:
             return
         second = self.axes[1]
         for value in dict.fromkeys(map(second.value, points)):
-            yield (f" with {phrase(second, [thousands(value)])}",
+            yield (phrase(second, [thousands(value)]),
                    [point for point in points if second.value(point) == value])
+
+
+def _with(rest: str) -> str:
+    return f" with {rest}" if rest else ""
 
 
 def phrase(axis: Axis, values: Sequence[str], several: bool = False) -> str:

@@ -19,13 +19,12 @@ from harness.store import Run, load_run, to_json
 from harness.errors import MachineError, UsageError
 from harness.report import hardware
 from harness.report.baselines import baselines, headlines, kernel_servers, others
-from harness.report.charts.base import render as render_chart
-from harness.report.charts.base import styled
+from harness.report.charts.base import pictures
 from harness.report.figures import draw
 from harness.report.format import command, places
 from harness.report.papers import SEED, Comparison, compare
 from harness.report.tables import gains_table, summary_table
-from harness.report.templates import aligned, data_uri, macro, render
+from harness.report.templates import aligned, macro, render
 
 
 def write_report(run_dir: Path, out: Path,
@@ -53,15 +52,11 @@ def loaded(run_dir: Path) -> tuple[Run, Summary]:
 def build(run: Run, summary: Summary, published: Sequence[Published]) -> dict[str, bytes]:
     """Return every file of the report by its name."""
     title = str(hardware.table(run.facts, "wire").get("title", ""))
-    with styled():
-        pictures = {name: render_chart(figure) for name, figure in draw(summary, title, published)}
-    files = {f"{name}.{kind}": data for name, kinds in pictures.items()
-             for kind, data in kinds.items()}
+    files, charts = pictures(draw(summary, title, published))
     context = {
         "summary": summary, "facts": run.facts, "plan": run.plan, "published": published,
-        "charts": {name: data_uri(kinds["svg"]) for name, kinds in pictures.items()},
-        "trials": run.trials, "headlines": headlines(summary), "hardware": hardware,
-        "at": places(summary),
+        "charts": charts, "trials": run.trials, "headlines": headlines(summary),
+        "hardware": hardware, "at": places(summary),
         "several_kernels": len(kernel_servers(summary)) > 1 and bool(summary.points)
         and not summary.ablation,
         "comparisons": comparisons(run, summary, published),

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import base64
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Mapping, Sequence
@@ -69,11 +68,6 @@ def lines(text: str) -> list[str]:
     """Return the lines of a macro's text that hold something, with single blanks."""
     kind: Any = markupsafe.Markup if isinstance(text, markupsafe.Markup) else str
     return [kind(" ".join(line.split())) for line in text.splitlines() if line.strip()]
-
-
-def data_uri(svg: bytes) -> str:
-    """Return a picture as an address that needs no file."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 
 def _cell(text: object) -> str:

@@ -7,10 +7,9 @@ from typing import Any, Sequence
 
 from matplotlib.figure import Figure  # type: ignore[import]
 from matplotlib.patches import Patch  # type: ignore[import]
-from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
 from harness.analyse import OptimisationStep, Saving
-from harness.report.charts.base import COLOURS, GRID, Frame, framed, thousands
+from harness.report.charts.base import COLOURS, Frame, framed, linear_axis
 
 TOTAL, SAVES, COSTS = "#767676", COLOURS[0], COLOURS[1]
 _ROW_INCHES, _NAMES_INCHES, _ALONE = 0.165, 0.92, 0.36
@@ -22,7 +21,7 @@ def draw(plain: float, steps: Sequence[OptimisationStep], frame: Frame) -> Figur
     entries = [Patch(facecolor=SAVES, label="saves"), Patch(facecolor=COSTS, label="costs"),
                Patch(facecolor=TOTAL, label="in all")]
     figure, ((left, right),) = framed(entries, frame, [rows * _ROW_INCHES], [1 - _ALONE, _ALONE],
-                                      left=_NAMES_INCHES)
+                                      left=_NAMES_INCHES, share=False)
     heights = _steps(left, plain, steps)
     for place, step in enumerate(steps, 1):
         _bar(right, place, 0.0, step.saved_alone)
@@ -30,11 +29,11 @@ def draw(plain: float, steps: Sequence[OptimisationStep], frame: Frame) -> Figur
     for axes, title, label, ticks in ((left, "added one by one", "Busy cycles per request", 5),
                                       (right, "left out alone", "Saved", 3)):
         axes.set_ylim(rows - 0.5, -0.5)
-        axes.set_title(title, fontsize=7, pad=3)
-        axes.grid(axis="x", **GRID)
+        axes.set_title(title)
+        axes.grid(False, axis="y")
+        axes.grid(True, axis="x")
         axes.tick_params(axis="y", length=0)
-        axes.xaxis.set_major_locator(MaxNLocator(ticks))
-        axes.xaxis.set_major_formatter(thousands)
+        linear_axis(axes.xaxis, ticks)
         axes.set_xlabel(label, fontsize=7)
     left.set_yticks(range(rows), ["plain design", *(step.name for step in steps), "all of them"])
     right.set_yticks(range(rows), [""] * rows)
@@ -69,8 +68,7 @@ def _bar(axes: Any, place: int, start: float, saving: Saving, downwards: bool = 
               color=SAVES if saving.mean >= 0 else COSTS)
     if saving.ci95 is not None:
         axes.errorbar([start + sign * saving.mean], [place], color="black", linewidth=0.6,
-                      xerr=[(saving.ci95[1] - saving.ci95[0]) / 2], capsize=1.5, capthick=0.6,
-                      fmt="none")
+                      xerr=[(saving.ci95[1] - saving.ci95[0]) / 2], fmt="none")
 
 
 def _reach(savings: Sequence[Saving]) -> tuple[float, float]:

@@ -6,14 +6,14 @@ Colour, marker and line style all tell series apart: print and colour-blind read
 
 from __future__ import annotations
 
+import base64
 import io
 import math
-import warnings
-from contextlib import contextmanager
+import textwrap
 from dataclasses import dataclass
-from typing import Any, Iterator, Sequence
+from typing import Any, ContextManager, Iterator, Sequence
 
-import matplotlib  # type: ignore[import]
+import matplotlib.style  # type: ignore[import]
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # type: ignore[import]
 from matplotlib.figure import Figure  # type: ignore[import]
 from matplotlib.lines import Line2D  # type: ignore[import]
@@ -35,15 +35,17 @@ LEFT, _RIGHT, _BOTTOM, _TOP, _TITLE = 0.6, 0.08, 0.41, 0.1, 0.16
 _ROW, _NOTE_LINE, _CHARACTER, _HANDLE = 0.127, 0.095, 0.05, 0.42
 _BANNER_LINE, _BANNER_MARGIN, _BANNER_WIDTH = 0.125, 0.04, 56
 WARNING = "#b00000"
-GRID = {"linewidth": 0.3, "color": "#cccccc"}
 
 STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans", "font.size": 8, "axes.labelsize": 8, "xtick.labelsize": 7,
-    "ytick.labelsize": 7, "legend.fontsize": 7, "axes.linewidth": 0.6, "xtick.major.width": 0.6,
+    "font.family": "DejaVu Sans", "font.size": 8, "axes.labelsize": 8, "axes.titlesize": 7,
+    "axes.titlepad": 3, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7,
+    "legend.frameon": False, "axes.linewidth": 0.6, "xtick.major.width": 0.6,
     "ytick.major.width": 0.6, "xtick.minor.width": 0.4, "lines.linewidth": 1.2,
-    "lines.markersize": 4.2, "axes.spines.top": False, "axes.spines.right": False,
+    "lines.markersize": 4.2, "lines.markeredgewidth": 0.9, "errorbar.capsize": 1.5,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
+    "axes.grid": True, "axes.grid.axis": "y", "grid.linewidth": 0.3, "grid.color": "#cccccc",
     "hatch.linewidth": 0.6, "svg.hashsalt": "stackduel", "svg.fonttype": "path",
-    "savefig.dpi": DPI, "figure.dpi": DPI, "axes.axisbelow": True,
+    "savefig.dpi": DPI, "figure.dpi": DPI,
 }
 
 
@@ -84,7 +86,7 @@ class Scale:
             return value * math.exp2(shift)
         return (self.values.index(value) if self.equal else value) + shift
 
-    def draw(self, axes: Any, label: bool = True) -> None:
+    def draw(self, axes: Any) -> None:
         """Set ticks at the load points, labelled as densely as they fit."""
         inches = float(axes.get_position().width * WIDTH_INCHES)
         places = [math.log2(value) if self.logarithmic else self.place(value)
@@ -106,8 +108,6 @@ class Scale:
         axes.set_xticks(list(ticks), list(ticks.values()))
         axes.set_xticks([at for at in map(self.place, self.values) if at not in ticks], minor=True)
         axes.xaxis.set_minor_formatter("")
-        if label:
-            axes.set_xlabel(self.label)
 
 
 def look(style: int) -> tuple[str, str, Any]:
@@ -122,15 +122,10 @@ def entry(label: str, colour: str = "black", marker: str = "", dash: Any = "",
     return Line2D([], [], color=colour, marker=marker, linestyle=dash, label=label, **more)
 
 
-@contextmanager
-def styled() -> Iterator[None]:
+def styled() -> ContextManager[None]:
     """Draw and save inside this: the user's matplotlibrc has no say."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", matplotlib.MatplotlibDeprecationWarning)
-        defaults = {key: value for key, value in matplotlib.rcParamsDefault.items()
-                    if not key.startswith(("backend", "date.epoch", "toolbar", "interactive"))}
-    with matplotlib.rc_context({**defaults, **STYLE}):
-        yield
+    context: ContextManager[None] = matplotlib.style.context(["default", STYLE])
+    return context
 
 
 def render(figure: Figure) -> dict[str, bytes]:
@@ -141,34 +136,40 @@ def render(figure: Figure) -> dict[str, bytes]:
     return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
-def compact(value: float) -> str:
-    """Return a load point short enough for an axis: 1000, 10k, 1M, 0.1."""
+def pictures(drawn: Iterator[tuple[str, Figure]]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the files of some charts, and by name an address of each that needs no file."""
+    with styled():
+        every = {name: render(figure) for name, figure in drawn}
+    files = {f"{name}.{kind}": data for name, kinds in every.items()
+             for kind, data in kinds.items()}
+    return files, {name: "data:image/svg+xml;base64," + base64.b64encode(kinds["svg"]).decode()
+                   for name, kinds in every.items()}
+
+
+def compact(value: float, _: object = None) -> str:
+    """Return a value short enough for an axis: 1000, 10k, 1M, 0.1."""
     for unit, factor in (("M", 1_000_000), ("k", 1000)):
-        if value >= max(factor, 10_000) and value * 100 % factor == 0:
+        if abs(value) >= max(factor, 10_000) and round(100 * value) % factor == 0:
             return f"{value / factor:g}{unit}"
     return f"{value:.10g}"
 
 
-def thousands(value: float, _: object = None) -> str:
-    """Return a tick's label that is never long: 1000, 20k."""
-    return f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:g}"
-
-
 def framed(entries: Sequence[Any], frame: Frame, heights: Sequence[float],
            widths: Sequence[float] = (1.0,), *, gap: float = 0.15, left: float = LEFT,
-           above: float = 0.0, below: float = 0.0) -> tuple[Figure, list[list[Any]]]:
+           above: float = 0.0, below: float = 0.0, share: bool = True) -> tuple[Figure, Any]:
     """Return a figure and its axes by row and column, banner and legend above, the note below.
 
     No size is left to a layout engine: heights, gap, left, above and below are inches.
+    share: all axes are alike; what is set of one of them holds for all
     """
     longest = max((len(entry.get_label()) for entry in entries), default=1)
     across = max(1, min(len(entries),
                         int((WIDTH_INCHES - 0.1) / (_HANDLE + _CHARACTER * longest))))
-    warning = wrap(frame.banner, _BANNER_WIDTH) if frame.banner else []
+    warning = _wrapped(frame.banner, _BANNER_WIDTH)
     banner = _BANNER_LINE * len(warning) + _BANNER_MARGIN if warning else 0.0
     top = (banner + _TOP + _ROW * math.ceil(len(entries) / across) + above
            + (_TITLE if len(widths) > 1 else 0))
-    lines = wrap(frame.note, 88)
+    lines = _wrapped(frame.note, 88)
     bottom = _BOTTOM + _NOTE_LINE * len(lines) + below
     inside = math.fsum(heights) + gap * (len(heights) - 1)
     total = top + inside + bottom
@@ -182,17 +183,16 @@ def framed(entries: Sequence[Any], frame: Frame, heights: Sequence[float],
         figure.text(0.5, 1 - _BANNER_MARGIN / total, "\n".join(warning), fontsize=7, color=WARNING,
                     weight="bold", ha="center", va="top", linespacing=1.15)
     figure.legend(handles=entries, ncol=across, loc="upper center",
-                  bbox_to_anchor=(0.5, 1.0 - banner / total), frameon=False, borderaxespad=0.2,
+                  bbox_to_anchor=(0.5, 1.0 - banner / total), borderaxespad=0.2,
                   labelspacing=0.3, columnspacing=1.2, handlelength=2.6, handletextpad=0.5)
     figure.text(0.02, 0.03 / total, "\n".join(lines), fontsize=5, color="#555555",
                 linespacing=1.15)
-    return figure, [[figure.add_subplot(grid[row, column]) for column in range(len(widths))]
-                    for row in range(len(heights))]
+    return figure, grid.subplots(squeeze=False, sharex=share, sharey=share)
 
 
-def label_rows(rows: Sequence[Any], label: str) -> None:
-    """Label the y axis of some rows once, in their middle."""
-    rows[len(rows) // 2].set_ylabel(label, y=0.5 if len(rows) % 2 else 1.05)
+def label_rows(grid: Any, label: str) -> None:
+    """Label the y axis of all rows once, in their middle."""
+    grid[len(grid) // 2][0].set_ylabel(label, y=0.5 if len(grid) % 2 else 1.05)
 
 
 def name_panel(axes: Any, title: str, size: float = 7) -> None:
@@ -200,14 +200,14 @@ def name_panel(axes: Any, title: str, size: float = 7) -> None:
     axes.text(0.012, 0.97, title, transform=axes.transAxes, fontsize=size, va="top")
 
 
-def wrap(text: str, width: int) -> list[str]:
-    """Return lines of at most `width` characters."""
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def linear_axis(axis: Any, most: int) -> None:
+    """Give a linear axis at most so many round ticks, and one more."""
+    axis.set_major_locator(MaxNLocator(most, steps=(1, 2, 2.5, 5, 10)))
+    axis.set_major_formatter(compact)
 
 
 def log_axis(axes: Any, values: Sequence[float]) -> None:
@@ -216,8 +216,7 @@ def log_axis(axes: Any, values: Sequence[float]) -> None:
     axes.set_yscale("log")
     axes.set_ylim(low, high)
     ticks = log_ticks(low, high)
-    axes.set_yticks(ticks, [f"{tick:.10g}" if tick < 1e5 else f"{tick / 1e3:.10g}k"
-                            for tick in ticks])
+    axes.set_yticks(ticks, [compact(tick) for tick in ticks])
     axes.set_yticks([], minor=True)
 
 

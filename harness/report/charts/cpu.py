@@ -11,7 +11,7 @@ import matplotlib  # type: ignore[import]
 from matplotlib.figure import Figure  # type: ignore[import]
 from matplotlib.patches import Patch  # type: ignore[import]
 
-from harness.report.charts.base import GRID, HEIGHT, Frame, framed, label_rows, name_panel
+from harness.report.charts.base import HEIGHT, Frame, framed, label_rows, name_panel
 
 # by role: hatch, opacity and label
 _PARTS = {"server": ("", 1.0, "server cores"), "client": ("//////", 0.35, "client cores"),
@@ -48,17 +48,15 @@ def cpu(rows: Mapping[str, Sequence[Bars]], names: Sequence[str], label: str,
     highest = max((math.fsum(parts.values()) for one in every for parts in one.parts if parts),
                   default=1.0)
     for (axes,), (title, bars) in zip(grid, rows.items()):
+        name_panel(axes, title)
         for number, one in enumerate(bars):
             _contender(axes, one, number, len(bars), numbered)
-        axes.set_xlim(-0.6, len(names) - 0.4)
-        # with room for the title of a row
-        axes.set_ylim(0, (1.08 if len(rows) == 1 else 1.3) * highest)
-        axes.grid(axis="y", **GRID)
-        axes.set_xticks(range(len(names)), names, rotation=45 if len(names) > 12 else 0)
-        axes.tick_params(labelbottom=axes is grid[-1][0])
-        name_panel(axes, title)
-    label_rows([axes for axes, in grid], "CPU time (µs/request)")
-    grid[-1][0].set_xlabel(label)
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    # with room for the title of a row
+    axes.set_ylim(0, (1.08 if len(rows) == 1 else 1.3) * highest)
+    axes.set_xticks(range(len(names)), names, rotation=45 if len(names) > 12 else 0)
+    axes.set_xlabel(label)
+    label_rows(grid, "CPU time (µs/request)")
     return figure
 
 

@@ -3,20 +3,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, Sequence
 
 from matplotlib.figure import Figure  # type: ignore[import]
-from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
 from harness.analyse import OfferedPoint, OpenContender
 from harness.report.charts.base import (
-    DASHES, GRID, HEIGHT, Frame, compact, entry, framed, log_ticks, look)
+    DASHES, HEIGHT, Frame, entry, framed, label_rows, linear_axis, log_axis, look, name_panel)
+from harness.report.charts.lines import Series, Value, line
 
 _PANEL, _GAP = 1.15, 0.2
-# an interval is drawn up to this factor of its point, lest two rounds flatten all else
-_REACH = 3.0
 _TICKS = ((1, "0"), (2, "50"), (10, "90"), (100, "99"), (1000, "99.9"), (10_000, "99.99"),
           (100_000, "99.999"), (1_000_000, "99.9999"), (10_000_000, "99.99999"))
 
@@ -76,15 +73,14 @@ def against_load(curves: Sequence[Curve], panels: Sequence[tuple[str, str]],
         entries.append(entry("hollow: client-bound", marker="o", markerfacecolor="white"))
     figure, grid = framed(entries, frame, [_PANEL] * len(panels), gap=_GAP)
     for (axes,), (key, title) in zip(grid, panels):
+        name_panel(axes, title)
         for one in curves:
             _curve(axes, one, key)
-        axes.set_xlim(0, 1.04 * max(known, default=1.0) / 1e3)
-        axes.xaxis.set_major_locator(MaxNLocator(7))
-        axes.tick_params(labelbottom=axes is grid[-1][0])
-        _latencies(axes, values)
-        axes.text(0.012, 0.95, title, transform=axes.transAxes, fontsize=8, va="top")
-    grid[len(grid) // 2][0].set_ylabel("Latency (µs)")
-    grid[-1][0].set_xlabel("Offered load (1000 requests/s)")
+    axes.set_xlim(0, 1.04 * max(known, default=1000.0))
+    linear_axis(axes.xaxis, 7)
+    axes.set_xlabel("Offered load (requests/s)")
+    log_axis(axes, values)
+    label_rows(grid, "Latency (µs)")
     return figure
 
 
@@ -98,7 +94,7 @@ def distributions(curves: Sequence[Whole], frame: Frame) -> Figure:
     figure, ((axes,),) = framed(entries, frame, [HEIGHT])
     for one, (colour, marker, dash, fill) in zip(curves, looks):
         axes.plot(*zip(*one.points), color=colour, marker=marker, linestyle=dash,
-                  markerfacecolor=fill, markersize=3.4, markeredgewidth=0.9,
+                  markerfacecolor=fill, markersize=3.4,
                   markevery=(one.style + 3 * one.dash, 6))
     last = max(one.points[-1][0] for one in curves)
     ticks = {at: name for at, name in _TICKS if at <= last}
@@ -106,52 +102,28 @@ def distributions(curves: Sequence[Whole], frame: Frame) -> Figure:
     axes.set_xlim(1, 1.15 * last)
     axes.set_xticks(list(ticks), list(ticks.values()))
     axes.set_xticks([], minor=True)
-    _latencies(axes, [value for one in curves for _, value in one.points if value])
-    axes.grid(axis="x", **GRID)
+    axes.grid(axis="x")
+    log_axis(axes, [value for one in curves for _, value in one.points if value])
     axes.set_xlabel("Percentile (%)")
     axes.set_ylabel("Latency (µs)")
     return figure
 
 
 def _curve(axes: Any, curve: Curve, key: str) -> None:
-    colour, marker, dash = look(curve.style)
-    known = [(point.offered / 1e3, value, point) for point in curve.steady
-             if (value := point.latency_us.get(key))]
-    axes.plot([x for x, _, _ in known], [y for _, y, _ in known], color=colour, linestyle=dash)
-    for x, y, point in known:
-        ends = {"p50": point.p50_ci95, "p99": point.p99_ci95}.get(key)
-        if ends:
-            _interval(axes, x, y, ends, colour)
-        axes.plot([x], [y], linestyle="", marker=marker, color=colour, markeredgewidth=0.9,
-                  markerfacecolor="white" if point.client_bound else colour, zorder=3)
+    colour, _, dash = look(curve.style)
+    known = [(point, value) for point in curve.steady if (value := point.latency_us.get(key))]
+    values = []
+    for point, value in known:
+        low, high = {"p50": point.p50_ci95, "p99": point.p99_ci95}.get(key) or (None, None)
+        values.append(Value(value, low, high, point.client_bound))
+    line(axes, Series(curve.label, *look(curve.style),
+                      tuple(point.offered for point, _ in known), tuple(values)), float, band=False)
     if curve.saturation:
-        axes.axvline(curve.saturation / 1e3, color=colour, linestyle=dash, linewidth=0.8)
-    if key == "p99" and curve.knee_us is not None and curve.of.knee.offered is not None:
-        knee, height = curve.of.knee, curve.knee_us
-        if knee.ci95:
-            axes.plot([end / 1e3 for end in knee.ci95], [height] * 2, color=colour, linewidth=2.2,
+        axes.axvline(curve.saturation, color=colour, linestyle=dash, linewidth=0.8)
+    if key == "p99" and curve.knee_us is not None:
+        if curve.of.knee.ci95:
+            axes.plot(curve.of.knee.ci95, [curve.knee_us] * 2, color=colour, linewidth=2.2,
                       alpha=0.45, solid_capstyle="butt")
-        axes.plot([curve.of.knee.offered / 1e3], [height], linestyle="", marker="*",
+        axes.plot([curve.of.knee.offered], [curve.knee_us], linestyle="", marker="*",
                   markersize=8, color=colour, markeredgecolor="black", markeredgewidth=0.5,
                   zorder=4)
-
-
-def _interval(axes: Any, x: float, y: float, ends: tuple[float, float], colour: str) -> None:
-    """Draw a bar; an end that is farther away than is drawn has no cap."""
-    low, high = max(ends[0], y / _REACH), min(ends[1], y * _REACH)
-    axes.plot([x, x], [low, high], color=colour, linewidth=0.7)
-    caps = [shown for shown, end in zip((low, high), ends) if shown == end]
-    axes.plot([x] * len(caps), caps, linestyle="", marker="_", markersize=3.5,
-              markeredgewidth=0.7, color=colour)
-
-
-def _latencies(axes: Any, values: Sequence[float]) -> None:
-    low, high = (min(values) / 1.3, max(values) * 1.5) if values else (1.0, 1000.0)
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    ticks = log_ticks(low, high)
-    if len(ticks) > 5:
-        ticks = [tick for tick in ticks if math.log10(tick).is_integer()]
-    axes.set_yticks(ticks, [compact(int(tick)) if tick >= 1 else f"{tick:g}" for tick in ticks])
-    axes.set_yticks([], minor=True)
-    axes.grid(axis="y", **GRID)

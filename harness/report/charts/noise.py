@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
 from harness.regression import Detectable, NoiseResult
 from harness.store import Verdict
-from harness.report.charts.base import GRID, Frame, Scale, entry, framed, log_ticks, look
+from harness.report.charts.base import Frame, Scale, entry, framed, log_axis, look
 
 _HEIGHT, _GAP, _TITLE = 1.75, 0.62, 0.18
 # of percent, what a single wild interval may ask of the axis, by the median of all
@@ -25,7 +25,7 @@ def draw(found: NoiseResult, names: Sequence[str], label: str, frame: Frame) -> 
         entries.append(entry("called a difference", marker="o", markerfacecolor="none",
                              markersize=8))
     figure, ((upper,), (lower,)) = framed(entries, frame, [_HEIGHT, _HEIGHT], gap=_GAP,
-                                          above=_TITLE)
+                                          above=_TITLE, share=False)
     _comparisons(upper, found)
     upper.set_xticks(range(len(names)), names)
     upper.set_xlabel(label, labelpad=1)
@@ -47,7 +47,7 @@ def _comparisons(axes: Any, found: NoiseResult) -> None:
         reach.append(max(abs(low), abs(high)))
         colour, marker, _ = look(found.contenders.index(row.contender))
         axes.errorbar([x], [centre], [[centre - low], [high - centre]], color=colour,
-                      marker=marker, markersize=3, linewidth=0.7, capsize=1.2, capthick=0.7)
+                      marker=marker, markersize=3, linewidth=0.7)
         if row.gain.verdict != Verdict.INCONCLUSIVE:
             axes.plot([x], [centre], marker="o", markerfacecolor="none", markersize=8,
                       markeredgecolor="black")
@@ -58,8 +58,7 @@ def _comparisons(axes: Any, found: NoiseResult) -> None:
     axes.yaxis.set_major_formatter(_signed)
     axes.yaxis.set_major_locator(MaxNLocator(7))
     axes.set_ylabel("Against itself (%)")
-    axes.set_title(f"{len(rows)} comparisons of a contender with itself", fontsize=7, pad=3)
-    axes.grid(axis="y", **GRID)
+    axes.set_title(f"{len(rows)} comparisons of a contender with itself")
 
 
 def _detectable(axes: Any, rows: Sequence[Detectable]) -> None:
@@ -76,16 +75,12 @@ def _detectable(axes: Any, rows: Sequence[Detectable]) -> None:
                   alpha=1 if whole else 0.55, marker=marker if whole else "", markersize=3.4)
     handles = [entry(label, "#444444", dash="-", linewidth=width)
                for width, label in ((1.6, "mean of all load points"), (0.5, "each alone"))]
-    axes.legend(handles=handles, loc="upper right", frameon=False, fontsize=6, handlelength=2.2)
+    axes.legend(handles=handles, loc="upper right", fontsize=6, handlelength=2.2)
     Scale.of("Rounds", counts).draw(axes)
-    low, high = min(values) / 1.2, max(values) * 1.2
-    axes.set_yscale("log")
-    axes.set_ylim(low, high)
-    axes.set_yticks(log_ticks(low, high), [f"{tick:g}" for tick in log_ticks(low, high)])
-    axes.set_yticks([], minor=True)
+    axes.set_xlabel("Rounds")
+    log_axis(axes, values)
     axes.set_ylabel("Smallest change seen (%)")
-    axes.set_title("seen in 8 of 10 cases, 5 % two-sided", fontsize=7, pad=3)
-    axes.grid(axis="y", **GRID)
+    axes.set_title("seen in 8 of 10 cases, 5 % two-sided")
 
 
 def _signed(value: float, _: object = None) -> str:

@@ -7,11 +7,9 @@ import math
 from typing import Any
 
 from matplotlib.figure import Figure  # type: ignore[import]
-from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
 from harness.regression import GAIN, Trend, TrendLine
-from harness.report.charts.base import (
-    GRID, HEIGHT, Frame, entry, framed, log_ticks, look, thousands)
+from harness.report.charts.base import HEIGHT, Frame, entry, framed, linear_axis, log_axis, look
 from harness.report.format import signed
 
 _TICKS, _STEP, _DRIFT = 6, (0, (3, 2)), (0, (1, 1.5))
@@ -39,16 +37,11 @@ def draw(found: Trend, label: str, frame: Frame) -> Figure:
         # farther away it would press the series flat
         axes.axhline(1, color="black", linewidth=0.8)
     if max(values) > _LOG_FROM * min(values):
-        axes.set_yscale("log")
-        ticks = log_ticks(min(values) / 1.2, max(values) * 1.2)
-        axes.set_yticks(ticks, [thousands(tick) for tick in ticks])
-        axes.set_yticks([], minor=True)
+        log_axis(axes, values)
     else:
-        axes.yaxis.set_major_locator(MaxNLocator(6))
-        axes.yaxis.set_major_formatter(thousands)
+        linear_axis(axes.yaxis, 6)
     axes.set_ylabel(label, fontsize=7)
     _time_axis(axes, found)
-    axes.grid(axis="y", **GRID)
     return figure
 
 
@@ -58,8 +51,8 @@ def _line(axes: Any, line: TrendLine, order: dict[str, int], style: int) -> None
     for x, value in zip(xs, line.values):
         low, high = value.ci95 or (value.value, value.value)
         axes.errorbar([x], [value.value], [[value.value - low], [high - value.value]],
-                      color=colour, marker=marker, markersize=3.2, linewidth=0.7, capsize=1.2,
-                      capthick=0.7, linestyle="", zorder=3)
+                      color=colour, marker=marker, markersize=3.2, linewidth=0.7,
+                      linestyle="", zorder=3)
     logs = [math.log(value.value) for value in line.values]
     ends = [0, *(change.at for change in line.changes), len(xs)]
     for low, high in zip(ends, ends[1:]) if line.drift_percent is None else ():

@@ -51,7 +51,7 @@ def without(summary: Summary, *names: str) -> Summary:
 
 
 def labels(summary: Summary, chart: str) -> list[str]:
-    return [series.label for drawn in gain_lines(summary)[chart][0] for _, series in drawn]
+    return [series.label for _, series in gain_lines(summary)[chart][0]]
 
 
 def test_the_headline_is_against_the_best_of_each_point_with_a_line_for_each_server(summary: Summary) -> None:

@@ -67,7 +67,7 @@ def test_a_contender_that_is_not_measured_somewhere_is_not_missing_there(tmp_pat
         (_, series), = lines(summary, name, 0, name, figure(name, "requests_per_sec"))
         return series.xs
     assert xs("plain") == (1, 1000) and xs("lwip") == (1, 1000, 1_000_000)
-    drawn = {series.label: series for some in gain_lines(summary)["gain"][0] for _, series in some}
+    drawn = {series.label: series for _, series in gain_lines(summary)["gain"][0]}
     assert drawn["lwIP, plain"].xs == (1, 1000)
 
 

@@ -29,7 +29,7 @@ def scale(series: Sequence[Series], label: str = "Connections", linear: bool = F
 
 
 def throughput(series: Sequence[Series], frame: Frame = NOTE) -> Any:
-    return lines.throughput([Panel("", tuple(series))], scale(series), frame)
+    return lines.figures([Panel("", tuple(series))], scale(series), "Throughput (requests/s)", frame)
 
 
 def cpu(frame: Frame, *parts: dict[str, float] | None) -> Any:
@@ -176,7 +176,7 @@ def test_panels_of_a_second_axis_stand_below_one_another_and_share_their_scale()
     panels = [Panel(f"{cores} server cores", (line(0, [1, 8], Value(1e4 * cores), Value(2e4)),))
               for cores in (1, 2, 4)]
     with charts.styled():
-        figures = [lines.throughput(panels, scale(panels[0].series), NOTE),
+        figures = [lines.figures(panels, scale(panels[0].series), "Cycles", NOTE),
                    lines.gain(panels, scale(panels[0].series), "Gain", NOTE),
                    lines.latency({panel.title: [panel] for panel in panels}, scale(panels[0].series), NOTE)]
         for figure in figures:
@@ -192,7 +192,7 @@ def test_panels_of_a_second_axis_stand_below_one_another_and_share_their_scale()
 def test_the_x_axis_fits_its_values(values: list[float], linear: bool, kind: str, places: list[float]) -> None:
     series = [line(0, values, *[Value(1e4)] * len(values))]
     with charts.styled():
-        figure = lines.throughput([Panel("", tuple(series))], scale(series, "Loss (%)", linear), NOTE)
+        figure = lines.figures([Panel("", tuple(series))], scale(series, "Loss (%)", linear), "Cycles", NOTE)
         axes = figure.axes[0]
         assert axes.get_xscale() == kind and axes.get_xlabel() == "Loss (%)"
         assert list(axes.get_xticks()) == places
