@@ -152,7 +152,7 @@ def test_a_last_line_cut_short_is_refused_by_a_report_and_dropped_by_resume(stor
     (line(requests_per_sec=float("nan")), "'requests_per_sec' is missing or of a wrong type"),
     (line(latency_histogram_us=[[1]]), "'latency_histogram_us' is missing or of a wrong type"),
     (line(latency_histogram_us=[[1, 1.5]]), "'latency_histogram_us' is missing or of a wrong type"),
-    (line(problems=[{"code": "bad luck"}]), "'problems' is missing or of a wrong type"),
+    (line(problems=[{"code": "bad luck"}]), "'problems.0' is missing or of a wrong type"),
     (line(problems="no"), "'problems' is missing or of a wrong type"),
     (line(point={}), "'point.connections' is missing or of a wrong type"),
     (line(cpu_seconds={"0": {"role": "client", "user": "1"}}), "'cpu_seconds.0.user' is missing"),
