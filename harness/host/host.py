@@ -7,6 +7,7 @@ are MachineError with one line.
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -15,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Callable, Mapping, Protocol, Sequence
+from typing import Any, Callable, Mapping, Protocol, Sequence
 
 from harness.errors import MachineError
 
@@ -88,6 +89,11 @@ class Host:
     def query(self, argv: Sequence[str], *, netns: str | None = None, check: bool = True) -> Result:
         """Run a command that changes nothing: a dry run runs it too."""
         return self.run(argv, netns=netns, check=check)
+
+    def query_json(self, argv: Sequence[str], *, netns: str | None = None,
+                   check: bool = True) -> Any:
+        """Return what a command that changes nothing prints as JSON; [] where it prints nothing."""
+        return json.loads(self.query(argv, netns=netns, check=check).stdout.strip() or "[]")
 
     def spawn(self, argv: Sequence[str], *, netns: str | None = None, cpus: Sequence[int] = (),
               stdout: Path, stderr: Path, env: Mapping[str, str] | None = None) -> Process:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""By which driver a card comes to DPDK, and what must be loaded and written first.
+"""Choose by which driver a card comes to DPDK, and what must be loaded and written first.
 
-Decides; does nothing. Must not know whether the card is free (in_use.py), nor who binds it and
-when.
+Does nothing. Must not know whether the card is free (in_use.py), nor who binds it and when.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from harness.errors import MachineError
 from harness.host import DEVICES, Host, Nic, driver_of
@@ -27,8 +25,7 @@ LOCKDOWN = "/sys/kernel/security/lockdown"
 DEVBIND = "dpdk-devbind.py"
 # of modules that are not called as their driver is
 _DRIVERS = {"virtio_pci": "virtio-pci"}
-# before what a driver of DPDK says of itself, as JSON in its binary (dpdk-pmdinfo.py prints the
-# same)
+# before what a driver of DPDK says of itself, as JSON in its binary (as dpdk-pmdinfo.py prints)
 _MARK = "PMD_INFO_STRING= "
 _ANY = 0xffff
 
@@ -62,26 +59,25 @@ def pmd_of(host: Host, nic: Nic) -> Pmd | None:
     """Return the driver of the installed DPDK for this card; None when it has none."""
     ids = tuple(int(text or "0", 16) for text in
                 (nic.vendor, nic.device, nic.subsystem_vendor, nic.subsystem_device))
-    for pmd in _pmds(host):
+    for text in _plugin_texts(host):
+        pmd = json.loads(text.removeprefix(_MARK))
         if any(all(mine == its or its == _ANY for mine, its in zip(ids, row))
                for row in pmd.get("pci_ids", [])):
             return Pmd(pmd["name"], tuple(re.findall(r"[\w-]+", pmd.get("kmod", ""))))
     return None
 
 
-def _pmds(host: Host) -> list[dict[str, Any]]:
+def _plugin_texts(host: Host) -> list[str]:
     """Return what each plugin for network cards says; by grep, for they are 30 MB of binaries."""
     libraries = host.query(["pkg-config", "--variable=libdir", "libdpdk"],
                            check=False).stdout.strip()
     plugins = [f"{libraries}/dpdk/{name}" for name in host.listing(f"{libraries}/dpdk")
                if name.startswith("pmds-")]
-    if not plugins:
-        return []
-    options = ("recursive", "text", "null-data", "no-filename", "only-matching",
-               "include=librte_net_*.so.*")
-    found = host.query(["grep", *(f"--{option}" for option in options), _MARK + "{.*", *plugins],
-                       check=False)
-    return [json.loads(text.removeprefix(_MARK)) for text in found.stdout.split("\0") if text]
+    options = ("--recursive", "--text", "--null-data", "--no-filename", "--only-matching",
+               "--include=librte_net_*.so.*")
+    argv = ["grep", *options, _MARK + "{.*", *plugins]
+    return [text for text in host.query(argv, check=False).stdout.split("\0")
+            if text] if plugins else []
 
 
 def choose_binding(host: Host, nic: Nic, noiommu: bool) -> Binding:
@@ -101,10 +97,8 @@ def choose_binding(host: Host, nic: Nic, noiommu: bool) -> Binding:
 
 
 def bind_command(driver: str, pci: str) -> tuple[str, ...]:
-    """Return the command that gives a card to a driver.
-
-    --force: dpdk-devbind refuses a card whose interface has a route; in_use.py has looked at more.
-    """
+    """Return the command that gives a card to a driver."""
+    # without --force it refuses a card whose interface has a route; in_use.py has looked at more
     return (DEVBIND, "--force", "-b", driver, pci)
 
 
@@ -113,12 +107,12 @@ def kernel_driver(host: Host, nic: Nic) -> str:
     if nic.driver and nic.driver not in USER_SPACE_DRIVERS:
         return nic.driver
     alias = host.text(f"{DEVICES}/{nic.pci}/modalias")
-    resolved = host.query(["modprobe", "--resolve-alias", alias],
-                          check=False).stdout if alias else ""
-    if not resolved.split():
+    argv = ["modprobe", "--resolve-alias", alias]
+    modules = host.query(argv, check=False).stdout.split() if alias else []
+    if not modules:
         raise MachineError(f"no driver of this kernel takes {_named(nic)}: its module is not "
                            f"installed for kernel {_release(host)}")
-    module = resolved.split()[0]
+    module = modules[0]
     # a module tells the names of its drivers once it is loaded
     names = [name.removeprefix("pci:") for name in host.listing(f"/sys/module/{module}/drivers")
              if name.startswith("pci:")]
@@ -151,11 +145,12 @@ def _behind_iommu(host: Host, nic: Nic) -> Binding:
 
 def _without_iommu(host: Host, nic: Nic, pmd: Pmd) -> Binding:
     """Choose vfio-pci if the kernel has its mode for this, as Debian's has not; else uio."""
-    if _available(host, VFIO) and _has_no_iommu_mode(host):
+    has_vfio = _available(host, VFIO)
+    if has_vfio and _has_no_iommu_mode(host):
         writes = () if host.text(NO_IOMMU) in ("Y", "1") else ((NO_IOMMU, "1"),)
         return Binding(VFIO, False, _to_load(host, VFIO), writes,
                        "vfio-pci without an IOMMU (unsafe mode)")
-    lacks = "no vfio-pci with a no-IOMMU mode" if _available(host, VFIO) else "no vfio-pci"
+    lacks = "no vfio-pci with a no-IOMMU mode" if has_vfio else "no vfio-pci"
     instead = (f"{_called(nic)} is behind no IOMMU, kernel {_release(host)} has {lacks}, and "
                f"{UIO}, the second choice,")
     if not _available(host, UIO):
@@ -167,8 +162,8 @@ def _without_iommu(host: Host, nic: Nic, pmd: Pmd) -> Binding:
     if locked and locked[0] != "none":
         raise MachineError(f"{instead} is forbidden by the kernel's lockdown ({locked[0]}, in "
                            f"{LOCKDOWN}): switch Secure Boot off, or {_how_to_get_one(host)}")
-    mode = f"{UIO} without an IOMMU (this kernel has {lacks})"
-    return Binding(UIO, False, _to_load(host, UIO), (), mode)
+    return Binding(UIO, False, _to_load(host, UIO), (),
+                   f"{UIO} without an IOMMU (this kernel has {lacks})")
 
 
 def _has_no_iommu_mode(host: Host) -> bool:
@@ -205,9 +200,9 @@ def _to_load(host: Host, module: str) -> tuple[str, ...]:
 
 def _nowhere(host: Host) -> str:
     """Say why a module is missing, and what to do."""
-    release = _release(host)
     if host.which("modprobe") is None:
         return "modprobe is missing; run `sudo make deps`, or install package kmod"
+    release = _release(host)
     if not host.exists(f"/lib/modules/{release}"):
         return (f"kernel {release} has no modules here (/lib/modules/{release}); install its "
                 "package (Debian:"
@@ -226,8 +221,8 @@ def _how_to_get_one(host: Host) -> str:
     else:
         return "switch the IOMMU on in the firmware"
     if switch in host.text("/proc/cmdline").split():
-        return (f"{switch} stands on the kernel's command line already, so switch"
-                f" {unit} on in the BIOS")
+        return (f"{switch} stands on the kernel's command line already, so switch {unit} on in the "
+                "BIOS")
     return f"add {switch} to the kernel's command line and reboot, with {unit} on in the BIOS"
 
 

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Why a card must be left alone: what this machine does over it, and what would become of that.
+"""Find why a card must be left alone: what is done over it, and what would become of that.
 
 An address that is set on a card means that somebody uses it, with or without a connection at this
-moment;
-only link-local ones, which the kernel gives by itself, do not count. Only reads.
+moment; only link-local ones, which the kernel gives by itself, do not count. Only reads.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any, Iterable, Iterator, Mapping, Sequence
@@ -61,14 +59,13 @@ def uses(host: Host, nic: Nic) -> list[str]:
     """Return what is done over a card, each with what FORCE=1 would do to it."""
     found = interface_uses(host, nic.interface) if nic.interface else []
     in_user_space = nic.driver in USER_SPACE_DRIVERS
-    # the kernel takes no card from a program that has it open by vfio-pci or uio: it waits for its
-    # end
+    # the kernel takes no card from a program that has it open by vfio-pci or uio: it waits
     force = f"{NO_HELP}: stop it" if in_user_space else "FORCE=1 would disturb it"
     found += [f"{who} has it open ({force})" for who in _holders(host, nic)]
     if nic.driver and not in_user_space and not nic.interface:
-        found.append(f"its driver {nic.driver} is bound, and no interface of it is in this "
-                     "network namespace:"
-                     f" another one has it, of a container perhaps ({NO_HELP}: give it back first)")
+        found.append(f"its driver {nic.driver} is bound, and no interface of it is in this network "
+                     f"namespace: another one has it, of a container perhaps ({NO_HELP}: give it "
+                     "back first)")
     functions = host.text(f"{DEVICES}/{nic.pci}/sriov_numvfs")
     if functions not in ("", "0"):
         found.append(f"it has {functions} virtual functions ({NO_HELP}: take them away first)")
@@ -112,7 +109,7 @@ def _pppoe(host: Host, interface: str) -> list[str]:
 def _routes(host: Host, above: Mapping[str, str]) -> Iterator[str]:
     families = ["-4", *(["-6"] if host.exists("/proc/net/if_inet6") else [])]
     routes = [route for family in families
-              for route in _json(host, f"ip {family} -j route show table all")
+              for route in host.query_json(["ip", family, "-j", "route", "show", "table", "all"])
               if route.get("dst") == "default"]
     gateways: dict[str, dict[str, None]] = {}
     for route in routes:
@@ -155,8 +152,7 @@ def _sessions(host: Host, above: Mapping[str, str], links: Iterable[_Link]) -> l
     over = {peer for local, peer, interface in sessions
             if local in own or (interface or _way_to(host, peer)) in above}
     return [f"an ssh session from {peer} comes over it (FORCE=1 would cut it, and a run started "
-            "from it ends)"
-            for peer in sorted(over)]
+            "from it ends)" for peer in sorted(over)]
 
 
 def _file_systems(host: Host, above: Mapping[str, str]) -> Iterator[str]:
@@ -174,10 +170,9 @@ def _holders(host: Host, nic: Nic) -> list[str]:
     """Return who has the card open in user space, "testpmd (pid 4711)"; only root sees all."""
     nodes = _nodes(host, nic)
     names = [word for node in nodes for word in ("-o", "-lname", node)][1:]
-    places = host.query(["find", "/proc", "-mindepth", "3", "-maxdepth", "3", "-path",
-                         "/proc/[0-9]*/fd/*",
-                         "(", *names, ")", "-printf", "%h\\n"],
-                        check=False).stdout.split() if nodes else []
+    argv = ["find", "/proc", "-mindepth", "3", "-maxdepth", "3", "-path", "/proc/[0-9]*/fd/*",
+            "(", *names, ")", "-printf", "%h\\n"]
+    places = host.query(argv, check=False).stdout.split() if nodes else []
     pids = sorted({int(place.split("/")[2]) for place in places})
     if pids:
         return [f"{host.text(f'/proc/{pid}/comm') or 'a program'} (pid {pid})" for pid in pids]
@@ -191,35 +186,37 @@ def _nodes(host: Host, nic: Nic) -> list[str]:
     """Return the files by which a program opens the card, beside its sockets."""
     at = f"{DEVICES}/{nic.pci}"
     group = host.link_target(f"{at}/iommu_group")
-    by_group = [f"/dev/vfio/{group}",
-                f"/dev/vfio/noiommu-{group}"] if group and nic.driver == VFIO else []
+    names = (group, f"noiommu-{group}") if group and nic.driver == VFIO else ()
+    by_group = [f"/dev/vfio/{name}" for name in names]
     kinds = {"vfio-dev": "vfio/devices", "uio": ".", "infiniband_verbs": "infiniband"}
     return by_group + [f"/dev/{place}/{name}".replace("/./", "/") for kind, place in kinds.items()
                        for name in host.listing(f"{at}/{kind}")]
 
 
 def _links(host: Host) -> list[_Link]:
-    links = [link for link in _json(host, "ip -j -d address") if "ifname" in link]
-    return [_Link(link["ifname"], link.get("linkinfo", {}).get("info_kind", ""), _upon(link, links),
-                  tuple(
-        f"{address['local']}/{address['prefixlen']}" for address in link.get("addr_info", [])
-        if address.get("scope") != "link" and "local" in address)) for link in links]
+    links = [link for link in host.query_json(["ip", "-j", "-d", "address"]) if "ifname" in link]
+    members = [(link.get("master"), link["ifname"]) for link in links]
+    return [_link(link, [name for master, name in members if master == link["ifname"]])
+            for link in links]
 
 
-def _upon(link: Mapping[str, Any], links: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+def _link(link: Any, members: Sequence[str]) -> _Link:
     name, info = link["ifname"], link.get("linkinfo", {})
+    kind = info.get("info_kind", "")
     # a veth calls its other end so, on which it does not stand
-    parent = link.get("link", "") if info.get("info_kind") != "veth" else ""
+    parent = link.get("link", "") if kind != "veth" else ""
     tunnelled = info.get("info_data", {}).get("link", "")
-    members = (other["ifname"] for other in links if other.get("master") == name)
-    return frozenset(lower for lower in (parent, tunnelled, *members) if lower and lower != name)
+    addresses = [f"{address['local']}/{address['prefixlen']}"
+                 for address in link.get("addr_info", [])
+                 if address.get("scope") != "link" and "local" in address]
+    return _Link(name, kind, frozenset({parent, tunnelled, *members} - {"", name}),
+                 tuple(addresses))
 
 
 def _way_to(host: Host, address: str) -> str:
     """Return the interface that the kernel would send to `address` through; "" for none."""
-    answer = host.query(["ip", "-j", "route", "get", address], check=False)
-    routes: list[dict[str, str]] = json.loads(answer.stdout or "[]") if answer.code == 0 else []
-    return routes[0].get("dev", "") if routes else ""
+    routes = host.query_json(["ip", "-j", "route", "get", address], check=False)
+    return str(routes[0].get("dev", "")) if routes else ""
 
 
 def _connections(host: Host) -> list[_Connection]:
@@ -285,11 +282,6 @@ def _disks(host: Host, device: str) -> set[str]:
             found.add(name)
             left += host.listing(f"/sys/class/block/{name}/slaves")
     return found
-
-
-def _json(host: Host, command: str) -> list[dict[str, Any]]:
-    answer: list[dict[str, Any]] = json.loads(host.query(command.split()).stdout or "[]")
-    return answer
 
 
 def _pairs(words: Sequence[str]) -> dict[str, str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Save the state of a network port, and restore it: driver, name, addresses, routes and settings.
+"""Save and restore the state of a network port: driver, name, addresses, routes and settings.
 
 The state is on disk before the first step, where a reboot keeps it. Knows no wire and no server.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Mapping, Sequence
 
 from harness.errors import MachineError
@@ -19,15 +19,14 @@ from harness.provision.step import STATE_DIR
 from harness.provision.tuning import Interface, Settings
 
 APPEAR_SECONDS = 20
-# of a route that `ip -j route` shows, the keys that `ip route replace` takes, in an order that it
-# takes
+# of a route that `ip -j route` shows, what `ip route replace` takes, in an order that it takes
 _ROUTE_KEYS = {"gateway": "via", "dev": "dev", "prefsrc": "src", "metric": "metric",
-               "scope": "scope",
-               "protocol": "proto", "table": "table"}
+               "scope": "scope", "protocol": "proto", "table": "table"}
 # of an address, likewise; one by DHCP or router advertisement lives for a time
 _ADDRESS_KEYS = {"broadcast": "broadcast", "label": "label", "valid_life_time": "valid_lft",
                  "preferred_life_time": "preferred_lft"}
 _FOREVER = 0xffffffff
+# an object that `ip -j` shows
 Shown = Mapping[str, Any]
 
 
@@ -52,20 +51,20 @@ class SavedNic:
 
 
 def state_file(pci: str) -> str:
-    """Return the file with a port's state."""
     return f"{STATE_DIR}/{pci}.json"
 
 
 def save_nic(host: Host, nic: Nic, places: Sequence[tuple[str, str]]) -> None:
     """Save a port's state. MachineError when the disk refuses, with nothing left."""
     name = nic.interface
-    link = _json(host, f"link show dev {name}")[0] if name else {}
-    kept = {"mtu": link["mtu"], "txqlen": link.get("txqlen"), "up": "UP" in link["flags"],
-            "mac": link["address"]} if link else {}
-    state = SavedNic(nic.pci, nic.driver, places, name, kept, _addresses(host, name) if name
-                     else [],
-                     _routes(host, name) if name else [],
-                     Interface(host, None, name).settings() if name else {})
+    state = SavedNic(nic.pci, nic.driver, places, name, {}, [], [], {})
+    if name:
+        link = host.query_json(["ip", "-j", "link", "show", "dev", name])[0]
+        kept = {"mtu": link["mtu"], "txqlen": link.get("txqlen"), "up": "UP" in link["flags"],
+                "mac": link["address"]}
+        state = replace(state, link=kept, addresses=_addresses(host, name),
+                        routes=_routes(host, name),
+                        settings=Interface(host, None, name).settings())
     host.make_directory(STATE_DIR)
     host.append(state_file(nic.pci), json.dumps(asdict(state)) + "\n")
 
@@ -130,16 +129,16 @@ def _settle(host: Host, found: str, state: SavedNic) -> list[str]:
     """Restore name, MTU, settings, addresses and routes. Return what does not take."""
     name, link = state.interface, state.link
     change = ["ip", "link", "set", "dev"]
-    failed = _try(host, [
-        *([[*change, found, "down"], [*change, found, "name", name]] if found != name else []),
-        [*change, name, "mtu", str(link["mtu"]),
-         *(["txqueuelen", str(link["txqlen"])] if link["txqlen"] else [])]])
+    renaming = [[*change, found, "down"], [*change, found, "name", name]] if found != name else []
+    length = ["txqueuelen", str(link["txqlen"])] if link["txqlen"] else []
+    failed = _try(host, [*renaming, [*change, name, "mtu", str(link["mtu"]), *length]])
     failed += Interface(host, None, name).restore(state.settings)
     there = [address["local"] for address in _addresses(host, name)]
-    failed += _try(host, [[*change, name, "up" if link["up"] else "down"],
-                          *(["ip", "address", "add", *_address_words(address), "dev", name]
-                            for address in state.addresses if address["local"] not in there)])
-    return failed + _try(host, [_route_command(route) for route in state.routes if link["up"]])
+    lost = [address for address in state.addresses if address["local"] not in there]
+    return failed + _try(host, [
+        [*change, name, "up" if link["up"] else "down"],
+        *(["ip", "address", "add", *_address_words(address), "dev", name] for address in lost),
+        *(_route_command(route) for route in state.routes if link["up"])])
 
 
 def _try(host: Host, commands: Sequence[Sequence[str]]) -> list[str]:
@@ -149,17 +148,11 @@ def _try(host: Host, commands: Sequence[Sequence[str]]) -> list[str]:
             if result.code != 0]
 
 
-def _json(host: Host, words: str, *options: str) -> list[dict[str, Any]]:
-    shown: list[dict[str, Any]] = json.loads(
-        host.query(["ip", *options, "-j", *words.split()]).stdout or "[]")
-    return shown
-
-
 def _addresses(host: Host, interface: str) -> list[Shown]:
     """Return those that were given to it; the kernel makes link-local ones itself."""
-    shown = _json(host, f"address show dev {interface}") or [{}]
-    return [{key: address[key] for key in ("local", "prefixlen", *_ADDRESS_KEYS)
-             if address.get(key)}
+    shown = host.query_json(["ip", "-j", "address", "show", "dev", interface]) or [{}]
+    keys = ("local", "prefixlen", *_ADDRESS_KEYS)
+    return [{key: address[key] for key in keys if address.get(key)}
             for address in shown[0].get("addr_info", []) if address["scope"] != "link"]
 
 
@@ -174,7 +167,8 @@ def _routes(host: Host, interface: str) -> list[Shown]:
     """Return those that somebody gave; the kernel makes those of addresses itself."""
     # `ip` does not say "boot" of those that a person gave
     return [{"dev": interface, **route} for family in ("-4", "-6")
-            for route in _json(host, f"route show table all dev {interface}", family)
+            for route in host.query_json(["ip", family, "-j", "route", "show", "table", "all",
+                                          "dev", interface])
             if route.get("protocol") != "kernel"]
 
 

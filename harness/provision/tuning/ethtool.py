@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The settings of a network interface: what ethtool shows and sets, queues' masks, interrupts.
+"""Read, set, save and restore the settings of a network interface: ethtool, masks, interrupts.
 
-Reads, sets, saves and restores them; must not know what they should be. Of Debian 12's ethtool
-(6.1) only
-`-k` and `-a` of these have JSON, so the others are read as text, which all have.
+Must not know what they should be. Of Debian 12's ethtool (6.1) only `-k` and `-a` of these have
+JSON, so the others are read as text, which all have.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from dataclasses import dataclass
 from typing import Iterable, Mapping
 
 from harness.errors import MachineError
-from harness.host import DEVICES, INTERFACES, Host, parse_cpu_list
+from harness.host import INTERFACES, Host, parse_cpu_list
 from harness.provision.tuning.cpus import CPUS, parse_mask
 
 # an interface's own: by group of settings, by "queues" and by "irqs"
@@ -32,14 +30,12 @@ class Group:
     words: Mapping[str, str]
 
 
-# In the order in which they are restored: channels first, for some drivers make the rings anew with
-# them.
+# in the order of restoring: channels first, for some drivers make the rings anew with them
 GROUPS = {
     "channels": Group("-l", "-L",
                       {"RX": "rx", "TX": "tx", "Other": "other", "Combined": "combined"}),
     "rings": Group("-g", "-G", {"RX": "rx", "RX Mini": "rx-mini", "RX Jumbo": "rx-jumbo",
-                                "TX": "tx",
-                                "RX Buf Len": "rx-buf-len", "CQE Size": "cqe-size",
+                                "TX": "tx", "RX Buf Len": "rx-buf-len", "CQE Size": "cqe-size",
                                 "TX Push": "tx-push"}),
     "coalescing": Group("-c", "-C", {}),
     "pause": Group("-a", "-A", {"Autonegotiate": "autoneg", "RX": "rx", "TX": "tx"}),
@@ -66,11 +62,10 @@ class Interface:
     def show(self, group: str) -> Shown:
         """Return a group's settings; empty where the driver has nothing of the kind."""
         option, words = GROUPS[group].show, GROUPS[group].words
-        json_ = ["--json"] if group == "offloads" else []
-        text = self.host.query(["ethtool", *json_, option, self.name], netns=self.netns,
+        if group == "offloads":
+            return Shown(self._changeable(option), {})
+        text = self.host.query(["ethtool", option, self.name], netns=self.netns,
                                check=False).stdout
-        if json_:
-            return Shown(_changeable(text), {})
         limits, divided, current = text.partition("Current hardware settings:")
         most = {key: int(value) for key, value in _pairs(limits, words).items() if value.isdigit()}
         return Shown(_pairs(current, words), most) if divided else Shown(_pairs(text, words), {})
@@ -134,8 +129,7 @@ class Interface:
                               if name in now and parse_mask(now[name]) != parse_mask(text)})
         except MachineError as error:
             failed.append(str(error))
-        # only of interrupts that are still its own: a driver that came anew has its own order and
-        # numbers
+        # only of interrupts that are still its own: a driver that came anew has other numbers
         own = self._interrupts()
         return failed + [problem for irq, cpus in saved.get("irqs", {}).items() if irq in own
                          if (problem := _restore_affinity(self.host, irq, cpus))]
@@ -155,10 +149,17 @@ class Interface:
         for place in (device, f"{device}/.."):
             # a namespace has its own /sys/class/net
             found = (sorted(self._listing(f"{place}/msi_irqs"), key=int) if self.netns
-                     else _interrupts_in(self.host, place))
+                     else interrupts(self.host, place))
             if found:
                 return found
         return []
+
+    def _changeable(self, option: str) -> dict[str, str]:
+        """Return what is requested of each feature that can change."""
+        shown = self.host.query_json(["ethtool", "--json", option, self.name], netns=self.netns,
+                                     check=False) or [{}]
+        return {name: "on" if value["requested"] else "off" for name, value in shown[0].items()
+                if isinstance(value, dict) and value["fixed"] is False}
 
     def _listing(self, directory: str) -> list[str]:
         return self.host.query(["ls", directory], netns=self.netns, check=False).stdout.split()
@@ -167,13 +168,8 @@ class Interface:
         return f"{INTERFACES}/{self.name}/queues/{file}"
 
 
-def interrupts(host: Host, pci: str) -> list[str]:
-    """Return the numbers of a PCI function's interrupts, ascending."""
-    return _interrupts_in(host, f"{DEVICES}/{pci}")
-
-
-def _interrupts_in(host: Host, device: str) -> list[str]:
-    """Return MSI or MSI-X, or the one line that a device has without."""
+def interrupts(host: Host, device: str) -> list[str]:
+    """Return the numbers of MSI or MSI-X, ascending, or the one line that a device has without."""
     if names := host.listing(f"{device}/msi_irqs"):
         return sorted(names, key=int)
     line = host.text(f"{device}/irq")
@@ -207,14 +203,6 @@ def _restore_affinity(host: Host, irq: str, cpus: str) -> str:
 def words_of(settings: Mapping[str, str], keys: Iterable[str] | None = None) -> str:
     """Return settings as ethtool takes them: "rx 1024 tx 1024"."""
     return " ".join(f"{key} {settings[key]}" for key in (settings if keys is None else keys))
-
-
-def _changeable(text: str) -> dict[str, str]:
-    """Return what `ethtool --json -k` says is requested of each feature that can change."""
-    shown = json.loads(text.strip() or "[]")
-    return {name: "on" if value["requested"] else "off" for name,
-            value in (shown[0] if shown else {}).items()
-            if isinstance(value, dict) and value["fixed"] is False}
 
 
 def _pairs(text: str, words: Mapping[str, str]) -> dict[str, str]:

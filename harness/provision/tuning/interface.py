@@ -11,9 +11,9 @@ import re
 from typing import Callable, Mapping, Sequence
 
 from harness.errors import MachineError
-from harness.host import Host
-from harness.provision.tuning.ethtool import (Interface, Shown, affinity, affinity_path, interrupts,
-                                              words_of)
+from harness.host import DEVICES, Host
+from harness.provision.tuning.ethtool import (
+    Interface, Shown, affinity, affinity_path, interrupts, words_of)
 from harness.provision.tuning.machine import Tuned, tuned
 from harness.provision.tuning.rps import place
 
@@ -110,7 +110,7 @@ def _spread(interface: Interface, pci: str, cpus: Sequence[int]) -> tuple[str, l
     names = _interrupt_names(host)
     got: list[str] = []
     # others no driver has asked for
-    for irq in (irq for irq in interrupts(host, pci) if irq in names):
+    for irq in (irq for irq in interrupts(host, f"{DEVICES}/{pci}") if irq in names):
         queue = _QUEUE.search(names[irq])
         cpu = str(cpus[int(queue[1]) % len(cpus) if queue else 0])
         try:
