@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: takes minutes; part of `make test-long` alone")
     if os.geteuid() != 0:
         return
+    os.environ[SHARD] = str(os.getpid())
     if hasattr(config, "workerinput"):
         _isolate()
     elif config.getoption("numprocesses", None) and _HUGEPAGES.exists():
@@ -74,7 +75,6 @@ def _isolate() -> None:
     for name in ("lock", "mount", "netns", "sshd"):
         Path("/run", name).mkdir()
     # the first namespace leaves /run/netns mounted for good, as on any machine that has had one
-    os.environ[SHARD] = str(os.getpid())
     for words in ("link set lo up", "netns add first", "netns delete first"):
         subprocess.run(["ip", *words.split()], check=True)
 

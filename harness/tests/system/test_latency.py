@@ -12,17 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from harness.analyse import summarise
+from harness.store import load_run
 from harness.tests.system.test_bench import harness, one_line, records, run_directory, same_machine
 
 __all__ = ["same_machine"]
 
 SHORT = ("--set", "CONNECTIONS=8", "--set", "ROUNDS=1", "--set", "DURATION=1", "--set", "WARMUP=0",
-         "--set", "CONTENDERS=epoll,lwip", "--set", "ATTEMPTS=1")
+         "--set", "CONTENDERS=epoll,lwip", "--set", "ATTEMPTS=1", "--set", "REPORT=no")
 
 
-@pytest.mark.parametrize("wire, tool", [("tap", "openload"), ("shm", "openload"), ("shm-loadgen", "loadgen")])
-def test_given_rates_end_with_a_report(tmp_path: Path, wire: str, tool: str) -> None:
-    done = harness(tmp_path, "latency", "--wire", wire, "--rates", "500,1000", *SHORT)
+@pytest.mark.parametrize("wire, tool, report", [("tap", "openload", "yes"), ("shm", "openload", "no"),
+                                                ("shm-loadgen", "loadgen", "no")])
+def test_given_rates_end_with_a_report(tmp_path: Path, wire: str, tool: str, report: str) -> None:
+    done = harness(tmp_path, "latency", "--wire", wire, "--rates", "500,1000", *SHORT, "--set", f"REPORT={report}")
     assert done.returncode == 0, done.stderr
     run = run_directory(tmp_path)
     trials = records(tmp_path)
@@ -37,12 +40,16 @@ def test_given_rates_end_with_a_report(tmp_path: Path, wire: str, tool: str) -> 
         if rate == 1000:
             intended.add(schedule.intended)
     assert len(intended) == 1 or tool == "loadgen", "both contenders are asked at the same times"
-    facts, summary = (json.loads((run / name).read_text()) for name in ("facts.json", "summary.json"))
+    facts = json.loads((run / "facts.json").read_text())
     assert facts["load_tool"]["name"] == tool and "saturation" not in facts
-    assert {name: [point["offered"] for point in entry["points"]]
-            for name, entry in summary["open_loop"]["contenders"].items()} == {
+    open_loop = summarise(load_run(run)).open_loop
+    assert open_loop is not None
+    assert {name: [point.offered for point in entry.points] for name, entry in open_loop.contenders.items()} == {
         "epoll": [500, 1000], "lwip": [500, 1000]}
-    assert {"report.html", "summary.md", "summary.csv"} <= set(os.listdir(tmp_path / "out" / run.name))
+    if report == "yes":
+        summary = json.loads((run / "summary.json").read_text())
+        assert set(summary["open_loop"]["contenders"]) == {"epoll", "lwip"}
+        assert {"report.html", "summary.md", "summary.csv"} <= set(os.listdir(tmp_path / "out" / run.name))
 
 
 def test_saturation_is_found_and_the_rates_with_it(tmp_path: Path) -> None:

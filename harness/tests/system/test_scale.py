@@ -23,7 +23,7 @@ from harness.tests.system.test_bench import harness, one_line, processes, record
 from harness.tests.system.test_wire_root import snapshot
 
 ONE = ("--plan", "quick", "--set", "ROUNDS=1", "--set", "DURATION=1", "--set", "WARMUP=0",
-       "--set", "ATTEMPTS=1")
+       "--set", "ATTEMPTS=1", "--set", "REPORT=no")
 
 
 def machine() -> object:
@@ -83,7 +83,7 @@ def test_large_bodies(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workload", ["conns", "turns"])
 def test_many_connections_of_which_few_are_asked(tmp_path: Path, workload: str) -> None:
-    trials = bench(tmp_path, "scale", f"WORKLOAD={workload}", "CONNECTIONS=10,2000")
+    trials = bench(tmp_path, "scale", f"WORKLOAD={workload}", "CONNECTIONS=10,2000", "REPORT=yes")
     assert sorted(t.contender for t in trials) == ["epoll", "epoll", "lwip", "lwip", "plain", "plain"]
     for trial in trials:
         assert trial.client and trial.client["active"] == min(64, trial.point.connections)
@@ -96,7 +96,8 @@ def test_many_connections_of_which_few_are_asked(tmp_path: Path, workload: str) 
 
 
 def test_some_rungs_of_the_ladder(tmp_path: Path) -> None:
-    trials = bench(tmp_path, "ablate", "CONTENDERS=plain,+lookup,-lookup", "CONNECTIONS=8")
+    trials = bench(tmp_path, "ablate", "CONTENDERS=plain,+lookup,-lookup", "CONNECTIONS=8",
+                   "REPORT=yes")
     assert all(trial.cycles_per_request and trial.cycles_per_request > 0 for trial in trials)
     out = tmp_path / "out" / run_directory(tmp_path).name
     (point,) = json.loads((out / "summary.json").read_text())["ablation"]

@@ -26,13 +26,13 @@ from harness.trial.probe import prove_answer
 from harness.provision.provision import provisioned
 from harness.provision.links import socket_path
 from harness.tests.system.conftest import ROOT, TestBed
-from harness.tests.system.test_bench import (SHORT, altered_wire, harness, one_line, processes, records, run_directory, started, stored,
-                                             words)
+from harness.tests.system.test_bench import (SHORT, altered_wire, harness, one_line, processes, records,
+                                             run_directory, started, stored, words)
 from harness.tests.system.test_wire_root import snapshot
 from harness.tests.fixtures.wires import bare_wire
 
 LWIP = bare_wire("shm").contenders["lwip"]
-ONE = (*SHORT, "--set", "CONTENDERS=lwip", "--set", "CONNECTIONS=8", "--set", "ROUNDS=1")
+ONE = (*SHORT, "--set", "CONTENDERS=lwip", "--set", "CONNECTIONS=8")
 NR = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
 
 
@@ -75,13 +75,15 @@ def is_server(argv: list[bytes]) -> bool:
     return argv[0].endswith(b"/lwip_server") and any(b"net_vhost0" in word for word in argv)
 
 
-@pytest.mark.parametrize("size", ["1", "100K"])
-def test_a_short_run_ends_with_a_report_that_says_that_both_ends_differ(tmp_path: Path, size: str) -> None:
-    done = harness(tmp_path, "bench", "--wire", "shm", *SHORT, "--set", f"BODY_SIZE={size}")
+@pytest.mark.parametrize("settings", [("BODY_SIZE=1", "REPORT=yes"), ("BODY_SIZE=100K", "CONNECTIONS=8")], ids=" ".join)
+def test_a_short_run_ends_with_a_report_that_says_that_both_ends_differ(tmp_path: Path,
+                                                                        settings: tuple[str, ...]) -> None:
+    done = harness(tmp_path, "bench", "--wire", "shm", *SHORT, *(word for each in settings for word in ("--set", each)))
     assert done.returncode == 0, done.stderr
     trials = records(tmp_path)
-    assert [(trial.contender, trial.problems) for trial in trials[:4]] == [("epoll", ()), ("lwip", ())] * 2
-    assert len(trials) == 8 and all(trial.valid for trial in trials)
+    assert [(trial.contender, trial.problems) for trial in trials] == [("epoll", ()), ("lwip", ())] * (len(trials) // 2)
+    assert len(trials) == (2 if "CONNECTIONS=8" in settings else 4)
+    assert all(trial.valid for trial in trials)
     for trial in trials:
         ends = trial.ends
         assert (ends is None) == (trial.contender == "epoll")
@@ -98,8 +100,9 @@ def test_a_short_run_ends_with_a_report_that_says_that_both_ends_differ(tmp_path
     assert set(facts["binaries"]["programs"]) == {"build/epoll_server", "build/lwip_server", "build/on-lwip",
                                                   "build/libstackduel_preload.so", "wrk"}
     assert any("librte_eal" in library for library in facts["binaries"]["libraries"])
-    page = (tmp_path / "out" / run.name / "summary.md").read_text()
-    assert "both ends differ" in page.splitlines()[0] and "**Both ends differ, not only the server: " in page
+    if "REPORT=yes" in settings:
+        page = (tmp_path / "out" / run.name / "summary.md").read_text()
+        assert "both ends differ" in page.splitlines()[0] and "**Both ends differ, not only the server: " in page
 
 
 def test_nothing_but_memory_joins_the_two_ends(tmp_path: Path) -> None:
@@ -126,7 +129,7 @@ def test_nothing_but_memory_joins_the_two_ends(tmp_path: Path) -> None:
 
 def test_a_run_that_is_killed_leaves_nothing_once_it_is_restored(tmp_path: Path) -> None:
     before = machine()
-    run = started(tmp_path, "bench", "--wire", "shm", *SHORT, "--set", "DURATION=3", trials=1)
+    run = started(tmp_path, "bench", "--wire", "shm", *SHORT, "--set", "CONNECTIONS=8", "--set", "DURATION=2", trials=1)
     pid_of(run, is_wrk)
     run.send_signal(signal.SIGKILL)
     run.communicate()
@@ -135,9 +138,10 @@ def test_a_run_that_is_killed_leaves_nothing_once_it_is_restored(tmp_path: Path)
     assert restored.returncode == 0, restored.stderr
     assert f"rm -f {socket_path(LWIP.end)}" in restored.stdout
     assert machine() == before
-    done = harness(tmp_path, "bench", "--resume", str(run_directory(tmp_path)), "--wire", "shm")
+    done = harness(tmp_path, "bench", "--resume", str(run_directory(tmp_path)), "--wire", "shm",
+                   "--set", "REPORT=no")
     assert done.returncode == 0, done.stderr
-    assert len(stored(tmp_path)) == 8
+    assert len(stored(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("is_victim, words_", [
