@@ -8,9 +8,9 @@
 #define _GNU_SOURCE
 #endif
 #include "common/counters.h"
-#include "common/options.h"
 #include "http/http.h"
 #include "kernel_listen.h"
+#include "kernel_options.h"
 #include "kernel_threads.h"
 
 #include <errno.h>
@@ -67,7 +67,7 @@ struct connection {
 
 /* Of the process: set before the threads start, only read from then on. */
 static struct {
-    const struct options *options;
+    const struct kernel_options *options;
     struct http_site site;
     void *site_memory;
     int listeners[KERNEL_THREADS_MAX];
@@ -303,7 +303,7 @@ static void serve_thread(unsigned thread) {
 /* Without the parameters of an epoll of its own (before Linux 6.9), how long it asks is net.core.busy_poll's.
  */
 static void start_busy_poll(void) {
-    const struct options *options = shared.options;
+    const struct kernel_options *options = shared.options;
     struct busy_poll_params params = {
         .usecs = (uint32_t)options->busy_poll, .budget = BUSY_POLL_PACKETS, .prefer = 1};
     if (options->busy_poll == 0)
@@ -358,9 +358,9 @@ static void describe(FILE *out) {
 int main(int argc, char *argv[]) {
     static const struct kernel_service service = {"epoll",     start_thread, serve_thread,
                                                   stop_thread, count_thread, describe};
-    struct options options;
+    struct kernel_options options;
     struct kernel_cpus cpus;
-    options_parse_or_exit(&options, SERVER_EPOLL, argc, argv);
+    options_parse_or_exit(&options, &epoll_options, argc, argv);
     kernel_cpus_or_exit(&cpus, &options);
     shared.options = &options;
     kernel_room_make(&options);

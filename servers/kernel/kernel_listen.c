@@ -25,7 +25,7 @@ static struct {
     atomic_uint_fast64_t taken;
 } room;
 
-void kernel_die(const char *what, const struct options *options) {
+void kernel_die(const char *what, const struct kernel_options *options) {
     char text[INET_ADDRSTRLEN];
     int error = errno;
     inet_ntop(AF_INET, &options->address, text, sizeof(text));
@@ -34,7 +34,7 @@ void kernel_die(const char *what, const struct options *options) {
     exit(1);
 }
 
-void kernel_room_make(const struct options *options) {
+void kernel_room_make(const struct kernel_options *options) {
     rlim_t others = OTHER_FILES + 4 * options->threads;
     rlim_t needed = options->max_connections + others;
     struct rlimit limit;
@@ -65,14 +65,14 @@ void kernel_room_give(void) {
     atomic_fetch_sub_explicit(&room.taken, 1, memory_order_relaxed);
 }
 
-static void set(int fd, int level, int name, int value, const struct options *options) {
+static void set(int fd, int level, int name, int value, const struct kernel_options *options) {
     if (setsockopt(fd, level, name, &value, sizeof(value)) != 0)
         kernel_die("cannot make a socket for", options);
 }
 
 /* What is set here is inherited by every accepted socket, at no call per connection. Keep-alive is silent
  * while data is unacknowledged or the window is shut: the last row bounds that time too. */
-static int make_socket(const struct options *options) {
+static int make_socket(const struct kernel_options *options) {
     uint64_t reclaim_s = options->keepalive_idle + options->keepalive_interval * options->keepalive_count;
     const struct {
         int level, name, value;
@@ -99,7 +99,7 @@ static void refused_by_kernel(const char *option, const char *what) {
 
 /* Preferred: while the application polls, the queue's interrupts stay off, where the interface defers them.
  */
-static void set_busy_poll(int fd, const struct options *options) {
+static void set_busy_poll(int fd, const struct kernel_options *options) {
     int usecs = (int)options->busy_poll, on = 1;
     if (usecs == 0)
         return;
@@ -117,7 +117,7 @@ static void steer(int fd, const struct kernel_cpus *cpus) {
         refused_by_kernel("--cpus", "SO_ATTACH_REUSEPORT_CBPF");
 }
 
-void kernel_listen(const struct options *options, const struct kernel_cpus *cpus,
+void kernel_listen(const struct kernel_options *options, const struct kernel_cpus *cpus,
                    int listeners[KERNEL_THREADS_MAX]) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = options->address};
     address.sin_port = htons((uint16_t)options->port);

@@ -6,18 +6,18 @@
 #ifndef STACKDUEL_KERNEL_LISTEN_H
 #define STACKDUEL_KERNEL_LISTEN_H
 
-#include "common/options.h"
+#include "kernel_options.h"
 #include "kernel_steer.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 /* Ends the program with exit code 1 and one line: `what`, the address in `options`, and errno's text. */
-void kernel_die(const char *what, const struct options *options) __attribute__((noreturn));
+void kernel_die(const char *what, const struct kernel_options *options) __attribute__((noreturn));
 
 /* Raises the limit on descriptors to that of --max-connections; where the machine gives fewer, says so on
  * stderr. From then on kernel_room_take() gives as many places. */
-void kernel_room_make(const struct options *options);
+void kernel_room_make(const struct kernel_options *options);
 
 /* The places that there are, for all threads together. */
 uint64_t kernel_room(void);
@@ -28,7 +28,7 @@ void kernel_room_give(void);
 
 /* Listens once for each thread: listeners[i], non-blocking, is thread i's. Ends the program with one line
  * when it cannot: exit code 1, and 3 where the kernel has no steering or forbids busy polling. */
-void kernel_listen(const struct options *options, const struct kernel_cpus *cpus,
+void kernel_listen(const struct kernel_options *options, const struct kernel_cpus *cpus,
                    int listeners[KERNEL_THREADS_MAX]);
 
 /* Whether the packets of a connection come by a queue that can be asked for more (SO_INCOMING_NAPI_ID,

@@ -28,7 +28,7 @@ struct thread {
 
 /* Set before the threads start, but for what they are asked and what they answer. */
 static struct {
-    const struct options *options;
+    const struct kernel_options *options;
     const struct kernel_cpus *cpus;
     const struct kernel_service *service;
     atomic_bool stop_asked;
@@ -36,7 +36,7 @@ static struct {
     struct thread thread[KERNEL_THREADS_MAX];
 } threads;
 
-void kernel_cpus_or_exit(struct kernel_cpus *cpus, const struct options *options) {
+void kernel_cpus_or_exit(struct kernel_cpus *cpus, const struct kernel_options *options) {
     cpu_set_t allowed;
     char error[256];
     sched_getaffinity(0, sizeof(allowed), &allowed);
@@ -174,7 +174,7 @@ static void make_descriptors(unsigned count) {
     }
 }
 
-void kernel_threads_run(const struct options *options, const struct kernel_cpus *cpus,
+void kernel_threads_run(const struct kernel_options *options, const struct kernel_cpus *cpus,
                         const struct kernel_service *service) {
     unsigned count = (unsigned)options->threads;
     int error;

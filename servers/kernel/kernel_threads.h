@@ -9,7 +9,7 @@
 #define STACKDUEL_KERNEL_THREADS_H
 
 #include "common/counters.h"
-#include "common/options.h"
+#include "kernel_options.h"
 #include "kernel_steer.h"
 
 #include <stdbool.h>
@@ -32,11 +32,11 @@ struct kernel_service {
 };
 
 /* Reads --cpus. Ends the program with one line and exit code 2 if it cannot be followed. */
-void kernel_cpus_or_exit(struct kernel_cpus *cpus, const struct options *options);
+void kernel_cpus_or_exit(struct kernel_cpus *cpus, const struct kernel_options *options);
 
 /* From the first thread's start to the last one's end, with the READY line and those of counters. To be
  * called on a process of one thread. SIGTERM and SIGINT stop it, SIGUSR1 makes it report. */
-void kernel_threads_run(const struct options *options, const struct kernel_cpus *cpus,
+void kernel_threads_run(const struct kernel_options *options, const struct kernel_cpus *cpus,
                         const struct kernel_service *service);
 
 /* A descriptor that becomes readable (poll(2)) when the thread is asked something. */

@@ -7,8 +7,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "common/options.h"
 #include "kernel_listen.h"
+#include "kernel_options.h"
 #include "kernel_ring.h"
 #include "kernel_threads.h"
 #include "uring_connection.h"
@@ -26,7 +26,7 @@ enum {
 
 /* Of the process: set before the threads start, only read from then on. */
 static struct {
-    const struct options *options;
+    const struct kernel_options *options;
     struct http_site site;
     void *site_memory;
     int listeners[KERNEL_THREADS_MAX];
@@ -184,9 +184,9 @@ static void stop_thread(unsigned thread) {
 int main(int argc, char *argv[]) {
     static const struct kernel_service service = {"uring",     start_thread, serve_thread,
                                                   stop_thread, count_thread, NULL};
-    struct options options;
+    struct kernel_options options;
     struct kernel_cpus cpus;
-    options_parse_or_exit(&options, SERVER_URING, argc, argv);
+    options_parse_or_exit(&options, &uring_options, argc, argv);
     kernel_cpus_or_exit(&cpus, &options);
     shared.options = &options;
     kernel_room_make(&options);

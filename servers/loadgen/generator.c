@@ -33,7 +33,7 @@ static struct connection *allocate(uint32_t count) {
     return memory;
 }
 
-static uint32_t usable_flows(const struct options *options, uint32_t count) {
+static uint32_t usable_flows(const struct loadgen_options *options, uint32_t count) {
     uint64_t all = options->addresses * FLOW_PORTS;
 
     if (all > UINT32_MAX - 1) {
@@ -42,7 +42,8 @@ static uint32_t usable_flows(const struct options *options, uint32_t count) {
     return (uint32_t)(all - all % count);
 }
 
-int generator_init(struct generator *generator, const struct options *options, char *error, size_t size) {
+int generator_init(struct generator *generator, const struct loadgen_options *options, char *error,
+                   size_t size) {
     uint32_t count = (uint32_t)options->connections;
     int code;
 

@@ -10,11 +10,11 @@
 #include <stdint.h>
 
 #include "common/histogram.h"
-#include "common/options.h"
 #include "deadlines.h"
 #include "http/answer.h"
 #include "link.h"
 #include "loadgen/tcp/connection.h"
+#include "loadgen_options.h"
 #include "turns.h"
 
 enum phase {
@@ -38,7 +38,7 @@ struct tally {
 };
 
 struct generator {
-    const struct options *options;
+    const struct loadgen_options *options;
     enum phase phase;
     uint32_t count;    /* connections */
     uint32_t active;   /* how many of them are asked */
@@ -92,7 +92,8 @@ struct generator {
 };
 
 /* Allocates, opens the port and begins to keep time. 0, or a negative errno with one line in error[]. */
-int generator_init(struct generator *generator, const struct options *options, char *error, size_t size);
+int generator_init(struct generator *generator, const struct loadgen_options *options, char *error,
+                   size_t size);
 void generator_free(struct generator *generator);
 
 /* Ends with the first problem; later ones are consequences. */

@@ -25,7 +25,7 @@ static uint8_t set_window(struct link *link, uint64_t window) {
     return scale;
 }
 
-static size_t write_request(char *text, size_t size, const struct options *options) {
+static size_t write_request(char *text, size_t size, const struct loadgen_options *options) {
     bool closed = options->mode == MODE_CONNECT && options->closer == CLOSED_BY_SERVER;
     char host[INET_ADDRSTRLEN];
 
@@ -34,7 +34,7 @@ static size_t write_request(char *text, size_t size, const struct options *optio
                             closed ? "Connection: close\r\n" : "");
 }
 
-static void make_templates(struct link *link, const struct options *options) {
+static void make_templates(struct link *link, const struct loadgen_options *options) {
     uint8_t scale = set_window(link, options->window);
     uint16_t mss = (uint16_t)(options->mtu - HEADERS);
     const uint8_t syn[] = {2, 4, (uint8_t)(mss >> 8), (uint8_t)mss, 1, 3, 3, scale};
@@ -59,7 +59,7 @@ static void learn_server(struct link *link, const uint8_t mac[6]) {
     link->server_known = true;
 }
 
-int link_open(struct link *link, const struct options *options, char *error, size_t size) {
+int link_open(struct link *link, const struct loadgen_options *options, char *error, size_t size) {
     bool own_mac = memcmp(options->mac, no_mac, sizeof(no_mac)) == 0;
     struct port_config port = {.rx_descriptors = (uint16_t)options->rx_descriptors,
                                .tx_descriptors = (uint16_t)options->tx_descriptors,

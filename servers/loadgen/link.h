@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/options.h"
 #include "flows.h"
 #include "loadgen/tcp/template.h"
+#include "loadgen_options.h"
 #include "stack/port/port.h"
 
 enum link_segment { LINK_SYN, LINK_ACK, LINK_REQUEST, LINK_FIN, LINK_RESET, LINK_SEGMENTS };
@@ -32,7 +32,7 @@ struct link {
 };
 
 /* Opens port 0. The request is made from the options. 0, or a negative errno with one line in error[]. */
-int link_open(struct link *link, const struct options *options, char *error, size_t size);
+int link_open(struct link *link, const struct loadgen_options *options, char *error, size_t size);
 void link_close(struct link *link);
 
 /* Asks for the server's MAC address, from the gateway if there is one, else from the first address. */

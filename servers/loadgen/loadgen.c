@@ -26,7 +26,7 @@
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_MACHINE = 3 };
 
-static struct options options;
+static struct loadgen_options options;
 static struct generator generator;
 static volatile sig_atomic_t stop_requested;
 
@@ -44,7 +44,7 @@ static void catch_signals(void) {
 
 static void print_own_options(const char *program) {
     printf("\nAfter EAL's options and '--':\n");
-    options_help(stdout, SERVER_LOADGEN, program);
+    options_help(stdout, &loadgen_options, program);
 }
 
 /* --- options that must fit together ------------------------------------------------------------------- */
@@ -257,7 +257,7 @@ int main(int argc, char *argv[]) {
 
     rte_openlog_stream(stderr);
     rte_set_application_usage_hook(print_own_options);
-    eal_words = options_parse_after_eal_or_exit(&options, SERVER_LOADGEN, argc, argv);
+    eal_words = options_parse_after_eal_or_exit(&options, &loadgen_options, argc, argv);
     check_options_or_exit();
     if ((code = eal_start("loadgen", eal_words, argv)) != 0) {
         return code == EXIT_USAGE ? EXIT_USAGE : EXIT_MACHINE;

@@ -13,9 +13,9 @@
 
 #include "common/counters.h"
 #include "common/measures.h"
-#include "common/options.h"
 #include "cores.h"
 #include "lwip_http.h"
+#include "lwip_options.h"
 #include "lwip_report.h"
 #include "stack/port/eal.h"
 #include "stack/stack.h"
@@ -25,7 +25,7 @@
 
 /* Of the process: written before the cores start; then each writes its own report. */
 static struct {
-    struct options options;
+    struct lwip_options options;
     struct http_site site;
     struct port_shared *port;
     struct lwip_report *reports; /* [cores] */
@@ -35,7 +35,7 @@ static struct {
 static __thread _Alignas(CACHE_LINE) struct lwip_http server;
 
 /* What all cores answer with. */
-static int create_shared(const struct options *options) {
+static int create_shared(const struct lwip_options *options) {
     size_t reports = options->cores * sizeof(*shared.reports);
     void *bodies = stack_reserve(http_site_size(options->body_size));
 
@@ -48,11 +48,11 @@ static int create_shared(const struct options *options) {
     return 0;
 }
 
-static size_t share_of_connections(const struct options *options) {
+static size_t share_of_connections(const struct lwip_options *options) {
     return (options->max_connections + options->cores - 1) / options->cores;
 }
 
-static int create_http(const struct options *options) {
+static int create_http(const struct lwip_options *options) {
     const struct lwip_http_config config = {.site = &shared.site,
                                             .max_sessions = share_of_connections(options),
                                             .port = (uint16_t)options->port,
@@ -76,14 +76,14 @@ static void report(unsigned core) {
     mine->counters.retransmits = mine->stack.retransmits;
 }
 
-static int out_of_memory(const struct options *options) {
+static int out_of_memory(const struct lwip_options *options) {
     fprintf(stderr, "lwip_server: out of memory for %zu connections and a body of %zu bytes\n",
             (size_t)options->max_connections, (size_t)options->body_size);
     return 1;
 }
 
 /* On the core's own thread, core 0 first. 0, or the exit code. */
-static int start(const struct options *options, unsigned core) {
+static int start(const struct lwip_options *options, unsigned core) {
     struct stack_config config = {.connections = (uint32_t)share_of_connections(options),
                                   .address = options->address,
                                   .netmask = options->netmask,
@@ -160,7 +160,7 @@ static int run_core(unsigned core) {
 }
 
 /* Core 0, and through it the others. 0, or the exit code. */
-static int run(const struct options *options) {
+static int run(const struct lwip_options *options) {
     const char *unplugged;
     int code;
 
@@ -192,7 +192,7 @@ static int run(const struct options *options) {
 
 static void print_own_options(const char *program) {
     printf("\nAfter EAL's options and '--':\n");
-    options_help(stdout, SERVER_LWIP, program);
+    options_help(stdout, &lwip_options, program);
     printf("\nMeasures, for --without:\n");
     for (size_t i = 0; i < measure_row_count; i++) {
         printf("  %-12s %s\n", measure_rows[i].name, measure_rows[i].what);
@@ -226,7 +226,7 @@ int main(int argc, char *argv[]) {
     rte_openlog_stream(stderr);
     rte_set_application_usage_hook(print_own_options);
     /* Own options first: a mistake in them is told at once, not after EAL has taken hugepages. */
-    eal_words = options_parse_after_eal_or_exit(&shared.options, SERVER_LWIP, argc, argv);
+    eal_words = options_parse_after_eal_or_exit(&shared.options, &lwip_options, argc, argv);
     leave_measures_out_or_exit(shared.options.without);
     if ((code = eal_start("lwip_server", eal_words, argv)) != 0) {
         return code;

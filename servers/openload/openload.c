@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include "client.h"
-#include "common/options.h"
+#include "openload_options.h"
 #include "report.h"
 
 #define THREADS_MAX 64
@@ -26,7 +26,7 @@
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_MACHINE = 3 };
 
-static struct options options;
+static struct openload_options options;
 static volatile int stop_requested;
 
 /* Of all threads: how many have opened their connections, and whether one could not. */
@@ -55,7 +55,7 @@ static void catch_signals(void) {
 /* --- options ------------------------------------------------------------------------------------------ */
 
 static const char *contradiction(void) {
-    if (options.connections < options.client_threads) {
+    if (options.connections < options.threads) {
         return "--threads: more than --connections: each thread needs one";
     }
     if (options.duration_us == 0) {
@@ -96,7 +96,7 @@ static void pin(uint32_t number) {
     cpu_set_t may, one;
     uint32_t seen = 0;
 
-    if (sched_getaffinity(0, sizeof(may), &may) != 0 || (uint32_t)CPU_COUNT(&may) < options.client_threads) {
+    if (sched_getaffinity(0, sizeof(may), &may) != 0 || (uint32_t)CPU_COUNT(&may) < options.threads) {
         return;
     }
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
@@ -113,7 +113,7 @@ static void *run_thread(void *argument) {
     struct client *client = argument;
     bool opened;
 
-    if (options.client_threads > 1) {
+    if (options.threads > 1) {
         pin(client->order.share);
     }
     prctl(PR_SET_TIMERSLACK, 1UL); /* else a sleep ends up to 50 us late */
@@ -143,7 +143,7 @@ static bool make_clients(void) {
         .rate = options.rate,
         .poisson = options.arrivals == ARRIVALS_POISSON,
         .seed = options.seed,
-        .shares = (uint32_t)options.client_threads,
+        .shares = (uint32_t)options.threads,
         .spin_ns = options.spin_us * 1000,
         .stop = &stop_requested,
     };
@@ -165,7 +165,7 @@ static bool make_clients(void) {
 /* False, with a line on stderr, where a thread could not open its connections. */
 static bool wait_until_open(void) {
     pthread_mutex_lock(&all.mutex);
-    while (all.ready + all.failed < options.client_threads) {
+    while (all.ready + all.failed < options.threads) {
         pthread_cond_wait(&all.changed, &all.mutex);
     }
     all.interval.start = clock_ns() + LEAD_NS;
@@ -218,12 +218,12 @@ static int give_account(const struct report_stat *stat) {
         fprintf(stderr, "openload: --output %s: cannot be written\n", options.output);
         return EXIT_MACHINE;
     }
-    report_print(out, &options, all.clients, (uint32_t)options.client_threads, stat);
+    report_print(out, &options, all.clients, (uint32_t)options.threads, stat);
     return (out == stdout ? fflush(out) : fclose(out)) == 0 ? 0 : EXIT_MACHINE;
 }
 
 static bool say_problem(void) {
-    for (uint32_t i = 0; i < options.client_threads; i++) {
+    for (uint32_t i = 0; i < options.threads; i++) {
         if (all.clients[i]->problem[0] != '\0') {
             fprintf(stderr, "openload: %s\n", all.clients[i]->problem);
             return true;
@@ -244,7 +244,7 @@ static int run(void) {
     int code = EXIT_FAILED;
     bool open;
 
-    for (uint32_t i = 0; i < options.client_threads; i++) {
+    for (uint32_t i = 0; i < options.threads; i++) {
         if (pthread_create(&all.threads[i], NULL, run_thread, all.clients[i]) != 0) {
             fprintf(stderr, "openload: the machine gives no thread\n");
             exit(EXIT_MACHINE); /* those that there are wait for it */
@@ -258,7 +258,7 @@ static int run(void) {
         sleep_until(all.interval.end);
         stat.after = read_stat();
     }
-    for (uint32_t i = 0; i < options.client_threads; i++) {
+    for (uint32_t i = 0; i < options.threads; i++) {
         pthread_join(all.threads[i], NULL);
     }
     if (!say_problem() && open && stat.before != NULL && stat.after != NULL) {
@@ -273,7 +273,7 @@ int main(int argc, char *argv[]) {
     const char *wrong;
     int code = EXIT_MACHINE;
 
-    options_parse_or_exit(&options, SERVER_OPENLOAD, argc, argv);
+    options_parse_or_exit(&options, &openload_options, argc, argv);
     if ((wrong = contradiction()) != NULL) {
         fprintf(stderr, "openload: %s\n", wrong);
         return EXIT_USAGE;
@@ -283,7 +283,7 @@ int main(int argc, char *argv[]) {
     if (make_clients()) {
         code = run();
     }
-    for (uint32_t i = 0; i < options.client_threads; i++) {
+    for (uint32_t i = 0; i < options.threads; i++) {
         if (all.clients[i] != NULL) {
             client_free(all.clients[i]);
             free(all.clients[i]);

@@ -129,8 +129,8 @@ static void print_schedule(FILE *out, struct client *const *clients, uint32_t co
             longest);
 }
 
-void report_print(FILE *out, const struct options *options, struct client *const *clients, uint32_t count,
-                  const struct report_stat *stat) {
+void report_print(FILE *out, const struct openload_options *options, struct client *const *clients,
+                  uint32_t count, const struct report_stat *stat) {
     const struct client_tally *tally = &clients[0]->tally;
     double seconds = (double)options->duration_us / 1e6, lag, busy;
     uint32_t in_flight = 0;

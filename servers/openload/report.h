@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "client.h"
-#include "common/options.h"
+#include "openload_options.h"
 
 /* CPU times as /proc/stat has them when the interval begins and when it ends; owned by who took them. */
 struct report_stat {
@@ -16,8 +16,8 @@ struct report_stat {
 
 /* Writes the object and a newline. `clients`: one a thread, `count` of them; their histograms are added up in
  * the first one's. */
-void report_print(FILE *out, const struct options *options, struct client *const *clients, uint32_t count,
-                  const struct report_stat *stat);
+void report_print(FILE *out, const struct openload_options *options, struct client *const *clients,
+                  uint32_t count, const struct report_stat *stat);
 
 /* The value that `share` of the counts (0..1) do not exceed; 0 without any. */
 double report_quantile(const struct histogram *histogram, double share);

@@ -11,11 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/options.h"
+#include "preload_options.h"
 
 static const char blanks[] = " \t\n";
 
-static struct stack_config stack_of(const struct options *options) {
+static struct stack_config stack_of(const struct preload_options *options) {
     struct stack_config config = {.address = options->address,
                                   .netmask = options->netmask,
                                   .gateway = options->gateway,
@@ -83,7 +83,7 @@ static char *absolute(const char *path) {
 }
 
 /* Whatever needs memory; 0 or a negative errno. */
-static int keep_texts(struct settings *settings, const struct options *options) {
+static int keep_texts(struct settings *settings, const struct preload_options *options) {
     errno = ENOMEM;
     if (!set_eal_words(settings, &options->eal)) {
         return -errno;
@@ -95,12 +95,12 @@ static int keep_texts(struct settings *settings, const struct options *options) 
 }
 
 int settings_parse(struct settings *settings, int argc, char *const argv[], char *error, size_t size) {
-    struct options options;
+    struct preload_options options;
     char wrong[192];
     int code;
 
     memset(settings, 0, sizeof(*settings));
-    switch (options_parse(&options, SERVER_PRELOAD, argc, argv, error, size)) {
+    switch (options_parse(&options, &preload_options, argc, argv, error, size)) {
     case OPTIONS_OK:
         break;
     case OPTIONS_HELP:

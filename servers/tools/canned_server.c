@@ -8,8 +8,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "canned_options.h"
 #include "common/counters.h"
-#include "common/options.h"
 #include "http/http.h"
 
 #include <errno.h>
@@ -221,7 +221,7 @@ static void run(void) {
     }
 }
 
-static void start_answer(const struct options *options) {
+static void start_answer(const struct canned_options *options) {
     void *memory = aligned_alloc(CACHE_LINE, http_site_size(options->body_size));
     if (memory == NULL)
         die("not enough memory");
@@ -229,7 +229,7 @@ static void start_answer(const struct options *options) {
     server.answer = &server.site.responses[HTTP_200];
 }
 
-static void start_connections(const struct options *options) {
+static void start_connections(const struct canned_options *options) {
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
     rlim_t needed = options->max_connections + OTHER_FILES;
@@ -245,7 +245,7 @@ static void start_connections(const struct options *options) {
         die("not enough memory");
 }
 
-static void start_listening(const struct options *options) {
+static void start_listening(const struct canned_options *options) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = options->address};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
     address.sin_port = htons((uint16_t)options->port);
@@ -269,17 +269,17 @@ static void start_signals(void) {
     watch(EPOLL_CTL_ADD, server.signal_fd, EPOLLIN);
 }
 
-static void parse_or_exit(struct options *options, int argc, char *argv[]) {
+static void parse_or_exit(struct canned_options *options, int argc, char *argv[]) {
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0)
             printf("For calibration only: it answers whatever ends with an empty line with the same 200, to "
                    "find how\n"
                    "much a client can take. It is no HTTP server: use epoll_server for anything else.\n");
-    options_parse_or_exit(options, SERVER_CANNED, argc, argv);
+    options_parse_or_exit(options, &canned_options, argc, argv);
 }
 
 int main(int argc, char *argv[]) {
-    struct options options;
+    struct canned_options options;
     parse_or_exit(&options, argc, argv);
     signal(SIGPIPE, SIG_IGN);
     server.epoll_fd = epoll_create1(EPOLL_CLOEXEC);

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/options.h"
 #include "library_check.h"
+#include "preload/preload_options.h"
 #include "preload/settings.h"
 #include "program_check.h"
 #include "stack/port/devargs.h"
@@ -27,7 +27,7 @@ static void print_help(const char *program) {
         "usage: %s [option…] -- program [argument…]\n\n"
         "Runs the program with its IPv4 TCP and UDP sockets on lwIP over DPDK instead of in the kernel.\n\n",
         program);
-    options_list(stdout, SERVER_PRELOAD);
+    options_list(stdout, &preload_options);
     printf(
         "\n"
         "RULES is a comma list of [!][tcp:|udp:]ADDRESS[/PREFIX][:PORT[-PORT]]. The first that matches a\n"

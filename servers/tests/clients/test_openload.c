@@ -191,7 +191,7 @@ static void test_quantiles_are_of_ranks(void **state) {
 static void test_what_is_printed_is_right_to_one_percent(void **state) {
     struct client *client = calloc(1, sizeof(*client));
     struct client *clients[1] = {client};
-    struct options options = {.duration_us = 1000000, .connections = 1};
+    struct openload_options options = {.duration_us = 1000000, .connections = 1};
     struct report_stat stat = {"cpu  1 2\ncpu0 1 2\n", "cpu  3 4\n"};
     char *text, *at;
     size_t size;

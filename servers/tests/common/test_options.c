@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* options.c and counters.c: every kind of option, limits, errors; the help; the two lines on stdout. */
+/* options.c, the tables of the programs and counters.c: every kind of option, limits, errors; the help; the
+ * two lines on stdout. */
 #include "common/counters.h"
 #include "common/options.h"
+#include "kernel/kernel_options.h"
+#include "loadgen/loadgen_options.h"
+#include "lwip/lwip_options.h"
+#include "openload/openload_options.h"
+#include "preload/preload_options.h"
+#include "tools/canned_options.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -13,34 +20,38 @@
 /* cmocka wants the headers above first */
 #include <cmocka.h>
 
-#define PARSE(options, server, error, ...)                                                                   \
-    parse(options, server, error, (char *[]){"/path/to/program", __VA_ARGS__, NULL})
+#define PARSE(values, table, error, ...)                                                                     \
+    parse(values, table, error, (char *[]){"/path/to/program", __VA_ARGS__, NULL})
 
-static int parse(struct options *options, unsigned server, char error[256], char *argv[]) {
+static int parse(void *values, const struct option_table *table, char error[256], char *argv[]) {
     int argc = 0;
     while (argv[argc] != NULL)
         argc++;
     error[0] = '\0';
-    return options_parse(options, server, argc, argv, error, 256);
+    return options_parse(values, table, argc, argv, error, 256);
 }
 
 static void test_defaults(void **state) {
     (void)state;
-    struct options o;
+    struct kernel_options kernel;
+    struct lwip_options o;
+    struct canned_options canned;
     char error[256];
+    memset(&kernel, 0xff, sizeof(kernel));
     memset(&o, 0xff, sizeof(o));
+    memset(&canned, 0xff, sizeof(canned));
     char *argv[] = {"program", NULL};
-    assert_int_equal(parse(&o, SERVER_EPOLL, error, argv), OPTIONS_OK);
-    assert_int_equal(o.address, INADDR_ANY);
-    assert_int_equal(o.port, 80);
-    assert_int_equal(o.body_size, 1);
-    assert_int_equal(o.max_connections, 10000);
-    assert_int_equal(o.backlog, 4096);
-    assert_int_equal(o.keepalive_idle, 60);
-    assert_int_equal(o.keepalive_interval, 10);
-    assert_int_equal(o.keepalive_count, 6);
-    assert_int_equal(o.mbufs, 0); /* not an option of this server */
-    assert_int_equal(parse(&o, SERVER_LWIP, error, argv), OPTIONS_OK);
+    assert_int_equal(parse(&kernel, &epoll_options, error, argv), OPTIONS_OK);
+    assert_int_equal(kernel.address, INADDR_ANY);
+    assert_int_equal(kernel.port, 80);
+    assert_int_equal(kernel.body_size, 1);
+    assert_int_equal(kernel.max_connections, 10000);
+    assert_int_equal(kernel.backlog, 4096);
+    assert_int_equal(kernel.keepalive_idle, 60);
+    assert_int_equal(kernel.keepalive_interval, 10);
+    assert_int_equal(kernel.keepalive_count, 6);
+    assert_int_equal(kernel.busy_poll, 0);
+    assert_int_equal(parse(&o, &lwip_options, error, argv), OPTIONS_OK);
     assert_int_equal(o.address, inet_addr("198.18.0.3"));
     assert_int_equal(o.netmask, inet_addr("255.255.255.0"));
     assert_int_equal(o.gateway, 0);
@@ -51,17 +62,17 @@ static void test_defaults(void **state) {
     assert_int_equal(o.mtu, 1500);
     assert_false(o.no_offload);
     assert_memory_equal(o.mac, ((uint8_t[6]){0}), 6);
-    assert_int_equal(parse(&o, SERVER_CANNED, error, argv), OPTIONS_OK);
-    assert_int_equal(o.max_connections, 10000);
-    assert_int_equal(o.backlog, 4096);
-    assert_int_equal(o.keepalive_idle, 0); /* not an option of this one */
+    assert_int_equal(parse(&canned, &canned_options, error, argv), OPTIONS_OK);
+    assert_int_equal(canned.max_connections, 10000);
+    assert_int_equal(canned.backlog, 4096);
 }
 
 static void test_every_kind(void **state) {
     (void)state;
-    struct options o;
+    struct lwip_options o;
+    struct kernel_options kernel;
     char error[256];
-    assert_int_equal(PARSE(&o, SERVER_LWIP, error, "--address", "198.18.0.9", "--gateway=198.18.0.1",
+    assert_int_equal(PARSE(&o, &lwip_options, error, "--address", "198.18.0.9", "--gateway=198.18.0.1",
                            "--netmask", "255.254.0.0", "--mac", "02:53:44:aB:Cd:0f", "--port=65535",
                            "--body-size", "16K", "--no-offload", "--mtu", "9000", "--mbufs", "1023"),
                      OPTIONS_OK);
@@ -74,11 +85,11 @@ static void test_every_kind(void **state) {
     assert_true(o.no_offload);
     assert_int_equal(o.mtu, 9000);
     assert_int_equal(o.mbufs, 1023);
-    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--body-size", "64M"), OPTIONS_OK);
-    assert_int_equal(o.body_size, 64 << 20);
-    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--port", "1", "--port", "2"), OPTIONS_OK);
-    assert_int_equal(o.port, 2);
-    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--port", "1", "--help"), OPTIONS_HELP);
+    assert_int_equal(PARSE(&kernel, &epoll_options, error, "--body-size", "64M"), OPTIONS_OK);
+    assert_int_equal(kernel.body_size, 64 << 20);
+    assert_int_equal(PARSE(&kernel, &epoll_options, error, "--port", "1", "--port", "2"), OPTIONS_OK);
+    assert_int_equal(kernel.port, 2);
+    assert_int_equal(PARSE(&kernel, &epoll_options, error, "--port", "1", "--help"), OPTIONS_HELP);
 }
 
 static void test_errors(void **state) {
@@ -116,32 +127,32 @@ static void test_errors(void **state) {
         {{""}, ": no such option; see --help"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct options o;
+        struct lwip_options o;
         char error[256];
         char *argv[] = {"program", (char *)rows[i].words[0], (char *)rows[i].words[1], NULL};
-        assert_int_equal(parse(&o, SERVER_LWIP, error, argv), OPTIONS_ERROR);
+        assert_int_equal(parse(&o, &lwip_options, error, argv), OPTIONS_ERROR);
         assert_string_equal(error, rows[i].line);
     }
-    struct options o;
+    struct kernel_options o;
     char error[256];
-    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--mtu", "1500"),
+    assert_int_equal(PARSE(&o, &epoll_options, error, "--mtu", "1500"),
                      OPTIONS_ERROR); /* of the other server */
     assert_string_equal(error, "--mtu: no such option; see --help");
     char *more[] = {"program", "--port", "80", NULL}; /* what lies behind argc is another's */
-    assert_int_equal(options_parse(&o, SERVER_EPOLL, 2, more, error, sizeof(error)), OPTIONS_ERROR);
+    assert_int_equal(options_parse(&o, &epoll_options, 2, more, error, sizeof(error)), OPTIONS_ERROR);
     assert_string_equal(error, "--port: the value is missing");
     char wide[1000];
     memset(wide, 'x', sizeof(wide) - 1);
     wide[sizeof(wide) - 1] = '\0';
-    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--port", wide), OPTIONS_ERROR);
+    assert_int_equal(PARSE(&o, &epoll_options, error, "--port", wide), OPTIONS_ERROR);
     assert_int_equal(strlen(error), 255);
 }
 
 static void test_preload(void **state) {
     (void)state;
-    struct options o;
+    struct preload_options o;
     char error[256];
-    assert_int_equal(PARSE(&o, SERVER_PRELOAD, error, "--address", "198.18.0.2"), OPTIONS_OK);
+    assert_int_equal(PARSE(&o, &preload_options, error, "--address", "198.18.0.2"), OPTIONS_OK);
     assert_int_equal(o.address, inet_addr("198.18.0.2"));
     assert_int_equal(o.netmask, inet_addr("255.255.255.0"));
     assert_int_equal(o.mbufs, 16383);
@@ -150,8 +161,7 @@ static void test_preload(void **state) {
     assert_int_equal(o.idle_sleep_us, 0);
     assert_int_equal(o.linger_ms, 2000);
     assert_null(o.counters);
-    assert_int_equal(o.port, 0); /* not an option of this one */
-    assert_int_equal(PARSE(&o, SERVER_PRELOAD, error, "--eal", "--no-pci -l 1", "--address=198.18.0.2",
+    assert_int_equal(PARSE(&o, &preload_options, error, "--eal", "--no-pci -l 1", "--address=198.18.0.2",
                            "--eal=--vdev=net_tap0,iface=t", "--sockets", "udp:0.0.0.0/0", "--sockets",
                            "10.0.0.0/8", "--idle", "sleep:50", "--linger", "0", "--counters", "a=b"),
                      OPTIONS_OK);
@@ -163,22 +173,22 @@ static void test_preload(void **state) {
     assert_int_equal(o.linger_ms, 0);
     assert_string_equal(o.counters, "a=b");
     assert_int_equal(
-        PARSE(&o, SERVER_PRELOAD, error, "--address", "198.18.0.2", "--idle=sleep:9", "--idle=poll"),
+        PARSE(&o, &preload_options, error, "--address", "198.18.0.2", "--idle=sleep:9", "--idle=poll"),
         OPTIONS_OK);
     assert_int_equal(o.idle_sleep_us, 0);
-    assert_int_equal(PARSE(&o, SERVER_PRELOAD, error, "--mtu", "1500"), OPTIONS_ERROR);
+    assert_int_equal(PARSE(&o, &preload_options, error, "--mtu", "1500"), OPTIONS_ERROR);
     assert_string_equal(error, "--address is required; see --help");
-    assert_int_equal(PARSE(&o, SERVER_PRELOAD, error, "--mtu", "1500", "--help"), OPTIONS_HELP);
-    assert_int_equal(PARSE(&o, SERVER_PRELOAD, error, "--port", "80"), OPTIONS_ERROR);
+    assert_int_equal(PARSE(&o, &preload_options, error, "--mtu", "1500", "--help"), OPTIONS_HELP);
+    assert_int_equal(PARSE(&o, &preload_options, error, "--port", "80"), OPTIONS_ERROR);
     assert_string_equal(error, "--port: no such option; see --help");
 }
 
-#define LOADGEN(options, error, ...)                                                                         \
-    PARSE(options, SERVER_LOADGEN, error, "--server", "198.18.0.3", __VA_ARGS__)
+#define LOADGEN(values, error, ...)                                                                          \
+    PARSE(values, &loadgen_options, error, "--server", "198.18.0.3", __VA_ARGS__)
 
 static void test_loadgen(void **state) {
     (void)state;
-    struct options o;
+    struct loadgen_options o;
     char error[256];
     assert_int_equal(LOADGEN(&o, error, NULL), OPTIONS_OK);
     assert_int_equal(o.address, inet_addr("198.18.0.1"));
@@ -201,7 +211,7 @@ static void test_loadgen(void **state) {
     assert_int_equal(o.warmup_us, 2000001);
     assert_true(o.rotate && o.stay);
     assert_int_equal(LOADGEN(&o, error, "--backlog", "1"), OPTIONS_ERROR);
-    assert_int_equal(PARSE(&o, SERVER_LOADGEN, error, "--port", "80"), OPTIONS_ERROR);
+    assert_int_equal(PARSE(&o, &loadgen_options, error, "--port", "80"), OPTIONS_ERROR);
     assert_string_equal(error, "--server is required; see --help");
 }
 
@@ -211,7 +221,7 @@ static void test_choices_and_times_that_are_none(void **state) {
     static const char *const times[] = {"",     "-1",    "1.", ".5",      "1.0000001",
                                         "1e3",  "86401", "1s", "86400.1", "99999999999999999999",
                                         "1.-5", "1.2.3"};
-    struct options o;
+    struct loadgen_options o;
     char error[256];
     char line[256];
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
@@ -228,58 +238,59 @@ static void test_choices_and_times_that_are_none(void **state) {
 
 static void test_own_options_come_after_eals(void **state) {
     (void)state;
-    struct options o;
+    struct lwip_options o;
     char *argv[] = {"lwip_server", "-l", "1", "--", "--port", "8080", NULL};
-    assert_int_equal(options_parse_after_eal_or_exit(&o, SERVER_LWIP, 6, argv), 3);
+    assert_int_equal(options_parse_after_eal_or_exit(&o, &lwip_options, 6, argv), 3);
     assert_int_equal(o.port, 8080);
     assert_string_equal(argv[3], "--");
-    assert_int_equal(options_parse_after_eal_or_exit(&o, SERVER_LWIP, 3, argv), 3);
+    assert_int_equal(options_parse_after_eal_or_exit(&o, &lwip_options, 3, argv), 3);
     assert_int_equal(o.port, 80);
 }
 
 static void test_cores_and_idle_of_lwip_server(void **state) {
-    struct options o;
+    struct lwip_options o;
     char error[256];
 
     (void)state;
-    assert_int_equal(PARSE(&o, SERVER_LWIP, error, "--port", "80"), OPTIONS_OK);
+    assert_int_equal(PARSE(&o, &lwip_options, error, "--port", "80"), OPTIONS_OK);
     assert_int_equal(o.cores, 1);
     assert_int_equal(o.idle, IDLE_POLL);
-    assert_int_equal(PARSE(&o, SERVER_LWIP, error, "--cores", "64", "--idle=intr"), OPTIONS_OK);
+    assert_int_equal(PARSE(&o, &lwip_options, error, "--cores", "64", "--idle=intr"), OPTIONS_OK);
     assert_int_equal(o.cores, 64);
     assert_int_equal(o.idle, IDLE_INTR);
-    assert_int_equal(PARSE(&o, SERVER_LWIP, error, "--cores", "65"), OPTIONS_ERROR);
+    assert_int_equal(PARSE(&o, &lwip_options, error, "--cores", "65"), OPTIONS_ERROR);
     assert_string_equal(error, "--cores: '65' is not in 1..64");
-    assert_int_equal(PARSE(&o, SERVER_LWIP, error, "--idle", "sleep:50"), OPTIONS_ERROR);
+    assert_int_equal(PARSE(&o, &lwip_options, error, "--idle", "sleep:50"), OPTIONS_ERROR);
     assert_string_equal(error, "--idle: 'sleep:50' is none of poll|intr");
 }
 
 static void test_threads_of_the_kernels_servers(void **state) {
-    static const unsigned servers[] = {SERVER_EPOLL, SERVER_URING};
-    struct options o;
+    static const struct option_table *const tables[] = {&epoll_options, &uring_options};
+    struct kernel_options o;
+    struct lwip_options lwip;
     char error[256];
 
     (void)state;
-    for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++) {
-        assert_int_equal(PARSE(&o, servers[i], error, "--port", "81"), OPTIONS_OK);
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        assert_int_equal(PARSE(&o, tables[i], error, "--port", "81"), OPTIONS_OK);
         assert_int_equal(o.threads, 1);
         assert_string_equal(o.cpus, "");
         assert_int_equal(o.busy_poll, 0);
         assert_int_equal(o.max_connections, 10000);
-        assert_int_equal(PARSE(&o, servers[i], error, "--threads", "64", "--cpus=2,3"), OPTIONS_OK);
+        assert_int_equal(PARSE(&o, tables[i], error, "--threads", "64", "--cpus=2,3"), OPTIONS_OK);
         assert_int_equal(o.threads, 64);
         assert_string_equal(o.cpus, "2,3");
-        assert_int_equal(PARSE(&o, servers[i], error, "--threads", "0"), OPTIONS_ERROR);
+        assert_int_equal(PARSE(&o, tables[i], error, "--threads", "0"), OPTIONS_ERROR);
         assert_string_equal(error, "--threads: '0' is not in 1..64");
-        assert_int_equal(PARSE(&o, servers[i], error, "--threads", "65"), OPTIONS_ERROR);
+        assert_int_equal(PARSE(&o, tables[i], error, "--threads", "65"), OPTIONS_ERROR);
     }
-    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--busy-poll", "50"), OPTIONS_OK);
+    assert_int_equal(PARSE(&o, &epoll_options, error, "--busy-poll", "50"), OPTIONS_OK);
     assert_int_equal(o.busy_poll, 50);
-    assert_int_equal(PARSE(&o, SERVER_EPOLL, error, "--busy-poll", "0"), OPTIONS_ERROR);
+    assert_int_equal(PARSE(&o, &epoll_options, error, "--busy-poll", "0"), OPTIONS_ERROR);
     assert_string_equal(error, "--busy-poll: '0' is not in 1..1000000");
-    assert_int_equal(PARSE(&o, SERVER_URING, error, "--busy-poll", "50"), OPTIONS_ERROR);
+    assert_int_equal(PARSE(&o, &uring_options, error, "--busy-poll", "50"), OPTIONS_ERROR);
     assert_string_equal(error, "--busy-poll: no such option; see --help");
-    assert_int_equal(PARSE(&o, SERVER_LWIP, error, "--threads", "2"), OPTIONS_ERROR);
+    assert_int_equal(PARSE(&lwip, &lwip_options, error, "--threads", "2"), OPTIONS_ERROR);
 }
 
 static void test_counters_of_cores_add_up(void **state) {
@@ -299,11 +310,11 @@ static void test_idle_errors(void **state) {
     static const char *const wrong[] = {
         "", "Poll", "poll:1", "sleep", "sleep:", "sleep:0", "sleep:1000001", "sleep:1us", "50", "sleep:-1"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct options o;
+        struct preload_options o;
         char error[256];
         char line[256];
         assert_int_equal(
-            PARSE(&o, SERVER_PRELOAD, error, "--address", "198.18.0.2", "--idle", (char *)wrong[i]),
+            PARSE(&o, &preload_options, error, "--address", "198.18.0.2", "--idle", (char *)wrong[i]),
             OPTIONS_ERROR);
         snprintf(line, sizeof(line), "--idle: '%s' is neither poll nor sleep:1..1000000", wrong[i]);
         assert_string_equal(error, line);
@@ -313,15 +324,15 @@ static void test_idle_errors(void **state) {
 /* One that adds up has an end. */
 static void test_many_texts(void **state) {
     (void)state;
-    struct options o;
+    struct preload_options o;
     char error[256];
     char *argv[OPTION_TEXTS_MAX + 4] = {"on-lwip", "--address=198.18.0.2"};
     for (int i = 0; i < OPTION_TEXTS_MAX; i++)
         argv[2 + i] = "--eal=-v";
-    assert_int_equal(parse(&o, SERVER_PRELOAD, error, argv), OPTIONS_OK);
+    assert_int_equal(parse(&o, &preload_options, error, argv), OPTIONS_OK);
     assert_int_equal(o.eal.count, OPTION_TEXTS_MAX);
     argv[2 + OPTION_TEXTS_MAX] = "--eal=-v";
-    assert_int_equal(parse(&o, SERVER_PRELOAD, error, argv), OPTIONS_ERROR);
+    assert_int_equal(parse(&o, &preload_options, error, argv), OPTIONS_ERROR);
     assert_string_equal(error, "--eal: given more than 32 times");
 }
 
@@ -355,17 +366,17 @@ static int run(void (*child)(void), char *text, size_t size) {
 }
 
 static void bad_option(void) {
-    struct options o;
-    options_parse_or_exit(&o, SERVER_EPOLL, 3, (char *[]){"/a/b/epoll_server", "--port", "70000", NULL});
+    struct kernel_options o;
+    options_parse_or_exit(&o, &epoll_options, 3, (char *[]){"/a/b/epoll_server", "--port", "70000", NULL});
 }
 
 static void ask_for_help(void) {
-    struct options o;
-    options_parse_or_exit(&o, SERVER_LWIP, 2, (char *[]){"lwip_server", "--help", NULL});
+    struct lwip_options o;
+    options_parse_or_exit(&o, &lwip_options, 2, (char *[]){"lwip_server", "--help", NULL});
 }
 
 static void list_of_preload(void) {
-    options_list(stdout, SERVER_PRELOAD);
+    options_list(stdout, &preload_options);
 }
 
 static void test_exits(void **state) {
@@ -404,6 +415,55 @@ static void test_exits(void **state) {
     assert_int_equal(strncmp(text, "  --address ", 12), 0); /* and no usage before it */
     assert_non_null(strstr(text, "IPv4 address of lwIP's interface [required]\n"));
     assert_non_null(strstr(text, "(1..1000000) [poll]\n"));
+}
+
+/* Each program has the options that are documented, and no other's. */
+static void test_each_program_has_its_own_options(void **state) {
+    static const struct {
+        const struct option_table *table;
+        const char *names;
+    } programs[] = {
+        {&epoll_options, "address port body-size max-connections backlog keepalive-idle keepalive-interval "
+                         "keepalive-count threads cpus busy-poll "},
+        {&uring_options, "address port body-size max-connections backlog keepalive-idle keepalive-interval "
+                         "keepalive-count threads cpus "},
+        {&lwip_options,
+         "address netmask gateway mac port body-size max-connections backlog keepalive-idle "
+         "keepalive-interval keepalive-count mbufs rx-descriptors tx-descriptors mtu cores idle "
+         "without no-offload "},
+        {&preload_options,
+         "address netmask gateway mac mbufs rx-descriptors tx-descriptors mtu no-offload eal "
+         "sockets idle linger counters "},
+        {&loadgen_options,
+         "mac body-size mbufs rx-descriptors tx-descriptors mtu no-offload address addresses "
+         "netmask gateway-address server server-mac port mode connections active rotate rate "
+         "connect-rate close duration warmup stay path window "},
+        {&openload_options,
+         "body-size duration warmup path address port connections rate arrivals seed threads "
+         "spin lag-limit output "},
+        {&canned_options, "address port body-size max-connections backlog "},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+        const struct option_table *table = programs[i].table;
+        char names[1024] = "", *text;
+        size_t size, lines = 0;
+        FILE *out = open_memstream(&text, &size);
+
+        assert_true(table->count <= OPTION_ROWS_MAX);
+        for (size_t row = 0; row < table->count; row++) {
+            strcat(strcat(names, table->rows[row].name), " ");
+        }
+        assert_string_equal(names, programs[i].names);
+        options_list(out, table);
+        fclose(out);
+        for (const char *at = text; (at = strstr(at, "  --")) != NULL; at++) {
+            lines++;
+        }
+        assert_int_equal(lines, table->count + 1); /* and --help */
+        free(text);
+    }
 }
 
 struct extra {
@@ -460,6 +520,7 @@ int main(void) {
         cmocka_unit_test(test_loadgen),
         cmocka_unit_test(test_choices_and_times_that_are_none),
         cmocka_unit_test(test_own_options_come_after_eals),
+        cmocka_unit_test(test_each_program_has_its_own_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
