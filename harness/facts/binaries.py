@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which bytes were measured: the SHA-256 of every program and of every library linked with it.
+"""Hash which bytes were measured: every program, and every library linked with it.
 
-Only reads. Libraries as ldd(1) finds them, and the drivers that DPDK loads at its start.
+Libraries as ldd(1) finds them, and the drivers that DPDK loads at its start.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ _EAL = re.compile(r"librte_eal\.so\.(\d+)")
 def binaries(host: Host, programs: Sequence[str]) -> Json:
     """Return {"programs": {name: {"path", "sha256"}}, "libraries": {path: sha256}}.
 
-    Of a program a path counts from the top of the project, another name is looked up on PATH; one
-    that is not there has null for both. A script has no libraries: its interpreter's are not what
-    is measured.
+    A path of a program counts from the top of the project, another name is looked up on PATH; one
+    that is not there has null for both. A script has no libraries: its interpreter is not measured.
     """
     paths = {name: str(ROOT / name) if "/" in name else host.which(name)
              for name in sorted(programs)}

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a reader must know about machine and programs to judge a run: facts.json.
+"""Gather what one must know about machine and programs to judge a run: facts.json.
 
-Whatever a machine does not tell is null: a fact is never guessed. Knows no trials and no files of a
-run.
+Whatever a machine does not tell is null: a fact is never guessed. Knows no trial and no file.
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ import platform
 from typing import Iterable, Mapping, Protocol, Sequence
 
 from harness.facts.binaries import binaries
-from harness.facts.hardware import (Json, chosen, fields, hardware, interface_facts, nic_facts,
-                                    output,
-                                    told)
+from harness.facts.hardware import (
+    Json, chosen, fields, hardware, interface_facts, nic_facts, output, told)
 from harness.host import INTERFACES, Host, SshHost, now
 from harness.plan import GENERAL, KERNEL, MEASURES, Contender, Plan, to_settings
 from harness.provision import ROOT, Provisioned, ResolvedWire, built
@@ -70,8 +68,8 @@ def gather(host: Host, wire: ResolvedWire, plan: Plan, provisioned: Provisioned,
     }
     found["machine"]["tsc_hz"] = _tsc_hz(host)
     if plan.softirq:
-        found["softirq"] = {place: result.to_json() for place,
-                            result in provisioned.softirq().items()}
+        found["softirq"] = {place: result.to_json()
+                            for place, result in provisioned.softirq().items()}
     if provisioned.sites:
         found["clients"] = {site.destination: _client(site, plan) for site in provisioned.sites}
     if wire.nic:
@@ -164,8 +162,8 @@ def _machine(host: Host) -> Json:
     memory = fields(host.text("/proc/meminfo")).get("MemTotal", "").split()
     flags = sorted(cpu.get("flags", cpu.get("Features", "")).split())
     return {"cpu_model": cpu.get("model name"), "cpu_flags": flags,
-            "virtual": "hypervisor" in flags,
-            "cpus": host.cpus(), "memory_kib": int(memory[0]) if memory else None,
+            "virtual": "hypervisor" in flags, "cpus": host.cpus(),
+            "memory_kib": int(memory[0]) if memory else None,
             "architecture": platform.machine()}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a reader must know of a machine and its network cards to build the same again. Only reads.
+"""Read what one must know of a machine and its network cards to build the same again.
 
 Whatever the machine does not tell is null. Knows no run and no wire.
 """
@@ -21,20 +21,21 @@ _NODES = "/sys/devices/system/node"
 _MODULE = {"identifier": "Identifier", "vendor": "Vendor name", "part": "Vendor PN",
            "connector": "Connector", "length": "Length (Copper or Active cable)"}
 _PCIE = {"speed": "current_link_speed", "width": "current_link_width",
-         "max_speed": "max_link_speed",
-         "max_width": "max_link_width"}
+         "max_speed": "max_link_speed", "max_width": "max_link_width"}
 
 
 def hardware(host: Host) -> Json:
     """Return `hardware` of facts.json: the machine, and of its BIOS what shows in the system."""
     cpu = fields(host.text("/proc/cpuinfo"))
+    packages = {told(host, f"{_CPU}/{name}/topology/physical_package_id")
+                for name in _numbered(host, _CPU, r"cpu\d+")}
     return {
         "system": {key: told(host, f"{_DMI}/{name}") for key, name in (
             ("vendor", "sys_vendor"), ("product", "product_name"), ("version", "product_version"),
             ("board", "board_name"))},
         "bios": {key: told(host, f"{_DMI}/bios_{key}") for key in ("vendor", "version", "date")},
         "microcode": cpu.get("microcode"),
-        "packages": _packages(host),
+        "packages": len(packages - {None}) or None,
         "smt": told(host, f"{_CPU}/smt/control"),
         "turbo": _turbo(host),
         "frequency_driver": told(host, f"{_CPU}/cpu0/cpufreq/scaling_driver"),
@@ -142,27 +143,19 @@ def _numbered(host: Host, directory: str, pattern: str) -> list[str]:
     return sorted(names, key=lambda name: int(re.sub(r"\D", "", name)))
 
 
-def _packages(host: Host) -> int | None:
-    """Count the processors as they are plugged in."""
-    found = {told(host, f"{_CPU}/{name}/topology/physical_package_id")
-             for name in _numbered(host, _CPU, r"cpu\d+")}
-    return len(found - {None}) or None
-
-
 def _turbo(host: Host) -> bool | None:
-    refused, boost = told(host, f"{_CPU}/intel_pstate/no_turbo"), told(host,
-                                                                       f"{_CPU}/cpufreq/boost")
-    if refused is not None:
-        return refused == "0"
-    return None if boost is None else boost == "1"
+    for name, on in (("intel_pstate/no_turbo", "0"), ("cpufreq/boost", "1")):
+        if state := host.text(f"{_CPU}/{name}"):
+            return state == on
+    return None
 
 
 def _c_states(host: Host) -> list[str] | None:
     """Return the C-states of the first CPU that the kernel may use; None where it has no say."""
-    states = [f"{_CPU}/cpu0/cpuidle/{state}"
-              for state in _numbered(host, f"{_CPU}/cpu0/cpuidle", r"state\d+")]
-    enabled = [host.text(f"{state}/name") for state in states
-               if host.text(f"{state}/disable") != "1"]
+    at = f"{_CPU}/cpu0/cpuidle"
+    states = _numbered(host, at, r"state\d+")
+    enabled = [host.text(f"{at}/{state}/name") for state in states
+               if host.text(f"{at}/{state}/disable") != "1"]
     return enabled if states else None
 
 

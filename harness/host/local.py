@@ -19,7 +19,7 @@ import signal
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Callable, Iterator, Mapping, Sequence, TypeVar
 
@@ -75,8 +75,8 @@ class LocalHost(Host):
 
     def spawn(self, argv: Sequence[str], *, netns: str | None = None, cpus: Sequence[int] = (),
               stdout: Path, stderr: Path, env: Mapping[str, str] | None = None) -> Process:
-        return _start(argv, command(argv, netns, cpus), subprocess.DEVNULL, stdout, stderr, env
-                      or {})
+        words = command(argv, netns, cpus)
+        return _start(argv, words, subprocess.DEVNULL, stdout, stderr, env or {})
 
     def spawn_linked(self, argv: Sequence[str], link: socket.socket, *, stdout: Path | None = None,
                      stderr: Path) -> Process:
@@ -120,25 +120,20 @@ class LocalHost(Host):
             Path(path).mkdir(mode=0o700, exist_ok=True)
 
     def remove_directory(self, path: str | Path) -> bool:
-        with _or_cannot("remove", path):
-            try:
-                os.rmdir(path)
-            except FileNotFoundError:
+        try:
+            os.rmdir(path)
+        except OSError as error:
+            # it is gone, others have something in it, or have mounted it
+            if error.errno in (errno.ENOENT, errno.EBUSY, errno.ENOTEMPTY, errno.EEXIST):
                 return False
-            except OSError as error:
-                # others have something in it, or have mounted it
-                if error.errno not in (errno.EBUSY, errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                return False
+            raise MachineError(f"cannot remove {path}: {error.strerror}") from None
         return True
 
     def unlink(self, path: str | Path) -> bool:
-        with _or_cannot("remove", path):
-            try:
-                os.unlink(path)
-            except FileNotFoundError:
-                return False
-        return True
+        with _or_cannot("remove", path), suppress(FileNotFoundError):
+            os.unlink(path)
+            return True
+        return False
 
     def exists(self, path: str | Path) -> bool:
         return os.path.exists(path)

@@ -28,8 +28,7 @@ ADDRESS = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])", r
 class Nic:
     """A PCI function of class "network".
 
-    `interface`, `mac`, `mtu`: "", "" and 0 while the kernel has no interface of it in this
-    namespace
+    `interface`, `mac`, `mtu`: "", "" and 0 without an interface in this namespace
     `driver`, `iommu_group`: "" for none; `numa_node`: -1 for none
     `vendor`, `device` and their subsystem: hex digits ("8086")
     `group`: the other functions of the IOMMU group, without bridges
@@ -88,11 +87,6 @@ def driver_of(host: Host, pci: str) -> str:
     return host.link_target(f"{DEVICES}/{pci}/driver")
 
 
-def is_no_iommu_group(host: Host, group: str) -> bool:
-    """Return whether vfio-pci made a group for a device that it holds without an IOMMU."""
-    return host.text(f"{GROUPS}/{group}/name") == NO_IOMMU_GROUP
-
-
 # what hypervisors present as a card: its model by vendor:device
 EMULATED = {"8086:100e": "e1000", "8086:100f": "e1000", "8086:1004": "e1000", "8086:10d3": "e1000e",
             "8086:10c9": "igb", "8086:1209": "i82559", "10ec:8139": "rtl8139", "10ec:8029": "ne2k",
@@ -114,7 +108,9 @@ def emulated(host: Host, nic: Nic) -> str:
         return f"paravirtual {PARAVIRTUAL[ids]}"
     if subsystem == QEMU:
         return f"QEMU's {EMULATED.get(ids, ids)}"
-    if ids not in EMULATED or not _is_guest(host):
+    flags = (line for line in host.text("/proc/cpuinfo").splitlines() if line.startswith("flags"))
+    # every hypervisor sets this bit for its guests
+    if ids not in EMULATED or "hypervisor" not in next(flags, "").split():
         return ""
     maker = MAKERS.get(host.text("/sys/class/dmi/id/sys_vendor"), "a hypervisor's")
     # a real card that a guest was given keeps the subsystem of its board's maker
@@ -124,29 +120,22 @@ def emulated(host: Host, nic: Nic) -> str:
     return f"{maker} {EMULATED[ids]}"
 
 
-def _is_guest(host: Host) -> bool:
-    """Return the bit that every hypervisor sets for its guests."""
-    flags = (line for line in host.text("/proc/cpuinfo").splitlines() if line.startswith("flags"))
-    return "hypervisor" in next(flags, "").split()
-
-
 def _nic(host: Host, pci: str, interface: str, names: dict[str, str]) -> Nic:
     at = f"{DEVICES}/{pci}"
     vendor, device, subsystem_vendor, subsystem_device = (
         host.text(f"{at}/{key}").removeprefix("0x")
         for key in ("vendor", "device", "subsystem_vendor", "subsystem_device"))
     group = host.link_target(f"{at}/iommu_group")
-    if group and is_no_iommu_group(host, group):
+    if group and host.text(f"{GROUPS}/{group}/name") == NO_IOMMU_GROUP:
         group = ""
     others = [other for other in (host.listing(f"{GROUPS}/{group}/devices") if group else [])
               if other != pci and _class(host, other)[:4] not in HOST_AND_PCI_BRIDGES]
     mac, mtu, flags = (host.text(f"{INTERFACES}/{interface}/{key}") if interface else ""
                        for key in ("address", "mtu", "flags"))
+    name, node = names.get(pci, f"{vendor}:{device}"), int(host.text(f"{at}/numa_node") or -1)
     return Nic(pci, interface, driver_of(host, pci), vendor, device, subsystem_vendor,
-               subsystem_device,
-               names.get(pci, f"{vendor}:{device}"), int(host.text(f"{at}/numa_node") or -1), group,
-               tuple(others),
-               mac, int(mtu or 0), bool(int(flags or "0", 16) & IFF_UP))
+               subsystem_device, name, node, group, tuple(others), mac, int(mtu or 0),
+               bool(int(flags or "0", 16) & IFF_UP))
 
 
 def _class(host: Host, pci: str) -> str:
@@ -174,6 +163,5 @@ def _names(host: Host) -> dict[str, str]:
 def _there_are(host: Host) -> str:
     cards = [f"{nic.pci} ({nic.interface or nic.driver or 'no driver'})"
              for nic in network_devices(host)]
-    if not cards:
-        return "this machine has no network card on its PCI bus"
-    return f"there are: {', '.join(cards)}"
+    none = "this machine has no network card on its PCI bus"
+    return f"there are: {', '.join(cards)}" if cards else none

@@ -15,7 +15,7 @@ import signal
 import socket
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Iterator, Mapping, Protocol, Sequence
 
@@ -104,11 +104,9 @@ class RemoteProcess(Process):
         return self._ssh.poll() == _SSH_FAILED
 
     def _send(self, line: str) -> None:
-        try:
+        # one that has ended takes nothing
+        with suppress(OSError):
             self._link.sendall(line.encode() + b"\n")
-        except OSError:
-            # it has ended
-            pass
 
     def _ended(self, code: int) -> int:
         """Return the program's exit code, negative when a signal ended it."""
@@ -374,8 +372,8 @@ def connected(local: Host, targets: Sequence[Target]) -> Iterator[tuple[SshHost,
     clear(local)
     directory = f"{_parent(local)}/{_CONTROL}{os.getpid()}"
     local.make_directory(directory)
-    sites = tuple(SshHost(local, target, f"{directory}/{number}") for number,
-                  target in enumerate(targets))
+    sites = tuple(SshHost(local, target, f"{directory}/{number}")
+                  for number, target in enumerate(targets))
     try:
         for site in sites:
             site.open()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Steps that make the machine ready for a measurement, by level. Must not know NICs or wires.
+"""Make the machine ready for a measurement, by level. Must not know NICs or wires.
 
 A step keeps what was asked, what the machine gave and why not more; a refusal is never a failure.
 Everything is a write that the journal can take back after a kill. Sources: README.md.
@@ -184,7 +184,7 @@ def _siblings(host: Host, client: Sequence[int], server: Sequence[int]) -> tuple
 def _turbo(host: Host) -> tuple[str, list[str]]:
     for path, on in _TURBO.items():
         if host.exists(path):
-            return ("on" if host.read(path).strip() == on else "off"), []
+            return "on" if host.read(path).strip() == on else "off", []
     return "", ["the machine does not tell"]
 
 
