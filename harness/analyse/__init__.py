@@ -8,6 +8,6 @@ from harness.analyse.model import (
     OpenContender, OpenLoopSummary, OptimisationStep, Point, Saving, Steadiness, Summary)
 from harness.analyse.stats import LEAST_TO_RESAMPLE, Table, holm, median, round_significant
 from harness.analyse.stopping_rule import (
-    HELD, Look, look, one_round, precise, remaining, sessions, sure_rounds)
+    HELD, Look, look, one_round, precise, remaining, sure_rounds)
 from harness.analyse.summary import summarise
 from harness.analyse.trial_use import use as use_of_trials

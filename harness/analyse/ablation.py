@@ -9,28 +9,22 @@ each is told twice.
 from __future__ import annotations
 
 import math
-from typing import Any, Mapping, Sequence
+from typing import Mapping, Sequence
 
 from harness.analyse.model import Ablation, OptimisationStep, Saving
 from harness.analyse import stats
 from harness.analyse.gain import table
 from harness.analyse.stats import Table, round_significant, rounded_interval
-from harness.errors import UsageError
 from harness.plan import PLAIN, LoadPoint, Measure, Plan, added, apart, below
-from harness.store import TrialRecord
+from harness.store import Facts, TrialRecord
 
 
-def summarise(plan: Plan, facts: Mapping[str, Any], points: Sequence[LoadPoint],
+def summarise(plan: Plan, facts: Facts, points: Sequence[LoadPoint],
               trials: Sequence[TrialRecord]) -> tuple[Ablation, ...]:
     """Return one entry a load point; none of a run that is no ablation."""
-    wire = facts.get("wire")
-    rows = wire.get("measures") if isinstance(wire, Mapping) else None
-    if not rows:
+    steps = [Measure(*row) for row in facts.wire.measures]
+    if not steps:
         return ()
-    try:
-        steps = [Measure(str(name), str(what)) for name, what in rows]
-    except (TypeError, ValueError):
-        raise UsageError("facts.json: 'measures' is not a list of [name, what it is]") from None
     rounds = 1 + max((trial.round for trial in trials), default=0)
     cycles = {name: table(trials, name, points, rounds, lambda trial: trial.cycles_per_request)
               for name in plan.contenders}

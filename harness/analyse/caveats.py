@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Iterator, Mapping, Sequence
 
 from harness.analyse.model import (
     Attempts, ContenderInfo, Point, Statistics, Steadiness, UnsettledTrial)
 from harness.analyse import stats, trial_use
 from harness.plan import Plan, round_specs
-from harness.store import Caveat, LimitedBy, Note, StoppedBy, TrialRecord, Value, counted
+from harness.store import (
+    Caveat, HugepageFacts, LimitedBy, Note, StoppedBy, TrialRecord, Value, counted)
 from harness.analyse.stats import round_significant
 
 _NOTABLE_STEAL = 0.02
@@ -48,7 +49,7 @@ def steadiness(plan: Plan, records: Sequence[TrialRecord]) -> Steadiness | None:
                      for record in late if record.unsettled))
 
 
-def caveats(plan: Plan, wire: str, emulated: str, pages: Mapping[str, Any],
+def caveats(plan: Plan, wire: str, emulated: str, pages: HugepageFacts,
             contenders: Mapping[str, ContenderInfo], trials: Sequence[TrialRecord],
             points: Sequence[Point]) -> Iterator[Note[Caveat]]:
     """Yield what stands before the figures, the `wire`'s own caveat first.
@@ -60,8 +61,8 @@ def caveats(plan: Plan, wire: str, emulated: str, pages: Mapping[str, Any],
         yield _note(Caveat.WIRE, text=wire)
     if emulated:
         yield _note(Caveat.EMULATED, what=emulated)
-    if not pages.get("used") and any(info.stack != "kernel" for info in contenders.values()):
-        yield _note(Caveat.NO_HUGEPAGES, why=str(pages.get("why") or ""))
+    if not pages.used and any(info.stack != "kernel" for info in contenders.values()):
+        yield _note(Caveat.NO_HUGEPAGES, why=pages.why)
     if shared := sorted({*plan.client_cpus} & {*plan.server_cpus}):
         yield _note(Caveat.SHARED_CPUS, cpus=tuple(shared))
     if aside := tuple(name for name, info in contenders.items() if info.not_measured):

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from harness.analyse import stats
 from harness.analyse.stats import round_significant, rounded_interval
 from harness.errors import UsageError
 from harness.plan import LoadPoint, Plan
-from harness.store import PERCENTILES, Histogram, TrialRecord, merged, quantile
+from harness.store import PERCENTILES, Facts, Histogram, TrialRecord, merged, quantile
 
 KNEE_FACTOR = 3.0
 # of what the schedule had: with less answered there is no steady state
@@ -67,7 +67,7 @@ class Round:
 Rounds = Mapping[int, Sequence[Round]]
 
 
-def summarise(plan: Plan, facts: Mapping[str, Any], points: Sequence[LoadPoint],
+def summarise(plan: Plan, facts: Facts, points: Sequence[LoadPoint],
               trials: Sequence[TrialRecord]) -> OpenLoopSummary | None:
     """Return what an open loop shows; None for a closed one.
 
@@ -99,7 +99,7 @@ def _round(trial: TrialRecord) -> Round:
         schedule.send_lag_us, schedule.client_bound)
 
 
-def _contender(name: str, facts: Mapping[str, Any], trials: Sequence[TrialRecord],
+def _contender(name: str, facts: Facts, trials: Sequence[TrialRecord],
                rates: Sequence[int]) -> OpenContender:
     rounds: dict[int, list[Round]] = {rate: [] for rate in rates}
     invalid = dict.fromkeys(rates, 0)
@@ -115,17 +115,13 @@ def _contender(name: str, facts: Mapping[str, Any], trials: Sequence[TrialRecord
                          tuple(_distributions(rounds, points, saturation)))
 
 
-def _saturation(name: str, facts: Mapping[str, Any],
+def _saturation(name: str, facts: Facts,
                 points: Sequence[OfferedPoint]) -> Saturation | None:
     """Return what it can do: by closed-loop trials, or the most at a rate that was too much."""
-    table = facts.get("saturation")
-    entry = table.get(name) if isinstance(table, Mapping) else None
-    if isinstance(entry, Mapping):
-        try:
-            return Saturation(round_significant(float(entry["requests_per_sec"])), "closed loop",
-                              entry.get("client_bound") is True)
-        except (KeyError, TypeError, ValueError) as error:
-            raise UsageError(f"facts.json: 'saturation' of {name} is not one ({error!r})") from None
+    entry = facts.saturation.get(name)
+    if entry:
+        return Saturation(round_significant(entry.requests_per_sec), "closed loop",
+                          entry.client_bound)
     most = max((point for point in points if point.saturated and point.achieved.median is not None),
                key=lambda point: point.achieved.median or 0.0, default=None)
     if most is None:

@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Iterable, Sequence
 
 import numpy as np
 
@@ -100,16 +100,10 @@ def complete_rounds(plan: Plan, trials: Records) -> int:
     return count
 
 
-def sessions(facts: Mapping[str, Any]) -> list[str]:
-    """Return when each session of a run began: the first and every one that resumed it."""
-    return [str(session["started_at"]) for session in (facts, *facts.get("resumed", ()))
-            if session.get("started_at")]
-
-
 def look(plan: Plan, trials: Records, began: Sequence[str] = ()) -> Look:
     """Look after the complete rounds of `trials`: go on, or stop and why.
 
-    `began` as sessions(). UsageError on a record whose time is none.
+    `began`: when each session of the run did. UsageError on a record whose time is none.
     """
     done = complete_rounds(plan, trials)
     ruled = plan.precision_percent > 0

@@ -7,16 +7,17 @@ Knows the facts it reads (results/README.md), no files and no output format.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Mapping, Sequence
+from typing import Mapping, Sequence
 
 from harness.analyse import model
 from harness.analyse.model import Cell, ContenderInfo, Limit, Point, Statistics, Summary
 from harness.analyse import ablation, bottleneck, gain, metrics, open_loop
 from harness.analyse import stopping_rule, trial_use
 from harness.analyse.caveats import caveats, of_trials, steadiness
-from harness.plan import LoadPoint, Plan
+from harness.plan import KERNEL, LoadPoint, Plan
 from harness.store import (
-    OTHER, Bound, Evidence, LimitedBy, NotMeasured, Note, Run, TrialRecord, account, reported)
+    OTHER, Bound, ContenderFacts, Evidence, Facts, LimitedBy, NotMeasured, Note, Run, TrialRecord,
+    account, reported)
 from harness.analyse.stats import CONFIDENCE, Table, round_significant
 from harness.errors import UsageError
 
@@ -36,19 +37,21 @@ def summarise(run: Run) -> Summary:
         [cells.point(place, ceilings.get(point))
          for place, point in enumerate(points)]))
     statistics = _statistics(run, found)
-    emulated = _emulated(facts, run.trials)
+    # in whichever file it stands
+    named = {facts.wire.emulated, *(trial.emulated for trial in run.trials)} - {""}
+    emulated = ", ".join(sorted(named))
     attempted, steady = account(run.trials), steadiness(plan, run.trials)
     return Summary(
-        run=text(facts, "run"), wire=plan.wire, workload=plan.workload.name,
+        run=facts.run, wire=plan.wire, workload=plan.workload.name,
         body_size_bytes=plan.workload.body_size_bytes,
         rounds=max(1, statistics.rounds_done) if plan.precision_percent else plan.rounds,
         duration_seconds=plan.duration_seconds, baseline=plan.contenders[0],
         sweep=tuple(axis.word for axis in plan.sweep), contenders=contenders, points=found, statistics=statistics,
-        caveats=(*caveats(plan, text(table(facts, "wire"), "caveat"), emulated,
-                          table(facts, "hugepages"), contenders, kept, found),
+        caveats=(*caveats(plan, facts.wire.caveat, emulated, facts.hugepages, contenders, kept,
+                          found),
                  *of_trials(attempted, steady, statistics)),
         tap=plan.tap, impairment=plan.netem, softirq=plan.softirq, emulated=emulated,
-        tsc_hz=tsc_hz(facts), attempts=attempted, steadiness=steady,
+        tsc_hz=facts.machine.tsc_hz, attempts=attempted, steadiness=steady,
         ablation=ablation.summarise(plan, facts, points, kept),
         open_loop=open_loop.summarise(plan, facts, points, kept))
 
@@ -78,44 +81,20 @@ def figured(run: Run) -> list[TrialRecord]:
 # --- facts ------------------------------------------------------------------------------------
 
 
-def table(facts: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return the table `key` of the facts. UsageError where there is none."""
-    value = facts.get(key)
-    if not isinstance(value, Mapping):
-        raise UsageError(f"facts.json: '{key}' is missing or not a table: not the facts of such "
-                         "a run")
-    return value
-
-
-def text(facts: Mapping[str, Any], key: str) -> str:
-    """Return the text `key` of the facts. UsageError where there is none."""
-    value = facts.get(key)
-    if not isinstance(value, str):
-        raise UsageError(f"facts.json: '{key}' is missing or not text: not the facts of such a run")
-    return value
-
-
-def contenders_of(plan: Plan, facts: Mapping[str, Any]) -> dict[str, ContenderInfo]:
-    """Return a run's contenders as its facts have them. UsageError where they do not.
-
-    Facts of before have no traits: all but the kernel's poll, and `lwip` is the stack of
-    lwip_server and of what the library was preloaded into.
-    """
-    described = table(table(facts, "wire"), "contenders")
-    return {name: _contender(table(described, name), _nowhere(plan, name))
+def contenders_of(plan: Plan, facts: Facts) -> dict[str, ContenderInfo]:
+    """Return a run's contenders as its facts have them. UsageError where they do not."""
+    lacking = [name for name in plan.contenders if name not in facts.wire.contenders]
+    if lacking:
+        raise UsageError(f"facts.json: 'wire.contenders' has no {', '.join(lacking)}")
+    return {name: _contender(facts.wire.contenders[name], _nowhere(plan, name))
             for name in plan.contenders}
 
 
-def _contender(entry: Mapping[str, Any], why: Note[NotMeasured] | None) -> ContenderInfo:
-    stack = text(entry, "stack")
-    client = text(table(entry, "client"), "stack") if entry.get("client") else "kernel"
-    if stack == "lwip":
-        stack = "dpdk" if str(entry.get("program")).endswith("lwip_server") else "preload"
-    client = "preload" if client == "lwip" else client
-    return ContenderInfo(
-        text(entry, "label"), stack, client, entry.get("polls", stack != "kernel"),
-        entry.get("client_polls", client != "kernel"), entry.get("baseline", stack == "kernel"),
-        why)
+def _contender(entry: ContenderFacts, why: Note[NotMeasured] | None) -> ContenderInfo:
+    client = entry.client.stack
+    return ContenderInfo(entry.label, entry.stack, client, polls=entry.polls,
+                         client_polls=client != KERNEL, baseline=entry.stack == KERNEL,
+                         not_measured=why)
 
 
 def _nowhere(plan: Plan, name: str) -> Note[NotMeasured] | None:
@@ -123,28 +102,13 @@ def _nowhere(plan: Plan, name: str) -> Note[NotMeasured] | None:
     return Note(NotMeasured(why.code), why.values) if why else None
 
 
-def tsc_hz(facts: Mapping[str, Any]) -> int | None:
-    """Return the rate of the time stamp counter; None where it is not known."""
-    value = table(facts, "machine").get("tsc_hz") if "machine" in facts else None
-    return value if isinstance(value, int) and value > 0 else None
-
-
-def _line(name: str, facts: Mapping[str, Any]) -> bottleneck.Line:
+def _line(name: str, facts: Facts) -> bottleneck.Line:
     """Return a contender's wire; of two ends one may be with DPDK and tell no speed."""
-    wire, nic = table(facts, "wire"), facts.get("nic")
-    ends = [nic.get(end) for end in ("server", "client")] if isinstance(nic, Mapping) else []
-    speeds = [speed for end in ends if isinstance(end, Mapping)
-              and isinstance(speed := end.get("speed_mbps"), int)]
-    mtu = wire.get("mtu")
-    return bottleneck.Line(wire["contenders"][name].get("link") == "tap",
-                           max(speeds, default=0) or None,
-                           mtu if isinstance(mtu, int) else bottleneck.Line.mtu)
-
-
-def _emulated(facts: Mapping[str, Any], trials: Sequence[TrialRecord]) -> str:
-    """Return what played the part of the NIC, in whichever file it stands; "" for none."""
-    named = {str(table(facts, "wire").get("emulated") or ""), *(trial.emulated for trial in trials)}
-    return ", ".join(sorted(named - {""}))
+    # several clients together are faster than each
+    ends = [facts.nic.server, *(facts.nic.clients if len(facts.nic.clients) == 1 else ())]
+    speed = max(end.speed_mbps or 0 for end in ends)
+    return bottleneck.Line(facts.wire.contenders[name].link == "tap", speed or None,
+                           facts.wire.mtu or bottleneck.Line.mtu)
 
 
 # --- points -----------------------------------------------------------------------------------
@@ -153,7 +117,7 @@ def _emulated(facts: Mapping[str, Any], trials: Sequence[TrialRecord]) -> str:
 class _Cells:
     """The trials of a run by contender and load point."""
 
-    def __init__(self, plan: Plan, facts: Mapping[str, Any],
+    def __init__(self, plan: Plan, facts: Facts,
                  contenders: Mapping[str, ContenderInfo], trials: Sequence[TrialRecord]) -> None:
         self.plan, self.facts, self.contenders = plan, facts, contenders
         self.points = plan.load_points
@@ -183,7 +147,7 @@ class _Cells:
         info, trials = self.contenders[name], self.trials.get((name, at), [])
         valid = [trial for trial in trials if trial.valid]
         absent = self._absent(name, at)
-        figures = metrics.figures(valid, metrics.Context(info.polls, tsc_hz(self.facts)))
+        figures = metrics.figures(valid, metrics.Context(info.polls, self.facts.machine.tsc_hz))
         own = any(trial.cycles_per_request for trial in valid)
         limit = Limit(LimitedBy.UNKNOWN, (bottleneck.note(Evidence.NOT_MEASURED),)) if absent else \
             bottleneck.limit(info.polls, at.connections, list(map(trial_use.use, valid)),
@@ -208,7 +172,7 @@ class _Cells:
         if nowhere:
             return nowhere
         if most is not None and at.connections > most:
-            because = str(self.facts["wire"]["contenders"][name].get("most_because", ""))
+            because = self.facts.wire.contenders[name].most_because
             return Note(NotMeasured.BEYOND, {"connections": most, "because": because})
         return Note(NotMeasured.NOT_ALL_CORES)
 
@@ -249,7 +213,7 @@ def _share_memory(points: Sequence[Point]) -> list[Point]:
 
 def _statistics(run: Run, points: Sequence[Point]) -> Statistics:
     plan = run.plan
-    look = stopping_rule.look(plan, run.trials, stopping_rule.sessions(run.facts))
+    look = stopping_rule.look(plan, run.trials, run.facts.sessions)
     return Statistics(
         method=gain.METHOD, confidence=CONFIDENCE, seed=plan.seed, rounds_done=look.rounds,
         stopped_by=stopping_rule.ended(plan, run.trials, look),

@@ -16,8 +16,6 @@ from harness.run import DEFAULT_PLAN, RunRequest, measure
 from harness.store import OUT, RESULTS, Run, Store, find_run, give_to_user, load_run
 
 COMPARISONS = 20
-# among a noise run's facts
-KEY = "noise"
 
 
 def noise_run(wire: str, plan: str, settings: Mapping[str, str], comparisons: int, host: Host,
@@ -37,9 +35,9 @@ def noise_run(wire: str, plan: str, settings: Mapping[str, str], comparisons: in
     given |= {"CONNECTIONS": ",".join(map(str, points)), "ROUNDS": str(rounds), "PRECISION": "0"}
     run = measure(RunRequest(wire, plan, given), host, results)
     assert run is not None, "only a rehearsal has no run"
-    run.facts[KEY] = {"rounds": bare.rounds, "precision_percent": bare.precision_percent}
-    Store(run).write_facts()
-    return run
+    store = Store(run)
+    store.enter(noise={"rounds": bare.rounds, "precision_percent": bare.precision_percent})
+    return store.run
 
 
 def show_noise(run: Run, rounds: str, results: Path = RESULTS, out: Path = OUT) -> None:
@@ -48,18 +46,18 @@ def show_noise(run: Run, rounds: str, results: Path = RESULTS, out: Path = OUT) 
     rounds: of a comparison; "" for what the run was made for
     Raises CheckFailed when more than the nominal share is called different.
     """
-    made_for = run.facts.get(KEY) or {}
-    count = int(rounds) if rounds.isdecimal() and int(rounds) > 1 else made_for.get("rounds")
+    made_for = run.facts.noise
+    count = int(rounds) if rounds.isdecimal() and int(rounds) > 1 else made_for.rounds
     if not count:
         raise UsageError(f"run {run.id} does not say how many rounds a comparison has: give "
                          "ROUNDS=<2 or more>")
     read = readings(run)
-    found = analyse_noise(read, count, made_for.get("precision_percent", 0))
+    found = analyse_noise(read, count, made_for.precision_percent)
     machine = machine_of(run.facts)
     file = profile_file(run.plan.wire, machine, results)
     profile = append_session(file, run.plan.wire, machine, session_of(read))
     place = out / f"noise-{run.id}"
-    write_files(place, noise_page(found, run.plan, run.facts, len(profile.sessions)))
+    write_files(place, noise_page(found, run.plan, run.facts.raw, len(profile.sessions)))
     for path in (place, file.parent):
         give_to_user(path)
     print("\n".join(macro("noise.j2", "lines", found)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Iterator, Mapping, Sequence
 
 from harness.errors import UsageError
 from harness.host import Host, SshHost, connected, emulated
@@ -28,9 +28,8 @@ _SINGLE = (
     "So that netem finds single packets, the client's interface receives without GRO.")
 
 
-def requested(nic: NicRequest, facts: Mapping[str, Any]) -> NicRequest:
-    """Return the NIC and client of the command line, or those of the run with these facts."""
-    before = facts.get("nic", {}).get("order")
+def requested(nic: NicRequest, before: Mapping[str, str]) -> NicRequest:
+    """Return the NIC and client of the command line, or those that a run began with before."""
     return from_settings(before) if before and not nic.nic else nic
 
 

@@ -10,7 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
-from harness.plan import Plan, to_json
+from harness.plan import KERNEL, Plan, to_json
+from harness.store import Facts, differing, fact
 
 # of a plan: another value is another measurement
 _PLAN = (
@@ -55,14 +56,13 @@ class Differences:
     notable: tuple[Difference, ...]
 
 
-def differences(base: tuple[Plan, Mapping[str, Any]],
-                head: tuple[Plan, Mapping[str, Any]]) -> Differences:
+def differences(base: tuple[Plan, Facts], head: tuple[Plan, Facts]) -> Differences:
     """Compare two runs' plans and facts.
 
     What only one of them knows does not forbid: runs of before knew less.
     """
     plans = to_json(base[0]), to_json(head[0])
-    facts, programs = (base[1], head[1]), (hashes(base[1]), hashes(head[1]))
+    facts, programs = (base[1].raw, head[1].raw), (hashes(base[1]), hashes(head[1]))
     return Differences(
         (*_differing(plans, _PLAN, absent_differs=True), *_differing(facts, _FACTS)),
         (*_differing(facts, _NOTABLE),
@@ -72,33 +72,19 @@ def differences(base: tuple[Plan, Mapping[str, Any]],
          *_differing(plans, _NOTABLE_OF_PLAN)))
 
 
-def hashes(facts: Mapping[str, Any]) -> dict[str, str]:
+def hashes(facts: Facts) -> dict[str, str]:
     """Return the SHA-256 of each program, as far as it was recorded: before, of our own alone."""
-    found = fact(facts, "binaries.programs")
-    if isinstance(found, Mapping):
-        return {str(name): str(entry["sha256"]) for name, entry in found.items()
-                if entry.get("sha256")}
-    old = fact(facts, "versions.sha256")
-    return {str(name): str(sha) for name, sha in old.items() if sha} \
-        if isinstance(old, Mapping) else {}
+    return {name: program.sha256 for name, program in facts.binaries.programs.items()
+            if program.sha256}
 
 
 def _differing(sides: tuple[Mapping[str, Any], Mapping[str, Any]], names: Sequence[str],
                absent_differs: bool = False) -> Iterator[Difference]:
     for name in names:
         base, head = (fact(side, name) for side in sides)
-        if base != head and (absent_differs or None not in (base, head)):
-            yield from _leaves(name, base, head)
-
-
-def _leaves(name: str, base: Any, head: Any) -> Iterator[Difference]:
-    """Yield a difference for each key of two tables that has different values."""
-    if isinstance(base, Mapping) and isinstance(head, Mapping):
-        for key in sorted({*base, *head}):
-            if base.get(key) != head.get(key):
-                yield from _leaves(f"{name}.{key}", base.get(key), head.get(key))
-    else:
-        yield Difference(name, _shown(base), _shown(head))
+        if absent_differs or None not in (base, head):
+            yield from (Difference(leaf, _shown(old), _shown(new))
+                        for leaf, old, new in differing(name, base, head))
 
 
 def _shown(value: Any) -> str:
@@ -106,27 +92,16 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
-def fact(facts: Any, name: str) -> Any:
-    """Return the fact at a dotted name; None where there is none."""
-    for key in name.split("."):
-        facts = facts.get(key) if isinstance(facts, Mapping) else None
-    return facts
-
-
-def program(facts: Mapping[str, Any], contender: str) -> Any:
+def program(facts: Facts, contender: str) -> tuple[Any, ...] | None:
     """Return what a contender is made of, to ask whether two runs have the same; None: not known.
 
     Not known of one whose stack comes in a library beside its program, and of runs that did not
     record hashes.
     """
-    entry = fact(facts, "wire.contenders")
-    entry = entry.get(contender) if isinstance(entry, Mapping) else None
-    known = hashes(facts)
-    if not isinstance(entry, Mapping) or not known or fact(entry, "client.launcher"):
+    entry, known, versions = facts.wire.contenders.get(contender), hashes(facts), facts.versions
+    if entry is None or not known or entry.client.launcher:
         return None
-    name = str(entry.get("program"))
-    made = known.get(name) or (fact(facts, "versions.programs") or {}).get(name)
-    own = [fact(facts, f"versions.{key}") for key in ("dpdk", "lwip", "lwip_patches")]
-    if made is None:
-        return None
-    return [made, entry.get("arguments"), own if entry.get("stack") != "kernel" else None]
+    made = known.get(entry.program) or versions.programs.get(entry.program)
+    own = (versions.dpdk, versions.lwip, versions.lwip_patches)
+    return None if made is None else (
+        made, entry.arguments, own if entry.stack != KERNEL else None)

@@ -17,7 +17,7 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from harness.analyse import Table, round_significant
-from harness.store import RESULTS, write_file
+from harness.store import RESULTS, Facts, write_file
 from harness.errors import UsageError
 from harness.regression.change_test import (
     Variance, Weights, base_spread, one_point, round_noise, run_mean)
@@ -75,10 +75,9 @@ def _pair(session: Session, over: str, below: str, figure: str,
     return None
 
 
-def machine(facts: Mapping[str, Any]) -> dict[str, Any]:
+def machine(facts: Facts) -> dict[str, Any]:
     """Return what tells this machine from another, of a run's facts."""
-    found = facts.get("machine")
-    return {key: found.get(key) for key in _MACHINE} if isinstance(found, Mapping) else {}
+    return {key: getattr(facts.machine, key) for key in _MACHINE}
 
 
 def place(wire: str, of: Mapping[str, Any], results: Path = RESULTS) -> Path:
@@ -125,7 +124,7 @@ def session(found: Readings) -> dict[str, Any]:
     rates = {name: run_mean(np.log(found.values[RATE, name]), every) for name in names}
     return {
         "run": found.run, "started_at": found.started_at,
-        "revision": (found.facts.get("git") or {}).get("revision"),
+        "revision": found.facts.git.revision,
         "workload": found.workload, "connections": _connections(found), "rounds": found.rounds,
         "duration_seconds": found.plan.duration_seconds,
         "rates": {name: round_significant(rate) for name, rate in rates.items()

@@ -13,7 +13,7 @@ from harness.analyse import (
     METRICS, ContenderInfo, Context, PairedValue, Table, gain_table, log_ratios, median, summarise,
     use_of_trials)
 from harness.plan import LoadPoint, Plan
-from harness.store import LimitedBy, Run, TrialRecord, counted
+from harness.store import Facts, LimitedBy, Run, TrialRecord, counted
 from harness.errors import UsageError
 
 # of the table of metrics
@@ -32,7 +32,7 @@ class Readings:
     run: str
     started_at: str
     plan: Plan
-    facts: Mapping[str, Any]
+    facts: Facts
     values: Mapping[tuple[str, str], Table]
     client_bound: Mapping[str, frozenset[LoadPoint]]
     busy: Mapping[str, tuple[float, ...]]
@@ -74,7 +74,7 @@ def readings(run: Run) -> Readings:
     cells = {name: [[trial for trial in valid if (trial.contender, trial.point) == (name, point)]
                     for point in points] for name in summary.contenders}
     return Readings(
-        run=summary.run, started_at=str(run.facts.get("started_at", "")), plan=run.plan,
+        run=summary.run, started_at=run.facts.started_at, plan=run.plan,
         facts=run.facts,
         values={(key, name): gain_table(valid, name, points, rounds,
                                         _value(key, info, summary.tsc_hz))

@@ -16,7 +16,6 @@ from harness.plan import LoadPoint
 from harness.store import Note
 from harness.errors import UsageError
 from harness.regression import change_points, change_test
-from harness.regression.compatibility import fact
 from harness.regression.noise_profile import machine
 from harness.regression.paired_logs import RATE, Readings
 
@@ -119,8 +118,8 @@ def follow(runs: Sequence[Readings], metric: str = GAIN, connections: int | None
     plan = by_time[-1].plan
     return Trend(
         metric, FIGURES[metric], plan.wire, plan.workload.name, points,
-        tuple(TrendRun(run.run, run.started_at, fact(run.facts, "git.revision"),
-                       fact(run.facts, "git.dirty")) for run in by_time),
+        tuple(TrendRun(run.run, run.started_at, run.facts.git.revision,
+                       run.facts.git.dirty) for run in by_time),
         tuple(lines), tuple(_caveats(by_time)))
 
 
@@ -186,7 +185,7 @@ def _value(run: Readings, metric: str, points: Sequence[LoadPoint], name: str,
 def _caveats(runs: Sequence[Readings]) -> Iterator[Note[TrendCaveat]]:
     if any(machine(run.facts) != machine(runs[0].facts) for run in runs):
         yield Note(TrendCaveat.MACHINES)
-    kernels = tuple(dict.fromkeys(str(fact(run.facts, "kernel.release")) for run in runs))
+    kernels = tuple(dict.fromkeys(str(run.facts.kernel.release) for run in runs))
     if len(kernels) > 1:
         yield Note(TrendCaveat.KERNELS, {"releases": kernels})
     durations = tuple(dict.fromkeys(run.plan.duration_seconds for run in runs))

@@ -78,7 +78,7 @@ def pack(run_dir: Path, out: Path, names: Sequence[str] = ()) -> Path:
     files = {**{f"run/{path.relative_to(run_dir)}": path.read_bytes() for path in _files(run_dir)},
              **{f"report/{name}": data for name, data in pages.items()}}
     manifest = {"schema": SCHEMA, "run": run.id, "published": list(names),
-                "made_with": made_with(), "git": run.facts.get("git"),
+                "made_with": made_with(), "git": run.facts.raw.get("git"),
                 "sha256": {name: _hash(data) for name, data in sorted(files.items())}}
     files[MANIFEST] = (json.dumps(manifest, indent=1) + "\n").encode()
     path = out / f"{run.id}.tar.gz"

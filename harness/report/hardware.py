@@ -51,11 +51,6 @@ def tunings(facts: Facts) -> list[tuple[str, ...]]:
             for entry in _tables(facts, "tuning")]
 
 
-def request(facts: Facts) -> Facts:
-    """Return what stood on the command line of a run on a NIC beside the plan; {} for any other."""
-    return table(table(facts, "nic"), "order")
-
-
 def machine(facts: Facts) -> list[tuple[str, str]]:
     """Return the facts of the machine by dotted names."""
     return list(flatten({key: facts.get(key) for key in _SHOWN

@@ -68,7 +68,7 @@ def compare(run: Run, summary: Summary, other: Published) -> Comparison:
                   other.series[other.baseline].label)[0] for name in other.gains()),
         rows=tuple(_row(summary, count, points.get(count), gains, other) for count in counts),
         differences=tuple(
-            differences(run.plan, run.facts, other) if other.method else
+            differences(run.plan, run.facts.raw, other) if other.method else
             ((what, macro("papers.j2", what, run, summary, hardware)[0], theirs)
              for what, theirs in _theirs(other))),
         claims=tuple((f"“{claim.said}”", f"{number(claim.figure)} {claim.metric}",

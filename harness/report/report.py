@@ -51,19 +51,19 @@ def loaded(run_dir: Path) -> tuple[Run, Summary]:
 
 def build(run: Run, summary: Summary, published: Sequence[Published]) -> dict[str, bytes]:
     """Return every file of the report by its name."""
-    title = str(hardware.table(run.facts, "wire").get("title", ""))
+    title = run.facts.wire.title
     files, charts = pictures(draw(summary, title, published))
     context = {
-        "summary": summary, "facts": run.facts, "plan": run.plan, "published": published,
+        "summary": summary, "facts": run.facts.raw, "plan": run.plan, "published": published,
         "charts": charts, "trials": run.trials, "headlines": headlines(summary),
         "hardware": hardware, "at": places(summary),
         "several_kernels": len(kernel_servers(summary)) > 1 and bool(summary.points)
         and not summary.ablation,
         "comparisons": comparisons(run, summary, published),
-        "command": command(run.plan, hardware.request(run.facts)),
+        "command": command(run.plan, run.facts.nic.order),
         "facts_of_nic": any(trial.xstats for trial in run.trials),
         "invalid": [trial for trial in run.trials if not trial.valid],
-        "has_loadgen": hardware.table(run.facts, "load_tool").get("name") == "loadgen",
+        "has_loadgen": run.facts.load_tool.name == "loadgen",
         "rounds_held": HELD, "bootstrap_from": LEAST_TO_RESAMPLE,
         "pairs_over": [(name, below) for name in others(summary) for below in baselines(summary)],
         "pairs_worth": [(name, summary.baseline) for name in baselines(summary)

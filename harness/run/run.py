@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
-from harness.analyse import Look, look, one_round, remaining, sessions, sure_rounds
+from harness.analyse import Look, look, one_round, remaining, sure_rounds
 from harness.facts import gather
 from harness.host import Host, SshHost
 from harness.plan import (
@@ -24,8 +24,8 @@ from harness.provision import (
     Inspect, Provisioned, ResolvedWire, allow_files, cost_of_turns, needed_files, planned_use,
     provisioned, reached, requested, restore)
 from harness.store import (
-    RESULTS, Run, StoppedBy, Store, check_writable, counted, disk_is_full, disk_reason,
-    give_to_user, run_id)
+    RESULTS, Run, StoppedBy, Store, check_writable, counted, differing, disk_is_full, disk_reason,
+    fact, give_to_user, run_id)
 from harness.trial import load_tool, prepare
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
 from harness.run import calibration
@@ -49,7 +49,7 @@ def measure(request: RunRequest, host: Host, results: Path = RESULTS,
     Errors end it early, with what was measured kept and the machine as it was.
     """
     store = Store.resume(request.resume, results) if request.resume else None
-    request = replace(request, nic=requested(request.nic, store.run.facts if store else {}))
+    request = replace(request, nic=requested(request.nic, store.run.facts.nic.order if store else {}))
     with reached(host, request.nic) as sites:
         if request.nic.nic and not request.dry_run:
             # a port that a killed run has left with DPDK has no interface
@@ -135,7 +135,7 @@ def _provisioned(host: Host, wire: ResolvedWire, plan: Plan, id_: str, sites: Se
 
 
 def _look(run: Run) -> Look:
-    return look(run.plan, run.trials, sessions(run.facts))
+    return look(run.plan, run.trials, run.facts.sessions)
 
 
 def _is_over(run: Run) -> bool:
@@ -263,31 +263,13 @@ def _enter_facts(store: Store, facts: dict[str, Any]) -> None:
 
     UsageError, with nothing written, where that is another machine or other programs.
     """
+    before = store.run.facts.raw
     for name in _SAME:
-        difference = _difference(name, _fact(store.run.facts, name), _fact(facts, name))
-        if difference:
-            raise UsageError(f"run {store.run.id} was measured with other {difference}; start a "
-                             "new run")
+        for leaf, old, new in differing(name, fact(before, name), fact(facts, name)):
+            raise UsageError(f"run {store.run.id} was measured with other {leaf}: "
+                             f"{json.dumps(old)} then, {json.dumps(new)} now; start a new run")
     _drop_cut_line(store)
-    store.run.facts.setdefault("resumed", []).append(facts)
-    store.write_facts()
-
-
-def _fact(facts: Any, name: str) -> Any:
-    """Return the fact at a dotted name; None where there is none."""
-    for key in name.split("."):
-        facts = facts.get(key) if isinstance(facts, dict) else None
-    return facts
-
-
-def _difference(name: str, old: Any, new: Any) -> str:
-    """Return the innermost fact that differs, then and now; "" if none does."""
-    if old == new:
-        return ""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return next(filter(None, (_difference(f"{name}.{key}", old.get(key), new.get(key))
-                                  for key in sorted({*old, *new}))), "")
-    return f"{name}: {json.dumps(old)} then, {json.dumps(new)} now"
+    store.enter(resumed=[*before.get("resumed", []), facts])
 
 
 def _drop_cut_line(store: Store) -> None:
@@ -298,11 +280,11 @@ def _drop_cut_line(store: Store) -> None:
 
 def _enter_ports(store: Store, spec: TrialSpec, ports: Ports) -> None:
     """Enter what the ends of a trial say of their ports among the facts, once."""
-    known = store.run.facts.setdefault("ports", {})
-    for end, port in ports.items():
-        name = spec.contender if end == "server" else f"{spec.contender} {end}"
-        if known.setdefault(name, port) is port:
-            store.write_facts()
+    known = store.run.facts.ports
+    told = {spec.contender if end == "server" else f"{spec.contender} {end}": port
+            for end, port in ports.items()}
+    if not told.keys() <= known.keys():
+        store.enter(ports={**told, **known})
 
 
 @contextmanager
@@ -312,9 +294,14 @@ def _rebinds_kept(store: Store, up: Provisioned) -> Iterator[None]:
         yield
     finally:
         if up.port and up.port.rebinds:
-            facts = [store.run.facts, *store.run.facts.get("resumed", [])][-1]
-            facts["nic"]["rebinds"] = {"count": len(up.port.rebinds), "seconds": up.port.rebinds}
-            store.write_facts()
+            first = store.run.facts.raw
+            *before, last = first.get("resumed", []) or [first]
+            rebinds = {"count": len(up.port.rebinds), "seconds": up.port.rebinds}
+            told = {"nic": {**last["nic"], "rebinds": rebinds}}
+            if last is first:
+                store.enter(**told)
+            else:
+                store.enter(resumed=[*before, {**last, **told}])
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Read lines of trials.jsonl of schema 1: sentences for codes, and only the axes that were swept.
+"""Read runs of before: trials with sentences for codes and only the axes that were swept, and old facts.
 
 The only place that knows those sentences. A text that is none of them becomes the code `other`.
 """
@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Mapping
 
 from harness.errors import UsageError
-from harness.plan import Plan
+from harness.plan import DPDK, KERNEL, PRELOAD, Plan
 from harness.store.codes import Interference, Problem, Unsettled
 from harness.store.convert import from_json
 from harness.store.trial_record import TrialRecord
@@ -81,6 +81,39 @@ def read(line: Mapping[str, Any], plan: Plan, place: str) -> TrialRecord:
         "point": point, "problems": problems,
         "disturbed": [_note(Interference, text) for text in _texts(line, "disturbed", place)],
         "unsettled": _note(Unsettled, str(unsettled)) if unsettled else None}, place)
+
+
+def facts(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return facts.json with what runs of before had otherwise as it is now.
+
+    All contenders polled but the kernel's; `lwip` was the stack of lwip_server and of what the
+    library was preloaded into; only our own programs had a hash, among the versions. And one
+    client's NIC is no list.
+    """
+    found = {key: value for key, value in data.items() if value is not None}
+    wire, nic, versions = (found.get(key) for key in ("wire", "nic", "versions"))
+    if isinstance(wire, Mapping) and isinstance(wire.get("contenders"), Mapping):
+        found["wire"] = {**wire, "contenders": {
+            name: _contender(entry) for name, entry in wire["contenders"].items()}}
+    if isinstance(nic, Mapping):
+        clients = nic.get("client") or []
+        found["nic"] = {**nic, "clients": clients if isinstance(clients, list) else [clients]}
+    hashes = versions.get("sha256") if isinstance(versions, Mapping) else None
+    if isinstance(hashes, Mapping):
+        found["binaries"] = {"programs": {name: {"sha256": sha} for name, sha in hashes.items()}}
+    return found
+
+
+def _contender(entry: Any) -> Any:
+    if not isinstance(entry, Mapping):
+        return entry
+    found, client = {"polls": entry.get("stack") != KERNEL, **entry}, entry.get("client") or {}
+    if found.get("stack") == "lwip":
+        made = str(found.get("program")).endswith("lwip_server")
+        found["stack"] = DPDK if made else PRELOAD
+    if isinstance(client, Mapping):
+        found["client"] = {**client, "stack": PRELOAD} if client.get("stack") == "lwip" else client
+    return found
 
 
 def _texts(line: Mapping[str, Any], key: str, place: str) -> list[str]:

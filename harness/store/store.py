@@ -19,7 +19,8 @@ from typing import Any, Iterable, Mapping
 
 from harness.errors import MachineError, UsageError
 from harness.plan import Plan, from_json, to_json
-from harness.store import convert, schema1
+from harness.store import convert, facts, schema1
+from harness.store.facts import Facts
 from harness.store.trial_record import SCHEMA as TRIAL_SCHEMA
 from harness.store.trial_record import TrialRecord
 
@@ -48,7 +49,7 @@ class Run:
 
     id: str
     path: Path
-    facts: dict[str, Any]
+    facts: Facts
     plan: Plan
     trials: tuple[TrialRecord, ...] = ()
     calibration: tuple[TrialRecord, ...] = ()
@@ -92,11 +93,11 @@ class Store:
         return self._run
 
     @classmethod
-    def create(cls, id_: str, plan: Plan, facts: Mapping[str, Any], results: Path = RESULTS) -> "Store":
+    def create(cls, id_: str, plan: Plan, found: Mapping[str, Any], results: Path = RESULTS) -> "Store":
         """Make a new run's directory; MachineError if the disk refuses, UsageError if the id is
         taken."""
         path = results / "runs" / id_
-        store = cls(Run(id_, path, {"schema": SCHEMA, "run": id_, **facts}, plan))
+        store = cls(Run(id_, path, facts.read({"schema": SCHEMA, "run": id_, **found}), plan))
         try:
             path.mkdir(parents=True)
             store.raw.mkdir()
@@ -105,7 +106,7 @@ class Store:
         except OSError as error:
             raise _disk(path, error) from error
         write_file(path / "plan.json", _pretty(to_json(plan)))
-        store.write_facts()
+        store.enter()
         store._write(TRIALS, ())
         return store
 
@@ -137,8 +138,10 @@ class Store:
         self._write(CALIBRATION, calibration)
         self._run = replace(self._run, calibration=calibration)
 
-    def write_facts(self) -> None:
-        write_file(self.run.path / "facts.json", _pretty(self.run.facts))
+    def enter(self, **found: Any) -> None:
+        """Enter these among the facts, in the stead of those of the same names."""
+        self._run = replace(self._run, facts=self._run.facts.entered(**found))
+        write_file(self._run.path / "facts.json", _pretty(self._run.facts.raw))
 
     def _write(self, name: str, records: Iterable[TrialRecord]) -> None:
         write_file(self._run.path / name, "".join(map(_line, records)))
@@ -219,7 +222,7 @@ def _line(record: TrialRecord) -> str:
 
 def _load(path: Path, resumed: bool = False) -> tuple[Run, str]:
     """Return the run, and where a last line was cut short: a UsageError unless `resumed`."""
-    facts, plan = _read_facts(path / "facts.json"), _read_plan(path / "plan.json")
+    found, plan = _read_facts(path / "facts.json"), _read_plan(path / "plan.json")
     trials, cut = _read_lines(path / TRIALS, plan)
     calibration: tuple[TrialRecord, ...] = ()
     cut_there = ""
@@ -231,7 +234,7 @@ def _load(path: Path, resumed: bool = False) -> tuple[Run, str]:
     for number, record in enumerate(trials, 1):
         if record.contender not in plan.contenders or not 0 <= record.round < plan.most_rounds:
             raise UsageError(f"{path / TRIALS}:{number}: a trial that is not in this run's plan")
-    return Run(facts["run"], path, facts, plan, trials, calibration), cut
+    return Run(found.run, path, found, plan, trials, calibration), cut
 
 
 def _read_plan(file: Path) -> Plan:
@@ -242,23 +245,15 @@ def _read_plan(file: Path) -> Plan:
         raise UsageError(message if str(file) in message else f"{file}: {message}") from None
 
 
-def _read_facts(file: Path) -> dict[str, Any]:
-    facts = _read_json(file)
-    if (not isinstance(facts, dict) or facts.get("schema") != SCHEMA
-            or not isinstance(facts.get("run"), str)):
+def _read_facts(file: Path) -> Facts:
+    data = _read_json(file)
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise UsageError(f"{file}: not facts of schema {SCHEMA}")
-    _check_facts(facts, file)
-    return facts
-
-
-def _check_facts(facts: Mapping[str, Any], file: Path) -> None:
-    """UsageError on a run's name that leads elsewhere as a path, and on tables that a report cannot show."""
-    if not NAME.fullmatch(facts["run"]):
-        raise UsageError(f"{file}: 'run' is {facts['run']!r}, which is no id of a run")
-    for key, kind, words in (("ports", dict, "a table of tables"), ("offloads", list, "a table of lists")):
-        table = facts.get(key, {})
-        if not isinstance(table, dict) or not all(isinstance(value, kind) for value in table.values()):
-            raise UsageError(f"{file}: '{key}' is not {words}: not the facts of such a run")
+    found = facts.read(data, str(file))
+    if not NAME.fullmatch(found.run):
+        # it could lead elsewhere as a path
+        raise UsageError(f"{file}: 'run' is {found.run!r}, which is no id of a run")
+    return found
 
 
 def _read_text(path: Path) -> str:

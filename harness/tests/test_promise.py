@@ -28,9 +28,9 @@ def test_a_wire_and_a_contender_of_a_stranger_are_a_file_each(tmp_path: Path) ->
     before = host.state()
     measure(tmp_path, str(STRANGER / "wires" / "garden.toml"), host, **TINY)
     run = only_run(tmp_path)
-    assert run.plan.wire == run.facts["wire"]["name"] == "garden" and run.facts["wire"]["mtu"] == 9000
+    assert run.plan.wire == run.facts.raw["wire"]["name"] == "garden" and run.facts.raw["wire"]["mtu"] == 9000
     assert run.plan.contenders == ("epoll", "gnome") and len(run.trials) == 2
-    assert run.facts["wire"]["contenders"]["gnome"]["label"] == "gnome (net_tap)"
+    assert run.facts.raw["wire"]["contenders"]["gnome"]["label"] == "gnome (net_tap)"
     started = next(call for call in host.calls if call.startswith("spawn") and "gnome_server" in call)
     assert "--vdev=net_tap0,iface=tap0" in started and "--listen=198.18.0.3:80" in started
     assert any("link add bridge0 mtu 9000" in call for call in host.calls) and host.state() == before
@@ -69,5 +69,5 @@ def test_a_load_tool_of_a_stranger_is_a_file_in_a_folder(tmp_path: Path, monkeyp
     monkeypatch.setenv(FOLDERS, str(STRANGER / "load"))
     measure(tmp_path, "tap", ServingHost(), CONTENDERS="epoll", LOAD_TOOL="sprinkler", **TINY)
     run = only_run(tmp_path)
-    assert run.facts["load_tool"]["name"] == run.plan.load_tool == "sprinkler" and len(run.trials) == 1
+    assert run.facts.raw["load_tool"]["name"] == run.plan.load_tool == "sprinkler" and len(run.trials) == 1
     assert list(run.path.glob("raw/0*/sprinkler.json"))

@@ -92,7 +92,7 @@ def test_who_could_not_be_followed_is_named() -> None:
 
 def test_caveats_say_what_a_reader_must_know() -> None:
     run = runs.made()
-    run.facts["hugepages"] = {"used": False, "why": "the kernel gave 3 of 96 pages"}
+    run = runs.told(run, hugepages={"used": False, "why": "the kernel gave 3 of 96 pages"})
 
     def change(trial: TrialRecord) -> TrialRecord:
         if (trial.contender, trial.point.connections, trial.round) == ("lwip", 1, 0):
@@ -116,7 +116,7 @@ def test_caveats_say_what_a_reader_must_know() -> None:
 
 def test_hugepages_matter_to_user_space_stacks_only() -> None:
     run = runs.made((1,), contenders=("epoll",))
-    run.facts["hugepages"] = {"used": False, "why": "none"}
+    run = runs.told(run, hugepages={"used": False, "why": "none"})
     assert codes(summarise(run)) == [Caveat.WIRE]
 
 

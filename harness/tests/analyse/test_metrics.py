@@ -73,7 +73,7 @@ def test_what_the_load_generator_tells_of_connections() -> None:
 
 def test_interrupts_on_a_cpu_without_a_part_are_the_servers() -> None:
     run = runs.made((8,), 1)
-    run.facts["machine"]["tsc_hz"] = GHZ
+    run = runs.told(run, machine={"tsc_hz": GHZ})
     other = CpuTime("other", user=1.5, system=0.1, irq=0.1, softirq=0.2, steal=0.5)
     summary = summarise(runs.changed(run, lambda record: replace(
         record, cpu_seconds={**record.cpu_seconds, "2": other})))
@@ -92,7 +92,7 @@ def test_where_cycles_are_from_is_said() -> None:
     cells = summarise(run).points[0].cells
     assert cells["epoll"].cycles_from is None, "runs of before know no frequency of the counter"
     assert cells["lwip"].cycles_from == OWN_COUNTERS
-    run.facts["machine"]["tsc_hz"] = GHZ
+    run = runs.told(run, machine={"tsc_hz": GHZ})
     assert summarise(run).points[0].cells["epoll"].cycles_from == CPU_TIME
 
 

@@ -19,6 +19,7 @@ from harness.errors import UsageError
 from harness.plan import LoadPoint, Plan, load_plan, load_wire, round_specs
 from harness.store.codes import Note, Problem
 from harness.store.trial_record import TrialRecord
+from harness.tests.fixtures import runs
 from harness.tests.fixtures.trial_records import make
 
 BEGAN = datetime(2026, 1, 2, 3, 4, 5)
@@ -125,7 +126,8 @@ def test_time_between_sessions_is_not_spent() -> None:
     began = [text(-2), text(99_999)]
     assert stopping.spent_seconds(PLAN, first + second, began) == 12 * A_TRIAL
     assert stopping.spent_seconds(PLAN, first + second, began[:1]) > 90_000
-    assert stopping.sessions({"started_at": began[0], "resumed": [{"started_at": began[1]}]}) == began
+    facts = runs.made().facts.entered(started_at=began[0], resumed=[{"started_at": began[1]}])
+    assert facts.sessions == began
 
 
 def test_a_single_trial_took_what_the_plan_says() -> None:

@@ -63,7 +63,7 @@ def test_a_run_measures_stores_undoes_and_reports(tmp_path: Path, shown: list[Pa
         (1, 1, "lwip"), (1, 1, "epoll"), (1, 8, "lwip"), (1, 8, "epoll")]
     assert [t.sequence for t in run.trials] == list(range(8))
     assert all(t.valid for t in run.trials)
-    assert run.facts["ports"] == {"lwip": {"driver": "net_tap"}} and run.facts["run"] == run.id
+    assert run.facts.raw["ports"] == {"lwip": {"driver": "net_tap"}} and run.facts.raw["run"] == run.id
     assert sorted(path.name for path in (run.path / "raw").iterdir())[0] == "0000-epoll-c1-r0"
     assert host.state() == before
     assert shown == [run.path]

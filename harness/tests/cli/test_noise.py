@@ -40,7 +40,7 @@ def test_a_noise_run_is_measured_as_any_run(tmp_path: Path) -> None:
     # 4 load points: three comparisons each make the 10
     assert run.plan.rounds == 6 and len(run.trials) == 6 * 4 * 2 and host.state() == before
     assert {trial.contender for trial in run.trials} == set(NAMES)
-    assert load_run(run.path).facts["noise"] == {"rounds": 2, "precision_percent": 0}
+    assert load_run(run.path).facts.raw["noise"] == {"rounds": 2, "precision_percent": 0}
     started = [call for call in host.calls if call.startswith("spawn") and "epoll_server" in call]
     assert len(started) == len(run.trials)
 

@@ -133,7 +133,7 @@ def test_a_run_over_vhost_net_counts_the_kernel_s_thread_and_keeps_to_it(tmp_pat
     with pytest.raises(Interrupted):
         bench(RunRequest("tap", "quick", {**TINY, "ROUNDS": "2"}), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
-    assert run.plan.tap == run.facts["wire"]["tap"] == "vhost-net"
+    assert run.plan.tap == run.facts.raw["wire"]["tap"] == "vhost-net"
     elsewhere = ServingHost()
     with pytest.raises(MachineError, match="missing: /dev/vhost-net"):
         bench(RunRequest("tap", "", {}, resume=run.id), elsewhere, tmp_path, tmp_path / "out")
@@ -167,8 +167,8 @@ def test_a_run_under_netem_is_named_so_and_waits_for_what_was_lost(tmp_path: Pat
     host.directories.add("/sys/module/sch_netem")
     bench(RunRequest("tap", "quick", {**TINY, "NETEM": "delay 2ms loss 1%"}), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
-    assert run.id.endswith("-tap-delay-2ms-loss-1") and run.facts["wire"]["netem"] == "delay 2ms loss 1%"
-    assert run.facts["wire"]["title"].endswith("with delay 2ms loss 1% in each direction")
+    assert run.id.endswith("-tap-delay-2ms-loss-1") and run.facts.raw["wire"]["netem"] == "delay 2ms loss 1%"
+    assert run.facts.raw["wire"]["title"].endswith("with delay 2ms loss 1% in each direction")
     loads = [call for call in host.calls if "wrk --threads" in call]
     assert loads and all("--timeout" in call for call in loads)
     assert all(trial.valid for trial in run.trials)

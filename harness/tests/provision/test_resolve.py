@@ -16,6 +16,7 @@ from harness.errors import UsageError
 from harness.plan.nic_request import NicRequest, from_settings, to_settings
 from harness.plan import load_plan, schedule
 from harness.store.store import Store
+from harness.tests.fixtures import synthetic
 from harness.tests.fixtures.nic_host import CLIENT, NicHost
 from harness.tests.provision.nic.test_steps import fitted
 from harness.plan import load_wire
@@ -67,11 +68,11 @@ def test_an_order_comes_back_from_the_facts(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not say how the run was ordered"):
         from_settings({"NIC": "a"})
     plan = load_plan("quick", load_wire("nic"), [0, 1], {})
-    store = Store.create("20261124-180000-nic", plan, {"nic": {"order": to_settings(ORDER)}}, tmp_path)
-    store.write_facts()
-    facts = Store.resume(store.run.id, tmp_path).run.facts
-    assert requested(NicRequest(), facts) == ORDER
-    assert requested(NicRequest("other"), facts) == NicRequest("other")
+    facts = {**synthetic.facts("", ()), "run": "20261124-180000-nic"}
+    store = Store.create(facts["run"], plan, {**facts, "nic": {"order": to_settings(ORDER)}}, tmp_path)
+    before = Store.resume(store.run.id, tmp_path).run.facts.nic.order
+    assert requested(NicRequest(), before) == ORDER
+    assert requested(NicRequest("other"), before) == NicRequest("other")
     assert requested(ORDER, {}) == ORDER
     assert json.loads((store.run.path / "facts.json").read_text())["nic"]["order"]["FORCE"] == "1"
 

@@ -19,7 +19,7 @@ from harness.regression.change_test import Variance
 from harness.regression.gate import GateResult, GateTest, NotTested, Reason, Result, judge
 from harness.regression.paired_logs import COST, RATE, Readings, readings
 from harness.plan import LoadPoint
-from harness.store import convert
+from harness.store import Facts, convert
 from harness.store.store import load_run
 from harness.tests.fixtures import noisy_runs, runs, synthetic_open
 from harness.tests.fixtures.trial_records import OTHERS
@@ -142,14 +142,16 @@ def test_what_cannot_be_tested_is_named_with_its_reason() -> None:
         (COST, "epoll", NotTested.TOO_FEW_ROUNDS), (COST, "lwip", NotTested.TOO_FEW_ROUNDS)}
 
 
-def facts(sha: dict[str, str]) -> dict[str, Any]:
-    return {**LIKE.facts, "binaries": {"programs": {name: {"path": name, "sha256": each} for name, each in sha.items()}}}
+def facts(sha: dict[str, str]) -> Facts:
+    return LIKE.facts.entered(binaries={"programs": {
+        name: {"path": name, "sha256": each} for name, each in sha.items()}})
 
 
 def test_hashes_of_programs_in_runs_of_now_and_of_before() -> None:
     assert compatibility.hashes(facts({"a": "1", "b": "2"})) == {"a": "1", "b": "2"}
-    assert compatibility.hashes({"versions": {"sha256": {"a": "1", "gone": None}}}) == {"a": "1"}
-    assert compatibility.hashes({}) == {}
+    assert compatibility.hashes(LIKE.facts.entered(
+        versions={"sha256": {"a": "1", "gone": None}})) == {"a": "1"}
+    assert compatibility.hashes(LIKE.facts) == {}
 
 
 @pytest.mark.parametrize("epoll, lwip, result, whose, reason", [
@@ -193,10 +195,10 @@ def test_other_plans_do_not_compare(change: dict[str, Any], words: str) -> None:
 
 
 def test_another_machine_does_not_compare_and_another_revision_is_told() -> None:
-    kernel = {**LIKE.facts, "kernel": {**LIKE.facts["kernel"], "release": "7.0"}}
+    kernel = LIKE.facts.entered(kernel={**LIKE.facts.raw["kernel"], "release": "7.0"})
     with pytest.raises(UsageError, match="kernel.release: 6.1.0 in BASE, 7.0 in HEAD"):
         judge([replace(LIKE, run="base")], replace(LIKE, run="head", facts=kernel))
-    git = {**LIKE.facts, "git": {"revision": "feed", "dirty": False}}
+    git = LIKE.facts.entered(git={"revision": "feed", "dirty": False})
     found = judge([replace(LIKE, run="base")], replace(LIKE, run="head", facts=git))
     assert [(item.name, item.head) for item in found.differences["base"]] == [
         ("git.revision", "feed")]

@@ -30,7 +30,7 @@ def history(count: int, at: int = 0, fall: float = 0.0, seed: int = 1) -> list[R
     for number in range(count):
         effect = {(RATE, "lwip"): math.log1p(-fall)} if at and number >= at else {}
         run = noisy_runs.draw(LIKE, dice, f"run-{number:02d}", run_sd=0.005, effect=effect)
-        facts = {**run.facts, "git": {"revision": f"{number:040x}", "dirty": False}}
+        facts = run.facts.entered(git={"revision": f"{number:040x}", "dirty": False})
         started = f"2026-01-{number + 1:02d}T00:00:00Z"
         found.append(replace(run, started_at=started, facts=facts))
     return found[::-1]
@@ -97,7 +97,7 @@ def replace_run(name: str, seed: int) -> Run:
     dice = np.random.default_rng(seed)
     return replace(runs.changed(run, lambda trial: replace(
         trial, requests_per_sec=trial.requests_per_sec * float(dice.lognormal(0, 0.02)))),
-        facts={**run.facts, "run": name})
+        facts=run.facts.entered(run=name))
 
 
 @pytest.mark.parametrize("metric, point, contender, words", [
@@ -124,7 +124,7 @@ def test_runs_must_be_of_one_kind() -> None:
 def test_other_machines_kernels_and_durations_are_caveats() -> None:
     one, two, *_ = history(3)
     assert follow([one, two]).caveats == ()
-    facts = {**two.facts, "machine": {"cpu_model": "another"}, "kernel": {"release": "7.0"}}
+    facts = two.facts.entered(machine={"cpu_model": "another"}, kernel={"release": "7.0"})
     other = replace(two, facts=facts, plan=replace(two.plan, duration_seconds=9))
     assert follow([one, other]).caveats == (
         Note(TrendCaveat.MACHINES), Note(TrendCaveat.KERNELS, {"releases": ("7.0", "6.1.0")}),

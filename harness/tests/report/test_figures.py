@@ -80,7 +80,7 @@ def test_many_contenders_stand_below_one_another_and_have_a_look_each() -> None:
 
 def test_what_a_polling_contender_burned_has_a_line_and_a_look_of_its_own() -> None:
     run = runs.made()
-    run.facts["machine"]["tsc_hz"] = 2_300_000_000
+    run = runs.told(run, machine={"tsc_hz": 2_300_000_000})
     drawn = dict(draw(summarise(run), "", []))
     labels = [text.get_text() for text in drawn["cycles"].legends[0].get_texts()]
     assert labels[:3] == ["kernel TCP (epoll)", "lwIP on DPDK (net_tap)", "lwIP on DPDK (net_tap), burned"]

@@ -185,7 +185,7 @@ def test_facts_without_hardware_are_a_report_without_it(tmp_path: Path, key: str
     ("nic", "x"), ("nic", {"server": 3}), ("nic", {"client": ["x"]}), ("nic", {"order": "x"}), ("hardware", 3),
     ("hardware", {"numa": {"x": 1}}), ("tuning", [1]), ("tuning", "x")])
 def test_foreign_facts_of_hardware_are_one_line(tmp_path: Path, key: str, value: Any) -> None:
-    with pytest.raises(UsageError, match=r"^facts\.json: '\w+' is not a (list of )?table") as caught:
+    with pytest.raises(UsageError, match=r"facts\.json: '[\w.]+' is (not a (list of )?table|missing or)") as caught:
         written(tmp_path, facts={key: value})
     assert "\n" not in str(caught.value)
 

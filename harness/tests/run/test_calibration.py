@@ -73,7 +73,7 @@ def test_one_trial_a_load_point_before_the_rounds(tmp_path: Path, shown: list[Pa
     assert len(run.trials) == 4 and host.state() == before
     started = [call for call in host.calls if call.startswith("spawn") and "_server" in call]
     assert ["canned_server" in call for call in started] == [True, True, *[False] * 4]
-    assert run.facts["calibration"]["instead_of"] == "epoll"
+    assert run.facts.raw["calibration"]["instead_of"] == "epoll"
     assert "\ncalibration, 1 connections: 500 /s\n" in capsys.readouterr().out
 
 

@@ -82,7 +82,7 @@ def test_every_difference_is_listed_and_what_is_not_stated_says_so(tmp_path: Pat
     run, _ = load_summary(synthetic.write(tmp_path / "run"))
     for paper in ("tinyhttpd-lwip-dpdk", "bench-iip", "f-stack", "f-stack-helloworld"):
         other = load_published(paper)
-        table = list(differences(run.plan, run.facts, other))
+        table = list(differences(run.plan, run.facts.raw, other))
         assert [what for what, _, _ in table] == list(METHOD.values())
         assert all(ours and theirs for _, ours, theirs in table)
         stated = {what: theirs for (what, _, theirs) in table if theirs != NOT_STATED}
@@ -91,7 +91,7 @@ def test_every_difference_is_listed_and_what_is_not_stated_says_so(tmp_path: Pat
     def ours_of(facts: Mapping[str, Any]) -> dict[str, str]:
         keys = {what: key for key, what in METHOD.items()}
         return {keys[what]: ours for what, ours, _ in differences(run.plan, facts, other)}
-    ours = ours_of(run.facts)
+    ours = ours_of(run.facts.raw)
     assert ours["cpu"] == "A made-up CPU" and ours["client"] == "wrk 4.1.0 on CPU 0 of the same machine"
     assert ours["kernel"] == "6.1.0 Debian GNU/Linux 12 (bookworm)"
     assert ours["server_program"] == "epoll: kernel TCP (epoll); lwip: lwIP on DPDK (net_tap)"

@@ -17,7 +17,7 @@ from harness.cli.bench import bench
 from harness.run import RunRequest
 from harness.errors import Interrupted, UsageError
 from harness.plan import round_specs
-from harness.analyse.stopping_rule import FIRST_LOOK, HELD, look, sessions
+from harness.analyse.stopping_rule import FIRST_LOOK, HELD, look
 from harness.store.store import Run
 from harness.tests.conftest import SEED
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
@@ -46,7 +46,7 @@ def test_an_interrupted_run_keeps_its_trials_and_resume_finishes_it(tmp_path: Pa
     whole = only_run(tmp_path)
     assert [t.sequence for t in whole.trials] == list(range(8))
     assert sum("wrk --threads" in call for call in again.calls if call.startswith("spawn")) == 2 * (8 - kept)
-    assert [facts["machine"]["cpu_model"] for facts in whole.facts["resumed"]] == ["Test CPU"]
+    assert [facts["machine"]["cpu_model"] for facts in whole.facts.raw["resumed"]] == ["Test CPU"]
     assert shown == [whole.path]
 
 
@@ -138,7 +138,7 @@ def test_resume_refuses_another_build_of_either_end(tmp_path: Path, shown: list[
     bench(RunRequest("", "", {}, resume=id_), ServingHost(), tmp_path, tmp_path / "out")
     whole = only_run(tmp_path)
     assert len(whole.trials) == 8 and all(trial.valid for trial in whole.trials)
-    assert set(whole.facts["ports"]) == {"lwip", "lwip client"}
+    assert set(whole.facts.raw["ports"]) == {"lwip", "lwip client"}
 
 
 def test_resume_as_a_dry_run_writes_nothing(tmp_path: Path, shown: list[Path]) -> None:
@@ -229,7 +229,7 @@ def test_a_budget_counts_what_the_sessions_before_have_spent(tmp_path: Path, sho
     bench(RunRequest("tap", "", {}, resume=only_run(tmp_path).id), again, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     assert len(run.trials) == 6 * 4
-    seen = look(run.plan, run.trials, sessions(run.facts))
+    seen = look(run.plan, run.trials, run.facts.sessions)
     assert (seen.stop, seen.spent_seconds) == ("budget", 96)
 
 

@@ -17,19 +17,25 @@ from harness.errors import MachineError, UsageError
 from harness.store.convert import to_json
 from harness.store.store import Store, check_writable, find_run, give_to_user, load_run, run_id
 from harness.plan import LoadPoint, load_plan, load_wire
+from harness.tests.fixtures import synthetic
 from harness.tests.fixtures.trial_records import make as record
 
 PLAN = load_plan("quick", load_wire("tap"), (0, 1), {})
 ID = "20261122-010203-tap"
+FACTS = synthetic.facts(ID, ("epoll", "lwip"))
 
 
 def line(**changes: Any) -> str:
     return json.dumps({"schema": 2, **to_json(record()), **changes})
 
 
+def facts(**changes: Any) -> str:
+    return json.dumps({**FACTS, **changes})
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.create(ID, PLAN, {"wire": {}}, tmp_path)
+    return Store.create(ID, PLAN, FACTS, tmp_path)
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, number: int = errno.ENOSPC) -> None:
@@ -45,7 +51,7 @@ def test_run_id_is_utc_time_and_wire() -> None:
 def test_a_new_run_is_readable_before_its_first_trial(store: Store, tmp_path: Path) -> None:
     run = load_run(ID, tmp_path)
     assert (run.id, run.plan, run.trials) == (ID, PLAN, ())
-    assert run.facts == {"schema": 1, "run": ID, "wire": {}}
+    assert (run.facts, run.facts.raw) == (store.run.facts, FACTS) and run.facts.wire.mtu == 1500
     assert store.raw.is_dir()
 
 
@@ -79,7 +85,7 @@ def test_a_run_that_is_not_there_is_said_so(tmp_path: Path, name: str) -> None:
 def test_an_id_is_not_taken_twice(store: Store, tmp_path: Path) -> None:
     store.append(record())
     with pytest.raises(UsageError, match=f"RESUME={ID}"):
-        Store.create(ID, PLAN, {}, tmp_path)
+        Store.create(ID, PLAN, FACTS, tmp_path)
     assert len(load_run(ID, tmp_path).trials) == 1
 
 
@@ -118,7 +124,7 @@ def test_resume_goes_on_where_the_run_ended(store: Store, tmp_path: Path) -> Non
     again.append(record(1))
     run = load_run(ID, tmp_path)
     assert [trial.sequence for trial in run.trials] == [0, 1]
-    assert run.facts["run"] == ID
+    assert run.facts.run == ID
 
 
 def test_a_last_line_cut_short_is_refused_by_a_report_and_dropped_by_resume(store: Store,
@@ -181,12 +187,12 @@ def test_fields_that_a_later_version_added_are_ignored(store: Store, tmp_path: P
 @pytest.mark.parametrize("name, text, words", [
     ("facts.json", "{", "facts.json:1: truncated or not JSON"),
     ("facts.json", "[]", "facts.json: not facts of schema 1"),
-    ("facts.json", '{"schema": 1}', "facts.json: not facts of schema 1"),
-    ("facts.json", '{"schema": 1, "run": "../../etc"}', "facts.json: 'run' is '../../etc', which is no id"),
-    ("facts.json", '{"schema": 1, "run": ""}', "facts.json: 'run' is '', which is no id"),
-    ("facts.json", '{"schema": 1, "run": "x", "ports": []}', "facts.json: 'ports' is not a table of tables"),
-    ("facts.json", '{"schema": 1, "run": "x", "ports": {"lwip": 1}}', "'ports' is not a table of tables"),
-    ("facts.json", '{"schema": 1, "run": "x", "offloads": {"a/b": null}}', "'offloads' is not a table of lists"),
+    ("facts.json", '{"schema": 1}', "facts.json: 'run' is missing"),
+    ("facts.json", facts(run="../../etc"), "facts.json: 'run' is '../../etc', which is no id"),
+    ("facts.json", facts(run=""), "facts.json: 'run' is '', which is no id"),
+    ("facts.json", facts(ports=[]), "facts.json: 'ports' is missing or of a wrong type"),
+    ("facts.json", facts(ports={"lwip": 1}), "facts.json: 'ports.lwip' is missing or of"),
+    ("facts.json", facts(offloads={"a/b": None}), "facts.json: 'offloads.a/b' is missing or of"),
     ("plan.json", '{"schema": 1,', "plan.json:1: truncated or not JSON"),
     ("plan.json", "{}", "plan.json: not a plan of schema 2"),
 ])

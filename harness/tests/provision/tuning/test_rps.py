@@ -180,8 +180,8 @@ def test_a_run_is_named_so_and_says_which_masks(tmp_path: Path, shown: list[Path
     before = host.state()
     bench(RunRequest("tap", "quick", {**TINY, "SOFTIRQ": "server"}), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
-    assert run.id.endswith("-tap-softirq-server") and run.facts["wire"]["softirq"] == run.plan.softirq == "server"
-    assert run.facts["softirq"] == {"stackduel-server/server0": {
+    assert run.id.endswith("-tap-softirq-server") and run.facts.raw["wire"]["softirq"] == run.plan.softirq == "server"
+    assert run.facts.raw["softirq"] == {"stackduel-server/server0": {
         "what": "softirq", "asked": "on CPUs 1", "got": "rx-0 0002", "why": ""}}
     assert host.state() == before
 

@@ -201,9 +201,9 @@ def test_saturation_is_found_and_then_the_rates_are_measured(tmp_path: Path, sho
     bench(ORDER, host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     assert run.id.endswith("-tap-latency") and shown == [run.path]
-    assert run.facts["saturation"] == {name: {"requests_per_sec": 1000.0, "trials": [1000.0] * 3, "client_bound": False}
+    assert run.facts.raw["saturation"] == {name: {"requests_per_sec": 1000.0, "trials": [1000.0] * 3, "client_bound": False}
                                        for name in ("epoll", "lwip")}
-    assert run.plan.offered == (500, 1200) and run.facts["load_tool"]["name"] == "openload"
+    assert run.plan.offered == (500, 1200) and run.facts.raw["load_tool"]["name"] == "openload"
     assert [(each.contender, each.point.offered_per_sec, each.round) for each in run.trials] == [
         ("epoll", 500, 0), ("lwip", 500, 0), ("epoll", 1200, 0), ("lwip", 1200, 0),
         ("lwip", 500, 1), ("epoll", 500, 1), ("lwip", 1200, 1), ("epoll", 1200, 1)]
@@ -216,8 +216,8 @@ def test_given_rates_need_no_saturation(tmp_path: Path, shown: list[Path]) -> No
     host = ServingHost()
     bench(replace(ORDER, loads=Loads(rates=(700,))), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
-    assert run.facts["binaries"]["programs"].keys() >= {"build/openload", "build/epoll_server"}
-    assert "saturation" not in run.facts and run.plan.offered == (700,) and len(run.trials) == 4
+    assert run.facts.raw["binaries"]["programs"].keys() >= {"build/openload", "build/epoll_server"}
+    assert not run.facts.saturation and run.plan.offered == (700,) and len(run.trials) == 4
     assert not any("--rate 0" in call for call in host.calls)
 
 
