@@ -12,7 +12,8 @@ from typing import Callable, Mapping
 
 from harness.errors import MachineError, UsageError
 from harness.host import Host
-from harness.plan import BY_VARIABLE, OPTIONS, OVERRIDES, RENAMED, WIRE, NicRequest
+from harness.plan import (
+    BY_VARIABLE, OPTIONS, OVERRIDES, RENAMED, WIRE, NicRequest, load_wire, wire_names)
 
 Arguments = argparse.Namespace
 
@@ -154,6 +155,18 @@ def _doctor(args: Arguments, host: Host) -> int:
     return nic_doctor(host, request) if request.nic else doctor(host)
 
 
+def _help_targets(args: Arguments, host: Host) -> int:
+    """Print the targets of make that forward to a command, a line each."""
+    print("Targets:")
+    lines = {name: line for name, (line, _) in COMMANDS.items() if name not in OF_MAKE}
+    wires = {f"bench-{name}": f"{load_wire(name).title} (root)" for name in wire_names()}
+    lines |= {**wires, "bench-app": "APP=redis|nginx, unmodified: bench on the wire of that name",
+              "ablate": "the same as bench-ablate"}
+    for name, line in lines.items():
+        print(f"  {name:<17} {line}")
+    return 0
+
+
 def _variables(args: Arguments, host: Host) -> int:
     """Print make's variables, a line each, with who takes them."""
     for option in OPTIONS:
@@ -173,22 +186,29 @@ def _unused(args: Arguments, host: Host) -> int:
 
 
 COMMANDS: Mapping[str, tuple[str, Callable[[Arguments, Host], int]]] = {
-    "bench": ("measure a plan on a wire and write its report (root)", _bench),
+    "bench": ("measure a plan on a wire, to a finished report; NIC=… CLIENT=…: on a NIC bound to "
+              "DPDK; without either: which NICs there are (root)", _bench),
     "latency": ("latency against offered load, in an open loop, up to saturation (root)", _latency),
-    "reproduce": ("a publication's points measured here, ours beside theirs (root)", _reproduce),
-    "noise": ("contenders against themselves: what this machine can tell apart (root)", _noise),
+    "reproduce": ("a publication's points measured here, ours beside theirs; DRY_RUN=1: plan and "
+                  "differences (root)", _reproduce),
+    "noise": ("contenders against themselves: what this machine can tell apart (root); "
+              "RUN=<id>: of a run that there is", _noise),
     "shell": ("a shell in the client's namespace of a wire, its servers up (root)", _shell),
     "report": ("charts and pages of a run again, from its files alone", _report),
-    "compare": ("one report over several runs", _compare),
+    "compare": ("one report over several runs: RUNS=\"a b\"", _compare),
     "bundle": ("a run with its report and the hash of every file, as one archive", _bundle),
     "verify": ("check a bundle: hashes, and that its report comes out the same", _verify),
     "reference": ("make a run the committed reference, with the charts that README shows",
                   _reference),
-    "gate": ("exit 1 where a run is worse than the runs before it, 2 where they do not compare",
-             _gate),
-    "trend": ("a figure over many runs, with the runs from which on it is another", _trend),
-    "doctor": ("what this machine, or a NIC, can run, and what is missing", _doctor),
+    "gate": ("exit 1 where HEAD is worse than BASE=\"<run> …\" by more than noise and a threshold, "
+             "2 where they do not compare; make turns both into 2", _gate),
+    "trend": ("a figure over RUNS=\"a b c\"|\"last N\", with the runs from which on it is another",
+              _trend),
+    "doctor": ("what this machine, or NIC=…, can run, and what is missing", _doctor),
+    "restore": ("undo what a killed run left on this machine (root)", _restore),
+    "help-targets": ("make's targets that forward to a command", _help_targets),
     "variables": ("make's variables, and which commands take them", _variables),
     "unused": ("why make refuses a variable", _unused),
-    "restore": ("undo what a killed run left on this machine (root)", _restore),
 }
+# commands that only the Makefile calls
+OF_MAKE = ("help-targets", "variables", "unused")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.plan import BY_VARIABLE, RENAMED
+from harness.cli.commands import COMMANDS, OF_MAKE
+from harness.plan import BY_VARIABLE, RENAMED, wire_names
 
 ROOT = Path(__file__).resolve().parents[3]
 # as README and Makefile had them when `./stackduel` took the commands over
@@ -29,11 +30,8 @@ def make(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_target_of_before_is_there() -> None:
-    named = set(re.findall(r"[a-z][a-z-]*", " ".join(
-        line.partition(":")[0] for line in (ROOT / "Makefile").read_text().splitlines()
-        if re.match(r"[a-z$.][^=\t]*:", line))))
-    commands = set(re.search(r"^COMMANDS := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split())  # type: ignore[index]
-    assert {*TARGETS} - named - commands == set()
+    database = subprocess.run(["make", "-pq"], cwd=ROOT, capture_output=True, text=True).stdout
+    assert {*TARGETS} - set(re.findall(r"^([a-z-]+):", database, re.M)) == set()
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
@@ -63,4 +61,6 @@ def test_bench_measures_the_wire_that_is_named() -> None:
 def test_help_shows_each_line_whole() -> None:
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True)
     lines = re.findall(r"^[a-z-]+:.*## (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    lines += [line for name, (line, _) in COMMANDS.items() if name not in OF_MAKE]
     assert lines and all(line in done.stdout for line in lines)
+    assert all(f"  bench-{wire} " in done.stdout for wire in wire_names())

@@ -106,7 +106,7 @@ class TestBed:
         if name in KERNEL_SERVERS:
             of_its_own, more = KERNEL_SERVERS[name]
             contender, options = replace(contender, program=of_its_own), (*more, *options)
-        directory = "build/slow/" if slow else "build/checked/" if checked else "build/"
+        directory = "build/servers/slow/" if slow else "build/checked/" if checked else "build/"
         program = contender.program.replace("build/", directory)
         contender = replace(contender, program=program, arguments=(*eal, *contender.arguments, *options))
         running = start(self.host, self.wire, contender, self.plan, self._up, self._raw)

@@ -286,7 +286,7 @@ def test_a_slow_server_says_so(bed: TestBed, name: str) -> None:
         assert counters is not None
         return counters
     with bed.server(name, slow=True) as running:
-        assert served(running)["slow_cycles"] == int((ROOT / "build/slow/cycles").read_text())
+        assert served(running)["slow_cycles"] == int((ROOT / "build/servers/slow/cycles").read_text())
         assert "cycles more" in running.stderr.read_text()
     with bed.server(name, checked=False) as running:
         assert "slow_cycles" not in served(running)
