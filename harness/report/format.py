@@ -181,27 +181,6 @@ def places(of: Summary | Sequence[LoadPoint]) -> Places:
     return Places(by_name(of.sweep), tuple(point.at for point in of.points))
 
 
-def flatten(facts: Mapping[str, Any], skip: Sequence[str] = (),
-            prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (dotted name, value) of nested facts; null reads "not known"."""
-    for key, value in facts.items():
-        if key in skip:
-            continue
-        if isinstance(value, Mapping) and value:
-            yield from flatten(value, skip, f"{prefix}{key}.")
-        elif isinstance(value, (list, tuple)):
-            yield prefix + key, ", ".join(map(str, value)) or "none"
-        elif isinstance(value, bool):
-            yield prefix + key, "yes" if value else "no"
-        else:
-            yield prefix + key, "not known" if value is None else str(value)
-
-
-def facts_line(facts: Mapping[str, Any]) -> str:
-    """Return nested facts in one line."""
-    return "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in flatten(facts))
-
-
 def command_line(program: str, arguments: Sequence[str]) -> str:
     """Return a command as one would type it; placeholders stay."""
     return " ".join(word if re.fullmatch(r"[^\s\"'$;]+", word) else f"'{word}'"

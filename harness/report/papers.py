@@ -8,71 +8,83 @@ theirs is formed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Callable, Iterator, Mapping, Sequence
 
-from harness.analyse import Point, Summary
+from harness.analyse import Summary
 from harness.plan import METHOD, METRICS, NOT_STATED, Claim, Plan, Published, schedule
 from harness.store import Run
-from harness.report import hardware
 from harness.report.baselines import baselines, measured, others
-from harness.report.format import NONE, number, ratio, with_interval
+from harness.report.format import number, ratio, with_interval
+from harness.report.hardware import Facts
 from harness.report.templates import macro
 
-Facts = Mapping[str, Any]
+KINDS = ("ours", "theirs", "our gain", "their gain")
 # the publication that a run on a NIC is compared with in any case
 SEED = "tinyhttpd-lwip-dpdk"
 
 
 @dataclass(frozen=True)
-class Row:
-    """One number of connections. Texts; NONE where one of the two has no such load point."""
+class Column:
+    """Figures of one name by number of connections; kind: of KINDS."""
 
-    connections: int
-    ours: tuple[str, ...]
-    theirs: tuple[str, ...]
-    our_gains: tuple[str, ...]
-    their_gains: tuple[str, ...]
+    kind: str
+    name: str
+    texts: Mapping[int, str]
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A run and a publication.
 
-    ours, theirs, our_gains, their_gains: names of the columns of `rows`
+    connections: of the rows
     differences: (what, ours, theirs)
     claims: (what they say, their figure, ours)
     """
 
     other: Published
-    ours: tuple[str, ...]
-    theirs: tuple[str, ...]
-    our_gains: tuple[str, ...]
-    their_gains: tuple[str, ...]
-    rows: tuple[Row, ...]
+    connections: tuple[int, ...]
+    columns: tuple[Column, ...]
     differences: tuple[tuple[str, str, str], ...]
     claims: tuple[tuple[str, str, str], ...]
 
 
 def compare(run: Run, summary: Summary, other: Published) -> Comparison:
     """Set a run beside a publication; load points by their connections alone."""
-    names, gains = measured(summary), _gains(summary)
-    points: dict[int, Point] = {}
-    for point in summary.points:
-        points.setdefault(point.at.connections, point)
-    counts = sorted({*points, *other.connections}) if other.series else []
+    counts = {*other.connections, *(point.at.connections for point in summary.points)}
+    columns = [*_our_columns(summary), *_their_columns(other)]
     return Comparison(
-        other=other, ours=tuple(names), theirs=tuple(one.label for one in other.series.values()),
-        our_gains=tuple(macro("papers.j2", "over", *pair)[0] for pair in gains),
-        their_gains=tuple(
-            macro("papers.j2", "over", other.series[name].label,
-                  other.series[other.baseline].label)[0] for name in other.gains()),
-        rows=tuple(_row(summary, count, points.get(count), gains, other) for count in counts),
-        differences=tuple(
-            differences(run.plan, run.facts.raw, other) if other.method else
-            ((what, macro("papers.j2", what, run, summary, hardware)[0], theirs)
-             for what, theirs in _theirs(other))),
-        claims=tuple((f"“{claim.said}”", f"{number(claim.figure)} {claim.metric}",
-                      _claimed(summary, claim)) for claim in other.claims))
+        other, tuple(sorted(counts)) if other.series else (),
+        tuple(sorted(columns, key=lambda column: KINDS.index(column.kind))),
+        tuple(differences(run.plan, run.facts.raw, other) if other.method else
+              ((what, macro("papers.j2", what, run.facts.raw, run, summary)[0], theirs)
+               for what, theirs in _theirs(other))),
+        tuple((f"“{claim.said}”", f"{number(claim.figure)} {claim.metric}",
+               _claimed(summary, claim)) for claim in other.claims))
+
+
+def _our_columns(summary: Summary) -> Iterator[Column]:
+    points = {point.at.connections: point for point in reversed(summary.points)}
+    for name in measured(summary):
+        yield Column("ours", name, {
+            count: number(point.cells[name].median("requests_per_sec"))
+            for count, point in points.items()})
+    for name, below in _gains(summary):
+        known = {count: point.gain(name, below) if below else summary.headline(point).get(name)
+                 for count, point in points.items()}
+        yield Column("our gain", macro("papers.j2", "over", name, below)[0], {
+            count: with_interval(gain) for count, gain in known.items() if gain})
+
+
+def _their_columns(other: Published) -> Iterator[Column]:
+    def texts(values: Sequence[float | None],
+              show: Callable[[float | None], str]) -> dict[int, str]:
+        return dict(zip(other.connections, map(show, values)))
+    for one in other.series.values():
+        yield Column("theirs", one.label, texts(one.requests_per_sec, number))
+    for name, ratios in other.gains().items():
+        over, = macro("papers.j2", "over", other.series[name].label,
+                      other.series[other.baseline].label)
+        yield Column("their gain", over, texts(ratios, ratio))
 
 
 def differences(plan: Plan, facts: Facts, other: Published) -> Iterator[tuple[str, str, str]]:
@@ -82,7 +94,7 @@ def differences(plan: Plan, facts: Facts, other: Published) -> Iterator[tuple[st
     """
     most = max((spec.threads for spec in schedule(plan)), default=0)
     for key, what in METHOD.items():
-        ours, = macro("papers.j2", "ours", key, plan, facts, most, hardware)
+        ours, = macro("papers.j2", "ours", key, plan, facts, most)
         yield what, ours, other.method.get(key, NOT_STATED)
 
 
@@ -100,28 +112,6 @@ def _gains(summary: Summary) -> list[tuple[str, str]]:
         return [(name, first) for name in names]
     return [(name, below) for name in names
             for below in (*([""] if name not in kernel else []), first)]
-
-
-def _row(summary: Summary, count: int, point: Point | None, gains: Sequence[tuple[str, str]],
-         other: Published) -> Row:
-    place = other.connections.index(count) if count in other.connections else None
-
-    def theirs(figures: Sequence[float | None], show: Callable[[float | None], str]) -> str:
-        return NONE if place is None else show(figures[place])
-    return Row(
-        count,
-        tuple(number(point.cells[name].median("requests_per_sec")) if point else NONE
-              for name in measured(summary)),
-        tuple(theirs(one.requests_per_sec, number) for one in other.series.values()),
-        tuple(_gain(summary, point, *pair) for pair in gains),
-        tuple(theirs(figures, ratio) for figures in other.gains().values()))
-
-
-def _gain(summary: Summary, point: Point | None, name: str, below: str) -> str:
-    if point is None:
-        return NONE
-    found = point.gain(name, below) if below else summary.headline(point).get(name)
-    return with_interval(found) if found else NONE
 
 
 def _claimed(summary: Summary, claim: Claim) -> str:

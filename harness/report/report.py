@@ -17,7 +17,6 @@ from harness.analyse import HELD, LEAST_TO_RESAMPLE, SCHEMA, Summary, summarise
 from harness.plan import Published, load_published
 from harness.store import Run, load_run, to_json
 from harness.errors import MachineError, UsageError
-from harness.report import hardware
 from harness.report.baselines import baselines, headlines, kernel_servers, others
 from harness.report.charts.base import pictures
 from harness.report.figures import draw
@@ -56,7 +55,7 @@ def build(run: Run, summary: Summary, published: Sequence[Published]) -> dict[st
     context = {
         "summary": summary, "facts": run.facts.raw, "plan": run.plan, "published": published,
         "charts": charts, "trials": run.trials, "headlines": headlines(summary),
-        "hardware": hardware, "at": places(summary),
+        "at": places(summary),
         "several_kernels": len(kernel_servers(summary)) > 1 and bool(summary.points)
         and not summary.ablation,
         "comparisons": comparisons(run, summary, published),

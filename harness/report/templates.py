@@ -13,12 +13,13 @@ import markupsafe
 from harness.errors import UsageError
 from harness.store import (
     Evidence, Interference, NotCalibrated, NotMeasured, Note, Problem, Unsettled)
-from harness.report import baselines, format
+from harness.report import baselines, format, hardware
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "reports" / "templates"
 _FILTERS = (format.number, format.ratio, format.share, format.small_share, format.signed,
             format.interval, format.bounded, format.with_interval, format.saved, format.listed,
-            format.counted, format.thousands, format.facts_line)
+            format.counted, format.thousands, hardware.table, hardware.tables, hardware.cards,
+            hardware.flatten, hardware.fact)
 # the macro of codes.j2 for each kind of code
 _MACROS: Mapping[type, str] = {
     Interference: "interference", Problem: "problem", Unsettled: "unsettled",
