@@ -19,6 +19,7 @@ from harness.provision import journal as journals
 from harness.provision.journal import Journal, describe
 from harness.provision.kernel_modules import Module
 from harness.provision.links import Impairment
+from harness.provision.nic.link_check import CableNote
 from harness.provision.nic.steps import Ends, Port, ServerPort, Use
 from harness.provision.resolved_wire import ResolvedWire, resolved
 from harness.provision.step import Step
@@ -60,7 +61,7 @@ class Provisioned:
                          for port in self._ports() for result in port.tuned
                          if result.what == SOFTIRQ}
 
-    def noted(self) -> list[str]:
+    def noted(self) -> list[CableNote]:
         """Return what was seen of the ends of a cable that a reader must know."""
         return [note for item in self.steps if isinstance(item, Ends) for note in item.notes]
 

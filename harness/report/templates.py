@@ -12,7 +12,7 @@ import markupsafe
 
 from harness.errors import UsageError
 from harness.store import (
-    Evidence, Interference, NotCalibrated, NotMeasured, Note, Problem, Unsettled)
+    CableNote, Evidence, Interference, NotCalibrated, NotMeasured, Note, Problem, Unsettled)
 from harness.report import baselines, format, hardware
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "reports" / "templates"
@@ -23,7 +23,8 @@ _FILTERS = (format.number, format.ratio, format.share, format.small_share, forma
 # the macro of codes.j2 for each kind of code
 _MACROS: Mapping[type, str] = {
     Interference: "interference", Problem: "problem", Unsettled: "unsettled",
-    NotMeasured: "not_measured", NotCalibrated: "not_calibrated", Evidence: "evidence"}
+    NotMeasured: "not_measured", NotCalibrated: "not_calibrated", Evidence: "evidence",
+    CableNote: "cable_note"}
 
 
 @lru_cache(maxsize=None)

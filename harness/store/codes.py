@@ -157,6 +157,15 @@ class NotCalibrated(StrEnum):
     OTHER = "other"                         # text; of runs of schema 1 alone
 
 
+class CableNote(StrEnum):
+    """What was seen of the ends of a NIC's cable beforehand."""
+
+    SLOWER = "slower-end"           # server, server_mbps, client, client_mbps (server, client: names)
+    CLOCK = "other-clock"           # machine, ahead_seconds
+    WRK = "other-wrk"               # machine, version, here
+    OTHER = "other"                 # text; of runs of before alone
+
+
 class Caveat(StrEnum):
     """What a reader must know before believing the figures of a run."""
 

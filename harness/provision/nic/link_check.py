@@ -9,10 +9,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field, replace
-from typing import Sequence
+from typing import Mapping, Sequence
 
 from harness.host import INTERFACES, Host, SshHost
 
+CableNote = Mapping[str, str | float]
 # of wrk, those whose report wrk_report.lua was tried with
 KNOWN_WRK = ("4.1.0", "4.2.0")
 # of two machines: beyond it, times in their logs do not fit each other
@@ -62,10 +63,14 @@ class Port:
 
 @dataclass
 class Findings:
-    """`problems` forbid a run, `notes` a reader must know. Each is one line with what to do."""
+    """What was found.
+
+    problems: forbid a run; each is one line with what to do
+    notes: a reader must know: codes of store's CableNote with their values
+    """
 
     problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[CableNote] = field(default_factory=list)
 
 
 def check_ends(server: Port, clients: Sequence[Port], connections: int = 0,
@@ -166,8 +171,8 @@ def _compare(server: Port, client: Port, findings: Findings) -> None:
                                  f"{client.interface} mtu {ours}`")
     ours, theirs = server.attribute("speed"), client.attribute("speed")
     if ours.isdigit() and theirs.isdigit() and ours != theirs:
-        findings.notes.append(f"{server.name} runs at {ours} Mbit/s and {client.name} at {theirs}: "
-                              "the slower one may be the limit")
+        findings.notes.append({"code": "slower-end", "server": server.name, "client": client.name,
+                               "server_mbps": int(ours), "client_mbps": int(theirs)})
 
 
 def _probe(asker: Port, owner: Port, findings: Findings) -> None:
@@ -210,9 +215,7 @@ def _check_machine(here: Host, there: SshHost, connections: int, findings: Findi
     machine = there.destination
     ahead, unsure = there.clock_ahead()
     if abs(ahead) - unsure > CLOCK_SECONDS:
-        way = "ahead" if ahead > 0 else "behind"
-        findings.notes.append(f"the clock of {machine} is {abs(ahead):.1f} s {way}:"
-                              " its own logs do not fit this run's times")
+        findings.notes.append({"code": "other-clock", "machine": machine, "ahead_seconds": ahead})
     ours, theirs = _wrk(here), _wrk(there)
     if theirs is None:
         findings.problems.append(f"{machine} has no wrk: on it, as root, `apt-get install wrk`")
@@ -220,7 +223,8 @@ def _check_machine(here: Host, there: SshHost, connections: int, findings: Findi
         findings.problems.append(f"{machine} has wrk {theirs}, which is not known here: install"
                                  f" {ours or KNOWN_WRK[0]}")
     elif theirs != ours:
-        findings.notes.append(f"{machine} has wrk {theirs}, this machine {ours}")
+        findings.notes.append({"code": "other-wrk", "machine": machine, "version": theirs,
+                               "here": ours or ""})
     files = there.run(["sh", "-c", "ulimit -H -n"]).stdout.strip()
     if files.isdigit() and int(files) < connections:
         findings.problems.append(f"{machine} lets a program have {files} open files and "

@@ -15,8 +15,8 @@ from harness.host import Host, Nic, SshHost
 from harness.plan import KERNEL, Contender, Endpoint
 from harness.provision.kernel_modules import Module
 from harness.provision.nic import in_use, saved_state
+from harness.provision.nic.link_check import CableNote, check_ends
 from harness.provision.nic.link_check import Port as LinkEnd
-from harness.provision.nic.link_check import check_ends
 from harness.provision.resolved_wire import NicPair, ResolvedWire
 from harness.provision.step import STATE_DIR, Action, Step, Write
 from harness.provision.tuning import Tuned, machine_steps, tune_interface
@@ -152,7 +152,7 @@ class Ends(Step):
     clients: tuple[Endpoint, ...]
     sites: tuple[SshHost, ...]
     connections: int
-    notes: list[str] = field(default_factory=list, init=False)
+    notes: list[CableNote] = field(default_factory=list, init=False)
 
     def up(self, host: Host) -> None:
         clients = [*(_link_end(host, end, (end.address,)) for end in self.clients),

@@ -15,7 +15,7 @@ from harness.report.report import loaded
 from harness.report.templates import environment, macro, note_text
 
 from harness.store import (
-    Caveat, Evidence, Interference, NotCalibrated, NotMeasured, Note, Problem, StoppedBy, Unsettled)
+    CableNote, Caveat, Evidence, Interference, NotCalibrated, NotMeasured, Note, Problem, StoppedBy, Unsettled)
 from harness.tests.fixtures import synthetic
 
 # what each value of a code is in these tests
@@ -29,7 +29,9 @@ VALUES: Mapping[str, Any] = {
     "why": "no pages", "cpus": (2, 3), "done": 41, "planned": 42, "at_least": 1, "invalid": 43, "trials": 44, "of": 45,
     "stopped_by": "budget", "precision_percent": 3.0, "widest_percent": 5.5, "role": "client", "cpu": "7",
     "user": 0.5, "system": 0.25, "interrupts": 0.12, "in_flight": 0.98, "latency_us": 80.0, "by_median": 1,
-    "place": "a bridge", "packets": 51, "speed_mbps": 10_000, "packets_per_request": 2.5, "end": "server",
+    "place": "a bridge", "packets": 51, "speed_mbps": 10_000,
+    "server": "server0", "server_mbps": 10_000, "client": "eth7", "client_mbps": 1000, "ahead_seconds": 1.5,
+    "version": "4.2.0", "here": "4.1.0", "packets_per_request": 2.5, "end": "server",
 }
 NIC_COUNTER = {"end": "server", "counter": "rx_missed_errors", "count": 52, "kind": "missed"}
 
@@ -43,7 +45,8 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> Summary:
         attempts=Attempts(9, 8, 3, 1, 2, ()), steadiness=Steadiness(8, 3, 1, None, (), 4, ()))
 
 
-@pytest.mark.parametrize("kind", [Interference, Problem, Unsettled, NotMeasured, NotCalibrated, Evidence])
+@pytest.mark.parametrize("kind", [Interference, Problem, Unsettled, NotMeasured, NotCalibrated, Evidence,
+                                  CableNote])
 def test_each_code_has_a_sentence_of_its_own(kind: type[StrEnum]) -> None:
     found = {note_text(Note(code, NIC_COUNTER if code == Evidence.NIC_COUNTER else VALUES)) for code in kind}
     assert len(found) == len(kind) and all(found)

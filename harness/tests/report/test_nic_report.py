@@ -158,6 +158,7 @@ def test_several_clients_have_a_card_each(tmp_path: Path) -> None:
     page, _ = written(tmp_path, facts={"nic": nic})
     assert "The client 1's NIC" in page.text and "the client 2's end" in page.text
     assert "between the ends a switch" in page.text and "checked beforehand the clocks differ by 2 s" in page.text
+    assert "checked beforehand the clock of client is 2.0 s behind: its own logs do not fit" in page.text
 
 
 def test_a_card_of_another_machine_is_named_with_it(tmp_path: Path) -> None:

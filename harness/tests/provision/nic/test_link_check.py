@@ -10,7 +10,7 @@ from typing import Any, Sequence
 import pytest
 
 from harness.host import Host, LocalHost, Result
-from harness.provision.nic.link_check import Findings, Port, own_addresses, check_ends, route
+from harness.provision.nic.link_check import CableNote, Findings, Port, own_addresses, check_ends, route
 from harness.host import SshHost
 from harness.plan.nic_request import SshTarget
 from harness.tests.fixtures.fake_host import FakeHost
@@ -176,7 +176,8 @@ def test_another_speed_is_noted(cable: Cable) -> None:
     cable.client.files |= interface("eth7", CLIENT_MAC, speed="1000")
     found = cable.look()
     assert found.problems == [] and found.notes == [
-        "server0 of this machine runs at 10000 Mbit/s and eth7 of one at 1000: the slower one may be the limit"]
+        {"code": "slower-end", "server": "server0 of this machine", "client": "eth7 of one",
+         "server_mbps": 10000, "client_mbps": 1000}]
     # a virtual one has none
     cable.client.files |= interface("eth7", CLIENT_MAC, speed="-1")
     assert cable.look().notes == []
@@ -241,10 +242,10 @@ def test_a_way_by_another_interface_is_told(cable: Cable) -> None:
 
 
 @pytest.mark.parametrize("said, problems, notes", [
-    ("wrk 4.2.0 [epoll]", [], ["one has wrk 4.2.0, this machine 4.1.0"]),
+    ("wrk 4.2.0 [epoll]", [], [{"code": "other-wrk", "machine": "one", "version": "4.2.0", "here": "4.1.0"}]),
     ("wrk 3.0.0 [epoll]", ["one has wrk 3.0.0, which is not known here: install 4.1.0"], []),
     ("nonsense", ["one has wrk of unknown version, which is not known here: install 4.1.0"], [])])
-def test_wrk_there_is_known(cable: Cable, said: str, problems: list[str], notes: list[str]) -> None:
+def test_wrk_there_is_known(cable: Cable, said: str, problems: list[str], notes: list[CableNote]) -> None:
     cable.client.answers["wrk -v"] = Result(1, said, "")
     found = cable.look()
     assert (found.problems, found.notes) == (problems, notes)
@@ -261,12 +262,13 @@ def test_too_few_open_files_there_are_told(cable: Cable) -> None:
     assert cable.look(connections=1025).problems == []
 
 
-@pytest.mark.parametrize("shift, note", [(0.4, ""), (-0.4, ""), (90, "90.0 s ahead"), (-3, "3.0 s behind")])
-def test_a_clock_that_is_off_is_noted(cable: Cable, monkeypatch: pytest.MonkeyPatch, shift: float, note: str) -> None:
+@pytest.mark.parametrize("shift, ahead", [(0.4, []), (-0.4, []), (90, [90.0]), (-3, [-3.0])])
+def test_a_clock_that_is_off_is_noted(cable: Cable, monkeypatch: pytest.MonkeyPatch, shift: float,
+                                      ahead: list[float]) -> None:
     monkeypatch.setattr(time, "time", lambda: 1000.0)
     cable.client.answers["date +%s.%N"] = Result(0, f"{1000 + shift:.9f}\n", "")
-    notes = cable.look().notes
-    assert len(notes) == bool(note) and all(note in said for said in notes)
+    assert cable.look().notes == [
+        {"code": "other-clock", "machine": "one", "ahead_seconds": seconds} for seconds in ahead]
 
 
 def test_a_clock_without_parts_of_seconds_is_less_sure(monkeypatch: pytest.MonkeyPatch) -> None:
