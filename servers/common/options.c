@@ -12,16 +12,19 @@ const char option_required[] = "required";
 /* Decimal digits, for SIZE with one suffix K or M. False when it is none or does not fit. */
 static bool parse_number(const char *text, bool suffix, uint64_t *value) {
     char *end;
-    if (!isdigit((unsigned char)text[0]))
+    if (!isdigit((unsigned char)text[0])) {
         return false;
+    }
     errno = 0;
     *value = strtoull(text, &end, 10);
-    if (errno != 0)
+    if (errno != 0) {
         return false;
+    }
     if (suffix && *end != '\0' && strchr("kKmM", *end) != NULL) {
         unsigned shift = *end == 'k' || *end == 'K' ? 10 : 20;
-        if (*value > UINT64_MAX >> shift)
+        if (*value > UINT64_MAX >> shift) {
             return false;
+        }
         *value <<= shift;
         end++;
     }
@@ -34,14 +37,17 @@ static bool parse_seconds(const char *text, uint64_t *us) {
     char whole[16], part[] = "000000";
     size_t digits = point != NULL ? (size_t)(point - text) : strlen(text);
     uint64_t seconds, fraction;
-    if (digits >= sizeof(whole) || (point != NULL && (point[1] == '\0' || strlen(point + 1) > 6)))
+    if (digits >= sizeof(whole) || (point != NULL && (point[1] == '\0' || strlen(point + 1) > 6))) {
         return false;
+    }
     snprintf(whole, sizeof(whole), "%.*s", (int)digits, text);
-    if (point != NULL)
+    if (point != NULL) {
         memcpy(part, point + 1, strlen(point + 1));
+    }
     if (!parse_number(whole, false, &seconds) || !parse_number(part, false, &fraction) ||
-        seconds > UINT32_MAX)
+        seconds > UINT32_MAX) {
         return false;
+    }
     *us = seconds * 1000000 + fraction;
     return true;
 }
@@ -51,8 +57,9 @@ static bool parse_choice(const char *words, const char *text, uint64_t *value) {
     *value = 0;
     for (const char *word = words; *word != '\0'; (*value)++) {
         size_t length = strcspn(word, "|");
-        if (strlen(text) == length && memcmp(text, word, length) == 0)
+        if (strlen(text) == length && memcmp(text, word, length) == 0) {
             return true;
+        }
         word += length + (word[length] == '|');
     }
     return false;
@@ -61,8 +68,9 @@ static bool parse_choice(const char *words, const char *text, uint64_t *value) {
 static bool parse_mac(const char *text, uint8_t mac[6]) {
     for (int i = 0; i < 6; i++, text += 3) {
         if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]) ||
-            text[2] != (i < 5 ? ':' : '\0'))
+            text[2] != (i < 5 ? ':' : '\0')) {
             return false;
+        }
         mac[i] = (uint8_t)strtoul(text, NULL, 16);
     }
     return (mac[0] & 1) == 0; /* not a group address */
@@ -71,8 +79,9 @@ static bool parse_mac(const char *text, uint8_t mac[6]) {
 /* "poll" or "sleep:US" as microseconds of sleep. */
 static bool parse_idle(const struct option_row *row, const char *text, uint64_t *sleep_us) {
     *sleep_us = 0;
-    if (strcmp(text, "poll") == 0)
+    if (strcmp(text, "poll") == 0) {
         return true;
+    }
     return strncmp(text, "sleep:", 6) == 0 && parse_number(text + 6, false, sleep_us) &&
            *sleep_us >= row->min && *sleep_us <= row->max;
 }
@@ -88,8 +97,9 @@ static int store(void *values, const struct option_row *row, const char *text, c
         *(bool *)field = true;
         return OPTIONS_OK;
     case OPTION_IPV4:
-        if (inet_pton(AF_INET, text, field) == 1)
+        if (inet_pton(AF_INET, text, field) == 1) {
             return OPTIONS_OK;
+        }
         snprintf(error, size, "--%s: '%s' is not an IPv4 address", row->name, text);
         return OPTIONS_ERROR;
     case OPTION_MAC:
@@ -146,9 +156,11 @@ static int store(void *values, const struct option_row *row, const char *text, c
 }
 
 static const struct option_row *find(const struct option_table *table, const char *name, size_t length) {
-    for (size_t i = 0; i < table->count; i++)
-        if (strlen(table->rows[i].name) == length && memcmp(table->rows[i].name, name, length) == 0)
+    for (size_t i = 0; i < table->count; i++) {
+        if (strlen(table->rows[i].name) == length && memcmp(table->rows[i].name, name, length) == 0) {
             return &table->rows[i];
+        }
+    }
     return NULL;
 }
 
@@ -156,17 +168,20 @@ int options_parse(void *values, const struct option_table *table, int argc, char
                   size_t size) {
     bool given[OPTION_ROWS_MAX] = {false};
     memset(values, 0, table->size);
-    for (size_t i = 0; i < table->count; i++)
+    for (size_t i = 0; i < table->count; i++) {
         if (table->rows[i].fallback != NULL && table->rows[i].fallback != OPTION_REQUIRED &&
-            store(values, &table->rows[i], table->rows[i].fallback, error, size) != OPTIONS_OK)
+            store(values, &table->rows[i], table->rows[i].fallback, error, size) != OPTIONS_OK) {
             return OPTIONS_ERROR;
+        }
+    }
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         size_t length = strcspn(word, "=");
         const char *value = word[length] == '=' ? word + length + 1 : NULL;
         const struct option_row *row = strncmp(word, "--", 2) == 0 ? find(table, word + 2, length - 2) : NULL;
-        if (strcmp(word, "--help") == 0)
+        if (strcmp(word, "--help") == 0) {
             return OPTIONS_HELP;
+        }
         if (row == NULL) {
             snprintf(error, size, "%.*s: no such option; see --help", (int)length, word);
             return OPTIONS_ERROR;
@@ -179,15 +194,17 @@ int options_parse(void *values, const struct option_table *table, int argc, char
             snprintf(error, size, "--%s: the value is missing", row->name);
             return OPTIONS_ERROR;
         }
-        if (store(values, row, value, error, size) != OPTIONS_OK)
+        if (store(values, row, value, error, size) != OPTIONS_OK) {
             return OPTIONS_ERROR;
+        }
         given[row - table->rows] = true;
     }
-    for (size_t i = 0; i < table->count; i++)
+    for (size_t i = 0; i < table->count; i++) {
         if (table->rows[i].fallback == OPTION_REQUIRED && !given[i]) {
             snprintf(error, size, "--%s is required; see --help", table->rows[i].name);
             return OPTIONS_ERROR;
         }
+    }
     return OPTIONS_OK;
 }
 
@@ -197,10 +214,12 @@ void options_list(FILE *out, const struct option_table *table) {
         char usage[64];
         snprintf(usage, sizeof(usage), "--%s %s", row->name, row->metavar);
         fprintf(out, "  %-28s %s", usage, row->help);
-        if (row->max != 0)
+        if (row->max != 0) {
             fprintf(out, " (%llu..%llu)", (unsigned long long)row->min, (unsigned long long)row->max);
-        if (row->fallback != NULL)
+        }
+        if (row->fallback != NULL) {
             fprintf(out, " [%s]", row->fallback);
+        }
         fprintf(out, "\n");
     }
     fprintf(out, "  %-28s this text\n", "--help");
@@ -232,8 +251,9 @@ void options_parse_or_exit(void *values, const struct option_table *table, int a
 
 int options_parse_after_eal_or_exit(void *values, const struct option_table *table, int argc, char *argv[]) {
     int words = 1;
-    while (words < argc && strcmp(argv[words], "--") != 0)
+    while (words < argc && strcmp(argv[words], "--") != 0) {
         words++;
+    }
     if (words == argc) {
         options_parse_or_exit(values, table, 1, argv);
         return words;

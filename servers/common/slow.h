@@ -15,8 +15,9 @@
 /* Does nothing for SLOW_CYCLES cycles of the time stamp counter. */
 static inline void slow_down(void) {
     uint64_t begin = __rdtsc();
-    while (__rdtsc() - begin < (uint64_t)SLOW_CYCLES)
+    while (__rdtsc() - begin < (uint64_t)SLOW_CYCLES) {
         _mm_pause();
+    }
 }
 
 /* One more member for the line of counters, into text[size]. */

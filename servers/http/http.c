@@ -41,8 +41,9 @@ int http_pending(const struct http_server *server, const struct http_connection 
                 skip -= whole->iov_len;
                 continue;
             }
-            if (count == max)
+            if (count == max) {
                 return count;
+            }
             iov[count++] = (struct iovec){(char *)whole->iov_base + skip, whole->iov_len - skip};
             skip = 0;
         }
@@ -54,8 +55,9 @@ void http_sent(struct http_server *server, struct http_connection *c, size_t n) 
     size_t sent = c->sent + n;
     while (waiting(c) > 0) {
         size_t size = response_at(server, c, 0)->size;
-        if (sent < size)
+        if (sent < size) {
             break;
+        }
         sent -= size;
         if (c->queued > 0) {
             c->queue >>= ANSWER_BITS;
@@ -73,10 +75,11 @@ static void respond(struct http_server *server, struct http_connection *c, enum 
 #ifdef SLOW_CYCLES
     slow_down();
 #endif
-    if (answer >= HTTP_400)
+    if (answer >= HTTP_400) {
         server->counters->errors_http++;
-    else
+    } else {
         server->counters->requests_parsed++;
+    }
     if (answer < HTTP_CLOSING) {
         c->queue |= (uint64_t)answer << (c->queued++ * ANSWER_BITS);
     } else {
@@ -86,8 +89,9 @@ static void respond(struct http_server *server, struct http_connection *c, enum 
 }
 
 static void drop_parser(struct http_server *server, struct http_connection *c) {
-    if (c->parser != NULL)
+    if (c->parser != NULL) {
         http_parser_give(&server->parsers, c->parser);
+    }
     c->parser = NULL;
 }
 
@@ -120,12 +124,14 @@ static size_t parse(struct http_server *server, struct http_connection *c, const
         http_parser_start(c->parser);
     }
     size_t used = http_parser_read(c->parser, data, len, &answer);
-    if (answer == HTTP_ANSWERS)
+    if (answer == HTTP_ANSWERS) {
         return used;
+    }
     drop_parser(server, c);
     /* Whole: these bytes and no others, read in one go, made this answer. */
-    if (begins && answer < HTTP_400 && used <= HTTP_KNOWN_LIMIT && measure(MEASURE_REQUEST))
+    if (begins && answer < HTTP_400 && used <= HTTP_KNOWN_LIMIT && measure(MEASURE_REQUEST)) {
         c->known = http_known_remember(&server->known, data, used, (uint8_t)answer);
+    }
     respond(server, c, answer);
     return used;
 }
@@ -133,8 +139,9 @@ static size_t parse(struct http_server *server, struct http_connection *c, const
 /* The whole request if its bytes are those that this connection sent last. Returns how many; 0: not known. */
 static size_t recognise(struct http_server *server, struct http_connection *c, const char *data, size_t len) {
     uint8_t answer;
-    if (c->parser != NULL) /* data goes on where a request was cut */
+    if (c->parser != NULL) { /* data goes on where a request was cut */
         return 0;
+    }
     size_t used = http_known_match(&server->known, c->known, data, len, &answer);
     if (used > 0) {
         server->counters->requests_known++;

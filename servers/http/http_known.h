@@ -42,8 +42,9 @@ static inline size_t http_known_match(struct http_known *known, uint8_t index, c
                                       uint8_t *answer) {
     struct http_known_request *request = &known->requests[index];
     size_t size = request->size;
-    if (size == 0 || len < size || memcmp(data, request->bytes, size) != 0)
+    if (size == 0 || len < size || memcmp(data, request->bytes, size) != 0) {
         return 0;
+    }
     request->recent = true;
     *answer = request->answer;
     return size;

@@ -55,8 +55,9 @@ static int on_url_complete(llhttp_t *llhttp) {
 /* llhttp also takes RTSP/ and ICE/ for a protocol name, and does not tell: HTTP/ has its second T here. */
 static int on_version(llhttp_t *llhttp, const char *at, size_t length) {
     struct http_parser *p = (struct http_parser *)llhttp;
-    if (length == 0 || p->value_state != 0)
+    if (length == 0 || p->value_state != 0) {
         return 0;
+    }
     p->value_state = 1;
     return byte_before(p, at, 3) == 'T' ? 0 : refuse(p, HTTP_400);
 }
@@ -80,16 +81,19 @@ static int on_header_field(llhttp_t *llhttp, const char *at, size_t length) {
 /* `name` in lower case, of letters and '-' only: setting the bit 0x20 maps no other token byte onto one of
  * these. */
 static bool name_is(const struct http_parser *p, const char *name) {
-    for (size_t i = 0; i < p->name_size; i++)
-        if ((p->name[i] | 0x20) != name[i])
+    for (size_t i = 0; i < p->name_size; i++) {
+        if ((p->name[i] | 0x20) != name[i]) {
             return false;
+        }
+    }
     return true;
 }
 
 static int on_header_field_complete(llhttp_t *llhttp) {
     struct http_parser *p = (struct http_parser *)llhttp;
-    if (p->name_size == 0) /* llhttp lets ": value" pass */
+    if (p->name_size == 0) { /* llhttp lets ": value" pass */
         return refuse(p, HTTP_400);
+    }
     p->field = FIELD_OTHER;
     p->value_state = 0;
     if (p->phase == PHASE_HEAD) { /* not in a trailer */
@@ -111,12 +115,13 @@ static int on_header_field_complete(llhttp_t *llhttp) {
 static int check_host(struct http_parser *p, const char *at, size_t length) {
     enum { BEFORE, INSIDE, AFTER };
     for (size_t i = 0; i < length; i++) {
-        if (byte_class[(unsigned char)at[i]] & HOST && p->value_state != AFTER)
+        if (byte_class[(unsigned char)at[i]] & HOST && p->value_state != AFTER) {
             p->value_state = INSIDE;
-        else if (at[i] != ' ' && at[i] != '\t')
+        } else if (at[i] != ' ' && at[i] != '\t') {
             return refuse(p, HTTP_400);
-        else if (p->value_state == INSIDE)
+        } else if (p->value_state == INSIDE) {
             p->value_state = AFTER;
+        }
     }
     return 0;
 }
@@ -124,15 +129,17 @@ static int check_host(struct http_parser *p, const char *at, size_t length) {
 static int on_header_value(llhttp_t *llhttp, const char *at, size_t length) {
     static const char chunked[] = "chunked";
     struct http_parser *p = (struct http_parser *)llhttp;
-    if (p->field == FIELD_HOST)
+    if (p->field == FIELD_HOST) {
         return check_host(p, at, length);
+    }
     if (p->field == FIELD_TRANSFER_ENCODING) {
         for (size_t i = 0; i < length; i++) {
             if (p->value_state < sizeof(chunked) - 1 &&
-                tolower((unsigned char)at[i]) == chunked[p->value_state])
+                tolower((unsigned char)at[i]) == chunked[p->value_state]) {
                 p->value_state++;
-            else if (at[i] != ' ' && at[i] != '\t')
+            } else if (at[i] != ' ' && at[i] != '\t') {
                 p->foreign_coding = true;
+            }
         }
     }
     return 0;
@@ -144,25 +151,34 @@ static enum http_answer judge(const struct http_parser *p) {
     const llhttp_t *llhttp = &p->llhttp;
     bool old = llhttp->http_minor == 0;
     bool chunked = llhttp->flags & F_CHUNKED;
-    if (llhttp->http_major != 1) /* HTTP/0.9: no version at all */
+    if (llhttp->http_major != 1) { /* HTTP/0.9: no version at all */
         return HTTP_400;
-    if (p->hosts > 1 || (p->hosts == 0 && !old))
+    }
+    if (p->hosts > 1 || (p->hosts == 0 && !old)) {
         return HTTP_400;
-    if (p->codings > 0 && (old || !chunked)) /* RFC 9112 6.1, 6.3 */
+    }
+    if (p->codings > 0 && (old || !chunked)) { /* RFC 9112 6.1, 6.3 */
         return HTTP_400;
-    if (p->foreign_coding || p->codings > 1)
+    }
+    if (p->foreign_coding || p->codings > 1) {
         return HTTP_501;
-    if (llhttp->method != HTTP_GET && llhttp->method != HTTP_HEAD)
+    }
+    if (llhttp->method != HTTP_GET && llhttp->method != HTTP_HEAD) {
         return HTTP_405;
-    if (llhttp->content_length > HTTP_BODY_LIMIT)
+    }
+    if (llhttp->content_length > HTTP_BODY_LIMIT) {
         return HTTP_413;
-    if (p->expect && !old && (chunked || llhttp->content_length > 0))
+    }
+    if (p->expect && !old && (chunked || llhttp->content_length > 0)) {
         return HTTP_417;
+    }
     bool head = llhttp->method == HTTP_HEAD;
-    if ((llhttp->flags & F_CONNECTION_CLOSE) || (old && !(llhttp->flags & F_CONNECTION_KEEP_ALIVE)))
+    if ((llhttp->flags & F_CONNECTION_CLOSE) || (old && !(llhttp->flags & F_CONNECTION_KEEP_ALIVE))) {
         return head ? HTTP_200_HEAD_CLOSE : HTTP_200_CLOSE;
-    if (old)
+    }
+    if (old) {
         return head ? HTTP_200_HEAD_KEEP_ALIVE_1_0 : HTTP_200_KEEP_ALIVE_1_0;
+    }
     return head ? HTTP_200_HEAD : HTTP_200;
 }
 
@@ -175,8 +191,9 @@ static int on_headers_complete(llhttp_t *llhttp) {
     }
     p->answer = (uint8_t)answer;
     llhttp->upgrade = 0; /* RFC 9110 7.8: a server may ignore Upgrade; llhttp would stop parsing */
-    if (!(llhttp->flags & F_CHUNKED) && llhttp->content_length == 0)
+    if (!(llhttp->flags & F_CHUNKED) && llhttp->content_length == 0) {
         return 0;
+    }
     p->phase = PHASE_BODY;
     return HPE_PAUSED;
 }
@@ -230,8 +247,9 @@ static size_t read_foreign_line(struct http_parser *p, const char *data, size_t 
         }
         bool complete = p->line_state == LINE_VERSION + sizeof(version) - 1;
         bool too_long = ++p->section_size >= TARGET_SECTION;
-        if (fits && !complete && !too_long)
+        if (fits && !complete && !too_long) {
             continue;
+        }
         decide(p, !fits ? HTTP_400 : complete ? HTTP_501 : HTTP_414);
         break;
     }
@@ -273,16 +291,18 @@ static void section_continues(struct http_parser *p, const char *data, size_t le
      */
     bool line_ended = p->before[3] == '\n' && (p->before[2] > ' ' || p->before[1] > ' ');
     bool versionless = p->llhttp.http_major == 0 && p->llhttp.http_minor == 9;
-    if (versionless || (p->phase == PHASE_TARGET && line_ended))
+    if (versionless || (p->phase == PHASE_TARGET && line_ended)) {
         decide(p, HTTP_400);
-    else if (p->section_size >= section_limit(p))
+    } else if (p->section_size >= section_limit(p)) {
         decide(p, p->phase == PHASE_BODY ? HTTP_413 : p->phase == PHASE_HEAD ? HTTP_431 : HTTP_414);
+    }
 }
 
 static size_t read_section(struct http_parser *p, const char *data, size_t len) {
     size_t room = section_limit(p) - p->section_size;
-    if (len > room)
+    if (len > room) {
         len = room;
+    }
     p->input = data;
     enum llhttp_errno error = llhttp_execute(&p->llhttp, data, len);
     if (error == HPE_OK) {
@@ -290,8 +310,9 @@ static size_t read_section(struct http_parser *p, const char *data, size_t len) 
         return len;
     }
     const char *position = llhttp_get_error_pos(&p->llhttp);
-    if (error != HPE_PAUSED)
+    if (error != HPE_PAUSED) {
         return refused(p, error, position, len);
+    }
     if (p->phase == PHASE_COMPLETE) {
         decide(p, p->answer);
     } else {

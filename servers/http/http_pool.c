@@ -10,8 +10,9 @@ int http_pool_init(struct http_pool *pool, size_t size) {
     memset(pool, 0, sizeof(*pool));
     void *memory = mmap(NULL, size * sizeof(*pool->parsers), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
+    if (memory == MAP_FAILED) {
         return -ENOMEM;
+    }
     pool->parsers = memory;
     pool->size = size;
     return 0;
@@ -24,12 +25,13 @@ void http_pool_free(struct http_pool *pool) {
 
 struct http_parser *http_parser_take(struct http_pool *pool) {
     struct http_parser *parser = pool->free;
-    if (parser != NULL)
+    if (parser != NULL) {
         pool->free = parser->next_free;
-    else if (pool->used < pool->size)
+    } else if (pool->used < pool->size) {
         parser = &pool->parsers[pool->used++];
-    else
+    } else {
         return NULL;
+    }
     pool->taken++;
     return parser;
 }

@@ -45,8 +45,9 @@ static void fill_body(char *body, size_t size) {
     for (size_t at = 0; at < size; at += sizeof(block)) {
         memcpy(body + at, block, size - at < sizeof(block) ? size - at : sizeof(block));
         int digit = 6;
-        while (digit > 0 && block[digit] == '9')
+        while (digit > 0 && block[digit] == '9') {
             block[digit--] = '0';
+        }
         block[digit]++;
     }
 }

@@ -96,8 +96,9 @@ static bool watch(int operation, int fd, uint32_t events, void *tag) {
 
 /* Changing the events also reports anew what is ready already, so no edge is lost. */
 static void wait_for(struct connection *c, uint32_t events) {
-    if (c->waits_for == events)
+    if (c->waits_for == events) {
         return;
+    }
     c->waits_for = events;
     watch(EPOLL_CTL_MOD, c->fd, events, c);
 }
@@ -110,16 +111,18 @@ static void pause_accept(bool pause) {
 static void close_connection(struct connection *c) {
     server.counters.common.retransmits += kernel_retransmits(c->fd);
     server.counters.common.closes++;
-    if (c->lingering)
+    if (c->lingering) {
         TAILQ_REMOVE(&server.lingering, c, linger_link);
+    }
     http_close(&server.http, &c->http);
     free(c->rest);
     close(c->fd);
     c->fd = -1;
     SLIST_INSERT_HEAD(&server.free, c, free_link);
     kernel_room_give();
-    if (server.accept_paused)
+    if (server.accept_paused) {
         pause_accept(false);
+    }
 }
 
 static void fail_connection(struct connection *c) {
@@ -146,13 +149,15 @@ static void linger(struct connection *c) {
 static enum io flush(struct connection *c) {
     struct iovec iov[IOV_COUNT];
     int count = http_pending(&server.http, &c->http, iov, IOV_COUNT);
-    if (count == 0)
+    if (count == 0) {
         return IO_DONE;
+    }
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
     ssize_t sent = count == 1 ? send(c->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
                               : sendmsg(c->fd, &message, MSG_NOSIGNAL);
-    if (sent < 0)
+    if (sent < 0) {
         return errno == EAGAIN ? IO_RETRY : IO_ERROR;
+    }
     server.counters.common.bytes_sent += (uint64_t)sent;
     http_sent(&server.http, &c->http, (size_t)sent);
     return http_pending(&server.http, &c->http, iov, IOV_COUNT) > 0 ? IO_RETRY : IO_DONE;
@@ -160,8 +165,9 @@ static enum io flush(struct connection *c) {
 
 /* Keeps the unparsed bytes, at most INPUT_SIZE, until the client reads. They may lie in c->rest already. */
 static bool keep_rest(struct connection *c, const char *data, size_t size) {
-    if (size > 0 && c->rest == NULL && (c->rest = malloc(size)) == NULL)
+    if (size > 0 && c->rest == NULL && (c->rest = malloc(size)) == NULL) {
         return false;
+    }
     if (size > 0) {
         memmove(c->rest, data, size);
     } else {
@@ -181,21 +187,23 @@ static void serve(struct connection *c, const char *data, size_t size) {
         size -= used;
         result = flush(c);
     } while (result == IO_DONE && size > 0);
-    if (result == IO_ERROR || ((size > 0 || c->rest != NULL) && !keep_rest(c, data, size)))
+    if (result == IO_ERROR || ((size > 0 || c->rest != NULL) && !keep_rest(c, data, size))) {
         fail_connection(c);
-    else if (result == IO_RETRY)
+    } else if (result == IO_RETRY) {
         wait_for(c, EPOLLOUT);
-    else if (http_finished(&c->http))
+    } else if (http_finished(&c->http)) {
         linger(c);
-    else
+    } else {
         wait_for(c, READING);
+    }
 }
 
 static void connection_readable(struct connection *c, uint32_t events) {
     ssize_t size = recv(c->fd, server.input, sizeof(server.input), 0);
     if (size < 0) {
-        if (errno != EAGAIN)
+        if (errno != EAGAIN) {
             fail_connection(c);
+        }
         return;
     }
     server.counters.common.bytes_received += (uint64_t)size;
@@ -204,33 +212,38 @@ static void connection_readable(struct connection *c, uint32_t events) {
         http_input_end(&server.http, &c->http);
     }
     if (c->lingering) {
-        if (size == 0)
+        if (size == 0) {
             close_connection(c);
+        }
         return;
     }
     /* A short read has emptied the socket, unless an end, an error or urgent data follows. */
-    if ((size_t)size == sizeof(server.input) || (size > 0 && (events & ~(uint32_t)EPOLLIN) != 0))
+    if ((size_t)size == sizeof(server.input) || (size > 0 && (events & ~(uint32_t)EPOLLIN) != 0)) {
         c->waits_for = 0;
+    }
     serve(c, server.input, (size_t)size);
 }
 
 /* Errors and hang-ups come as events too, and show in the call that the connection was waiting for. */
 static void connection_event(struct connection *c, uint32_t events) {
-    if (c->waits_for == EPOLLOUT)
+    if (c->waits_for == EPOLLOUT) {
         serve(c, c->rest != NULL ? c->rest : server.input, c->rest_size);
-    else
+    } else {
         connection_readable(c, events);
+    }
 }
 
 /* NULL: there is no place. */
 static struct connection *take_connection(void) {
     struct connection *c = SLIST_FIRST(&server.free);
-    if (!kernel_room_take())
+    if (!kernel_room_take()) {
         return NULL;
-    if (c != NULL)
+    }
+    if (c != NULL) {
         SLIST_REMOVE_HEAD(&server.free, free_link);
-    else
+    } else {
         c = &server.connections[server.connections_used++]; /* each thread has as many as there are places */
+    }
     return c;
 }
 
@@ -246,10 +259,12 @@ static void open_connection(int fd) {
     c->fd = fd;
     c->waits_for = READING;
     server.counters.common.accepts++;
-    if (shared.options->busy_poll > 0)
+    if (shared.options->busy_poll > 0) {
         server.counters.napi_connections += kernel_has_napi_id(fd);
-    if (!watch(EPOLL_CTL_ADD, fd, READING, c))
+    }
+    if (!watch(EPOLL_CTL_ADD, fd, READING, c)) {
         fail_connection(c);
+    }
 }
 
 static void listener_readable(void) {
@@ -270,14 +285,17 @@ static void listener_readable(void) {
 /* Ends the lingering that took too long. Returns how long epoll_wait may sleep: ms, −1 = for ever. */
 static int expire_lingering(void) {
     int sleep_ms = server.accept_paused ? RETRY_MS : -1;
-    if (TAILQ_EMPTY(&server.lingering))
+    if (TAILQ_EMPTY(&server.lingering)) {
         return sleep_ms;
+    }
     int64_t now = kernel_now_ms();
     struct connection *c;
-    while ((c = TAILQ_FIRST(&server.lingering)) != NULL && c->deadline <= now)
+    while ((c = TAILQ_FIRST(&server.lingering)) != NULL && c->deadline <= now) {
         close_connection(c);
-    if (c != NULL && (sleep_ms < 0 || c->deadline - now < sleep_ms))
+    }
+    if (c != NULL && (sleep_ms < 0 || c->deadline - now < sleep_ms)) {
         sleep_ms = (int)(c->deadline - now);
+    }
     return sleep_ms;
 }
 
@@ -286,16 +304,18 @@ static void serve_thread(unsigned thread) {
     bool going_on = true;
     while (going_on) {
         int count = epoll_wait(server.epoll_fd, events, EVENTS_PER_WAIT, expire_lingering());
-        if (count == 0 && server.accept_paused)
+        if (count == 0 && server.accept_paused) {
             pause_accept(false);
+        }
         for (int i = 0; i < count; i++) {
             void *tag = events[i].data.ptr;
-            if (tag == &server.listen_fd)
+            if (tag == &server.listen_fd) {
                 listener_readable();
-            else if (tag == &server.asked_fd)
+            } else if (tag == &server.asked_fd) {
                 going_on = kernel_thread_asked(thread);
-            else
+            } else {
                 connection_event(tag, events[i].events);
+            }
         }
     }
 }
@@ -306,14 +326,16 @@ static void start_busy_poll(void) {
     const struct kernel_options *options = shared.options;
     struct busy_poll_params params = {
         .usecs = (uint32_t)options->busy_poll, .budget = BUSY_POLL_PACKETS, .prefer = 1};
-    if (options->busy_poll == 0)
+    if (options->busy_poll == 0) {
         return;
-    if (ioctl(server.epoll_fd, SET_BUSY_POLL_PARAMS, &params) == 0)
+    }
+    if (ioctl(server.epoll_fd, SET_BUSY_POLL_PARAMS, &params) == 0) {
         shared.epoll_busy_polls = true;
-    else if (errno == ENOTTY || errno == EINVAL)
+    } else if (errno == ENOTTY || errno == EINVAL) {
         fprintf(stderr, "epoll_server: this kernel's epoll asks a queue only as net.core.busy_poll says\n");
-    else
+    } else {
         kernel_die("cannot poll busily for", options);
+    }
 }
 
 static void start_thread(unsigned thread) {
@@ -324,26 +346,32 @@ static void start_thread(unsigned thread) {
     server.connections =
         malloc(kernel_room() * sizeof(struct connection)); /* not written to before it is needed */
     if (server.connections == NULL ||
-        http_server_init(&server.http, &shared.site, &server.counters.common, kernel_room()) != 0)
+        http_server_init(&server.http, &shared.site, &server.counters.common, kernel_room()) != 0) {
         kernel_die("not enough memory for", shared.options);
+    }
     start_busy_poll();
     if (!watch(EPOLL_CTL_ADD, server.listen_fd, EPOLLIN, &server.listen_fd) ||
-        !watch(EPOLL_CTL_ADD, server.asked_fd, EPOLLIN, &server.asked_fd))
+        !watch(EPOLL_CTL_ADD, server.asked_fd, EPOLLIN, &server.asked_fd)) {
         kernel_die("cannot wait on", shared.options);
+    }
 }
 
 static void count_thread(struct kernel_counters *counters) {
     *counters = server.counters;
-    for (size_t i = 0; i < server.connections_used; i++)
-        if (server.connections[i].fd >= 0)
+    for (size_t i = 0; i < server.connections_used; i++) {
+        if (server.connections[i].fd >= 0) {
             counters->common.retransmits += kernel_retransmits(server.connections[i].fd);
+        }
+    }
 }
 
 static void stop_thread(unsigned thread) {
     (void)thread;
-    for (size_t i = 0; i < server.connections_used; i++)
-        if (server.connections[i].fd >= 0)
+    for (size_t i = 0; i < server.connections_used; i++) {
+        if (server.connections[i].fd >= 0) {
             close_connection(&server.connections[i]);
+        }
+    }
     server.connections_used = 0;
     free(server.connections);
     http_server_free(&server.http);
@@ -351,8 +379,9 @@ static void stop_thread(unsigned thread) {
 }
 
 static void describe(FILE *out) {
-    if (shared.options->busy_poll > 0)
+    if (shared.options->busy_poll > 0) {
         fprintf(out, ", \"epoll_busy_poll\": %s", shared.epoll_busy_polls ? "true" : "false");
+    }
 }
 
 int main(int argc, char *argv[]) {
@@ -365,8 +394,9 @@ int main(int argc, char *argv[]) {
     shared.options = &options;
     kernel_room_make(&options);
     shared.site_memory = aligned_alloc(CACHE_LINE, http_site_size(options.body_size));
-    if (shared.site_memory == NULL)
+    if (shared.site_memory == NULL) {
         kernel_die("not enough memory for", &options);
+    }
     http_site_init(&shared.site, options.body_size, shared.site_memory);
     kernel_listen(&options, &cpus, shared.listeners);
     kernel_threads_run(&options, &cpus, &service);

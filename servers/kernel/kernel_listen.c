@@ -41,8 +41,9 @@ void kernel_room_make(const struct kernel_options *options) {
     room.most = options->max_connections;
     getrlimit(RLIMIT_NOFILE, &limit);
     struct rlimit raised = {needed, needed > limit.rlim_max ? needed : limit.rlim_max};
-    if (limit.rlim_cur >= needed || setrlimit(RLIMIT_NOFILE, &raised) == 0)
+    if (limit.rlim_cur >= needed || setrlimit(RLIMIT_NOFILE, &raised) == 0) {
         return;
+    }
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     room.most = limit.rlim_max > others ? limit.rlim_max - others : 1;
@@ -55,8 +56,9 @@ uint64_t kernel_room(void) {
 }
 
 bool kernel_room_take(void) {
-    if (atomic_fetch_add_explicit(&room.taken, 1, memory_order_relaxed) < room.most)
+    if (atomic_fetch_add_explicit(&room.taken, 1, memory_order_relaxed) < room.most) {
         return true;
+    }
     kernel_room_give();
     return false;
 }
@@ -66,8 +68,9 @@ void kernel_room_give(void) {
 }
 
 static void set(int fd, int level, int name, int value, const struct kernel_options *options) {
-    if (setsockopt(fd, level, name, &value, sizeof(value)) != 0)
+    if (setsockopt(fd, level, name, &value, sizeof(value)) != 0) {
         kernel_die("cannot make a socket for", options);
+    }
 }
 
 /* What is set here is inherited by every accepted socket, at no call per connection. Keep-alive is silent
@@ -86,8 +89,9 @@ static int make_socket(const struct kernel_options *options) {
         {IPPROTO_TCP, TCP_USER_TIMEOUT, reclaim_s < INT32_MAX / 1000 ? (int)reclaim_s * 1000 : INT32_MAX},
     };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         set(fd, wanted[i].level, wanted[i].name, wanted[i].value, options);
+    }
     return fd;
 }
 
@@ -101,20 +105,24 @@ static void refused_by_kernel(const char *option, const char *what) {
  */
 static void set_busy_poll(int fd, const struct kernel_options *options) {
     int usecs = (int)options->busy_poll, on = 1;
-    if (usecs == 0)
+    if (usecs == 0) {
         return;
-    if (setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &usecs, sizeof(usecs)) != 0)
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &usecs, sizeof(usecs)) != 0) {
         refused_by_kernel("--busy-poll", "SO_BUSY_POLL");
-    if (setsockopt(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &on, sizeof(on)) != 0)
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_PREFER_BUSY_POLL, &on, sizeof(on)) != 0) {
         refused_by_kernel("--busy-poll", "SO_PREFER_BUSY_POLL (it needs CAP_NET_ADMIN)");
+    }
 }
 
 static void steer(int fd, const struct kernel_cpus *cpus) {
     struct sock_filter program[KERNEL_STEER_MAX];
     struct sock_fprog attached = {.len = (unsigned short)kernel_steer_program(program, cpus),
                                   .filter = program};
-    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &attached, sizeof(attached)) != 0)
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &attached, sizeof(attached)) != 0) {
         refused_by_kernel("--cpus", "SO_ATTACH_REUSEPORT_CBPF");
+    }
 }
 
 void kernel_listen(const struct kernel_options *options, const struct kernel_cpus *cpus,
@@ -124,18 +132,23 @@ void kernel_listen(const struct kernel_options *options, const struct kernel_cpu
     for (unsigned i = 0; i < options->threads; i++) {
         int fd = listeners[i] = make_socket(options);
         set_busy_poll(fd, options);
-        if (i > 0)
+        if (i > 0) {
             set(fd, SOL_SOCKET, SO_REUSEPORT, 1, options);
-        if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0)
+        }
+        if (bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
             kernel_die("cannot listen on", options);
+        }
         /* The first shares its port only once it has it: another server's that shares too would be joined. */
-        if (i == 0 && options->threads > 1)
+        if (i == 0 && options->threads > 1) {
             set(fd, SOL_SOCKET, SO_REUSEPORT, 1, options);
-        if (listen(fd, (int)options->backlog) != 0) /* its place in the group is the order of these calls */
+        }
+        if (listen(fd, (int)options->backlog) != 0) { /* its place in the group is the order of these calls */
             kernel_die("cannot listen on", options);
+        }
     }
-    if (options->threads > 1 && cpus->count > 0) /* else by the kernel's hash: a thread has no CPU */
+    if (options->threads > 1 && cpus->count > 0) { /* else by the kernel's hash: a thread has no CPU */
         steer(listeners[0], cpus);
+    }
 }
 
 bool kernel_has_napi_id(int fd) {

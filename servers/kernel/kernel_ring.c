@@ -20,29 +20,31 @@ static int io_uring_disabled(void) {
     int value = -1;
     FILE *file = fopen("/proc/sys/kernel/io_uring_disabled", "r");
     if (file != NULL) {
-        if (fscanf(file, "%d", &value) != 1)
+        if (fscanf(file, "%d", &value) != 1) {
             value = -1;
+        }
         fclose(file);
     }
     return value;
 }
 
 void kernel_ring_reason(int error, int disabled, char *text, size_t size) {
-    if (error == ENOSYS)
+    if (error == ENOSYS) {
         snprintf(text, size, "this kernel has no io_uring, or a seccomp filter hides it");
-    else if (error == EPERM && disabled > 0)
+    } else if (error == EPERM && disabled > 0) {
         snprintf(text, size, "kernel.io_uring_disabled is %d: 'sysctl kernel.io_uring_disabled=0' allows it",
                  disabled);
-    else if (error == EPERM || error == EACCES)
+    } else if (error == EPERM || error == EACCES) {
         snprintf(text, size, "io_uring is forbidden here, as by a container's seccomp filter: %s",
                  strerror(error));
-    else if (error == EINVAL)
+    } else if (error == EINVAL) {
         snprintf(text, size,
                  "this kernel is too old: io_uring's SINGLE_ISSUER and DEFER_TASKRUN came with Linux 6.1");
-    else if (error == ENOMEM)
+    } else if (error == ENOMEM) {
         snprintf(text, size, "no memory for a ring of io_uring; RLIMIT_MEMLOCK ('ulimit -l') may be too low");
-    else
+    } else {
         snprintf(text, size, "the kernel refuses a ring of io_uring: %s", strerror(error));
+    }
 }
 
 static int make_ring(struct kernel_ring *ring, char *error, size_t size) {
@@ -74,8 +76,9 @@ static int make_buffers(struct kernel_ring *ring, char *error, size_t size) {
         return result;
     }
     io_uring_buf_ring_init(ring->buffers);
-    for (unsigned id = 0; id < KERNEL_RING_BUFFERS; id++)
+    for (unsigned id = 0; id < KERNEL_RING_BUFFERS; id++) {
         kernel_ring_give_back(ring, id);
+    }
     return 0;
 }
 
@@ -97,8 +100,9 @@ int kernel_ring_init(struct kernel_ring *ring, char *error, size_t size) {
     }
     (void)madvise(ring->memory, MEMORY_SIZE, MADV_HUGEPAGE); /* only a wish: small pages do as well */
     if ((result = make_ring(ring, error, size)) == 0) {
-        if ((result = make_buffers(ring, error, size)) == 0)
+        if ((result = make_buffers(ring, error, size)) == 0) {
             return 0;
+        }
         io_uring_queue_exit(&ring->ring);
     }
     free_memory(ring);

@@ -9,21 +9,25 @@
 #include <stdlib.h>
 
 static bool has(const struct kernel_cpus *cpus, int cpu) {
-    for (unsigned i = 0; i < cpus->count; i++)
-        if (cpus->cpu[i] == cpu)
+    for (unsigned i = 0; i < cpus->count; i++) {
+        if (cpus->cpu[i] == cpu) {
             return true;
+        }
+    }
     return false;
 }
 
 /* One number, and the comma after it unless it is the last. NULL: it is none. */
 static const char *parse_cpu(const char *text, int *cpu) {
     char *end;
-    if (!isdigit((unsigned char)text[0]))
+    if (!isdigit((unsigned char)text[0])) {
         return NULL;
+    }
     unsigned long value = strtoul(text, &end, 10);
     *cpu = value < CPU_SETSIZE ? (int)value : CPU_SETSIZE;
-    if (*end == ',' && end[1] != '\0')
+    if (*end == ',' && end[1] != '\0') {
         return end + 1;
+    }
     return *end == '\0' ? end : NULL;
 }
 

@@ -40,8 +40,9 @@ void kernel_cpus_or_exit(struct kernel_cpus *cpus, const struct kernel_options *
     cpu_set_t allowed;
     char error[256];
     sched_getaffinity(0, sizeof(allowed), &allowed);
-    if (kernel_cpus_parse(cpus, options->cpus, (unsigned)options->threads, &allowed, error, sizeof(error)))
+    if (kernel_cpus_parse(cpus, options->cpus, (unsigned)options->threads, &allowed, error, sizeof(error))) {
         return;
+    }
     fprintf(stderr, "%s: %s\n", program_invocation_short_name, error);
     exit(2);
 }
@@ -54,12 +55,14 @@ static void die(const char *what, unsigned thread, int error) {
 static void pin(unsigned thread) {
     cpu_set_t set;
     int error;
-    if (threads.cpus->count == 0)
+    if (threads.cpus->count == 0) {
         return;
+    }
     CPU_ZERO(&set);
     CPU_SET(threads.cpus->cpu[thread], &set);
-    if ((error = pthread_setaffinity_np(pthread_self(), sizeof(set), &set)) != 0)
+    if ((error = pthread_setaffinity_np(pthread_self(), sizeof(set), &set)) != 0) {
         die("cannot pin", thread, error);
+    }
 }
 
 static void write_down(unsigned thread) {
@@ -72,8 +75,9 @@ static void *run(void *argument) {
     unsigned thread = (unsigned)(uintptr_t)argument;
     /* A table of descriptors of its own: in one that is shared, every system call takes and gives back a
      * reference to its file, and every connection takes the table's lock. */
-    if (unshare(CLONE_FILES) != 0)
+    if (unshare(CLONE_FILES) != 0) {
         die("cannot start", thread, errno);
+    }
     pin(thread);
     threads.service->start(thread);
     sem_post(&threads.answered);
@@ -84,8 +88,9 @@ static void *run(void *argument) {
 }
 
 static void wait_for_answer(void) {
-    while (sem_wait(&threads.answered) != 0)
+    while (sem_wait(&threads.answered) != 0) {
         continue; /* EINTR */
+    }
 }
 
 static void print(void) {
@@ -99,15 +104,19 @@ static void print(void) {
         const struct kernel_counters *one = &threads.thread[i].counters;
         counters_add(&sum.common, &one->common);
         sum.napi_connections += one->napi_connections;
-        if (count > 1)
+        if (count > 1) {
             fprintf(out, "%s%" PRIu64, i == 0 ? ", \"accepts_by_thread\": [" : ", ", one->common.accepts);
+        }
     }
-    if (count > 1)
+    if (count > 1) {
         fprintf(out, "]");
-    if (threads.options->busy_poll > 0)
+    }
+    if (threads.options->busy_poll > 0) {
         fprintf(out, ", \"napi_connections\": %" PRIu64, sum.napi_connections);
-    if (threads.service->describe != NULL)
+    }
+    if (threads.service->describe != NULL) {
         threads.service->describe(out);
+    }
     fclose(out);
     counters_print(threads.service->name, &sum.common, NULL, 0, NULL, tail);
     free(tail);
@@ -115,14 +124,16 @@ static void print(void) {
 
 /* Wakes the others; what they are to do stands in stop_asked. */
 static void ask_others(void) {
-    for (unsigned i = 1; i < threads.options->threads; i++)
+    for (unsigned i = 1; i < threads.options->threads; i++) {
         eventfd_write(threads.thread[i].fd, 1);
+    }
 }
 
 static void report(void) {
     ask_others();
-    for (unsigned i = 1; i < threads.options->threads; i++)
+    for (unsigned i = 1; i < threads.options->threads; i++) {
         wait_for_answer();
+    }
     write_down(0);
     print();
 }
@@ -142,12 +153,15 @@ static bool signalled(int fd) {
 
 bool kernel_thread_asked(unsigned thread) {
     eventfd_t count;
-    if (thread == 0)
+    if (thread == 0) {
         return signalled(threads.thread[0].fd);
-    if (eventfd_read(threads.thread[thread].fd, &count) != 0)
+    }
+    if (eventfd_read(threads.thread[thread].fd, &count) != 0) {
         return true;
-    if (atomic_load(&threads.stop_asked))
+    }
+    if (atomic_load(&threads.stop_asked)) {
         return false;
+    }
     write_down(thread);
     sem_post(&threads.answered);
     return true;
@@ -168,8 +182,9 @@ static void make_descriptors(unsigned count) {
     for (unsigned i = 0; i < count; i++) {
         int fd =
             i == 0 ? signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC) : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-        if (fd < 0)
+        if (fd < 0) {
             die("no descriptor for", i, errno);
+        }
         threads.thread[i].fd = fd;
     }
 }
@@ -186,18 +201,21 @@ void kernel_threads_run(const struct kernel_options *options, const struct kerne
     pin(0);
     service->start(0);
     for (unsigned i = 1; i < count; i++) {
-        if ((error = pthread_create(&threads.thread[i].id, NULL, run, (void *)(uintptr_t)i)) != 0)
+        if ((error = pthread_create(&threads.thread[i].id, NULL, run, (void *)(uintptr_t)i)) != 0) {
             die("cannot start", i, error);
+        }
         wait_for_answer();
     }
     ready_print(options->address, (uint16_t)options->port);
     service->serve(0);
     service->stop(0);
     write_down(0);
-    for (unsigned i = 1; i < count; i++)
+    for (unsigned i = 1; i < count; i++) {
         pthread_join(threads.thread[i].id, NULL);
+    }
     print();
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         close(threads.thread[i].fd);
+    }
     sem_destroy(&threads.answered);
 }

@@ -23,16 +23,18 @@ static void tag(struct io_uring_sqe *submission, struct uring_connection *c, enu
 
 struct io_uring_sqe *uring_submission(struct uring *u) {
     struct io_uring_sqe *submission;
-    while ((submission = io_uring_get_sqe(&u->ring.ring)) == NULL)
+    while ((submission = io_uring_get_sqe(&u->ring.ring)) == NULL) {
         io_uring_submit(&u->ring.ring);
+    }
     return submission;
 }
 
 static void release(struct uring *u, struct uring_connection *c) {
     u->counters.common.retransmits += kernel_retransmits(c->fd);
     u->counters.common.closes++;
-    if (c->lingering)
+    if (c->lingering) {
         TAILQ_REMOVE(&u->lingering, c, linger_link);
+    }
     http_close(&u->http, &c->http);
     free(c->rest);
     close(c->fd);
@@ -57,15 +59,17 @@ static void cancel(struct uring *u, uint64_t of, int fd, unsigned flags) {
 static void end(struct uring *u, struct uring_connection *c) {
     bool ends_already = c->ending;
     c->ending = true;
-    if (at_rest(c))
+    if (at_rest(c)) {
         release(u, c);
-    else if (!ends_already)
+    } else if (!ends_already) {
         cancel(u, 0, c->fd, IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL);
+    }
 }
 
 static void fail(struct uring *u, struct uring_connection *c) {
-    if (!c->ending)
+    if (!c->ending) {
         u->counters.common.errors_socket++;
+    }
     end(u, c);
 }
 
@@ -99,8 +103,9 @@ static void receive(struct uring *u, struct uring_connection *c) {
 static void send_pending(struct uring *u, struct uring_connection *c) {
     struct iovec pieces[KERNEL_RING_PIECES];
     int count = http_pending(&u->http, &c->http, pieces, KERNEL_RING_PIECES);
-    if (count == 0)
+    if (count == 0) {
         return;
+    }
     struct io_uring_sqe *submission = uring_submission(u);
     unsigned flags = MSG_NOSIGNAL | MSG_WAITALL;
     if (count == 1) {
@@ -117,11 +122,13 @@ static void send_pending(struct uring *u, struct uring_connection *c) {
 
 /* Parses what waits, as far as there is room for answers. */
 static void parse_rest(struct uring *u, struct uring_connection *c) {
-    if (c->rest == NULL)
+    if (c->rest == NULL) {
         return;
+    }
     c->rest_start += http_input(&u->http, &c->http, c->rest + c->rest_start, c->rest_end - c->rest_start);
-    if (c->rest_start < c->rest_end)
+    if (c->rest_start < c->rest_end) {
         return;
+    }
     free(c->rest);
     c->rest = NULL;
     c->rest_start = c->rest_end = 0;
@@ -130,13 +137,15 @@ static void parse_rest(struct uring *u, struct uring_connection *c) {
 /* Adds to what waits. False: no memory. */
 static bool keep(struct uring_connection *c, const char *data, size_t size) {
     size_t waiting = c->rest_end - c->rest_start;
-    if (c->rest_start > 0)
+    if (c->rest_start > 0) {
         memmove(c->rest, c->rest + c->rest_start, waiting);
+    }
     char *larger = realloc(c->rest, waiting + size);
     c->rest_start = 0;
     c->rest_end = waiting;
-    if (larger == NULL)
+    if (larger == NULL) {
         return false;
+    }
     memcpy(larger + waiting, data, size);
     c->rest = larger;
     c->rest_end = waiting + size;
@@ -151,14 +160,17 @@ static void advance(struct uring *u, struct uring_connection *c) {
     }
     if (!c->lingering) {
         parse_rest(u, c);
-        if (c->input_ended && c->rest == NULL)
+        if (c->input_ended && c->rest == NULL) {
             http_input_end(&u->http, &c->http);
-        if (!c->sending)
+        }
+        if (!c->sending) {
             send_pending(u, c);
+        }
         if (!c->sending && http_finished(&c->http)) {
             linger(u, c);
-            if (c->fd < 0 || c->ending)
+            if (c->fd < 0 || c->ending) {
                 return;
+            }
         }
     }
     size_t waiting = c->rest_end - c->rest_start;
@@ -172,8 +184,9 @@ static void advance(struct uring *u, struct uring_connection *c) {
 
 static bool take_input(struct uring *u, struct uring_connection *c, const char *data, size_t size) {
     u->counters.common.bytes_received += size;
-    if (c->lingering || c->ending)
+    if (c->lingering || c->ending) {
         return true;
+    }
     size_t used = c->rest == NULL ? http_input(&u->http, &c->http, data, size) : 0;
     return used == size || keep(c, data + used, size - used);
 }
@@ -187,18 +200,21 @@ void uring_received(struct uring *u, struct uring_connection *c, const struct io
     }
     if (completion->flags & IORING_CQE_F_BUFFER) {
         unsigned id = completion->flags >> IORING_CQE_BUFFER_SHIFT;
-        if (result > 0)
+        if (result > 0) {
             failed = !take_input(u, c, kernel_ring_buffer(&u->ring, id), (size_t)result);
+        }
         kernel_ring_give_back(&u->ring, id);
     }
-    if (result == 0)
+    if (result == 0) {
         c->input_ended = true;
-    if (failed)
+    }
+    if (failed) {
         fail(u, c);
-    else if (result == 0 && c->lingering)
+    } else if (result == 0 && c->lingering) {
         end(u, c);
-    else
+    } else {
         advance(u, c);
+    }
 }
 
 void uring_sent(struct uring *u, struct uring_connection *c, int result) {
@@ -206,20 +222,23 @@ void uring_sent(struct uring *u, struct uring_connection *c, int result) {
     c->sending = false;
     u->counters.common.bytes_sent += size;
     http_sent(&u->http, &c->http, size);
-    if (result < 0 && result != -ECANCELED)
+    if (result < 0 && result != -ECANCELED) {
         fail(u, c);
-    else
+    } else {
         advance(u, c);
+    }
 }
 
 bool uring_open(struct uring *u, int fd) {
     struct uring_connection *c = SLIST_FIRST(&u->free);
-    if (!kernel_room_take())
+    if (!kernel_room_take()) {
         return false;
-    if (c != NULL)
+    }
+    if (c != NULL) {
         SLIST_REMOVE_HEAD(&u->free, free_link);
-    else
+    } else {
         c = &u->connections[u->connections_used++]; /* each thread has as many as there are places */
+    }
     memset(c, 0, sizeof(*c));
     http_init(&u->http, &c->http);
     c->fd = fd;
@@ -238,7 +257,9 @@ void uring_expire(struct uring *u) {
 }
 
 void uring_close_all(struct uring *u) {
-    for (size_t i = 0; i < u->connections_used; i++)
-        if (u->connections[i].fd >= 0)
+    for (size_t i = 0; i < u->connections_used; i++) {
+        if (u->connections[i].fd >= 0) {
             release(u, &u->connections[i]);
+        }
+    }
 }

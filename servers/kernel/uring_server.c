@@ -56,8 +56,9 @@ static void watch_asked(void) {
 
 /* A timer runs as long as something is to be looked at. */
 static void start_timer_if_needed(void) {
-    if (server.timer_runs || (TAILQ_EMPTY(&server.uring.lingering) && !server.uring.accept_paused))
+    if (server.timer_runs || (TAILQ_EMPTY(&server.uring.lingering) && !server.uring.accept_paused)) {
         return;
+    }
     struct io_uring_sqe *submission = uring_submission(&server.uring);
     server.tick.tv_nsec = TICK_MS * 1000000;
     io_uring_prep_timeout(submission, &server.tick, 0, 0);
@@ -68,8 +69,9 @@ static void start_timer_if_needed(void) {
 static void timer_ended(void) {
     server.timer_runs = false;
     uring_expire(&server.uring);
-    if (server.uring.accept_paused)
+    if (server.uring.accept_paused) {
         start_accepting();
+    }
 }
 
 static void accepted(const struct io_uring_cqe *completion) {
@@ -100,8 +102,9 @@ static void completed(const struct io_uring_cqe *completion) {
         break;
     case URING_ASKED:
         server.asked = true;
-        if (!(completion->flags & IORING_CQE_F_MORE))
+        if (!(completion->flags & IORING_CQE_F_MORE)) {
             watch_asked();
+        }
         break;
     case URING_TIMER:
         timer_ended();
@@ -154,8 +157,9 @@ static void start_thread(unsigned thread) {
     uring->connections =
         malloc(kernel_room() * sizeof(*uring->connections)); /* not written to before it is needed */
     if (uring->connections == NULL ||
-        http_server_init(&uring->http, &shared.site, &uring->counters.common, kernel_room()) != 0)
+        http_server_init(&uring->http, &shared.site, &uring->counters.common, kernel_room()) != 0) {
         kernel_die("not enough memory for", shared.options);
+    }
     start_accepting();
     watch_asked();
     io_uring_submit(&uring->ring.ring);
@@ -164,9 +168,11 @@ static void start_thread(unsigned thread) {
 static void count_thread(struct kernel_counters *counters) {
     const struct uring *uring = &server.uring;
     *counters = uring->counters;
-    for (size_t i = 0; i < uring->connections_used; i++)
-        if (uring->connections[i].fd >= 0)
+    for (size_t i = 0; i < uring->connections_used; i++) {
+        if (uring->connections[i].fd >= 0) {
             counters->common.retransmits += kernel_retransmits(uring->connections[i].fd);
+        }
+    }
 }
 
 static void stop_thread(unsigned thread) {
@@ -191,8 +197,9 @@ int main(int argc, char *argv[]) {
     shared.options = &options;
     kernel_room_make(&options);
     shared.site_memory = aligned_alloc(CACHE_LINE, http_site_size(options.body_size));
-    if (shared.site_memory == NULL)
+    if (shared.site_memory == NULL) {
         kernel_die("not enough memory for", &options);
+    }
     http_site_init(&shared.site, options.body_size, shared.site_memory);
     kernel_listen(&options, &cpus, shared.listeners);
     kernel_threads_run(&options, &cpus, &service);

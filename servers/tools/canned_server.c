@@ -92,8 +92,9 @@ static void close_connection(int fd, bool failed) {
 static uint64_t count_requests(struct connection *c, const char *data, size_t size) {
     uint64_t requests = 0;
     size_t ended = 0; /* bytes of data up to the end of the last whole request */
-    if (c->between && size == server.request_size && memcmp(data + size - 4, "\r\n\r\n", 4) == 0)
+    if (c->between && size == server.request_size && memcmp(data + size - 4, "\r\n\r\n", 4) == 0) {
         return 1;
+    }
     for (size_t i = 0; i < size; i++) {
         char expected = c->matched % 2 == 0 ? '\r' : '\n';
         c->matched = data[i] == expected ? c->matched + 1 : data[i] == '\r';
@@ -103,8 +104,9 @@ static uint64_t count_requests(struct connection *c, const char *data, size_t si
             ended = i + 1;
         }
     }
-    if (requests == 1 && c->between && ended == size)
+    if (requests == 1 && c->between && ended == size) {
         server.request_size = size;
+    }
     c->between = requests > 0 && ended == size;
     return requests;
 }
@@ -117,24 +119,28 @@ static bool flush(int fd, struct connection *c) {
         struct iovec iov[2 * ANSWERS_PER_WRITE];
         size_t skip = c->sent;
         int pieces = 0;
-        for (uint64_t i = 0; i < c->owed && i < ANSWERS_PER_WRITE; i++)
+        for (uint64_t i = 0; i < c->owed && i < ANSWERS_PER_WRITE; i++) {
             for (int half = 0; half <= split; half++) {
                 size_t done = skip < part[half].iov_len ? skip : part[half].iov_len;
                 skip -= done;
-                if (done < part[half].iov_len)
+                if (done < part[half].iov_len) {
                     iov[pieces++] =
                         (struct iovec){(char *)part[half].iov_base + done, part[half].iov_len - done};
+                }
             }
+        }
         ssize_t sent = writev(fd, iov, pieces);
-        if (sent < 0)
+        if (sent < 0) {
             return errno == EAGAIN;
+        }
         server.counters.bytes_sent += (uint64_t)sent;
         size_t reached = c->sent + (size_t)sent;
         server.counters.responses_sent += reached / server.answer->size;
         c->owed -= reached / server.answer->size;
         c->sent = reached % server.answer->size;
-        if (c->sent > 0)
+        if (c->sent > 0) {
             return true;
+        }
     }
     return true;
 }
@@ -154,12 +160,14 @@ static void serve(int fd, uint32_t events) {
             watch(EPOLL_CTL_MOD, fd, c->writing ? EPOLLOUT | EPOLLET : READING);
             return;
         }
-        if (c->writing || !more)
+        if (c->writing || !more) {
             return;
+        }
         ssize_t size = recv(fd, server.input, sizeof(server.input), 0);
         if (size <= 0) {
-            if (size == 0 || errno != EAGAIN)
+            if (size == 0 || errno != EAGAIN) {
                 close_connection(fd, size < 0);
+            }
             return;
         }
         server.counters.bytes_received += (uint64_t)size;
@@ -182,26 +190,30 @@ static void accept_all(void) {
         }
         server.connections[fd] = (struct connection){.open = true, .between = true};
         server.counters.accepts++;
-        if (!watch(EPOLL_CTL_ADD, fd, READING))
+        if (!watch(EPOLL_CTL_ADD, fd, READING)) {
             close_connection(fd, true);
+        }
     }
 }
 
 static void print_counters(void) {
     struct counters counters = server.counters;
-    for (size_t fd = 0; fd < server.files; fd++)
-        if (server.connections[fd].open)
+    for (size_t fd = 0; fd < server.files; fd++) {
+        if (server.connections[fd].open) {
             counters.retransmits += retransmits_of((int)fd);
+        }
+    }
     counters_print("canned", &counters, NULL, 0, NULL, NULL);
 }
 
 static void signal_readable(void) {
     struct signalfd_siginfo info;
     while (read(server.signal_fd, &info, sizeof(info)) == sizeof(info)) {
-        if (info.ssi_signo == SIGUSR1)
+        if (info.ssi_signo == SIGUSR1) {
             print_counters();
-        else
+        } else {
             server.stopping = true;
+        }
     }
 }
 
@@ -211,20 +223,22 @@ static void run(void) {
         int count = epoll_wait(server.epoll_fd, events, EVENTS_PER_WAIT, -1);
         for (int i = 0; i < count; i++) {
             int fd = events[i].data.fd;
-            if (fd == server.listen_fd)
+            if (fd == server.listen_fd) {
                 accept_all();
-            else if (fd == server.signal_fd)
+            } else if (fd == server.signal_fd) {
                 signal_readable();
-            else
+            } else {
                 serve(fd, events[i].events);
+            }
         }
     }
 }
 
 static void start_answer(const struct canned_options *options) {
     void *memory = aligned_alloc(CACHE_LINE, http_site_size(options->body_size));
-    if (memory == NULL)
+    if (memory == NULL) {
         die("not enough memory");
+    }
     http_site_init(&server.site, options->body_size, memory);
     server.answer = &server.site.responses[HTTP_200];
 }
@@ -235,14 +249,16 @@ static void start_connections(const struct canned_options *options) {
     rlim_t needed = options->max_connections + OTHER_FILES;
     if (limit.rlim_cur < needed) {
         limit = (struct rlimit){needed, needed > limit.rlim_max ? needed : limit.rlim_max};
-        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
             die("too few files may be open for --max-connections");
+        }
     }
     server.max_connections = options->max_connections;
     server.files = needed;
     server.connections = calloc(server.files, sizeof(struct connection));
-    if (server.connections == NULL)
+    if (server.connections == NULL) {
         die("not enough memory");
+    }
 }
 
 static void start_listening(const struct canned_options *options) {
@@ -252,8 +268,10 @@ static void start_listening(const struct canned_options *options) {
     /* accepted sockets inherit them */
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
-        bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 || listen(fd, (int)options->backlog) != 0)
+        bind(fd, (struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(fd, (int)options->backlog) != 0) {
         die("cannot listen");
+    }
     server.listen_fd = fd;
     watch(EPOLL_CTL_ADD, fd, EPOLLIN);
 }
@@ -270,11 +288,13 @@ static void start_signals(void) {
 }
 
 static void parse_or_exit(struct canned_options *options, int argc, char *argv[]) {
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--help") == 0)
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
             printf("For calibration only: it answers whatever ends with an empty line with the same 200, to "
                    "find how\n"
                    "much a client can take. It is no HTTP server: use epoll_server for anything else.\n");
+        }
+    }
     options_parse_or_exit(options, &canned_options, argc, argv);
 }
 

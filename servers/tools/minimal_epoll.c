@@ -36,8 +36,9 @@ static void accept_one(int epoll_fd, int listen_fd) {
     struct sockaddr_in from;
     socklen_t size = sizeof(from);
     int fd = accept4(listen_fd, (struct sockaddr *)&from, &size, SOCK_NONBLOCK);
-    if (fd < 0)
+    if (fd < 0) {
         return;
+    }
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
@@ -47,11 +48,12 @@ static void accept_one(int epoll_fd, int listen_fd) {
 static void serve(int fd) {
     static char input[16 * 1024];
     ssize_t size = read(fd, input, sizeof(input));
-    if (size <= 0)
+    if (size <= 0) {
         close(fd);
-    else if (size >= 4 && memcmp(input + size - 4, "\r\n\r\n", 4) == 0 &&
-             write(fd, response, sizeof(response) - 1) != (ssize_t)sizeof(response) - 1)
+    } else if (size >= 4 && memcmp(input + size - 4, "\r\n\r\n", 4) == 0 &&
+               write(fd, response, sizeof(response) - 1) != (ssize_t)sizeof(response) - 1) {
         close(fd);
+    }
 }
 
 int main(int argc, char *argv[]) {
@@ -69,10 +71,11 @@ int main(int argc, char *argv[]) {
         struct epoll_event events[256];
         int count = epoll_wait(epoll_fd, events, 256, -1);
         for (int i = 0; i < count; i++) {
-            if (events[i].data.fd == listen_fd)
+            if (events[i].data.fd == listen_fd) {
                 accept_one(epoll_fd, listen_fd);
-            else
+            } else {
                 serve(events[i].data.fd);
+            }
         }
     }
 }

@@ -25,8 +25,9 @@
 
 static int parse(void *values, const struct option_table *table, char error[256], char *argv[]) {
     int argc = 0;
-    while (argv[argc] != NULL)
+    while (argv[argc] != NULL) {
         argc++;
+    }
     error[0] = '\0';
     return options_parse(values, table, argc, argv, error, 256);
 }
@@ -327,8 +328,9 @@ static void test_many_texts(void **state) {
     struct preload_options o;
     char error[256];
     char *argv[OPTION_TEXTS_MAX + 4] = {"on-lwip", "--address=198.18.0.2"};
-    for (int i = 0; i < OPTION_TEXTS_MAX; i++)
+    for (int i = 0; i < OPTION_TEXTS_MAX; i++) {
         argv[2 + i] = "--eal=-v";
+    }
     assert_int_equal(parse(&o, &preload_options, error, argv), OPTIONS_OK);
     assert_int_equal(o.eal.count, OPTION_TEXTS_MAX);
     argv[2 + OPTION_TEXTS_MAX] = "--eal=-v";
@@ -355,8 +357,9 @@ static int run(void (*child)(void), char *text, size_t size) {
     close(ends[1]);
     size_t used = 0;
     ssize_t got;
-    while ((got = read(ends[0], text + used, size - 1 - used)) > 0)
+    while ((got = read(ends[0], text + used, size - 1 - used)) > 0) {
         used += (size_t)got;
+    }
     text[used] = '\0';
     close(ends[0]);
     int status;

@@ -44,8 +44,9 @@ static inline void client_open(struct client *c, size_t body_size) {
     c->counters = (struct counters){0};
     c->site_memory = site_new(&c->site, body_size);
     assert_int_equal(http_server_init(&c->server, &c->site, &c->counters, CLIENT_CONNECTIONS), 0);
-    for (int i = 0; i < CLIENT_CONNECTIONS; i++)
+    for (int i = 0; i < CLIENT_CONNECTIONS; i++) {
         http_init(&c->server, &c->connections[i]);
+    }
     c->connection = &c->connections[0];
 }
 
@@ -57,8 +58,9 @@ static inline void client_reconnect(struct client *c) {
 }
 
 static inline void client_close(struct client *c) {
-    for (int i = 0; i < CLIENT_CONNECTIONS; i++)
+    for (int i = 0; i < CLIENT_CONNECTIONS; i++) {
         http_close(&c->server, &c->connections[i]);
+    }
     assert_int_equal(c->server.parsers.taken, 0);
     http_server_free(&c->server);
     free(c->site_memory);
@@ -89,8 +91,9 @@ static inline void feed(struct client *c, struct guard *guard, const char *data,
         assert_true(used <= len);
         input += used;
         len -= used;
-        if (len > 0)
+        if (len > 0) {
             assert_false(http_has_room(c->connection));
+        }
         drain(c, SIZE_MAX);
     }
 }
@@ -100,10 +103,12 @@ static inline void summarize(struct client *c, char *text) {
     char *to = text;
     *to = '\0';
     c->output[c->size] = '\0';
-    for (const char *at = c->output; (at = strstr(at, "HTTP/1.1 ")) != NULL; at += 9)
+    for (const char *at = c->output; (at = strstr(at, "HTTP/1.1 ")) != NULL; at += 9) {
         to += sprintf(to, "%s%.3s", to == text ? "" : " ", at + 9);
-    if (http_finished(c->connection))
+    }
+    if (http_finished(c->connection)) {
         strcpy(to, ".");
+    }
 }
 
 #endif

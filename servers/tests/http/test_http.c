@@ -10,8 +10,9 @@ static struct guard guard;
 static void check(struct client *c, const struct sample *sample, const char *how, size_t where) {
     char got[256];
     summarize(c, got);
-    if (strcmp(got, sample->answers) != 0)
+    if (strcmp(got, sample->answers) != 0) {
         fail_msg("%s, %s %zu: got '%s', expected '%s'", sample->name, how, where, got, sample->answers);
+    }
 }
 
 static void test_samples_at_every_split(void **state) {
@@ -37,8 +38,9 @@ static void test_samples_in_pieces(void **state) {
         for (size_t piece = 1; piece <= 7; piece++) {
             struct client c;
             client_open(&c, 1);
-            for (size_t at = 0; at < sample->size; at += piece)
+            for (size_t at = 0; at < sample->size; at += piece) {
                 feed(&c, &guard, sample->request + at, piece < sample->size - at ? piece : sample->size - at);
+            }
             check(&c, sample, "pieces of", piece);
             client_close(&c);
         }
@@ -154,8 +156,9 @@ static void test_pipeline_deeper_than_the_queue(void **state) {
     static const char one[] = GET "\r\n";
     enum { SIZE = sizeof(one) - 1 };
     char requests[REQUESTS * SIZE];
-    for (int i = 0; i < REQUESTS; i++)
+    for (int i = 0; i < REQUESTS; i++) {
         memcpy(requests + i * SIZE, one, SIZE);
+    }
     struct client c;
     client_open(&c, 1);
     assert_int_equal(http_input(&c.server, c.connection, requests, sizeof(requests)), HTTP_QUEUE_SIZE * SIZE);
@@ -219,8 +222,9 @@ static void test_bodies(void **state) {
         for (size_t k = 0; k < sizeof(with_body) / sizeof(with_body[0]); k++) {
             const struct http_response *response = &site.responses[with_body[k]];
             const char *body = response->part[1].iov_base;
-            if (sizes[i] <= HTTP_CONTIGUOUS_LIMIT)
+            if (sizes[i] <= HTTP_CONTIGUOUS_LIMIT) {
                 body = (char *)response->part[0].iov_base + response->size - sizes[i];
+            }
             assert_int_equal(response->part[0].iov_len + response->part[1].iov_len, response->size);
             assert_int_equal(response->part[1].iov_len, sizes[i] <= HTTP_CONTIGUOUS_LIMIT ? 0 : sizes[i]);
             size_t stride = sizes[i] > 1 << 20 ? 8 * 997 : 8; /* all bytes, but of 64 MiB a sample */
@@ -304,9 +308,10 @@ static void test_mutations(void **state) {
             summarize(&c, answers[way]);
             client_close(&c);
         }
-        if (strcmp(answers[0], answers[1]) != 0)
+        if (strcmp(answers[0], answers[1]) != 0) {
             fail_msg("round %d (%s) split at %zu: '%s' in one piece, '%s' in two", round, sample->name, split,
                      answers[0], answers[1]);
+        }
     }
 }
 

@@ -96,8 +96,9 @@ static uint64_t known(void) {
 
 /* On a connection that has closed nothing is read any more. */
 static void reopen(void) {
-    if (pair.knowing.connection->closing)
+    if (pair.knowing.connection->closing) {
         reconnect();
+    }
 }
 
 /* Remembered the first time, and since the second what a new connection looks for. */
@@ -141,8 +142,9 @@ static void test_mutants_of_known_requests(void **state) {
         const struct sample *sample = &samples[1 + (size_t)round % (SAMPLES - 1)];
         char mutant[256];
         memcpy(mutant, sample->request, sample->size);
-        for (int i = 0; i < 1 + round % 3; i++)
+        for (int i = 0; i < 1 + round % 3; i++) {
             mutant[random_number() % sample->size] = interesting[random_number() % (sizeof(interesting) - 1)];
+        }
         use(round % CLIENT_CONNECTIONS);
         make_known(sample->request, sample->size);
         reopen();
@@ -167,14 +169,15 @@ static void test_random_streams(void **state) {
         use((int)(random_number() % CLIENT_CONNECTIONS));
         for (uint64_t requests = random_number() % 12; requests > 0; requests--) {
             uint64_t kind = random_number() % 16;
-            if (kind == 0)
+            if (kind == 0) {
                 size += (size_t)sprintf(stream + size, "GET /%d HTTP/1.1\r\n" HOST "\r\n", round);
-            else if (kind == 1)
+            } else if (kind == 1) {
                 size += random_number() % OTHER_SIZE; /* what lay there */
-            else if (kind < 5)
+            } else if (kind < 5) {
                 size += (size_t)sprintf(stream + size, "%s", OTHER);
-            else
+            } else {
                 size += (size_t)sprintf(stream + size, "%s", ONE);
+            }
         }
         for (size_t at = 0; at < size;) {
             size_t piece = 1 + random_number() % (random_number() % 2 == 0 ? 200 : size);
@@ -182,8 +185,9 @@ static void test_random_streams(void **state) {
             give(stream + at, piece);
             at += piece;
         }
-        if (random_number() % 4 == 0)
+        if (random_number() % 4 == 0) {
             reconnect();
+        }
         reopen();
     }
     assert_true(known() > 1000);
@@ -309,8 +313,9 @@ static void test_a_replaced_request(void **state) {
         give(ONE, ONE_SIZE);
         uint8_t place = pair.knowing.connection->known;
         use(1);
-        for (int k = 0; k < 2 * HTTP_KNOWN_REQUESTS; k++)
+        for (int k = 0; k < 2 * HTTP_KNOWN_REQUESTS; k++) {
             give(request, numbered(request, i * 1000 + k));
+        }
         const struct http_known_request *replacement = &pair.knowing.server.known.requests[place];
         assert_memory_not_equal(replacement->bytes, ONE, ONE_SIZE);
         use(0);

@@ -68,8 +68,9 @@ static void test_buffers_run_out_and_come_back(void **state) {
             int result = completion->res;
             id = completion->flags >> IORING_CQE_BUFFER_SHIFT;
             io_uring_cqe_seen(&ring.ring, completion);
-            if (result == -ENOBUFS)
+            if (result == -ENOBUFS) {
                 break;
+            }
             assert_int_equal(result, 1);
             assert_true(id < KERNEL_RING_BUFFERS && !seen[id]);
             assert_int_equal(kernel_ring_buffer(&ring, id)[0], 'x');

@@ -13,8 +13,9 @@
 static bool parse(struct kernel_cpus *cpus, const char *list, unsigned threads, char error[256]) {
     cpu_set_t allowed;
     CPU_ZERO(&allowed);
-    for (int cpu = 2; cpu < 80; cpu++)
+    for (int cpu = 2; cpu < 80; cpu++) {
         CPU_SET(cpu, &allowed);
+    }
     error[0] = '\0';
     return kernel_cpus_parse(cpus, list, threads, &allowed, error, 256);
 }
@@ -107,12 +108,14 @@ static void test_as_many_threads_as_there_may_be(void **state) {
     size_t length;
 
     (void)state;
-    for (int i = 0; i < KERNEL_THREADS_MAX; i++)
+    for (int i = 0; i < KERNEL_THREADS_MAX; i++) {
         cpus.cpu[i] = 2 * i;
+    }
     length = kernel_steer_program(program, &cpus);
     assert_int_equal(length, KERNEL_STEER_MAX);
-    for (uint32_t cpu = 0; cpu < 2 * KERNEL_THREADS_MAX; cpu++)
+    for (uint32_t cpu = 0; cpu < 2 * KERNEL_THREADS_MAX; cpu++) {
         assert_int_equal(run(program, length, cpu), cpu % 2 == 0 ? cpu / 2 : KERNEL_STEER_NOBODY);
+    }
 }
 
 int main(void) {
