@@ -10,6 +10,7 @@
 #include "common/counters.h"
 #include "http/http.h"
 #include "kernel_listen.h"
+#include "kernel_main.h"
 #include "kernel_options.h"
 #include "kernel_threads.h"
 
@@ -31,7 +32,6 @@ enum {
     LINGER_MS = 2000,       /* after our FIN: time for the client to read the last response and close */
     RETRY_MS = 100,         /* until accept is tried again when the machine had no resources */
     BUSY_POLL_PACKETS = 64, /* at a time, from the device's queue; more needs a privilege */
-    CACHE_LINE = 64,
 };
 
 /* Linux 6.9's <linux/eventpoll.h>, which older headers lack. */
@@ -65,14 +65,8 @@ struct connection {
     SLIST_ENTRY(connection) free_link;
 };
 
-/* Of the process: set before the threads start, only read from then on. */
-static struct {
-    const struct kernel_options *options;
-    struct http_site site;
-    void *site_memory;
-    int listeners[KERNEL_THREADS_MAX];
-    bool epoll_busy_polls;
-} shared;
+static struct kernel_process process;
+static bool epoll_busy_polls; /* whether epoll itself asks the queue, not only the system's setting */
 
 /* Of the thread that looks at it. */
 static __thread struct {
@@ -259,7 +253,7 @@ static void open_connection(int fd) {
     c->fd = fd;
     c->waits_for = READING;
     server.counters.common.accepts++;
-    if (shared.options->busy_poll > 0) {
+    if (process.options.busy_poll > 0) {
         server.counters.napi_connections += kernel_has_napi_id(fd);
     }
     if (!watch(EPOLL_CTL_ADD, fd, READING, c)) {
@@ -323,14 +317,14 @@ static void serve_thread(unsigned thread) {
 /* Without the parameters of an epoll of its own (before Linux 6.9), how long it asks is net.core.busy_poll's.
  */
 static void start_busy_poll(void) {
-    const struct kernel_options *options = shared.options;
+    const struct kernel_options *options = &process.options;
     struct busy_poll_params params = {
         .usecs = (uint32_t)options->busy_poll, .budget = BUSY_POLL_PACKETS, .prefer = 1};
     if (options->busy_poll == 0) {
         return;
     }
     if (ioctl(server.epoll_fd, SET_BUSY_POLL_PARAMS, &params) == 0) {
-        shared.epoll_busy_polls = true;
+        epoll_busy_polls = true;
     } else if (errno == ENOTTY || errno == EINVAL) {
         fprintf(stderr, "epoll_server: this kernel's epoll asks a queue only as net.core.busy_poll says\n");
     } else {
@@ -341,18 +335,18 @@ static void start_busy_poll(void) {
 static void start_thread(unsigned thread) {
     TAILQ_INIT(&server.lingering);
     server.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    server.listen_fd = shared.listeners[thread];
+    server.listen_fd = process.listeners[thread];
     server.asked_fd = kernel_thread_fd(thread);
     server.connections =
         malloc(kernel_room() * sizeof(struct connection)); /* not written to before it is needed */
     if (server.connections == NULL ||
-        http_server_init(&server.http, &shared.site, &server.counters.common, kernel_room()) != 0) {
-        kernel_die("not enough memory for", shared.options);
+        http_server_init(&server.http, &process.site, &server.counters.common, kernel_room()) != 0) {
+        kernel_die("not enough memory for", &process.options);
     }
     start_busy_poll();
     if (!watch(EPOLL_CTL_ADD, server.listen_fd, EPOLLIN, &server.listen_fd) ||
         !watch(EPOLL_CTL_ADD, server.asked_fd, EPOLLIN, &server.asked_fd)) {
-        kernel_die("cannot wait on", shared.options);
+        kernel_die("cannot wait on", &process.options);
     }
 }
 
@@ -379,27 +373,14 @@ static void stop_thread(unsigned thread) {
 }
 
 static void describe(FILE *out) {
-    if (shared.options->busy_poll > 0) {
-        fprintf(out, ", \"epoll_busy_poll\": %s", shared.epoll_busy_polls ? "true" : "false");
+    if (process.options.busy_poll > 0) {
+        fprintf(out, ", \"epoll_busy_poll\": %s", epoll_busy_polls ? "true" : "false");
     }
 }
 
 int main(int argc, char *argv[]) {
     static const struct kernel_service service = {"epoll",     start_thread, serve_thread,
                                                   stop_thread, count_thread, describe};
-    struct kernel_options options;
-    struct kernel_cpus cpus;
-    options_parse_or_exit(&options, &epoll_options, argc, argv);
-    kernel_cpus_or_exit(&cpus, &options);
-    shared.options = &options;
-    kernel_room_make(&options);
-    shared.site_memory = aligned_alloc(CACHE_LINE, http_site_size(options.body_size));
-    if (shared.site_memory == NULL) {
-        kernel_die("not enough memory for", &options);
-    }
-    http_site_init(&shared.site, options.body_size, shared.site_memory);
-    kernel_listen(&options, &cpus, shared.listeners);
-    kernel_threads_run(&options, &cpus, &service);
-    free(shared.site_memory);
-    return 0;
+
+    return kernel_main(&process, &epoll_options, &service, argc, argv);
 }

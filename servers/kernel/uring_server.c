@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #endif
 #include "kernel_listen.h"
+#include "kernel_main.h"
 #include "kernel_options.h"
 #include "kernel_ring.h"
 #include "kernel_threads.h"
@@ -21,16 +22,9 @@
 
 enum {
     TICK_MS = 100, /* between looks at connections that linger, and until accept is tried again */
-    CACHE_LINE = 64,
 };
 
-/* Of the process: set before the threads start, only read from then on. */
-static struct {
-    const struct kernel_options *options;
-    struct http_site site;
-    void *site_memory;
-    int listeners[KERNEL_THREADS_MAX];
-} shared;
+static struct kernel_process process;
 
 /* Of the thread that looks at it. */
 static __thread struct {
@@ -43,7 +37,7 @@ static __thread struct {
 
 static void start_accepting(void) {
     struct io_uring_sqe *submission = uring_submission(&server.uring);
-    io_uring_prep_multishot_accept(submission, shared.listeners[server.thread], NULL, NULL, SOCK_CLOEXEC);
+    io_uring_prep_multishot_accept(submission, process.listeners[server.thread], NULL, NULL, SOCK_CLOEXEC);
     io_uring_sqe_set_data64(submission, URING_ACCEPT);
     server.uring.accept_paused = false;
 }
@@ -134,7 +128,7 @@ static void serve_thread(unsigned thread) {
         int result = io_uring_submit_and_wait(ring, 1);
         if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
             errno = -result;
-            kernel_die("cannot wait for", shared.options);
+            kernel_die("cannot wait for", &process.options);
         }
         read_completions(ring);
         start_timer_if_needed();
@@ -157,8 +151,8 @@ static void start_thread(unsigned thread) {
     uring->connections =
         malloc(kernel_room() * sizeof(*uring->connections)); /* not written to before it is needed */
     if (uring->connections == NULL ||
-        http_server_init(&uring->http, &shared.site, &uring->counters.common, kernel_room()) != 0) {
-        kernel_die("not enough memory for", shared.options);
+        http_server_init(&uring->http, &process.site, &uring->counters.common, kernel_room()) != 0) {
+        kernel_die("not enough memory for", &process.options);
     }
     start_accepting();
     watch_asked();
@@ -190,19 +184,6 @@ static void stop_thread(unsigned thread) {
 int main(int argc, char *argv[]) {
     static const struct kernel_service service = {"uring",     start_thread, serve_thread,
                                                   stop_thread, count_thread, NULL};
-    struct kernel_options options;
-    struct kernel_cpus cpus;
-    options_parse_or_exit(&options, &uring_options, argc, argv);
-    kernel_cpus_or_exit(&cpus, &options);
-    shared.options = &options;
-    kernel_room_make(&options);
-    shared.site_memory = aligned_alloc(CACHE_LINE, http_site_size(options.body_size));
-    if (shared.site_memory == NULL) {
-        kernel_die("not enough memory for", &options);
-    }
-    http_site_init(&shared.site, options.body_size, shared.site_memory);
-    kernel_listen(&options, &cpus, shared.listeners);
-    kernel_threads_run(&options, &cpus, &service);
-    free(shared.site_memory);
-    return 0;
+
+    return kernel_main(&process, &uring_options, &service, argc, argv);
 }
