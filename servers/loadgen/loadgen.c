@@ -4,7 +4,6 @@
  * memory. */
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <rte_log.h>
 
 #include "actions.h"
+#include "common/stop.h"
 #include "loop.h"
 #include "modes.h"
 #include "report.h"
@@ -28,19 +28,6 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_MACHINE = 3 };
 
 static struct loadgen_options options;
 static struct generator generator;
-static volatile sig_atomic_t stop_requested;
-
-static void on_signal(int number) {
-    (void)number;
-    stop_requested = 1;
-}
-
-static void catch_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal};
-
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-}
 
 static void print_own_options(const char *program) {
     printf("\nAfter EAL's options and '--':\n");
@@ -263,7 +250,7 @@ int main(int argc, char *argv[]) {
         return code == EXIT_USAGE ? EXIT_USAGE : EXIT_MACHINE;
     }
     if (generator_init(&generator, &options, error, sizeof(error)) == 0) {
-        catch_signals();
+        stop_catch_signals();
         code = run();
         link_close(&generator.link);
     } else {

@@ -7,7 +7,6 @@
 #endif
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include <time.h>
 
 #include "client.h"
+#include "common/stop.h"
 #include "openload_options.h"
 #include "report.h"
 
@@ -27,7 +27,6 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_MACHINE = 3 };
 
 static struct openload_options options;
-static volatile int stop_requested;
 
 /* Of all threads: how many have opened their connections, and whether one could not. */
 static struct {
@@ -39,18 +38,6 @@ static struct {
     struct client *clients[THREADS_MAX];
     pthread_t threads[THREADS_MAX];
 } all = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
-
-static void on_signal(int number) {
-    (void)number;
-    stop_requested = 1;
-}
-
-static void catch_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal};
-
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-}
 
 /* --- options ------------------------------------------------------------------------------------------ */
 
@@ -279,7 +266,7 @@ int main(int argc, char *argv[]) {
         return EXIT_USAGE;
     }
     allow_files();
-    catch_signals();
+    stop_catch_signals();
     if (make_clients()) {
         code = run();
     }

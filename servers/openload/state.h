@@ -4,6 +4,7 @@
 #define STACKDUEL_OPENLOAD_STATE_H
 
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ struct client_order {
     uint64_t seed;
     uint32_t share, shares; /* which thread of how many */
     uint64_t spin_ns;
-    const volatile int *stop; /* not 0: the load ends early */
+    const volatile sig_atomic_t *stop; /* not 0: the load ends early */
 };
 
 /* Times are of CLOCK_MONOTONIC, in ns. */
