@@ -49,13 +49,16 @@ def gather(host: Host, wire: ResolvedWire, plan: Plan, provisioned: Provisioned,
     """Return all but "schema", "run", "ports" of facts.json. Call it with the wire up."""
     contenders = [wire.contenders[name] for name in plan.contenders]
     programs = [*(name for contender in contenders for name in contender.packages), *tool.programs]
+    used = set(plan.client_cpus), set(plan.server_cpus)
     found: Json = {
         "started_at": now(),
         **of_machine(host),
         "hugepages": {"used": provisioned.hugepages, "why": provisioned.why,
                       "size_kib": wire.hugepage_kib, "count": wire.hugepage_count},
         "wire": _wire(wire, plan),
-        "cpus": _cpus(host, plan),
+        "cpus": {"client": list(plan.client_cpus), "server": list(plan.server_cpus),
+                 "shared": sorted(used[0] & used[1]),
+                 "governor": _governors(host, sorted(used[0] | used[1]))},
         "versions": _versions(host, programs),
         "binaries": {**binaries(host, [*built(contenders), *programs]),
                      "lwip_patches": {name: host.sha256(_PATCHES / name)
@@ -121,8 +124,8 @@ def _nic(host: Host, wire: ResolvedWire, provisioned: Provisioned) -> Json:
     kernel = next(contender.endpoint for contender in wire.contenders.values()
                   if contender.stack == KERNEL)
     client = (nic_facts(host, pair.client, wire.client.namespace, wire.client.interface)
-              if pair.client
-              else [{"machine": site.destination, **interface_facts(site, None, site.interface)}
+              if pair.client else
+              [{"machine": site.destination, **interface_facts(site, None, site.interface)}
                     for site in provisioned.sites])
     return {
         "server": nic_facts(host, pair.server, kernel.namespace, kernel.interface),
@@ -198,19 +201,11 @@ def _text(host: Host, path: str) -> str | None:
     return host.text(path) if host.exists(path) else None
 
 
-def _cpus(host: Host, plan: Plan) -> Json:
-    used = sorted({*plan.client_cpus, *plan.server_cpus})
-    return {"client": list(plan.client_cpus), "server": list(plan.server_cpus),
-            "shared": sorted(set(plan.client_cpus) & set(plan.server_cpus)),
-            "governor": _governors(host, used)}
-
-
 def _governors(host: Host, cpus: Iterable[int]) -> dict[str, str | None]:
     return {str(cpu): told(host, f"{_CPU}/cpu{cpu}/cpufreq/scaling_governor") for cpu in cpus}
 
 
 def _wrk(host: Host) -> str | None:
-    """Return its version."""
     words = (output(host, ["wrk", "-v"]) or "").split()
     return words[1] if len(words) > 1 else None
 

@@ -34,7 +34,6 @@ class NicPair:
 
     @property
     def local(self) -> list[Nic]:
-        """Return the ports of this machine."""
         return [self.server, *([self.client] if self.client else [])]
 
 

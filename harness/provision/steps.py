@@ -171,7 +171,7 @@ def steps(wire: ResolvedWire, contenders: Sequence[str], programs: Mapping[str, 
     netem = {"tc": "iproute2"} if wire.impairments else {}
     return [
         Requirements(chosen, {**programs, **netem}),
-        *nic_steps.guards_of(wire.nic),
+        *nic_steps.guards(wire.nic),
         *_modules(wire, chosen),
         Hugepages(wire.hugepage_kib, count, _needed_for(wire, chosen), use.node),
         *nic_steps.preparations(wire.nic, use),
@@ -201,7 +201,6 @@ def namespaces(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[str]
 
 
 def _modules(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[Step]:
-    """Return what must be in the kernel, each module once."""
     found = {module: Module(module, f"contender '{item.name}'", device)
              for item in contenders for module, device in kind_of(item).devices}
     netem = (*NETEM_MODULES, *(() if wire.bridge else IFB_MODULES)) if wire.impairments else ()

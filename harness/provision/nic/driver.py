@@ -167,10 +167,8 @@ def _without_iommu(host: Host, nic: Nic, pmd: Pmd) -> Binding:
 
 
 def _has_no_iommu_mode(host: Host) -> bool:
-    if host.exists(NO_IOMMU):
-        return True
-    if _loaded(host, "vfio"):
-        return False
+    if host.exists(NO_IOMMU) or _loaded(host, "vfio"):
+        return host.exists(NO_IOMMU)
     parameters = host.query(["modinfo", "-F", "parm", "vfio"], check=False).stdout
     return any(line.startswith("enable_unsafe_noiommu_mode:") for line in parameters.splitlines())
 

@@ -76,7 +76,10 @@ def interface_uses(host: Host, interface: str) -> list[str]:
     """Return the same of any interface by its name, on PCI or not."""
     links = _links(host)
     above = _above(interface, links)
-    return [*_standing(interface, links), *_pppoe(host, interface), *_routes(host, above),
+    sessions = [line.split() for line in host.text("/proc/net/pppoe").splitlines()[1:]]
+    busy = any(words[-1:] == [interface] for words in sessions)
+    pppoe = [f"a PPPoE session runs over it ({NO_HELP}: end it first)"] if busy else []
+    return [*_standing(interface, links), *pppoe, *_routes(host, above),
             *_addresses(host, above, links), *_sessions(host, above, links),
             *_file_systems(host, above)]
 
@@ -98,12 +101,6 @@ def _standing(interface: str, links: Iterable[_Link]) -> Iterator[str]:
             yield (f"it is a member of the {kind} {link.name} ({NO_HELP}: take it out first)"
                    if link.kind in _OF_MEMBERS else
                    f"the {kind} {link.name} stands on it ({NO_HELP}: take that away first)")
-
-
-def _pppoe(host: Host, interface: str) -> list[str]:
-    sessions = host.text("/proc/net/pppoe").splitlines()[1:]
-    busy = interface in (line.split()[-1] for line in sessions if line.split())
-    return [f"a PPPoE session runs over it ({NO_HELP}: end it first)"] if busy else []
 
 
 def _routes(host: Host, above: Mapping[str, str]) -> Iterator[str]:

@@ -77,21 +77,15 @@ def restore_nic(host: Host, path: str) -> bool:
     """
     if not host.exists(path):
         return False
-    if not host.read(path).endswith("\n"):
-        # cut short while being written: nothing had been done to the port
-        return _forget(host, path)
-    state = _read(host, path)
-    if host.exists(f"/sys/bus/pci/devices/{state.pci}"):
+    # one that was cut short while being written: nothing had been done to the port
+    state = _read(host, path) if host.read(path).endswith("\n") else None
+    if state and host.exists(f"/sys/bus/pci/devices/{state.pci}"):
         _fetch(host, state)
         if state.driver and driver_of(host, state.pci) != state.driver:
             bind(host, state.driver, state.pci)
         if state.interface and (failed := _settle(host, await_interface(host, state.pci), state)):
             raise MachineError(f"{state.interface} ({state.pci}) is not quite as it was: "
                                f"{'; '.join(failed)}; what it was is in {path}")
-    return _forget(host, path)
-
-
-def _forget(host: Host, path: str) -> bool:
     host.unlink(path)
     host.remove_directory(STATE_DIR)
     return True
@@ -119,10 +113,10 @@ def _fetch(host: Host, state: SavedNic) -> None:
     """Take the port out of whichever of our namespaces has it, into the harness's own."""
     for namespace, inside in state.places:
         there = ["ip", "-n", namespace, "link"]
+        change = [*there, "set", "dev", inside]
         if host.query([*there, "show", "dev", inside], check=False).code == 0:
-            host.run([*there, "set", "dev", inside, "down"])
-            host.run([*there, "set", "dev", inside, "netns", str(os.getpid()), "name",
-                      state.interface])
+            host.run([*change, "down"])
+            host.run([*change, "netns", str(os.getpid()), "name", state.interface])
 
 
 def _settle(host: Host, found: str, state: SavedNic) -> list[str]:
@@ -142,7 +136,6 @@ def _settle(host: Host, found: str, state: SavedNic) -> list[str]:
 
 
 def _try(host: Host, commands: Sequence[Sequence[str]]) -> list[str]:
-    """Run all of them. Return what failed."""
     results = [(argv, host.run(argv, check=False)) for argv in commands]
     return [f"`{shlex.join(argv)}`: {result.complaint}" for argv, result in results
             if result.code != 0]

@@ -164,7 +164,7 @@ class Ends(Step):
             raise MachineError("; ".join(findings.problems))
 
 
-def guards_of(pair: NicPair | None) -> list[Guard]:
+def guards(pair: NicPair | None) -> list[Guard]:
     return [Guard(nic, pair.order.force) for nic in pair.local] if pair else []
 
 

@@ -135,7 +135,6 @@ class Interface:
                          if (problem := _restore_affinity(self.host, irq, cpus))]
 
     def _restore_group(self, group: str, wanted: Mapping[str, str]) -> str:
-        """Return "" or what failed."""
         differs = self.differing(group, wanted)
         complaint = self.change(group, differs) if differs else ""
         left = self.differing(group, wanted) if differs else {}

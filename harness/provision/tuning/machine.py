@@ -8,6 +8,7 @@ Everything is a write that the journal can take back after a kill. Sources: READ
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Callable, Iterable, Mapping, Sequence
 
@@ -211,14 +212,11 @@ def _write(host: Host, path: str, text: str) -> str:
         now = host.read(path).strip()
     except MachineError as error:
         return str(error)
-    return "" if now == text or _same_mask(now, text) else f"{path} says {shlex.quote(now)}"
-
-
-def _same_mask(one: str, other: str) -> bool:
-    try:
-        return parse_mask(one) == parse_mask(other)
-    except ValueError:
-        return False
+    # some are masks, which the kernel writes in its own way
+    with suppress(ValueError):
+        if parse_mask(now) == parse_mask(text):
+            return ""
+    return "" if now == text else f"{path} says {shlex.quote(now)}"
 
 
 def _runs(host: Host, pid: str) -> int:
