@@ -59,6 +59,9 @@ def _is(value: Any, kind: type) -> bool:
 
 
 def _exactly(value: Any, kind: type[_T]) -> _T:
+    if kind not in _KINDS:
+        # an enum of texts or numbers
+        return kind(value)  # type: ignore[call-arg]
     if not _is(value, kind):
         raise TypeError(f"must be {_WORDS[kind][0]}, not {value!r}")
     return value  # type: ignore[no-any-return]
