@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from harness.regression import change_test, compatibility
 from harness.regression.change_test import Change, Variance, Weights
 from harness.regression.compatibility import Difference
 from harness.regression.noise_profile import Profile
-from harness.regression.paired_logs import COST, RATE, Readings
+from harness.regression.paired_logs import COST, RATE, Readings, Shape
 
 SCHEMA = 2
 ALPHA, POOLED = 0.05, 0.04
@@ -125,7 +125,7 @@ class GateResult:
     base: tuple[str, ...]
     head: str
     wire: str
-    workload: Mapping[str, Any]
+    workload: Shape
     threshold_percent: float
     false_alarms_at_most: float
     passed: bool

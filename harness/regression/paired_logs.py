@@ -7,7 +7,7 @@ The one place where gate, noise and trend read trials.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Mapping, Sequence
 
 from harness.analyse import (
     METRICS, ContenderInfo, Context, PairedValue, Table, gain_table, log_ratios, median, summarise,
@@ -18,6 +18,14 @@ from harness.errors import UsageError
 
 # of the table of metrics
 RATE, COST = "requests_per_sec", "server_cost_per_request"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is asked of a server."""
+
+    name: str
+    body_size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -48,10 +56,9 @@ class Readings:
         return len(next(iter(self.values.values())))
 
     @property
-    def workload(self) -> dict[str, Any]:
+    def workload(self) -> Shape:
         """Return what runs must have in common to share a noise profile."""
-        shape = self.plan.workload
-        return {"name": shape.name, "body_size_bytes": shape.body_size_bytes}
+        return Shape(self.plan.workload.name, self.plan.workload.body_size_bytes)
 
     def ratio(self, metric: str, over: str, below: str) -> Table:
         """Return log(over / below) within each round, rounds × points."""

@@ -73,8 +73,8 @@ def test_the_page_and_the_profile_are_written(run: Run, tmp_path: Path, capsys: 
     (file,) = (tmp_path / "results" / "noise").iterdir()
     assert file.name.startswith("tap-")
     profile = noise_profile.load(file)
-    assert profile and [each["run"] for each in profile.sessions] == [run.id]
-    assert profile.sessions[0]["pairs"]["epoll#2/epoll"][RATE]["round_sd"][0] == pytest.approx(0.057, rel=0.6)
+    assert profile and [each.run for each in profile.sessions] == [run.id]
+    assert profile.sessions[0].pairs["epoll#2/epoll"][RATE].round_sd[0] == pytest.approx(0.057, rel=0.6)
 
 
 def test_a_machine_that_calls_too_much_fails_the_command(run: Run, tmp_path: Path,

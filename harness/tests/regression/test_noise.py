@@ -18,7 +18,7 @@ from harness.plan import load_wire, original, pairs, self_comparison, with_self_
 from harness.regression import noise, noise_profile
 from harness.regression.noise_profile import Profile
 from harness.regression.paired_logs import COST, RATE, Readings, readings
-from harness.store import convert
+from harness.store import MachineFacts, convert
 from harness.store.codes import Verdict
 from harness.tests.fixtures import noisy_runs, runs
 
@@ -163,17 +163,17 @@ def test_a_session_stands_in_the_stead_of_an_older_one_of_its_run(found: Reading
     file = noise_profile.place("tap", noise_profile.machine(found.facts), tmp_path)
     assert file.name.startswith("tap-") and noise_profile.load(file) is None
     for _ in range(2):
-        made = noise_profile.append(file, "tap", {}, noise_profile.session(found))
+        made = noise_profile.append(file, "tap", MachineFacts(), noise_profile.session(found))
     assert noise_profile.load(file) == made and len(made.sessions) == 1
-    pair = made.sessions[0]["pairs"]["epoll#2/epoll"][RATE]
-    assert pair["round_sd"][0] == pytest.approx(0.057, rel=0.6)
+    pair = made.sessions[0].pairs["epoll#2/epoll"][RATE]
+    assert pair.round_sd[0] == pytest.approx(0.057, rel=0.6)
 
 
 def test_a_foreign_profile_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "tap-0.json"
     assert noise_profile.load(file) is None
     for text, words in (("{", "not a noise profile"), ('{"schema": 2}', "schema 1"),
-                        ('{"schema": 1, "sessions": [{}]}', "lacks")):
+                        ('{"schema": 1, "wire": "tap", "machine": {}, "sessions": [{}]}', "sessions")):
         file.write_text(text)
         with pytest.raises(UsageError, match=words):
             noise_profile.load(file)
@@ -182,7 +182,7 @@ def test_a_foreign_profile_is_refused(tmp_path: Path) -> None:
 def sessions(count: int, run_sd: float) -> Profile:
     dice = np.random.default_rng(11)
     like = noisy_runs.measured()
-    return Profile("tap", {}, tuple(
+    return Profile("tap", MachineFacts(), tuple(
         noise_profile.session(noisy_runs.draw(like, dice, f"session-{number}", run_sd=run_sd))
         for number in range(count)))
 

@@ -30,4 +30,4 @@ def test_a_short_noise_run(tmp_path: Path) -> None:
         pass
     (file,) = (tmp_path / "noise").iterdir()
     profile = noise_profile.load(file)
-    assert profile and profile.sessions[0]["pairs"].keys() == {"lwip#2/lwip"}
+    assert profile and profile.sessions[0].pairs.keys() == {"lwip#2/lwip"}
