@@ -19,7 +19,7 @@ def bench(run: Path, report: Path, driver: str = "vfio-pci") -> list[str]:
     plan = json.loads((run / "plan.json").read_text())
     measured = {(trial["contender"], trial["connections"]) for trial in trials if trial["valid"]}
     wanted = {(name, count) for name in plan["contenders"] for count in plan["connections"]
-              if name not in plan.get("not_applicable", {})}
+              if name not in {**plan.get("not_applicable", {}), **facts.get("not_applicable", {})}}
     found = [f"no valid trial of {name} at {count} connections" for name, count in sorted(wanted - measured)]
     found += [f"{trial['contender']} at {trial['connections']}: {problem}" for trial in trials
               for problem in trial["problems"]]

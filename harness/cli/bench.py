@@ -12,7 +12,8 @@ from typing import Iterator, Sequence
 
 from harness.errors import CheckFailed, StackduelError
 from harness.host import Host
-from harness.run import RunRequest, by_workload, measure, notes_text, point_text, stop_text
+from harness.run import (
+    RunRequest, Words, by_workload, code_text, listed, measure, point_text, stopped)
 from harness.store import OUT, RESULTS, Run, counted
 
 
@@ -26,21 +27,26 @@ def bench(request: RunRequest, host: Host, results: Path = RESULTS, out: Path = 
     """
     failed: list[str] = []
     paths: list[str] = []
+    # where nothing is reported, what makes sentences need not be there
+    words: Words = code_text
+    if report:
+        from harness.report import note_text as words
     for item in by_workload(request):
         shown = _Shown(published, out) if report else None
         with _reported(shown):
-            run = measure(item, host, results, shown.after_round if shown else lambda _: None)
+            run = measure(item, host, results, shown.after_round if shown else lambda _: None,
+                          words)
         if run is None:
             continue
         paths.append(str(run.path))
-        if line := stop_text(run):
-            print(line, flush=True)
+        if why := stopped(run):
+            print(words(why), flush=True)
         if shown:
             from harness.cli.report import show_run
             show_run(run.path, published, out)
         else:
             print(f"measured: {run.path}; its report: make report RUN={run.id}", file=sys.stderr)
-        failed += _invalid(run, out / run.id)
+        failed += _invalid(run, out / run.id, words)
     if len(paths) > 1 and report:
         from harness.cli.report import show_comparison
         show_comparison(paths, published, out)
@@ -82,7 +88,7 @@ def _reported(shown: _Shown | None) -> Iterator[None]:
         raise
 
 
-def _invalid(run: Run, report: Path) -> list[str]:
+def _invalid(run: Run, report: Path, words: Words) -> list[str]:
     """Return a line where a contender has trials at a load point, and not one that counts."""
     cells: dict[tuple[str, str], list[bool]] = {}
     for trial in counted(run.trials):
@@ -93,5 +99,5 @@ def _invalid(run: Run, report: Path) -> list[str]:
         return []
     first = next(trial for trial in run.trials
                  if f"{trial.contender} at {point_text(trial.point, run.plan)}" == bad[0])
-    return [f"no valid trial of {', '.join(bad)} ({notes_text(first.problems)}); the report is in "
-            f"{report}"]
+    return [f"no valid trial of {', '.join(bad)} ({listed(first.problems, words)}); the report is "
+            f"in {report}"]

@@ -11,11 +11,12 @@ from harness.plan.nic_request import (
 from harness.plan.options import (
     BY_VARIABLE, MOST_ATTEMPTS, NET_TAP, OFFERED_RATES, OPTIONS, OVERRIDES, RENAMED, VHOST_NET,
     Kind, Option)
-from harness.plan.plan import SPARE_FILES, Plan, Reason, from_json, to_json
+from harness.plan.plan import SPARE_FILES, UNKNOWN, Plan, Reason, from_json, to_json
 from harness.plan.published import (
     METHOD, METRICS, METRICS as PUBLISHED_METRICS, NOT_STATED, Claim, Published, load_published,
     of_paper)
-from harness.plan.schedule import Share, TrialSpec, round_specs, schedule, shares, threads_of, turns
+from harness.plan.schedule import (
+    Share, TrialSpec, round_specs, schedule, settled, shares, threads_of, turns)
 from harness.plan.topology import load_wire, over_vhost, wire_names, with_contenders
 from harness.plan.wire import (
     CLIENT_EAL_PREFIX, DPDK, EAL_PREFIX, KERNEL, LOADGEN, PRELOAD, Contender, End, Endpoint, Wire,

@@ -21,6 +21,8 @@ SCHEMA = 2
 SPARE_CONNECTIONS = 1024
 # descriptors of a server or of wrk beside its connections
 SPARE_FILES = 256
+# offered rates of a plan whose run is to find them
+UNKNOWN = (0,)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Reason:
     """Why a contender is not measured: a code of store's NotMeasured, and its numbers by name."""
 
     code: str
-    values: Mapping[str, str | int] = field(default_factory=dict)
+    values: Mapping[str, str | int | float | tuple[str, ...] | tuple[int, ...]] = field(
+        default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,9 @@ class Plan:
     netem: in each direction; "" for none
     softirq: whose cores process the packets of kernel contenders; "" for the kernel's choice
     load_tool: "" for the workload's usual one
-    offered: rates of an open loop, in requests/s; () for a closed one
+    offered: rates of an open loop, in requests/s; () for a closed one, UNKNOWN where the run finds
+        them
+    loads: where it does, percents of what a contender can do
     server_cores, body_sizes, impairments: values of a sweep over these axes; () for the one value
         that server_cpus, workload and netem have
     most_connections, most_cores, most_offered: by contender that can do no more
@@ -77,6 +82,7 @@ class Plan:
     softirq: str = ""
     load_tool: str = ""
     offered: tuple[int, ...] = ()
+    loads: tuple[int, ...] = ()
     server_cores: tuple[int, ...] = ()
     body_sizes: tuple[int, ...] = ()
     impairments: tuple[str, ...] = ()
@@ -190,7 +196,8 @@ def _check(plan: Plan) -> None:
                                      for count in plan.server_cores):
         raise UsageError("server_cores of a plan must be numbers of its server_cpus")
     if plan.offered:
-        OFFERED_RATES.check(plan.offered, "offered")
+        if plan.offered != UNKNOWN:
+            OFFERED_RATES.check(plan.offered, "offered")
         if len(plan.connections) != 1:
             raise UsageError("a plan of offered rates has one number of connections")
     for text in filter(None, (plan.netem, *plan.impairments)):

@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import Sequence, TypeVar
+from dataclasses import dataclass, replace
+from typing import Mapping, Sequence, TypeVar
 
 from harness.plan.load import LoadPoint
 from harness.plan.plan import Plan
 
 _T = TypeVar("_T")
+# percent of its own saturation, from which on a contender that can do less has rates of its own
+_NEAR = 70
+# a rate so near to another (a factor) is not measured beside it: near the knee, and where latency
+# is flat
+_SAME, _SAME_BELOW = 1.03, 1.15
 
 
 @dataclass(frozen=True)
@@ -99,3 +104,35 @@ def threads_of(plan: Plan, connections: int) -> int:
 def _threads(connections: int, cpus: int) -> int:
     """One a client CPU, but such that they divide the connections: wrk would silently drop the remainder."""
     return next(count for count in range(min(connections, cpus), 0, -1) if connections % count == 0)
+
+
+def settled(plan: Plan, saturation: Mapping[str, float]) -> Plan:
+    """Return the plan of UNKNOWN rates with them, none far beyond what a contender can do.
+
+    They are percent of the best contender's saturation, the same for all, so that points compare;
+    and what those lack of the percents of each that can do less.
+
+    saturation: requests/s of each contender that is measured
+    """
+    best = max(saturation.values())
+    rates = {_nice(best * percent / 100) for percent in plan.loads}
+    for can in saturation.values():
+        for percent in plan.loads:
+            rate = _nice(can * percent / 100)
+            near = _SAME if percent >= _NEAR else _SAME_BELOW
+            if all(not other / near < rate < other * near for other in rates):
+                rates.add(rate)
+    ordered = tuple(sorted(rates))
+    beyond = {name: _beyond(ordered, can) for name, can in saturation.items()}
+    return replace(plan, offered=ordered, loads=(), most_offered={
+        name: most for name, most in beyond.items() if most < ordered[-1]})
+
+
+def _beyond(rates: Sequence[int], saturation: float) -> int:
+    """Return the first rate that is surely more than can be done; the last one if none is."""
+    return next((rate for rate in rates if rate >= 1.05 * saturation), rates[-1])
+
+
+def _nice(rate: float) -> int:
+    """Round to three significant digits, 1 at least."""
+    return max(1, int(float(f"{rate:.3g}")))

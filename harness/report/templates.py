@@ -12,7 +12,8 @@ import markupsafe
 
 from harness.errors import UsageError
 from harness.store import (
-    CableNote, Evidence, Interference, NotCalibrated, NotMeasured, Note, Problem, Unsettled)
+    CableNote, Evidence, Interference, NotCalibrated, NotMeasured, Note, Problem, StoppedBy,
+    Unsettled)
 from harness.report import baselines, format, hardware
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "reports" / "templates"
@@ -24,7 +25,7 @@ _FILTERS = (format.number, format.ratio, format.share, format.small_share, forma
 _MACROS: Mapping[type, str] = {
     Interference: "interference", Problem: "problem", Unsettled: "unsettled",
     NotMeasured: "not_measured", NotCalibrated: "not_calibrated", Evidence: "evidence",
-    CableNote: "cable_note"}
+    CableNote: "cable_note", StoppedBy: "stopped"}
 
 
 @lru_cache(maxsize=None)

@@ -8,14 +8,14 @@ It takes the place of a kernel contender, behind that one's link.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Callable
+from typing import Any
 
 from harness.errors import MachineError
 from harness.host import Host
-from harness.plan import GENERAL, Contender, Plan, TrialSpec, schedule
+from harness.plan import GENERAL, KERNEL, Contender, Plan, TrialSpec, schedule
 from harness.provision import ROOT, ResolvedWire, has_program
-from harness.store import Store, finished
-from harness.run.progress import notes_text, point_name, point_text, rate
+from harness.store import NotCalibrated, Note, Store, finished, to_json
+from harness.run.progress import Words, listed, point_name, point_text, rate
 from harness.run.runner import TrialRunner
 
 # the contender of calibration.jsonl
@@ -25,53 +25,42 @@ _ARGUMENTS = ("--address", "{address}", "--port", "{port}", "--body-size", "{bod
               "--max-connections", "{max_connections}")
 
 
-def why_not(wire: ResolvedWire, plan: Plan) -> str:
-    """Return why the ceiling is not looked for, without a full stop; "" where it is."""
-    if not plan.calibrate:
-        return "it was asked not to be (CALIBRATE=no)"
-    if wire.has_loadgen:
-        return ("our load generator counts its own busy cycles, and says at each load point "
-                "whether it may be the limit")
-    if wire.emulated:
-        return "the NIC is emulated, and what its client can take says nothing of hardware"
-    if plan.workload.name not in GENERAL:
-        return f"the cheapest answerer answers HTTP as our servers do, and not {plan.workload.name}"
-    if plan.workload.connect:
-        return ("the cheapest answerer keeps its connections, and this workload closes each after "
-                "its answer")
-    if _like(wire, plan) is None:
-        return ("no contender of the run has a client on the kernel's sockets and a server on "
-                "them, so there is no path")
-    return ""
+def why_not(wire: ResolvedWire, plan: Plan) -> Note[NotCalibrated] | None:
+    """Return why the ceiling is not looked for; None where it is."""
+    workload = plan.workload
+    reasons = (
+        (not plan.calibrate, Note(NotCalibrated.OFF)),
+        (wire.has_loadgen, Note(NotCalibrated.COUNTS_ITSELF)),
+        (bool(wire.emulated), Note(NotCalibrated.EMULATED)),
+        (workload.name not in GENERAL, Note(NotCalibrated.WORKLOAD, {"workload": workload.name})),
+        (workload.connect, Note(NotCalibrated.CLOSES)),
+        (not _alike(wire, plan), Note(NotCalibrated.NO_PATH)))
+    return next((note for holds, note in reasons if holds), None)
 
 
-def _like(wire: ResolvedWire, plan: Plan) -> Contender | None:
-    """Return the contender whose link and client the answerer has."""
+def _alike(wire: ResolvedWire, plan: Plan) -> list[Contender]:
+    """Return the contenders whose link and client the answerer can have."""
     contenders = (wire.contenders[name] for name in plan.contenders)
-    return next((item for item in contenders if item.stack == item.client.stack == "kernel"), None)
+    return [item for item in contenders if item.stack == item.client.stack == KERNEL]
 
 
 def canned(wire: ResolvedWire, plan: Plan) -> Contender:
     """Return the answerer as a contender, where why_not() has nothing against it."""
-    like = _like(wire, plan)
-    assert like is not None
-    return replace(like, name=NAME, title="canned answers", program=PROGRAM, arguments=_ARGUMENTS,
-                   ready="line", counters=True, needs=(), without=(), most_connections=0,
-                   most_because="")
+    return replace(_alike(wire, plan)[0], name=NAME, title="canned answers", program=PROGRAM,
+                   arguments=_ARGUMENTS, ready="line", counters=True, needs=(), without=(),
+                   most_connections=0, most_because="")
 
 
 def facts(host: Host, wire: ResolvedWire, plan: Plan) -> dict[str, Any]:
     """Return `calibration` of facts.json: what stands for which contender, or `why_not`."""
     reason = why_not(wire, plan)
     if reason:
-        return {"why_not": reason}
-    like = _like(wire, plan)
-    assert like is not None
-    return {"program": PROGRAM, "arguments": list(_ARGUMENTS), "instead_of": like.name,
-            "sha256": host.sha256(ROOT / PROGRAM)}
+        return {"why_not": to_json(reason)}
+    return {"program": PROGRAM, "arguments": list(_ARGUMENTS),
+            "instead_of": _alike(wire, plan)[0].name, "sha256": host.sha256(ROOT / PROGRAM)}
 
 
-def measure(runner: TrialRunner, store: Store, say: Callable[[str], None]) -> None:
+def measure(runner: TrialRunner, store: Store, words: Words) -> None:
     """Run one trial for each load point that has none yet; each is on disk when the next begins.
 
     MachineError when the answerer is not built; whatever a trial raises.
@@ -93,6 +82,6 @@ def measure(runner: TrialRunner, store: Store, say: Callable[[str], None]) -> No
         if spec.key not in done:
             raw = store.raw / f"calibration-{point_name(spec.point, plan)}"
             record = alone.run(spec, place, raw, store.append_calibration)
-            wrong = "" if record.valid else f": INVALID: {notes_text(record.problems)}"
-            say(f"calibration, {point_text(spec.point, plan)}: "
-                f"{rate(record.requests_per_sec)}{wrong}")
+            wrong = "" if record.valid else f": INVALID: {listed(record.problems, words)}"
+            print(f"calibration, {point_text(spec.point, plan)}: "
+                  f"{rate(record.requests_per_sec)}{wrong}", flush=True)

@@ -13,9 +13,11 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from harness.analyse import Look
-from harness.plan import CONNECTIONS, OFFERED, LoadPoint, Plan, Reason, TrialSpec, round_specs
+from harness.plan import CONNECTIONS, OFFERED, LoadPoint, Plan, TrialSpec, round_specs
 from harness.store import Note, TrialRecord
 
+# makes a phrase of a code with its numbers
+Words = Callable[[Note[Any]], str]
 # start, READY, proof and stop of a contender, before there is a trial to learn it from
 _OVERHEAD_SECONDS = 2.0
 # the bar is drawn on a core that is being measured
@@ -51,11 +53,16 @@ def point_name(point: LoadPoint, plan: Plan) -> str:
     return "-".join([f"c{point.connections}", *rate_, *rest])
 
 
-def notes_text(notes: Iterable[Note[Any] | Reason]) -> str:
-    """Return codes with their numbers for a terminal."""
-    return "; ".join(" ".join([str(note.code), *(
-        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in note.values.items())]) for note in notes)
+def code_text(note: Note[Any]) -> str:
+    """Return a code with its numbers, where nobody has words for it."""
+    values = (f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+              for name, value in note.values.items())
+    return " ".join([note.code, *values])
+
+
+def listed(notes: Iterable[Note[Any]], words: Words) -> str:
+    """Return all notes in words."""
+    return "; ".join(map(words, notes))
 
 
 class TimeLeft:
@@ -119,7 +126,9 @@ def _rounds(count: int) -> str:
 class Progress:
     """Show a run: call looked() before every round, start() and done() for every trial."""
 
-    def __init__(self, plan: Plan, trials: int, console: Console | None = None) -> None:
+    def __init__(self, plan: Plan, trials: int, words: Words,
+                 console: Console | None = None) -> None:
+        self._words = words
         self._console = console or Console()
         self._live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._total = trials
@@ -164,7 +173,7 @@ class Progress:
         of = "" if self._plan.precision_percent else f"/{self._total}"
         name = f"[{self._number}{of}] {self._name(spec)}"
         if not record.valid:
-            self._print(f"{name}: INVALID: {notes_text(record.problems) or 'nothing-answered'}")
+            self._print(f"{name}: INVALID: {listed(record.problems, self._words)}")
         elif not self._live:
             stayed = " (disturbed)" if record.disturbed else ""
             self._print(f"{name}: {rate(record.requests_per_sec)}, p99 {record.latency_us['p99']} "
@@ -173,7 +182,7 @@ class Progress:
     def repeated(self, spec: TrialSpec, record: TrialRecord) -> None:
         """Say that this attempt at the trial was disturbed, and the next one begins."""
         self._print(f"[{self._number}/{self._total}] {self._name(spec)}: disturbed: "
-                    f"{notes_text(record.disturbed)}: again")
+                    f"{listed(record.disturbed, self._words)}; it runs again")
 
     def _print(self, line: str) -> None:
         self._console.print(line, soft_wrap=True, markup=False, highlight=False)

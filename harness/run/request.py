@@ -13,9 +13,9 @@ from harness.plan import (
     SIZES, NicRequest, Plan, Wire, load_plan, load_wire, with_contenders, without)
 from harness.provision import (
     NicPair, ResolvedWire, most_files, nic_pair, reached, resolve, usable_cpus, with_cpus, with_tap)
-from harness.store import Store
+from harness.store import NotMeasured, Note, Run
 from harness.run.open_loop import Loads, open_plan
-from harness.run.progress import notes_text
+from harness.run.progress import Words, code_text
 
 DEFAULT_PLAN = "default"
 
@@ -58,31 +58,29 @@ def _with(request: RunRequest, **settings: str) -> RunRequest:
 def planned(request: RunRequest, host: Host) -> tuple[ResolvedWire, Plan]:
     """Return what a request would measure; other machines are asked for their CPUs."""
     with reached(host, request.nic) as sites:
-        wire, plan, _ = choose(request, host, None, sites)
-        return wire, plan
+        return choose(request, host, None, sites, code_text)
 
 
-def choose(request: RunRequest, host: Host, store: Store | None,
-           sites: Sequence[SshHost]) -> tuple[ResolvedWire, Plan, Store | None]:
-    """Return what to run: a new plan, or the rest of the run in `store`.
+def choose(request: RunRequest, host: Host, run: Run | None, sites: Sequence[SshHost],
+           words: Words) -> tuple[ResolvedWire, Plan]:
+    """Return what to measure: a new plan, or that of a run that goes on.
 
     UsageError where the command line contradicts that run.
     """
-    wire = load_wire(request.wire or (store.run.plan.wire if store else ""))
+    wire = load_wire(request.wire or (run.plan.wire if run else ""))
     nic = nic_pair(host, wire, request.nic)
-    if store is None:
+    if run is None:
         wire, plan = _plan(request, wire, request.plan or DEFAULT_PLAN, host, nic, sites)
-        plan = checked(replace(plan, seed=plan.seed or draw_seed()))
-        return resolve(host, wire, plan, nic), plan, None
-    run = store.run
+        plan = checked(replace(plan, seed=plan.seed or draw_seed()), words)
+        return resolve(host, wire, plan, nic), plan
     if wire.name != run.plan.wire:
         raise UsageError(f"run {run.id} is of wire '{run.plan.wire}', not of '{wire.name}'")
     wire = with_contenders(wire, [*_contenders(request), *run.plan.contenders])
     if request.plan or any(request.settings.values()):
         named = _plan(request, wire, request.plan or run.plan.name, host, nic, sites)[1]
         # what was decided when the run began stays so
-        same = without(replace(named, seed=named.seed or run.plan.seed), run.plan.not_applicable)
-        if same != run.plan:
+        named = replace(named, seed=named.seed or run.planned.seed)
+        if without(named, run.planned.not_applicable) != run.planned:
             raise UsageError(f"run {run.id} has another plan; to finish it give RESUME={run.id} "
                              "alone")
     absent = {*run.plan.client_cpus, *run.plan.server_cpus} - set(usable_cpus(host, nic))
@@ -92,7 +90,7 @@ def choose(request: RunRequest, host: Host, store: Store | None,
         if name not in wire.contenders:
             raise UsageError(f"run {run.id} has contender '{name}', which wire '{wire.name}' has "
                              "no more")
-    return resolve(host, wire, run.plan, nic), run.plan, store
+    return resolve(host, wire, run.plan, nic), run.plan
 
 
 def _plan(request: RunRequest, wire: Wire, name: str, host: Host, nic: NicPair | None,
@@ -110,16 +108,16 @@ def _contenders(request: RunRequest) -> list[str]:
     return [word.strip() for word in request.settings.get("CONTENDERS", "").split(",")]
 
 
-def checked(plan: Plan) -> Plan:
+def checked(plan: Plan, words: Words) -> Plan:
     """Return the plan. MachineError when it has nothing to measure."""
     if not plan.applicable:
-        raise MachineError("no contender is applicable: " + "; ".join(not_applicable(plan)))
+        raise MachineError("no contender is left: " + "; ".join(not_applicable(plan, words)))
     return plan
 
 
-def not_applicable(plan: Plan) -> list[str]:
-    """Return what is set aside, a line each."""
-    return [f"{name} is not applicable: {notes_text([why])}"
+def not_applicable(plan: Plan, words: Words) -> list[str]:
+    """Return who is set aside, a line each."""
+    return [f"{name}: {words(Note(NotMeasured(why.code), why.values))}"
             for name, why in plan.not_applicable.items()]
 
 

@@ -13,25 +13,26 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Callable, ContextManager, Iterator, Sequence
 
 from harness.analyse import Look, look, one_round, remaining, sure_rounds
 from harness.facts import gather
 from harness.host import Host, SshHost
 from harness.plan import (
-    GENERAL, SIZES, SPARE_FILES, Plan, Reason, TrialSpec, pairs, parse_netem, round_specs, without)
+    GENERAL, SIZES, SPARE_FILES, UNKNOWN, Plan, Reason, TrialSpec, pairs, parse_netem,
+    round_specs, without)
 from harness.provision import (
     Inspect, Provisioned, ResolvedWire, allow_files, cost_of_turns, needed_files, planned_use,
     provisioned, reached, requested, restore)
 from harness.store import (
-    RESULTS, Run, StoppedBy, Store, check_writable, counted, differing, disk_is_full, disk_reason,
-    fact, give_to_user, run_id)
+    RESULTS, Note, Run, StoppedBy, Store, Value, check_writable, counted, differing, disk_is_full,
+    disk_reason, fact, give_to_user, run_id, to_json)
 from harness.trial import load_tool, prepare
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
 from harness.run import calibration
 from harness.run.eligibility import without_napi
-from harness.run.open_loop import UNKNOWN, Loads, closed, saturate, settled
-from harness.run.progress import Progress, clock, point_name
+from harness.run.open_loop import closed, saturate
+from harness.run.progress import Progress, Words, clock, code_text, point_name
 from harness.run.request import RunRequest, checked, choose, not_applicable
 from harness.run.runner import Ports, TrialRunner
 
@@ -43,9 +44,10 @@ AfterRound = Callable[[Run], None]
 
 
 def measure(request: RunRequest, host: Host, results: Path = RESULTS,
-            after_round: AfterRound = lambda run: None) -> Run | None:
+            after_round: AfterRound = lambda run: None, words: Words = code_text) -> Run | None:
     """Make one run, or finish one, and return it; None of a rehearsal.
 
+    words: make a phrase of a code, for whoever watches
     Errors end it early, with what was measured kept and the machine as it was.
     """
     store = Store.resume(request.resume, results) if request.resume else None
@@ -55,16 +57,16 @@ def measure(request: RunRequest, host: Host, results: Path = RESULTS,
             # a port that a killed run has left with DPDK has no interface
             for line in restore(host):
                 _say(f"undone after a killed run: {line}")
-        wire, plan, store = choose(request, host, store, sites)
+        wire, plan = choose(request, host, store.run if store else None, sites, words)
+        session = _Session(host, wire, plan, sites, results, after_round, words)
         if request.dry_run:
-            _rehearse(host, wire, plan, sites)
+            session.rehearse()
             return None
         if store and _is_over(store.run):
             _drop_cut_line(store)
         else:
             check_writable(results)
-            session = _Session(host, wire, plan, sites, results, after_round)
-            store = session.make(store, request.loads or Loads())
+            store = session.make(store)
         give_to_user(store.run.path)
         return store.run
 
@@ -79,8 +81,9 @@ class _Session:
     sites: Sequence[SshHost]
     results: Path
     after_round: AfterRound
+    words: Words
 
-    def make(self, store: Store | None, loads: Loads) -> Store:
+    def make(self, store: Store | None) -> Store:
         host, wire, plan = self.host, self.wire, self.plan
         allow_files(needed_files(wire, plan) + SPARE_FILES)
         id_ = store.run.id if store else run_id(datetime.now(timezone.utc), _name(wire, plan))
@@ -88,29 +91,38 @@ class _Session:
         for line in cost_of_turns(wire, plan, remaining(plan, trials)):
             _say(line)
         raw = self.results / "runs" / f"{id_}.before"
-        with _provisioned(host, wire, plan, id_, self.sites,
-                          inspect=partial(self._inspect, raw, store)) as up:
+        with self._provisioned(id_, inspect=partial(self._inspect, raw, store)) as up:
             if store is None:
-                store = self._begin(up, id_, loads)
+                store = self._begin(up, id_)
             else:
                 _enter_facts(store, self._facts(up, plan))
             with _kept(store):
-                _measure(host, wire, up, store, self.after_round)
+                self._measure(up, store)
         return store
 
-    def _begin(self, up: Provisioned, id_: str, loads: Loads) -> Store:
-        """Create the run."""
+    def _provisioned(self, id_: str, dry_run: bool = False,
+                     inspect: Inspect = lambda up: {}) -> ContextManager[Provisioned]:
+        host, wire, plan = self.host, self.wire, self.plan
+        return provisioned(
+            host, wire, plan.applicable, id_, dry_run=dry_run, inspect=inspect,
+            log=_print if dry_run else _say,
+            use=planned_use(host, wire, plan, self.sites),
+            programs=load_tool(plan, wire.has_loadgen).programs)
+
+    def _begin(self, up: Provisioned, id_: str) -> Store:
+        """Create the run, with what is found out about this machine before its trials."""
         host, wire, runs = self.host, up.wire, self.results / "runs"
-        plan = checked(without(self.plan, wire.not_applicable))
-        for line in not_applicable(plan):
+        plan = checked(without(self.plan, wire.not_applicable), self.words)
+        for line in not_applicable(plan, self.words):
             _say(line)
         facts, raw = self._facts(up, plan), runs / f".{id_}"
+        if wire.not_applicable:
+            facts["not_applicable"] = {name: {"code": why.code, **why.values}
+                                       for name, why in wire.not_applicable.items()}
         if plan.offered == UNKNOWN:
-            saturation = saturate(TrialRunner(host, wire, closed(plan), up), raw, _say)
-            plan = settled(plan, {name: float(found["requests_per_sec"])
-                                  for name, found in saturation.items()}, loads)
-            facts = {**facts, "saturation": saturation}
-        store = Store.create(id_, plan, facts, self.results)
+            runner = TrialRunner(host, wire, closed(plan), up)
+            facts["saturation"] = to_json(saturate(runner, raw, self.words, _say))
+        store = Store.create(id_, self.plan, facts, self.results)
         if raw.is_dir():
             raw.rename(store.raw / "saturation")
         return store
@@ -120,18 +132,45 @@ class _Session:
         prepare(self.sites)
         return {} if store else without_napi(self.host, self.wire, self.plan, up, raw)
 
+    def _measure(self, up: Provisioned, store: Store) -> None:
+        plan = store.run.plan
+        for line in filter(None, (f"order of the trials: SEED={plan.seed}" if plan.seed else "",
+                                  aim_text(plan))):
+            _print(line)
+        runner = TrialRunner(self.host, self.wire, plan, up, list(store.run.trials),
+                             on_ports=partial(_enter_ports, store))
+        with _rebinds_kept(store, up):
+            calibration.measure(runner, store, self.words)
+            left = len(remaining(plan, store.run.trials))
+            with Progress(plan, left, self.words) as progress:
+                runner.on_repeat = progress.repeated
+                for place, spec in _until_enough(store, progress, self.after_round):
+                    progress.start(spec)
+                    name = f"{place:04d}-{self.wire.contenders[spec.contender].file_name}"
+                    raw = store.raw / f"{name}-{point_name(spec.point, plan)}-r{spec.round}"
+                    progress.done(spec, runner.run(spec, place, raw, store.append))
+
+    def rehearse(self) -> None:
+        """Print what would be done and measured."""
+        plan = self.plan
+        with self._provisioned("dry-run", dry_run=True):
+            pass
+        trials = len(remaining(plan, ()))
+        calibrated = 0 if calibration.why_not(self.wire, plan) else len(plan.load_points)
+        seconds = (calibrated + trials) * (plan.warmup_seconds + plan.duration_seconds)
+        for line in not_applicable(plan, self.words):
+            print(f"# {line}")
+        tap = f", TAP={plan.tap}" if plan.tap else ""
+        first = f", after {calibrated} of calibration" if calibrated else ""
+        rule = aim_text(plan)
+        print(f"# between them: plan {plan.name}{tap}, {'at least ' if rule else ''}{trials} "
+              f"trials of {', '.join(plan.applicable)} at {_values(plan)}{first}, "
+              f"{clock(seconds)} of load{'; ' if rule else ''}{rule}")
+
     def _facts(self, up: Provisioned, plan: Plan) -> dict[str, Any]:
         tool = load_tool(plan, self.wire.has_loadgen)
         return {**gather(self.host, self.wire, plan, up, tool),
                 "calibration": calibration.facts(self.host, self.wire, plan)}
-
-
-def _provisioned(host: Host, wire: ResolvedWire, plan: Plan, id_: str, sites: Sequence[SshHost],
-                 dry_run: bool = False, inspect: Inspect = lambda up: {}) -> Any:
-    return provisioned(host, wire, plan.applicable, id_, dry_run=dry_run, inspect=inspect,
-                       log=lambda line: print(line, file=None if dry_run else sys.stderr, flush=True),
-                       use=planned_use(host, wire, plan, sites),
-                       programs=load_tool(plan, wire.has_loadgen).programs)
 
 
 def _look(run: Run) -> Look:
@@ -140,26 +179,6 @@ def _look(run: Run) -> Look:
 
 def _is_over(run: Run) -> bool:
     return bool(not remaining(run.plan, run.trials) and _look(run).stop)
-
-
-def _measure(host: Host, wire: ResolvedWire, up: Provisioned, store: Store,
-             after_round: AfterRound) -> None:
-    plan = store.run.plan
-    for line in filter(None, (f"order of the trials: SEED={plan.seed}" if plan.seed else "",
-                              aim_text(plan))):
-        print(line, flush=True)
-    runner = TrialRunner(host, wire, plan, up, list(store.run.trials),
-                         on_ports=partial(_enter_ports, store))
-    with _rebinds_kept(store, up):
-        calibration.measure(runner, store, partial(print, flush=True))
-        left = len(remaining(plan, store.run.trials))
-        with Progress(plan, left) as progress:
-            runner.on_repeat = progress.repeated
-            for place, spec in _until_enough(store, progress, after_round):
-                progress.start(spec)
-                rate = f"{place:04d}-{wire.contenders[spec.contender].file_name}"
-                raw = store.raw / f"{rate}-{point_name(spec.point, plan)}-r{spec.round}"
-                progress.done(spec, runner.run(spec, place, raw, store.append))
 
 
 def _until_enough(store: Store, progress: Progress,
@@ -194,39 +213,19 @@ def aim_text(plan: Plan) -> str:
             f"±{plan.precision_percent:g} %{end}")
 
 
-def stop_text(run: Run) -> str:
-    """Return why a run with a rule has ended, a line; "" of another."""
+def stopped(run: Run) -> Note[StoppedBy] | None:
+    """Return what ended the rounds of a run with a rule; None of another."""
     plan, look = run.plan, _look(run)
     if not plan.precision_percent or look.stop is None:
-        return ""
-    widest = "no gain has an interval"
+        return None
+    values: dict[str, Value] = {"rounds": look.rounds, "most_rounds": plan.most_rounds,
+                                "precision_percent": plan.precision_percent}
     if look.widest is not None and look.where is not None:
         name, point = look.where
-        widest = (f"the widest interval of a gain is ±{100 * look.widest:.2g} % "
-                  f"({name} at {point.connections})")
-    why = {StoppedBy.PRECISION: f"every gain is known to ±{plan.precision_percent:g} %",
-           StoppedBy.BUDGET: "the budget is spent",
-           StoppedBy.FUTILITY: f"±{plan.precision_percent:g} % is out of reach within the budget: "
-           f"about {look.more} more rounds would be needed"}.get(
-               look.stop, "no more rounds are allowed" if look.rounds >= plan.most_rounds
-               else "there is no gain to look at")
-    return f"{look.rounds} rounds: {why}; {widest}"
-
-
-def _rehearse(host: Host, wire: ResolvedWire, plan: Plan, sites: Sequence[SshHost]) -> None:
-    with _provisioned(host, wire, plan, "dry-run", sites, dry_run=True):
-        pass
-    trials = len(remaining(plan, ()))
-    calibrated = 0 if calibration.why_not(wire, plan) else len(plan.load_points)
-    seconds = (calibrated + trials) * (plan.warmup_seconds + plan.duration_seconds)
-    for line in not_applicable(plan):
-        print(f"# {line}")
-    tap = f", TAP={plan.tap}" if plan.tap else ""
-    first = f", after {calibrated} of calibration" if calibrated else ""
-    rule = aim_text(plan)
-    print(f"# between them: plan {plan.name}{tap}, {'at least ' if rule else ''}{trials} trials of "
-          f"{', '.join(plan.applicable)} at {_values(plan)}{first}, {clock(seconds)} of load"
-          f"{'; ' if rule else ''}{rule}")
+        values |= {"widest": look.widest, "contender": name, "connections": point.connections}
+    if look.more is not None:
+        values["more_rounds"] = look.more
+    return Note(look.stop, values)
 
 
 def _values(plan: Plan) -> str:
@@ -326,6 +325,10 @@ def _kept(store: Store) -> Iterator[None]:
         raise MachineError(f"{disk_reason(error)}; {kept()}") from error
     finally:
         give_to_user(store.run.path)
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 def _say(line: str) -> None:

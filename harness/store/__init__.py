@@ -8,11 +8,12 @@ from harness.store.codes import (
     NotMeasured, Note, Problem, StoppedBy, Unsettled, Value, Verdict)
 from harness.store.convert import from_json, to_json
 from harness.store.facts import (
-    ContenderFacts, Facts, HugepageFacts, MachineFacts, differing, fact, read as read_facts)
+    ContenderFacts, Facts, HugepageFacts, MachineFacts, SaturationFacts, differing, fact,
+    read as read_facts)
 from harness.store.histogram import PERCENTILES, merged, quantile, rounded
 from harness.store.store import (
     NAME, OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, find_run,
     give_to_user, load_run, run_id, write_file)
 from harness.store.trial_record import (
-    OTHER, ClientPart, Clock, CpuTime, EndCount, Histogram, MachineUse, OpenLoop, Reconcile, Steady,
-    TrialRecord)
+    OTHER, ClientPart, Clock, CpuTime, EndCount, Histogram, MachineUse, OpenLoop, Reconcile,
+    Steady, TrialRecord)

@@ -123,7 +123,11 @@ class Evidence(StrEnum):
 
 
 class StoppedBy(StrEnum):
-    """What ended the rounds of a run."""
+    """What ended the rounds of a run; each with its values or, in a summary, alone.
+
+    rounds, most_rounds, precision_percent; widest (share), contender and connections, of the widest
+    interval (absent if there is none); more_rounds: that would be needed (absent if not known).
+    """
 
     ROUNDS = "rounds"
     PRECISION = "precision"

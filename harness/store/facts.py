@@ -12,6 +12,7 @@ from typing import Any, Iterator, Mapping
 
 from harness.plan import KERNEL
 from harness.store import schema1
+from harness.store.codes import NotMeasured, Note
 from harness.store.convert import from_json
 
 Json = Mapping[str, Any]
@@ -134,10 +135,14 @@ class NicFacts:
 
 @dataclass(frozen=True)
 class SaturationFacts:
-    """What a contender of an open loop did in a closed one before."""
+    """What a contender of an open loop did in a closed one before: the median of so many trials.
+
+    client_bound: the client was the limit of one
+    """
 
     requests_per_sec: float
     client_bound: bool
+    trials: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,6 +176,7 @@ class Facts:
     git: GitFacts = GitFacts()
     nic: NicFacts = NicFacts()
     noise: NoiseFacts = NoiseFacts()
+    not_applicable: Mapping[str, Note[NotMeasured]] = field(default_factory=dict)
     saturation: Mapping[str, SaturationFacts] = field(default_factory=dict)
     ports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     offloads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

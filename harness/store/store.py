@@ -14,11 +14,12 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Iterable, Mapping
 
 from harness.errors import MachineError, UsageError
-from harness.plan import Plan, from_json, to_json
+from harness.plan import UNKNOWN, Plan, Reason, from_json, settled, to_json, without
 from harness.store import convert, facts, schema1
 from harness.store.facts import Facts
 from harness.store.trial_record import SCHEMA as TRIAL_SCHEMA
@@ -43,6 +44,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]+")
 class Run:
     """One run as it is on disk.
 
+    planned: what was to be measured, before the machine was looked at
     trials: in the order in which they ended
     calibration: trials of the client against the cheapest answerer
     """
@@ -50,9 +52,22 @@ class Run:
     id: str
     path: Path
     facts: Facts
-    plan: Plan
+    planned: Plan
     trials: tuple[TrialRecord, ...] = ()
     calibration: tuple[TrialRecord, ...] = ()
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What is measured: as planned, but for what the run has found out before its trials.
+
+        That is who cannot be measured fairly here, and what each contender can do.
+        """
+        plan = without(self.planned, {name: Reason(note.code, note.values)
+                                      for name, note in self.facts.not_applicable.items()})
+        if plan.offered != UNKNOWN:
+            return plan
+        return settled(plan, {name: can.requests_per_sec
+                              for name, can in self.facts.saturation.items()})
 
 
 def run_id(now: datetime, wire: str) -> str:
@@ -222,7 +237,8 @@ def _line(record: TrialRecord) -> str:
 
 def _load(path: Path, resumed: bool = False) -> tuple[Run, str]:
     """Return the run, and where a last line was cut short: a UsageError unless `resumed`."""
-    found, plan = _read_facts(path / "facts.json"), _read_plan(path / "plan.json")
+    found, planned = _read_facts(path / "facts.json"), _read_plan(path / "plan.json")
+    plan = Run(found.run, path, found, planned).plan
     trials, cut = _read_lines(path / TRIALS, plan)
     calibration: tuple[TrialRecord, ...] = ()
     cut_there = ""
@@ -234,7 +250,7 @@ def _load(path: Path, resumed: bool = False) -> tuple[Run, str]:
     for number, record in enumerate(trials, 1):
         if record.contender not in plan.contenders or not 0 <= record.round < plan.most_rounds:
             raise UsageError(f"{path / TRIALS}:{number}: a trial that is not in this run's plan")
-    return Run(found.run, path, found, plan, trials, calibration), cut
+    return Run(found.run, path, found, planned, trials, calibration), cut
 
 
 def _read_plan(file: Path) -> Plan:

@@ -168,7 +168,7 @@ def test_statistics_of_a_run_with_a_rule(precision: float, rounds: int, by: str)
 def test_whom_this_plan_cannot_measure_is_named_by_code() -> None:
     run = runs.made()
     reason = Reason(NotMeasured.NO_BUSY_POLL.value, {"interface": "tap0"})
-    run = replace(run, plan=replace(run.plan, not_applicable={"lwip": reason}), trials=tuple(
+    run = replace(run, planned=replace(run.plan, not_applicable={"lwip": reason}), trials=tuple(
         trial for trial in run.trials if trial.contender != "lwip"))
     summary = summarise(run)
     note = summary.contenders["lwip"].not_measured
@@ -182,7 +182,7 @@ def test_a_contender_is_not_measured_beyond_its_most() -> None:
     wire: Any = copy.deepcopy(run.facts.raw["wire"])
     wire["contenders"]["epoll"]["most_because"] = "it cannot"
     run = runs.told(run, wire=wire)
-    run = replace(run, plan=replace(run.plan, most_connections={"epoll": 8}), trials=tuple(
+    run = replace(run, planned=replace(run.plan, most_connections={"epoll": 8}), trials=tuple(
         trial for trial in run.trials
         if (trial.contender, trial.point.connections) != ("epoll", 64)))
     first, second = summarise(run).points
@@ -205,7 +205,7 @@ def test_points_of_a_sweep_over_another_axis_stand_apart(tmp_path: Path) -> None
     plan = replace(run.plan, body_sizes=(1, 1000))
     again = tuple(replace(trial, point=replace(trial.point, body_size_bytes=1000))
                   for trial in run.trials)
-    summary = summarise(replace(run, plan=plan, trials=(*run.trials, *again)))
+    summary = summarise(replace(run, planned=plan, trials=(*run.trials, *again)))
     assert summary.sweep == ("body",) and summary.statistics.family == 2
     assert [point.at.body_size_bytes for point in summary.points] == [1, 1000]
     assert summary.points[0].cells == summary.points[1].cells

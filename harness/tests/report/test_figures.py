@@ -33,7 +33,7 @@ def moved(points: Sequence[LoadPoint], plan: dict[str, Any]) -> Run:
     like = runs.made(connections=tuple(2 ** place for place in range(len(points))))
     places_ = dict(zip(like.plan.connections, points))
     run = runs.changed(like, lambda trial: replace(trial, point=places_[trial.point.connections]))
-    return replace(run, plan=replace(run.plan, **plan))
+    return replace(run, planned=replace(run.plan, **plan))
 
 
 @pytest.mark.parametrize("word, label, xs, shown", [

@@ -20,6 +20,7 @@ from harness.run import RunRequest
 from harness.run.calibration import NAME
 from harness.errors import Interrupted, MachineError, UsageError
 from harness.plan import load_plan, Plan
+from harness.store import NotCalibrated, Note, to_json
 from harness.store.store import CALIBRATION, load_run
 from harness.tests.fixtures import synthetic
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
@@ -35,28 +36,31 @@ def planned(wire: str, settings: Mapping[str, str] = {}) -> tuple[ResolvedWire, 
     return there, load_plan("quick", there, (0, 1), settings)
 
 
-@pytest.mark.parametrize("wire, settings, words", [
-    ("tap", {"CALIBRATE": "no"}, "CALIBRATE=no"),
-    ("tap", {"CONTENDERS": "lwip"}, "there is no path"),
-    ("shm-loadgen", {}, "our load generator counts its own busy cycles"),
-    ("ablate", {}, "our load generator counts its own busy cycles"),
-    ("redis", {}, "and not redis-set"), ("nginx", {}, "and not nginx-get"),
-    ("afpacket", {"WORKLOAD": "cps"}, "closes each after its answer")])
-def test_where_it_is_not_looked_for_the_reason_is_told(wire: str, settings: Mapping[str, str], words: str) -> None:
-    reason = calibration.why_not(*planned(wire, settings))
-    assert words in reason and not reason.endswith(".")
-    assert calibration.facts(ServingHost(), *planned(wire, settings)) == {"why_not": reason}
+@pytest.mark.parametrize("wire, settings, why", [
+    ("tap", {"CALIBRATE": "no"}, Note(NotCalibrated.OFF)),
+    ("tap", {"CONTENDERS": "lwip"}, Note(NotCalibrated.NO_PATH)),
+    ("shm-loadgen", {}, Note(NotCalibrated.COUNTS_ITSELF)),
+    ("ablate", {}, Note(NotCalibrated.COUNTS_ITSELF)),
+    ("redis", {}, Note(NotCalibrated.WORKLOAD, {"workload": "redis-set"})),
+    ("nginx", {}, Note(NotCalibrated.WORKLOAD, {"workload": "nginx-get"})),
+    ("afpacket", {"WORKLOAD": "cps"}, Note(NotCalibrated.CLOSES))])
+def test_where_it_is_not_looked_for_the_reason_is_told(
+        wire: str, settings: Mapping[str, str], why: Note[NotCalibrated]) -> None:
+    assert calibration.why_not(*planned(wire, settings)) == why
+    assert calibration.facts(ServingHost(), *planned(wire, settings)) == {
+        "why_not": to_json(why)}
 
 
 def test_an_emulated_nic_has_no_ceiling_worth_knowing() -> None:
     wire, plan = planned("tap")
-    assert "is emulated" in calibration.why_not(replace(wire, emulated="QEMU's e1000e"), plan)
+    assert calibration.why_not(replace(wire, emulated="QEMU's e1000e"), plan) == Note(
+        NotCalibrated.EMULATED)
 
 
 @pytest.mark.parametrize("wire", ["tap", "afpacket", "afxdp", "shm"])
 def test_the_answerer_has_the_place_of_a_kernel_contender(wire: str) -> None:
     there, plan = planned(wire)
-    assert calibration.why_not(there, plan) == ""
+    assert calibration.why_not(there, plan) is None
     canned, epoll = calibration.canned(there, plan), there.contenders["epoll"]
     assert (canned.program, canned.endpoint, canned.link, canned.client) == (
         "build/canned_server", epoll.endpoint, epoll.link, epoll.client)
@@ -184,6 +188,7 @@ def test_the_page_tells_the_ceiling_or_why_there_is_none(tmp_path: Path) -> None
     path = stored(tmp_path, {8: 1e9, 64: 2e9})
     facts = json.loads((path / "facts.json").read_text())
     for told, words in (({"program": "build/canned_server", "instead_of": "epoll"}, "in the place of epoll"),
+                        ({"why_not": {"code": "switched-off"}}, "was not measured: CALIBRATE=no switched"),
                         ({"why_not": "nobody asked"}, "ceiling was not measured: nobody asked.")):
         (path / "facts.json").write_text(json.dumps({**facts, "calibration": told}))
         write_report(path, tmp_path / "out")

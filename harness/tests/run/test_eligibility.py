@@ -12,10 +12,11 @@ import pytest
 from harness.analyse import summarise
 from harness.run.request import checked
 from harness.cli.bench import bench
-from harness.run import RunRequest
+from harness.run import RunRequest, code_text
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
 from harness.plan import from_json, load_plan, Plan, Reason, schedule, to_json, without
 from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt, only_run
+from harness.store import load_run
 from harness.store.codes import Caveat, Evidence, Note, NotMeasured
 from harness.tests.fixtures import runs
 from harness.plan import load_wire
@@ -68,10 +69,10 @@ def test_who_is_set_aside_stands_last_and_has_no_trial() -> None:
     plan = made(CONTENDERS="epoll,lwip,uring")[1]
     aside = without(plan, {"epoll": A, "lwip": B})
     assert aside.contenders == ("uring", "epoll", "lwip") and aside.not_applicable == {"epoll": A, "lwip": B}
-    assert {spec.contender for spec in schedule(aside)} == {"uring"} and checked(aside) is aside
+    assert {spec.contender for spec in schedule(aside)} == {"uring"} and checked(aside, code_text) is aside
     assert without(plan, {}) == plan
-    with pytest.raises(MachineError, match="^no contender is applicable: epoll is not applicable: other text=a; lwip is "):
-        checked(without(made(CONTENDERS="epoll,lwip")[1], {"epoll": A, "lwip": B}))
+    with pytest.raises(MachineError, match="^no contender is left: epoll: other text=a; lwip: "):
+        checked(without(made(CONTENDERS="epoll,lwip")[1], {"epoll": A, "lwip": B}), code_text)
 
 
 def test_a_plan_s_file_says_it_only_where_it_is_so() -> None:
@@ -93,6 +94,8 @@ def test_a_real_connection_tells_whether_there_are_napi_ids(tmp_path: Path, show
     bench(RunRequest("tap", "quick", TINY), host, tmp_path, tmp_path / "out")
     run = only_run(tmp_path)
     assert run.plan.not_applicable == aside and run.plan.contenders[0] == "epoll"
+    assert run.planned.not_applicable == ONE_CORE, "the plan's file is as planned"
+    assert load_run(run.path).plan == run.plan
     assert {trial.contender for trial in run.trials} == {*run.plan.contenders} - {*aside}
     assert all(trial.valid for trial in run.trials), [trial.problems for trial in run.trials]
     probes = [call for call in host.calls if call.startswith("spawn") and "--busy-poll" in call]
@@ -116,7 +119,7 @@ def test_no_contender_left_is_one_line_and_nothing_is_touched(tmp_path: Path) ->
     host = ServingHost()
     host.cpu_list = [0, 1, 2]
     settings = {**TINY, "CONTENDERS": "epoll,lwip", "SERVER_CPUS": "1,2", "CLIENT_CPUS": "0"}
-    with pytest.raises(MachineError, match="^no contender is applicable: epoll is not applicable: does-not-use-all-cores cores="):
+    with pytest.raises(MachineError, match="^no contender is left: epoll: not applicable: it does not use all 2 server cores; lwip: "):
         bench(RunRequest("tap", "quick", settings), host, tmp_path, tmp_path / "out")
     assert host.calls == []
 
@@ -152,7 +155,7 @@ def test_a_rehearsal_says_what_can_be_told_without_the_machine(tmp_path: Path,
                                                                capsys: pytest.CaptureFixture[str]) -> None:
     bench(RunRequest("tap", "quick", TINY, dry_run=True), ServingHost(), tmp_path, tmp_path / "out")
     said = capsys.readouterr().out
-    assert "# epoll-mt is not applicable: same-as-on-one-core as=epoll\n" in said
+    assert "# epoll-mt: not applicable: on one server core it is the same as epoll\n" in said
     assert "5 trials of epoll, epoll-busypoll, uring, nginx, lwip at 8" in said
 
 
@@ -160,7 +163,7 @@ def test_the_summary_says_why_there_is_nothing() -> None:
     run = runs.made(contenders=("epoll", "lwip", "uring"))
     aside = without(run.plan, {"uring": Reason("same-as-on-one-core", {"as": "epoll"})})
     kept = tuple(trial for trial in run.trials if trial.contender != "uring")
-    found = summarise(replace(run, plan=aside, trials=kept))
+    found = summarise(replace(run, planned=aside, trials=kept))
     why = Note(NotMeasured.ONE_CORE, {"as": "epoll"})
     assert found.contenders["uring"].not_measured == why
     for point in found.points:
@@ -168,5 +171,5 @@ def test_the_summary_says_why_there_is_nothing() -> None:
         assert point.cells["uring"].limit.evidence == (Note(Evidence.NOT_MEASURED),)
     codes = [note.code for note in found.caveats]
     assert Caveat.NOT_APPLICABLE in codes and Caveat.INCOMPLETE not in codes
-    two = replace(run, plan=replace(run.plan, contenders=("epoll", "lwip")), trials=kept)
+    two = replace(run, planned=replace(run.plan, contenders=("epoll", "lwip")), trials=kept)
     assert found.points[0].cells["lwip"] == summarise(two).points[0].cells["lwip"]

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from harness.plan import LoadPoint, load_plan, round_specs, schedule
-from harness.run.progress import Progress, TimeLeft, clock, rate
+from harness.run.progress import Progress, TimeLeft, clock, code_text, rate
 from harness.analyse.stopping_rule import Look
 from harness.store.codes import Note, Problem
 from harness.store.trial_record import Reconcile, TrialRecord
@@ -31,7 +31,7 @@ def record(valid: bool = True) -> TrialRecord:
 def shown(terminal: bool) -> str:
     out = io.StringIO()
     trials = schedule(PLAN)
-    with Progress(PLAN, len(trials), Console(file=out, force_terminal=terminal, width=200)) as progress:
+    with Progress(PLAN, len(trials), code_text, Console(file=out, force_terminal=terminal, width=200)) as progress:
         for number, spec in enumerate(trials):
             progress.start(spec)
             progress.done(spec, record(valid=number != 1))
@@ -119,7 +119,7 @@ def test_where_rounds_are_fixed_a_look_changes_nothing() -> None:
 
 def test_lines_of_rounds_without_an_end() -> None:
     out = io.StringIO()
-    with Progress(RULE, 10, Console(file=out, force_terminal=False, width=200)) as progress:
+    with Progress(RULE, 10, code_text, Console(file=out, force_terminal=False, width=200)) as progress:
         for rounds in (4, 5):
             progress.looked(look(rounds, 3, 0), 2)
             for spec in round_specs(RULE, rounds):
@@ -132,7 +132,7 @@ def test_lines_of_rounds_without_an_end() -> None:
 
 def test_a_bar_of_rounds_without_an_end_reaches_as_far_as_is_likely() -> None:
     out = io.StringIO()
-    with Progress(RULE, 10, Console(file=out, force_terminal=True, width=200)) as progress:
+    with Progress(RULE, 10, code_text, Console(file=out, force_terminal=True, width=200)) as progress:
         progress.looked(look(5, 3, 0), 2)
         spec = round_specs(RULE, 5)[0]
         progress.start(spec)

@@ -64,7 +64,8 @@ def test_a_disturbed_trial_is_repeated_at_once_and_kept(tmp_path: Path, shown: l
     found = only_run(tmp_path)
     assert sorted(path.name for path in (found.path / "raw").iterdir()) == [
         "0000-epoll-c8-r0", "0000-epoll-c8-r0-a1", "0001-lwip-c8-r0"]
-    assert "[1/2] round 1/1, 8 connections, epoll: disturbed: other-programs" in capsys.readouterr().out
+    assert ("[1/2] round 1/1, 8 connections, epoll: disturbed: other programs took 100.0 % of the CPU time, "
+            "cc1 the most; it runs again\n") in capsys.readouterr().out
 
 
 def test_a_machine_that_stays_busy_gets_three_attempts_and_says_so(tmp_path: Path, shown: list[Path]) -> None:

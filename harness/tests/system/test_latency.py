@@ -57,10 +57,9 @@ def test_saturation_is_found_and_the_rates_with_it(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("saturation of ") == 2
     facts = json.loads((run_directory(tmp_path) / "facts.json").read_text())
-    plan = json.loads((run_directory(tmp_path) / "plan.json").read_text())
     can = {name: entry["requests_per_sec"] for name, entry in facts["saturation"].items()}
     assert all(len(entry["trials"]) == 3 for entry in facts["saturation"].values()) and min(can.values()) > 100
-    assert plan["offered"][-1] == pytest.approx(max(can.values()) / 2, rel=0.01)
+    assert load_run(run_directory(tmp_path)).plan.offered[-1] == pytest.approx(max(can.values()) / 2, rel=0.01)
 
 
 @pytest.mark.parametrize("arguments, word", [

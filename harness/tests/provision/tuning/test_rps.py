@@ -188,7 +188,7 @@ def test_a_run_is_named_so_and_says_which_masks(tmp_path: Path, shown: list[Path
 
 def test_the_summary_says_it() -> None:
     run = runs.made()
-    served = replace(run, plan=replace(run.plan, softirq="server"))
+    served = replace(run, planned=replace(run.plan, softirq="server"))
     assert summarise(served).softirq == "server" and summarise(run).softirq == ""
 
 

@@ -10,6 +10,7 @@ from typing import Any, Callable, cast
 
 import pytest
 
+from harness.plan import UNKNOWN, settled
 from harness.plan import (
     from_json, load_plan, LoadPoint, schedule, to_json, TrialSpec,
     WORKLOADS)
@@ -157,8 +158,9 @@ def test_a_plan_that_is_none_of_an_open_loop(settings: dict[str, str], words: st
 
 def test_rates_are_the_same_for_all_and_denser_near_each_knee() -> None:
     plan = offered.open_plan(load_plan("latency", bare_wire("tap"), (0, 1), TWO), Loads(percents=(10, 50, 90, 100, 110)))
-    assert plan.offered == offered.UNKNOWN
-    plan = offered.settled(plan, {"epoll": 100_000.0, "lwip": 43_210.0}, Loads(percents=(10, 50, 90, 100, 110)))
+    assert plan.offered == UNKNOWN and plan.loads == (10, 50, 90, 100, 110)
+    assert from_json(json.loads(json.dumps(to_json(plan)))) == plan
+    plan = settled(plan, {"epoll": 100_000.0, "lwip": 43_210.0})
     assert plan.offered == (4320, 10_000, 21_600, 38_900, 43_200, 47_500, 50_000, 90_000, 100_000, 110_000)
     assert plan.most_offered == {"lwip": 47_500}, "110 % of what it can do is the first that is too much"
     specs = schedule(plan)
@@ -171,9 +173,9 @@ def test_rates_are_the_same_for_all_and_denser_near_each_knee() -> None:
 
 def test_rates_that_are_near_are_one() -> None:
     plan = offered.open_plan(load_plan("latency", bare_wire("tap"), (0, 1), TWO), Loads())
-    rates = offered.settled(plan, {"epoll": 100_000.0, "lwip": 99_000.0}, Loads()).offered
+    rates = settled(plan, {"epoll": 100_000.0, "lwip": 99_000.0}).offered
     assert rates == tuple(percent * 1000 for percent in offered.PERCENTS)
-    assert offered.settled(plan, {"epoll": 3.0}, Loads()).offered[0] == 1
+    assert settled(plan, {"epoll": 3.0}).offered[0] == 1
 
 
 @pytest.mark.parametrize("change, words", [
@@ -210,6 +212,7 @@ def test_saturation_is_found_and_then_the_rates_are_measured(tmp_path: Path, sho
     assert (run.path / "raw" / "saturation" / "0-0").is_dir() and (run.path / "raw" / "0000-epoll-c8-o500-r0").is_dir()
     assert not list((tmp_path / "runs").glob(".*"))
     assert load_run(run.path).plan == run.plan
+    assert (run.planned.offered, run.planned.loads) == (UNKNOWN, (50, 120)), "the file is as planned"
 
 
 def test_given_rates_need_no_saturation(tmp_path: Path, shown: list[Path]) -> None:
@@ -242,7 +245,7 @@ def test_an_interrupted_run_goes_on_with_its_rates(tmp_path: Path, shown: list[P
 def test_an_invalid_closed_loop_is_an_error_that_says_so(tmp_path: Path, shown: list[Path]) -> None:
     host = ServingHost()
     host.report = one_error("reset")
-    with pytest.raises(ContenderError, match="how much epoll can do is not known: load-errors phase=warm-up kind=reset count=1"):
+    with pytest.raises(ContenderError, match="how much epoll can do is not known: 1 reset errors in the warm-up"):
         bench(ORDER, host, tmp_path, tmp_path / "out")
 
 
