@@ -181,7 +181,7 @@ def test_rates_that_are_near_are_one() -> None:
 @pytest.mark.parametrize("change, words", [
     ({"offered": [5, 5]}, "offered: duplicate value"), ({"offered": [-1]}, "offered: must be 1 to"),
     ({"connections": [1, 2]}, "has one number of connections"),
-    ({"most_offered": {"lwip": "x"}}, "a table of numbers")])
+    ({"most_offered": {"lwip": "x"}}, "must be a whole number")])
 def test_a_plan_file_that_is_wrong(change: dict[str, Any], words: str) -> None:
     plan = replace(load_plan("latency", bare_wire("tap"), (0, 1), TWO), offered=(5,))
     with pytest.raises(UsageError, match=words):
