@@ -17,7 +17,7 @@ from typing import Iterator, NamedTuple
 # Source file and variable (without the number that the compiler gives to one inside a function): why all cores may
 # share it.
 SHARED = {
-    ("measures.c", "measures"): "set before the cores start, only read from then on",
+    ("features.c", "features"): "set before the cores start, only read from then on",
     ("stack.c", "region"): "set before the cores start, copied by each",
     ("lwip_server.c", "shared"): "set before the cores start; then each writes its own report",
     ("cores.c", "cores"): "how they are told to stop and to report: atomic, a line for each core",

@@ -15,14 +15,14 @@ from harness.analyse.model import Ablation, OptimisationStep, Saving
 from harness.analyse import stats
 from harness.analyse.gain import table
 from harness.analyse.stats import Table, round_significant, rounded_interval
-from harness.plan import PLAIN, LoadPoint, Measure, Plan, added, apart, below
+from harness.plan import PLAIN, LoadPoint, Optimisation, Plan, added, apart, below
 from harness.store import Facts, TrialRecord
 
 
 def summarise(plan: Plan, facts: Facts, points: Sequence[LoadPoint],
               trials: Sequence[TrialRecord]) -> tuple[Ablation, ...]:
     """Return one entry a load point; none of a run that is no ablation."""
-    steps = [Measure(*row) for row in facts.wire.measures]
+    steps = [Optimisation(*row) for row in facts.wire.optimisations]
     if not steps:
         return ()
     rounds = 1 + max((trial.round for trial in trials), default=0)
@@ -32,7 +32,7 @@ def summarise(plan: Plan, facts: Facts, points: Sequence[LoadPoint],
                  for place, point in enumerate(points))
 
 
-def _point(steps: Sequence[Measure], at: LoadPoint, cycles: Mapping[str, Table]) -> Ablation:
+def _point(steps: Sequence[Optimisation], at: LoadPoint, cycles: Mapping[str, Table]) -> Ablation:
     one_by_one, alone = below(steps), apart(steps)
     last = _mean(cycles, added(steps[-1].name))
     return Ablation(at, _mean(cycles, PLAIN), last, tuple(

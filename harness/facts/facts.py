@@ -14,7 +14,7 @@ from harness.facts.binaries import binaries
 from harness.facts.hardware import (
     Json, chosen, fields, hardware, interface_facts, nic_facts, output, told)
 from harness.host import INTERFACES, Host, SshHost, now
-from harness.plan import GENERAL, KERNEL, MEASURES, Contender, Plan, to_settings
+from harness.plan import GENERAL, KERNEL, OPTIMISATIONS, Contender, Plan, to_settings
 from harness.provision import ROOT, Provisioned, ResolvedWire, built
 
 # of the kernel's command line, what changes figures; the rest is the machine's own business
@@ -87,9 +87,10 @@ def of_machine(host: Host) -> Json:
 
 
 def _wire(wire: ResolvedWire, plan: Plan) -> Json:
+    table = OPTIMISATIONS if wire.ablation else ()
     optional = {"tap": plan.tap, "netem": plan.netem, "softirq": plan.softirq,
                 "emulated": wire.emulated,
-                "measures": [[item.name, item.what] for item in MEASURES] if wire.ablation else []}
+                "optimisations": [[item.name, item.what] for item in table]}
     return {"name": wire.name, "title": wire.title, "caveat": wire.caveat, "mtu": wire.mtu,
             **{key: value for key, value in optional.items() if value},
             "contenders": {name: _contender(wire.contenders[name], plan)

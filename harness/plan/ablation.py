@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Which contenders show what each optimisation of a server is worth. Pure.
 
-First with none of them, then with one more at a time in the order of MEASURES, which has them all
-in the end; and with all but one, for each.
+First with none of them, then with one more at a time in the order of OPTIMISATIONS, which has
+them all in the end; and with all but one, for each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PLAIN = "plain"
 
 
 @dataclass(frozen=True)
-class Measure:
+class Optimisation:
     """One optimisation of lwip_server: its name for --without, and one line for a reader."""
 
     name: str
@@ -24,21 +24,25 @@ class Measure:
 
 
 # as the server's own table has them, which a test compares
-MEASURES = (
-    Measure("lookup", "connections and listeners found in a keyed table, not by walking a list"),
-    Measure("pools", "buffers from constant-time pools, not from lwIP's first-fit heap"),
-    Measure("timers", "timers by deadline in a wheel, not by walking all connections"),
-    Measure("rx-lend", "received packets reach TCP without a copy"),
-    Measure("tx-in-place", "headers and small bodies built in the packet that leaves, not copied thrice"),
-    Measure("tx-attach", "large bodies attached to the packet, where the port takes several segments"),
-    Measure("sum-in-copy", "checksums that no hardware computes, folded into the copy or kept"),
-    Measure("offload", "checksums left to the port where it offers"),
-    Measure("tso", "segmentation left to the port where it offers"),
-    Measure("batch", "packets sent in bursts, not one by one"),
-    Measure("prefetch", "the connections of a burst looked up ahead"),
-    Measure("clock", "the clock read once a turn, not for every packet"),
-    Measure("prediction", "header prediction for the segment that is expected next"),
-    Measure("request", "a request known by its bytes is not parsed again"),
+OPTIMISATIONS = (
+    Optimisation("lookup",
+                 "connections and listeners found in a keyed table, not by walking a list"),
+    Optimisation("pools", "buffers from constant-time pools, not from lwIP's first-fit heap"),
+    Optimisation("timers", "timers by deadline in a wheel, not by walking all connections"),
+    Optimisation("rx-zero-copy", "received packets reach TCP without a copy"),
+    Optimisation("tx-in-place",
+                 "headers and small bodies built in the packet that leaves, not copied thrice"),
+    Optimisation("tx-attach",
+                 "large bodies attached to the packet, where the port takes several segments"),
+    Optimisation("sum-in-copy",
+                 "checksums that no hardware computes, folded into the copy or kept"),
+    Optimisation("offload", "checksums left to the port where it offers"),
+    Optimisation("tso", "segmentation left to the port where it offers"),
+    Optimisation("batch", "packets sent in bursts, not one by one"),
+    Optimisation("prefetch", "the connections of a burst looked up ahead"),
+    Optimisation("clock", "the clock read once a turn, not for every packet"),
+    Optimisation("prediction", "header prediction for the segment that is expected next"),
+    Optimisation("request", "a request known by its bytes is not parsed again"),
 )
 
 
@@ -55,36 +59,37 @@ def of(wire: Wire, contender: str) -> Wire:
     """Return the wire with the steps of an ablation in the place of its contenders, each made from `contender`."""
     like = wire.contenders[contender]
     made = {step.name: replace(like, name=step.name, title=step.title, without=step.without)
-            for step in steps(MEASURES)}
+            for step in steps(OPTIMISATIONS)}
     return replace(wire, ablation=True, contenders=made)
 
 
-def added(measure: str) -> str:
+def added(name: str) -> str:
     """Return the contender that has this optimisation and those before it."""
-    return f"+{measure}"
+    return f"+{name}"
 
 
-def lacking(measure: str) -> str:
+def lacking(name: str) -> str:
     """Return the contender that has all optimisations but this."""
-    return f"-{measure}"
+    return f"-{name}"
 
 
-def steps(table: Sequence[Measure]) -> list[Step]:
+def steps(table: Sequence[Optimisation]) -> list[Step]:
     """Return the contenders in their order: none of the optimisations, one more each, all but one."""
     names = [item.name for item in table]
-    climb = [Step(added(name), f"with {name}" if place + 1 < len(names) else f"with {name}: all measures",
-                  tuple(names[place + 1:])) for place, name in enumerate(names)]
-    return [Step(PLAIN, "the plain design, all measures left out", tuple(names)), *climb,
-            *(Step(lacking(name), f"all measures but {name}", (name,)) for name in names[:-1])]
+    climb = [Step(added(name), f"with {name}", tuple(names[place + 1:]))
+             for place, name in enumerate(names)]
+    climb[-1] = replace(climb[-1], title=f"with {names[-1]}: all optimisations")
+    return [Step(PLAIN, "the plain design, all optimisations left out", tuple(names)), *climb,
+            *(Step(lacking(name), f"all optimisations but {name}", (name,)) for name in names[:-1])]
 
 
-def below(table: Sequence[Measure]) -> Mapping[str, tuple[str, str]]:
+def below(table: Sequence[Optimisation]) -> Mapping[str, tuple[str, str]]:
     """Return for each optimisation, by name, the contenders before and after it is added."""
     before = [PLAIN, *(added(item.name) for item in table)]
     return {item.name: (before[place], before[place + 1]) for place, item in enumerate(table)}
 
 
-def apart(table: Sequence[Measure]) -> Mapping[str, tuple[str, str]]:
+def apart(table: Sequence[Optimisation]) -> Mapping[str, tuple[str, str]]:
     """Return for each optimisation, by name, the contender with all but this one, and the one with all.
 
     The last one is left out by the step before it, which is therefore not measured twice.

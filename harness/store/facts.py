@@ -42,14 +42,14 @@ class ContenderFacts:
 
 @dataclass(frozen=True)
 class WireFacts:
-    """The wire. measures: [name, what it is] of an ablation's optimisations."""
+    """The wire. optimisations: [name, what it is] of an ablation's."""
 
     title: str
     caveat: str
     contenders: Mapping[str, ContenderFacts]
     mtu: int | None = None
     emulated: str = ""
-    measures: tuple[tuple[str, str], ...] = ()
+    optimisations: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

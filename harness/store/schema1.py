@@ -87,14 +87,16 @@ def facts(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return facts.json with what runs of before had otherwise as it is now.
 
     All contenders polled but the kernel's; `lwip` was the stack of lwip_server and of what the
-    library was preloaded into; only our own programs had a hash, among the versions. And one
-    client's NIC is no list.
+    library was preloaded into; only our own programs had a hash, among the versions. One
+    client's NIC is no list, and the optimisations of an ablation were its `measures`.
     """
     found = {key: value for key, value in data.items() if value is not None}
     wire, nic, versions = (found.get(key) for key in ("wire", "nic", "versions"))
     if isinstance(wire, Mapping) and isinstance(wire.get("contenders"), Mapping):
         found["wire"] = {**wire, "contenders": {
             name: _contender(entry) for name, entry in wire["contenders"].items()}}
+        if "measures" in wire:
+            found["wire"]["optimisations"] = found["wire"].pop("measures")
     if isinstance(nic, Mapping):
         clients = nic.get("client") or []
         found["nic"] = {**nic, "clients": clients if isinstance(clients, list) else [clients]}

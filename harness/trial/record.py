@@ -278,7 +278,7 @@ def _optimisation_problems(contender: Contender,
     """Compare what the server had in force with what its name says: it leaves some out."""
     if not contender.without:
         return []
-    if final is None or final.measures is None:
+    if final is None or final.optimisations is None:
         return [Note(Problem.OPTIMISATIONS_UNKNOWN)]
-    stayed = tuple(name for name in contender.without if name in final.measures)
+    stayed = tuple(name for name in contender.without if name in final.optimisations)
     return [Note(Problem.OPTIMISATIONS_IN_FORCE, {"names": stayed})] if stayed else []

@@ -4,7 +4,7 @@
  * are there, else a parser (http_parser.h). Both give the same answer to the same bytes. See http.h.
  */
 #include "http.h"
-#include "common/measures.h"
+#include "common/features.h"
 #include "http_parser.h"
 #ifdef SLOW_CYCLES
 #include "common/slow.h"
@@ -129,7 +129,7 @@ static size_t parse(struct http_server *server, struct http_connection *c, const
     }
     drop_parser(server, c);
     /* Whole: these bytes and no others, read in one go, made this answer. */
-    if (begins && answer < HTTP_400 && used <= HTTP_KNOWN_LIMIT && measure(MEASURE_REQUEST)) {
+    if (begins && answer < HTTP_400 && used <= HTTP_KNOWN_LIMIT && feature_on(FEATURE_REQUEST)) {
         c->known = http_known_remember(&server->known, data, used, (uint8_t)answer);
     }
     respond(server, c, answer);

@@ -28,7 +28,7 @@ struct lwip_options {
     bool no_offload;             /* no offload of the port, everything in software */
     uint64_t cores;              /* stacks, each on a core of its own */
     uint64_t idle;               /* enum option_idle */
-    const char *without;         /* names of measures (measures.h) to leave out */
+    const char *without;         /* names of optimisations (features.h) to leave out */
 };
 
 extern const struct option_table lwip_options;

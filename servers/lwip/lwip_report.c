@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/measures.h"
+#include "common/features.h"
 
 #define FIELD(name)                                                                                          \
     { #name, offsetof(struct lwip_report, name) }
@@ -38,15 +38,15 @@ static void print_whole(FILE *out, const struct lwip_report *sum, size_t session
     char port[PORT_DESCRIPTION_SIZE], names[512], memory[2048];
 
     stack_describe_port(port, sizeof(port));
-    measures_describe(names, sizeof(names));
+    features_describe(names, sizeof(names));
     memory_describe(&sum->memory, memory, sizeof(memory));
-    fprintf(
-        out,
-        "\"writes_refused\": %" PRIu64 ", \"syn_dropped\": %" PRIu64
-        ", \"bytes_per_connection\": {\"pcb\": %zu, "
-        "\"table\": %zu, \"session\": %zu, \"total\": %zu}, \"memory\": %s, \"measures\": %s, \"port\": %s",
-        sum->writes_refused, sum->syn_dropped, one.pcb, one.table, session_bytes,
-        one.pcb + one.table + session_bytes, memory, names, port);
+    fprintf(out,
+            "\"writes_refused\": %" PRIu64 ", \"syn_dropped\": %" PRIu64
+            ", \"bytes_per_connection\": {\"pcb\": %zu, "
+            "\"table\": %zu, \"session\": %zu, \"total\": %zu}, \"memory\": %s, \"optimisations\": %s, "
+            "\"port\": %s",
+            sum->writes_refused, sum->syn_dropped, one.pcb, one.table, session_bytes,
+            one.pcb + one.table + session_bytes, memory, names, port);
     fprintf(out, ", \"xstats\": ");
     stack_print_port_xstats(out);
 }

@@ -12,7 +12,7 @@
 #include <rte_log.h>
 
 #include "common/counters.h"
-#include "common/measures.h"
+#include "common/features.h"
 #include "cores.h"
 #include "lwip_http.h"
 #include "lwip_options.h"
@@ -92,7 +92,7 @@ static int start(const struct lwip_options *options, unsigned core) {
                                   .rx_descriptors = (uint16_t)options->rx_descriptors,
                                   .tx_descriptors = (uint16_t)options->tx_descriptors,
                                   .mbufs = (unsigned)options->mbufs,
-                                  .offload = !options->no_offload && measure(MEASURE_OFFLOAD),
+                                  .offload = !options->no_offload && feature_on(FEATURE_OFFLOAD),
                                   .interrupts = options->idle == IDLE_INTR,
                                   .cores = (uint16_t)options->cores,
                                   .core = (uint16_t)core,
@@ -193,9 +193,9 @@ static int run(const struct lwip_options *options) {
 static void print_own_options(const char *program) {
     printf("\nAfter EAL's options and '--':\n");
     options_help(stdout, &lwip_options, program);
-    printf("\nMeasures, for --without:\n");
-    for (size_t i = 0; i < measure_row_count; i++) {
-        printf("  %-12s %s\n", measure_rows[i].name, measure_rows[i].what);
+    printf("\nOptimisations, for --without:\n");
+    for (size_t i = 0; i < feature_row_count; i++) {
+        printf("  %-12s %s\n", feature_rows[i].name, feature_rows[i].what);
     }
 }
 
@@ -211,10 +211,10 @@ static void have_lcores_or_exit(unsigned cores) {
 }
 
 /* Ends the program with exit code 2 on a name that is none. */
-static void leave_measures_out_or_exit(const char *list) {
+static void leave_features_out_or_exit(const char *list) {
     char error[256];
 
-    if (!measures_leave_out(list, error, sizeof(error))) {
+    if (!features_leave_out(list, error, sizeof(error))) {
         fprintf(stderr, "lwip_server: %s\n", error);
         exit(2);
     }
@@ -227,7 +227,7 @@ int main(int argc, char *argv[]) {
     rte_set_application_usage_hook(print_own_options);
     /* Own options first: a mistake in them is told at once, not after EAL has taken hugepages. */
     eal_words = options_parse_after_eal_or_exit(&shared.options, &lwip_options, argc, argv);
-    leave_measures_out_or_exit(shared.options.without);
+    leave_features_out_or_exit(shared.options.without);
     if ((code = eal_start("lwip_server", eal_words, argv)) != 0) {
         return code;
     }

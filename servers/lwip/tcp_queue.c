@@ -19,7 +19,7 @@ static size_t room_to_write(const struct tcp_pcb *pcb) {
 }
 
 static err_t write_chunk(struct tcp_pcb *pcb, const uint8_t *bytes, size_t size, bool more) {
-    uint8_t copy = measure(MEASURE_TX_IN_PLACE) ? 0 : TCP_WRITE_FLAG_COPY;
+    uint8_t copy = feature_on(FEATURE_TX_IN_PLACE) ? 0 : TCP_WRITE_FLAG_COPY;
 
     return tcp_write(pcb, bytes, (uint16_t)size, (uint8_t)(copy | (more ? TCP_WRITE_FLAG_MORE : 0)));
 }

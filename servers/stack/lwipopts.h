@@ -21,7 +21,7 @@
 #define LWIP_HOOK_FILENAME "lwip_hooks.h"
 
 /* Memory comes from pools that grow; these are their limits, where stack_init() does not set them by the
- * number of connections. The heap, in place of the pools without MEASURE_POOLS, is as large as it may get. */
+ * number of connections. The heap, in place of the pools without FEATURE_POOLS, is as large as it may get. */
 #define MEM_SIZE (64 * 1024 * 1024)
 #define MEM_ALIGNMENT 8
 #define MEMP_NUM_TCP_PCB 131072

@@ -6,7 +6,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_memcpy.h>
 
-#include "common/measures.h"
+#include "common/features.h"
 
 struct lent_pbuf {
     struct pbuf_custom custom; /* first: lwIP hands back a pointer to the pbuf in it */
@@ -106,7 +106,7 @@ struct rte_mbuf *mbuf_from_pbuf(struct rte_mempool *pool, const struct pbuf *cha
         rte_pktmbuf_free(packet);
         return NULL;
     }
-    if (unlikely(!measure(MEASURE_TX_IN_PLACE))) {
+    if (unlikely(!feature_on(FEATURE_TX_IN_PLACE))) {
         copy_twice(to, chain);
         return packet;
     }

@@ -23,7 +23,7 @@
 #include "netif/ethernet.h"
 
 #include "common/counters.h"
-#include "common/measures.h"
+#include "common/features.h"
 #include "expected.h"
 #include "lookahead.h"
 #include "lwip_hooks.h"
@@ -59,7 +59,7 @@ static LWIP_TLS struct {
     uint64_t start_tsc;
     uint64_t turn_tsc;    /* when the last turn ended */
     uint64_t next_ms_tsc; /* when now_ms is to be counted up */
-    uint64_t start_ms;    /* of the system's clock, without the measure "clock" */
+    uint64_t start_ms;    /* of the system's clock, without the optimisation "clock" */
     uint32_t now_ms;
     uint32_t link_check_ms;
     bool device_gone;
@@ -319,7 +319,7 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
     if (code != 0) {
         return code;
     }
-    stack.lending.lend_limit = measure(MEASURE_RX_LEND) ? stack.port.spare_mbufs : 0;
+    stack.lending.lend_limit = feature_on(FEATURE_RX_ZERO_COPY) ? stack.port.spare_mbufs : 0;
     stack.tsc_hz = rte_get_tsc_hz();
     stack.start_tsc = stack.turn_tsc = rte_rdtsc();
     sys_restart_timeouts(); /* the clock begins at 0 */
@@ -333,11 +333,11 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
     stack.packets = (struct tcp_packet_config){
         .source = stack.netif.hwaddr,
         .checksums = port_checksums(&stack.port),
-        .attachments = measure(MEASURE_TX_ATTACH) && region.base != NULL ? stack.port.attach_pool : NULL,
+        .attachments = feature_on(FEATURE_TX_ATTACH) && region.base != NULL ? stack.port.attach_pool : NULL,
         .region = &stack.region,
-        .sums = measure(MEASURE_SUM_IN_COPY) ? stack.sums : NULL,
+        .sums = feature_on(FEATURE_SUM_IN_COPY) ? stack.sums : NULL,
     };
-    stack.largest_segment = measure(MEASURE_TSO) && port_segments(&stack.port)
+    stack.largest_segment = feature_on(FEATURE_TSO) && port_segments(&stack.port)
                                 ? UINT16_MAX - SIZEOF_ETH_HDR - IP_HLEN - TCP_HLEN
                                 : 0;
     netif_set_default(&stack.netif);
@@ -361,7 +361,7 @@ static void ask_clock(void) {
 
 /* The clock: one reading of the time stamp counter a turn, one division a millisecond. */
 static void advance_clock(uint64_t tsc) {
-    if (unlikely(!measure(MEASURE_CLOCK))) {
+    if (unlikely(!feature_on(FEATURE_CLOCK))) {
         ask_clock();
         return;
     }
@@ -375,7 +375,7 @@ static void advance_clock(uint64_t tsc) {
 static void take(struct rte_mbuf *packet) {
     struct pbuf *pbuf;
 
-    if (measure(MEASURE_PREDICTION) && take_expected(&stack.netif, &stack.lending, packet)) {
+    if (feature_on(FEATURE_PREDICTION) && take_expected(&stack.netif, &stack.lending, packet)) {
         return;
     }
     pbuf = pbuf_from_mbuf(&stack.lending, packet);
@@ -390,7 +390,7 @@ static unsigned receive(void) {
     struct rte_mbuf *packets[PORT_BURST];
     unsigned count = port_receive(&stack.port, packets);
 
-    if (count > 0 && measure(MEASURE_PREFETCH)) {
+    if (count > 0 && feature_on(FEATURE_PREFETCH)) {
         prepare_answers(count);
         look_ahead(packets, count);
     }

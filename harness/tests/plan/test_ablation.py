@@ -10,19 +10,19 @@ import pytest
 
 from harness.errors import UsageError
 from harness.plan import ablation
-from harness.plan.ablation import MEASURES, Measure
+from harness.plan.ablation import OPTIMISATIONS, Optimisation
 from harness.plan.topology import load_wire
 from harness.plan.wire import PLACEHOLDERS
 
 SERVERS = Path(__file__).resolve().parents[3] / "servers"
-TABLE = (Measure("a", "first"), Measure("b", "second"), Measure("c", "third"))
+TABLE = (Optimisation("a", "first"), Optimisation("b", "second"), Optimisation("c", "third"))
 ROW = re.compile(r'\{[A-Z_]+,\s*"([a-z0-9-]+)",\s*"([^"]+)"\}')
 
 
 def test_the_table_is_the_server_s_own() -> None:
     tables = [rows for file in SERVERS.rglob("*.c") if len(rows := ROW.findall(file.read_text())) > 5
-              and rows[0][0] == MEASURES[0].name]
-    assert tables == [[(each.name, each.what) for each in MEASURES]]
+              and rows[0][0] == OPTIMISATIONS[0].name]
+    assert tables == [[(each.name, each.what) for each in OPTIMISATIONS]]
 
 
 def test_steps_add_one_at_a_time_and_leave_out_one_at_a_time() -> None:
@@ -41,17 +41,17 @@ def test_what_is_compared_differs_in_that_optimisation_alone() -> None:
 
 def test_the_wire_of_the_ablation_is_one_server_with_many_names() -> None:
     wire, lwip = load_wire("ablate"), load_wire("shm-loadgen").contenders["lwip"]
-    names = [step.name for step in ablation.steps(MEASURES)]
+    names = [step.name for step in ablation.steps(OPTIMISATIONS)]
     assert wire.ablation and list(wire.contenders) == names
     values = dict.fromkeys(PLACEHOLDERS, "7")
     for name, contender in wire.contenders.items():
         words = contender.command(values)
         assert words[:len(lwip.command(values))] == lwip.command(values)
         assert contender.end == lwip.end and contender.name == name
-    every = ",".join(each.name for each in MEASURES)
+    every = ",".join(each.name for each in OPTIMISATIONS)
     assert wire.contenders["plain"].command(values)[-1] == f"--without={every}"
-    assert wire.contenders[names[-1]].command(values)[-1] == f"--without={MEASURES[-2].name}"
-    last = wire.contenders[ablation.added(MEASURES[-1].name)]
+    assert wire.contenders[names[-1]].command(values)[-1] == f"--without={OPTIMISATIONS[-2].name}"
+    last = wire.contenders[ablation.added(OPTIMISATIONS[-1].name)]
     assert not any("--without" in word for word in last.command(values))
 
 

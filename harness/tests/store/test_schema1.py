@@ -14,7 +14,7 @@ from harness.errors import UsageError
 from harness.plan import LoadPoint, from_json
 from harness.store import convert
 from harness.store.codes import Interference, Note, Problem, Unsettled
-from harness.store.schema1 import read
+from harness.store.schema1 import facts, read
 from harness.store.store import Store, load_run
 from harness.store.trial_record import TrialRecord
 from harness.tests.fixtures import synthetic
@@ -119,6 +119,13 @@ def test_a_wrong_type_is_told_with_its_place(changes: dict[str, Any], field: str
 
 def test_an_invalid_line_without_a_reason_stays_invalid() -> None:
     assert not read(line(valid=False), PLAN, "x:1").valid
+
+
+def test_the_optimisations_of_an_ablation_have_the_name_of_today() -> None:
+    rows = [["batch", "packets sent in bursts"]]
+    old = {"run": "a", "wire": {"name": "ablate", "measures": rows, "contenders": {}}}
+    new = {"run": "a", "wire": {"name": "ablate", "optimisations": rows, "contenders": {}}}
+    assert facts(old) == facts(new) == new and "measures" in old["wire"]
 
 
 def test_the_reference_run_is_read_whole() -> None:

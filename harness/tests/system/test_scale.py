@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Wires with our own load generator as a user runs them: every workload, many connections, the ladder of measures.
+"""Wires with our own load generator: every workload, many connections, each optimisation in turn.
 
 Every test ends with the machine as it was: no namespace, process, hugepage, socket or file in /run more.
 """

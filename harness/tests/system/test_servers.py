@@ -299,7 +299,7 @@ def test_requests_known_by_their_bytes_are_counted(bed: TestBed, serve: Serve) -
         assert (counters["requests_parsed"], counters["requests_known"]) == (10, 9)
 
 
-def test_without_the_measure_every_request_is_parsed(bed: TestBed) -> None:
+def test_without_the_optimisation_every_request_is_parsed(bed: TestBed) -> None:
     with bed.server("lwip", "--without=request") as running, bed.connect(running) as connection:
         connection.sendall(GET * 10)
         assert read_exactly(connection, 10 * len(OK)) == 10 * OK

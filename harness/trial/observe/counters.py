@@ -33,14 +33,14 @@ class Counters:
 
     counts: by name
     tsc_hz: cycles in a second
-    measures: names of the optimisations in force
+    optimisations: names of the optimisations in force
     bytes_per_connection: by part of the server
     port, xstats: of a port of DPDK
     """
 
     counts: Mapping[str, int] = field(default_factory=dict)
     tsc_hz: int | None = None
-    measures: tuple[str, ...] | None = None
+    optimisations: tuple[str, ...] | None = None
     bytes_per_connection: Mapping[str, int] | None = None
     port: Port = field(default_factory=dict)
     xstats: Mapping[str, int] | None = None

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* lwIP's patches ask measure(MEASURE_…). */
-#include "common/measures.h"
+/* lwIP's patches ask feature_on(FEATURE_…). */
+#include "common/features.h"
 /* … and take memory from pools. */
 #include "stack/pool.h"
 

@@ -162,7 +162,7 @@ tcp_timer_update(struct tcp_pcb *pcb)
 {
   u32_t ticks;
 
-  if (!measure(MEASURE_TIMERS) || pcb->state == CLOSED) {
+  if (!feature_on(FEATURE_TIMERS) || pcb->state == CLOSED) {
     return;
   }
   if (tcp_timer_is_fast(pcb)) {

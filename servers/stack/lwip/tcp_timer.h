@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file
- * TCP's timers by deadline (measure "timers"): a PCB is in a timing wheel at a tick that is not later than the
+ * TCP's timers by deadline (optimisation "timers"): a PCB is in a timing wheel at a tick that is not later than the
  * next one at which tcp_slowtmr() would do anything with it, or in no list if there is none. It may be visited
  * too early: then it is put where it belongs. So a deadline that moves away costs nothing, and only one that
  * comes nearer moves the PCB.
@@ -54,7 +54,7 @@ tcp_timer_sync(struct tcp_pcb *pcb)
 static inline void
 tcp_timer_rto(struct tcp_pcb *pcb)
 {
-  if (measure(MEASURE_TIMERS)) {
+  if (feature_on(FEATURE_TIMERS)) {
     tcp_wheel_within(&tcp_wheel, &pcb->timer, pcb->rtime < pcb->rto ? (u32_t)(pcb->rto - pcb->rtime) : 1);
   }
 }

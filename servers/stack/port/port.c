@@ -18,7 +18,7 @@
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
-#include "common/measures.h"
+#include "common/features.h"
 #include "port_report.h"
 #include "port_shared.h"
 #include "port_sleep.h"
@@ -394,7 +394,7 @@ unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
     unsigned count = unlikely(port->steered) ? receive_steered(port, packets) : receive_burst(port, packets);
     unsigned kept = 0;
 
-    for (unsigned i = 0; measure(MEASURE_PREFETCH) && i < count; i++) {
+    for (unsigned i = 0; feature_on(FEATURE_PREFETCH) && i < count; i++) {
         rte_prefetch0(rte_pktmbuf_mtod(packets[i], void *));
     }
     for (unsigned i = 0; i < count; i++) {
@@ -471,7 +471,7 @@ bool port_has_room(struct port *port) {
 }
 
 void port_set_burst(struct port *port, unsigned count) {
-    port->tx_burst = measure(MEASURE_BATCH) ? count : 1;
+    port->tx_burst = feature_on(FEATURE_BATCH) ? count : 1;
 }
 
 void port_flush(struct port *port) {

@@ -54,7 +54,8 @@ void port_send(struct port *port, struct rte_mbuf *packet);
  * up. */
 void port_send_prepared(struct port *port, struct rte_mbuf *packet);
 
-/* Packets are handed to the driver as `count` wait, 1 to PORT_BURST; without the measure "batch" one by one.
+/* Packets are handed to the driver as `count` wait, 1 to PORT_BURST; without the optimisation "batch" one by
+ * one.
  */
 void port_set_burst(struct port *port, unsigned count);
 

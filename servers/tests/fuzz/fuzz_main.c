@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Drives the fuzzer's target where libFuzzer is not: the given files, and programs of random bytes that are
  * mutated, the same ones every time. They run with header prediction and without, which must send the same,
- * and without any measure.
+ * and without any optimisation.
  *
  * fuzz_stack COUNT [--raw FILE…] [FILE…]: files after --raw are frames, made into programs; COUNT inputs of
  * our own. */
@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/measures.h"
+#include "common/features.h"
 #include "fuzz_stack.h"
 #include "tests/sim/wire_faults.h"
 
@@ -29,11 +29,11 @@ struct seed {
 /* Each has all inputs, in a process of its own. */
 static const struct way {
     const char *name;
-    uint32_t measures;
+    uint32_t features;
     bool predict;
 } ways[] = {{"with header prediction", UINT32_MAX, true},
             {"without header prediction", UINT32_MAX, false},
-            {"without any measure", 0, false}};
+            {"without any optimisation", 0, false}};
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
 /* What lwIP has sent after each input, of the way that runs here: digests[done] is the next. */
@@ -135,7 +135,7 @@ static void run_mutations(unsigned long count) {
 
 /* Ends the process. */
 static void run_all(const struct way *way, size_t files, unsigned long count) {
-    measures = way->measures;
+    features = way->features;
     fuzz_stack_predict(way->predict);
     for (size_t i = 0; i < files; i++) {
         run(&seeds[i]);

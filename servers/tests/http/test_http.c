@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* http.c, http_parser.c and http_site.c: every answer, every split of the input, every split of the output,
  * at a guard page. All of it twice: with the table of known requests and without. */
-#include "common/measures.h"
+#include "common/features.h"
 #include "http_client.h"
 #include "http_samples.h"
 
@@ -330,8 +330,8 @@ int main(void) {
         cmocka_unit_test(test_mutations),
     };
     guard = guard_new(HTTP_BODY_LIMIT + 1024);
-    int failed = cmocka_run_group_tests_name("all measures", tests, NULL, NULL);
-    measures &= ~(uint32_t)MEASURE_REQUEST;
+    int failed = cmocka_run_group_tests_name("all optimisations", tests, NULL, NULL);
+    features &= ~(uint32_t)FEATURE_REQUEST;
     failed += cmocka_run_group_tests_name("without request", tests, NULL, NULL);
     guard_free(&guard);
     return failed;

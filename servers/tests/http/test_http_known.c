@@ -2,7 +2,7 @@
 /* http_known.c by what it must not change: two servers, one that knows requests by their bytes and one that
  * parses all, get the same bytes in the same pieces, and after each piece everything that can be seen of them
  * must be equal. Input lies at a guard page. */
-#include "common/measures.h"
+#include "common/features.h"
 #include "http_client.h"
 #include "http_samples.h"
 
@@ -23,7 +23,7 @@ static struct pair {
 } pair;
 
 static void know(bool on) {
-    measures = on ? UINT32_MAX : ~(uint32_t)MEASURE_REQUEST;
+    features = on ? UINT32_MAX : ~(uint32_t)FEATURE_REQUEST;
 }
 
 static int open_pair(void **state) {

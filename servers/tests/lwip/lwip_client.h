@@ -22,7 +22,7 @@
 #include "lwip/prot/tcp.h"
 #include "lwip/tcp.h"
 
-#include "common/measures.h"
+#include "common/features.h"
 
 #define SERVER_PORT 80
 #define SERVER_ADDRESS 0xc6120003u /* 198.18.0.3, host byte order as the others */
@@ -138,10 +138,10 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* All tests once with all measures and once with none, each in a process of its own, as measures are set once
- * before lwIP starts. `reserve` is called before lwip_init() and says whether all is well; NULL: nothing is
- * to be done then. How often any test failed. */
-static inline int run_with_and_without_measures(const struct CMUnitTest *tests, size_t count,
+/* All tests once with all optimisations and once with none, each in a process of its own, as optimisations
+ * are set once before lwIP starts. `reserve` is called before lwip_init() and says whether all is well; NULL:
+ * nothing is to be done then. How often any test failed. */
+static inline int run_with_and_without_features(const struct CMUnitTest *tests, size_t count,
                                                 bool (*reserve)(void)) {
     static const uint32_t both[] = {UINT32_MAX, 0};
     int failures = 0;
@@ -151,14 +151,14 @@ static inline int run_with_and_without_measures(const struct CMUnitTest *tests, 
         pid_t child = fork();
 
         if (child == 0) {
-            measures = both[i];
+            features = both[i];
             if (reserve != NULL && !reserve()) {
                 _exit(EXIT_FAILURE);
             }
             lwip_init();
             start_interface();
-            exit(_cmocka_run_group_tests(measures == 0 ? "without measures" : "with all measures", tests,
-                                         count, set_up, tear_down));
+            exit(_cmocka_run_group_tests(features == 0 ? "without optimisations" : "with all optimisations",
+                                         tests, count, set_up, tear_down));
         }
         failures += child < 0 || waitpid(child, &status, 0) != child || status != 0;
     }

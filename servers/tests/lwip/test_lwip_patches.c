@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What each patch of stack/patches/ is for, seen from outside of lwIP: packets in, packets out, counters.
- * Every test runs with all measures and with none. */
+ * Every test runs with all optimisations and with none. */
 #include "lwip_client.h"
 
 #include "lwip/memp.h"
@@ -397,5 +397,5 @@ int main(void) {
         cmocka_unit_test(test_fixes_0003_a_pool_of_more_than_65535_elements_has_them_all),
     };
 
-    return run_with_and_without_measures(tests, sizeof(tests) / sizeof(tests[0]), NULL);
+    return run_with_and_without_features(tests, sizeof(tests) / sizeof(tests[0]), NULL);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* lwIP with many connections, seen from outside: that each segment finds its connection and no other, what
- * gives way when there is no room, and that nothing ends early. Every test runs with all measures and with
- * none. */
+ * gives way when there is no room, and that nothing ends early. Every test runs with all optimisations and
+ * with none. */
 #include "lwip_client.h"
 
-#include "common/measures.h"
+#include "common/features.h"
 #include "lwip/memp.h"
 
 #define PCBS (1u << 18)
@@ -70,7 +70,7 @@ static err_t on_end(void *argument, struct tcp_pcb *pcb, struct pbuf *data, err_
 }
 
 static void test_each_of_many_segments_finds_its_connection(void **state) {
-    size_t many = measure(MEASURE_LOOKUP) ? MANY : 2000; /* a walk for each */
+    size_t many = feature_on(FEATURE_LOOKUP) ? MANY : 2000; /* a walk for each */
     struct tcp_pcb **pcbs = calloc(many, sizeof(struct tcp_pcb *));
 
     (void)state;
@@ -97,7 +97,7 @@ static void test_each_of_many_segments_finds_its_connection(void **state) {
 }
 
 static void test_few_connections_share_a_place(void **state) {
-    size_t many = measure(MEASURE_LOOKUP) ? MANY : 0;
+    size_t many = feature_on(FEATURE_LOOKUP) ? MANY : 0;
     ip_addr_t local = {PP_HTONL(SERVER_ADDRESS)};
 
     (void)state;
@@ -299,7 +299,7 @@ static void test_a_delayed_accept_counts_until_it_is_done(void **state) {
 static void test_a_flood_of_syns_is_held_in_the_backlog(void **state) {
     struct tcp_pcb *listener = listen_with(BACKLOG), *old;
     uint32_t next = establish(CLIENT_ADDRESS, 20000, 1), new_next;
-    size_t flood = measure(MEASURE_LOOKUP) ? 50000 : 6000;
+    size_t flood = feature_on(FEATURE_LOOKUP) ? 50000 : 6000;
 
     (void)state;
     old = accepted;
@@ -508,7 +508,7 @@ static void test_a_lookup_ahead_meets_the_connection(void **state) {
     listen_with(10);
     establish(CLIENT_ADDRESS, 20000, 1);
     place = tcp_pcb_prefetch_place(&local, SERVER_PORT, &remote, 20000);
-    assert_ptr_equal(tcp_pcb_prefetch(place), measure(MEASURE_LOOKUP) ? accepted : NULL);
+    assert_ptr_equal(tcp_pcb_prefetch(place), feature_on(FEATURE_LOOKUP) ? accepted : NULL);
 }
 
 /* ------------------------------------------------------------------------------------------------------------
@@ -538,5 +538,5 @@ int main(void) {
         TEST(test_a_lookup_ahead_meets_the_connection),
     };
 
-    return run_with_and_without_measures(tests, sizeof(tests) / sizeof(tests[0]), reserve);
+    return run_with_and_without_features(tests, sizeof(tests) / sizeof(tests[0]), reserve);
 }

@@ -35,7 +35,7 @@ static void check(void (*scenario)(struct peer *peer), bool established, const c
     for (int i = 0; i < 2; i++) {
         size_t first;
 
-        measures = i == 0 ? UINT32_MAX : UINT32_MAX & ~(uint32_t)MEASURE_TIMERS;
+        features = i == 0 ? UINT32_MAX : UINT32_MAX & ~(uint32_t)FEATURE_TIMERS;
         traces[i].count = 0;
         wire_start(peers, 2);
         peer->trace = &traces[i];
@@ -49,7 +49,7 @@ static void check(void (*scenario)(struct peer *peer), bool established, const c
         describe(&traces[i], first, text, sizeof(text));
         assert_string_equal(text, expected);
     }
-    measures = UINT32_MAX;
+    features = UINT32_MAX;
     assert_int_equal(traces[0].count, traces[1].count);
     assert_memory_equal(traces[0].records, traces[1].records, traces[0].count * sizeof(struct record));
 }

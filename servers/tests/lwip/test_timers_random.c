@@ -342,11 +342,11 @@ static size_t how_often(char what) {
 static void test_by_deadline_as_by_walking(void **state) {
     (void)state;
     for (uint32_t seed = 1; seed <= 3; seed++) {
-        measures = UINT32_MAX;
+        features = UINT32_MAX;
         run(seed, traces[0]);
-        measures = UINT32_MAX & ~(uint32_t)MEASURE_TIMERS;
+        features = UINT32_MAX & ~(uint32_t)FEATURE_TIMERS;
         run(seed, traces[1]);
-        measures = UINT32_MAX;
+        features = UINT32_MAX;
         compare();
         for (const char *what = "ACREFSOPXwsxc"; *what != '\0'; what++) {
             assert_true(how_often(*what) > 100);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Runs lwIP's own unit tests (its test/unit) on our options and our patch series, with all measures and with
- * none: those suites whose modules the servers link. Not run: sockets, DHCP, IPv6, mDNS, MQTT and IP
+/* Runs lwIP's own unit tests (its test/unit) on our options and our patch series, with all optimisations and
+ * with none: those suites whose modules the servers link. Not run: sockets, DHCP, IPv6, mDNS, MQTT and IP
  * reassembly, which are not built here. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +78,7 @@ static bool run_suites(void) {
     for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
         srunner_add_suite(runner, suites[i]());
     }
-    if (!measure(MEASURE_POOLS)) {
+    if (!feature_on(FEATURE_POOLS)) {
         srunner_add_suite(runner, mem_suite()); /* lwIP's heap */
     }
     srunner_run_all(runner, CK_NORMAL);
@@ -87,14 +87,14 @@ static bool run_suites(void) {
     return failed != 0;
 }
 
-/* The same in a process of its own, as measures are set once before lwIP starts. */
+/* The same in a process of its own, as optimisations are set once before lwIP starts. */
 static bool run_suites_with(uint32_t in_force) {
     int status;
     pid_t child = fork();
 
     if (child == 0) {
-        measures = in_force;
-        printf("%s measures\n", in_force == 0 ? "without" : "with all");
+        features = in_force;
+        printf("%s optimisations\n", in_force == 0 ? "without" : "with all");
         exit(run_suites() ? EXIT_FAILURE : EXIT_SUCCESS);
     }
     return child < 0 || waitpid(child, &status, 0) != child || status != 0;

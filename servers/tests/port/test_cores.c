@@ -20,7 +20,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
-#include "common/measures.h"
+#include "common/features.h"
 #include "eal.h"
 #include "stack/mbuf_pbuf.h"
 #include "stack/port/port.h"
@@ -403,14 +403,14 @@ static int run(const char *program) {
     return cmocka_run_group_tests(serving, start, NULL) + cmocka_run_group_tests(queues, NULL, NULL);
 }
 
-/* The plain design first, in a process of its own, as a stack's measures are set once. */
+/* The plain design first, in a process of its own, as a stack's optimisations are set once. */
 int main(int argc, char *argv[]) {
     pid_t plain = fork();
     int status;
 
     (void)argc;
     if (plain == 0) {
-        measures = 0;
+        features = 0;
         return run(argv[0]);
     }
     if (plain < 0 || waitpid(plain, &status, 0) != plain || status != 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Tests on the simulated wire, that hold with every measure and with none, and whatever the ports can do. */
+/* Tests on the simulated wire, that hold with every optimisation and with none, and whatever the ports can
+ * do. */
 #ifndef STACKDUEL_TESTS_SIM_MAIN_H
 #define STACKDUEL_TESTS_SIM_MAIN_H
 
@@ -11,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/measures.h"
+#include "common/features.h"
 #include "sim_net.h"
 
 /* How many times the seeds of `make test` are to be tried: PROGRAM [TIMES]. */
@@ -19,7 +20,7 @@ static unsigned sim_times = 1;
 
 struct sim_run {
     const char *name;
-    uint32_t measures;
+    uint32_t features;
     struct sim_ends ends;
     bool as_before; /* the run before sent the same frames at the same times */
 };
@@ -29,7 +30,7 @@ static const struct sim_run sim_runs[] = {
     {"the same without header prediction", UINT32_MAX, {SIM_PORT_CUTS, false}, true},
     {"ports that take lean segments, and header prediction", UINT32_MAX, {SIM_PORT_LEAN, true}, false},
     {"ports that take packets", UINT32_MAX, {SIM_PORT_PACKETS, false}, false},
-    {"no measure", 0, {SIM_PORT_PACKETS, false}, false},
+    {"no optimisation", 0, {SIM_PORT_PACKETS, false}, false},
 };
 
 #define SIM_TRACE 4096
@@ -86,7 +87,7 @@ static inline int sim_run_one(const struct sim_run *which, int (*run)(void)) {
     int failed;
 
     printf("-- %s\n", which->name);
-    measures = which->measures;
+    features = which->features;
     sim_ends = which->ends;
     sim_has_ended = sim_record;
     failed = run();
@@ -96,7 +97,7 @@ static inline int sim_run_one(const struct sim_run *which, int (*run)(void)) {
     return failed == 0 && sim_run_was_one(which) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* In a process of its own, as measures are chosen before lwIP starts. False if a test failed. */
+/* In a process of its own, as optimisations are chosen before lwIP starts. False if a test failed. */
 static inline bool sim_fork_one(const struct sim_run *which, int (*run)(void)) {
     pid_t child;
     int status;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* stack/memory.c and lwIP's memory beneath it: what a connection costs, what buffers cost, and that all comes
- * back. Every test runs with all measures and with none. */
+ * back. Every test runs with all optimisations and with none. */
 #include "tests/lwip/lwip_client.h"
 
 #include <stdio.h>
 
-#include "common/measures.h"
+#include "common/features.h"
 #include "lwip/mem.h"
 #include "lwip/memp.h"
 #include "stack/memory.h"
@@ -186,5 +186,5 @@ int main(void) {
         TEST(test_the_pools_are_told_by_name),
     };
 
-    return run_with_and_without_measures(tests, sizeof(tests) / sizeof(tests[0]), reserve);
+    return run_with_and_without_features(tests, sizeof(tests) / sizeof(tests[0]), reserve);
 }

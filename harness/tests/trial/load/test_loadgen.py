@@ -229,14 +229,14 @@ def test_a_server_that_dies_is_noticed(tmp_path: Path, monkeypatch: pytest.Monke
     (["offload"], ()), ([], ()),
     (["offload", "timers"], (Note(Problem.OPTIMISATIONS_IN_FORCE, {"names": ("timers",)}),)),
     (None, (Note(Problem.OPTIMISATIONS_UNKNOWN),))])
-def test_measures_left_out_are_asked_for(tmp_path: Path, said: list[str] | None,
-                                         problems: tuple[Note[Problem], ...]) -> None:
+def test_optimisations_left_out_are_asked_for(tmp_path: Path, said: list[str] | None,
+                                              problems: tuple[Note[Problem], ...]) -> None:
     host = Host()
 
     def tell(account: dict[str, Any]) -> None:
         assert host.serving is not None
         if said is not None:
-            host.serving.counters["measures"] = said
+            host.serving.counters["optimisations"] = said
     host.account = tell
     record = trial(host, tmp_path, "plain", bare_wire("scale")).record
     assert record.problems == problems

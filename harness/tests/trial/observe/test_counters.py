@@ -65,8 +65,8 @@ def test_the_busy_share_is_that_of_the_time_under_load(samples: list[Counters], 
 def test_what_counts_nothing_is_none_of_the_counts() -> None:
     said = counters_of(json.dumps({
         "server": "lwip", "accepts": 3, "bytes_per_connection": 500, "tsc_hz": 10, "pid": 7,
-        "done": True, "port": {"mtu": 1500}, "measures": ["a"], "xstats": {"rx_good_packets": 5}}))
-    assert said == Counters({"accepts": 3}, tsc_hz=10, measures=("a",), port={"mtu": 1500},
+        "done": True, "port": {"mtu": 1500}, "optimisations": ["a"], "xstats": {"rx_good_packets": 5}}))
+    assert said == Counters({"accepts": 3}, tsc_hz=10, optimisations=("a",), port={"mtu": 1500},
                             xstats={"rx_good_packets": 5})
     assert counters_of('{"xstats": null, "bytes_per_connection": {"pcb": 2}}') == Counters(
         bytes_per_connection={"pcb": 2})

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "features.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* clang-format off */
+const struct feature_row feature_rows[] = {
+    {FEATURE_LOOKUP, "lookup", "connections and listeners found in a keyed table, not by walking a list"},
+    {FEATURE_POOLS, "pools", "buffers from constant-time pools, not from lwIP's first-fit heap"},
+    {FEATURE_TIMERS, "timers", "timers by deadline in a wheel, not by walking all connections"},
+    {FEATURE_RX_ZERO_COPY, "rx-zero-copy", "received packets reach TCP without a copy"},
+    {FEATURE_TX_IN_PLACE, "tx-in-place", "headers and small bodies built in the packet that leaves, not copied thrice"},
+    {FEATURE_TX_ATTACH, "tx-attach", "large bodies attached to the packet, where the port takes several segments"},
+    {FEATURE_SUM_IN_COPY, "sum-in-copy", "checksums that no hardware computes, folded into the copy or kept"},
+    {FEATURE_OFFLOAD, "offload", "checksums left to the port where it offers"},
+    {FEATURE_TSO, "tso", "segmentation left to the port where it offers"},
+    {FEATURE_BATCH, "batch", "packets sent in bursts, not one by one"},
+    {FEATURE_PREFETCH, "prefetch", "the connections of a burst looked up ahead"},
+    {FEATURE_CLOCK, "clock", "the clock read once a turn, not for every packet"},
+    {FEATURE_PREDICTION, "prediction", "header prediction for the segment that is expected next"},
+    {FEATURE_REQUEST, "request", "a request known by its bytes is not parsed again"},
+};
+/* clang-format on */
+
+const size_t feature_row_count = sizeof(feature_rows) / sizeof(feature_rows[0]);
+
+uint32_t features = UINT32_MAX;
+
+static uint32_t bit_of(const char *name, size_t length) {
+    for (size_t i = 0; i < feature_row_count; i++) {
+        if (strlen(feature_rows[i].name) == length && memcmp(feature_rows[i].name, name, length) == 0) {
+            return feature_rows[i].bit;
+        }
+    }
+    return 0;
+}
+
+bool features_leave_out(const char *list, char *error, size_t size) {
+    uint32_t left_out = 0;
+
+    for (const char *name = list; *name != '\0';) {
+        size_t length = strcspn(name, ",");
+        bool all = length == 3 && memcmp(name, "all", 3) == 0;
+        uint32_t bit = all ? UINT32_MAX : bit_of(name, length);
+
+        if (bit == 0) {
+            snprintf(error, size, "--without: there is no optimisation '%.*s'; see --help", (int)length,
+                     name);
+            return false;
+        }
+        left_out |= bit;
+        name += length + (name[length] == ',');
+    }
+    features &= ~left_out;
+    return true;
+}
+
+void features_describe(char *text, size_t size) {
+    size_t length = (size_t)snprintf(text, size, "[");
+
+    for (size_t i = 0; i < feature_row_count && length < size; i++) {
+        if (feature_on(feature_rows[i].bit)) {
+            length += (size_t)snprintf(text + length, size - length, "%s\"%s\"", length > 1 ? ", " : "",
+                                       feature_rows[i].name);
+        }
+    }
+    if (length < size) {
+        snprintf(text + length, size - length, "]");
+    }
+}
