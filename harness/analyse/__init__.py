@@ -10,4 +10,4 @@ from harness.analyse.stats import LEAST_TO_RESAMPLE, Table, holm, median, round_
 from harness.analyse.stopping_rule import (
     HELD, Look, look, one_round, precise, remaining, sure_rounds)
 from harness.analyse.summary import summarise
-from harness.analyse.trial_use import use as use_of_trials
+from harness.analyse.trial_use import cores_of

@@ -13,7 +13,7 @@ from typing import Iterable, Iterator, Mapping, Sequence
 
 from harness.analyse.model import Ceiling, Limit
 from harness.analyse.stats import median, round_significant
-from harness.analyse.trial_use import CoreUse, Moved, TrialUse, use
+from harness.analyse.trial_use import CoreUse, Moved, cores_of, moved as moved_by
 from harness.plan import LoadPoint
 from harness.store import Bound, Evidence, LimitedBy, Note, TrialRecord, Value
 
@@ -61,7 +61,7 @@ def gain_bound(contender: Limit, over: Limit) -> Bound | None:
             (True, True): Bound.BOTH}.get(held)
 
 
-def limit(polls: bool, connections: int, trials: Sequence[TrialUse], client_polls: bool = False,
+def limit(polls: bool, connections: int, trials: Sequence[TrialRecord], client_polls: bool = False,
           line: Line = Line(), ceiling: Ceiling | None = None) -> Limit:
     """Return what bound one contender at one load point, from its valid trials.
 
@@ -77,7 +77,7 @@ def limit(polls: bool, connections: int, trials: Sequence[TrialUse], client_poll
     if not trials:
         return Limit(LimitedBy.UNKNOWN, (note(Evidence.NO_VALID_TRIAL),))
     by, evidence = _ends(polls, connections, trials, client_polls, line, ceiling)
-    moved = [trial.moved for trial in trials if trial.moved]
+    moved = list(map(moved_by, trials))
     return Limit(by, (*evidence, *_cores(trials), *_wire(moved, line), *_nics(trials),
                       *_about_ceiling(moved, ceiling)))
 
@@ -90,7 +90,7 @@ def ceilings(trials: Iterable[TrialRecord]) -> dict[LoadPoint, Ceiling]:
     """
     found = {}
     for trial in trials:
-        judged = limit(False, trial.point.connections, [use(trial)])
+        judged = limit(False, trial.point.connections, [trial])
         found[trial.point] = Ceiling(trial.requests_per_sec, trial.contender,
                                      judged.by != LimitedBy.CLIENT_CPU, judged.evidence)
     return found
@@ -102,25 +102,25 @@ def note(code: Evidence, **values: Value) -> Note[Evidence]:
                        for key, value in values.items()})
 
 
-def _ends(polls: bool, connections: int, trials: Sequence[TrialUse], client_polls: bool,
+def _ends(polls: bool, connections: int, trials: Sequence[TrialRecord], client_polls: bool,
           line: Line, ceiling: Ceiling | None) -> tuple[LimitedBy, Found]:
     client, server = _core_share(trials, "client"), _core_share(trials, "server")
     if client is None or server is None:
         return LimitedBy.UNKNOWN, [note(Evidence.NO_CPU_TIMES)]
-    if any("+" in core.role for trial in trials for core in trial.cores):
+    if any("+" in core.role for trial in trials for core in cores_of(trial)):
         return LimitedBy.UNKNOWN, [note(Evidence.SHARED_CORE, share=max(client, server))]
     core = note(Evidence.CLIENT_CORE, share=client)
     by_client, by_server, found = client, server, [core]
     if client_polls:
-        by_client, found = _own_share([trial.client_share for trial in trials],
+        by_client, found = _own_share([trial.client_busy_share for trial in trials],
                                       Evidence.CLIENT_WORK, Evidence.CLIENT_UNCOUNTED)
     if polls:
-        by_server, of_server = _own_share([trial.own_share for trial in trials],
+        by_server, of_server = _own_share([trial.busy_share for trial in trials],
                                           Evidence.SERVER_WORK, Evidence.SERVER_UNCOUNTED)
         found = found + of_server
     else:
         found = [*found, note(Evidence.SERVER_CORE, share=server)]
-    moved = [trial.moved for trial in trials if trial.moved]
+    moved = list(map(moved_by, trials))
     if by_client >= SATURATED:
         return LimitedBy.CLIENT_CPU, found
     share = _of_ceiling(moved, ceiling)
@@ -130,16 +130,16 @@ def _ends(polls: bool, connections: int, trials: Sequence[TrialUse], client_poll
         return LimitedBy.UNKNOWN, found
     if by_server >= SATURATED:
         return LimitedBy.SERVER_CPU, found
-    if 2 * sum(trial.client_bound for trial in trials) > len(trials):
+    if 2 * sum(bool(trial.client_bound) for trial in trials) > len(trials):
         return LimitedBy.CLIENT_CPU, [*found, note(Evidence.CLIENT_BOUND)]
     by, reason = _between(connections, trials, moved, line)
     return by, [*found, reason]
 
 
-def _between(connections: int, trials: Sequence[TrialUse], moved: Sequence[Moved],
+def _between(connections: int, trials: Sequence[TrialRecord], moved: Sequence[Moved],
              line: Line) -> tuple[LimitedBy, Note[Evidence]]:
     """Judge a point where neither side was at its end."""
-    by_nic = median([max((lost_share(counts, trial.requests) for counts in trial.nics.values()),
+    by_nic = median([max((lost_share(counts, trial.requests) for counts in trial.xstats.values()),
                          default=0.0) for trial in trials])
     if by_nic > WIRE_LOSSES:
         return LimitedBy.WIRE, note(Evidence.NIC_LOST, share=by_nic)
@@ -173,9 +173,9 @@ def _own_share(counted: Sequence[float | None], work: Evidence,
     return median(known), [note(work, share=median(known))]
 
 
-def _core_share(trials: Sequence[TrialUse], role: str) -> float | None:
+def _core_share(trials: Sequence[TrialRecord], role: str) -> float | None:
     """Return the median over trials of the busiest core of a role; None where one has none."""
-    played = [[core.share for core in trial.cores if role in core.role.split("+")]
+    played = [[core.share for core in cores_of(trial) if role in core.role.split("+")]
               for trial in trials]
     return median([max(shares) for shares in played]) if all(played) else None
 
@@ -196,10 +196,10 @@ def _about_ceiling(moved: Sequence[Moved], ceiling: Ceiling | None) -> Found:
     return [note(code, requests_per_sec=ceiling.requests_per_sec)]
 
 
-def _cores(trials: Sequence[TrialUse]) -> Found:
+def _cores(trials: Sequence[TrialRecord]) -> Found:
     """Tell how each CPU of the plan was busy, the busiest of each role: medians over trials."""
     seen: dict[tuple[str, str], list[CoreUse]] = {}
-    for core in (core for trial in trials for core in trial.cores):
+    for core in (core for trial in trials for core in cores_of(trial)):
         seen.setdefault((core.role, core.cpu), []).append(core)
     found: Found = []
     for role in sorted({role for role, _ in seen}):
@@ -301,10 +301,10 @@ def lost_share(counts: Counts, requests: int) -> float:
     return lost / (lost + packets) if lost else 0.0
 
 
-def _nics(trials: Sequence[TrialUse]) -> Iterator[Note[Evidence]]:
+def _nics(trials: Sequence[TrialRecord]) -> Iterator[Note[Evidence]]:
     """Tell of each NIC that lost packets in any of the trials."""
-    for end in sorted({end for trial in trials for end in trial.nics}, reverse=True):
-        found = losses(added([trial.nics[end] for trial in trials if end in trial.nics]))
+    for end in sorted({end for trial in trials for end in trial.xstats}, reverse=True):
+        found = losses(added([trial.xstats[end] for trial in trials if end in trial.xstats]))
         for name, count, kind in found[:_NAMED]:
             yield note(Evidence.NIC_COUNTER, end=end, counter=name, count=count, kind=kind)
         if len(found) > _NAMED:

@@ -65,7 +65,7 @@ def gain(contender: str, over: str, logs: Table, bound: Bound | None = None) -> 
     if not known:
         return Gain(contender, over, None, None, Verdict.INCONCLUSIVE, 0)
     mean, ends = stats.t_interval(known)
-    interval = None if ends is None else Interval(math.exp(ends.low), math.exp(ends.high))
+    interval = stats.exp_interval(ends)
     p = stats.t_p_value(known)
     return Gain(contender, over, round_significant(math.exp(mean)),
                 stats.rounded_interval(interval), judge(interval, bound), len(known), bound,
@@ -79,9 +79,10 @@ def judge(interval: Interval | None, bound: Bound | None) -> Verdict:
     """
     if interval is None or bound == Bound.BOTH:
         return Verdict.INCONCLUSIVE
-    if interval.low > 1 and bound != Bound.UPPER:
+    low, high = interval
+    if low > 1 and bound != Bound.UPPER:
         return Verdict.FASTER
-    if interval.high < 1 and bound != Bound.LOWER:
+    if high < 1 and bound != Bound.LOWER:
         return Verdict.SLOWER
     return Verdict.INCONCLUSIVE
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Mapping
 
+from harness.analyse.stats import Interval
 from harness.plan import LoadPoint
 from harness.store import (
     Attempts, Bound, Caveat, Evidence, Interference, InterferenceCount, LimitedBy, NotMeasured,
     Note, StoppedBy, Unsettled, Verdict)
 
 SCHEMA = 2
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class ContenderInfo:
-    """A contender of the run.
-
-    stack: kernel, preload or dpdk
-    client: whose sockets its client has, of the same three
-    polls, client_polls: spins, so that its CPU time says nothing of its work
-    baseline: one of the kernel's servers, over each of which the others have a gain
-    not_measured: why at no load point
-    """
+    """A contender of the run."""
 
     label: str
     stack: str
@@ -83,16 +76,7 @@ class Ceiling:
 
 @dataclass(frozen=True)
 class Cell:
-    """One contender at one load point.
-
-    trials, invalid: valid trials, and those left out
-    errors: of all trials
-    figures: by key of the metric table (metrics.py), absent if unknown
-    cpu_by_role: µs, the median split as the CPU time of all valid trials together is
-    cycles_from: "own counters" or "cpu time"
-    memory_per_connection: bytes held more than at the fewest connections, shared by those more
-    bytes_per_connection: by part, as the server says itself
-    """
+    """One contender at one load point; figures: by key of the metric table."""
 
     trials: int
     invalid: int
@@ -129,12 +113,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Statistics:
-    """How the run was measured and judged.
-
-    family: how many gains are judged together
-    widest_percent: half the widest interval of a gain; None while one has none, or without a rule
-    rounds_needed: in all, for the precision asked for, as far as the scatter tells
-    """
+    """How the run was measured and judged."""
 
     method: str
     confidence: float
@@ -183,12 +162,7 @@ class Saving:
 
 @dataclass(frozen=True)
 class OptimisationStep:
-    """One optimisation of the lwIP server.
-
-    cycles_per_request: with it and those above it
-    saved: by adding it to those
-    saved_alone: by it when all others are there
-    """
+    """One optimisation of the lwIP server."""
 
     name: str
     what: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import statistics
-from typing import NamedTuple, Sequence
+from typing import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,8 @@ from numpy.typing import NDArray
 SIGNIFICANT_DIGITS = 6
 CONFIDENCE = 0.95
 Table = NDArray[np.float64]
-
-
-class Interval(NamedTuple):
-    """A two-sided interval in the unit of its values; `low` <= `high`."""
-
-    low: float
-    high: float
+# two-sided, in the unit of its values: (low, high)
+Interval = tuple[float, float]
 
 
 def round_significant(value: float, digits: int = SIGNIFICANT_DIGITS) -> float:
@@ -32,11 +27,14 @@ def round_significant(value: float, digits: int = SIGNIFICANT_DIGITS) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def rounded_interval(interval: Interval | None) -> tuple[float, float] | None:
+def rounded_interval(interval: Interval | None) -> Interval | None:
     """Return an interval as a file has it."""
-    if interval is None:
-        return None
-    return round_significant(interval.low), round_significant(interval.high)
+    return interval and (round_significant(interval[0]), round_significant(interval[1]))
+
+
+def exp_interval(interval: Interval | None) -> Interval | None:
+    """Return the interval of what `interval` is of the logarithm of."""
+    return interval and (math.exp(interval[0]), math.exp(interval[1]))
 
 
 def median(values: Sequence[float]) -> float:
@@ -49,12 +47,11 @@ def t_interval(values: Sequence[float]) -> tuple[float, Interval | None]:
 
     Assumes that they are independent and normal; no interval with fewer than two.
     """
-    n = len(values)
-    mean = math.fsum(values) / n
+    mean, n = math.fsum(values) / len(values), len(values)
     if n < 2:
         return mean, None
-    half = quantile_of_t(n - 1) * _error(values, mean)
-    return mean, Interval(mean - half, mean + half)
+    half = quantile_of_t(n - 1) * statistics.stdev(values) / math.sqrt(n)
+    return mean, (mean - half, mean + half)
 
 
 def log_t_interval(values: Sequence[float]) -> Interval | None:
@@ -63,8 +60,7 @@ def log_t_interval(values: Sequence[float]) -> Interval | None:
     `values` are positive. With log-normal ones the geometric mean is the median of what they are
     drawn from. None with fewer than two values.
     """
-    interval = t_interval([math.log(value) for value in values])[1] if values else None
-    return None if interval is None else Interval(math.exp(interval.low), math.exp(interval.high))
+    return exp_interval(t_interval([math.log(value) for value in values])[1]) if values else None
 
 
 def t_p_value(values: Sequence[float]) -> float | None:
@@ -72,20 +68,12 @@ def t_p_value(values: Sequence[float]) -> float | None:
 
     Below 0.05 exactly where t_interval() excludes 0. None with fewer than two values.
     """
-    n = len(values)
-    if n < 2:
+    if len(values) < 2:
         return None
-    mean = math.fsum(values) / n
-    error = _error(values, mean)
-    if error == 0:
-        return 1.0 if mean == 0 else 0.0
-    from scipy.special import stdtr  # type: ignore[import]
-    return min(1.0, 2 * float(stdtr(n - 1, -abs(mean) / error)))
-
-
-def _error(values: Sequence[float], mean: float) -> float:
-    n = len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1) / n)
+    if min(values) == max(values):
+        return float(values[0] == 0)
+    from scipy.stats import ttest_1samp  # type: ignore[import]
+    return float(ttest_1samp(values, 0).pvalue)
 
 
 def half_widths(table: Table, least: int) -> Table:
@@ -125,10 +113,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def disputed(logs: Sequence[float]) -> bool:
     """Tell whether t_interval() excludes 0 where the bootstrap, rather too narrow, does not."""
     ours = t_interval(logs)[1] if logs else None
-    if ours is None or ours.low <= 0 <= ours.high:
+    if ours is None or ours[0] <= 0 <= ours[1]:
         return False
     check = bootstrap_interval(logs, seed=1)
-    return check is not None and check.low <= 0 <= check.high
+    return check is not None and check[0] <= 0 <= check[1]
 
 
 # with fewer values the resampled means are so few, and so close, that a check by them is none
@@ -152,16 +140,16 @@ def bootstrap_interval(values: Sequence[float], seed: int) -> Interval | None:
     """
     if len(values) < LEAST_TO_RESAMPLE or min(values) == max(values):
         return None
-    from scipy.stats import bootstrap  # type: ignore[import]
+    from scipy.stats import bootstrap
     found = bootstrap((np.asarray(values),), np.mean, confidence_level=CONFIDENCE, method="BCa",
                       n_resamples=_RESAMPLES, random_state=np.random.default_rng(seed))
     low, high = map(float, found.confidence_interval)
-    return Interval(low, high) if math.isfinite(low) and math.isfinite(high) else None
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
 @functools.lru_cache(maxsize=None)
 def quantile_of_t(freedom: int, probability: float = 0.5 + CONFIDENCE / 2) -> float:
     """Return a quantile of Student's t distribution with `freedom` degrees of it."""
     # whoever only measures needs no interval, and scipy takes long to import
-    from scipy.special import stdtrit
+    from scipy.special import stdtrit  # type: ignore[import]
     return float(stdtrit(freedom, probability))

@@ -150,7 +150,7 @@ class _Cells:
         figures = metrics.figures(valid, metrics.Context(info.polls, self.facts.machine.tsc_hz))
         own = any(trial.cycles_per_request for trial in valid)
         limit = Limit(LimitedBy.UNKNOWN, (bottleneck.note(Evidence.NOT_MEASURED),)) if absent else \
-            bottleneck.limit(info.polls, at.connections, list(map(trial_use.use, valid)),
+            bottleneck.limit(info.polls, at.connections, valid,
                              info.client_polls, _line(name, self.facts),
                              # it is that of a client on the kernel's sockets
                              None if info.client_polls else ceiling)

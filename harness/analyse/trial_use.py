@@ -68,33 +68,10 @@ class Moved:
         return lost / (lost + max(self.requests, self.packets or 0)) if lost else 0.0
 
 
-@dataclass(frozen=True)
-class TrialUse:
-    """Who was busy in one trial.
-
-    own_share: a polling contender's time with work, 0 to 1
-    client_share: a polling client's
-    client_bound: the load tool says that it was too busy to be surely no limit
-    nics: by how much the counters of the NIC at each end (server, client) grew
-    """
-
-    cores: tuple[CoreUse, ...]
-    own_share: float | None
-    client_share: float | None = None
-    client_bound: bool = False
-    nics: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    requests: int = 0
-    moved: Moved | None = None
-
-
-def use(record: TrialRecord) -> TrialUse:
-    """Return who was busy in a trial."""
-    return TrialUse(
-        cores=tuple(_core(cpu, spent) for cpu, spent in sorted(record.cpu_seconds.items())
-                    if spent.role != OTHER),
-        own_share=record.busy_share, client_share=record.client_busy_share,
-        client_bound=bool(record.client_bound), nics=record.xstats, requests=record.requests,
-        moved=moved(record))
+def cores_of(record: TrialRecord) -> list[CoreUse]:
+    """Return how busy each CPU of the plan was."""
+    return [_core(cpu, spent) for cpu, spent in sorted(record.cpu_seconds.items())
+            if spent.role != OTHER]
 
 
 def moved(record: TrialRecord) -> Moved:

@@ -66,13 +66,7 @@ class NotTested(StrEnum):
 
 @dataclass(frozen=True)
 class GateTest:
-    """One contender against others, and whose change it was.
-
-    over: all of them were fallen against; least_over: the one against which least
-    whose: the contender that changed, "" where that cannot be told
-    whose_points: those that Reason.CLIENT_BOUND stands on
-    detectable_percent: a fall that this test catches in 8 of 10 cases
-    """
+    """One contender against others, and whose change it was."""
 
     figure: str
     contender: str
@@ -104,11 +98,7 @@ class Untested:
 
 @dataclass(frozen=True)
 class BetweenRuns:
-    """What the variance between runs was taken from.
-
-    default_freedom: the degrees of freedom that the defaults count as
-    freedom_from_sessions: by pair "contender/baseline"
-    """
+    """What the variance between runs was taken from."""
 
     default_percent: float
     default_point_percent: float
@@ -120,7 +110,7 @@ class BetweenRuns:
 
 @dataclass(frozen=True)
 class GateResult:
-    """What gate.json holds. absolute_percent: by how much the rates changed; not tested."""
+    """What gate.json holds (results/README.md)."""
 
     base: tuple[str, ...]
     head: str

@@ -41,11 +41,7 @@ POWERS = (80, 90)
 
 @dataclass(frozen=True)
 class Alarms:
-    """How many comparisons were called a difference.
-
-    ci95: of the share, Clopper and Pearson's (1934)
-    p: of so many alarms or more at the nominal rate
-    """
+    """How many comparisons were called a difference, and how sure that share is."""
 
     comparisons: int
     alarms: int
@@ -66,11 +62,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Detectable:
-    """The smallest change that a two-sided 5 % t test sees.
-
-    at: None for the mean of all load points
-    detectable_percent: by number of rounds and power, percent
-    """
+    """The smallest change that a test sees, by number of rounds and power."""
 
     contender: str
     at: LoadPoint | None
@@ -90,15 +82,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class NoiseResult:
-    """What noise.json holds.
-
-    rounds: of one comparison
-    measured: comparisons of the run
-    simulated: of its rounds with the names exchanged by lot
-    stopped: so too, going on until known to `precision_percent`
-    stopped_after_rounds: their median
-    passed: so many alarms together are not unlikely at the nominal rate
-    """
+    """What noise.json holds (results/README.md)."""
 
     run: str
     wire: str

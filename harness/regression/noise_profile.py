@@ -30,11 +30,7 @@ _MACHINE = ("cpu_model", "cpus", "architecture", "virtual")
 
 @dataclass(frozen=True)
 class PairNoise:
-    """How the log ratio of two contenders varies from round to round, by load point.
-
-    mean_variance: of its mean
-    pooled_round_sd: of a round's mean over load points
-    """
+    """How the log ratio of two contenders varies from round to round, by load point."""
 
     mean_log: tuple[float | None, ...]
     round_sd: tuple[float | None, ...]
@@ -44,12 +40,7 @@ class PairNoise:
 
 @dataclass(frozen=True)
 class Session:
-    """What a run tells of the noise.
-
-    connections: its load points; () where it sweeps more than that
-    rates: mean log
-    pairs: by "over/below" and figure
-    """
+    """What a run tells of the noise."""
 
     run: str
     started_at: str

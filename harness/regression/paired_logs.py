@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Mapping, Sequence
 
 from harness.analyse import (
-    METRICS, ContenderInfo, Context, PairedValue, Table, gain_table, log_ratios, median, summarise,
-    use_of_trials)
+    METRICS, ContenderInfo, Context, PairedValue, Table, cores_of, gain_table, log_ratios, median,
+    summarise)
 from harness.plan import LoadPoint, Plan
 from harness.store import Facts, LimitedBy, Run, TrialRecord, counted
 from harness.errors import UsageError
@@ -109,5 +109,5 @@ def _busy(info: ContenderInfo, cell: Sequence[TrialRecord]) -> float:
         counted_ = [trial.busy_share for trial in cell if trial.busy_share is not None]
         return median(counted_) if counted_ else 1.0
     return median([
-        max((core.share for core in use_of_trials(trial).cores if "server" in core.role.split("+")),
+        max((core.share for core in cores_of(trial) if "server" in core.role.split("+")),
             default=1.0) for trial in cell])

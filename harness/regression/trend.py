@@ -54,11 +54,7 @@ class TrendValue:
 
 @dataclass(frozen=True)
 class TrendChange:
-    """A step between two runs.
-
-    at: place in `values` of `run`, the first of the new level
-    before, after: the levels on both sides
-    """
+    """A step between two runs."""
 
     at: int
     run: str
@@ -71,11 +67,7 @@ class TrendChange:
 
 @dataclass(frozen=True)
 class TrendLine:
-    """One contender's figure over the runs that have it.
-
-    over: of a gain, the baseline; "" else
-    drift_percent: from first to last, where a straight line tells it better than steps
-    """
+    """One contender's figure over the runs that have it."""
 
     contender: str
     over: str
@@ -86,7 +78,7 @@ class TrendLine:
 
 @dataclass(frozen=True)
 class Trend:
-    """What trend.json holds; runs by time. points: several for their geometric mean."""
+    """What trend.json holds (results/README.md)."""
 
     metric: str
     unit: str

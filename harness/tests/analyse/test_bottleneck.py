@@ -12,16 +12,27 @@ from harness.analyse import trial_use
 from harness.analyse.bottleneck import (
     Line, added, ceilings, gain_bound, limit, line_share, losses, lost_share)
 from harness.analyse.model import Ceiling, Limit
-from harness.analyse.trial_use import CoreUse, Moved, TrialUse
+from harness.analyse.trial_use import CoreUse, Moved
 from harness.store.codes import Evidence, LimitedBy, Note
-from harness.store.trial_record import CpuTime
+from harness.store.trial_record import CpuTime, TrialRecord
 from harness.tests.fixtures.trial_records import make
 
 TEN_GIGABIT = Line(speed_mbps=10_000)
 
 
-def use(client: float, server: float, own: float | None = None) -> TrialUse:
-    return TrialUse((CoreUse("0", "client", client), CoreUse("1", "server", server)), own)
+def trial_of(*cores: CoreUse, **changes: Any) -> TrialRecord:
+    """Return a trial of a second in which the cores were busy so, and nothing moved."""
+    spent = {core.cpu: CpuTime(
+        core.role, user=round(100 * (core.share - core.system - core.interrupts)),
+        system=round(100 * core.system), softirq=round(100 * core.interrupts),
+        idle=round(100 * (1 - core.share))) for core in cores}
+    idle = make(cpu_seconds=spent, duration_seconds=1.0, requests=0, bytes=0,
+                latency_histogram_us=())
+    return replace(idle, **changes)
+
+
+def use(client: float, server: float, own: float | None = None) -> TrialRecord:
+    return trial_of(CoreUse("0", "client", client), CoreUse("1", "server", server), busy_share=own)
 
 
 def values(found: Limit, code: Evidence) -> list[dict[str, Any]]:
@@ -37,7 +48,7 @@ def codes(found: Limit) -> list[Evidence]:
     (False, use(0.94, 0.94), "connections"), (True, use(0.5, 1.0, 0.96), "server cpu"),
     (True, use(0.5, 1.0, 0.5), "connections"), (True, use(0.99, 1.0, 0.99), "client cpu"),
     (True, use(0.5, 1.0), "unknown"), (True, use(0.99, 1.0), "client cpu")])
-def test_the_limit_is_the_saturated_side(polls: bool, trial: TrialUse, by: str) -> None:
+def test_the_limit_is_the_saturated_side(polls: bool, trial: TrialRecord, by: str) -> None:
     assert limit(polls, 8, [trial]).by == by
 
 
@@ -51,16 +62,16 @@ def test_a_poller_is_not_judged_by_its_core() -> None:
 def test_the_median_trial_and_the_busiest_core_decide() -> None:
     trials = [use(0.99, 0.5), use(0.5, 0.5), use(0.6, 0.5)]
     assert limit(False, 8, trials).by == "connections"
-    two = TrialUse((CoreUse("0", "client", 0.2), CoreUse("2", "client", 0.97),
-                    CoreUse("1", "server", 0.5)), None)
+    two = trial_of(CoreUse("0", "client", 0.2), CoreUse("2", "client", 0.97),
+                   CoreUse("1", "server", 0.5))
     assert limit(False, 8, [two]).by == "client cpu"
 
 
 def test_without_figures_the_limit_is_unknown() -> None:
     assert limit(False, 8, []) == Limit(LimitedBy.UNKNOWN, (Note(Evidence.NO_VALID_TRIAL),))
-    alone = limit(False, 8, [TrialUse((CoreUse("0", "client", 0.5),), None)])
+    alone = limit(False, 8, [trial_of(CoreUse("0", "client", 0.5))])
     assert alone.by == "unknown" and codes(alone) == [Evidence.NO_CPU_TIMES]
-    shared = limit(False, 8, [TrialUse((CoreUse("0", "client+server", 0.99),), None)])
+    shared = limit(False, 8, [trial_of(CoreUse("0", "client+server", 0.99))])
     assert shared.by == "unknown" and values(shared, Evidence.SHARED_CORE) == [{"share": 0.99}]
 
 
@@ -73,9 +84,9 @@ def test_a_client_bound_side_makes_the_gain_a_bound(contender: str, over: str,
     assert gain_bound(Limit(LimitedBy(contender), ()), Limit(LimitedBy(over), ())) == bound
 
 
-def own_client(client: float | None, own: float | None) -> TrialUse:
+def own_client(client: float | None, own: float | None) -> TrialRecord:
     """Both ends poll: their cores are busy whatever they do."""
-    return TrialUse((CoreUse("0", "client", 1.0), CoreUse("1", "server", 1.0)), own, client)
+    return replace(use(1.0, 1.0, own), client_busy_share=client)
 
 
 @pytest.mark.parametrize("trial, by", [
@@ -83,7 +94,7 @@ def own_client(client: float | None, own: float | None) -> TrialUse:
     (own_client(0.94, 0.95), "server cpu"), (own_client(0.5, 0.5), "connections"),
     (own_client(None, 0.99), "unknown"), (own_client(0.5, None), "unknown"),
     (own_client(0.99, None), "client cpu")])
-def test_a_client_that_polls_is_judged_by_its_own_cycles(trial: TrialUse, by: str) -> None:
+def test_a_client_that_polls_is_judged_by_its_own_cycles(trial: TrialRecord, by: str) -> None:
     assert limit(True, 8, [trial], client_polls=True).by == by
 
 
@@ -97,13 +108,13 @@ def test_evidence_on_two_ends_that_poll() -> None:
 def test_the_cores_are_told_by_what_they_did() -> None:
     cores = (CoreUse("0", "client", 0.5, 0.5), CoreUse("2", "client", 0.9, 0.9),
              CoreUse("1", "server", 0.98, 0.1, 0.6, 0.28))
-    found = limit(False, 8, [TrialUse(cores, None)])
+    found = limit(False, 8, [trial_of(*cores)])
     assert [(core["role"], core["cpu"]) for core in values(found, Evidence.CORE)] == [
         ("client", "2"), ("client", "0"), ("server", "1")], "the busiest of each role first"
     assert values(found, Evidence.CORE)[2] == {
         "role": "server", "cpu": "1", "share": 0.98, "user": 0.1, "system": 0.6,
         "interrupts": 0.28}
-    many = TrialUse(tuple(CoreUse(str(cpu), "client", 0.5) for cpu in range(7)), None)
+    many = trial_of(*(CoreUse(str(cpu), "client", 0.5) for cpu in range(7)))
     left = values(limit(False, 8, [many]), Evidence.CORES_LEFT_OUT)
     assert left == [{"role": "client", "count": 3}]
 
@@ -111,9 +122,9 @@ def test_the_cores_are_told_by_what_they_did() -> None:
 # --- NICs -------------------------------------------------------------------------------------
 
 
-def lossy(missed: int, client: float = 0.4, own: float = 0.3, requests: int = 1000) -> TrialUse:
+def lossy(missed: int, client: float = 0.4, own: float = 0.3, requests: int = 1000) -> TrialRecord:
     """The server's NIC missed so many packets of 100,000 that it had."""
-    return replace(use(client, 1.0, own), requests=requests, nics={
+    return replace(use(client, 1.0, own), requests=requests, xstats={
         "server": {"rx_good_packets": 100_000, "rx_missed_errors": missed},
         "client": {"rx_packets": 100_000}})
 
@@ -121,16 +132,16 @@ def lossy(missed: int, client: float = 0.4, own: float = 0.3, requests: int = 10
 @pytest.mark.parametrize("trial, by", [
     (lossy(0), "connections"), (lossy(100), "connections"), (lossy(110), "wire"),
     (lossy(50_000), "wire"), (lossy(50_000, own=0.95), "server cpu"),
-    (lossy(50_000, client=0.95), "client cpu"), (replace(lossy(50_000), own_share=None), "unknown"),
+    (lossy(50_000, client=0.95), "client cpu"), (replace(lossy(50_000), busy_share=None), "unknown"),
     (replace(lossy(50_000), client_bound=True), "client cpu")])
-def test_the_wire_is_the_limit_only_where_no_side_is_at_its_end(trial: TrialUse, by: str) -> None:
+def test_the_wire_is_the_limit_only_where_no_side_is_at_its_end(trial: TrialRecord, by: str) -> None:
     assert limit(True, 8, [trial]).by == by
 
 
 @pytest.mark.parametrize("trials, count, share", [
     ([lossy(60), lossy(40), lossy(0)], 100, None), ([lossy(1000, own=0.99)], 1000, None),
     ([lossy(25_000)], 25_000, 0.2)])
-def test_what_a_nic_lost_is_evidence_whatever_was_the_limit(trials: list[TrialUse], count: int,
+def test_what_a_nic_lost_is_evidence_whatever_was_the_limit(trials: list[TrialRecord], count: int,
                                                             share: float | None) -> None:
     found = limit(True, 1, trials)
     assert values(found, Evidence.NIC_COUNTER) == [
@@ -147,7 +158,7 @@ def test_both_ends_are_named_and_only_the_largest_of_many_counters() -> None:
     names = ("rx_errors", "rx_crc_errors", "rx_dropped", "tx_dropped", "rx_over_errors",
              "tx_errors")
     trial = replace(use(0.4, 0.5), requests=10,
-                    nics={"client": {name: 1 for name in names}, "server": {"tx_errors": 2}})
+                    xstats={"client": {name: 1 for name in names}, "server": {"tx_errors": 2}})
     found = limit(False, 8, [trial])
     assert [(nic["end"], nic["counter"], nic["kind"]) for nic in
             values(found, Evidence.NIC_COUNTER)] == [
@@ -182,8 +193,13 @@ def test_one_packet_under_several_names_is_lost_once() -> None:
 # --- the wire ---------------------------------------------------------------------------------
 
 
-def moving(moved: Moved, client: float = 0.4, server: float = 0.5) -> TrialUse:
-    return replace(use(client, server), requests=moved.requests, moved=moved)
+def moving(moved: Moved, client: float = 0.4, server: float = 0.5) -> TrialRecord:
+    """Return the trial that moved this."""
+    histogram = ((moved.latency_us, moved.requests),) if moved.latency_us else ()
+    ports = None if moved.packets is None else {"rx_packets": moved.packets, "tx_packets": 0}
+    return replace(use(client, server), requests=moved.requests, bytes=moved.bytes, server=ports,
+                   duration_seconds=moved.seconds, latency_histogram_us=histogram,
+                   dropped={place: {"rx": count} for place, count in moved.lost.items()})
 
 
 def test_little_tells_how_many_requests_were_in_flight() -> None:
@@ -297,7 +313,7 @@ def test_shares_leave_out_what_the_hypervisor_took() -> None:
     spent = {"0": CpuTime("client", user=0.5, softirq=0.5, idle=1.0, steal=2.0),
              "1": CpuTime("server", nice=0.5, idle=0.5), "2": CpuTime("other", user=9.0, irq=0.25)}
     record = make(cpu_seconds=spent)
-    client, server = trial_use.use(record).cores
+    client, server = trial_use.cores_of(record)
     assert (client.share, client.user, client.system, client.interrupts) == (0.5, 0.25, 0.0, 0.25)
     assert server.share == 0.5
     assert trial_use.burned_seconds(record) == {"client": 1.0, "server": 0.5, "other": 0.25}

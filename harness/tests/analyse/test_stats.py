@@ -50,7 +50,7 @@ def test_interval_of_throughput_covers_as_promised() -> None:
     for _ in range(1000):
         interval = stats.log_t_interval([dice.lognormvariate(math.log(5e4), 0.15) for _ in range(5)])
         assert interval is not None
-        hits += interval.low <= 5e4 <= interval.high
+        hits += interval[0] <= 5e4 <= interval[1]
     assert 930 <= hits <= 970
 
 
@@ -69,7 +69,7 @@ def test_the_p_value_is_scipys_and_agrees_with_the_interval() -> None:
         p, (_, interval) = stats.t_p_value(logs), stats.t_interval(logs)
         assert p == pytest.approx(float(scipy.stats.ttest_1samp(logs, 0).pvalue), rel=1e-9)
         assert p is not None and interval is not None
-        assert (p < 0.05) == (not interval.low <= 0 <= interval.high)
+        assert (p < 0.05) == (not interval[0] <= 0 <= interval[1])
 
 
 def test_the_p_value_of_values_without_scatter() -> None:
@@ -86,7 +86,7 @@ def test_half_widths_are_those_of_each_interval_so_far() -> None:
         for column in range(3):
             known = [float(value) for value in table[:count, column] if math.isfinite(value)]
             _, interval = stats.t_interval(known) if known else (0, None)
-            expected = (interval.high - interval.low) / 2 if interval and len(known) >= 3 else math.inf
+            expected = (interval[1] - interval[0]) / 2 if interval and len(known) >= 3 else math.inf
             assert widths[count, column] == pytest.approx(expected, rel=1e-9)
 
 
@@ -127,7 +127,7 @@ def test_the_interval_covers_at_any_number_of_rounds_and_the_bootstraps_does_not
         for values in dice.normal(0, 0.05, (120, n)):
             interval = stats.bootstrap_interval(list(values), seed=1)
             assert interval is not None
-            hits += interval.low <= 0 <= interval.high
+            hits += interval[0] <= 0 <= interval[1]
         assert hits / 120 < 0.95
 
 
@@ -145,7 +145,7 @@ def test_what_the_bootstrap_disputes() -> None:
     ratios = [1.0407, 0.9617, 1.0521, 1.0398, 1.0095, 1.051, 1.0263, 1.0327]
     skewed = [math.log(ratio) for ratio in ratios]
     ours = stats.t_interval(skewed)[1]
-    assert ours is not None and ours.low > 0 and stats.disputed(skewed)
+    assert ours is not None and ours[0] > 0 and stats.disputed(skewed)
     assert not stats.disputed([0.02, 0.05, 0.01, 0.04, 0.03])
     assert not stats.disputed([-0.1, 0.1, 0.0, -0.05, 0.05])
     assert not stats.disputed([0.5]) and not stats.disputed([0.7] * 5)
