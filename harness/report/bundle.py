@@ -15,18 +15,19 @@ import hashlib
 import io
 import json
 import platform
+import re
 import tarfile
 import tempfile
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from harness.analyse import METRICS
 from harness.plan import load_published
-from harness.store import NAME
-from harness.errors import CheckFailed, MachineError, UsageError
-from harness.report.report import build, loaded, replace_file
+from harness.store import NAME, from_json
+from harness.errors import CheckFailed, UsageError
+from harness.report.report import build, loaded, write_files
 from harness.report.templates import TEMPLATES
 
 SCHEMA = 1
@@ -36,17 +37,45 @@ _MAKERS = ("matplotlib", "numpy", "scipy", "Jinja2")
 # bytes of an archive that is read, unpacked: more is none of ours
 MOST_BYTES = 4 << 30
 _NAMED = 5
-# sentences of schema 1, codes of schema 2: no figures
-_TEXTS = ("schema", "sweep", "caveats", "contenders", "evidence", "calibration", "reasons",
-          "unseen", "arrivals")
-_SAME = ("run", "wire", "rounds", "duration_seconds", "baseline", "tsc_hz", "statistics",
-         "attempts", "open_loop")
-_SAME_IN_CELLS = ("trials", "invalid", "errors", "latency_us", "cycles_from",
-                  "bytes_per_connection")
+# parts of a summary's paths that name no figure: sentences of schema 1, codes of schema 2
+_TEXTS = re.compile(r"(^|\.)(schema|sweep|caveats|contenders|evidence|calibration|reasons|unseen|"
+                    r"arrivals|at)([.[]|$)")
 # what tells the items of a list from one another
 _KEYS = (("contender", "over"), ("name",), ("offered",), ("contender", "round"))
-Json = Mapping[str, Any]
+# paths of summary.json of schema 1, and as schema 2 has them; what none fits is no figure.
+# NAME: a contender of the run
+_RENAMED = (
+    (r"(?:workload\.)?(run|wire|rounds|duration_seconds|baseline|tsc_hz|body_size_bytes)", r"\1"),
+    (r"(workload)\.name", r"\1"),
+    (r"((?:statistics|attempts|open_loop)[.[].*)", r"\1"),
+    (r"(steadiness\.(?!trials$).*)", r"\1"),
+    (r"(points\[\d+\]\.best_kernel)", r"\1"),
+    (r"(points\[\d+\]\.)client_(ceiling\.(?:requests_per_sec|at_least))", r"\1\2"),
+    (r"(points\[\d+\]\.)limit\.(NAME)\.by", r"\1cells.\2.limit.by"),
+    (r"(points\[\d+\]\.)gain\.(NAME)/(NAME)\.(?!disputed_by)(.+)", r"\1gains[\2 \3].\4"),
+    (r"(points\[\d+\]\.)contenders\.(NAME)\.cpu_us_per_request\.by_role(.+)",
+     r"\1cells.\2.cpu_by_role\3"),
+    (r"(points\[\d+\]\.)contenders\.(NAME)\.memory_bytes\.per_connection",
+     r"\1cells.\2.memory_per_connection"),
+    (r"(points\[\d+\]\.)contenders\.(NAME)\.((?:trials|invalid|errors|latency_us|cycles_from|"
+     r"bytes_per_connection)\b.*)", r"\1cells.\2.\3"),
+    (rf"(points\[\d+\]\.)contenders\.(NAME)\.((?:{'|'.join(METRICS)})\.(?:median|ci95).*)",
+     r"\1cells.\2.figures.\3"),
+    (r"(ablation\[\d+\]\.(?:plain|all))", r"\1"),
+    (r"(ablation\[\d+\]\.)measures(\[.+\]\.(?!what$).+)", r"\1optimisations\2"),
+)
 Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What bundle.json says: of what the archive is, and the hash of each other file in it."""
+
+    schema: int
+    run: str
+    published: tuple[str, ...]
+    made_with: Mapping[str, str | None]
+    sha256: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -81,31 +110,21 @@ def pack(run_dir: Path, out: Path, names: Sequence[str] = ()) -> Path:
                 "made_with": made_with(), "git": run.facts.raw.get("git"),
                 "sha256": {name: _hash(data) for name, data in sorted(files.items())}}
     files[MANIFEST] = (json.dumps(manifest, indent=1) + "\n").encode()
-    path = out / f"{run.id}.tar.gz"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        replace_file(path, _archive(run.id, files))
-    except OSError as error:
-        raise MachineError(f"{path}: cannot write: {error.strerror or error}") from error
+    path, = write_files(out, {f"{run.id}.tar.gz": _archive(run.id, files)})
     return path
 
 
-def made_with() -> dict[str, str | None]:
-    """Return the versions of what draws and writes a report; None for what has none here.
+def made_with() -> dict[str, str]:
+    """Return the versions of what draws and writes a report.
 
     `stackduel`: the hash of the report's own code and templates.
     """
-    def of(name: str) -> str | None:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return None
     source = sorted((*TEMPLATES.glob("*.j2"), *(file for room in ("analyse", "report", "store")
                                                 for file in (Path(__file__).parents[1] / room)
                                                 .rglob("*.py"))))
     own = _hash(b"".join(file.name.encode() + file.read_bytes() for file in source))
     return {"stackduel": own[:16], "python": platform.python_version(),
-            **{name.lower(): of(name) for name in _MAKERS}}
+            **{name.lower(): version(name) for name in _MAKERS}}
 
 
 def verify(path: Path) -> Verified:
@@ -115,27 +134,25 @@ def verify(path: Path) -> Verified:
     """
     run_id, files = _read(path)
     manifest = _manifest(path, files)
-    if manifest["run"] != run_id:
-        raise UsageError(f"{path}: {MANIFEST} is of run {manifest['run']}, not of {run_id}")
-    told: dict[str, str] = manifest["sha256"]
+    if manifest.run != run_id:
+        raise UsageError(f"{path}: {MANIFEST} is of run {manifest.run}, not of {run_id}")
+    told = manifest.sha256
     _fail(path, [*(f"{name}: not in the archive" for name in sorted({*told} - {*files})),
                  *(f"{name}: not in {MANIFEST}" for name in sorted({*files} - {*told, MANIFEST})),
                  *(f"{name}: another SHA-256" for name in sorted({*told} & {*files})
                    if _hash(files[name]) != told[name])])
     with tempfile.TemporaryDirectory(prefix="stackduel-") as directory:
         at = Path(directory) / run_id
-        for name, data in files.items():
-            if name.startswith("run/"):
-                target = at / name.removeprefix("run/")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(data)
+        for name, data in _in(files, "run/").items():
+            (at / name).parent.mkdir(parents=True, exist_ok=True)
+            (at / name).write_bytes(data)
         run, summary = loaded(at)
-        pages = build(run, summary, [load_published(str(name)) for name in manifest["published"]])
-    checked = _check_figures(path, _in(files, "report/"), pages[SUMMARY])
-    now, then = made_with(), manifest["made_with"]
+        pages = build(run, summary, [load_published(name) for name in manifest.published])
+    kept = _in(files, "report/")
+    checked = _check_figures(path, kept, pages[SUMMARY])
+    now, then = made_with(), manifest.made_with
     another = tuple(f"{name} {then.get(name)} then, {now[name]} now" for name in now
                     if now[name] != then.get(name))
-    kept = _in(files, "report/")
     if not another:
         _fail(path, [f"report/{name}: differs from the report made anew"
                      for name in sorted({*pages, *kept}) if pages.get(name) != kept.get(name)])
@@ -220,89 +237,53 @@ def _read(path: Path) -> tuple[str, Files]:
     return tops.pop(), files
 
 
-def _manifest(path: Path, files: Mapping[str, bytes]) -> dict[str, Any]:
+def _manifest(path: Path, files: Files) -> Manifest:
     try:
-        found = json.loads(files[MANIFEST])
-        ok = (found["schema"] == SCHEMA and isinstance(found["run"], str)
-              and isinstance(found["published"], list) and isinstance(found["made_with"], dict)
-              and all(isinstance(name, str) and isinstance(digest, str)
-                      for name, digest in found["sha256"].items()))
-    except (KeyError, ValueError, TypeError, AttributeError):
-        ok = False
-    if not ok:
+        found = from_json(Manifest, json.loads(files[MANIFEST]), MANIFEST)
+    except (KeyError, ValueError, UsageError):
+        found = None
+    if found is None or found.schema != SCHEMA:
         raise UsageError(f"{path}: no {MANIFEST} of schema {SCHEMA} in it: not a bundle of ours")
-    return dict(found)
+    return found
 
 
 # --- figures of a summary.json of any schema -----------------------------------------------------
 
 
-def figures(data: Json) -> dict[str, Any]:
-    """Return every figure and verdict of a summary.json by its path."""
-    upgraded = _from_schema1(data) if data.get("schema") == 1 else data
-    return dict(_flat(upgraded, ""))
+def figures(data: Mapping[str, Any]) -> dict[str, object]:
+    """Return every figure and verdict of a summary.json by its path in schema 2."""
+    flat = dict(_flat(data, ""))
+    if data.get("schema") == 1:
+        flat = dict(_as_schema2(flat, data["contenders"]))
+    return {path: value for path, value in flat.items() if not _TEXTS.search(path)}
 
 
-def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _as_schema2(flat: Mapping[str, object], names: Iterable[str]) -> Iterator[tuple[str, object]]:
+    name = f"(?:{'|'.join(map(re.escape, names))})"
+    rules = [(re.compile(pattern.replace("NAME", name)), new) for pattern, new in _RENAMED]
+    for path, value in flat.items():
+        for pattern, new in rules:
+            if match := pattern.fullmatch(path):
+                yield match.expand(new), value
+                break
+
+
+def _flat(value: object, path: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
-            if key not in _TEXTS and key != "at":
-                yield from _flat(item, f"{path}.{key}".lstrip("."))
-    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-        for item in value:
-            yield from _flat(item, f"{path}[{_name(item)}]")
+            yield from _flat(item, f"{path}.{key}".lstrip("."))
     elif isinstance(value, list):
         for place, item in enumerate(value):
-            yield from _flat(item, f"{path}[{place}]")
+            name = _name(item) if isinstance(item, Mapping) else place
+            yield from _flat(item, f"{path}[{name}]")
     elif value is not None:
-        # what every schema has
         yield path, float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _name(item: Json) -> str:
+def _name(item: Mapping[str, Any]) -> str:
     """Return what tells an item of a list from the others: a load point, a pair, a name."""
-    at = {key: value for key, value in item.get("at", {}).items()
-          if value and (key, value) not in (("server_cores", 1), ("body_size_bytes", 1))}
+    at = item.get("at") or {key: item[key] for key in ("connections",) if key in item}
+    known = {key: value for key, value in at.items()
+             if value and (key, value) not in (("server_cores", 1), ("body_size_bytes", 1))}
     keys = next((keys for keys in _KEYS if all(key in item for key in keys)), ())
-    return " ".join(map(str, (*(item[key] for key in keys), *dict(sorted(at.items())).values())))
-
-
-def _from_schema1(old: Json) -> dict[str, Any]:
-    """Return the figures of a summary of schema 1 as schema 2 has them."""
-    names = list(old["contenders"])
-    return {
-        **{key: old[key] for key in _SAME if key in old},
-        "workload": old["workload"]["name"], "body_size_bytes": old["workload"]["body_size_bytes"],
-        "points": [_point(point, names) for point in old["points"]],
-        "steadiness": {key: value for key, value in old.get("steadiness", {}).items()
-                       if key not in ("trials", "contenders")},
-        "ablation": [{"at": _at(entry), "plain": entry["plain"], "all": entry["all"],
-                      "optimisations": [{key: value for key, value in row.items() if key != "what"}
-                                        for row in entry["measures"]]}
-                     for entry in old.get("ablation", ())]}
-
-
-def _at(point: Json) -> dict[str, int]:
-    return {"connections": point["connections"]}
-
-
-def _point(point: Json, names: list[str]) -> dict[str, Any]:
-    gains = [{**gain, "contender": name, "over": over} for name in names for over in names
-             if (gain := point["gain"].get(f"{name}/{over}"))]
-    ceiling = point.get("client_ceiling", {})
-    return {
-        "at": _at(point), "best_kernel": point.get("best_kernel"),
-        "cells": {name: _cell(cell, point["limit"][name]["by"])
-                  for name, cell in point["contenders"].items()},
-        "gains": [{key: value for key, value in gain.items() if key != "disputed_by"}
-                  for gain in gains],
-        "ceiling": {key: ceiling.get(key) for key in ("requests_per_sec", "at_least")}}
-
-
-def _cell(cell: Json, by: str) -> dict[str, Any]:
-    return {
-        **{key: cell[key] for key in _SAME_IN_CELLS if key in cell}, "limit": {"by": by},
-        "cpu_by_role": cell["cpu_us_per_request"]["by_role"],
-        "memory_per_connection": cell.get("memory_bytes", {}).get("per_connection"),
-        "figures": {key: {part: cell[key].get(part) for part in ("median", "ci95")}
-                    for key in METRICS if key in cell}}
+    return " ".join(map(str, (*(item[key] for key in keys), *dict(sorted(known.items())).values())))

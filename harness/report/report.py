@@ -17,7 +17,7 @@ from harness.analyse import HELD, LEAST_TO_RESAMPLE, SCHEMA, Summary, summarise
 from harness.plan import Published, load_published
 from harness.store import Run, load_run, to_json
 from harness.errors import MachineError, UsageError
-from harness.report.baselines import baselines, headlines, kernel_servers, others
+from harness.report.baselines import headlines, kernel_servers
 from harness.report.charts.base import pictures
 from harness.report.figures import draw
 from harness.report.format import command, places
@@ -53,34 +53,23 @@ def build(run: Run, summary: Summary, published: Sequence[Published]) -> dict[st
     title = run.facts.wire.title
     files, charts = pictures(draw(summary, title, published))
     context = {
-        "summary": summary, "facts": run.facts.raw, "plan": run.plan, "published": published,
-        "charts": charts, "trials": run.trials, "headlines": headlines(summary),
-        "at": places(summary),
+        "summary": summary, "facts": run.facts.raw, "plan": run.plan, "trials": run.trials,
+        "published": published, "charts": charts, "headlines": headlines(summary),
+        "at": places(summary), "comparisons": comparisons(run, summary, published),
+        "command": command(run.plan, run.facts.nic.order), "rounds_held": HELD,
+        "bootstrap_from": LEAST_TO_RESAMPLE,
         "several_kernels": len(kernel_servers(summary)) > 1 and bool(summary.points)
         and not summary.ablation,
-        "comparisons": comparisons(run, summary, published),
-        "command": command(run.plan, run.facts.nic.order),
-        "facts_of_nic": any(trial.xstats for trial in run.trials),
-        "invalid": [trial for trial in run.trials if not trial.valid],
-        "has_loadgen": run.facts.load_tool.name == "loadgen",
-        "rounds_held": HELD, "bootstrap_from": LEAST_TO_RESAMPLE,
-        "pairs_over": [(name, below) for name in others(summary) for below in baselines(summary)],
-        "pairs_worth": [(name, summary.baseline) for name in baselines(summary)
-                        if name != summary.baseline],
     }
-    files["summary.json"] = summary_json(summary)
+    files["summary.json"] = (json.dumps(
+        {"schema": SCHEMA, **to_json(summary)}, indent=1, sort_keys=True, ensure_ascii=False,
+        allow_nan=False) + "\n").encode()
     files["report.html"] = render("report.html.j2", context)
     files["summary.md"] = render("summary.md.j2", context)
     files["summary.csv"] = summary_table(summary)
     if gains := gains_table(summary):
         files["gains.csv"] = gains
     return files
-
-
-def summary_json(summary: Summary) -> bytes:
-    """Return summary.json."""
-    return (json.dumps({"schema": SCHEMA, **to_json(summary)}, indent=1, sort_keys=True,
-                       ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def comparisons(run: Run, summary: Summary, published: Sequence[Published]) -> list[Comparison]:

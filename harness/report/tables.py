@@ -7,7 +7,7 @@ import csv
 import io
 from typing import Any, Iterable, Iterator, Sequence
 
-from harness.analyse import METRICS, Cell, Gain, Limit, OfferedPoint, Point, Summary
+from harness.analyse import METRICS, Cell, Gain, Limit, OpenLoopSummary, Point, Summary
 from harness.plan import Axis, LoadPoint
 from harness.report.baselines import baselines
 from harness.report.format import by_name
@@ -29,13 +29,12 @@ OFFERED_COLUMNS = (
     "latency_p999_us", "latency_max_us", "saturated", "intended", "unsent", "waited_share",
     "send_lag_p50_us", "send_lag_p99_us", "send_lag_max_us", "client_bound", "trials_valid",
     "trials_invalid")
-_NO_GAIN = (None,) * len(_INTERVAL)
 
 
 def summary_table(summary: Summary) -> bytes:
     """Return the CSV of one run."""
     if summary.open_loop:
-        return table(OFFERED_COLUMNS, _offered(summary))
+        return table(OFFERED_COLUMNS, _offered(summary.open_loop))
     return runs_table((), [((), summary)])
 
 
@@ -94,16 +93,19 @@ def _cell(summary: Summary, point: Point, name: str, cell: Cell) -> Iterator[Any
     yield from (cell.trials, cell.invalid, cell.errors, cell.cycles_from,
                 cell.memory_per_connection, told.get("total"))
     gain = point.gain(name, summary.baseline)
-    yield from (summary.baseline if gain else None, *(_gain(gain) if gain else _NO_GAIN),
-                gain.rounds if gain else None, gain.bound if gain else None)
+    yield from (gain.over if gain else None, *_gain(gain), gain.rounds if gain else None,
+                gain.bound if gain else None)
     best = summary.headline(point).get(name)
-    yield from (best.over if best else None, *(_gain(best) if best else _NO_GAIN))
+    yield from (best.over if best else None, *_gain(best))
     yield from (cell.limit.by, evidence(cell.limit))
     ceiling = point.ceiling
     yield from (ceiling.requests_per_sec, ceiling.at_least) if ceiling else (None, None)
 
 
-def _gain(gain: Gain) -> tuple[Any, ...]:
+def _gain(gain: Gain | None) -> tuple[object, ...]:
+    """Return the values of _INTERVAL."""
+    if gain is None:
+        return (None,) * len(_INTERVAL)
     return gain.ratio, *(gain.ci95 or (None, None)), gain.verdict
 
 
@@ -114,19 +116,14 @@ def evidence(limit: Limit) -> str:
         for note in limit.evidence)
 
 
-def _offered(summary: Summary) -> Iterator[list[Any]]:
+def _offered(loop: OpenLoopSummary) -> Iterator[tuple[Any, ...]]:
     """Yield the values of OFFERED_COLUMNS."""
-    loop = summary.open_loop
-    for name, contender in (loop.contenders if loop else {}).items():
+    for name, contender in loop.contenders.items():
         for point in contender.points:
-            yield [loop.connections if loop else None, point.offered, name, *_latency(point)]
-
-
-def _latency(point: OfferedPoint) -> Iterator[Any]:
-    latency, lag, none = point.latency_us, point.send_lag_us or {}, (None, None)
-    yield from (point.achieved.median, *(point.achieved.ci95 or none), latency["p50"],
-                *(point.p50_ci95 or none), latency["p90"], latency["p99"],
-                *(point.p99_ci95 or none), latency["p999"], latency["max"], point.saturated,
-                point.intended, point.unsent, point.waited_share)
-    yield from (*(lag.get(key) for key in ("p50", "p99", "max")), point.client_bound,
-                point.rounds, point.invalid)
+            latency, lag, none = point.latency_us, point.send_lag_us or {}, (None, None)
+            yield (loop.connections, point.offered, name, point.achieved.median,
+                   *(point.achieved.ci95 or none), latency["p50"], *(point.p50_ci95 or none),
+                   latency["p90"], latency["p99"], *(point.p99_ci95 or none), latency["p999"],
+                   latency["max"], point.saturated, point.intended, point.unsent,
+                   point.waited_share, *(lag.get(key) for key in ("p50", "p99", "max")),
+                   point.client_bound, point.rounds, point.invalid)
