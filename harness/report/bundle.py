@@ -65,6 +65,7 @@ _RENAMED = (
     (r"(ablation\[\d+\]\.)measures(\[.+\]\.(?!what$).+)", r"\1optimisations\2"),
 )
 Files = dict[str, bytes]
+Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ def _manifest(path: Path, files: Files) -> Manifest:
 # --- figures of a summary.json of any schema -----------------------------------------------------
 
 
-def figures(data: Mapping[str, Any]) -> dict[str, object]:
+def figures(data: Json) -> dict[str, object]:
     """Return every figure and verdict of a summary.json by its path in schema 2."""
     flat = dict(_flat(data, ""))
     if data.get("schema") == 1:
@@ -280,7 +281,7 @@ def _flat(value: object, path: str) -> Iterator[tuple[str, object]]:
         yield path, float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _name(item: Mapping[str, Any]) -> str:
+def _name(item: Json) -> str:
     """Return what tells an item of a list from the others: a load point, a pair, a name."""
     at = item.get("at") or {key: item[key] for key in ("connections",) if key in item}
     known = {key: value for key, value in at.items()

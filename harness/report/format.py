@@ -187,12 +187,12 @@ def command_line(program: str, arguments: Sequence[str]) -> str:
                     for word in (program, *arguments))
 
 
-def command(plan: Plan, request: Mapping[str, Any] = {}) -> str:
+def command(plan: Plan, request: Mapping[str, str] = {}) -> str:
     """Return the command that runs this plan again, every value spelled out.
 
     `request`: what a run on a NIC was given beside its plan, {} for none.
     """
-    settings: dict[str, Any] = {
+    settings: dict[str, object] = {
         "WORKLOAD": plan.workload.name if plan.workload.name != "rps" else "",
         "CONTENDERS": ",".join(plan.contenders), "CONNECTIONS": _numbers(plan.connections),
         "ROUNDS": plan.rounds, "DURATION": plan.duration_seconds, "WARMUP": plan.warmup_seconds,
@@ -214,9 +214,9 @@ def command(plan: Plan, request: Mapping[str, Any] = {}) -> str:
         target = ["make", "bench"]
     elif plan.workload.name not in GENERAL:
         target = ["make", "bench-app", f"APP={plan.wire}"]
-    given = {**request, **{key: value for key, value in settings.items()
+    given = {**request, **{key: str(value) for key, value in settings.items()
                            if value != "" and key not in taken}}
-    return " ".join(["sudo", *target, *(f"{key}={command_line(str(value), ())}"
+    return " ".join(["sudo", *target, *(f"{key}={command_line(value, ())}"
                                         for key, value in given.items())])
 
 

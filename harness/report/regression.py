@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator
 
 from harness.plan import Plan
 from harness.regression import COST, LEVEL, RATE, GateResult, NoiseResult, Result, Trend
@@ -12,6 +12,7 @@ from harness.store import to_json
 from harness.report.charts import noise, trend
 from harness.report.charts.base import Frame, compact, pictures
 from harness.report.format import Places
+from harness.report.hardware import Facts
 from harness.report.templates import macro, render
 
 SCHEMA = 2
@@ -30,7 +31,7 @@ def gate_failures(found: GateResult) -> list[str]:
             for line in macro("gate.j2", "change", test)]
 
 
-def noise_page(found: NoiseResult, plan: Plan, facts: Mapping[str, Any],
+def noise_page(found: NoiseResult, plan: Plan, facts: Facts,
                sessions: int) -> dict[str, bytes]:
     """Return the page of a noise run; `sessions`: how many the profile of this machine has."""
     at = Places(plan.sweep, found.points)

@@ -46,7 +46,7 @@ def environment(html: bool) -> jinja2.Environment:
     return made
 
 
-def render(template: str, context: Mapping[str, Any]) -> bytes:
+def render(template: str, context: Mapping[str, object]) -> bytes:
     """Render a template; HTML is escaped. UsageError where facts lack what it shows."""
     try:
         return environment(".html" in template).get_template(template).render(context).encode()

@@ -35,13 +35,14 @@ LEFT, _RIGHT, _BOTTOM, _TOP, _TITLE = 0.6, 0.08, 0.41, 0.1, 0.16
 _ROW, _NOTE_LINE, _CHARACTER, _HANDLE = 0.127, 0.095, 0.05, 0.42
 _BANNER_LINE, _BANNER_MARGIN, _BANNER_WIDTH = 0.125, 0.04, 56
 WARNING = "#b00000"
+LINE_WIDTH, MARKER_SIZE = 1.2, 4.2
 
-STYLE: dict[str, Any] = {
+STYLE: dict[str, object] = {
     "font.family": "DejaVu Sans", "font.size": 8, "axes.labelsize": 8, "axes.titlesize": 7,
     "axes.titlepad": 3, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7,
     "legend.frameon": False, "axes.linewidth": 0.6, "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6, "xtick.minor.width": 0.4, "lines.linewidth": 1.2,
-    "lines.markersize": 4.2, "lines.markeredgewidth": 0.9, "errorbar.capsize": 1.5,
+    "ytick.major.width": 0.6, "xtick.minor.width": 0.4, "lines.linewidth": LINE_WIDTH,
+    "lines.markersize": MARKER_SIZE, "lines.markeredgewidth": 0.9, "errorbar.capsize": 1.5,
     "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
     "axes.grid": True, "axes.grid.axis": "y", "grid.linewidth": 0.3, "grid.color": "#cccccc",
     "hatch.linewidth": 0.6, "svg.hashsalt": "stackduel", "svg.fonttype": "path",
@@ -148,10 +149,11 @@ def pictures(drawn: Iterator[tuple[str, Figure]]) -> tuple[dict[str, bytes], dic
 
 def compact(value: float, _: object = None) -> str:
     """Return a value short enough for an axis: 1000, 10k, 1M, 0.1."""
-    for unit, factor in (("M", 1_000_000), ("k", 1000)):
+    text = f"{value:.10g}"
+    for unit, factor in (("k", 1000), ("M", 1_000_000)):
         if abs(value) >= max(factor, 10_000) and round(100 * value) % factor == 0:
-            return f"{value / factor:g}{unit}"
-    return f"{value:.10g}"
+            text = f"{value / factor:g}{unit}"
+    return text.replace("-", "−")
 
 
 def framed(entries: Sequence[Any], frame: Frame, heights: Sequence[float],

@@ -67,17 +67,13 @@ def _contender(axes: Any, bars: Bars, number: int, count: int, numbered: bool) -
         if parts is None:
             axes.text(x, 0, "×", ha="center", va="bottom", fontsize=7, color=bars.colour)
             continue
-        _stack(axes, x, width, bars.colour, parts)
-        if numbered:
-            axes.annotate(str(number + 1), (x, math.fsum(parts.values())), (0, 0.8), fontsize=4,
-                          textcoords="offset points", ha="center", va="bottom")
-
-
-def _stack(axes: Any, x: float, width: float, colour: str, parts: Mapping[str, float]) -> None:
-    bottom = 0.0
-    for role, (hatch, alpha, _) in _PARTS.items():
-        if role in parts:
-            face = (*matplotlib.colors.to_rgb(colour), alpha)
+        bottom = 0.0
+        for role in filter(parts.get, _PARTS):
+            hatch, alpha, _ = _PARTS[role]
+            face = (*matplotlib.colors.to_rgb(bars.colour), alpha)
             axes.bar(x, parts[role], width, bottom, facecolor=face, edgecolor="black",
                      linewidth=0.5, hatch=hatch)
             bottom += parts[role]
+        if numbered:
+            axes.annotate(str(number + 1), (x, bottom), (0, 0.8), fontsize=4,
+                          textcoords="offset points", ha="center", va="bottom")

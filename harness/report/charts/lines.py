@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure  # type: ignore[import]
 
 from harness.report.charts.base import (
-    GREY, GREY_MARKERS, HEIGHT, STYLE, Frame, Scale, entry, framed, label_rows, linear_axis,
-    log_axis, look, name_panel)
+    GREY, GREY_MARKERS, HEIGHT, LINE_WIDTH, MARKER_SIZE, Frame, Scale, entry, framed, label_rows,
+    linear_axis, log_axis, look, name_panel)
 
 VERDICT_MARKERS = {"faster": "^", "slower": "v", "inconclusive": "o"}
 # of a line's width: what is read first, what stands beside it, what is no contender's own
@@ -47,12 +47,12 @@ class Series:
     @property
     def width(self) -> float:
         """Return the width of the line, in points."""
-        return float(STYLE["lines.linewidth"]) * self.weight
+        return LINE_WIDTH * self.weight
 
     @property
     def size(self) -> float:
         """Return the size of its markers, in points; of a star more, whose rays are thin."""
-        size = float(STYLE["lines.markersize"]) * (0.8 if self.weight < 1 else 1)
+        size = MARKER_SIZE * (0.8 if self.weight < 1 else 1)
         return size * (1.4 if self.marker == "*" else 1)
 
 

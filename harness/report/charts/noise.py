@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Sequence
 
 from matplotlib.figure import Figure  # type: ignore[import]
-from matplotlib.ticker import MaxNLocator  # type: ignore[import]
 
 from harness.regression import Detectable, NoiseResult
 from harness.store import Verdict
-from harness.report.charts.base import Frame, Scale, entry, framed, log_axis, look
+from harness.report.charts.base import Frame, Scale, entry, framed, linear_axis, log_axis, look
 
 _HEIGHT, _GAP, _TITLE = 1.75, 0.62, 0.18
 # of percent, what a single wild interval may ask of the axis, by the median of all
@@ -55,8 +53,7 @@ def _comparisons(axes: Any, found: NoiseResult) -> None:
     limit = 1.08 * min(max(reach), _WILD * sorted(reach)[len(reach) // 2])
     axes.set_ylim(-limit, limit)
     axes.set_xlim(-0.6, len(found.points) - 0.4)
-    axes.yaxis.set_major_formatter(_signed)
-    axes.yaxis.set_major_locator(MaxNLocator(7))
+    linear_axis(axes.yaxis, 7)
     axes.set_ylabel("Against itself (%)")
     axes.set_title(f"{len(rows)} comparisons of a contender with itself")
 
@@ -81,7 +78,3 @@ def _detectable(axes: Any, rows: Sequence[Detectable]) -> None:
     log_axis(axes, values)
     axes.set_ylabel("Smallest change seen (%)")
     axes.set_title("seen in 8 of 10 cases, 5 % two-sided")
-
-
-def _signed(value: float, _: object = None) -> str:
-    return "0" if math.isclose(value, 0, abs_tol=1e-9) else f"{value:+g}".replace("-", "−")

@@ -115,7 +115,7 @@ def test_the_page_stands_alone_with_result_and_caveats_first(golden_run: Path, t
     assert len(page.addresses) == len(CHARTS)
     assert all(address.startswith("data:image/svg+xml;base64,") for address in page.addresses)
     assert page.headings[1:] == [
-        "Before you quote this", "Results", "Charts", "What limited each point", "What differs beside the stack",
+        "Before you quote this", "Results", "Charts", "What limited each point", "What differs besides the stack",
         "How this was measured and judged", "Machine", "Reproduce"]
     places = [page.text.index(part) for part in ("1.06× [1.01, 1.12]", synthetic.CAVEAT, "3 read", "A made-up CPU",
                                                 "make report RUN=golden")]
