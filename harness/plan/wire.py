@@ -99,7 +99,7 @@ class Client:
 class End:
     """What a wire has for the contenders of one stack.
 
-    link: a kind of harness/provision/links.py
+    link: a kind of harness/provision/links.toml
     server, client: both ends of that link
     client_stack: what carries the client's TCP; "dpdk": a load tool that drives a port itself
     label: what it adds to a contender's label
