@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Sequence
 
+from harness.cli.trend import alike, stored_runs
 from harness.errors import CheckFailed, MachineError, UsageError
-from harness.plan import Plan, pairs
 from harness.regression import THRESHOLD, judge, load_profile, machine_of, profile_file, readings
 from harness.report import gate_failures, gate_page, write_files
 from harness.store import OUT, RESULTS, Run, disk_reason, find_run, give_to_user, load_run
@@ -45,19 +45,13 @@ def newest(base: Sequence[Run], results: Path = RESULTS) -> Run:
     """Return the newest run of BASE's wire and workload: none of them, and no noise run."""
     taken = {run.id for run in base}
     plan = base[0].plan
-    for path in sorted((results / "runs").glob("*"), reverse=True):
-        if path.name not in taken and (path / "trials.jsonl").is_file():
-            run = load_run(path)
-            if (_alike(run.plan, plan) and run.id not in taken and run.trials
-                    and not pairs(run.plan.contenders)):
-                return run
-    raise UsageError(f"gate: no other run of wire '{plan.wire}' and workload "
-                     f"'{plan.workload.name}' under {results / 'runs'}: measure one, or give "
-                     "HEAD=<run>")
-
-
-def _alike(one: Plan, other: Plan) -> bool:
-    return (one.wire, one.workload, one.offered) == (other.wire, other.workload, other.offered)
+    found = next((run for run in stored_runs(results)
+                  if run.id not in taken and alike(run.plan, plan)), None)
+    if found is None:
+        raise UsageError(f"gate: no other run of wire '{plan.wire}' and workload "
+                         f"'{plan.workload.name}' under {results / 'runs'}: measure one, or give "
+                         "HEAD=<run>")
+    return found
 
 
 def _threshold(text: str) -> float:

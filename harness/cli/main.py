@@ -83,65 +83,61 @@ def _plain(command: str, words: Sequence[str]) -> list[str]:
 
     UsageError on an option that the command does not use, which names those that do.
     """
-    flags = {option.flag: option for option in OPTIONS}
     options: list[str] = []
     positional: list[str] = []
     rest = list(words)
     while rest:
         # two forms of the releases before
         word = {"--no-report": "REPORT=no"}.get(rest[0], rest[0].removeprefix("--set="))
-        rest.pop(0)
-        setting = re.fullmatch(r"([A-Z][A-Z_]*)=(.*)", word, re.DOTALL)
-        flag, equals, value = word.partition("=")
-        if setting:
-            option, value = _named(setting[1]), setting[2]
-            _check_used(command, option, setting[1], "a setting")
-        elif flag in flags:
-            option = flags[flag]
-            _check_used(command, option, flag, "an option")
-            if command not in option.positional:
-                options.append(word)
-                if not equals and option.kind is not Kind.SWITCH:
-                    if not rest:
-                        raise UsageError(f"{flag}: expected one argument")
-                    options.append(rest.pop(0))
-                continue
-            value = value if equals else rest.pop(0) if rest else ""
-        elif word == "--set" and rest:
+        del rest[0]
+        name, equals, value = word.partition("=")
+        option = _named(name, bool(equals))
+        if option is None:
+            if word != "--set" or not rest:
+                (options if word.startswith("-") else positional).append(word)
             continue
-        else:
-            (options if word.startswith("-") else positional).append(word)
-            continue
-        if value.strip():
-            _put(command, option, value.strip(), options, positional)
+        _check_used(command, option, name)
+        if name == option.flag and not equals:
+            if option.kind is Kind.SWITCH:
+                value = "yes"
+            elif not rest:
+                raise UsageError(f"{name}: expected one argument")
+            else:
+                value = rest.pop(0)
+        _put(command, option, value.strip(), options, positional)
     return [*options, *positional]
 
 
-def _put(command: str, option: Option, value: str, options: list[str],
-         positional: list[str]) -> None:
-    if command in option.positional:
-        positional += value.split() if option.variable == "RUNS" else [value]
-    elif option.kind is Kind.SWITCH:
-        options += [option.flag] * (value not in ("0", "no"))
-    else:
-        split = option.kind is Kind.REPEATED
-        options += [f"{option.flag}={text}" for text in (value.split() if split else [value])]
-
-
-def _named(variable: str) -> Option:
-    option = BY_VARIABLE.get(variable) or RENAMED.get(variable)
+def _named(name: str, has_value: bool) -> Option | None:
+    """Return the option of a flag, or of a variable with a value; None for another word."""
+    if not has_value or not re.fullmatch("[A-Z][A-Z_]*", name):
+        return next((option for option in OPTIONS if option.flag == name), None)
+    option = BY_VARIABLE.get(name) or RENAMED.get(name)
     if option is None:
-        raise UsageError(f"unknown setting '{variable}'; there are: {', '.join(BY_VARIABLE)}")
-    if variable in RENAMED:
-        print(f"stackduel: {variable} is called {option.variable} now; the old name works in this "
+        raise UsageError(f"unknown setting '{name}'; there are: {', '.join(BY_VARIABLE)}")
+    if name in RENAMED:
+        print(f"stackduel: {name} is called {option.variable} now; the old name works in this "
               "release", file=sys.stderr)
     return option
 
 
-def _check_used(command: str, option: Option, name: str, kind: str) -> None:
+def _check_used(command: str, option: Option, name: str) -> None:
     if command in COMMANDS and command not in option.commands:
+        kind = "an option" if name == option.flag else "a setting"
         raise UsageError(f"{name} is not {kind} of {command}; {', '.join(option.commands)} "
                          f"take{'s' * (len(option.commands) == 1)} it")
+
+
+def _put(command: str, option: Option, value: str, options: list[str],
+         positional: list[str]) -> None:
+    several = option.kind is Kind.REPEATED or option.variable == "RUNS"
+    values = value.split() if several else [value] if value else []
+    if command in option.positional:
+        positional += values
+    elif option.kind is Kind.SWITCH:
+        options += [option.flag] * (value not in ("", "0", "no"))
+    else:
+        options += [f"{option.flag}={text}" for text in values]
 
 
 def run(argv: Sequence[str], host: Host) -> int:

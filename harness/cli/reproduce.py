@@ -11,7 +11,7 @@ from typing import Mapping
 from harness.facts import of_machine
 from harness.host import Host
 from harness.plan import (
-    GENERAL, MOST_OF_WRK, PUBLISHED_METRICS, WORKLOADS, NicRequest, Plan, Published, Wire, load_wire,
+    BY_VARIABLE, GENERAL, MOST_OF_WRK, PUBLISHED_METRICS, WORKLOADS, NicRequest, Plan, Published, Wire, load_wire,
     needs_loadgen, of_paper, to_settings)
 from harness.report import command, connections, counted, differences, listed
 from harness.run import RunRequest, planned
@@ -88,8 +88,8 @@ def reproduce(paper: str, wire: str, plan: str, settings: Mapping[str, str], nic
     """
     failed: list[CheckFailed] = []
     given = {key: value for key, value in settings.items() if value}
-    cores = _cores(given)
-    todo = [errand for other in of_paper(paper) for errand in errands(other, load_wire(wire), cores)]
+    cpus = BY_VARIABLE["SERVER_CPUS"].parse(given.get("SERVER_CPUS", "0"))
+    todo = [errand for other in of_paper(paper) for errand in errands(other, load_wire(wire), len(cpus))]
     if not any(errand.runs for errand in todo):
         raise UsageError("; ".join(why for errand in todo for why in errand.left_out))
     for errand in todo:
@@ -119,12 +119,3 @@ def shown(other: Published, wire: Wire, plan: Plan, facts: Mapping[str, object],
     wide = max(len(what) for what, _, _ in table)
     return [command(plan, to_settings(nic) if nic.nic else {}), *(line for what, ours, theirs in table
                                    for line in (f"{what:>{wide}}  ours:   {ours}", f"{'':>{wide}}  theirs: {theirs}"))]
-
-
-def _cores(given: Mapping[str, str]) -> int:
-    """How many server cores the command line asks for; one without."""
-    cpus = 0
-    for word in given.get("SERVER_CPUS", "").split(","):
-        low, dash, high = word.strip().partition("-")
-        cpus += int(high) - int(low) + 1 if dash and low.isdigit() and high.isdigit() else bool(low)
-    return max(1, cpus)

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from pathlib import Path
-from typing import Sequence
+from typing import Iterator, Sequence
 
 from harness.errors import UsageError
-from harness.plan import pairs
+from harness.plan import Plan, pairs
 from harness.regression import GAIN, follow, readings
 from harness.report import trend_page, write_files
 from harness.store import OUT, RESULTS, Run, find_run, give_to_user, load_run
@@ -36,18 +37,24 @@ def chosen(names: Sequence[str], wire: str, results: Path = RESULTS) -> list[Run
         return [load_run(find_run(name, results)) for name in names]
     if len(names) != 2 or not re.fullmatch(r"[1-9][0-9]{0,3}", names[1]):
         raise UsageError("RUNS: 'last' needs a number, as in RUNS=\"last 20\"")
-    found: list[Run] = []
-    for path in sorted((results / "runs").glob("*"), reverse=True):
-        if len(found) == int(names[1]) or not (path / "trials.jsonl").is_file():
-            continue
-        run = load_run(path)
-        like = found[0].plan if found else None
-        kind = (run.plan.wire, run.plan.workload)
-        wanted = ((like.wire, like.workload) if like else
-                  (wire or run.plan.wire, run.plan.workload))
-        if (run.trials and not pairs(run.plan.contenders) and not run.plan.offered
-                and kind == wanted):
-            found.append(run)
-    if not found:
+    runs = (run for run in stored_runs(results)
+            if not run.plan.offered and wire in ("", run.plan.wire))
+    newest = next(runs, None)
+    if newest is None:
         raise UsageError(f"no run{f' of wire {wire!r}' if wire else ''} under {results / 'runs'}")
-    return found
+    before = (run for run in runs if alike(run.plan, newest.plan))
+    return [newest, *islice(before, int(names[1]) - 1)]
+
+
+def stored_runs(results: Path) -> Iterator[Run]:
+    """Yield the runs that have trials, the newest first; no noise run."""
+    for path in sorted((results / "runs").glob("*"), reverse=True):
+        if (path / "trials.jsonl").is_file():
+            run = load_run(path)
+            if run.trials and not pairs(run.plan.contenders):
+                yield run
+
+
+def alike(one: Plan, other: Plan) -> bool:
+    """Tell whether two plans measure the same workload on the same wire."""
+    return (one.wire, one.workload, one.offered) == (other.wire, other.workload, other.offered)

@@ -7,7 +7,6 @@ key. Without contenders the plan is for all of the wire, without a workload for 
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Mapping, Sequence
@@ -20,6 +19,7 @@ from harness.plan.options import (
 from harness.plan.plan import SPARE_CONNECTIONS, SPARE_FILES, Plan, Reason
 from harness.plan.topology import contender_name
 from harness.plan.wire import PRELOAD, Contender, Wire
+from harness.structure import read_toml
 
 PLANS = Path(__file__).resolve().parent / "plans"
 MOST_OF_WRK = 10_000
@@ -111,13 +111,11 @@ def _read(name_or_path: str, wire: str) -> _Request:
         own = PLANS / wire / f"{name_or_path}.toml"
         path = own if own.is_file() else PLANS / f"{name_or_path}.toml"
     try:
-        values = tomllib.loads(path.read_text())
+        values = read_toml(path)
     except OSError:
         known = ", ".join(sorted(file.stem for file in PLANS.glob("*.toml")))
         raise UsageError(
             f"no plan '{name_or_path}'; there are: {known}, or a .toml file's path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not TOML: {error}") from None
     known_keys = sorted({*BY_KEY, "max_connections"} - {"reach"})
     for key in values:
         if key not in known_keys:

@@ -14,6 +14,7 @@ from typing import Any, Mapping
 
 from harness.errors import UsageError
 from harness.plan.load import MOST_BODY, MOST_CONNECTIONS, MOST_RATE, SUFFIXES, SWEPT
+from harness.structure import strict
 
 # At a trial, in all. A disturbance that outlasts three in a row is the machine's usual state.
 MOST_ATTEMPTS = 3
@@ -40,6 +41,13 @@ class Kind(Enum):
     YES_NO = "yes or no"
     SWITCH = "given or not"
     REPEATED = "text, several times"
+
+
+_CONVERTER = strict()
+# of a value in a plan file; text of the others
+_TYPES: Mapping[Kind, Any] = {
+    Kind.NUMBER: int, Kind.NUMBERS: tuple[int, ...], Kind.CPUS: tuple[int, ...],
+    Kind.PERCENT: float, Kind.NAMES: tuple[str, ...], Kind.YES_NO: bool}
 
 
 @dataclass(frozen=True)
@@ -109,34 +117,25 @@ class Option:
 
     def check(self, value: Any, place: str) -> None:
         """Raise UsageError on a value of a wrong type or beyond the limits."""
-        if self.many:
-            if not isinstance(value, (list, tuple)) or not value:
-                raise UsageError(f"{place}: must be a list of whole numbers, at least one")
-            for number in value:
-                self._check_range(number, place)
-            _check_unique(value, place)
-        elif self.kind is Kind.NUMBER:
-            self._check_range(value, place)
-        elif self.kind is Kind.PERCENT:
-            _check_percent(value, place)
-        elif self.kind is Kind.NAMES:
-            if not isinstance(value, (list, tuple)) or not value or not all(
-                    isinstance(name, str) and name for name in value):
-                raise UsageError(f"{place}: must be a list of names, at least one")
-            _check_unique(value, place)
-        elif self.kind is Kind.YES_NO:
-            if not isinstance(value, bool):
-                raise UsageError(f"{place}: must be true or false")
-        elif not isinstance(value, str):
-            raise UsageError(f"{place}: must be text")
-        elif self.choices and value not in self.choices:
+        try:
+            _CONVERTER.structure(value, _TYPES.get(self.kind, str))
+        except TypeError as error:
+            raise UsageError(f"{place}: {error}") from None
+        several = self.many or self.kind is Kind.NAMES
+        if several and (not value or "" in value):
+            raise UsageError(f"{place}: must be a list of at least one")
+        if several and len(set(value)) < len(value):
+            twice = next(item for item in value if list(value).count(item) > 1)
+            raise UsageError(f"{place}: duplicate value {twice}")
+        if self.many or self.kind is Kind.NUMBER:
+            for number in value if self.many else [value]:
+                if not self.low <= number <= self.high:
+                    raise UsageError(f"{place}: must be {self.low} to {self.high}, not {number}")
+        if self.kind is Kind.PERCENT and value and not 0.1 <= value <= MOST_PRECISION:
+            raise UsageError(
+                f"{place}: must be 0 (none) or 0.1 to {MOST_PRECISION:g} percent, not {value:g}")
+        if self.choices and value not in self.choices:
             raise UsageError(f"{place}: must be one of {', '.join(self.choices)}")
-
-    def _check_range(self, value: Any, place: str) -> None:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise UsageError(f"{place}: {value!r} is not a whole number")
-        if not self.low <= value <= self.high:
-            raise UsageError(f"{place}: must be {self.low} to {self.high}, not {value}")
 
 
 def words(text: str) -> list[str]:
@@ -155,21 +154,6 @@ def _percent(text: str, place: str) -> float:
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", word):
         raise UsageError(f"{place}: '{text}' is not a number of percent")
     return float(word)
-
-
-def _check_percent(value: Any, place: str) -> None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise UsageError(f"{place}: {value!r} is not a number of percent")
-    # not a comparison of its opposite: that of NaN is never true
-    if not (value == 0 or 0.1 <= value <= MOST_PRECISION):
-        raise UsageError(
-            f"{place}: must be 0 (none) or 0.1 to {MOST_PRECISION:g} percent, not {value:g}")
-
-
-def _check_unique(values: Any, place: str) -> None:
-    twice = next((value for value in values if list(values).count(value) > 1), None)
-    if twice is not None:
-        raise UsageError(f"{place}: duplicate value {twice}")
 
 
 _MEASURES = ("bench", "latency", "noise", "reproduce")
