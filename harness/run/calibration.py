@@ -8,13 +8,12 @@ It takes the place of a kernel contender, behind that one's link.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from harness.errors import MachineError
 from harness.host import Host
 from harness.plan import GENERAL, KERNEL, Contender, Plan, TrialSpec, schedule
 from harness.provision import ROOT, ResolvedWire, has_program
-from harness.store import NotCalibrated, Note, Store, finished, to_json
+from harness.store import Json, NotCalibrated, Note, Store, finished, to_json
 from harness.run.progress import Words, listed, point_name, point_text, rate
 from harness.run.runner import TrialRunner
 
@@ -51,7 +50,7 @@ def canned(wire: ResolvedWire, plan: Plan) -> Contender:
                    most_connections=0, most_because="")
 
 
-def facts(host: Host, wire: ResolvedWire, plan: Plan) -> dict[str, Any]:
+def facts(host: Host, wire: ResolvedWire, plan: Plan) -> Json:
     """Return `calibration` of facts.json: what stands for which contender, or `why_not`."""
     reason = why_not(wire, plan)
     if reason:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a person sees while trials run: a live bar on a terminal, one plain line a trial otherwise."""
+"""Show a person the trials: by a live bar on a terminal, by one plain line a trial otherwise."""
 
 from __future__ import annotations
 
@@ -68,11 +68,12 @@ def listed(notes: Iterable[Note[Any]], words: Words) -> str:
 class TimeLeft:
     """How long the rest takes: as the plan says at first, then as the trials so far have taken.
 
-    With a stop rule nobody knows: then the time to the end of the round, and of the rest what the scatter so far makes
-    likely and what the budget allows, anew with every look.
+    With a stop rule nobody knows: then the time to the end of the round, and of the rest what the
+    scatter so far makes likely and what the budget allows, anew with every look.
     """
 
-    def __init__(self, plan: Plan, trials: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, plan: Plan, trials: int,
+                 monotonic: Callable[[], float] = time.monotonic) -> None:
         self._plan = plan
         self._expected = plan.warmup_seconds + plan.duration_seconds + _OVERHEAD_SECONDS
         self._left = trials
@@ -82,7 +83,7 @@ class TimeLeft:
         self._seen: Look | None = None
 
     def looked(self, seen: Look, trials: int) -> None:
-        """Before a round, of which `trials` are to run. Of no effect where the number of rounds is fixed."""
+        """Look before a round of so many `trials`; of no effect in a plan without rule."""
         if self._plan.precision_percent:
             self._seen, self._left, self._looked = seen, trials, self._monotonic()
 
@@ -119,7 +120,6 @@ class TimeLeft:
 
 
 def _rounds(count: int) -> str:
-    """The one under way included."""
     return f"{count} more round{'' if count == 1 else 's'}"
 
 
@@ -152,7 +152,6 @@ class Progress:
             self._bar.stop()
 
     def looked(self, seen: Look, trials: int) -> None:
-        """What is known before a round, of which `trials` are to run."""
         self._left.looked(seen, trials)
         if self._plan.precision_percent:
             more = max(1, self._plan.rounds - seen.rounds, seen.more or 0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Iterator, Sequence
+from typing import Callable, ContextManager, Iterator, Sequence
 
 from harness.analyse import Look, look, one_round, remaining, sure_rounds
 from harness.facts import gather
@@ -25,8 +25,8 @@ from harness.provision import (
     Inspect, Provisioned, ResolvedWire, allow_files, cost_of_turns, needed_files, planned_use,
     provisioned, reached, requested, restore)
 from harness.store import (
-    RESULTS, Note, Run, StoppedBy, Store, Value, check_writable, counted, differing, disk_is_full,
-    disk_reason, fact, give_to_user, run_id, to_json)
+    RESULTS, Json, Note, Run, StoppedBy, Store, Value, check_writable, counted, differing,
+    disk_is_full, disk_reason, fact, give_to_user, run_id, to_json)
 from harness.trial import load_tool, prepare
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
 from harness.run import calibration
@@ -51,7 +51,8 @@ def measure(request: RunRequest, host: Host, results: Path = RESULTS,
     Errors end it early, with what was measured kept and the machine as it was.
     """
     store = Store.resume(request.resume, results) if request.resume else None
-    request = replace(request, nic=requested(request.nic, store.run.facts.nic.order if store else {}))
+    order = store.run.facts.nic.order if store else {}
+    request = replace(request, nic=requested(request.nic, order))
     with reached(host, request.nic) as sites:
         if request.nic.nic and not request.dry_run:
             # a port that a killed run has left with DPDK has no interface
@@ -117,18 +118,19 @@ class _Session:
             _say(line)
         facts, raw = self._facts(up, plan), runs / f".{id_}"
         if wire.not_applicable:
-            facts["not_applicable"] = {name: {"code": why.code, **why.values}
-                                       for name, why in wire.not_applicable.items()}
+            facts = {**facts, "not_applicable": {name: {"code": why.code, **why.values}
+                                                 for name, why in wire.not_applicable.items()}}
         if plan.offered == UNKNOWN:
             runner = TrialRunner(host, wire, closed(plan), up)
-            facts["saturation"] = to_json(saturate(runner, raw, self.words, _say))
+            found = saturate(runner, raw, self.words, _say)
+            facts = {**facts, "saturation": to_json(found)}
         store = Store.create(id_, self.plan, facts, self.results)
         if raw.is_dir():
             raw.rename(store.raw / "saturation")
         return store
 
     def _inspect(self, raw: Path, store: Store | None, up: Provisioned) -> dict[str, Reason]:
-        """Return whom the wire that is up cannot carry; a run that goes on has found that before."""
+        """Return whom the wire that is up cannot carry; a run that goes on knows that already."""
         prepare(self.sites)
         return {} if store else without_napi(self.host, self.wire, self.plan, up, raw)
 
@@ -167,7 +169,7 @@ class _Session:
               f"trials of {', '.join(plan.applicable)} at {_values(plan)}{first}, "
               f"{clock(seconds)} of load{'; ' if rule else ''}{rule}")
 
-    def _facts(self, up: Provisioned, plan: Plan) -> dict[str, Any]:
+    def _facts(self, up: Provisioned, plan: Plan) -> Json:
         tool = load_tool(plan, self.wire.has_loadgen)
         return {**gather(self.host, self.wire, plan, up, tool),
                 "calibration": calibration.facts(self.host, self.wire, plan)}
@@ -257,7 +259,7 @@ def _name(wire: ResolvedWire, plan: Plan) -> str:
                      *(["noise"] if pairs(plan.contenders) else [])])
 
 
-def _enter_facts(store: Store, facts: dict[str, Any]) -> None:
+def _enter_facts(store: Store, facts: Json) -> None:
     """Enter into a resumed run the machine state that it goes on in.
 
     UsageError, with nothing written, where that is another machine or other programs.

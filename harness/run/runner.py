@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run single trials, each again while it is disturbed: of the rounds, of calibration, of saturation.
+"""Run single trials of rounds, calibration and saturation, each again while it is disturbed.
 
 Knows no order and no files of a run.
 """
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Callable, Mapping
 
 from harness.host import Host
 from harness.plan import Plan, TrialSpec
 from harness.provision import Provisioned, ResolvedWire
-from harness.store import TrialRecord, counted, next_attempt, should_retry
+from harness.store import Json, TrialRecord, counted, next_attempt, should_retry
 from harness.trial import run_trial
 
 Keep = Callable[[TrialRecord], None]
-Ports = Mapping[str, Mapping[str, Any]]
+Ports = Mapping[str, Json]
 
 
 @dataclass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A shell in the client's namespace with all contenders up, to look around in a wire. Measures nothing."""
+"""Open a shell in the client's namespace with all contenders up; measure nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def open_shell(host: Host, wire: ResolvedWire, plan: Plan) -> int:
 
 
 def side_by_side(wire: ResolvedWire, plan: Plan) -> list[Contender]:
-    """Those that can be up at once: of several on the same end of a link, as with and without a measure, the first."""
+    """Return those that can be up at once: of several on the same end of a link the first."""
     first: dict[object, Contender] = {}
     for name in plan.contenders:
         first.setdefault(wire.contenders[name].endpoint, wire.contenders[name])
@@ -48,26 +48,30 @@ def side_by_side(wire: ResolvedWire, plan: Plan) -> list[Contender]:
 
 
 def hint(wire: ResolvedWire, plan: Plan) -> list[str]:
-    """What to try in the shell, a line each."""
+    """Return what to try in the shell, a line each."""
     port = "" if plan.port == 80 else f":{plan.port}"
-    lines = [f"You are in namespace {wire.client.namespace} of wire {wire.name}; `exit` ends it. Try:"]
+    lines = [f"You are in namespace {wire.client.namespace} of wire {wire.name}; `exit` ends it. "
+             "Try:"]
     for contender in side_by_side(wire, plan):
         if contender.client.stack == LOADGEN:
-            lines.append(f"  sh {_starter(contender)} --connections 64    # {contender.label}; --help for more")
+            lines.append(f"  sh {_starter(contender)} --connections 64    # {contender.label}; "
+                         "--help for more")
             continue
         before = f"sh {_starter(contender)} " if contender.client.launcher else ""
-        lines.append(f"  {before}curl -i http://{contender.endpoint.ip}{port}/    # {contender.label}")
+        lines.append(f"  {before}curl -i http://{contender.endpoint.ip}{port}/    "
+                     f"# {contender.label}")
     lines.append(f"  tail {RAW}/*")
     netns = wire.bridge.namespace if wire.bridge else wire.client.namespace
     return [*lines, f"  ip -n {netns} -statistics link"]
 
 
 def _starter(contender: Contender) -> Path:
-    """A script that runs its arguments as a client of the contender, where that needs a launcher."""
+    """Return the script that runs its arguments as a client that needs a launcher."""
     return RAW / f"{contender.file_name}-client"
 
 
-def _write_starter(host: Host, wire: ResolvedWire, contender: Contender, plan: Plan, up: Provisioned) -> None:
+def _write_starter(host: Host, wire: ResolvedWire, contender: Contender, plan: Plan,
+                   up: Provisioned) -> None:
     words = launcher(wire, contender, plan, up, _counters(contender))
     if words:
         words = command(words, contender.client.endpoint.namespace, plan.client_cpus)

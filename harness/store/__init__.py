@@ -6,7 +6,7 @@ from harness.store.attempts import (
 from harness.store.codes import (
     Bound, CableNote, Caveat, Evidence, Interference, LatencyMeaning, LimitedBy, NotCalibrated,
     NotMeasured, Note, Problem, StoppedBy, Unsettled, Value, Verdict)
-from harness.store.convert import from_json, to_json
+from harness.store.convert import Json, from_json, to_json
 from harness.store.facts import (
     ContenderFacts, Facts, HugepageFacts, MachineFacts, SaturationFacts, differing, fact,
     read as read_facts)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Define every code that a record or a summary can hold. English for them is made in harness/report/ alone.
+"""Define every code that a record or a summary can hold. English for them is made in report/ alone.
 
-A `Note` is a code with its numbers; in JSON {"code": "stolen-cpu", "share": 0.031}. The comment behind a code names
-its values; `share` is 0 to 1.
+A `Note` is a code with its numbers; in JSON {"code": "stolen-cpu", "share": 0.031}. The comment
+behind a code names its values; `share` is 0 to 1.
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ class StoppedBy(StrEnum):
 class NotMeasured(StrEnum):
     """Why a contender has no trial at a load point, or in a whole run."""
 
-    BEYOND = "beyond-most-connections"      # connections, because (a NotMeasured of the contender, or its own text)
+    # connections, because (a NotMeasured of the contender, or its own text)
+    BEYOND = "beyond-most-connections"
     BEYOND_RATE = "beyond-offered-rate"     # requests_per_sec
     ONE_CORE = "same-as-on-one-core"        # as (contender)
     NOT_ALL_CORES = "does-not-use-all-cores"
@@ -164,7 +165,8 @@ class NotCalibrated(StrEnum):
 class CableNote(StrEnum):
     """What was seen of the ends of a NIC's cable beforehand."""
 
-    SLOWER = "slower-end"           # server, server_mbps, client, client_mbps (server, client: names)
+    # server, server_mbps, client, client_mbps (server, client: names)
+    SLOWER = "slower-end"
     CLOCK = "other-clock"           # machine, ahead_seconds
     WRK = "other-wrk"               # machine, version, here
     OTHER = "other"                 # text; of runs of before alone
@@ -188,7 +190,8 @@ class Caveat(StrEnum):
     DISTURBED = "disturbed"                 # see attempts
     UNSETTLED = "unsettled"                 # see steadiness
     UNSEEN = "steadiness-unseen"            # contenders
-    IMPRECISE = "imprecise"                 # stopped_by, precision_percent, widest_percent (absent if none)
+    # stopped_by, precision_percent, widest_percent (absent if none)
+    IMPRECISE = "imprecise"
 
 
 class LatencyMeaning(StrEnum):

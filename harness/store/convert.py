@@ -9,7 +9,7 @@ added to can be read.
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Mapping, TypeVar, get_args, get_origin
 
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_unstructure_fn
@@ -21,6 +21,8 @@ from harness.store.trial_record import Histogram
 from harness.structure import first_wrong, strict
 
 T = TypeVar("T")
+# what others wrote, before it is read
+Json = Mapping[str, Any]
 
 
 def to_json(value: Any) -> Any:
@@ -29,7 +31,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: type[T], data: Any, place: str) -> T:
-    """Return the `kind` that `data` holds; UsageError, with `place` and the field, where it does not."""
+    """Return the `kind` that `data` holds; UsageError, with `place` and the field, for none."""
     try:
         return _CONVERTER.structure(data, kind)
     except (BaseValidationError, TypeError, ValueError) as error:

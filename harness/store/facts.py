@@ -13,9 +13,7 @@ from typing import Any, Iterator, Mapping
 from harness.plan import KERNEL
 from harness.store import schema1
 from harness.store.codes import NotMeasured, Note
-from harness.store.convert import from_json
-
-Json = Mapping[str, Any]
+from harness.store.convert import Json, from_json
 
 
 @dataclass(frozen=True)
@@ -178,7 +176,7 @@ class Facts:
     noise: NoiseFacts = NoiseFacts()
     not_applicable: Mapping[str, Note[NotMeasured]] = field(default_factory=dict)
     saturation: Mapping[str, SaturationFacts] = field(default_factory=dict)
-    ports: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ports: Mapping[str, Json] = field(default_factory=dict)
     offloads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     resumed: tuple[SessionFacts, ...] = ()
     raw: Json = field(default_factory=dict)
@@ -195,7 +193,7 @@ class Facts:
 
 
 def read(data: Json, place: str = "facts.json") -> Facts:
-    """Return the facts that `data` holds; UsageError, with `place` and the field, if it does not."""
+    """Return the facts that `data` holds; UsageError, with `place` and the field, for none."""
     return replace(from_json(Facts, schema1.facts(data), place), raw=data)
 
 

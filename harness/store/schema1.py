@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Read runs of before: trials with sentences for codes and only the axes that were swept, and old facts.
+"""Read runs of before: old facts, trials with sentences for codes and the axes that were swept.
 
 The only place that knows those sentences. A text that is none of them becomes the code `other`.
 """
@@ -13,7 +13,7 @@ from typing import Any, Mapping
 from harness.errors import UsageError
 from harness.plan import DPDK, KERNEL, PRELOAD, Plan
 from harness.store.codes import Interference, Problem, Unsettled
-from harness.store.convert import from_json
+from harness.store.convert import Json, from_json
 from harness.store.trial_record import TrialRecord
 
 SCHEMA = 1
@@ -45,7 +45,8 @@ _SENTENCES: Mapping[StrEnum, str] = {
         r"(?P<pair>connections|(?:bytes|packets) to (?:server|client)): one end counted "
         r"(?P<sent>\d+), the other (?P<received>\d+): at most (?P<limit>\d+) fewer, for what was "
         r"under way when a client ended",
-    Problem.CONNECTIONS_MISSING: r"only (?P<arrived>-?\d+) of (?P<expected>\d+) connections arrived",
+    Problem.CONNECTIONS_MISSING:
+        r"only (?P<arrived>-?\d+) of (?P<expected>\d+) connections arrived",
     Problem.REFUSED: r"(?P<count>\d+) connections were refused",
     Problem.HTTP_ERRORS: r"(?P<count>\d+) answers were errors",
     Problem.OPTIMISATIONS_UNKNOWN: r"the server did not say which measures it had in force",
@@ -67,14 +68,14 @@ _SENTENCES: Mapping[StrEnum, str] = {
 }
 
 
-def read(line: Mapping[str, Any], plan: Plan, place: str) -> TrialRecord:
+def read(line: Json, plan: Plan, place: str) -> TrialRecord:
     """Return the trial of a line of schema 1; UsageError, with `place`, where it is none."""
     point = {"connections": line.get("connections"), "offered_per_sec": line.get("offered", 0),
              "server_cores": len(plan.server_cpus), "impairment": plan.netem,
              "body_size_bytes": plan.workload.body_size_bytes}
     problems = [_note(Problem, text) for text in _texts(line, "problems", place)]
     if line.get("valid") is not True and not problems:
-        problems = [{"code": Problem.OTHER, "text": "no reason given"}]
+        problems = [_note(Problem, "no reason given")]
     unsettled = line.get("unsettled")
     return from_json(TrialRecord, {
         **{key: value for key, value in line.items() if key not in _OWN and value is not None},
@@ -83,7 +84,7 @@ def read(line: Mapping[str, Any], plan: Plan, place: str) -> TrialRecord:
         "unsettled": _note(Unsettled, str(unsettled)) if unsettled else None}, place)
 
 
-def facts(data: Mapping[str, Any]) -> Mapping[str, Any]:
+def facts(data: Json) -> Json:
     """Return facts.json with what runs of before had otherwise as it is now.
 
     All contenders polled but the kernel's; `lwip` was the stack of lwip_server and of what the
@@ -118,14 +119,14 @@ def _contender(entry: Any) -> Any:
     return found
 
 
-def _texts(line: Mapping[str, Any], key: str, place: str) -> list[str]:
+def _texts(line: Json, key: str, place: str) -> list[str]:
     texts = line.get(key, [])
     if not isinstance(texts, list):
         raise UsageError(f"{place}: '{key}' is missing or of a wrong type")
     return [str(text) for text in texts]
 
 
-def _note(kind: type[StrEnum], text: str) -> dict[str, Any]:
+def _note(kind: type[StrEnum], text: str) -> Json:
     """Return a sentence as the JSON of a Note."""
     for code, pattern in _SENTENCES.items():
         match = re.fullmatch(pattern, text) if isinstance(code, kind) else None

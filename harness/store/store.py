@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs on disk: results/runs/<id>/ {facts.json, plan.json, trials.jsonl, raw/}. Units: results/README.md.
+"""Read and write results/runs/<id>/ {facts.json, plan.json, trials.jsonl, raw/}.
+
+Units: results/README.md.
 
 Every write replaces the whole file (temporary file, fsync, rename), so a run is readable at any
 instant. Lines of schema 1 are read as those of schema 2. Knows no machine and no analysis.
@@ -16,11 +18,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable
 
 from harness.errors import MachineError, UsageError
 from harness.plan import UNKNOWN, Plan, Reason, from_json, settled, to_json, without
 from harness.store import convert, facts, schema1
+from harness.store.convert import Json
 from harness.store.facts import Facts
 from harness.store.trial_record import SCHEMA as TRIAL_SCHEMA
 from harness.store.trial_record import TrialRecord
@@ -71,21 +74,25 @@ class Run:
 
 
 def run_id(now: datetime, wire: str) -> str:
-    """`now` in UTC."""
     return f"{now:%Y%m%d-%H%M%S}-{wire}"
 
 
 def find_run(name: str, results: Path = RESULTS) -> Path:
-    """The directory of a run: an id under results/runs/, "reference", or a directory. UsageError if none."""
+    """Return the directory of a run: an id under results/runs/, "reference", or a directory.
+
+    UsageError if none.
+    """
     if name == "reference":
         runs = sorted(path for path in (results / "reference").glob("*") if path.is_dir())
         if len(runs) != 1:
-            raise UsageError(f"{results / 'reference'}: must hold exactly one run, holds {len(runs)}")
+            raise UsageError(f"{results / 'reference'}: must hold exactly one run, holds "
+                             f"{len(runs)}")
         return runs[0]
     for path in (results / "runs" / name, Path(name)):
         if name and path.is_dir():
             return path
-    raise UsageError(f"no run '{name}': give an id under {results / 'runs'}, 'reference', or a directory")
+    raise UsageError(f"no run '{name}': give an id under {results / 'runs'}, 'reference', or a "
+                     "directory")
 
 
 def load_run(name: str | Path, results: Path = RESULTS) -> Run:
@@ -95,20 +102,15 @@ def load_run(name: str | Path, results: Path = RESULTS) -> Run:
 
 
 class Store:
-    """A run being written. Each append is on disk, whole, when it returns."""
+    """A run being written, and what is written so far. Each append is on disk when it returns."""
 
     def __init__(self, run: Run, cut: str = "") -> None:
         self.raw = run.path / "raw"
-        self._run = run
+        self.run = run
         self._cut = cut
 
-    @property
-    def run(self) -> Run:
-        """The run so far."""
-        return self._run
-
     @classmethod
-    def create(cls, id_: str, plan: Plan, found: Mapping[str, Any], results: Path = RESULTS) -> "Store":
+    def create(cls, id_: str, plan: Plan, found: Json, results: Path = RESULTS) -> "Store":
         """Make a new run's directory; MachineError if the disk refuses, UsageError if the id is
         taken."""
         path = results / "runs" / id_
@@ -138,32 +140,32 @@ class Store:
         """Drop a last line that was cut short from the disk, and say so ("" if there was none)."""
         if not self._cut:
             return ""
-        self._write(TRIALS, self._run.trials)
+        self._write(TRIALS, self.run.trials)
         return f"{self._cut}: dropped, that trial runs again"
 
     def append(self, record: TrialRecord) -> None:
         """Add one trial. On MachineError (full disk) the file is as it was before."""
-        trials = (*self._run.trials, record)
+        trials = (*self.run.trials, record)
         self._write(TRIALS, trials)
-        self._run = replace(self._run, trials=trials)
+        self.run = replace(self.run, trials=trials)
 
     def append_calibration(self, record: TrialRecord) -> None:
         """Add one trial of the calibration, as append()."""
-        calibration = (*self._run.calibration, record)
+        calibration = (*self.run.calibration, record)
         self._write(CALIBRATION, calibration)
-        self._run = replace(self._run, calibration=calibration)
+        self.run = replace(self.run, calibration=calibration)
 
     def enter(self, **found: Any) -> None:
         """Enter these among the facts, in the stead of those of the same names."""
-        self._run = replace(self._run, facts=self._run.facts.entered(**found))
-        write_file(self._run.path / "facts.json", _pretty(self._run.facts.raw))
+        self.run = replace(self.run, facts=self.run.facts.entered(**found))
+        write_file(self.run.path / "facts.json", _pretty(self.run.facts.raw))
 
     def _write(self, name: str, records: Iterable[TrialRecord]) -> None:
-        write_file(self._run.path / name, "".join(map(_line, records)))
+        write_file(self.run.path / name, "".join(map(_line, records)))
 
 
 def write_file(path: Path, text: str) -> None:
-    """Replace `path` by `text`, whole or not at all. Raises MachineError if the disk refuses."""
+    """Replace `path` by `text`, whole or not at all. MachineError if the disk refuses."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with open(temporary, "w", encoding="utf-8") as file:
@@ -196,7 +198,7 @@ def check_writable(results: Path = RESULTS) -> None:
 
 
 def give_to_user(path: Path) -> None:
-    """Under sudo, files of a run or a report go to who ran it, so that `make report` works without root.
+    """Give files of a run or a report to who ran sudo, so that `make report` works without root.
 
     So does the directory above if it is the project's own; nobody else's changes hands.
     """
@@ -209,7 +211,7 @@ def give_to_user(path: Path) -> None:
 
 
 def disk_is_full(path: Path) -> bool:
-    """Is there no room left for a trial? What then fails first may be a server or wrk, for another reason."""
+    """Tell whether there is no room left for a trial: then a server or wrk may fail first."""
     room = os.statvfs(path)
     return room.f_bavail * room.f_frsize < ROOM_FOR_A_TRIAL
 
@@ -226,7 +228,7 @@ def _disk(path: Path, error: OSError) -> MachineError:
     return MachineError(f"cannot write {disk_reason(error, path)}")
 
 
-def _pretty(data: Mapping[str, Any]) -> str:
+def _pretty(data: Json) -> str:
     return json.dumps(data, indent=1) + "\n"
 
 
@@ -246,7 +248,8 @@ def _load(path: Path, resumed: bool = False) -> tuple[Run, str]:
         # what is cut short there is measured again
         calibration, cut_there = _read_lines(path / CALIBRATION, plan)
     if (cut or cut_there) and not resumed:
-        raise UsageError(f"{cut or cut_there}; RESUME={path.name} drops it and runs that trial again")
+        raise UsageError(f"{cut or cut_there}; RESUME={path.name} drops it and runs that trial "
+                         "again")
     for number, record in enumerate(trials, 1):
         if record.contender not in plan.contenders or not 0 <= record.round < plan.most_rounds:
             raise UsageError(f"{path / TRIALS}:{number}: a trial that is not in this run's plan")
@@ -254,11 +257,11 @@ def _load(path: Path, resumed: bool = False) -> tuple[Run, str]:
 
 
 def _read_plan(file: Path) -> Plan:
+    data = _read_json(file)
     try:
-        return from_json(_read_json(file))
+        return from_json(data)
     except UsageError as error:
-        message = str(error)
-        raise UsageError(message if str(file) in message else f"{file}: {message}") from None
+        raise UsageError(f"{file}: {error}") from None
 
 
 def _read_facts(file: Path) -> Facts:

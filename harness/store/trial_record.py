@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Define TrialRecord, one line of trials.jsonl (schema 2), as trial/ makes it and everybody reads it.
+"""Define TrialRecord, one line of trials.jsonl (schema 2), complete when trial/ returns it.
 
-Complete when trial/ returns it. What each field means: results/README.md. None: not known, or not of this kind of trial.
+What each field means: results/README.md. None: not known, or not of this kind of trial.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class MachineUse:
-    """The machine from just before the load to just after it, of the plan's CPUs here; shares are 0 to 1."""
+    """The plan's CPUs here from just before the load to just after it; shares are 0 to 1."""
 
     steal_share: float
     others_share: float
@@ -40,7 +40,7 @@ class MachineUse:
 
 @dataclass(frozen=True)
 class Steady:
-    """Throughput in each interval of warm-up and load, and when it settled, s from the beginning of the warm-up."""
+    """Throughput in each interval of warm-up and load; when it settled, s from the beginning."""
 
     interval_seconds: float
     warmup_intervals: int
@@ -51,7 +51,7 @@ class Steady:
 
 @dataclass(frozen=True)
 class Reconcile:
-    """Answers that the clients had, requests that the server parsed and answered (None: it does not count)."""
+    """Answers that clients had, requests that the server parsed and answered (None: unknown)."""
 
     sent: int
     parsed: int | None
@@ -70,7 +70,7 @@ class EndCount:
 
 @dataclass(frozen=True)
 class CpuTime:
-    """CPU seconds of one CPU in the load, by state; `role`: client, server, client+server, other."""
+    """CPU seconds of one CPU in the load; `role`: client, server, client+server, other."""
 
     role: str
     user: float = 0.0
@@ -103,7 +103,7 @@ class CpuTime:
 
 @dataclass(frozen=True)
 class ClientPart:
-    """What one of several clients on other machines had of a load; `began_seconds` after the first of them."""
+    """What one of several clients elsewhere had of a load; `began_seconds` after the first."""
 
     connections: int
     threads: int
@@ -179,7 +179,7 @@ class TrialRecord:
 
     @property
     def valid(self) -> bool:
-        """Tell whether every check passed and something was answered: a rate of 0 has no logarithm."""
+        """Tell whether every check passed and something was answered: 0 has no logarithm."""
         return not self.problems and self.requests_per_sec > 0
 
     @property

@@ -68,7 +68,8 @@ def expected_response(workload: Workload) -> bytes:
     """Return every byte that our servers answer to a GET with."""
     size = workload.body_size_bytes
     closing = CLOSE if workload.connect else b""
-    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n" % (size, closing) + expected_body(size)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n" % (size, closing)
+    return head + expected_body(size)
 
 
 class Http:

@@ -53,5 +53,5 @@ def _each(total: int, answers: int) -> int:
 
 
 def _lost(end: Counters) -> int:
-    """Return the packets that its port counted as not received."""
+    # packets that its port counted as not received
     return end["rx_dropped"] + end["no_mbuf"]

@@ -12,13 +12,14 @@ from typing import Mapping, Sequence
 from harness.plan import Contender, Plan, TrialSpec
 from harness.provision import ResolvedWire
 from harness.store import (
-    EndCount, MachineUse, Note, Problem, Reconcile, Steady, TrialRecord, Unsettled, rounded)
+    EndCount, Json, MachineUse, Note, Problem, Reconcile, Steady, TrialRecord, Unsettled, rounded)
 from harness.trial import reconcile as ends
 from harness.trial.client import Client
 from harness.trial.load import remote
-from harness.trial.load.base import Account, Load, LoadResult, LoadTool
+from harness.trial.load.base import Load, LoadResult, LoadTool
+from harness.trial.load.loadgen import Account
 from harness.trial.observe import cpu, interference
-from harness.trial.observe.counters import Counters, Port, client_busy_share
+from harness.trial.observe.counters import Counters, client_busy_share
 from harness.trial.observe.sampler import Watch
 from harness.trial.observe.steady_state import INTERVAL_SECONDS, of_load, rates, steadiness
 from harness.trial.probe import Proof
@@ -33,7 +34,7 @@ class Outcome:
     """A trial's record, and what contender ("server") and "client" say of their ports."""
 
     record: TrialRecord
-    ports: Mapping[str, Port]
+    ports: Mapping[str, Json]
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,9 @@ def record_of(setting: Setting, sequence: int, measured: Measured,
     plan, spec, load = setting.plan, setting.spec, measured.load.result
     parts, account = measured.load.parts, measured.account
     final, client = measured.final or Counters(), measured.load.counters
-    server = _server(measured)
+    before, after = measured.before, measured.after
+    server = (after.counters.since(before.counters) if before.counters and after.counters
+              else None)
     reconcile = _reconcile(setting, measured)
     both = _ends(setting, measured, reconcile)
     seconds = {**cpu.cpu_seconds(load.proc_stat, plan.client_cpus, plan.server_cpus),
@@ -159,20 +162,14 @@ def record_of(setting: Setting, sequence: int, measured: Measured,
         client_bound=bound.client_bound if bound else None,
         connections_per_sec=account.connects_per_sec if account else None,
         ends=both, server=server, client=client.counts if client else None,
-        dropped=cpu.dropped(measured.before.links, measured.after.links),
-        xstats={end: cpu.changed(measured.before.nics.get(end, {}), after)
-                for end, after in sorted(measured.after.nics.items())},
+        dropped=cpu.dropped(before.links, after.links),
+        xstats={end: cpu.changed(before.nics.get(end, {}), counts)
+                for end, counts in sorted(after.nics.items())},
         emulated=setting.wire.emulated, memory=measured.memory,
         bytes_per_connection=final.bytes_per_connection if account else None,
         clients=remote.clients(parts), machine=machine, steady=steady, open_loop=load.open_loop)
     ports = {"server": final.port, "client": client.port if client else {}}
     return Outcome(record, {end: port for end, port in ports.items() if port})
-
-
-def _server(measured: Measured) -> dict[str, int] | None:
-    """Return by how much the contender's counters grew in the load."""
-    before, after = measured.before.counters, measured.after.counters
-    return None if before is None or after is None else after.since(before)
 
 
 def _steadiness(setting: Setting,

@@ -16,7 +16,8 @@ from harness.provision import Provisioned, ResolvedWire, pin_worker
 from harness.store import TrialRecord
 from harness.trial.client import Client
 from harness.trial.load import remote
-from harness.trial.load.base import LoadTool, OneProcessTool, choose_tool
+from harness.trial.load.base import LoadTool, choose_tool
+from harness.trial.load.loadgen import Loadgen
 from harness.trial.observe.counters import counters_of
 from harness.trial.observe.cpu import ProcStat, memory, without_interrupts
 from harness.trial.observe.sampler import Watch
@@ -54,7 +55,7 @@ def run_trial(host: Host, wire: ResolvedWire, plan: Plan, spec: TrialSpec, seque
         tool = load_tool(plan, wire.has_loadgen)
         setting = Setting(wire, plan, spec, contender, client, tool)
         measured = (_measure_in_one(setting, tool, running, started_at)
-                    if isinstance(tool, OneProcessTool) else _measure(setting, running, started_at))
+                    if isinstance(tool, Loadgen) else _measure(setting, running, started_at))
     finally:
         running.close()
     return record_of(setting, sequence, measured, [
@@ -85,7 +86,7 @@ def _measure(setting: Setting, running: Running, started_at: str) -> Measured:
                     running.stop(), watch)
 
 
-def _measure_in_one(setting: Setting, tool: OneProcessTool, running: Running,
+def _measure_in_one(setting: Setting, tool: Loadgen, running: Running,
                     started_at: str) -> Measured:
     host, load = setting.client.host, setting.load(setting.plan.duration_seconds)
     running.wait_ready()

@@ -21,7 +21,6 @@ from harness.errors import ContenderError, UsageError
 from harness.plan import Workload
 from harness.store import (
     PERCENTILES, Histogram, LatencyMeaning, OpenLoop, from_json, quantile)
-from harness.trial.client import Started, Tick
 from harness.trial.observe.cpu import ProcStat
 
 FOLDERS = "STACKDUEL_LOAD_TOOLS"
@@ -149,60 +148,6 @@ class LoadTool:
     def parse(self, text: str) -> LoadResult:
         """Return what its report says; ContenderError when it is none."""
         raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Account:
-    """What a tool says of its whole life, by the names in its JSON.
-
-    total_requests: answered whole
-    in_flight: requests that were not when it ended
-    total_connects: connections that it made
-    connect_seconds: until all stood, where they are opened once
-    connects_per_sec: of those opened in the interval, or until all stood; None where that was too
-        short to tell
-    busy_share: the part of the interval in which it had work
-    """
-
-    total_requests: int
-    in_flight: int
-    total_connects: int
-    connect_seconds: float
-    connects_per_sec: float | None
-    busy_share: float
-    client_bound: bool
-
-
-class OneProcessTool(LoadTool):
-    """A tool whose connections, warm-up and load are one process, which compares every answer.
-
-    It is started at the client's end, where <raw>/<name>.stdout and .stderr get its words, and
-    lingers when its interval is over until it is stopped. `tick` is called with its pid some ten
-    times a second.
-    """
-
-    has_sockets = False
-
-    def words(self, load: Load, warmup_seconds: int, launcher: Sequence[str]) -> list[str]:
-        """Return argv; `launcher` is the program with what the wire wants of it."""
-        raise NotImplementedError
-
-    def wait_measuring(self, started: Started, load: Load, warmup_seconds: int,
-                       tick: Tick) -> None:
-        """Return when its warm-up is over; ContenderError when it ends first, or is late."""
-        raise NotImplementedError
-
-    def wait_account(self, started: Started, load: Load, tick: Tick) -> str:
-        """Return its account when its interval is over; errors as above."""
-        raise NotImplementedError
-
-    def account(self, text: str, load: Load, proc_stat: ProcStat) -> tuple[LoadResult, Account]:
-        """Return what became of its interval and of its whole life; ContenderError for none."""
-        raise NotImplementedError
-
-    def stop_seconds(self, load: Load) -> float:
-        """Return how much longer than usual its server may take to end after such a load."""
-        return 0.0
 
 
 def load_tools() -> Mapping[str, LoadTool]:

@@ -64,7 +64,8 @@ class RedisBenchmark(LoadTool):
                 raise ValueError("no requests")
             return load_result(
                 data, (), requests=requests, bytes=requests * _reply_bytes(words),
-                duration_seconds=requests / rate, latency_us=_histogram(_percentiles(words, requests)))
+                duration_seconds=requests / rate,
+                latency_us=_histogram(_percentiles(words, requests)))
 
     def _requests(self, load: Load, report: Path) -> int:
         if not load.seconds:

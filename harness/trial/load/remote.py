@@ -20,9 +20,8 @@ from harness.trial.client import Client
 from harness.trial.load.base import Elsewhere, Load, LoadResult, LoadTool, load_tools
 from harness.trial.observe.cpu import ProcStat, without_interrupts
 from harness.trial.observe.cpu import cpu_seconds as seconds_between
-from harness.trial.server import last_words
+from harness.trial.server import Spawned, last_words
 
-_STOP_SECONDS = 5
 _START_SECONDS = 30
 # what looks for words takes no time from a server while the load lasts
 _WATCH_SECONDS = 0.25
@@ -42,23 +41,23 @@ class Part:
     began_seconds: float
 
 
-@dataclass
-class _Loading:
+class _Loading(Spawned):
     """A client at work; poised, began, ended: when it said so, by this machine's clock."""
 
-    site: SshHost
-    share: Share
-    tool: str
-    report: str
-    process: RemoteProcess
-    stdout: Path
-    stderr: Path
-    poised: float = 0.0
-    began: float = 0.0
-    ended: float = 0.0
+    stop_seconds = 5
+    poised = began = ended = 0.0
+
+    def __init__(self, site: SshHost, share: Share, tool: str, report: str, process: RemoteProcess,
+                 stdout: Path, stderr: Path) -> None:
+        super().__init__(process, stdout, stderr)
+        self.site = site
+        self.share = share
+        self.tool = tool
+        self.report = report
+        self.process = process
 
     def listen(self) -> None:
-        lines = self.stdout.read_text(errors="replace").split("\n")[:-1]
+        lines = self.lines()
         for what, word in _WORDS.items():
             if word in lines and not getattr(self, what):
                 setattr(self, what, time.monotonic())
@@ -115,8 +114,7 @@ def load(client: Client, tool: LoadTool, whole: Load,
             _wait(one, end + tool.grace_seconds)
     finally:
         for one in clients:
-            if one.process.poll() is None:
-                one.process.stop(_STOP_SECONDS)
+            one.close()
     first = min(one.began for one in clients)
     parts = tuple(Part(one.share, _result(client, tool, one, name), round(one.began - first, 3))
                   for one in clients)
@@ -134,12 +132,9 @@ def _start(client: Client, site: SshHost, tool: LoadTool, elsewhere: Elsewhere, 
     process = site.poise([there.get(word, word) for word in words],
                          cpus=client.plan.clients[share.machine], stdout=stdout, stderr=stderr,
                          env={**tool.environment(Path(report)), **elsewhere.environment})
-    try:
-        client.provisioned.journal.process(process)
-    except BaseException:
-        process.stop(_STOP_SECONDS)
-        raise
-    return _Loading(site, share, tool.name, report, process, stdout, stderr)
+    loading = _Loading(site, share, tool.name, report, process, stdout, stderr)
+    loading.enter(client.provisioned)
+    return loading
 
 
 def _file(name: str, machine: str) -> str:

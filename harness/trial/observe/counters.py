@@ -11,10 +11,10 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Mapping, Sequence
 
 from harness.errors import UsageError
-from harness.store import from_json
+from harness.store import Json, from_json
 
 READ_SECONDS = 2.0
 # the library rewrites its file every 10 ms while the program runs
@@ -23,8 +23,6 @@ _AGAIN_SECONDS = 0.002
 CYCLES = ("cycles_busy", "cycles_idle", "cycles_away")
 # numbers that count nothing
 _NO_COUNT = ("tsc_hz", "pid", "bytes_per_connection")
-# what DPDK says of a port (servers/stack/port/port_report.c), as facts.json has it
-Port = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -35,14 +33,15 @@ class Counters:
     tsc_hz: cycles in a second
     optimisations: names of the optimisations in force
     bytes_per_connection: by part of the server
-    port, xstats: of a port of DPDK
+    port: what DPDK says of its port (servers/stack/port/port_report.c), as facts.json has it
+    xstats: what that port's NIC counts
     """
 
     counts: Mapping[str, int] = field(default_factory=dict)
     tsc_hz: int | None = None
     optimisations: tuple[str, ...] | None = None
     bytes_per_connection: Mapping[str, int] | None = None
-    port: Port = field(default_factory=dict)
+    port: Json = field(default_factory=dict)
     xstats: Mapping[str, int] | None = None
 
     def __getitem__(self, name: str) -> int:

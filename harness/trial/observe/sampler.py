@@ -133,17 +133,15 @@ def interface_bytes(host: Host, pid: int, interface: str, column: int) -> int | 
 
 def sample(host: Host, cpus: Sequence[int]) -> interference.Sample:
     """Return the machine now: processes first, so that reading them is in no CPU's time."""
-    work = interference.work(_processes(host), os.getpid())
+    processes = (_read(host, f"/proc/{name}/stat") for name in host.listing("/proc")
+                 if name.isdecimal())
+    work = interference.work(processes, os.getpid())
     throttled = [_read(host, f"{_CPU}/cpu{cpu}/thermal_throttle/{kind}_throttle_count")
                  for cpu in cpus for kind in ("core", "package")]
     pressure = interference.pressure_seconds(_read(host, "/proc/pressure/cpu"))
     stat = parse_proc_stat(without_interrupts(host.read("/proc/stat")))
     return interference.Sample(time.monotonic(), stat, work,
                                interference.throttle_events(throttled), pressure)
-
-
-def _processes(host: Host) -> list[str]:
-    return [_read(host, f"/proc/{name}/stat") for name in host.listing("/proc") if name.isdecimal()]
 
 
 def clocks(host: Host, cpus: Sequence[int]) -> list[float]:
