@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from harness.analyse import HELD, LEAST_TO_RESAMPLE, SCHEMA, Summary, summarise
 from harness.plan import Published, load_published
-from harness.store import Run, load_run, to_json
+from harness.store import Run, load_run, to_json, write_file
 from harness.errors import MachineError, UsageError
 from harness.report.baselines import headlines, kernel_servers
 from harness.report.charts.base import pictures
@@ -102,30 +101,21 @@ def write_files(out: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Write every file whole into the directory `out`. Raises MachineError if the disk refuses."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            replace_file(out / name, data)
     except OSError as error:
         raise MachineError(f"{out}: cannot write the report: {error.strerror or error}") from error
+    for name, data in files.items():
+        write_file(out / name, data)
     return [out / name for name in sorted(files)]
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole: temporary file, rename."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _keep_summary(path: Path, data: bytes) -> None:
-    """Keep summary.json beside the run; one that cannot be written is still reported."""
+    """Keep summary.json beside the run; one that may not be written is still reported."""
     if path.is_file() and path.read_bytes() == data:
         return
     try:
-        replace_file(path, data)
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return
-        raise MachineError(f"{path}: cannot write: {error.strerror or error}") from error
+        write_file(path, data)
+    except MachineError as error:
+        cause = error.__cause__
+        if not isinstance(cause, OSError) or cause.errno not in (
+                errno.EACCES, errno.EPERM, errno.EROFS):
+            raise

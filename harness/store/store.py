@@ -164,12 +164,12 @@ class Store:
         write_file(self.run.path / name, "".join(map(_line, records)))
 
 
-def write_file(path: Path, text: str) -> None:
-    """Replace `path` by `text`, whole or not at all. MachineError if the disk refuses."""
+def write_file(path: Path, data: str | bytes) -> None:
+    """Replace `path` by `data`, whole or not at all. MachineError if the disk refuses."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(temporary, "wb") as file:
+            file.write(data if isinstance(data, bytes) else data.encode())
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -134,21 +134,21 @@ def test_summary_json_is_kept_beside_the_run(golden_run: Path, tmp_path: Path) -
 
 def test_a_run_on_a_read_only_medium_is_still_reported(golden_run: Path, tmp_path: Path,
                                                        monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Path.write_bytes
+    real = os.replace
 
-    def refuse(path: Path, data: bytes) -> int:
-        if path.parent == golden_run:
+    def refuse(old: Path, new: Path) -> None:
+        if new.parent == golden_run:
             raise PermissionError(13, "Permission denied")
-        return real(path, data)
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+        real(old, new)
+    monkeypatch.setattr(os, "replace", refuse)
     assert len(write_report(golden_run, tmp_path / "out")[2]) == len(ALL)
 
 
 def test_a_full_disk_is_one_line(golden_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, data: bytes) -> int:
+    def full(old: Path, new: Path) -> None:
         raise OSError(28, "No space left on device")
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(MachineError, match="cannot write.*No space left on device"):
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(MachineError, match="cannot write.*the disk is full"):
         write_report(golden_run, tmp_path / "out")
     assert not list(golden_run.glob(".*"))
 
