@@ -10,10 +10,9 @@ from harness.store.convert import Json, from_json, to_json
 from harness.store.facts import (
     ContenderFacts, Facts, HugepageFacts, MachineFacts, SaturationFacts, differing, fact,
     read as read_facts)
-from harness.store.histogram import PERCENTILES, merged, quantile, rounded
 from harness.store.store import (
     NAME, OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, find_run,
     give_to_user, load_run, run_id, write_file)
 from harness.store.trial_record import (
-    OTHER, ClientPart, Clock, CpuTime, EndCount, Histogram, MachineUse, OpenLoop, Reconcile,
-    Steady, TrialRecord)
+    OTHER, PERCENTILES, ClientPart, Clock, CpuTime, EndCount, Histogram, MachineUse, OpenLoop,
+    Reconcile, Steady, TrialRecord, merged, quantile, rounded)

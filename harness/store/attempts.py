@@ -10,6 +10,7 @@ be seen, and a repetition that passes would hide it.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Iterable, Sequence
 
@@ -97,18 +98,18 @@ def account(records: Sequence[TrialRecord]) -> Attempts | None:
     disturbed = [record for record in records if record.disturbed]
     if not disturbed:
         return None
-    kinds: dict[Interference, list[int]] = {}
+    kinds: Counter[Interference] = Counter()
+    stayed: Counter[Interference] = Counter()
     for record in disturbed:
-        for kind in dict.fromkeys(note.code for note in record.disturbed):
-            sums = kinds.setdefault(kind, [0, 0])
-            sums[0] += 1
-            sums[1] += id(record) in counts
+        codes = {note.code for note in record.disturbed}
+        kinds.update(codes)
+        stayed.update(codes if id(record) in counts else ())
     return Attempts(
         len(records), len(_last(records)), len(disturbed),
         sum(record.attempt > 0 for record in records),
         sum(id(record) in counts for record in disturbed),
-        tuple(InterferenceCount(kind, *sums) for kind, sums in
-              sorted(kinds.items(), key=lambda item: (-item[1][0], item[0]))))
+        tuple(InterferenceCount(kind, count, stayed[kind]) for kind, count in
+              sorted(kinds.items(), key=lambda item: (-item[1], item[0]))))
 
 
 def _last(records: Iterable[TrialRecord]) -> dict[Key, TrialRecord]:

@@ -13,7 +13,6 @@ from harness.plan import Contender, Plan, TrialSpec
 from harness.provision import ResolvedWire
 from harness.store import (
     EndCount, Json, MachineUse, Note, Problem, Reconcile, Steady, TrialRecord, Unsettled, rounded)
-from harness.trial import reconcile as ends
 from harness.trial.client import Client
 from harness.trial.load import remote
 from harness.trial.load.base import Load, LoadResult, LoadTool
@@ -151,7 +150,7 @@ def record_of(setting: Setting, sequence: int, measured: Measured,
         cpu_seconds=seconds, attempt=spec.attempt, load_tool=setting.tool.name,
         problems=tuple((*_wrong_answers(measured), *remote.problems(parts),
                         *_load_problems(setting, measured), *_count_problems(reconcile),
-                        *ends.problems(both or {}), *_server_problems(setting, measured, server),
+                        *_end_problems(both or {}), *_server_problems(setting, measured, server),
                         *_optimisation_problems(setting.contender, measured.final))),
         disturbed=interference.reasons(machine, earlier), unsettled=unsettled,
         cpu_us_per_request=cpu.cpu_us_per_request(seconds, load.requests),
@@ -215,7 +214,7 @@ def _ends(setting: Setting, measured: Measured,
     """Return what both ends counted over the contender's life; None unless both count."""
     if not measured.clients or measured.final is None or measured.account:
         return None
-    return ends.reconcile(measured.clients, measured.final, reconcile.sent,
+    return ends_of(measured.clients, measured.final, reconcile.sent,
                           reconcile.in_flight_limit, setting.contender.end.ring)
 
 
@@ -231,6 +230,12 @@ def _count_problems(reconcile: Reconcile) -> list[Note[Problem]]:
                                          "limit": limit})
             for counter, count in (("parsed", reconcile.parsed), ("answered", reconcile.answered))
             if count is not None and not sent <= count <= sent + limit]
+
+
+def _end_problems(ends: Mapping[str, EndCount]) -> list[Note[Problem]]:
+    return [Note(Problem.ENDS_DIFFER, {"what": key, "sent": way.sent, "received": way.received,
+                                       "limit": way.limit})
+            for key, way in ends.items() if not 0 <= way.sent - way.received <= way.limit]
 
 
 def _load_problems(setting: Setting, measured: Measured) -> list[Note[Problem]]:
@@ -279,3 +284,42 @@ def _optimisation_problems(contender: Contender,
         return [Note(Problem.OPTIMISATIONS_UNKNOWN)]
     stayed = tuple(name for name in contender.without if name in final.optimisations)
     return [Note(Problem.OPTIMISATIONS_IN_FORCE, {"names": stayed})] if stayed else []
+
+
+def ends_of(clients: Sequence[Counters], server: Counters, answers: int, in_flight: int,
+              ring: int) -> dict[str, EndCount]:
+    """Return what each end counted, over the server's whole life and all client processes in it.
+
+    What the receiver may have less than the sender is bounded by what can be under way when a
+    client process ends, and by nothing else.
+
+    answers: that all clients had
+    in_flight: requests that may have been without one when a client ended
+    ring: packets that the link holds in each direction; they go with the client process
+    """
+    def up(key: str) -> int:
+        return sum(client[key] for client in clients)
+
+    requests, responses = up("bytes_sent"), server["bytes_sent"]
+    on_the_link = ring * len(clients)
+    return {
+        "connections": EndCount(up("connects"), server["accepts"] + server["refused"], 0),
+        "bytes_to_server": EndCount(requests, server["bytes_received"],
+                                    in_flight * _each(requests, answers)),
+        "bytes_to_client": EndCount(responses, up("bytes_received"),
+                                    in_flight * _each(responses, answers)),
+        "packets_to_server": EndCount(up("tx_packets"), server["rx_packets"],
+                                      on_the_link + _lost(server)),
+        "packets_to_client": EndCount(server["tx_packets"], up("rx_packets"),
+                                      on_the_link + sum(map(_lost, clients))),
+    }
+
+
+def _each(total: int, answers: int) -> int:
+    """Return the bytes of one, rounded up: never too small, as those under way are in the total."""
+    return -(-total // max(1, answers))
+
+
+def _lost(end: Counters) -> int:
+    # packets that its port counted as not received
+    return end["rx_dropped"] + end["no_mbuf"]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from harness.analyse import OpenLoopSummary, stats, summarise
 from harness.analyse.open_loop import Round, curve, intended_quantile, is_saturated, knee
 from harness.errors import UsageError
-from harness.store.histogram import merged
-from harness.store.histogram import quantile as any_quantile
+from harness.store import merged
+from harness.store import quantile as any_quantile
 from harness.store.store import load_run
 from harness.tests.fixtures import runs, synthetic_open
 

@@ -8,7 +8,7 @@ import random
 import numpy
 import pytest
 
-from harness.store.histogram import merged, quantile
+from harness.store import merged, quantile
 
 
 def test_quantile_is_numpys_nearest_rank() -> None:
