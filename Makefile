@@ -59,9 +59,8 @@ bench-app: $(READY)
 bench-library: ready test-programs ## wrk under the preload library against a bare lwIP client (root)
 	@$(PYTHON) ci/bench_library.py
 
-# --- a virtual machine -----------------------------------------------------------------------------
+# --- a virtual machine, and what all needs -----------------------------------------------------------
 
-# What only the machine needs is asked for here, and not of who measures without it.
 vm-deps: ready
 	@ci/deps.sh packages vm
 
@@ -70,8 +69,6 @@ vm-test: vm-deps ## make bench in a virtual machine with emulated NICs, PLAN=qui
 
 vm-shell: vm-deps ## a shell in that virtual machine, or a script piped in; NIC=e1000e|virtio|virtio-mq
 	@ci/vm/vm.py shell $(if $(call given,NIC),--nic '$(NIC)')
-
-# --- what it needs ---------------------------------------------------------------------------------
 
 deps: ## install what is missing: Debian packages (root), lwIP's source
 	@ci/deps.sh packages
@@ -111,24 +108,20 @@ fuzz: $(FUZZ)/build.ninja ## frames into lwIP's input path for FUZZ_SECONDS=60, 
 
 # --- tests -------------------------------------------------------------------------------------------
 
-.PHONY: test check test-c test-threads test-fuzz test-lwip test-harness test-system lint check-globals
+.PHONY: test check test-c test-threads test-fuzz test-lwip test-harness test-system test-long lint check-globals
+.PHONY: system-programs clean distclean
 test: deps ## everything to passed tests (root for the ones in namespaces; without it they are skipped, and say so)
 	@$(MAKE_AGAIN) check
 
 check: all lint check-globals test-c test-lwip test-threads test-harness test-system
 
 MESON_TEST := meson test --num-processes $(shell nproc) --print-errorlogs
-test-c: $(CHECKED)/build.ninja ## C modules under ASan and UBSan
-	@$(MESON_TEST) -C $(CHECKED) --suite c
-
-test-fuzz: $(CHECKED)/build.ninja ## 50,000 frames into lwIP's input path under ASan and UBSan, the same ones every time
-	@$(MESON_TEST) -C $(CHECKED) --suite fuzz
-
-test-lwip: $(CHECKED)/build.ninja ## lwIP's unit tests with our options and patches
-	@$(MESON_TEST) -C $(CHECKED) --suite lwip-unit
-
-check-globals: $(CHECKED)/build.ninja ## no variable that the cores of a server share
-	@$(MESON_TEST) -C $(CHECKED) --suite globals
+test-c: ## C modules under ASan and UBSan
+test-fuzz: ## 50,000 frames into lwIP's input path under ASan and UBSan, the same ones every time
+test-lwip: ## lwIP's unit tests with our options and patches
+check-globals: ## no variable that the cores of a server share
+test-c test-fuzz test-lwip check-globals: $(CHECKED)/build.ninja
+	@$(MESON_TEST) -C $(CHECKED) --suite $(lastword $(subst -, ,$@))
 
 test-threads: $(THREADS)/build.ninja ## stacks on several cores under TSan
 	@$(MESON_TEST) -C $(THREADS) --suite threads
@@ -137,7 +130,6 @@ PYTEST := $(PYTHON) -m pytest -q -rs -p no:cacheprovider
 test-harness: ## the harness, without root
 	@$(PYTEST) -n 2 harness/tests --ignore=harness/tests/system
 
-.PHONY: system-programs test-long
 system-programs: all test-programs slow $(CHECKED)/build.ninja
 	@ninja --quiet -C $(CHECKED) all conformance fuzz_preload
 
@@ -149,12 +141,8 @@ test-long: deps system-programs ## what takes minutes: soak, noise, frames into 
 	@$(PYTEST) -m long harness/tests/system
 
 lint: ## types of the harness, rooms of harness and servers, format of the C code
-	@$(PYTHON) -m mypy --strict --implicit-reexport --no-error-summary --explicit-package-bases harness ci/vm
-	@$(PYTHON) ci/check_imports.py
-	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $$(find servers -name '*.[ch]'); \
-	 else echo "clang-format is not installed: format not checked"; fi
+	@PYTHON=$(PYTHON) ci/lint.sh
 
-.PHONY: clean distclean FORCE
 clean: ## remove what was built, keep the fetched source
 	@find $(BUILD) -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} + 2>/dev/null || true
 
