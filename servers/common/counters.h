@@ -37,7 +37,7 @@ struct counter_field {
 size_t counters_append(char *text, size_t size, const struct counter_field *fields, size_t count,
                        const void *base);
 
-/* The same of the counters that all servers have. */
+/* Writes the counters that all servers have, in the same way. */
 size_t counters_append_common(char *text, size_t size, const struct counters *counters);
 
 /* Adds one core's counters to a sum. */

@@ -51,7 +51,7 @@ static inline bool feature_on(uint32_t bit) {
  * unknown. */
 bool features_leave_out(const char *list, char *error, size_t size);
 
-/* The names of those in force as a JSON array in text[size]. */
+/* Writes the names of those in force as a JSON array in text[size]. */
 void features_describe(char *text, size_t size);
 
 #endif

@@ -31,7 +31,7 @@ static inline void histogram_add(struct histogram *histogram, uint64_t value) {
 
 void histogram_clear(struct histogram *histogram);
 
-/* The middle of a bucket, which no value in it misses by more than 1/2,048. */
+/* Returns the middle of a bucket, which no value in it misses by more than 1/2,048. */
 double histogram_value(uint32_t bucket);
 
 #endif

@@ -9,7 +9,7 @@
 
 const char option_required[] = "required";
 
-/* Decimal digits, for SIZE with one suffix K or M. False when it is none or does not fit. */
+/* Reads decimal digits, for SIZE with one suffix K or M. False when it is none or does not fit. */
 static bool parse_number(const char *text, bool suffix, uint64_t *value) {
     char *end;
     if (!isdigit((unsigned char)text[0])) {
@@ -31,7 +31,8 @@ static bool parse_number(const char *text, bool suffix, uint64_t *value) {
     return *end == '\0';
 }
 
-/* Decimal digits with up to six after a point, as microseconds. False when it is none or does not fit. */
+/* Reads decimal digits with up to six after a point, as microseconds. False when it is none
+ * or does not fit. */
 static bool parse_seconds(const char *text, uint64_t *us) {
     const char *point = strchr(text, '.');
     char whole[16], part[] = "000000";
@@ -52,7 +53,7 @@ static bool parse_seconds(const char *text, uint64_t *us) {
     return true;
 }
 
-/* The place of `text` among the words of "a|b|c". */
+/* Finds the place of `text` among the words of "a|b|c". */
 static bool parse_choice(const char *words, const char *text, uint64_t *value) {
     *value = 0;
     for (const char *word = words; *word != '\0'; (*value)++) {
@@ -76,7 +77,7 @@ static bool parse_mac(const char *text, uint8_t mac[6]) {
     return (mac[0] & 1) == 0; /* not a group address */
 }
 
-/* "poll" or "sleep:US" as microseconds of sleep. */
+/* Reads "poll" or "sleep:US" as microseconds of sleep. */
 static bool parse_idle(const struct option_row *row, const char *text, uint64_t *sleep_us) {
     *sleep_us = 0;
     if (strcmp(text, "poll") == 0) {

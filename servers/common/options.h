@@ -73,18 +73,18 @@ int options_parse(void *values, const struct option_table *table, int argc, char
 /* Prints the usage, one line an option with its default and limits. */
 void options_help(FILE *out, const struct option_table *table, const char *program);
 
-/* Those lines alone. */
+/* Prints those lines alone. */
 void options_list(FILE *out, const struct option_table *table);
 
-/* What main wants: options_parse, or --help on stdout and exit 0, or `<program>: <error>` on stderr and
+/* Does what main wants: options_parse, or --help on stdout and exit 0, or `<program>: <error>` on stderr and
  * exit 2. */
 void options_parse_or_exit(void *values, const struct option_table *table, int argc, char *const argv[]);
 
-/* The same for a program whose argv has EAL's words first: the options are those after '--'. Returns the
+/* Does the same for a program whose argv has EAL's words first: the options are those after '--'. Returns the
  * number of EAL's words with argv[0]. */
 int options_parse_after_eal_or_exit(void *values, const struct option_table *table, int argc, char *argv[]);
 
-/* The file name of argv[0], for diagnostics. Points into argv. */
+/* Returns the file name of argv[0], for diagnostics. Points into argv. */
 const char *program_name(char *const argv[]);
 
 #endif

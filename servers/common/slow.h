@@ -20,12 +20,12 @@ static inline void slow_down(void) {
     }
 }
 
-/* One more member for the line of counters, into text[size]. */
+/* Writes one more member for the line of counters into text[size]. */
 static inline void slow_append(char *text, size_t size) {
     snprintf(text, size, ", \"slow_cycles\": %llu", (unsigned long long)SLOW_CYCLES);
 }
 
-/* One line on stderr. */
+/* Prints one line on stderr. */
 static inline void slow_warn(void) {
     fprintf(stderr, "%s: a test build: every request costs %llu cycles more\n", program_invocation_short_name,
             (unsigned long long)SLOW_CYCLES);

@@ -94,7 +94,7 @@ bool answer_init_last(struct answer *last, const struct answer *answer) {
     return true;
 }
 
-/* The head is whole: head and body become what every answer is compared with. */
+/* Takes head and body, once the head is whole, as what every answer is compared with. */
 static bool adopt(struct answer *answer) {
     const uint8_t *line_end = memchr(answer->head, '\n', answer->received);
     const struct iovec *part;

@@ -33,7 +33,7 @@ struct answer {
     uint8_t head[ANSWER_HEAD_MAX];
 };
 
-/* `body`: bytes of the body that is expected. */
+/* Begins an answer of which only the size of the `body` is known, in bytes. */
 void answer_init(struct answer *answer, uint32_t body);
 void answer_free(struct answer *answer);
 

@@ -19,7 +19,7 @@ _Static_assert(HTTP_CLOSING <= ANSWER_MASK + 1 && HTTP_QUEUE_SIZE * ANSWER_BITS 
                "http_connection.queue");
 _Static_assert(HTTP_KNOWN_REQUESTS <= UINT8_MAX + 1, "http_connection.known");
 
-/* The responses that wait: those in `queue`, then `last`. */
+/* Counts the responses that wait: those in `queue`, then `last`. */
 static int waiting(const struct http_connection *c) {
     return c->queued + (c->last != 0);
 }
@@ -70,7 +70,7 @@ void http_sent(struct http_server *server, struct http_connection *c, size_t n) 
     c->sent = (uint32_t)sent;
 }
 
-/* Every request comes here when it has been read. */
+/* Answers a request that has been read; every one comes here. */
 static void respond(struct http_server *server, struct http_connection *c, enum http_answer answer) {
 #ifdef SLOW_CYCLES
     slow_down();
@@ -136,7 +136,8 @@ static size_t parse(struct http_server *server, struct http_connection *c, const
     return used;
 }
 
-/* The whole request if its bytes are those that this connection sent last. Returns how many; 0: not known. */
+/* Takes a whole request if its bytes are those that this connection sent last. Returns how many; 0: not
+ * known. */
 static size_t recognise(struct http_server *server, struct http_connection *c, const char *data, size_t len) {
     uint8_t answer;
     if (c->parser != NULL) { /* data goes on where a request was cut */

@@ -74,22 +74,22 @@ struct http_connection {
 
 _Static_assert(sizeof(struct http_connection) == 24, "what a connection at rest costs");
 
-/* Bytes of memory that the responses for bodies of body_size bytes (0..HTTP_BODY_SIZE_MAX) need. */
+/* Returns the bytes of memory that responses with bodies of body_size bytes (0..HTTP_BODY_SIZE_MAX) need. */
 size_t http_site_size(size_t body_size);
 
 /* Builds all responses for bodies of body_size bytes in memory[http_site_size(body_size)], aligned to a cache
  * line. The memory stays the caller's, who keeps it as long as the site is used. */
 void http_site_init(struct http_site *site, size_t body_size, void *memory);
 
-/* For at most max_connections at a time. `site` and `counters` must outlive it; counters gets
+/* Makes a server of at most max_connections at a time. `site` and `counters` must outlive it; counters gets
  * requests_parsed, requests_known, responses_sent and errors_http (the caller counts the rest). Returns 0 or
  * −ENOMEM. */
 int http_server_init(struct http_server *server, const struct http_site *site, struct counters *counters,
                      size_t max_connections);
-/* All of its connections must have been closed. */
+/* Frees it. All of its connections must have been closed. */
 void http_server_free(struct http_server *server);
 
-/* A new connection; http_close ends it. */
+/* Begins a new connection; http_close ends it. */
 void http_init(const struct http_server *server, struct http_connection *connection);
 
 /* Takes up to len bytes of input and returns how many: fewer than len only when HTTP_QUEUE_SIZE responses
@@ -98,10 +98,11 @@ void http_init(const struct http_server *server, struct http_connection *connect
 size_t http_input(struct http_server *server, struct http_connection *connection, const char *data,
                   size_t len);
 
-/* The client will send no more (FIN): what is queued still goes out, an incomplete request is dropped. */
+/* Takes note that the client will send no more (FIN): what is queued still goes out, an incomplete request is
+ * dropped. */
 void http_input_end(struct http_server *server, struct http_connection *connection);
 
-/* Whether http_input would take a byte (false: HTTP_QUEUE_SIZE responses wait). */
+/* Tells whether http_input would take a byte (false: HTTP_QUEUE_SIZE responses wait). */
 static inline bool http_has_room(const struct http_connection *connection) {
     return connection->closing || connection->queued < HTTP_QUEUE_SIZE;
 }
@@ -111,22 +112,23 @@ static inline bool http_has_room(const struct http_connection *connection) {
 int http_pending(const struct http_server *server, const struct http_connection *connection,
                  struct iovec *iov, int max);
 
-/* Whether http_pending would give a byte. */
+/* Tells whether http_pending would give a byte. */
 static inline bool http_has_pending(const struct http_connection *connection) {
     return connection->queued > 0 || connection->last != 0;
 }
 
-/* The first n bytes of what http_pending gave were handed to the TCP stack. n may cover several responses, at
- * most all that is queued. */
+/* Drops the first n bytes of what http_pending gave: the TCP stack has them. n may cover several responses,
+ * at most all that is queued. */
 void http_sent(struct http_server *server, struct http_connection *connection, size_t n);
 
-/* The last response has been handed over completely and the connection is to be closed: shut down the sending
- * side, then read and discard until the client closes or a bounded time has passed (RFC 9112 9.6). */
+/* Tells whether the last response has been handed over completely and the connection is to be closed: shut
+ * down the sending side, then read and discard until the client closes or a bounded time has passed (RFC 9112
+ * 9.6). */
 static inline bool http_finished(const struct http_connection *connection) {
     return connection->closing && !http_has_pending(connection);
 }
 
-/* The connection has ended, however it did; what it held goes back. */
+/* Ends a connection, however it came to that; what it held goes back. */
 void http_close(struct http_server *server, struct http_connection *connection);
 
 #endif

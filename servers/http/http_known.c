@@ -11,8 +11,8 @@ void http_known_init(struct http_known *known) {
     known->expected = 0;
 }
 
-/* Where to look for a request that was remembered before. Of two that fall together each is remembered anew
- * when it misses, which costs a copy and no more: the hash needs no key. */
+/* Finds where to look for a request that was remembered before. Of two that fall together each is remembered
+ * anew when it misses, which costs a copy and no more: the hash needs no key. */
 static uint8_t *place_of(struct http_known *known, const char *data, size_t size) {
     const uint64_t spread = UINT64_C(0x9E3779B97F4A7C15); /* 2^64 / golden ratio */
     uint64_t mark = size;
@@ -28,7 +28,7 @@ static uint8_t *place_of(struct http_known *known, const char *data, size_t size
     return &known->places[mark >> 56];
 }
 
-/* Second chance: what is in use stays, however many requests pass that come but once. */
+/* Makes room by second chance: what is in use stays, however many requests pass that come but once. */
 static uint8_t make_room(struct http_known *known) {
     uint8_t place;
     bool recent;

@@ -37,7 +37,7 @@ struct http_known {
 
 void http_known_init(struct http_known *known);
 
-/* Bytes of the request `index` if data[len] begins with them, and its answer; else 0. */
+/* Returns the bytes of the request `index` if data[len] begins with them, and its answer; else 0. */
 static inline size_t http_known_match(struct http_known *known, uint8_t index, const char *data, size_t len,
                                       uint8_t *answer) {
     struct http_known_request *request = &known->requests[index];

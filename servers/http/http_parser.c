@@ -35,13 +35,13 @@ static void decide(struct http_parser *p, enum http_answer answer) {
     p->done = true;
 }
 
-/* For callbacks: what llhttp is to return. */
+/* Sets the answer that refuses. Returns what a callback is to give to llhttp. */
 static int refuse(struct http_parser *p, enum http_answer answer) {
     p->answer = (uint8_t)answer;
     return HPE_USER;
 }
 
-/* The byte n (1..4) before `at`, which lies in the present input. */
+/* Returns the byte n (1..4) before `at`, which lies in the present input. */
 static char byte_before(const struct http_parser *p, const char *at, int n) {
     long inside = at - p->input;
     return inside >= n ? at[-n] : p->before[sizeof(p->before) - (size_t)(n - inside)];
@@ -52,7 +52,8 @@ static int on_url_complete(llhttp_t *llhttp) {
     return 0;
 }
 
-/* llhttp also takes RTSP/ and ICE/ for a protocol name, and does not tell: HTTP/ has its second T here. */
+/* Refuses another protocol than HTTP. llhttp also takes RTSP/ and ICE/ for a protocol name, and does not
+ * tell: HTTP/ has its second T here. */
 static int on_version(llhttp_t *llhttp, const char *at, size_t length) {
     struct http_parser *p = (struct http_parser *)llhttp;
     if (length == 0 || p->value_state != 0) {
@@ -78,8 +79,8 @@ static int on_header_field(llhttp_t *llhttp, const char *at, size_t length) {
     return 0;
 }
 
-/* `name` in lower case, of letters and '-' only: setting the bit 0x20 maps no other token byte onto one of
- * these. */
+/* Compares the field's name with `name`, which is in lower case, of letters and '-' only: setting the bit
+ * 0x20 maps no other token byte onto one of these. */
 static bool name_is(const struct http_parser *p, const char *name) {
     for (size_t i = 0; i < p->name_size; i++) {
         if ((p->name[i] | 0x20) != name[i]) {
@@ -111,7 +112,7 @@ static int on_header_field_complete(llhttp_t *llhttp) {
     return 0;
 }
 
-/* uri-host [":" port] by its characters alone: no list, path or user name passes (RFC 9112 3.2). */
+/* Checks uri-host [":" port] by its characters alone: no list, path or user name passes (RFC 9112 3.2). */
 static int check_host(struct http_parser *p, const char *at, size_t length) {
     enum { BEFORE, INSIDE, AFTER };
     for (size_t i = 0; i < length; i++) {
@@ -145,8 +146,8 @@ static int on_header_value(llhttp_t *llhttp, const char *at, size_t length) {
     return 0;
 }
 
-/* The answer to a complete head; of the answers HTTP_200… the one that will be given when its body has been
- * read. */
+/* Chooses the answer to a complete head; of the answers HTTP_200… the one that will be given when its body
+ * has been read. */
 static enum http_answer judge(const struct http_parser *p) {
     const llhttp_t *llhttp = &p->llhttp;
     bool old = llhttp->http_minor == 0;
@@ -226,10 +227,9 @@ static bool is_token_byte(char byte) {
     return byte_class[(unsigned char)byte] & TOKEN;
 }
 
-/*
- * llhttp gives up at the first byte that no method it knows has. If the line is a well-formed request line
- * all the same, the method is unknown (501), else the request is malformed (400).
- */
+/* Reads a line that llhttp gave up on. It does so at the first byte that no method it knows has. If the line
+ * is a well-formed request line all the same, the method is unknown (501), else the request is malformed
+ * (400). */
 static size_t read_foreign_line(struct http_parser *p, const char *data, size_t len) {
     static const char version[] = "HTTP/0.0\r\n"; /* 0: any digit */
     for (size_t i = 0; i < len; i++) {
@@ -256,7 +256,7 @@ static size_t read_foreign_line(struct http_parser *p, const char *data, size_t 
     return len;
 }
 
-/* llhttp stopped at `position` for a reason other than our pausing it. */
+/* Handles that llhttp stopped at `position` for a reason other than our pausing it. */
 static size_t refused(struct http_parser *p, enum llhttp_errno error, const char *position, size_t len) {
     char before = byte_before(p, position, 1);
     if (p->answer >= HTTP_400 && p->answer < HTTP_ANSWERS) {
@@ -281,7 +281,7 @@ static uint32_t section_limit(const struct http_parser *p) {
                                     : TARGET_SECTION;
 }
 
-/* All of `data` was taken, and the section it belongs to goes on. */
+/* Goes on with the section when all of `data` was taken. */
 static void section_continues(struct http_parser *p, const char *data, size_t len) {
     p->section_size += (uint32_t)len;
     size_t keep = len < sizeof(p->before) ? len : sizeof(p->before);

@@ -37,7 +37,7 @@ struct http_parser {
     bool done; /* `answer` is certain */
 };
 
-/* Before the first byte of a request. */
+/* Begins a request; to be called before its first byte. */
 void http_parser_start(struct http_parser *parser);
 
 /* Reads on in data[len] (len > 0), which is not referenced afterwards, and returns how many bytes it took:

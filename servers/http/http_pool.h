@@ -19,9 +19,9 @@ struct http_pool {
     size_t taken; /* those that are now */
 };
 
-/* Room for `size` parsers. Returns 0 or −ENOMEM. */
+/* Makes room for `size` parsers. Returns 0 or −ENOMEM. */
 int http_pool_init(struct http_pool *pool, size_t size);
-/* All parsers must have been given back. */
+/* Frees the room. All parsers must have been given back. */
 void http_pool_free(struct http_pool *pool);
 
 /* The caller's until given back; NULL when `size` are taken. Its content is undefined. */

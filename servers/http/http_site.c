@@ -39,7 +39,7 @@ static const struct row rows[HTTP_ANSWERS] = {
     [HTTP_505] = {"505 HTTP Version Not Supported", CLOSE, false, false},
 };
 
-/* Counts by hand: formatting eight million numbers for 64 MiB would delay READY by a second. */
+/* Writes numbers, counted by hand: formatting eight million for 64 MiB would delay READY by a second. */
 static void fill_body(char *body, size_t size) {
     char block[8] = "0000000\n";
     for (size_t at = 0; at < size; at += sizeof(block)) {
@@ -61,7 +61,7 @@ size_t http_site_size(size_t body_size) {
     return HTTP_ANSWERS * HEAD_MAX + whole_lines(body_size) * (contiguous ? 1 + WITH_BODY : 1);
 }
 
-/* Every response begins at a cache line: a small one is then no more lines than it must be. */
+/* Lays each response at the beginning of a cache line: a small one is then no more lines than it must be. */
 void http_site_init(struct http_site *site, size_t body_size, void *memory) {
     bool contiguous = body_size <= HTTP_CONTIGUOUS_LIMIT;
     char *body = memory;

@@ -88,7 +88,7 @@ static bool watch(int operation, int fd, uint32_t events, void *tag) {
     return epoll_ctl(server.epoll_fd, operation, fd, &event) == 0;
 }
 
-/* Changing the events also reports anew what is ready already, so no edge is lost. */
+/* Changes the events that are waited for. It also reports anew what is ready already, so no edge is lost. */
 static void wait_for(struct connection *c, uint32_t events) {
     if (c->waits_for == events) {
         return;
@@ -124,8 +124,8 @@ static void fail_connection(struct connection *c) {
     close_connection(c);
 }
 
-/* The last response is with the kernel. A close() now would reset the connection if the client is still
- * sending, and the reset could overtake the response (RFC 9112 9.6). */
+/* Ends our side and waits for the client's. The last response is with the kernel: a close() now would reset
+ * the connection if the client is still sending, and the reset could overtake the response (RFC 9112 9.6). */
 static void linger(struct connection *c) {
     if (c->input_ended) {
         close_connection(c);
@@ -218,7 +218,8 @@ static void connection_readable(struct connection *c, uint32_t events) {
     serve(c, server.input, (size_t)size);
 }
 
-/* Errors and hang-ups come as events too, and show in the call that the connection was waiting for. */
+/* Handles an event. Errors and hang-ups come as events too, and show in the call that the connection was
+ * waiting for. */
 static void connection_event(struct connection *c, uint32_t events) {
     if (c->waits_for == EPOLLOUT) {
         serve(c, c->rest != NULL ? c->rest : server.input, c->rest_size);
@@ -227,7 +228,7 @@ static void connection_event(struct connection *c, uint32_t events) {
     }
 }
 
-/* NULL: there is no place. */
+/* Takes a place for a connection. NULL: there is none. */
 static struct connection *take_connection(void) {
     struct connection *c = SLIST_FIRST(&server.free);
     if (!kernel_room_take()) {
@@ -314,8 +315,8 @@ static void serve_thread(unsigned thread) {
     }
 }
 
-/* Without the parameters of an epoll of its own (before Linux 6.9), how long it asks is net.core.busy_poll's.
- */
+/* Has epoll ask the device's queue. Without the parameters of an epoll of its own (before Linux 6.9), how
+ * long it asks is net.core.busy_poll's. */
 static void start_busy_poll(void) {
     const struct kernel_options *options = &process.options;
     struct busy_poll_params params = {

@@ -73,8 +73,9 @@ static void set(int fd, int level, int name, int value, const struct kernel_opti
     }
 }
 
-/* What is set here is inherited by every accepted socket, at no call per connection. Keep-alive is silent
- * while data is unacknowledged or the window is shut: the last row bounds that time too. */
+/* Makes a socket to listen on. What is set here is inherited by every accepted socket, at no call per
+ * connection. Keep-alive is silent while data is unacknowledged or the window is shut: the last row bounds
+ * that time too. */
 static int make_socket(const struct kernel_options *options) {
     uint64_t reclaim_s = options->keepalive_idle + options->keepalive_interval * options->keepalive_count;
     const struct {
@@ -101,8 +102,8 @@ static void refused_by_kernel(const char *option, const char *what) {
     exit(3);
 }
 
-/* Preferred: while the application polls, the queue's interrupts stay off, where the interface defers them.
- */
+/* Sets busy polling, preferred: while the application polls, the queue's interrupts stay off, where the
+ * interface defers them. */
 static void set_busy_poll(int fd, const struct kernel_options *options) {
     int usecs = (int)options->busy_poll, on = 1;
     if (usecs == 0) {

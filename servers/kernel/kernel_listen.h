@@ -19,10 +19,10 @@ void kernel_die(const char *what, const struct kernel_options *options) __attrib
  * stderr. From then on kernel_room_take() gives as many places. */
 void kernel_room_make(const struct kernel_options *options);
 
-/* The places that there are, for all threads together. */
+/* Returns the places that there are, for all threads together. */
 uint64_t kernel_room(void);
 
-/* One connection more, or less, of any thread. False: there is no place. */
+/* Counts one connection more, or less, of any thread. False: there is no place. */
 bool kernel_room_take(void);
 void kernel_room_give(void);
 
@@ -31,17 +31,17 @@ void kernel_room_give(void);
 void kernel_listen(const struct kernel_options *options, const struct kernel_cpus *cpus,
                    int listeners[KERNEL_THREADS_MAX]);
 
-/* Whether the packets of a connection come by a queue that can be asked for more (SO_INCOMING_NAPI_ID,
+/* Tells whether the packets of a connection come by a queue that can be asked for more (SO_INCOMING_NAPI_ID,
  * socket(7)). */
 bool kernel_has_napi_id(int fd);
 
-/* TCP segments sent again so far. */
+/* Counts the TCP segments sent again so far. */
 uint64_t kernel_retransmits(int fd);
 
 /* Closes a connection that there is no place for, with a reset. */
 void kernel_refuse(int fd);
 
-/* Milliseconds of a clock that only goes forward. */
+/* Reads the milliseconds of a clock that only goes forward. */
 int64_t kernel_now_ms(void);
 
 #endif

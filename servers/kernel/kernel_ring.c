@@ -109,8 +109,8 @@ int kernel_ring_init(struct kernel_ring *ring, char *error, size_t size) {
     return result;
 }
 
-/* What is under way holds its sockets, and a ring that is closed lets go of them only after a while, when the
- * process may be gone and its port asked for again. */
+/* Frees the ring. What is under way holds its sockets, and a ring that is closed lets go of them only after a
+ * while, when the process may be gone and its port asked for again. */
 void kernel_ring_free(struct kernel_ring *ring) {
     struct io_uring_sync_cancel_reg all = {.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
                                            .timeout = {.tv_sec = -1, .tv_nsec = -1}};

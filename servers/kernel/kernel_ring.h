@@ -37,25 +37,25 @@ struct kernel_ring {
 /* Makes the ring for the calling thread, which alone may use it. 0, or −errno with the reason, one line
  * without newline, in error[size]. */
 int kernel_ring_init(struct kernel_ring *ring, char *error, size_t size);
-/* What is under way is given up. */
+/* Frees the ring; what is under way is given up. */
 void kernel_ring_free(struct kernel_ring *ring);
 
-/* Why io_uring_setup(2) failed with `error`, in text[size]. `disabled`: kernel.io_uring_disabled; −1: there
- * is no such setting. */
+/* Says why io_uring_setup(2) failed with `error`, in text[size]. `disabled`: kernel.io_uring_disabled; −1:
+ * there is no such setting. */
 void kernel_ring_reason(int error, int disabled, char *text, size_t size);
 
 static inline char *kernel_ring_buffer(const struct kernel_ring *ring, unsigned id) {
     return ring->memory + (size_t)id * KERNEL_RING_BUFFER_SIZE;
 }
 
-/* The buffer may be filled again. */
+/* Gives a buffer back, to be filled again. */
 static inline void kernel_ring_give_back(struct kernel_ring *ring, unsigned id) {
     io_uring_buf_ring_add(ring->buffers, kernel_ring_buffer(ring, id), KERNEL_RING_BUFFER_SIZE,
                           (unsigned short)id, io_uring_buf_ring_mask(KERNEL_RING_BUFFERS), 0);
     io_uring_buf_ring_advance(ring->buffers, 1);
 }
 
-/* The message that belongs to a submission. */
+/* Returns the message that belongs to a submission. */
 static inline struct kernel_ring_message *kernel_ring_message(const struct kernel_ring *ring,
                                                               const struct io_uring_sqe *submission) {
     return &ring->messages[submission - ring->ring.sq.sqes];

@@ -17,7 +17,7 @@ static bool has(const struct kernel_cpus *cpus, int cpu) {
     return false;
 }
 
-/* One number, and the comma after it unless it is the last. NULL: it is none. */
+/* Reads one number, and the comma after it unless it is the last. NULL: it is none. */
 static const char *parse_cpu(const char *text, int *cpu) {
     char *end;
     if (!isdigit((unsigned char)text[0])) {

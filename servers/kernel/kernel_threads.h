@@ -34,15 +34,15 @@ struct kernel_service {
 /* Reads --cpus. Ends the program with one line and exit code 2 if it cannot be followed. */
 void kernel_cpus_or_exit(struct kernel_cpus *cpus, const struct kernel_options *options);
 
-/* From the first thread's start to the last one's end, with the READY line and those of counters. To be
- * called on a process of one thread. SIGTERM and SIGINT stop it, SIGUSR1 makes it report. */
+/* Runs the threads, from the first one's start to the last one's end, with the READY line and those of
+ * counters. To be called on a process of one thread. SIGTERM and SIGINT stop it, SIGUSR1 makes it report. */
 void kernel_threads_run(const struct kernel_options *options, const struct kernel_cpus *cpus,
                         const struct kernel_service *service);
 
-/* A descriptor that becomes readable (poll(2)) when the thread is asked something. */
+/* Returns a descriptor that becomes readable (poll(2)) when the thread is asked something. */
 int kernel_thread_fd(unsigned thread);
 
-/* To be called then: does what is asked. False: the thread is to return from serve(). */
+/* Does what is asked; to be called then. False: the thread is to return from serve(). */
 bool kernel_thread_asked(unsigned thread);
 
 #endif

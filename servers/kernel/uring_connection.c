@@ -55,7 +55,8 @@ static void cancel(struct uring *u, uint64_t of, int fd, unsigned flags) {
     tag(submission, NULL, URING_CANCEL);
 }
 
-/* Nothing new begins; what is under way is cancelled, and the last completion gives the connection back. */
+/* Ends a connection: nothing new begins, what is under way is cancelled, and the last completion gives the
+ * connection back. */
 static void end(struct uring *u, struct uring_connection *c) {
     bool ends_already = c->ending;
     c->ending = true;
@@ -73,8 +74,8 @@ static void fail(struct uring *u, struct uring_connection *c) {
     end(u, c);
 }
 
-/* The last response is with the kernel. A close() now would reset the connection if the client is still
- * sending, and the reset could overtake the response (RFC 9112 9.6). */
+/* Ends our side and waits for the client's. The last response is with the kernel: a close() now would reset
+ * the connection if the client is still sending, and the reset could overtake the response (RFC 9112 9.6). */
 static void linger(struct uring *u, struct uring_connection *c) {
     if (c->input_ended) {
         end(u, c);
@@ -89,7 +90,7 @@ static void linger(struct uring *u, struct uring_connection *c) {
     TAILQ_INSERT_TAIL(&u->lingering, c, linger_link);
 }
 
-/* Stands until the buffers run out, the client ends, or it is cancelled. */
+/* Submits a receive, which stands until the buffers run out, the client ends, or it is cancelled. */
 static void receive(struct uring *u, struct uring_connection *c) {
     struct io_uring_sqe *submission = uring_submission(u);
     io_uring_prep_recv_multishot(submission, c->fd, NULL, 0, 0);

@@ -60,10 +60,10 @@ struct uring {
 /* An empty submission; when the queue is full, what stands in it is submitted first. */
 struct io_uring_sqe *uring_submission(struct uring *uring);
 
-/* A new connection; owns fd from now on. False: there is no place, fd is the caller's still. */
+/* Begins a connection, which owns fd from now on. False: there is no place, fd is the caller's still. */
 bool uring_open(struct uring *uring, int fd);
 
-/* A completion of the connection's receive, or of its send. */
+/* Handles a completion of the connection's receive, or of its send. */
 void uring_received(struct uring *uring, struct uring_connection *connection,
                     const struct io_uring_cqe *completion);
 void uring_sent(struct uring *uring, struct uring_connection *connection, int result);

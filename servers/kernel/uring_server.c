@@ -48,7 +48,7 @@ static void watch_asked(void) {
     io_uring_sqe_set_data64(submission, URING_ASKED);
 }
 
-/* A timer runs as long as something is to be looked at. */
+/* Starts the timer, which runs as long as something is to be looked at. */
 static void start_timer_if_needed(void) {
     if (server.timer_runs || (TAILQ_EMPTY(&server.uring.lingering) && !server.uring.accept_paused)) {
         return;
@@ -108,7 +108,7 @@ static void completed(const struct io_uring_cqe *completion) {
     }
 }
 
-/* All that stand in the ring, and those that found no place in it. */
+/* Handles all that stand in the ring, and those that found no place in it. */
 static void read_completions(struct io_uring *ring) {
     do {
         struct io_uring_cqe *completion;

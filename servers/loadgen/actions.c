@@ -15,8 +15,8 @@ static bool scaled(const struct connection *connection) {
     return !(connection->flags & CONNECTION_UNSCALED);
 }
 
-/* RFC 6528: a clock of some microseconds, so that a flow's next connection begins behind its last one, whose
- * server may be in TIME-WAIT, and a keyed hash of the flow. */
+/* Chooses a sequence number as RFC 6528 has it: a clock of some microseconds, so that a flow's next
+ * connection begins behind its last one, whose server may be in TIME-WAIT, and a keyed hash of the flow. */
 static uint32_t initial_sequence(const struct generator *generator, uint32_t flow) {
     return (uint32_t)(generator->now >> 13) + rte_jhash_1word(flow, generator->key);
 }
@@ -84,7 +84,7 @@ void action_acknowledge_later(struct generator *generator, uint32_t index) {
     generator->ack_last = index;
 }
 
-/* The delay is the same for all, so the first in the queue is due first. */
+/* Sends those that are due. The delay is the same for all, so the first in the queue is due first. */
 void action_delayed_acknowledgements(struct generator *generator) {
     for (int budget = PORT_BURST;
          budget > 0 && generator->ack_first != QUEUE_EMPTY && link_has_room(&generator->link); budget--) {

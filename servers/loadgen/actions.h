@@ -15,7 +15,7 @@ bool action_ask(struct generator *generator, uint32_t index, uint64_t since);
 
 void action_acknowledge(struct generator *generator, struct connection *connection);
 
-/* So that it can ride on a request that comes soon. */
+/* Delays an acknowledgement, so that it can ride on a request that comes soon. */
 void action_acknowledge_later(struct generator *generator, uint32_t index);
 
 /* Sends those that no request has taken along. */
@@ -24,7 +24,7 @@ void action_delayed_acknowledgements(struct generator *generator);
 /* Sends FIN. */
 void action_close(struct generator *generator, uint32_t index);
 
-/* Nothing is unacknowledged; what is missing is the peer's to send. */
+/* Waits for the peer: nothing is unacknowledged, and what is missing is the peer's to send. */
 void action_await_peer(struct generator *generator, uint32_t index);
 
 /* After action_abandon() and action_end(), and where action_deadline() returns true, the caller must call
@@ -39,7 +39,7 @@ void action_end(struct generator *generator, uint32_t index);
 /* Ends a connection that stands with RST, uncounted. */
 void action_reset(struct generator *generator, uint32_t index);
 
-/* Nothing has come in time: sends again, or abandons the connection. True: it did that. */
+/* Sends again, or abandons the connection, where nothing has come in time. True: it did that. */
 bool action_deadline(struct generator *generator, uint32_t index);
 
 #endif

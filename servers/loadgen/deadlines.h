@@ -24,10 +24,10 @@ struct deadlines {
 
 void deadlines_init(struct deadlines *deadlines, struct connection *connections, uint32_t now_ms);
 
-/* For deadlines_set(): gives the connection a place. */
+/* Gives, for deadlines_set(), the connection a place. */
 void deadlines_place(struct deadlines *deadlines, uint32_t index);
 
-/* `due_ms` replaces the connection's deadline, if it has one. */
+/* Sets the connection's deadline to `due_ms`, in place of one that it may have. */
 static inline void deadlines_set(struct deadlines *deadlines, uint32_t index, uint32_t due_ms) {
     struct connection *connection = &deadlines->connections[index];
 
@@ -42,8 +42,8 @@ static inline void deadlines_drop(struct connection *connection) {
     connection->timed = 0;
 }
 
-/* The next connection whose deadline has passed by `now_ms`, which then has none; DEADLINES_NONE: there is
- * none. Looks at no more than *budget connections, and takes them off it. */
+/* Takes the next connection whose deadline has passed by `now_ms`, which then has none; DEADLINES_NONE: there
+ * is none. Looks at no more than *budget connections, and takes them off it. */
 uint32_t deadlines_next(struct deadlines *deadlines, uint32_t now_ms, unsigned *budget);
 
 #endif

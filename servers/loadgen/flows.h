@@ -23,7 +23,7 @@ static inline uint16_t flow_port(uint32_t flow) {
     return (uint16_t)(FLOW_PORT_FIRST + flow % FLOW_PORTS);
 }
 
-/* FLOW_NONE: not one of ours. */
+/* Finds the flow of a segment. FLOW_NONE: not one of ours. */
 static inline uint32_t flow_find(const struct flows *flows, uint32_t address, uint16_t port) {
     uint32_t offset = address - flows->address;
 

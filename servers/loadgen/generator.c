@@ -21,7 +21,8 @@ void generator_fail(struct generator *generator, const char *format, ...) {
     }
 }
 
-/* Zeroed, in large pages where the kernel has them: every segment may be another connection's. */
+/* Allocates connections, zeroed, in large pages where the kernel has them: every segment may be another
+ * connection's. */
 static struct connection *allocate(uint32_t count) {
     size_t size = (size_t)count * sizeof(struct connection);
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

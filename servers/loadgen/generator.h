@@ -100,7 +100,7 @@ void generator_free(struct generator *generator);
 void generator_fail(struct generator *generator, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Bytes of state, all connections'. */
+/* Counts the bytes of state, all connections'. */
 uint64_t generator_bytes(const struct generator *generator);
 
 #endif

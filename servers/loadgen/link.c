@@ -93,7 +93,7 @@ void link_close(struct link *link) {
     port_close(&link->port);
 }
 
-/* A buffer for a segment, empty. NULL: there is none. */
+/* Takes an empty buffer for a segment. NULL: there is none. */
 static struct rte_mbuf *get_packet(struct link *link) {
     struct rte_mbuf *packet = link->lent;
 

@@ -38,16 +38,16 @@ void link_close(struct link *link);
 /* Asks for the server's MAC address, from the gateway if there is one, else from the first address. */
 void link_ask_for_server(struct link *link);
 
-/* To be called before the first segment of a flow: its address asks, too, as any host would. So the server
- * knows it before many connections begin at once, for which it would have to hold packets. */
+/* Makes a flow's address known; to be called before its first segment. It asks, too, as any host would. So
+ * the server knows it before many connections begin at once, for which it would have to hold packets. */
 void link_announce(struct link *link, uint32_t flow);
 
-/* ARP's packets: answers for all addresses, learns the server's. Any other is ignored. The packet stays the
- * caller's. */
+/* Handles ARP's packets: answers for all addresses, learns the server's. Any other is ignored. The packet
+ * stays the caller's. */
 void link_input(struct link *link, const struct rte_mbuf *packet);
 
-/* Whether a segment that could as well be sent later may go now. What must be sent at once, as it answers a
- * packet, finds room beyond this. */
+/* Tells whether a segment that could as well be sent later may go now. What must be sent at once, as it
+ * answers a packet, finds room beyond this. */
 static inline bool link_has_room(const struct link *link) {
     return link->port.tx_count < PORT_QUEUE / 2;
 }

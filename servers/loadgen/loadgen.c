@@ -40,7 +40,7 @@ static bool is_source(uint32_t address) {
     return ntohl(address) - ntohl(options.address) < options.addresses;
 }
 
-/* NULL, or what is wrong. */
+/* Finds options that do not fit together. NULL, or what is wrong. */
 static const char *contradiction(void) {
     bool known = memcmp(options.server_mac, (uint8_t[6]){0}, 6) != 0;
 
@@ -133,7 +133,7 @@ static void find_server(void) {
     }
 }
 
-/* Until one answer has come whole. */
+/* Turns until one answer has come whole. */
 static void learn(void) {
     mode_learn(&generator);
     while (going() && generator.phase == PHASE_LEARN && generator.tally.requests == 0) {
@@ -141,7 +141,7 @@ static void learn(void) {
     }
 }
 
-/* Until all connections stand. Returns seconds. */
+/* Turns until all connections stand. Returns seconds. */
 static double connect_all(void) {
     uint64_t start = generator.turn_end;
     double seconds;
@@ -193,7 +193,7 @@ static bool drain(unsigned limit) {
     return true;
 }
 
-/* The server should not keep what nobody will ask for. */
+/* Closes what stands: the server should not keep what nobody will ask for. */
 static void say_goodbye(void) {
     for (uint32_t i = 0; i < generator.opened; i++) {
         if (generator.connections[i].state != CONNECTION_NONE) {

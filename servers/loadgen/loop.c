@@ -61,7 +61,7 @@ static void peer_closed(struct generator *generator, uint32_t index) {
     }
 }
 
-/* Acknowledged, but not answered: it is the peer's turn to send again. */
+/* Waits where a request is acknowledged, but not answered: it is the peer's turn to send again. */
 static void wait_for_peer(struct generator *generator, uint32_t index) {
     const struct connection *connection = &generator->connections[index];
 
@@ -78,7 +78,7 @@ static void refuse(struct generator *generator, uint32_t flow, const struct segm
     }
 }
 
-/* What is not the ordinary answer in one segment. In the order in which it happens on the connection. */
+/* Handles all but the ordinary answer in one segment, in the order in which it happens on the connection. */
 static void react(struct generator *generator, uint32_t index, const struct segment *segment,
                   unsigned events) {
     struct connection *connection = &generator->connections[index];
@@ -115,7 +115,7 @@ static void react(struct generator *generator, uint32_t index, const struct segm
     }
 }
 
-/* False: the packet has been sent again. */
+/* Handles a segment. False: its packet has been sent again. */
 static bool input(struct generator *generator, uint32_t index, uint32_t flow, const struct segment *segment,
                   struct rte_mbuf *packet) {
     struct connection *connection = &generator->connections[index];
@@ -143,8 +143,8 @@ static bool input(struct generator *generator, uint32_t index, uint32_t flow, co
     return link_take_back(&generator->link);
 }
 
-/* The flow of a packet that is a segment for one of the connections, whose state is then on its way from
- * memory; FLOW_NONE: it is not, and done with. */
+/* Finds the flow of a packet that is a segment for one of the connections, whose state is then on its way
+ * from memory; FLOW_NONE: it is not, and done with. */
 static uint32_t classify(struct generator *generator, const struct rte_mbuf *packet,
                          struct segment *segment) {
     enum segment_kind kind = segment_read(segment, packet);
@@ -170,8 +170,8 @@ static uint32_t index_of(const struct generator *generator, uint32_t flow) {
     return flow < generator->count ? flow : flow % generator->count;
 }
 
-/* One acknowledgement for what a burst has brought of an answer, as a host whose card or kernel puts segments
- * together sends it; of whole answers the next request takes it along. */
+/* Sends one acknowledgement for what a burst has brought of an answer, as a host whose card or kernel puts
+ * segments together sends it; of whole answers the next request takes it along. */
 static void acknowledge_partial(struct generator *generator) {
     for (unsigned i = 0; i < generator->partial_count; i++) {
         struct connection *connection = &generator->connections[generator->partial[i]];
@@ -207,8 +207,8 @@ static void receive(struct generator *generator, struct rte_mbuf **packets, unsi
 
 /* --- time -------------------------------------------------------------------------------------------- */
 
-/* One estimate for all connections: they share the path and the server. Twice the round trip, as a server
- * whose queue grows answers later and later. */
+/* Makes one estimate for all connections: they share the path and the server. Twice the round trip, as a
+ * server whose queue grows answers later and later. */
 static void estimate(struct generator *generator) {
     uint32_t sample = generator->rtt_sample, rto;
     int32_t error;

@@ -5,7 +5,8 @@
 
 #include "generator.h"
 
-/* One turn: receive a burst, run what is due, send. Sets `problem` when the link or the server is gone. */
+/* Makes one turn: receives a burst, runs what is due, sends. Sets `problem` when the link or the server is
+ * gone. */
 void loop_turn(struct generator *generator);
 
 #endif

@@ -28,7 +28,7 @@ static void restart_order(struct generator *generator) {
     }
 }
 
-/* The next in the order; the one to come some places later is fetched from memory. */
+/* Takes the next in the order; the one to come some places later is fetched from memory. */
 static uint32_t next_in_order(struct generator *generator) {
     rte_prefetch0(&generator->connections[order_next(&generator->order_ahead)]);
     return order_next(&generator->order);
@@ -72,12 +72,12 @@ void mode_open(struct generator *generator) {
 
 /* --- what is asked next ------------------------------------------------------------------------------ */
 
-/* When the request of this number is to leave; computed anew each time, so that no error adds up. */
+/* Computes when the request of this number is to leave, anew each time, so that no error adds up. */
 static uint64_t time_of(const struct generator *generator, uint64_t number) {
     return generator->schedule_start + (uint64_t)((double)number * generator->interval);
 }
 
-/* The connection's next request, if it is due. */
+/* Sends the connection's next request, if it is due. */
 static void ask_scheduled(struct generator *generator, uint32_t index) {
     struct connection *connection = &generator->connections[index];
     uint64_t since = time_of(generator, connection->turn);
@@ -140,7 +140,7 @@ static void ask_again(struct generator *generator, uint32_t index) {
     }
 }
 
-/* The first ones in the order are active; in open loop they take their turns in it. */
+/* Makes the first ones in the order active; in open loop they take their turns in it. */
 static void make_active(struct generator *generator) {
     for (uint32_t place = 0; place < generator->active; place++) {
         uint32_t index = next_in_order(generator);
@@ -170,7 +170,7 @@ void mode_load(struct generator *generator) {
 
 /* --- events ------------------------------------------------------------------------------------------ */
 
-/* Whether a connection that has come to stand asks at once. */
+/* Tells whether a connection that has come to stand asks at once. */
 static bool asks_at_once(const struct generator *generator) {
     return generator->phase == PHASE_LEARN ||
            (generator->phase == PHASE_LOAD && generator->options->mode == MODE_CONNECT);

@@ -5,16 +5,16 @@
 
 #include "generator.h"
 
-/* From now on one connection is opened, and asks. Of none active, all are opened. */
+/* Has one connection opened from now on, which asks. Of none active, all are opened. */
 void mode_learn(struct generator *generator);
 
-/* From now on all connections are opened. */
+/* Has all connections opened from now on. */
 void mode_open(struct generator *generator);
 
-/* From now on there is load. */
+/* Begins the load. */
 void mode_load(struct generator *generator);
 
-/* What follows events of a connection. */
+/* Does what follows events of a connection. */
 void mode_connected(struct generator *generator, uint32_t index);
 void mode_answered(struct generator *generator, uint32_t index);
 void mode_ended(struct generator *generator, uint32_t index);
@@ -25,10 +25,11 @@ void mode_make_ready(struct generator *generator, uint32_t index);
 /* Sends what is due, as far as there is room; once a turn. */
 void mode_send(struct generator *generator);
 
-/* Open loop: requests that were due by now and have not been sent, as their connections are busy. */
+/* Counts, in an open loop, requests that were due by now and have not been sent, as their connections are
+ * busy. */
 uint64_t mode_unsent(const struct generator *generator);
 
-/* Once a millisecond: whether the load goes on by itself. */
+/* Checks, once a millisecond, whether the load goes on by itself. */
 void mode_check(struct generator *generator);
 
 #endif

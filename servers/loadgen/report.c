@@ -112,7 +112,7 @@ static const struct counter_field error_fields[FAILURES] = {
     {"status", FAILED_STATUS * sizeof(uint64_t)},
 };
 
-/* Of the process's life. */
+/* Prints the errors of the process's life. */
 static void print_errors(const struct tally *tally) {
     char text[256];
 

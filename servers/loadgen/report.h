@@ -12,11 +12,11 @@ struct interval {
     double connect_seconds; /* until all stood */
 };
 
-/* From now on latencies are recorded. */
+/* Begins an interval: latencies are recorded from now on. */
 void interval_begin(struct interval *interval, struct generator *generator);
 void interval_end(struct interval *interval, struct generator *generator);
 
-/* One JSON object on stdout, flushed. */
+/* Prints one JSON object on stdout, and flushes it. */
 void report_print(const struct interval *interval, const struct generator *generator);
 
 #endif

@@ -16,7 +16,7 @@ struct order {
     uint32_t at;
 };
 
-/* count ≥ 1. */
+/* Begins an order of `count` ≥ 1. */
 void order_init(struct order *order, uint32_t count);
 
 static inline uint32_t order_next(struct order *order) {
@@ -34,7 +34,7 @@ struct queue {
     uint32_t first, end; /* free-running */
 };
 
-/* False: no memory. */
+/* Makes a queue. False: no memory. */
 bool queue_init(struct queue *queue, uint32_t capacity);
 void queue_free(struct queue *queue);
 uint64_t queue_bytes(const struct queue *queue);
@@ -47,12 +47,12 @@ static inline void queue_push(struct queue *queue, uint32_t item) {
     queue->items[queue->end++ & queue->mask] = item;
 }
 
-/* The item `ahead` places behind the first, without taking it; QUEUE_EMPTY if there are not as many. */
+/* Returns the item `ahead` places behind the first, and leaves it there; QUEUE_EMPTY if there are fewer. */
 static inline uint32_t queue_peek(const struct queue *queue, uint32_t ahead) {
     return ahead < queue_count(queue) ? queue->items[(queue->first + ahead) & queue->mask] : QUEUE_EMPTY;
 }
 
-/* Of a queue that is not empty. */
+/* Takes the first item of a queue that is not empty. */
 static inline uint32_t queue_pop(struct queue *queue) {
     return queue->items[queue->first++ & queue->mask];
 }

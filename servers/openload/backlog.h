@@ -17,21 +17,22 @@ struct backlog {
     uint64_t sent_inside;  /* of them */
 };
 
-/* `schedule` at its first request; the interval is [begin, end). */
+/* Begins a backlog, with `schedule` at its first request; the interval is [begin, end). */
 void backlog_init(struct backlog *backlog, const struct schedule *schedule, uint64_t begin, uint64_t end);
 
-/* What is due at `now` waits; returns how many do. `now` never goes back. */
+/* Has what is due at `now` wait; returns how many do. `now` never goes back. */
 uint64_t backlog_update(struct backlog *backlog, uint64_t now);
 
-/* When the first of those that wait was meant to leave; without one, when the next will be due. */
+/* Returns when the first of those that wait was meant to leave; without one, when the next will be due. */
 static inline uint64_t backlog_time(const struct backlog *backlog) {
     return backlog->first.time_ns;
 }
 
-/* The first of those that wait is being sent; there must be one. Returns when it was meant to leave. */
+/* Takes the first of those that wait, which is being sent; there must be one. Returns when it was meant to
+ * leave. */
 uint64_t backlog_take(struct backlog *backlog);
 
-/* Of the interval, due and never sent. */
+/* Counts those of the interval that were due and never sent. */
 static inline uint64_t backlog_unsent(const struct backlog *backlog) {
     return backlog->due_inside - backlog->sent_inside;
 }

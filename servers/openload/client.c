@@ -141,7 +141,7 @@ static uint64_t wait_for_events(struct client *client, uint64_t ns) {
     return over;
 }
 
-/* How long it may sleep: until shortly before the next request that a connection is free for. */
+/* Computes how long it may sleep: until shortly before the next request that a connection is free for. */
 static uint64_t sleep_ns(const struct client *client, uint64_t now) {
     uint64_t end = client->interval.end, most = end - now, due;
 

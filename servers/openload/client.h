@@ -11,7 +11,7 @@
 
 #include "state.h"
 
-/* False with *problem set: no memory, or no epoll. client_free() in any case. */
+/* Prepares a client. False with *problem set: no memory, or no epoll. client_free() in any case. */
 bool client_init(struct client *client, const struct client_order *order);
 void client_free(struct client *client);
 
@@ -19,7 +19,8 @@ void client_free(struct client *client);
  * *problem set where that fails. */
 bool client_open(struct client *client);
 
-/* The load, and until what is in flight is answered. False with *problem set where it had to end early. */
+/* Makes the load, and waits until what is in flight is answered. False with *problem set where it had to end
+ * early. */
 bool client_run(struct client *client, const struct client_interval *interval);
 
 #endif

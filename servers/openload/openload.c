@@ -77,7 +77,7 @@ static void allow_files(void) {
 
 /* --- threads ------------------------------------------------------------------------------------------ */
 
-/* The thread of that number to the CPU of that number among those that the process may use, if there are
+/* Pins the thread of that number to the CPU of that number among those that the process may use, if there are
  * enough: two that spin on one CPU would be each other's delay. */
 static void pin(uint32_t number) {
     cpu_set_t may, one;
@@ -149,7 +149,7 @@ static bool make_clients(void) {
     return true;
 }
 
-/* False, with a line on stderr, where a thread could not open its connections. */
+/* Waits for all threads. False, with a line on stderr, where one could not open its connections. */
 static bool wait_until_open(void) {
     pthread_mutex_lock(&all.mutex);
     while (all.ready + all.failed < options.threads) {
@@ -181,7 +181,7 @@ static void sleep_until(uint64_t time) {
     }
 }
 
-/* The lines of CPU times; "" where there are none. Owned by the caller. */
+/* Reads the lines of CPU times; "" where there are none. Owned by the caller. */
 static char *read_stat(void) {
     char *text = calloc(1, STAT_SIZE), *rest;
     FILE *file = fopen("/proc/stat", "re");

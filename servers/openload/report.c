@@ -108,7 +108,7 @@ static void print_errors(FILE *out, const struct client_tally *tally) {
     fprintf(out, ", \"errors\": {%s}", text + sizeof(", ") - 1);
 }
 
-/* What the schedule had for the interval, and what became of it. Without one, what was sent. */
+/* Prints what the schedule had for the interval, and what became of it. Without one, what was sent. */
 static void print_schedule(FILE *out, struct client *const *clients, uint32_t count) {
     uint64_t intended = 0, unsent = 0, longest = 0, measured = count_of(&clients[0]->latencies);
 

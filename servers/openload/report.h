@@ -19,7 +19,7 @@ struct report_stat {
 void report_print(FILE *out, const struct openload_options *options, struct client *const *clients,
                   uint32_t count, const struct report_stat *stat);
 
-/* The value that `share` of the counts (0..1) do not exceed; 0 without any. */
+/* Finds the value that `share` of the counts (0..1) do not exceed; 0 without any. */
 double report_quantile(const struct histogram *histogram, double share);
 
 #endif

@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-/* Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014). */
+/* Makes the next random number, as in Steele, Lea and Flood, "Fast splittable pseudorandom number generators"
+ * (2014). */
 static uint64_t next_random(uint64_t *state) {
     uint64_t value = (*state += UINT64_C(0x9e3779b97f4a7c15));
 
@@ -12,7 +13,7 @@ static uint64_t next_random(uint64_t *state) {
     return value ^ (value >> 31);
 }
 
-/* More than 0 and at most 1, so that it has a logarithm. */
+/* Makes a random number, more than 0 and at most 1, so that it has a logarithm. */
 static double uniform(uint64_t *state) {
     return (double)((next_random(state) >> 11) + 1) * 0x1p-53;
 }

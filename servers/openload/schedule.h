@@ -20,7 +20,8 @@ struct schedule {
     uint64_t time_ns; /* of the next request */
 };
 
-/* `rate`: requests/s of all shares together, more than 0. Equal arguments give equal times. */
+/* Begins a schedule. `rate`: requests/s of all shares together, more than 0. Equal arguments give equal
+ * times. */
 void schedule_init(struct schedule *schedule, double rate, bool poisson, uint64_t seed, uint32_t share,
                    uint32_t shares);
 

@@ -53,7 +53,7 @@ struct link {
     uint64_t intended; /* when its request was meant to leave, ns */
 };
 
-/* What an event names: a connection that was opened again since then has another one. */
+/* Makes the key that an event names. A connection that was opened again since then has another one. */
 static inline uint64_t link_key(uint32_t index, uint32_t serial) {
     return (uint64_t)serial << 32 | index;
 }
@@ -102,7 +102,7 @@ static inline uint64_t clock_ns(void) {
     return (uint64_t)time.tv_sec * SECOND + (uint64_t)time.tv_nsec;
 }
 
-/* Whether a time lies in what is measured. */
+/* Tells whether a time lies in what is measured. */
 static inline bool client_is_inside(const struct client *client, uint64_t time) {
     return time >= client->interval.begin && time < client->interval.end;
 }

@@ -87,8 +87,8 @@ static void close_connection(int fd, bool failed) {
     close(fd);
 }
 
-/* How many requests end in data[size]. The load's are all alike, so mostly one look at length and end will
- * do. */
+/* Counts the requests that end in data[size]. The load's are all alike, so mostly one look at length and end
+ * will do. */
 static uint64_t count_requests(struct connection *c, const char *data, size_t size) {
     uint64_t requests = 0;
     size_t ended = 0; /* bytes of data up to the end of the last whole request */

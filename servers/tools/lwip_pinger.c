@@ -54,7 +54,7 @@ static void fail(const char *what) {
     }
 }
 
-/* Bytes of the whole response whose beginning is in `data`; 0 if it is not one. */
+/* Returns the bytes of the whole response whose beginning is in `data`; 0 if it is not one. */
 static size_t response_size(const struct pbuf *data) {
     char text[2048];
     uint16_t length = pbuf_copy_partial(data, text, sizeof(text) - 1, 0);
@@ -134,8 +134,8 @@ static bool address_known(void) {
     return etharp_find_addr(netif_default, ip_2_ip4(&pinger.server), &ethernet, &address) >= 0;
 }
 
-/* lwIP holds a few packets until it knows the neighbour, so SYNs before would wait for their retransmission.
- */
+/* Finds the server's MAC address. lwIP holds a few packets until it knows the neighbour, so SYNs before would
+ * wait for their retransmission. */
 static void find_server(void) {
     uint32_t asked = 0;
 
@@ -236,7 +236,7 @@ static uint32_t netmask_of(unsigned prefix) {
     return prefix == 0 ? 0 : htonl(UINT32_MAX << (32 - prefix));
 }
 
-/* argv[0]: "--". */
+/* Reads the options. argv[0]: "--". */
 static bool parse(int argc, char *argv[]) {
     unsigned prefix = 24;
     struct in_addr own, server;

@@ -33,7 +33,7 @@ static double now(void) {
     return (double)at.tv_sec + 1e-9 * (double)at.tv_nsec;
 }
 
-/* Of many readings of clock, counter, clock, the one that nothing came between. */
+/* Reads both, of many readings of clock, counter, clock the one that nothing came between. */
 static struct instant read_both(void) {
     struct instant best = {0};
     double shortest = INFINITY;

@@ -17,7 +17,7 @@ struct arp {
     uint32_t sender, target;
 };
 
-/* False: no whole ARP packet of these kinds. */
+/* Reads an ARP packet. False: it is no whole one of these kinds. */
 bool arp_read(struct arp *arp, const struct rte_mbuf *packet);
 
 /* Writes ARP_FRAME bytes: to everybody if `to` is NULL. */

@@ -28,7 +28,7 @@ static unsigned opening(struct connection *connection, const struct segment *seg
     return EVENT_CONNECTED | EVENT_ACKED;
 }
 
-/* Segments with RST or SYN, or without ACK. A reset counts only with the very number that is expected
+/* Judges segments with RST or SYN, or without ACK. A reset counts only with the very number that is expected
  * (RFC 9293 3.10.7.4); a SYN-ACK that comes again lacks our acknowledgement. */
 static unsigned irregular(const struct connection *connection, const struct segment *segment) {
     if (segment->flags & RTE_TCP_RST_FLAG) {

@@ -63,7 +63,7 @@ enum connection_event {
     EVENT_STRAY = 1 << 10, /* of an older connection of this flow: to be answered with RST */
 };
 
-/* A set of enum connection_event. */
+/* Takes a segment of the connection. Returns a set of enum connection_event. */
 unsigned connection_input(struct connection *connection, const struct segment *segment,
                           struct answer *answer);
 

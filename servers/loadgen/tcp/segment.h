@@ -28,7 +28,7 @@ enum segment_kind { SEGMENT_TCP, SEGMENT_OTHER, SEGMENT_BAD };
  * the port's. */
 enum segment_kind segment_read(struct segment *segment, const struct rte_mbuf *packet);
 
-/* Whether a SYN offers window scaling (RFC 7323). */
+/* Tells whether a SYN offers window scaling (RFC 7323). */
 bool segment_offers_scaling(const struct segment *segment);
 
 #endif

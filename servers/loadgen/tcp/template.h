@@ -47,19 +47,19 @@ struct template_values {
 _Static_assert(TEMPLATE_HEADERS + TEMPLATE_OPTIONS_MAX + TEMPLATE_PAYLOAD_MAX <= TEMPLATE_MAX,
                "the longest frame has room");
 
-/* `options`: bytes of TCP options, a multiple of 4, ≤ TEMPLATE_OPTIONS_MAX; payload_size ≤
+/* Makes a template. `options`: bytes of TCP options, a multiple of 4, ≤ TEMPLATE_OPTIONS_MAX; payload_size ≤
  * TEMPLATE_PAYLOAD_MAX. */
 void template_init(struct template *template, const struct template_ends *ends, uint8_t flags,
                    const uint8_t *options, size_t options_size, const void *payload, size_t payload_size);
 
-/* One's complement sum of what is in `sum`, to 16 bits and inverted (RFC 1071). */
+/* Folds the one's complement sum of what is in `sum` to 16 bits, and inverts it (RFC 1071). */
 static inline uint16_t template_fold(uint32_t sum) {
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
     return (uint16_t)~sum;
 }
 
-/* The sum of both halves of a word as it lies in memory. */
+/* Adds both halves of a word as it lies in memory. */
 static inline uint32_t template_halves(uint32_t word) {
     return (word & 0xffff) + (word >> 16);
 }
