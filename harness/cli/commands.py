@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The commands: what each does with its options. A new command is a row of COMMANDS.
 
-Every function takes the options by variable and returns the exit code. What it needs is imported
+Every function takes the options by variable; it may return an exit code. What it needs is imported
 when it is called.
 """
 
@@ -57,35 +57,29 @@ def _named_nic(args: Arguments, wire: str, host: Host, resume: str = "") -> NicR
     return request
 
 
-def _bench(args: Arguments, host: Host) -> int:
-    from harness.cli.bench import bench
-    from harness.run import RunRequest
-    wire = args.WIRE or ("" if args.RESUME else WIRE)
-    bench(RunRequest(wire, args.PLAN, settings(args), args.RESUME, args.DRY_RUN,
-                     _named_nic(args, wire, host, args.RESUME)),
-          host, published=args.PUBLISHED, report=args.REPORT != "no")
-    return 0
+def _bench(args: Arguments, host: Host) -> None:
+    _measure(args, host, args.WIRE or ("" if args.RESUME else WIRE), args.PLAN)
 
 
-def _latency(args: Arguments, host: Host) -> int:
+def _latency(args: Arguments, host: Host) -> None:
+    usual = ("", "") if args.RESUME else ("tap", "latency")
+    _measure(args, host, args.WIRE or usual[0], args.PLAN or usual[1], open_loop=True)
+
+
+def _measure(args: Arguments, host: Host, wire: str, plan: str, open_loop: bool = False) -> None:
     from harness.cli.bench import bench
     from harness.run import RunRequest, parse_loads
-    wire, plan = args.WIRE, args.PLAN
-    if not args.RESUME:
-        wire, plan = wire or "tap", plan or "latency"
-    bench(RunRequest(wire, plan, settings(args), args.RESUME, args.DRY_RUN,
-                     _named_nic(args, wire, host, args.RESUME),
-                     parse_loads(args.RATES, args.LOADS)),
+    loads = parse_loads(args.RATES, args.LOADS) if open_loop else None
+    nic = _named_nic(args, wire, host, args.RESUME)
+    bench(RunRequest(wire, plan, settings(args), args.RESUME, args.DRY_RUN, nic, loads),
           host, published=args.PUBLISHED, report=args.REPORT != "no")
-    return 0
 
 
-def _reproduce(args: Arguments, host: Host) -> int:
+def _reproduce(args: Arguments, host: Host) -> None:
     from harness.cli.reproduce import reproduce
     wire = args.WIRE or "tap"
     given = {**settings(args), "PAPER": ""}
     reproduce(args.PAPER, wire, args.PLAN, given, _named_nic(args, wire, host), args.DRY_RUN, host)
-    return 0
 
 
 def _shell(args: Arguments, host: Host) -> int:
@@ -93,60 +87,51 @@ def _shell(args: Arguments, host: Host) -> int:
     return open_shell(host, *planned(RunRequest(args.WIRE or "tap", args.PLAN, settings(args)), host))
 
 
-def _report(args: Arguments, host: Host) -> int:
+def _report(args: Arguments, host: Host) -> None:
     from harness.cli.report import show_run
     from harness.store import find_run
     show_run(find_run(args.RUN or "reference"), args.PUBLISHED)
-    return 0
 
 
-def _compare(args: Arguments, host: Host) -> int:
+def _compare(args: Arguments, host: Host) -> None:
     from harness.cli.report import show_comparison
     show_comparison(args.RUNS, args.PUBLISHED)
-    return 0
 
 
-def _bundle(args: Arguments, host: Host) -> int:
+def _bundle(args: Arguments, host: Host) -> None:
     from harness.cli.report import show_bundle
     from harness.store import find_run
     show_bundle(find_run(args.RUN or "reference"), args.PUBLISHED)
-    return 0
 
 
-def _verify(args: Arguments, host: Host) -> int:
+def _verify(args: Arguments, host: Host) -> None:
     from harness.cli.report import show_verified
     show_verified(args.BUNDLE)
-    return 0
 
 
-def _reference(args: Arguments, host: Host) -> int:
+def _reference(args: Arguments, host: Host) -> None:
     from harness.cli.reference import make_reference
     make_reference(args.RUN)
-    return 0
 
 
-def _gate(args: Arguments, host: Host) -> int:
+def _gate(args: Arguments, host: Host) -> None:
     from harness.cli.gate import show_gate
     show_gate(args.BASE, args.HEAD, args.THRESHOLD)
-    return 0
 
 
-def _noise(args: Arguments, host: Host) -> int:
+def _noise(args: Arguments, host: Host) -> None:
     from harness.cli.noise import run_noise
     run_noise(args.WIRE or "tap", args.PLAN, settings(args), args.COMPARISONS, args.RUN, host)
-    return 0
 
 
-def _trend(args: Arguments, host: Host) -> int:
+def _trend(args: Arguments, host: Host) -> None:
     from harness.cli.trend import show_trend
     show_trend(args.RUNS, args.METRIC, args.POINT, args.CONTENDER, args.WIRE)
-    return 0
 
 
-def _restore(args: Arguments, host: Host) -> int:
+def _restore(args: Arguments, host: Host) -> None:
     from harness.provision import restore
     print("\n".join(restore(host) or ["nothing to undo"]))
-    return 0
 
 
 def _doctor(args: Arguments, host: Host) -> int:
@@ -155,7 +140,7 @@ def _doctor(args: Arguments, host: Host) -> int:
     return nic_doctor(host, request) if request.nic else doctor(host)
 
 
-def _help_targets(args: Arguments, host: Host) -> int:
+def _help_targets(args: Arguments, host: Host) -> None:
     """Print the targets of make that forward to a command, a line each."""
     print("Targets:")
     lines = {name: line for name, (line, _) in COMMANDS.items() if name not in OF_MAKE}
@@ -164,18 +149,16 @@ def _help_targets(args: Arguments, host: Host) -> int:
               "ablate": "the same as bench-ablate"}
     for name, line in lines.items():
         print(f"  {name:<17} {line}")
-    return 0
 
 
-def _variables(args: Arguments, host: Host) -> int:
+def _variables(args: Arguments, host: Host) -> None:
     """Print make's variables, a line each, with who takes them."""
     for option in OPTIONS:
         value = f"{option.variable}={option.unit or '1'}"
         print(f"  {value:<34} {option.help} [{' '.join(option.commands)}]")
-    return 0
 
 
-def _unused(args: Arguments, host: Host) -> int:
+def _unused(args: Arguments, host: Host) -> None:
     """Name the targets that use a variable which this one of make does not."""
     option = BY_VARIABLE.get(args.VARIABLES[0]) or RENAMED.get(args.VARIABLES[0])
     if option is None:
@@ -185,7 +168,7 @@ def _unused(args: Arguments, host: Host) -> int:
                      f"{', '.join(option.commands)} take it")
 
 
-COMMANDS: Mapping[str, tuple[str, Callable[[Arguments, Host], int]]] = {
+COMMANDS: Mapping[str, tuple[str, Callable[[Arguments, Host], int | None]]] = {
     "bench": ("measure a plan on a wire, to a finished report; NIC=… CLIENT=…: on a NIC bound to "
               "DPDK; without either: which NICs there are (root)", _bench),
     "latency": ("latency against offered load, in an open loop, up to saturation (root)", _latency),

@@ -143,7 +143,7 @@ def _put(command: str, option: Option, value: str, options: list[str],
 def run(argv: Sequence[str], host: Host) -> int:
     """Run one command. Raises StackduelError, OSError, ImportError or KeyboardInterrupt."""
     args = parse(argv)
-    return COMMANDS[args.command][1](args, host)
+    return COMMANDS[args.command][1](args, host) or 0
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

@@ -19,8 +19,6 @@ from harness.trial import load_tool
 from harness.errors import CheckFailed, UsageError
 from harness.cli.bench import bench
 
-_NO_SETTINGS: Mapping[str, str] = {}
-
 
 @dataclass(frozen=True)
 class Errand:
@@ -29,10 +27,6 @@ class Errand:
     paper: Published
     settings: Mapping[str, str]
     left_out: tuple[str, ...] = ()
-
-    @property
-    def runs(self) -> bool:
-        return bool(self.settings)
 
 
 def errands(other: Published, wire: Wire, server_cores: int) -> list[Errand]:
@@ -57,7 +51,7 @@ def _table(other: Published, wire: Wire, server_cores: int) -> Errand:
         else:
             points.append(count)
     if not points:
-        return Errand(other, _NO_SETTINGS, tuple(left_out))
+        return Errand(other, {}, tuple(left_out))
     again = {"body_size_bytes": "BODY_SIZE", "duration_seconds": "DURATION"}
     return Errand(other, {"WORKLOAD": "rps", "CONNECTIONS": ",".join(map(str, points)),
                           **{again[key]: str(value) for key, value in other.again.items()}, "PAPER": other.name},
@@ -72,7 +66,7 @@ def _claim(other: Published, wire: Wire, metric: str) -> Errand:
     if wire.workloads[0] not in GENERAL:
         why = f"wire '{wire.name}' has no workload '{workload}'"
     if why:
-        return Errand(other, _NO_SETTINGS, (f"Not run for {said}: {why}",))
+        return Errand(other, {}, (f"Not run for {said}: {why}",))
     most = max(claim.figure for claim in other.claims if claim.metric == metric)
     reach = {"SWEEP_TO": f"{most:.0f}"} if metric == "connections" else {}
     return Errand(other, {"WORKLOAD": workload, **reach, "PAPER": other.name})
@@ -90,13 +84,13 @@ def reproduce(paper: str, wire: str, plan: str, settings: Mapping[str, str], nic
     given = {key: value for key, value in settings.items() if value}
     cpus = BY_VARIABLE["SERVER_CPUS"].parse(given.get("SERVER_CPUS", "0"))
     todo = [errand for other in of_paper(paper) for errand in errands(other, load_wire(wire), len(cpus))]
-    if not any(errand.runs for errand in todo):
+    if not any(errand.settings for errand in todo):
         raise UsageError("; ".join(why for errand in todo for why in errand.left_out))
     for errand in todo:
         print(f"# {errand.paper.title} ({errand.paper.source})")
         for why in errand.left_out:
             print(f"# {why}")
-        if not errand.runs:
+        if not errand.settings:
             continue
         request = RunRequest(wire, plan, {**errand.settings, **given}, nic=nic)
         if dry_run:

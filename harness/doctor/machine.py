@@ -7,12 +7,11 @@ to name them.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Iterator
 
 from harness.errors import MachineError
-from harness.host import Host, LocalHost
+from harness.host import Host
 from harness.plan import GENERAL, Wire, load_wire, wire_names
 from harness.provision import PROGRAMS, ROOT, TUN, VHOST, built, left_behind, missing, problems
 
@@ -131,8 +130,3 @@ def _wire(host: Host, wire: Wire) -> Finding:
     if found:
         return Finding(MISSING, f"wire {wire.name}", "; ".join(found))
     return Finding(OK, f"wire {wire.name} can run here", bench_command(wire))
-
-
-
-if __name__ == "__main__":
-    sys.exit(doctor(LocalHost()))

@@ -41,7 +41,7 @@ def test_a_table_becomes_the_settings_of_a_plan() -> None:
 @pytest.mark.parametrize("cores, run, left", [(1, "32", 2), (8, "256", 2), (32, "1024", 2), (4, "", 3)])
 def test_only_points_with_as_many_server_cores_are_run(cores: int, run: str, left: int) -> None:
     (errand,) = errands(load_published("bench-iip"), load_wire("tap"), cores)
-    assert errand.settings.get("CONNECTIONS", "") == run and errand.runs is bool(run)
+    assert errand.settings.get("CONNECTIONS", "") == run and bool(errand.settings) is bool(run)
     assert len(errand.left_out) == left
     assert all(f"ours {cores}" in why and "server core" in why for why in errand.left_out)
 
@@ -50,17 +50,17 @@ def test_a_claim_becomes_a_run_of_the_workload_that_measures_the_same() -> None:
     rps, cps, conns = errands(load_published("f-stack"), load_wire("tap"), 1)
     assert rps.settings == {"WORKLOAD": "rps", "PAPER": "f-stack"}
     assert cps.settings == {"WORKLOAD": "cps", "PAPER": "f-stack"}
-    assert not conns.runs and conns.left_out == (
+    assert not conns.settings and conns.left_out == (
         "Not run for “10 million concurrent connections”: wrk, the client of wire 'tap', asks every connection that it "
         "opens",)
     *_, conns = errands(load_published("f-stack"), load_wire("scale"), 1)
     assert conns.settings == {"WORKLOAD": "conns", "SWEEP_TO": "10000000", "PAPER": "f-stack"}
-    assert not any(each.runs for each in errands(load_published("f-stack"), load_wire("redis"), 1))
+    assert not any(each.settings for each in errands(load_published("f-stack"), load_wire("redis"), 1))
 
 
 def test_every_paper_makes_a_plan_that_is_stored_and_read_again() -> None:
     for paper in ("tinyhttpd", "iip", "fstack"):
-        made = [each for other in of_paper(paper) for each in errands(other, load_wire("tap"), 1) if each.runs]
+        made = [each for other in of_paper(paper) for each in errands(other, load_wire("tap"), 1) if each.settings]
         assert made
         for errand in made:
             plan = load_plan("default", load_wire("tap"), (0, 1), errand.settings)
