@@ -11,7 +11,7 @@ from harness.host import Host
 from harness.plan import load_plan, load_wire, self_comparison, with_contenders
 from harness.regression import (
     analyse_noise, append_session, machine_of, profile_file, readings, session_of, spread)
-from harness.report import macro, noise_page, write_files
+from harness.report import macro, noise_page, note_text, write_files
 from harness.run import DEFAULT_PLAN, RunRequest, measure
 from harness.store import OUT, RESULTS, Run, Store, find_run, give_to_user, load_run
 
@@ -33,7 +33,7 @@ def noise_run(wire: str, plan: str, settings: Mapping[str, str], comparisons: in
     if bare.rounds < 2:
         raise UsageError(f"ROUNDS={bare.rounds}: a comparison needs 2 rounds at least")
     given |= {"CONNECTIONS": ",".join(map(str, points)), "ROUNDS": str(rounds), "PRECISION": "0"}
-    run = measure(RunRequest(wire, plan, given), host, results)
+    run = measure(RunRequest(wire, plan, given), host, results, words=note_text)
     assert run is not None, "only a rehearsal has no run"
     store = Store(run)
     store.enter(noise={"rounds": bare.rounds, "precision_percent": bare.precision_percent})

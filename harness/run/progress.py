@@ -25,7 +25,7 @@ _DRAWN_PER_SECOND = 1
 
 
 def rate(requests_per_sec: float) -> str:
-    """Requests a second for a person: 12.3 k/s."""
+    """Return requests a second for a person: 12.3 k/s."""
     for factor, unit in ((1e6, " M/s"), (1e3, " k/s")):
         if requests_per_sec >= factor:
             return f"{requests_per_sec / factor:.3g}{unit}" if requests_per_sec < 100 * factor \
@@ -34,7 +34,7 @@ def rate(requests_per_sec: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, 2:05."""
+    """Return minutes and seconds, 2:05."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
@@ -61,7 +61,6 @@ def code_text(note: Note[Any]) -> str:
 
 
 def listed(notes: Iterable[Note[Any]], words: Words) -> str:
-    """Return all notes in words."""
     return "; ".join(map(words, notes))
 
 
@@ -93,7 +92,7 @@ class TimeLeft:
         self._done += 1
 
     def seconds(self) -> float:
-        """Of what comes in any case; with a stop rule, of the round."""
+        """Return those of what comes in any case; with a stop rule, of the round."""
         return max(0.0, self._each() * self._left - (self._monotonic() - self._last))
 
     def text(self) -> str:

@@ -19,8 +19,8 @@ from harness.analyse import Look, look, one_round, remaining, sure_rounds
 from harness.facts import gather
 from harness.host import Host, SshHost
 from harness.plan import (
-    GENERAL, SIZES, SPARE_FILES, UNKNOWN, Plan, Reason, TrialSpec, pairs, parse_netem,
-    round_specs, without)
+    CONNECTIONS, GENERAL, OFFERED, SIZES, SPARE_FILES, UNKNOWN, Plan, Reason, TrialSpec, pairs,
+    parse_netem, round_specs, without)
 from harness.provision import (
     Inspect, Provisioned, ResolvedWire, allow_files, cost_of_turns, needed_files, planned_use,
     provisioned, reached, requested, restore)
@@ -232,16 +232,13 @@ def stopped(run: Run) -> Note[StoppedBy] | None:
 
 def _values(plan: Plan) -> str:
     """Return the load points of a rehearsal: the values on each axis."""
-    points = plan.load_points
-    texts = [f"{', '.join(map(str, plan.connections))} connections"]
-    for axis in plan.sweep:
-        if axis.word not in ("connections", "rate"):
-            values = dict.fromkeys(f"{axis.value(point):g}" for point in points)
-            texts.append(f"{', '.join(values)} {axis.unit or axis.word}")
+    texts = []
+    rates = [OFFERED] if plan.offered not in ((), UNKNOWN) else []
+    for axis in dict.fromkeys((CONNECTIONS, *plan.sweep, *rates)):
+        values = dict.fromkeys(f"{axis.value(point):.12g}" for point in plan.load_points)
+        texts.append(f"{', '.join(values)} {axis.unit or axis.word}")
     if plan.offered == UNKNOWN:
         texts.append("each rate, which depend on what the contenders can do")
-    elif plan.offered:
-        texts.append(f"{', '.join(map(str, plan.offered))} requests/s")
     return " and ".join(texts)
 
 

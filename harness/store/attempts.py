@@ -113,5 +113,4 @@ def account(records: Sequence[TrialRecord]) -> Attempts | None:
 
 
 def _last(records: Iterable[TrialRecord]) -> dict[Key, TrialRecord]:
-    """Return the last attempt at each trial."""
     return {record.key: record for record in sorted(records, key=lambda record: record.attempt)}

@@ -71,8 +71,6 @@ class MachineFacts:
 
 @dataclass(frozen=True)
 class KernelFacts:
-    """The kernel."""
-
     release: str | None = None
 
 
@@ -86,8 +84,6 @@ class GitFacts:
 
 @dataclass(frozen=True)
 class LoadToolFacts:
-    """The load tool."""
-
     name: str = ""
 
 

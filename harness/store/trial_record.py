@@ -91,7 +91,7 @@ class CpuTime:
 
     @property
     def burned(self) -> float:
-        """Neither waiting nor taken away by the hypervisor."""
+        # neither waiting nor taken away by the hypervisor
         return self.user + self.nice + self.system + self.irq + self.softirq
 
     @property
@@ -209,7 +209,6 @@ def quantile(histogram: Sequence[tuple[float, int]], permille: int) -> float:
 
 
 def merged(histograms: Iterable[Sequence[tuple[float, int]]]) -> Histogram:
-    """Return one histogram of all."""
     counts: dict[float, int] = {}
     for histogram in histograms:
         for value, count in histogram:

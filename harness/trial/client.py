@@ -50,7 +50,6 @@ class Ended:
     samples: tuple[Counters, ...]
 
     def failure(self) -> ContenderError:
-        """Return its end as an error, with its last words."""
         return failure(self.program, self.code, self.stderr)
 
 

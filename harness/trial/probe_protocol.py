@@ -169,7 +169,6 @@ class Nginx(Http):
         return int(counted[3]) if counted else None
 
     def _parts(self, response: bytes, workload: Workload) -> tuple[bytes, bytes]:
-        """Return the load's answer, and the count."""
         first = super().size(response) or len(response)
         both = response[:first], response[first:]
         return both[::-1] if workload.connect else both

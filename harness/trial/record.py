@@ -48,7 +48,6 @@ class Setting:
     tool: LoadTool
 
     def load(self, seconds: int) -> Load:
-        """Return a load of this trial's shape."""
         running = self.client.running
         return Load(running.address, running.port, self.plan.workload, self.spec.point.connections,
                     self.spec.threads, seconds, patient=bool(self.spec.point.impairment),
@@ -56,7 +55,6 @@ class Setting:
 
     @property
     def in_flight(self) -> int:
-        """How many requests may be without an answer when a load ends."""
         return self.tool.in_flight(self.load(self.plan.duration_seconds))
 
 

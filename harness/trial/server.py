@@ -45,7 +45,6 @@ class Spawned:
         return self.stdout.read_text(errors="replace").split("\n")[:-1]
 
     def poll(self) -> int | None:
-        """Return its exit code; None while it runs."""
         return self._process.poll()
 
     def enter(self, up: Provisioned) -> None:

@@ -53,7 +53,6 @@ class LoadResult:
 
     @property
     def answered(self) -> int:
-        """How many requests the process had answers to in its life."""
         return self.requests if self.total_requests is None else self.total_requests
 
     @property

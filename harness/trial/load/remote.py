@@ -189,7 +189,6 @@ def together(results: Sequence[LoadResult], proc_stat: ProcStat) -> LoadResult:
 
 
 def clients(parts: Sequence[Part]) -> dict[str, ClientPart]:
-    """Return what the record says of each machine."""
     return {part.share.machine: ClientPart(
         part.share.connections, part.share.threads, part.result.requests, part.result.bytes,
         round(part.result.duration_seconds, 6), part.result.requests_per_sec,

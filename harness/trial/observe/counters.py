@@ -51,7 +51,6 @@ class Counters:
         return name in self.counts
 
     def since(self, before: Counters) -> dict[str, int]:
-        """Return by how much each count grew."""
         return {name: count - before[name] for name, count in self.counts.items()}
 
 

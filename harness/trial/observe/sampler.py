@@ -96,7 +96,6 @@ class Watch:
         return interference.between(before, after, self._cpus, self._mhz)
 
     def ended(self, name: str) -> None:
-        """Take note that the load's tool has ended."""
         self._ended[name] = time.monotonic()
 
     def series(self, name: str) -> Series:
