@@ -23,6 +23,8 @@ from scipy.stats import linregress  # type: ignore[import]
 
 Series = NDArray[np.float64]
 LEVEL, ORDERS, LEAST = 0.05, 999, 2
+# so many distances are in memory at a time
+_TOGETHER = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -94,29 +96,34 @@ def _cut(series: Series, dice: np.random.Generator) -> tuple[int, float] | None:
     distances = np.abs(series[:, None] - series[None, :])
     if not distances.any():
         return None
-    at, best = _best(distances)
-    orders = (dice.permutation(len(series)) for _ in range(ORDERS))
-    higher = sum(_best(distances[np.ix_(order, order)])[1] >= best * (1 - 1e-12)
-                 for order in orders)
-    return at, (1 + higher) / (1 + ORDERS)
+    scaled = _scaled(distances)
+    at = int(np.argmax(scaled))
+    best = float(scaled[at]) * (1 - 1e-12)
+    higher, together = 0, max(1, _TOGETHER // distances.size)
+    for first in range(0, ORDERS, together):
+        orders = np.array([dice.permutation(len(series))
+                           for _ in range(min(together, ORDERS - first))])
+        shuffled = distances[orders[:, :, None], orders[:, None, :]]
+        higher += int((_scaled(shuffled).max(axis=-1) >= best).sum())
+    return LEAST + at, (1 + higher) / (1 + ORDERS)
 
 
-def _best(distances: Series) -> tuple[int, float]:
-    """Return where, and how much, both sides of a cut differ most: the scaled energy distance.
+def _scaled(distances: Series) -> Series:
+    """Return how much both sides of each cut differ: the scaled energy distance.
 
-    By the sums of the blocks that a cut makes in the matrix of distances.
+    By the sums of the blocks that a cut makes in the matrix of distances, or in each of a stack of
+    them.
     """
-    count = len(distances)
-    sums = distances.cumsum(axis=0).cumsum(axis=1)
+    count = distances.shape[-1]
+    sums = distances.cumsum(axis=-2).cumsum(axis=-1)
     cuts = np.arange(LEAST, count - LEAST + 1)
-    left = sums[cuts - 1, cuts - 1]
-    both = sums[cuts - 1, count - 1] - left
-    right = sums[-1, -1] - left - 2 * both
+    left = sums[..., cuts - 1, cuts - 1]
+    both = sums[..., cuts - 1, count - 1] - left
+    right = sums[..., -1, -1:] - left - 2 * both
     rest = count - cuts
     energy = 2 * both / (cuts * rest) - left / cuts ** 2 - right / rest ** 2
-    scaled = energy * cuts * rest / count
-    place = int(np.argmax(scaled))
-    return int(cuts[place]), float(scaled[place])
+    scaled: Series = energy * cuts * rest / count
+    return scaled
 
 
 def _bic(residuals: Series, parameters: int) -> float:

@@ -1,18 +1,42 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What several tests of whole runs need."""
+"""What several tests of whole runs need, and of whole reports."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Sequence
+from typing import Any, Sequence
 
 import pytest
+from matplotlib.figure import Figure  # type: ignore[import]
 
 import harness.run.request
 import harness.cli.report
 
 # with it two contenders at one or two load points alternate, as they do without a seed
 SEED = 106
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "png: looks at the pixels or bytes of pictures")
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw each chart of a report as SVG alone, unless the test looks at its PNG too.
+
+    Both are drawn from one figure by the same code of matplotlib, down to the last step.
+    """
+    if request.node.get_closest_marker("png"):
+        return
+    save = Figure.savefig
+
+    def savefig(figure: Figure, to: Any, format: str, **options: Any) -> None:
+        if format == "png":
+            to.write(PNG)
+        else:
+            save(figure, to, format=format, **options)
+    monkeypatch.setattr(Figure, "savefig", savefig)
 
 
 @pytest.fixture(autouse=True)

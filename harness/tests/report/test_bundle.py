@@ -18,6 +18,8 @@ from harness.report import bundle, macro
 from harness.errors import CheckFailed, UsageError
 from harness.tests.fixtures import synthetic
 
+pytestmark = pytest.mark.png
+
 Files = dict[str, bytes]
 OLD = Path(__file__).resolve().parents[1] / "data" / "bundle-schema1.tar.gz"
 

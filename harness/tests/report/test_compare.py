@@ -41,6 +41,7 @@ def test_every_run_and_point_has_its_row(runs: list[Path], tmp_path: Path) -> No
     assert lines[2].startswith("| 1 | a |") and lines[3].startswith("| 1 | b |")
 
 
+@pytest.mark.png
 def test_twice_the_same_bytes(runs: list[Path], tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_comparison(runs, tmp_path / name, ["tinyhttpd-lwip-dpdk"])

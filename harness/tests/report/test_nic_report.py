@@ -57,6 +57,7 @@ def test_every_file_of_an_emulated_nic_says_so(tmp_path: Path) -> None:
                           "summary.json", "summary.md"}, "a file without a rule here"
 
 
+@pytest.mark.png
 def test_pictures_differ_by_the_label_also_as_png(tmp_path: Path) -> None:
     _, emulated = written(tmp_path / "a", run="same")
     _, real = written(tmp_path / "b", run="same", emulated="")

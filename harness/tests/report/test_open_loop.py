@@ -45,6 +45,7 @@ def test_every_rate_of_every_contender_has_its_row(files: dict[str, bytes], tmp_
     assert (float(row["latency_p99_ci95_low"]), float(row["latency_p99_ci95_high"])) == point.p99_ci95
 
 
+@pytest.mark.png
 def test_charts_are_there_and_the_same_each_time(files: dict[str, bytes], tmp_path: Path) -> None:
     assert {name for name in files if name.endswith(".png")} == {"offered.png", "percentiles.png"}
     write_report(synthetic_open.write(tmp_path / "run"), tmp_path / "out")

@@ -100,6 +100,7 @@ def test_golden() -> None:
         assert data.decode() == (GOLDEN / name).read_text(), name
 
 
+@pytest.mark.png
 def test_twice_the_same_bytes_from_any_place(golden_run: Path, tmp_path: Path) -> None:
     _, _, files = write_report(golden_run, tmp_path / "one", ["tinyhttpd-lwip-dpdk"])
     elsewhere = Path(shutil.copytree(golden_run, tmp_path / "elsewhere" / "with another name"))

@@ -12,6 +12,8 @@ from harness.report.charts import ablation as waterfall
 from harness.report.charts import base as charts
 from harness.report.charts.base import Frame
 
+pytestmark = pytest.mark.png
+
 NONE = Saving(None, None, 0)
 
 

@@ -17,6 +17,8 @@ from harness.report.charts import lines
 from harness.report.charts.base import Frame, Scale
 from harness.report.charts.lines import Panel, Series, Value
 
+pytestmark = pytest.mark.png
+
 NOTE = Frame("A note.")
 
 

@@ -9,6 +9,8 @@ from harness.report.charts import base as charts
 from harness.report.charts import cpu as charts_cpu
 from harness.report.charts.base import Frame
 
+pytestmark = pytest.mark.png
+
 
 @pytest.mark.parametrize("count, numbered", [(3, False), (7, True)])
 def test_many_bars_are_told_by_numbers_too(count: int, numbered: bool) -> None:
