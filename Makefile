@@ -81,11 +81,8 @@ ready: deps
 # --- building: Meson knows how, in a directory for each variant (ci/variant.sh) --------------------------
 
 PINNED := $(filter $(BUILD)/deps/%,$(LWIP_SRC))
-CHECKED := $(BUILD)/checked
-THREADS := $(BUILD)/threads
-FUZZ := $(BUILD)/fuzz
-VARIANTS := $(BUILD) $(CHECKED) $(THREADS) $(FUZZ)
-.PHONY: $(VARIANTS:%=%/build.ninja) all test-programs slow soak fuzz
+VARIANTS := $(BUILD) $(BUILD)/checked $(BUILD)/threads $(BUILD)/fuzz
+.PHONY: $(VARIANTS:%=%/build.ninja) all test-programs system-programs slow soak fuzz clean distclean
 $(VARIANTS:%=%/build.ninja):
 	@CC='$(CC)' CLANG='$(CLANG)' LWIP_SRC='$(LWIP_SRC)' LWIP_PINNED=$(if $(PINNED),true,false) \
 	 SLOW_CYCLES=$(SLOW_CYCLES) ci/variant.sh $(@D)
@@ -102,36 +99,39 @@ slow: $(BUILD)/build.ninja ## servers that lose SLOW_CYCLES=300 cycles a request
 soak: all ## clients that come and go for SOAK_SECONDS=600: does lwip_server lose memory? (root)
 	@$(PYTHON) ci/soak.py --build $(BUILD) --seconds $(SOAK_SECONDS)
 
-fuzz: $(FUZZ)/build.ninja ## frames into lwIP's input path for FUZZ_SECONDS=60, with libFuzzer (clang)
-	@ninja --quiet -C $(FUZZ) servers/tests/fuzz_stack
-	@servers/tests/fuzz/run.sh $(FUZZ) $(FUZZ_SECONDS)
+fuzz: $(BUILD)/fuzz/build.ninja ## frames into lwIP's input path for FUZZ_SECONDS=60, with libFuzzer (clang)
+	@ninja --quiet -C $(BUILD)/fuzz servers/tests/fuzz_stack
+	@servers/tests/fuzz/run.sh $(BUILD)/fuzz $(FUZZ_SECONDS)
 
 # --- tests -------------------------------------------------------------------------------------------
 
-.PHONY: test check test-c test-threads test-fuzz test-lwip test-harness test-system test-long lint check-globals
-.PHONY: system-programs clean distclean
+.PHONY: test check check-aside test-c test-threads test-fuzz test-lwip test-harness test-system test-long lint check-globals
 test: deps ## everything to passed tests (root for the ones in namespaces; without it they are skipped, and say so)
 	@$(MAKE_AGAIN) check
 
-check: all lint check-globals test-c test-lwip test-threads test-harness test-system
+# What only computes runs beside the system tests, which wait much, at the lowest priority; each prints when it ends.
+check: system-programs
+	@$(MAKE_AGAIN) --jobs=2 --output-sync test-system check-aside
+check-aside:
+	@nice -n 19 $(MAKE_AGAIN) --jobs=1 lint test-harness check-globals test-c test-lwip test-threads
 
-MESON_TEST := meson test --num-processes $(shell nproc) --print-errorlogs
+MESON_TEST := meson test --num-processes $(shell nproc) --timeout-multiplier 5 --print-errorlogs
 test-c: ## C modules under ASan and UBSan
 test-fuzz: ## 50,000 frames into lwIP's input path under ASan and UBSan, the same ones every time
 test-lwip: ## lwIP's unit tests with our options and patches
 check-globals: ## no variable that the cores of a server share
-test-c test-fuzz test-lwip check-globals: $(CHECKED)/build.ninja
-	@$(MESON_TEST) -C $(CHECKED) --suite $(lastword $(subst -, ,$@))
+test-c test-fuzz test-lwip check-globals: $(BUILD)/checked/build.ninja
+	@$(MESON_TEST) -C $(BUILD)/checked --suite $(lastword $(subst -, ,$@))
 
-test-threads: $(THREADS)/build.ninja ## stacks on several cores under TSan
-	@$(MESON_TEST) -C $(THREADS) --suite threads
+test-threads: $(BUILD)/threads/build.ninja ## stacks on several cores under TSan
+	@$(MESON_TEST) -C $(BUILD)/threads --suite threads
 
 PYTEST := $(PYTHON) -m pytest -q -rs -p no:cacheprovider
 test-harness: ## the harness, without root
 	@$(PYTEST) -n 2 harness/tests --ignore=harness/tests/system
 
-system-programs: all test-programs slow $(CHECKED)/build.ninja
-	@ninja --quiet -C $(CHECKED) all conformance fuzz_preload
+system-programs: all test-programs slow $(BUILD)/checked/build.ninja
+	@ninja --quiet -C $(BUILD)/checked all conformance fuzz_preload
 
 test-system: system-programs ## servers and short runs in real namespaces, in two shards; then what must have the machine (root)
 	@$(PYTEST) -n 2 --dist loadfile -m 'not exclusive and not long' harness/tests/system

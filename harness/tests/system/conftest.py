@@ -55,6 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
         _set_hugepages(pages + _SHARD_HUGEPAGES)
 
 
+def of_this_shard(process: Path) -> bool:
+    """Tell whether a directory of /proc is of a process that this shard has started."""
+    words = (process / "environ").read_bytes().split(b"\0")
+    return f"{SHARD}={os.environ[SHARD]}".encode() in words
+
+
 def _set_hugepages(count: int) -> None:
     _HUGEPAGES.write_text(str(count))
 

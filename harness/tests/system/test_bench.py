@@ -22,7 +22,7 @@ import pytest
 from harness.provision.journal import PATH
 from harness.tests.conftest import SEED
 from harness.store import TrialRecord, load_run
-from harness.tests.system.conftest import ROOT, SHARD
+from harness.tests.system.conftest import ROOT, of_this_shard
 from harness.tests.system.test_wire_root import snapshot as machine
 
 # four trials and no report: what a test needs more of, it says after these words
@@ -39,12 +39,11 @@ def processes() -> list[bytes]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                line, environment = ((entry / name).read_bytes() for name in ("cmdline", "environ"))
+                line = (entry / "cmdline").read_bytes()
+                if any(name in line for name in OURS) and of_this_shard(entry):
+                    lines.append(line)
             except OSError:
                 continue
-            shard = dict(word.partition(b"=")[::2] for word in environment.split(b"\0")).get(SHARD.encode())
-            if shard == os.environ[SHARD].encode() and any(name in line for name in OURS):
-                lines.append(line)
     return lines
 
 

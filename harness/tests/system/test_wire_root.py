@@ -20,6 +20,7 @@ from harness.provision.journal import DIRECTORY, PATH
 from harness.provision.provision import provisioned, restore
 from harness.provision.steps import ROOT
 from harness.tests.fixtures.wires import bare_wire
+from harness.tests.system.conftest import of_this_shard
 from harness.provision import ResolvedWire
 
 HOST = LocalHost()
@@ -72,8 +73,9 @@ def snapshot() -> dict[str, object]:
 
 
 def _cmdline(entry: Path) -> bytes:
+    """Return the words of a process of this shard, and none of others."""
     try:
-        return (entry / "cmdline").read_bytes()
+        return (entry / "cmdline").read_bytes() if of_this_shard(entry) else b""
     except OSError:
         return b""
 
