@@ -137,7 +137,7 @@ test-system: system-programs ## servers and short runs in real namespaces, in tw
 	@$(PYTEST) -n 2 --dist loadfile -m 'not exclusive and not long' harness/tests/system
 	@$(PYTEST) -m 'exclusive and not long' harness/tests/system
 
-test-long: deps system-programs ## what takes minutes: soak, noise, frames into lwIP (root)
+test-long: deps system-programs ## what takes minutes: soak, noise, more random calls (root)
 	@$(PYTEST) -m long harness/tests/system
 
 lint: ## types of the harness, rooms of harness and servers, format of the C code

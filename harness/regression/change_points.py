@@ -19,7 +19,6 @@ from typing import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import linregress  # type: ignore[import]
 
 Series = NDArray[np.float64]
 LEVEL, ORDERS, LEAST = 0.05, 999, 2
@@ -62,6 +61,8 @@ def course(values: Sequence[float] | Series, level: float = LEVEL, seed: int = 1
         return Course()
     ends = [0, *(at for at, _ in places), len(series)]
     means = [float(series[low:high].mean()) for low, high in zip(ends, ends[1:])]
+    # takes long to import, and every report would wait for it
+    from scipy.stats import linregress  # type: ignore[import]
     line = linregress(np.arange(len(series)), series)
     rest = series - (line.intercept + line.slope * np.arange(len(series)))
     stepped = series - np.repeat(means, np.diff(ends))

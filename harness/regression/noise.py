@@ -17,9 +17,7 @@ from statistics import median
 from typing import Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy.optimize import brentq  # type: ignore[import]
 from scipy.special import nctdtr, stdtrit  # type: ignore[import]
-from scipy.stats import binomtest, linregress  # type: ignore[import]
 
 from harness.analyse import Gain, Interval, Table, adjust, paired_gain, precise, round_significant
 from harness.plan import LoadPoint, pairs
@@ -199,6 +197,8 @@ def alarms(count: int, comparisons: int) -> Alarms:
     """Return how sure a share of alarms is."""
     if not comparisons:
         return Alarms(0, 0)
+    # takes long to import, and every report would wait for it
+    from scipy.stats import binomtest  # type: ignore[import]
     test = binomtest(count, comparisons, NOMINAL, alternative="greater")
     ends = binomtest(count, comparisons).proportion_ci(0.95, method="exact")
     return Alarms(comparisons, count, round_significant(count / comparisons),
@@ -233,6 +233,7 @@ def detectable(sd: float, rounds: int, power: float) -> float:
     def missed(shift: float) -> float:
         below, above = nctdtr(rounds - 1, shift, -critical), nctdtr(rounds - 1, shift, critical)
         return float(above - below) - (1 - power)
+    from scipy.optimize import brentq  # type: ignore[import]
     shift = float(brentq(missed, 0.0, 60.0 + 4 * critical))
     return 100 * math.expm1(shift * sd / math.sqrt(rounds))
 
@@ -244,6 +245,7 @@ def _drift(name: str, rates: Table) -> Drift:
     rows = np.flatnonzero(np.isfinite(centred).any(axis=1))
     if len(rows) < 3:
         return Drift(name)
+    from scipy.stats import linregress
     line = linregress(rows, np.nanmean(centred[rows], axis=1))
     reach = float(rows[-1] - rows[0])
     half = float(stdtrit(len(rows) - 2, 0.975)) * line.stderr

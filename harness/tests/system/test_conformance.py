@@ -123,12 +123,17 @@ def on_stack(request: pytest.FixtureRequest, tmp_path: Path) -> OnStack:
     return lambda *words: under_library(ROOT / "build/checked", tmp_path, *words)
 
 
-@pytest.mark.parametrize("seed", range(1, 5))
+def seeds(count: int, at_once: int) -> list[object]:
+    """Seeds from 1 on, of which those after the first `at_once` belong to `make test-long`."""
+    return [pytest.param(seed, marks=[pytest.mark.long] * (seed > at_once)) for seed in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("seed", seeds(4, 2))
 def test_random_calls(seed: int, on_stack: OnStack) -> None:
     assert_survives(on_stack, seed, 50000, 1)
 
 
-@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("seed", seeds(3, 2))
 def test_random_calls_of_threads(seed: int, on_stack: OnStack) -> None:
     assert_survives(on_stack, seed, 20000, 4)
 
