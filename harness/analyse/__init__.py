@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Analyse a run: from its records to Summary."""
 
-from harness.analyse.gain import Value as PairedValue, adjust, gain as paired_gain, log_ratios, table as gain_table
+from harness.analyse.gain import (
+    Value as PairedValue, adjust, gain as paired_gain, log_ratios, table as gain_table)
 from harness.analyse.metrics import METRICS, Context
 from harness.analyse.model import (
     SCHEMA, Attempts, Ceiling, Cell, ContenderInfo, Gain, Interval, Limit, OfferedPoint,

@@ -8,6 +8,7 @@ Judges figures; knows no files and no machine. A NIC's counters are known by the
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Iterable, Iterator, Mapping, Sequence
 
@@ -15,7 +16,7 @@ from harness.analyse.model import Ceiling, Limit
 from harness.analyse.stats import median, round_significant
 from harness.analyse.trial_use import CoreUse, Moved, cores_of, moved as moved_by
 from harness.plan import LoadPoint
-from harness.store import Bound, Evidence, LimitedBy, Note, TrialRecord, Value
+from harness.store import Bound, Code, Evidence, LimitedBy, Note, TrialRecord, Value
 
 SATURATED = 0.95
 # Share of its packets that a NIC may lose before the wire counts as the limit. A lost packet costs
@@ -96,8 +97,8 @@ def ceilings(trials: Iterable[TrialRecord]) -> dict[LoadPoint, Ceiling]:
     return found
 
 
-def note(code: Evidence, **values: Value) -> Note[Evidence]:
-    """Return evidence with its numbers as a file has them."""
+def note(code: Code, **values: Value) -> Note[Code]:
+    """Return a code with its numbers as a file has them."""
     return Note(code, {key: round_significant(value) if isinstance(value, float) else value
                        for key, value in values.items()})
 
@@ -236,8 +237,8 @@ def _wire(moved: Sequence[Moved], line: Line) -> Iterator[Note[Evidence]]:
              if item.packets is not None and item.requests]
     if line.tap and calls:
         yield note(Evidence.TAP_CALLS, packets_per_request=median(calls))
-    lost = added([item.lost for item in moved])
-    places = sorted((-count, place) for place, count in lost.items() if count > 0)
+    lost = added(item.lost for item in moved)
+    places = sorted((-count, place) for place, count in lost.items())
     for count, place in places[:_PLACES]:
         yield note(Evidence.PLACE_LOST, place=place, packets=-count)
     if len(places) > _PLACES:
@@ -273,10 +274,12 @@ _NO_LOSS = re.compile(r"hwtstamp|(?<!un)corr_ecc|smbus", re.IGNORECASE)
 _PACKETS = re.compile(r"[rt]x_(?:good_|unicast_)?packets", re.IGNORECASE)
 
 
-def added(several: Sequence[Counts]) -> dict[str, int]:
-    """Return the sums of the same counters over several trials."""
-    return {name: sum(counts.get(name, 0) for counts in several)
-            for name in sorted({name for counts in several for name in counts})}
+def added(several: Iterable[Counts]) -> Counts:
+    """Return the sums of the same counters over several trials, of those that counted."""
+    sums = Counter[str]()
+    for counts in several:
+        sums.update(counts)
+    return +sums
 
 
 def losses(counts: Counts) -> list[tuple[str, int, str]]:
@@ -304,7 +307,7 @@ def lost_share(counts: Counts, requests: int) -> float:
 def _nics(trials: Sequence[TrialRecord]) -> Iterator[Note[Evidence]]:
     """Tell of each NIC that lost packets in any of the trials."""
     for end in sorted({end for trial in trials for end in trial.xstats}, reverse=True):
-        found = losses(added([trial.xstats[end] for trial in trials if end in trial.xstats]))
+        found = losses(added(trial.xstats.get(end, {}) for trial in trials))
         for name, count, kind in found[:_NAMED]:
             yield note(Evidence.NIC_COUNTER, end=end, counter=name, count=count, kind=kind)
         if len(found) > _NAMED:

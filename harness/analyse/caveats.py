@@ -9,6 +9,7 @@ from typing import Iterator, Mapping, Sequence
 from harness.analyse.model import (
     Attempts, ContenderInfo, Point, Statistics, Steadiness, UnsettledTrial)
 from harness.analyse import stats, trial_use
+from harness.analyse.bottleneck import note
 from harness.plan import Plan, round_specs
 from harness.store import (
     Caveat, HugepageFacts, LimitedBy, Note, StoppedBy, TrialRecord, Value, counted)
@@ -58,22 +59,22 @@ def caveats(plan: Plan, wire: str, emulated: str, pages: HugepageFacts,
     among them.
     """
     if wire:
-        yield _note(Caveat.WIRE, text=wire)
+        yield note(Caveat.WIRE, text=wire)
     if emulated:
-        yield _note(Caveat.EMULATED, what=emulated)
+        yield note(Caveat.EMULATED, what=emulated)
     if not pages.used and any(info.stack != "kernel" for info in contenders.values()):
-        yield _note(Caveat.NO_HUGEPAGES, why=pages.why)
+        yield note(Caveat.NO_HUGEPAGES, why=pages.why)
     if shared := sorted({*plan.client_cpus} & {*plan.server_cpus}):
-        yield _note(Caveat.SHARED_CPUS, cpus=tuple(shared))
+        yield note(Caveat.SHARED_CPUS, cpus=tuple(shared))
     if aside := tuple(name for name, info in contenders.items() if info.not_measured):
-        yield _note(Caveat.NOT_APPLICABLE, contenders=aside)
+        yield note(Caveat.NOT_APPLICABLE, contenders=aside)
     rounds = max(plan.rounds, 1 + max((trial.round for trial in trials), default=0))
     planned, done = rounds * len(round_specs(plan, 0)), len({trial.key for trial in trials})
     if done < planned:
-        yield _note(Caveat.INCOMPLETE, done=done, planned=planned,
+        yield note(Caveat.INCOMPLETE, done=done, planned=planned,
                     at_least=int(plan.precision_percent > 0))
     if invalid := sum(not trial.valid for trial in trials):
-        yield _note(Caveat.INVALID, invalid=invalid, trials=len(trials))
+        yield note(Caveat.INVALID, invalid=invalid, trials=len(trials))
     yield from _shares(Caveat.STOLEN, list(map(trial_use.steal_share, trials)), _NOTABLE_STEAL)
     yield from _shares(Caveat.ELSEWHERE, list(map(trial_use.elsewhere_share, trials)),
                        _NOTABLE_ELSEWHERE)
@@ -84,27 +85,23 @@ def of_trials(attempted: Attempts | None, steady: Steadiness | None,
               statistics: Statistics) -> Iterator[Note[Caveat]]:
     """Yield what the trials' circumstances and the end of the run leave to be desired."""
     if attempted:
-        yield _note(Caveat.DISTURBED)
+        yield note(Caveat.DISTURBED)
     if steady and steady.unsettled:
-        yield _note(Caveat.UNSETTLED)
+        yield note(Caveat.UNSETTLED)
     if steady and steady.unseen:
-        yield _note(Caveat.UNSEEN, contenders=steady.unseen)
+        yield note(Caveat.UNSEEN, contenders=steady.unseen)
     if statistics.precision_percent and statistics.stopped_by in (
             StoppedBy.BUDGET, StoppedBy.FUTILITY, StoppedBy.INTERRUPTED):
         widest = statistics.widest_percent
-        yield _note(Caveat.IMPRECISE, stopped_by=statistics.stopped_by.value,
+        yield note(Caveat.IMPRECISE, stopped_by=statistics.stopped_by.value,
                     precision_percent=statistics.precision_percent,
                     **({} if widest is None else {"widest_percent": widest}))
-
-
-def _note(code: Caveat, **values: Value) -> Note[Caveat]:
-    return Note(code, values)
 
 
 def _shares(code: Caveat, shares: Sequence[float], notable: float) -> Iterator[Note[Caveat]]:
     found = [share for share in shares if share >= notable]
     if found:
-        yield _note(code, trials=len(found), of=len(shares), share=round_significant(max(found)))
+        yield note(code, trials=len(found), of=len(shares), share=round_significant(max(found)))
 
 
 def _limits(contenders: Mapping[str, ContenderInfo],
@@ -120,5 +117,5 @@ def _limits(contenders: Mapping[str, ContenderInfo],
                 held.setdefault((at, info.client != "kernel"), []).append(name)
         for (at, compared), names in held.items():
             more: dict[str, Value] = {"compared": int(compared)}
-            yield _note(code, contenders=tuple(names), points=at,
+            yield note(code, contenders=tuple(names), points=at,
                         **(more if code == Caveat.CLIENT_LIMIT else {}))

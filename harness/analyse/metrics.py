@@ -150,9 +150,3 @@ def latency(trials: Sequence[TrialRecord]) -> dict[str, float | None]:
     histogram = merged(trial.latency_histogram_us for trial in trials)
     return {name: quantile(histogram, permille) if histogram else None
             for name, permille in PERCENTILES.items()}
-
-
-def markdown() -> str:
-    """Return the rows of the table in results/README.md."""
-    return "".join(f"| `{metric.key}` | {metric.unit}, {metric.better} is better | {metric.doc} |\n"
-                   for metric in METRICS.values())

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
 from typing import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -28,7 +27,7 @@ from harness.analyse import stats
 from harness.analyse.stats import round_significant, rounded_interval
 from harness.errors import UsageError
 from harness.plan import LoadPoint, Plan
-from harness.store import PERCENTILES, Facts, Histogram, TrialRecord, merged, quantile
+from harness.store import PERCENTILES, Facts, Histogram, OpenLoop, TrialRecord, merged, quantile
 
 KNEE_FACTOR = 3.0
 # of what the schedule had: with less answered there is no steady state
@@ -40,31 +39,8 @@ _RESAMPLES = 1000
 _PER_DECADE = 12
 
 
-@dataclass(frozen=True)
-class Round:
-    """One valid trial at one rate; counts are of requests whose time lay in the interval.
-
-    growing: what waited for a connection became more
-    lag: (us, count) of the client's own delay; None of one that does not know it
-    """
-
-    number: int
-    requests_per_sec: float
-    latency: Histogram
-    intended: int
-    unsent: int
-    waited: int | None
-    growing: bool
-    lag: Histogram | None
-    client_bound: bool
-
-    @property
-    def saturated(self) -> bool:
-        """Tell whether more was offered than was answered, or what waits grew."""
-        return self.growing or _count(self.latency) < ANSWERED_SHARE * self.intended
-
-
-Rounds = Mapping[int, Sequence[Round]]
+# by offered rate, valid trials alone
+Rounds = Mapping[int, Sequence[TrialRecord]]
 
 
 def summarise(plan: Plan, facts: Facts, points: Sequence[LoadPoint],
@@ -86,27 +62,30 @@ def summarise(plan: Plan, facts: Facts, points: Sequence[LoadPoint],
             for name, of in by_name.items()})
 
 
-def _round(trial: TrialRecord) -> Round:
-    schedule = trial.open_loop
-    if schedule is None:
+def _schedule(trial: TrialRecord) -> OpenLoop:
+    """Return what the client says of its schedule; counts are of its measured interval."""
+    if trial.open_loop is None:
         raise UsageError(f"trial {trial.sequence} of {trial.contender}: not one of an open loop")
+    return trial.open_loop
+
+
+def _saturated(trial: TrialRecord) -> bool:
+    """Tell whether more was offered than was answered, or what waits for a connection grew."""
+    schedule = _schedule(trial)
     middle, end = schedule.backlog_middle, schedule.backlog_end
-    return Round(
-        trial.round, trial.requests_per_sec, trial.latency_histogram_us, schedule.intended,
-        schedule.unsent, schedule.waited,
-        # more than the connections themselves can hold for a moment
-        bool(middle) and end is not None and end > (middle or 0) + trial.point.connections,
-        schedule.send_lag_us, schedule.client_bound)
+    # more than the connections themselves can hold for a moment
+    growing = bool(middle) and end is not None and end > (middle or 0) + trial.point.connections
+    return growing or _count(trial.latency_histogram_us) < ANSWERED_SHARE * schedule.intended
 
 
 def _contender(name: str, facts: Facts, trials: Sequence[TrialRecord],
                rates: Sequence[int]) -> OpenContender:
-    rounds: dict[int, list[Round]] = {rate: [] for rate in rates}
+    rounds: dict[int, list[TrialRecord]] = {rate: [] for rate in rates}
     invalid = dict.fromkeys(rates, 0)
     for trial in trials:
         rate = trial.point.offered_per_sec
         if trial.valid:
-            rounds.setdefault(rate, []).append(_round(trial))
+            rounds.setdefault(rate, []).append(trial)
         else:
             invalid[rate] = invalid.get(rate, 0) + 1
     points = [_point(rate, of, invalid.get(rate, 0)) for rate, of in rounds.items()]
@@ -129,12 +108,13 @@ def _saturation(name: str, facts: Facts,
     return Saturation(most.achieved.median or 0.0, "open loop", most.client_bound)
 
 
-def _point(rate: int, rounds: Sequence[Round], invalid: int) -> OfferedPoint:
+def _point(rate: int, rounds: Sequence[TrialRecord], invalid: int) -> OfferedPoint:
     """Return one contender at one rate, all rounds together."""
     latency, intended = _merged(rounds)
     done = [item.requests_per_sec for item in rounds]
-    lag = merged(item.lag for item in rounds if item.lag is not None)
-    waited = [item.waited for item in rounds if item.waited is not None]
+    told = list(map(_schedule, rounds))
+    lag = merged(item.send_lag_us for item in told if item.send_lag_us is not None)
+    waited = [item.waited for item in told if item.waited is not None]
     return OfferedPoint(
         offered=rate,
         achieved=Figure(round_significant(stats.median(done)) if done else None,
@@ -144,17 +124,17 @@ def _point(rate: int, rounds: Sequence[Round], invalid: int) -> OfferedPoint:
                     "max": latency[-1][0] if latency and _count(latency) == intended else None},
         p50_ci95=_spread(rounds, 0.5), p99_ci95=_spread(rounds, 0.99),
         saturated=bool(rounds) and is_saturated(rounds),
-        intended=intended, unsent=sum(item.unsent for item in rounds),
+        intended=intended, unsent=sum(item.unsent for item in told),
         waited_share=round_significant(sum(waited) / intended) if waited and intended else None,
         send_lag_us={key: quantile(lag, PERCENTILES[key]) for key in ("p50", "p99", "max")}
         if lag else None,
-        client_bound=any(item.client_bound for item in rounds),
+        client_bound=any(item.client_bound for item in told),
         rounds=len(rounds), invalid=invalid)
 
 
-def is_saturated(rounds: Sequence[Round]) -> bool:
+def is_saturated(rounds: Sequence[TrialRecord]) -> bool:
     """Tell whether most rounds were: one that was disturbed makes no steady state unsteady."""
-    return 2 * sum(item.saturated for item in rounds) > len(rounds)
+    return 2 * sum(map(_saturated, rounds)) > len(rounds)
 
 
 def intended_quantile(histogram: Sequence[tuple[float, int]], intended: int, share: float) -> float | None:
@@ -176,15 +156,14 @@ def _count(histogram: Sequence[tuple[float, int]]) -> int:
     return sum(count for _, count in histogram)
 
 
-def _merged(rounds: Sequence[Round]) -> tuple[Histogram, int]:
-    histogram = merged(item.latency for item in rounds)
-    return histogram, max(sum(item.intended for item in rounds), _count(histogram))
+def _merged(rounds: Sequence[TrialRecord]) -> tuple[Histogram, int]:
+    histogram = merged(item.latency_histogram_us for item in rounds)
+    return histogram, max(sum(_schedule(item).intended for item in rounds), _count(histogram))
 
 
-def _spread(rounds: Sequence[Round], share: float) -> Interval | None:
+def _spread(rounds: Sequence[TrialRecord], share: float) -> Interval | None:
     """Return the t interval of a percentile over rounds; None where a round does not know it."""
-    known = [value for item in rounds
-             if (value := intended_quantile(item.latency, item.intended, share)) is not None and value > 0]
+    known = [value for item in rounds if (value := intended_quantile(*_merged([item]), share))]
     return rounded_interval(stats.log_t_interval(known)) if len(known) == len(rounds) else None
 
 
@@ -230,7 +209,7 @@ def _bootstrap(rounds: Rounds) -> Interval | None:
 
     Percentile method. None below two rounds, or where it reaches beyond the rates.
     """
-    numbers = sorted({item.number for of in rounds.values() for item in of})
+    numbers = sorted({item.round for of in rounds.values() for item in of})
     if len(numbers) < 2:
         return None
     tables = {rate: _Table(of, numbers) for rate, of in rounds.items()}
@@ -257,17 +236,17 @@ class _Table:
     `counts` has a row a round number (zeros where that round is missing) and a column a value.
     """
 
-    def __init__(self, rounds: Sequence[Round], numbers: Sequence[int]) -> None:
-        self.values = sorted({value for item in rounds for value, _ in item.latency})
+    def __init__(self, rounds: Sequence[TrialRecord], numbers: Sequence[int]) -> None:
+        self.values = sorted({value for item in rounds for value, _ in item.latency_histogram_us})
         column = {value: place for place, value in enumerate(self.values)}
         self.counts = np.zeros((len(numbers), len(self.values)), dtype=np.int64)
         self.intended, self.saturated, self.there = np.zeros((3, len(numbers)), dtype=np.int64)
         for item in rounds:
-            row = numbers.index(item.number)
-            for value, count in item.latency:
+            row = numbers.index(item.round)
+            for value, count in item.latency_histogram_us:
                 self.counts[row, column[value]] = count
-            self.intended[row] = max(item.intended, _count(item.latency))
-            self.saturated[row], self.there[row] = item.saturated, 1
+            self.intended[row] = _merged([item])[1]
+            self.saturated[row], self.there[row] = _saturated(item), 1
 
     def has(self, weights: NDArray[np.int64]) -> bool:
         return bool(self.there @ weights)

@@ -16,7 +16,7 @@ from harness.analyse import stopping_rule, trial_use
 from harness.analyse.caveats import caveats, of_trials, steadiness
 from harness.plan import KERNEL, LoadPoint, Plan
 from harness.store import (
-    OTHER, Bound, ContenderFacts, Evidence, Facts, LimitedBy, NotMeasured, Note, Run, TrialRecord,
+    OTHER, Bound, Evidence, Facts, LimitedBy, NotMeasured, Note, Run, TrialRecord,
     account, reported)
 from harness.analyse.stats import CONFIDENCE, Table, round_significant
 from harness.errors import UsageError
@@ -46,7 +46,8 @@ def summarise(run: Run) -> Summary:
         body_size_bytes=plan.workload.body_size_bytes,
         rounds=max(1, statistics.rounds_done) if plan.precision_percent else plan.rounds,
         duration_seconds=plan.duration_seconds, baseline=plan.contenders[0],
-        sweep=tuple(axis.word for axis in plan.sweep), contenders=contenders, points=found, statistics=statistics,
+        sweep=tuple(axis.word for axis in plan.sweep), contenders=contenders,
+        points=found, statistics=statistics,
         caveats=(*caveats(plan, facts.wire.caveat, emulated, facts.hugepages, contenders, kept,
                           found),
                  *of_trials(attempted, steady, statistics)),
@@ -86,20 +87,13 @@ def contenders_of(plan: Plan, facts: Facts) -> dict[str, ContenderInfo]:
     lacking = [name for name in plan.contenders if name not in facts.wire.contenders]
     if lacking:
         raise UsageError(f"facts.json: 'wire.contenders' has no {', '.join(lacking)}")
-    return {name: _contender(facts.wire.contenders[name], _nowhere(plan, name))
-            for name in plan.contenders}
-
-
-def _contender(entry: ContenderFacts, why: Note[NotMeasured] | None) -> ContenderInfo:
-    client = entry.client.stack
-    return ContenderInfo(entry.label, entry.stack, client, polls=entry.polls,
-                         client_polls=client != KERNEL, baseline=entry.stack == KERNEL,
-                         not_measured=why)
-
-
-def _nowhere(plan: Plan, name: str) -> Note[NotMeasured] | None:
-    why = plan.not_applicable.get(name)
-    return Note(NotMeasured(why.code), why.values) if why else None
+    absent = {name: Note(NotMeasured(why.code), why.values)
+              for name, why in plan.not_applicable.items()}
+    return {name: ContenderInfo(
+        entry.label, entry.stack, entry.client.stack, polls=entry.polls,
+        client_polls=entry.client.stack != KERNEL, baseline=entry.stack == KERNEL,
+        not_measured=absent.get(name))
+        for name in plan.contenders for entry in [facts.wire.contenders[name]]}
 
 
 def _line(name: str, facts: Facts) -> bottleneck.Line:

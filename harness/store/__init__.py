@@ -4,8 +4,8 @@
 from harness.store.attempts import (
     Attempts, InterferenceCount, account, counted, finished, next_attempt, reported, should_retry)
 from harness.store.codes import (
-    Bound, CableNote, Caveat, Evidence, Interference, LatencyMeaning, LimitedBy, NotCalibrated,
-    NotMeasured, Note, Problem, StoppedBy, Unsettled, Value, Verdict)
+    Bound, CableNote, Caveat, Code, Evidence, Interference, LatencyMeaning, LimitedBy,
+    NotCalibrated, NotMeasured, Note, Problem, StoppedBy, Unsettled, Value, Verdict)
 from harness.store.convert import Json, from_json, to_json
 from harness.store.facts import (
     ContenderFacts, Facts, HugepageFacts, MachineFacts, SaturationFacts, differing, fact,

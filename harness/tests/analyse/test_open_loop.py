@@ -11,17 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.analyse import OpenLoopSummary, stats, summarise
-from harness.analyse.open_loop import Round, curve, intended_quantile, is_saturated, knee
+from harness.analyse.open_loop import curve, intended_quantile, is_saturated, knee
 from harness.errors import UsageError
 from harness.store import merged
 from harness.store import quantile as any_quantile
 from harness.store.store import load_run
+from harness.store.trial_record import OpenLoop, TrialRecord
 from harness.tests.fixtures import runs, synthetic_open
+from harness.tests.fixtures.trial_records import make
 
 
-def a_round(number: int = 0, latency: Any = ((10.0, 100),), intended: int = 100, unsent: int = 0,
-            growing: bool = False) -> Round:
-    return Round(number, 50.0, latency, intended, unsent, 0, growing, None, False)
+def a_round(intended: int = 100, unsent: int = 0, growing: bool = False) -> TrialRecord:
+    """Return a trial in which 100 requests were answered."""
+    schedule = OpenLoop("poisson", intended, 100, unsent, False, backlog_middle=1,
+                        backlog_end=9 if growing else 1)
+    return make(latency_histogram_us=((10.0, 100),), open_loop=schedule)
 
 
 # --- percentiles --------------------------------------------------------------------------------------------
@@ -57,7 +61,7 @@ def test_a_distribution_ends_where_requests_do() -> None:
     ([a_round(), a_round(intended=200)], False), ([a_round(), a_round(intended=200), a_round(intended=102)], True),
     ([a_round(growing=True), a_round()], False),
     ([a_round(growing=True), a_round(growing=True), a_round()], True)])
-def test_saturated_is_what_was_not_answered_or_grows_in_most_rounds(rounds: list[Round], saturated: bool) -> None:
+def test_saturated_is_what_was_not_answered_or_grows_in_most_rounds(rounds: list[TrialRecord], saturated: bool) -> None:
     assert is_saturated(rounds) is saturated
 
 
