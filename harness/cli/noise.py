@@ -76,6 +76,4 @@ def run_noise(wire: str, plan: str, settings: Mapping[str, str], comparisons: st
     count = comparisons or str(COMPARISONS)
     if not count.isdecimal() or not 1 <= int(count) <= 1000:
         raise UsageError(f"COMPARISONS={count}: must be a number from 1 to 1000")
-    if not wire:
-        raise UsageError("which wire? give --wire NAME (make: WIRE=NAME)")
     show_noise(noise_run(wire, plan, settings, int(count), host), "")

@@ -34,6 +34,9 @@ _LEAST_ROOM = 1024
 # publish
 _ALSO_AT = {"redis-set": (50,), "redis-get": (50,)}
 _REQUIRED = ("connections", "rounds", "duration_seconds", "warmup_seconds")
+# of Plan, without another rule
+_AS_GIVEN = (*_REQUIRED[1:], "seed", "precision_percent", "budget_seconds", "tap", "paper",
+             "softirq", "load_tool", "netem")
 
 
 @dataclass
@@ -46,11 +49,6 @@ class _Request:
 
     def place(self, key: str) -> str:
         return self.given.get(key, f"{self.where}: {key}")
-
-    def check(self) -> None:
-        for key, value in self.values.items():
-            if key in BY_KEY:
-                BY_KEY[key].check(value, self.place(key))
 
 
 def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Mapping[str, str],
@@ -82,7 +80,9 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
         if key not in request.values:
             raise UsageError(f"{request.where}: '{key}' is missing")
     request.values.setdefault("contenders", list(wire.contenders))
-    request.check()
+    for key, value in request.values.items():
+        if key in BY_KEY:
+            BY_KEY[key].check(value, request.place(key))
     _settle_rule(request)
     shape = _workload(request, wire)
     sweeps = _sweeps(request)
@@ -207,23 +207,20 @@ def _build(request: _Request, name: str, wire: Wire, shape: Workload, client: tu
         raise UsageError(f"{request.place('body_size_bytes')}: redis-benchmark sends values of 1 "
                          "byte at least")
     limit = _room(request, wire, shape, len(clients))
-    texts = {key: values[key] for key in ("tap", "paper", "softirq", "load_tool") if key in values}
-    if texts.get("softirq") == SOFTIRQ_DEFAULT:
-        del texts["softirq"]
+    if values.get("softirq") == SOFTIRQ_DEFAULT:
+        del values["softirq"]
     if "netem" in values:
-        texts["netem"] = str(parse(values["netem"], request.place("netem")))
-    plain = {key: values[key] for key in ("seed", "precision_percent", "budget_seconds")
-             if key in values}
+        values["netem"] = str(parse(values["netem"], request.place("netem")))
     return Plan(
         name=name, wire=wire.name, contenders=tuple(values["contenders"]),
         workload=replace(shape, body_size_bytes=size), connections=tuple(values["connections"]),
-        rounds=values["rounds"], duration_seconds=values["duration_seconds"],
-        warmup_seconds=values["warmup_seconds"], client_cpus=() if clients else client,
-        server_cpus=server, port=values.get("port", wire.port), server_max_connections=limit,
+        client_cpus=() if clients else client, server_cpus=server,
+        port=values.get("port", wire.port), server_max_connections=limit,
         by_contender=wire.rebinds, calibrate=values.get("calibrate", True),
         clients={machine: tuple(values.get("client_cpus", there))
                  for machine, there in clients.items()},
-        attempts=values.get("attempts", MOST_ATTEMPTS), **plain, **texts)
+        attempts=values.get("attempts", MOST_ATTEMPTS),
+        **{key: values[key] for key in _AS_GIVEN if key in values})
 
 
 def _room(request: _Request, wire: Wire, shape: Workload, clients: int) -> int:

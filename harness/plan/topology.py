@@ -142,9 +142,9 @@ def _contender(name: str, wire: Wire) -> Contender:
         raise UsageError(f"{where}: wire '{wire.name}' has no [{program.stack}], the stack of this "
                          f"contender; it has: {', '.join(wire.ends)}")
     end = wire.ends[program.stack]
-    own: dict[str, Any] = {**vars(program), "ready": end.ready or program.ready,
-                           "cores": program.cores if end.cores == "all" else end.cores}
-    return Contender(**own, name=contender_name(name), end=end)
+    program = replace(program, ready=end.ready or program.ready,
+                      cores=program.cores if end.cores == "all" else end.cores)
+    return Contender(**vars(program), name=contender_name(name), end=end)
 
 
 def _folders(wire: Wire) -> list[Path]:
