@@ -24,7 +24,7 @@ SHARED = {
     ("epoll_server.c", "process"): "set before the threads start, only read from then on",
     ("epoll_server.c", "epoll_busy_polls"): "set while the threads start, one after the other",
     ("uring_server.c", "process"): "set before the threads start, only read from then on",
-    ("kernel_listen.c", "room"): "how many connections there are: atomic, written once a connection",
+    ("kernel_listen.c", "slots"): "how many connections there are: atomic, written once a connection",
     ("kernel_threads.c", "threads"): "how they are told to stop and to report: atomic, a line for each thread",
     ("llhttp.c", "lookup_table"): "llhttp's generator leaves out the const; nothing writes it",
 }

@@ -113,7 +113,7 @@ static void close_connection(struct connection *c) {
     close(c->fd);
     c->fd = -1;
     SLIST_INSERT_HEAD(&server.free, c, free_link);
-    kernel_room_give();
+    fd_slots_give();
     if (server.accept_paused) {
         pause_accept(false);
     }
@@ -231,7 +231,7 @@ static void connection_event(struct connection *c, uint32_t events) {
 /* Takes a place for a connection. NULL: there is none. */
 static struct connection *take_connection(void) {
     struct connection *c = SLIST_FIRST(&server.free);
-    if (!kernel_room_take()) {
+    if (!fd_slots_take()) {
         return NULL;
     }
     if (c != NULL) {
@@ -307,7 +307,7 @@ static void serve_thread(unsigned thread) {
             if (tag == &server.listen_fd) {
                 listener_readable();
             } else if (tag == &server.asked_fd) {
-                going_on = kernel_thread_asked(thread);
+                going_on = thread_on_control(thread);
             } else {
                 connection_event(tag, events[i].events);
             }
@@ -339,9 +339,9 @@ static void start_thread(unsigned thread) {
     server.listen_fd = process.listeners[thread];
     server.asked_fd = kernel_thread_fd(thread);
     server.connections =
-        malloc(kernel_room() * sizeof(struct connection)); /* not written to before it is needed */
+        malloc(fd_slots() * sizeof(struct connection)); /* not written to before it is needed */
     if (server.connections == NULL ||
-        http_server_init(&server.http, &process.site, &server.counters.common, kernel_room()) != 0) {
+        http_server_init(&server.http, &process.site, &server.counters.common, fd_slots()) != 0) {
         kernel_die("not enough memory for", &process.options);
     }
     start_busy_poll();

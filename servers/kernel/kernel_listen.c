@@ -23,7 +23,7 @@ enum { OTHER_FILES = 16 }; /* descriptors that are not connections, with one thr
 static struct {
     uint64_t most; /* set before the threads start, only read from then on */
     atomic_uint_fast64_t taken;
-} room;
+} slots;
 
 void kernel_die(const char *what, const struct kernel_options *options) {
     char text[INET_ADDRSTRLEN];
@@ -34,11 +34,11 @@ void kernel_die(const char *what, const struct kernel_options *options) {
     exit(1);
 }
 
-void kernel_room_make(const struct kernel_options *options) {
+void fd_slots_init(const struct kernel_options *options) {
     rlim_t others = OTHER_FILES + 4 * options->threads;
     rlim_t needed = options->max_connections + others;
     struct rlimit limit;
-    room.most = options->max_connections;
+    slots.most = options->max_connections;
     getrlimit(RLIMIT_NOFILE, &limit);
     struct rlimit raised = {needed, needed > limit.rlim_max ? needed : limit.rlim_max};
     if (limit.rlim_cur >= needed || setrlimit(RLIMIT_NOFILE, &raised) == 0) {
@@ -46,25 +46,25 @@ void kernel_room_make(const struct kernel_options *options) {
     }
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    room.most = limit.rlim_max > others ? limit.rlim_max - others : 1;
+    slots.most = limit.rlim_max > others ? limit.rlim_max - others : 1;
     fprintf(stderr, "%s: only %zu connections: RLIMIT_NOFILE is %zu\n", program_invocation_short_name,
-            (size_t)room.most, (size_t)limit.rlim_max);
+            (size_t)slots.most, (size_t)limit.rlim_max);
 }
 
-uint64_t kernel_room(void) {
-    return room.most;
+uint64_t fd_slots(void) {
+    return slots.most;
 }
 
-bool kernel_room_take(void) {
-    if (atomic_fetch_add_explicit(&room.taken, 1, memory_order_relaxed) < room.most) {
+bool fd_slots_take(void) {
+    if (atomic_fetch_add_explicit(&slots.taken, 1, memory_order_relaxed) < slots.most) {
         return true;
     }
-    kernel_room_give();
+    fd_slots_give();
     return false;
 }
 
-void kernel_room_give(void) {
-    atomic_fetch_sub_explicit(&room.taken, 1, memory_order_relaxed);
+void fd_slots_give(void) {
+    atomic_fetch_sub_explicit(&slots.taken, 1, memory_order_relaxed);
 }
 
 static void set(int fd, int level, int name, int value, const struct kernel_options *options) {

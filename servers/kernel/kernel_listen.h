@@ -16,15 +16,15 @@
 void kernel_die(const char *what, const struct kernel_options *options) __attribute__((noreturn));
 
 /* Raises the limit on descriptors to that of --max-connections; where the machine gives fewer, says so on
- * stderr. From then on kernel_room_take() gives as many places. */
-void kernel_room_make(const struct kernel_options *options);
+ * stderr. From then on fd_slots_take() gives as many places. */
+void fd_slots_init(const struct kernel_options *options);
 
 /* Returns the places that there are, for all threads together. */
-uint64_t kernel_room(void);
+uint64_t fd_slots(void);
 
 /* Counts one connection more, or less, of any thread. False: there is no place. */
-bool kernel_room_take(void);
-void kernel_room_give(void);
+bool fd_slots_take(void);
+void fd_slots_give(void);
 
 /* Listens once for each thread: listeners[i], non-blocking, is thread i's. Ends the program with one line
  * when it cannot: exit code 1, and 3 where the kernel has no steering or forbids busy polling. */

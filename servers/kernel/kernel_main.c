@@ -17,7 +17,7 @@ int kernel_main(struct kernel_process *process, const struct option_table *table
 
     options_parse_or_exit(&process->options, table, argc, argv);
     kernel_cpus_or_exit(&cpus, options);
-    kernel_room_make(options);
+    fd_slots_init(options);
     memory = aligned_alloc(CACHE_LINE, http_site_size(options->body_size));
     if (memory == NULL) {
         kernel_die("not enough memory for", options);

@@ -151,7 +151,7 @@ static bool signalled(int fd) {
     return true;
 }
 
-bool kernel_thread_asked(unsigned thread) {
+bool thread_on_control(unsigned thread) {
     eventfd_t count;
     if (thread == 0) {
         return signalled(threads.thread[0].fd);

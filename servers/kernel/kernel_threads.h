@@ -25,7 +25,7 @@ struct kernel_counters {
 struct kernel_service {
     const char *name;               /* in the line of counters */
     void (*start)(unsigned thread); /* one after the other; ends the program with one line if it cannot */
-    void (*serve)(unsigned thread); /* until kernel_thread_asked() says so */
+    void (*serve)(unsigned thread); /* until thread_on_control() says so */
     void (*stop)(unsigned thread);  /* every connection ends, and what start() made */
     void (*count)(struct kernel_counters *counters); /* what this thread has counted, also after stop() */
     void (*describe)(FILE *out); /* further members of the line, each after ", "; NULL: none */
@@ -43,6 +43,6 @@ void kernel_threads_run(const struct kernel_options *options, const struct kerne
 int kernel_thread_fd(unsigned thread);
 
 /* Does what is asked; to be called then. False: the thread is to return from serve(). */
-bool kernel_thread_asked(unsigned thread);
+bool thread_on_control(unsigned thread);
 
 #endif

@@ -40,7 +40,7 @@ static void release(struct uring *u, struct uring_connection *c) {
     close(c->fd);
     c->fd = -1;
     SLIST_INSERT_HEAD(&u->free, c, free_link);
-    kernel_room_give();
+    fd_slots_give();
 }
 
 static bool at_rest(const struct uring_connection *c) {
@@ -232,7 +232,7 @@ void uring_sent(struct uring *u, struct uring_connection *c, int result) {
 
 bool uring_open(struct uring *u, int fd) {
     struct uring_connection *c = SLIST_FIRST(&u->free);
-    if (!kernel_room_take()) {
+    if (!fd_slots_take()) {
         return false;
     }
     if (c != NULL) {

@@ -50,7 +50,7 @@ struct uring {
     struct kernel_ring ring;
     struct http_server http;
     struct kernel_counters counters;
-    struct uring_connection *connections; /* [kernel_room()], written to as they come into use */
+    struct uring_connection *connections; /* [fd_slots()], written to as they come into use */
     size_t connections_used;              /* those from the front that were ever in use */
     SLIST_HEAD(, uring_connection) free;
     TAILQ_HEAD(, uring_connection) lingering; /* by deadline */

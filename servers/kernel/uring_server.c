@@ -134,7 +134,7 @@ static void serve_thread(unsigned thread) {
         start_timer_if_needed();
         if (server.asked) {
             server.asked = false;
-            going_on = kernel_thread_asked(thread);
+            going_on = thread_on_control(thread);
         }
     }
 }
@@ -149,9 +149,9 @@ static void start_thread(unsigned thread) {
     TAILQ_INIT(&uring->lingering);
     server.thread = thread;
     uring->connections =
-        malloc(kernel_room() * sizeof(*uring->connections)); /* not written to before it is needed */
+        malloc(fd_slots() * sizeof(*uring->connections)); /* not written to before it is needed */
     if (uring->connections == NULL ||
-        http_server_init(&uring->http, &process.site, &uring->counters.common, kernel_room()) != 0) {
+        http_server_init(&uring->http, &process.site, &uring->counters.common, fd_slots()) != 0) {
         kernel_die("not enough memory for", &process.options);
     }
     start_accepting();

@@ -8,58 +8,58 @@
 
 #include "common/features.h"
 
-struct lent_pbuf {
+struct zero_copy_pbuf {
     struct pbuf_custom custom; /* first: lwIP hands back a pointer to the pbuf in it */
     struct rte_mbuf *segment;
-    struct mbuf_lending *lending;
+    struct zero_copy *zero_copy;
 };
 
 uint16_t mbuf_pbuf_private_size(void) {
-    return RTE_ALIGN(sizeof(struct lent_pbuf), RTE_MBUF_PRIV_ALIGN);
+    return RTE_ALIGN(sizeof(struct zero_copy_pbuf), RTE_MBUF_PRIV_ALIGN);
 }
 
 static void give_back(struct pbuf *pbuf) {
-    struct lent_pbuf *lent = (struct lent_pbuf *)pbuf;
+    struct zero_copy_pbuf *wrapped = (struct zero_copy_pbuf *)pbuf;
 
-    lent->lending->lent--;
-    rte_pktmbuf_free_seg(lent->segment);
+    wrapped->zero_copy->held--;
+    rte_pktmbuf_free_seg(wrapped->segment);
 }
 
 /* Owns `segment` afterwards through the pbuf. Cannot fail: the length fits, as the buffer holds it. */
-static struct pbuf *lend_segment(struct mbuf_lending *lending, struct rte_mbuf *segment) {
-    struct lent_pbuf *lent = rte_mbuf_to_priv(segment);
+static struct pbuf *wrap_segment(struct zero_copy *zero_copy, struct rte_mbuf *segment) {
+    struct zero_copy_pbuf *wrapped = rte_mbuf_to_priv(segment);
 
-    lent->custom.custom_free_function = give_back;
-    lent->segment = segment;
-    lent->lending = lending;
-    lending->lent++;
-    return pbuf_alloced_custom(PBUF_RAW, segment->data_len, PBUF_REF, &lent->custom,
+    wrapped->custom.custom_free_function = give_back;
+    wrapped->segment = segment;
+    wrapped->zero_copy = zero_copy;
+    zero_copy->held++;
+    return pbuf_alloced_custom(PBUF_RAW, segment->data_len, PBUF_REF, &wrapped->custom,
                                rte_pktmbuf_mtod(segment, void *), segment->data_len);
 }
 
-static struct pbuf *lend(struct mbuf_lending *lending, struct rte_mbuf *packet) {
+static struct pbuf *wrap(struct zero_copy *zero_copy, struct rte_mbuf *packet) {
     struct rte_mbuf *next = packet->next;
     struct pbuf *chain;
 
     packet->next = NULL;
     packet->nb_segs = 1;
-    chain = lend_segment(lending, packet);
+    chain = wrap_segment(zero_copy, packet);
     while (next != NULL) {
         struct rte_mbuf *segment = next;
 
         next = segment->next;
         segment->next = NULL;
         segment->nb_segs = 1;
-        pbuf_cat(chain, lend_segment(lending, segment));
+        pbuf_cat(chain, wrap_segment(zero_copy, segment));
     }
     return chain;
 }
 
-struct pbuf *pbuf_lent(struct mbuf_lending *lending, struct rte_mbuf *packet) {
-    return likely(lending->lent + packet->nb_segs <= lending->lend_limit) ? lend(lending, packet) : NULL;
+struct pbuf *pbuf_zero_copy(struct zero_copy *zero_copy, struct rte_mbuf *packet) {
+    return likely(zero_copy->held + packet->nb_segs <= zero_copy->limit) ? wrap(zero_copy, packet) : NULL;
 }
 
-static struct pbuf *copy(struct mbuf_lending *lending, struct rte_mbuf *packet) {
+static struct pbuf *copy(struct zero_copy *zero_copy, struct rte_mbuf *packet) {
     struct pbuf *pbuf = pbuf_alloc(PBUF_RAW, (uint16_t)packet->pkt_len, PBUF_RAM);
 
     if (pbuf != NULL) {
@@ -69,21 +69,21 @@ static struct pbuf *copy(struct mbuf_lending *lending, struct rte_mbuf *packet) 
         if (data != pbuf->payload) {
             memcpy(pbuf->payload, data, packet->pkt_len);
         }
-        lending->copied++;
+        zero_copy->copied++;
     }
     rte_pktmbuf_free(packet);
     return pbuf;
 }
 
-struct pbuf *pbuf_from_mbuf(struct mbuf_lending *lending, struct rte_mbuf *packet) {
+struct pbuf *pbuf_from_mbuf(struct zero_copy *zero_copy, struct rte_mbuf *packet) {
     struct pbuf *pbuf;
 
     if (unlikely(packet->pkt_len == 0 || packet->pkt_len > UINT16_MAX)) {
         rte_pktmbuf_free(packet);
         return NULL;
     }
-    pbuf = pbuf_lent(lending, packet);
-    return pbuf != NULL ? pbuf : copy(lending, packet);
+    pbuf = pbuf_zero_copy(zero_copy, packet);
+    return pbuf != NULL ? pbuf : copy(zero_copy, packet);
 }
 
 /* The way of the plain design: together in a buffer of its own, and from there into the packet. */

@@ -24,11 +24,11 @@
 
 #include "common/counters.h"
 #include "common/features.h"
-#include "expected.h"
-#include "lookahead.h"
+#include "header_prediction.h"
 #include "lwip_hooks.h"
 #include "mbuf_pbuf.h"
 #include "memory.h"
+#include "prefetch.h"
 #include "stack/port/port.h"
 #include "stack/port/port_report.h"
 #include "stack/port/port_shared.h"
@@ -43,7 +43,7 @@
 static LWIP_TLS struct {
     struct port port;
     struct netif netif;
-    struct mbuf_lending lending;
+    struct zero_copy zero_copy;
     struct tcp_packet_config packets;
     struct tcp_packet_sum sums[TCP_PACKET_SUMS];
     struct tcp_packet_region region; /* the same for all, but for the count of this core's packets */
@@ -319,7 +319,7 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
     if (code != 0) {
         return code;
     }
-    stack.lending.lend_limit = feature_on(FEATURE_RX_ZERO_COPY) ? stack.port.spare_mbufs : 0;
+    stack.zero_copy.limit = feature_on(FEATURE_RX_ZERO_COPY) ? stack.port.spare_mbufs : 0;
     stack.tsc_hz = rte_get_tsc_hz();
     stack.start_tsc = stack.turn_tsc = rte_rdtsc();
     sys_restart_timeouts(); /* the clock begins at 0 */
@@ -375,10 +375,10 @@ static void advance_clock(uint64_t tsc) {
 static void take(struct rte_mbuf *packet) {
     struct pbuf *pbuf;
 
-    if (feature_on(FEATURE_PREDICTION) && take_expected(&stack.netif, &stack.lending, packet)) {
+    if (feature_on(FEATURE_PREDICTION) && rx_fast_path(&stack.netif, &stack.zero_copy, packet)) {
         return;
     }
-    pbuf = pbuf_from_mbuf(&stack.lending, packet);
+    pbuf = pbuf_from_mbuf(&stack.zero_copy, packet);
     if (pbuf == NULL) {
         stack.rx_no_memory++;
     } else if (stack.netif.input(pbuf, &stack.netif) != ERR_OK) {
@@ -392,7 +392,7 @@ static unsigned receive(void) {
 
     if (count > 0 && feature_on(FEATURE_PREFETCH)) {
         prepare_answers(count);
-        look_ahead(packets, count);
+        prefetch_connections(packets, count);
     }
     /* Whoever asked waits for the first answer: those to one burst leave in four parts. */
     port_set_burst(&stack.port, RTE_MAX(count / 4, 1u));
@@ -518,7 +518,7 @@ void stack_count(struct stack_counters *counters) {
         .tx_packets = stack.port.counters.tx_packets,
         .rx_dropped = lost + stack.rx_no_memory,
         .tx_dropped = stack.port.counters.tx_dropped + stack.tx_no_mbuf,
-        .rx_copied = stack.lending.copied,
+        .rx_copied = stack.zero_copy.copied,
         .no_mbuf = no_mbuf,
         .retransmits = lwip_stats.mib2.tcpretranssegs,
         .polls_busy = stack.polls_busy,
@@ -529,8 +529,8 @@ void stack_count(struct stack_counters *counters) {
         .cycles_asleep = stack.cycles_asleep,
         .sleeps = stack.sleeps,
         .wakeups = stack.wakeups,
-        .handed_over = stack.port.steer.handed_over,
-        .taken_over = stack.port.steer.taken_over,
+        .handed_over = stack.port.rss.handed_over,
+        .taken_over = stack.port.rss.taken_over,
         .tsc_hz = stack.tsc_hz,
     };
 }

@@ -56,7 +56,7 @@ static int create_pools(struct port *port, const struct port_config *config, cha
     unsigned room = RTE_PKTMBUF_HEADROOM + RTE_MAX(frame, (unsigned)RTE_MBUF_DEFAULT_DATAROOM);
     unsigned tx_mbufs = port->tx_descriptors + PORT_QUEUE + 2 * MEMPOOL_CACHE;
     /* by the ring, in passing, and on their way to other cores */
-    unsigned held = port->rx_descriptors + 2u * PORT_BURST + (shared->cores - 1u) * STEER_RING;
+    unsigned held = port->rx_descriptors + 2u * PORT_BURST + (shared->cores - 1u) * SOFTWARE_RSS_RING;
     char name[RTE_MEMPOOL_NAMESIZE];
 
     if (config->mbufs <= held || config->mbufs < 2 * MEMPOOL_CACHE) {
@@ -371,8 +371,8 @@ static bool checksums_right(const struct port *port, const struct rte_mbuf *pack
 }
 
 /* First what others have handed over, then what came here: neither may keep the other waiting for ever. */
-static unsigned receive_steered(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
-    unsigned taken = steer_take(&port->steer, packets, port->receives ? PORT_BURST / 2 : PORT_BURST);
+static unsigned receive_sorted(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
+    unsigned taken = software_rss_take(&port->rss, packets, port->receives ? PORT_BURST / 2 : PORT_BURST);
     unsigned count;
 
     if (!port->receives) {
@@ -380,7 +380,7 @@ static unsigned receive_steered(struct port *port, struct rte_mbuf *packets[PORT
     }
     count = rte_eth_rx_burst(port->id, port->core, packets + taken, (uint16_t)(PORT_BURST - taken));
     port->counters.rx_packets += count;
-    return taken + steer_sort(&port->steer, packets + taken, count, port->rx_pool);
+    return taken + software_rss_sort(&port->rss, packets + taken, count, port->rx_pool);
 }
 
 static unsigned receive_burst(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
@@ -391,7 +391,7 @@ static unsigned receive_burst(struct port *port, struct rte_mbuf *packets[PORT_B
 }
 
 unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
-    unsigned count = unlikely(port->steered) ? receive_steered(port, packets) : receive_burst(port, packets);
+    unsigned count = unlikely(port->sorts) ? receive_sorted(port, packets) : receive_burst(port, packets);
     unsigned kept = 0;
 
     for (unsigned i = 0; feature_on(FEATURE_PREFETCH) && i < count; i++) {
@@ -498,7 +498,7 @@ void port_drop_queue(struct port *port) {
 void port_receive_losses(const struct port *port, uint64_t *dropped, uint64_t *no_mbuf) {
     struct rte_eth_stats stats = {0};
 
-    *dropped = port->counters.rx_bad_checksum + port->steer.dropped;
+    *dropped = port->counters.rx_bad_checksum + port->rss.dropped;
     *no_mbuf = 0;
     if (port->core == 0 && rte_eth_stats_get(port->id, &stats) == 0) {
         *dropped += stats.imissed + stats.ierrors;

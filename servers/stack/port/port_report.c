@@ -164,7 +164,7 @@ static size_t append_link(char *text, size_t size, size_t length, const struct p
 }
 
 static const char *steering(const struct port *port) {
-    if (!port->steered) {
+    if (!port->sorts) {
         return "none";
     }
     return port->shared->by_port ? "port" : "software";

@@ -77,8 +77,8 @@ int port_shared_complete(struct port_shared *shared) {
         return -ENOMEM;
     }
     if (shared->cores > 1) {
-        shared->steering = steering_create(shared->cores, shared->by_port, shared->wakers);
-        if (shared->steering == NULL) {
+        shared->rss = software_rss_create(shared->cores, shared->by_port, shared->wakers);
+        if (shared->rss == NULL) {
             return -ENOMEM;
         }
     }
@@ -90,8 +90,8 @@ void port_shared_take(struct port *port, uint16_t core) {
 
     port->core = core;
     port->receives = core < shared->rx_queues;
-    port->steered = shared->steering != NULL;
-    port->steer = (struct steer){.shared = shared->steering, .core = core};
+    port->sorts = shared->rss != NULL;
+    port->rss = (struct software_rss_core){.shared = shared->rss, .core = core};
     port->rx_pool = shared->rx_pools[core];
     port->tx_pool = shared->tx_pools[core];
     port->attach_pool = shared->attach_pools[core];
@@ -106,7 +106,7 @@ void port_shared_free(struct port_shared *shared) {
     if (shared == NULL) {
         return;
     }
-    steering_free(shared->steering);
+    software_rss_free(shared->rss);
     for (unsigned core = 0; core < shared->cores; core++) {
         rte_mempool_free(shared->rx_pools[core]);
         rte_mempool_free(shared->tx_pools[core]);

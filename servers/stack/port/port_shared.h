@@ -23,7 +23,7 @@ struct port_shared {
     struct rte_mempool *rx_pools[PORT_CORES_MAX];
     struct rte_mempool *tx_pools[PORT_CORES_MAX];
     struct rte_mempool *attach_pools[PORT_CORES_MAX];
-    struct steering *steering;               /* NULL: one core */
+    struct software_rss *rss;                /* NULL: one core */
     struct waker *wakers;                    /* of all cores; NULL: nobody sleeps */
     struct port first;                       /* core 0's, as it was when opened */
     atomic_bool gone;                        /* EAL's thread for interrupts says it */

@@ -9,9 +9,9 @@
 #include <rte_epoll.h>
 #include <rte_mbuf.h>
 
-#include "steer.h"
+#include "software_rss.h"
 
-#define PORT_CORES_MAX STEER_CORES_MAX
+#define PORT_CORES_MAX SOFTWARE_RSS_CORES_MAX
 #define PORT_BURST 32
 /* Packets that may wait for room in the ring, as a peer that has the processor taken from it needs a while.
  */
@@ -45,9 +45,9 @@ struct port {
     uint16_t id;
     uint16_t core; /* its number, and that of its queues; core 0 opened the port and closes it */
     bool receives; /* has a queue to receive from */
-    bool steered;  /* packets are sorted by core */
+    bool sorts;    /* packets are sorted by core */
     struct port_shared *shared;
-    struct steer steer;
+    struct software_rss_core rss;
     int epoll; /* what port_sleep() waits on; -1: port_sleep_prepare() was not called */
     struct rte_epoll_event wake_event; /* DPDK's, of the waker in it */
     uint16_t mtu;

@@ -13,7 +13,7 @@
 #include "lwip/prot/udp.h"
 #include "netif/ethernet.h"
 
-#include "stack/expected.h"
+#include "stack/header_prediction.h"
 #include "stack/lwip_hooks.h"
 #include "tests/sim/sim_cut.h"
 
@@ -209,10 +209,10 @@ static void deliver(const uint8_t *frame, size_t size, uint16_t cut) {
     bool whole = cut == 0 || cut >= size;
     struct pbuf *packet = lend(frame, whole ? size : cut);
     struct tcp_pcb *pcb =
-        whole && !peer.long_way_only ? who_expects(&peer.netif, packet->payload, size) : NULL;
+        whole && !peer.long_way_only ? rx_predict_lookup(&peer.netif, packet->payload, size) : NULL;
 
     if (pcb != NULL) {
-        give_expected(pcb, packet);
+        rx_predict_input(pcb, packet);
         return;
     }
     if (!whole) {

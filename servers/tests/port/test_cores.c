@@ -329,11 +329,11 @@ static void test_a_port_without_interrupts_says_so(void **state) {
 static void hand_one_over(struct port *first) {
     struct rte_mbuf *packets[PORT_BURST];
 
-    for (uint16_t port = 1; first->steer.handed_over == 0 && port < 100; port++) {
+    for (uint16_t port = 1; first->rss.handed_over == 0 && port < 100; port++) {
         send_by(0, frame_tcp(pool, port, RTE_TCP_SYN_FLAG, 1, 0, ""));
         rte_pktmbuf_free_bulk(packets, port_receive(first, packets));
     }
-    assert_int_equal(first->steer.handed_over, 1);
+    assert_int_equal(first->rss.handed_over, 1);
 }
 
 static void test_a_core_without_a_queue_sleeps_until_it_is_given_a_packet(void **state) {
@@ -356,7 +356,7 @@ static void test_a_core_without_a_queue_sleeps_until_it_is_given_a_packet(void *
     assert_int_equal(port_receive(&second, packets), 1);
     rte_pktmbuf_free(packets[0]);
     /* Awake, it is not woken: */
-    first.steer.handed_over = 0;
+    first.rss.handed_over = 0;
     hand_one_over(&first);
     assert_false(port_sleep(&second, 0));
     /* but by who means it whatever it does. */

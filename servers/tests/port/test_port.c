@@ -300,7 +300,7 @@ static void test_the_largest_description_has_room(void **state) {
 
     (void)state;
     all.rx_offloads_asked = all.rx_offloads = all.tx_offloads_asked = all.tx_offloads = 0x3fffff;
-    all.steered = shared->by_port = true;
+    all.sorts = shared->by_port = true;
     shared->hash_functions = UINT64_MAX;
     shared->hash_key_size = PORT_HASH_KEY_MAX;
     memset(shared->firmware, '"', sizeof(shared->firmware) - 1);

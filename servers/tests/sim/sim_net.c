@@ -20,7 +20,7 @@
 #include "lwip_checks.h"
 #include "sim_cut.h"
 #include "sim_memory.h"
-#include "stack/expected.h"
+#include "stack/header_prediction.h"
 #include "stack/lwip_hooks.h"
 
 #define SIDES 2
@@ -250,7 +250,7 @@ static void give_back(struct pbuf *pbuf) {
 
 static void deliver(enum sim_side to, struct wire_frame *frame) {
     struct netif *netif = &sim.netif[to], *other = &sim.netif[1 - to];
-    struct tcp_pcb *pcb = sim_ends.predict ? who_expects(netif, frame->bytes, frame->size) : NULL;
+    struct tcp_pcb *pcb = sim_ends.predict ? rx_predict_lookup(netif, frame->bytes, frame->size) : NULL;
     struct lent *lent = malloc(sizeof(*lent));
     struct pbuf *packet;
 
@@ -265,7 +265,7 @@ static void deliver(enum sim_side to, struct wire_frame *frame) {
     other->flags &= (uint8_t)~NETIF_FLAG_LINK_UP;
     if (pcb != NULL) {
         sim.met.expected++;
-        give_expected(pcb, packet);
+        rx_predict_input(pcb, packet);
     } else if (netif->input(packet, netif) != ERR_OK) {
         pbuf_free(packet);
     }

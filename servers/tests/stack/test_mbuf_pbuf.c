@@ -18,17 +18,17 @@
 #define MBUFS 15
 
 static struct rte_mempool *pool;
-static struct mbuf_lending lending;
+static struct zero_copy zero_copy;
 
 static int set_up(void **state) {
     (void)state;
-    lending = (struct mbuf_lending){.lend_limit = MBUFS};
+    zero_copy = (struct zero_copy){.limit = MBUFS};
     return 0;
 }
 
 static int nothing_is_lent(void **state) {
     (void)state;
-    assert_int_equal(lending.lent, 0);
+    assert_int_equal(zero_copy.held, 0);
     assert_int_equal(rte_mempool_avail_count(pool), MBUFS);
     return 0;
 }
@@ -65,19 +65,19 @@ static void assert_bytes(const struct pbuf *pbuf, int size, uint8_t first) {
 static void test_a_received_packet_is_lent_without_a_copy(void **state) {
     struct rte_mbuf *mbuf = packet(1, 60, 7);
     const void *data = rte_pktmbuf_mtod(mbuf, void *);
-    struct pbuf *pbuf = pbuf_from_mbuf(&lending, mbuf);
+    struct pbuf *pbuf = pbuf_from_mbuf(&zero_copy, mbuf);
 
     (void)state;
     assert_non_null(pbuf);
     assert_ptr_equal(pbuf->payload, data);
     assert_bytes(pbuf, 60, 7);
-    assert_int_equal(lending.lent, 1);
-    assert_int_equal(lending.copied, 0);
+    assert_int_equal(zero_copy.held, 1);
+    assert_int_equal(zero_copy.copied, 0);
     pbuf_free(pbuf);
 }
 
 static void test_the_mbuf_returns_only_with_the_last_reference(void **state) {
-    struct pbuf *pbuf = pbuf_from_mbuf(&lending, packet(1, 10, 0));
+    struct pbuf *pbuf = pbuf_from_mbuf(&zero_copy, packet(1, 10, 0));
 
     (void)state;
     pbuf_ref(pbuf);
@@ -88,40 +88,40 @@ static void test_the_mbuf_returns_only_with_the_last_reference(void **state) {
 }
 
 static void test_segments_become_a_chain_and_return_one_by_one(void **state) {
-    struct pbuf *pbuf = pbuf_from_mbuf(&lending, packet(3, 40, 100));
+    struct pbuf *pbuf = pbuf_from_mbuf(&zero_copy, packet(3, 40, 100));
 
     (void)state;
     assert_bytes(pbuf, 120, 100);
-    assert_int_equal(lending.lent, 3);
+    assert_int_equal(zero_copy.held, 3);
     pbuf = pbuf_free_header(pbuf, 50);
     assert_bytes(pbuf, 70, 150);
-    assert_int_equal(lending.lent, 2);
+    assert_int_equal(zero_copy.held, 2);
     assert_int_equal(rte_mempool_avail_count(pool), MBUFS - 2);
     assert_null(pbuf_free_header(pbuf, 70));
 }
 
 static void test_beyond_the_limit_packets_are_copied_and_the_mbuf_is_free_at_once(void **state) {
-    struct pbuf *lent, *one, *three;
+    struct pbuf *wrapped, *one, *three;
 
     (void)state;
-    lending.lend_limit = 2;
-    lent = pbuf_from_mbuf(&lending, packet(2, 8, 0));
-    one = pbuf_from_mbuf(&lending, packet(1, 30, 50));
-    three = pbuf_from_mbuf(&lending, packet(3, 30, 60));
-    assert_int_equal(lending.lent, 2);
-    assert_int_equal(lending.copied, 2);
+    zero_copy.limit = 2;
+    wrapped = pbuf_from_mbuf(&zero_copy, packet(2, 8, 0));
+    one = pbuf_from_mbuf(&zero_copy, packet(1, 30, 50));
+    three = pbuf_from_mbuf(&zero_copy, packet(3, 30, 60));
+    assert_int_equal(zero_copy.held, 2);
+    assert_int_equal(zero_copy.copied, 2);
     assert_int_equal(rte_mempool_avail_count(pool), MBUFS - 2);
-    assert_bytes(lent, 16, 0);
+    assert_bytes(wrapped, 16, 0);
     assert_bytes(one, 30, 50);
     assert_bytes(three, 90, 60);
     pbuf_free(one);
     pbuf_free(three);
-    pbuf_free(lent);
+    pbuf_free(wrapped);
 }
 
 static void test_an_empty_packet_is_freed(void **state) {
     (void)state;
-    assert_null(pbuf_from_mbuf(&lending, packet(1, 0, 0)));
+    assert_null(pbuf_from_mbuf(&zero_copy, packet(1, 0, 0)));
 }
 
 static void test_a_chain_is_sent_as_one_mbuf(void **state) {

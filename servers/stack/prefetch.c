@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "lookahead.h"
+#include "prefetch.h"
 
 #include <rte_mbuf.h>
 
@@ -7,7 +7,7 @@
 #include "stack/port/port.h"
 #include "tcp_headers.h"
 
-/* Where the connection of a packet stands in the table; NULL for what is no plain segment of TCP. */
+/* Finds where the connection of a packet stands in the table; NULL for what is no plain segment of TCP. */
 static struct tcp_pcb *const *place_of(const struct rte_mbuf *packet) {
     const struct tcp_headers *headers = tcp_headers_of(packet);
     ip_addr_t local, remote;
@@ -21,7 +21,7 @@ static struct tcp_pcb *const *place_of(const struct rte_mbuf *packet) {
                                   lwip_ntohs(headers->tcp.src));
 }
 
-void look_ahead(struct rte_mbuf *const packets[], unsigned count) {
+void prefetch_connections(struct rte_mbuf *const packets[], unsigned count) {
     struct tcp_pcb *const *places[PORT_BURST];
     struct tcp_pcb *pcbs[PORT_BURST];
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* stack/expected.c and stack/lookahead.c: which received packets go the short way to their connection. All
- * others go the long way, with the same outcome as ever; no byte is lost or comes twice, and every mbuf is
- * back in its pool after every test. */
+/* stack/header_prediction.c and stack/prefetch.c: which received packets go the short way to their
+ * connection. All others go the long way, with the same outcome as ever; no byte is lost or comes twice, and
+ * every mbuf is back in its pool after every test. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,10 +17,10 @@
 #include "lwip/priv/tcp_priv.h"
 #include "netif/ethernet.h"
 
-#include "stack/expected.h"
-#include "stack/lookahead.h"
+#include "stack/header_prediction.h"
 #include "stack/mbuf_pbuf.h"
 #include "stack/port/port.h"
+#include "stack/prefetch.h"
 #include "stack/tcp_headers.h"
 #include "tests/port/eal.h"
 
@@ -33,7 +33,7 @@ static const ip4_addr_t own = {PP_HTONL(0xc6120003)}, peer = {PP_HTONL(0xc612006
 static const uint8_t own_mac[6] = {2, 0, 0, 0, 0, 1};
 
 static struct rte_mempool *pool;
-static struct mbuf_lending lending;
+static struct zero_copy zero_copy;
 static struct netif netif;
 static struct tcp_pcb *accepted;
 static uint32_t next;     /* sequence number of the peer's next byte */
@@ -146,11 +146,11 @@ static void counts(unsigned size) {
 static bool deliver(struct rte_mbuf *packet) {
     struct pbuf *pbuf;
 
-    look_ahead(&packet, 1);
-    if (take_expected(&netif, &lending, packet)) {
+    prefetch_connections(&packet, 1);
+    if (rx_fast_path(&netif, &zero_copy, packet)) {
         return true;
     }
-    pbuf = pbuf_from_mbuf(&lending, packet);
+    pbuf = pbuf_from_mbuf(&zero_copy, packet);
     if (pbuf != NULL && netif.input(pbuf, &netif) != ERR_OK) {
         pbuf_free(pbuf);
     }
@@ -168,7 +168,7 @@ static int connect_peer(void **state) {
     (void)state;
     received_size = sent_size = 0;
     accepted = NULL;
-    lending.lend_limit = MBUFS;
+    zero_copy.limit = MBUFS;
     NETIF_SET_CHECKSUM_CTRL(&netif, NETIF_CHECKSUM_ENABLE_ALL);
     assert_false(deliver(segment(TCP_SYN, 0)));
     next++;
@@ -180,13 +180,13 @@ static int connect_peer(void **state) {
 /* Nothing was lost, came twice or leaked, and the connection goes on. */
 static int check_and_end(void **state) {
     (void)state;
-    lending.lend_limit = MBUFS;
+    zero_copy.limit = MBUFS;
     NETIF_SET_CHECKSUM_CTRL(&netif, NETIF_CHECKSUM_ENABLE_ALL);
     assert_short_way(11);
     assert_int_equal(received_size, sent_size);
     assert_memory_equal(received, sent, sent_size);
     tcp_abort(accepted);
-    assert_int_equal(lending.lent, 0);
+    assert_int_equal(zero_copy.held, 0);
     assert_int_equal(rte_mempool_avail_count(pool), MBUFS);
     return 0;
 }
@@ -232,7 +232,7 @@ static void test_where_no_more_may_be_lent_it_arrives_as_a_copy(void **state) {
     struct rte_mbuf *packet = segment(TCP_ACK, 100);
 
     (void)state;
-    lending.lend_limit = 0;
+    zero_copy.limit = 0;
     counts(100);
     assert_false(deliver(packet));
     assert_int_equal(received_size, 100);
@@ -289,7 +289,7 @@ static void test_foreign_ones_are_dropped(void **state) {
     drop(packet);
     packet = segment(TCP_ACK, 16);
     headers_of(packet)->ethernet.dest.addr[5] ^= 1; /* of another host */
-    assert_null(who_expects(&netif, rte_pktmbuf_mtod(packet, void *), packet->data_len));
+    assert_null(rx_predict_lookup(&netif, rte_pktmbuf_mtod(packet, void *), packet->data_len));
     rte_pktmbuf_free(packet);
     packet = segment(TCP_ACK, 16);
     headers_of(packet)->tcp.src = PP_HTONS(PEER_PORT + 1); /* of no connection */
@@ -379,8 +379,8 @@ static void test_looking_ahead_changes_nothing(void **state) {
         memcpy(before[i], rte_pktmbuf_mtod(packets[i], void *), sizeof(before[i]));
         rte_pktmbuf_trim(packets[i], (uint16_t)(i % 2 * 2 * i));
     }
-    look_ahead(packets, 0);
-    look_ahead(packets, PORT_BURST);
+    prefetch_connections(packets, 0);
+    prefetch_connections(packets, PORT_BURST);
     for (unsigned i = 0; i < PORT_BURST; i++) {
         assert_memory_equal(rte_pktmbuf_mtod(packets[i], void *), before[i], packets[i]->data_len);
     }
@@ -401,7 +401,7 @@ static void prepare(void) {
     listener = tcp_new();
     if (pool == NULL || listener == NULL || tcp_bind(listener, IP_ANY_TYPE, PORT) != ERR_OK ||
         (listener = tcp_listen(listener)) == NULL) {
-        fprintf(stderr, "test_expected: out of memory\n");
+        fprintf(stderr, "test_header_prediction: out of memory\n");
         exit(EXIT_FAILURE);
     }
     tcp_accept(listener, on_accept);
@@ -426,7 +426,7 @@ int main(void) {
         EXPECTED_TEST(test_looking_ahead_changes_nothing),
     };
 
-    start_eal("test_expected", "", 0);
+    start_eal("test_header_prediction", "", 0);
     prepare();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* stack/steer.c: which core a packet belongs to, and that it gets there, once and in its order. */
+/* stack/port/software_rss.c: which core a packet belongs to, and that it gets there, once and in its order.
+ */
 #include "frames.h"
 
 #include "eal.h"
-#include "stack/port/steer.h"
+#include "stack/port/software_rss.h"
 
 #define BUFFERS 4095
 #define CORES 4
 
 static struct rte_mempool *pool;
-static struct steering *steering;
-static struct steer cores[CORES];
+static struct software_rss *rss;
+static struct software_rss_core cores[CORES];
 static unsigned buffers;
 
 static int begin(bool by_port) {
-    steering = steering_create(CORES, by_port, NULL);
-    assert_non_null(steering);
+    rss = software_rss_create(CORES, by_port, NULL);
+    assert_non_null(rss);
     for (unsigned core = 0; core < CORES; core++) {
-        cores[core] = (struct steer){.shared = steering, .core = core};
+        cores[core] = (struct software_rss_core){.shared = rss, .core = core};
     }
     return 0;
 }
@@ -34,7 +35,7 @@ static int set_up_by_port(void **state) {
 
 static int every_buffer_is_back(void **state) {
     (void)state;
-    steering_free(steering);
+    software_rss_free(rss);
     assert_int_equal(rte_mempool_avail_count(pool), buffers);
     return 0;
 }
@@ -50,9 +51,9 @@ static uint16_t port_of(const struct rte_mbuf *packet) {
 }
 
 static void take_and_free(unsigned core, unsigned expected) {
-    struct rte_mbuf *packets[STEER_BURST_MAX];
+    struct rte_mbuf *packets[SOFTWARE_RSS_BURST_MAX];
 
-    assert_int_equal(steer_take(&cores[core], packets, STEER_BURST_MAX), expected);
+    assert_int_equal(software_rss_take(&cores[core], packets, SOFTWARE_RSS_BURST_MAX), expected);
     rte_pktmbuf_free_bulk(packets, expected);
 }
 
@@ -61,10 +62,10 @@ static void test_a_flow_has_one_core_whatever_its_segments_are(void **state) {
     for (unsigned port = 1024; port < 1124; port++) {
         struct rte_mbuf *syn = frame_tcp(pool, (uint16_t)port, RTE_TCP_SYN_FLAG, 7, 0, "");
         struct rte_mbuf *data = frame_tcp(pool, (uint16_t)port, RTE_TCP_ACK_FLAG, 8, 9, "some data");
-        unsigned owner = steer_owner(steering, syn);
+        unsigned owner = software_rss_owner(rss, syn);
 
         assert_true(owner < CORES);
-        assert_int_equal(steer_owner(steering, data), owner);
+        assert_int_equal(software_rss_owner(rss, data), owner);
         rte_pktmbuf_free(syn);
         rte_pktmbuf_free(data);
     }
@@ -81,7 +82,7 @@ static void test_flows_are_spread_evenly(void **state) {
         unsigned owner;
 
         tcp->src_port = rte_cpu_to_be_16((uint16_t)port);
-        owner = steer_owner(steering, packet);
+        owner = software_rss_owner(rss, packet);
         assert_true(owner < CORES);
         flows[owner]++;
     }
@@ -92,7 +93,7 @@ static void test_flows_are_spread_evenly(void **state) {
 }
 
 static void test_another_table_has_other_keys(void **state) {
-    struct steering *other = steering_create(CORES, false, NULL);
+    struct software_rss *other = software_rss_create(CORES, false, NULL);
     unsigned same = 0;
 
     (void)state;
@@ -100,11 +101,11 @@ static void test_another_table_has_other_keys(void **state) {
     for (uint16_t port = 1; port <= 1000; port++) {
         struct rte_mbuf *packet = segment(port);
 
-        same += steer_owner(steering, packet) == steer_owner(other, packet);
+        same += software_rss_owner(rss, packet) == software_rss_owner(other, packet);
         rte_pktmbuf_free(packet);
     }
     assert_in_range(same, 1, 999);
-    steering_free(other);
+    software_rss_free(other);
 }
 
 static void test_what_has_no_ports_stays_where_it_came(void **state) {
@@ -121,38 +122,39 @@ static void test_what_has_no_ports_stays_where_it_came(void **state) {
     rte_pktmbuf_trim(packets[3], sizeof(struct rte_tcp_hdr) - 3); /* the ports are not all there */
     assert_non_null(rte_pktmbuf_append(packets[4], 13));          /* no whole header of Ethernet */
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(steer_owner(steering, packets[i]), STEER_WHOEVER);
+        assert_int_equal(software_rss_owner(rss, packets[i]), SOFTWARE_RSS_WHOEVER);
     }
-    assert_int_equal(steer_sort(&cores[2], packets, 5, pool), 5);
+    assert_int_equal(software_rss_sort(&cores[2], packets, 5, pool), 5);
     assert_int_equal(cores[2].handed_over, 0);
     rte_pktmbuf_free_bulk(packets, 5);
 }
 
 static void test_each_packet_comes_to_its_core_once_and_in_order(void **state) {
-    struct rte_mbuf *packets[STEER_BURST_MAX], *taken[STEER_BURST_MAX];
+    struct rte_mbuf *packets[SOFTWARE_RSS_BURST_MAX], *taken[SOFTWARE_RSS_BURST_MAX];
     unsigned came = 0, kept;
     uint16_t last[CORES] = {0};
 
     (void)state;
-    for (uint16_t i = 0; i < STEER_BURST_MAX; i++) {
+    for (uint16_t i = 0; i < SOFTWARE_RSS_BURST_MAX; i++) {
         packets[i] = segment((uint16_t)(i + 1));
     }
-    kept = steer_sort(&cores[1], packets, STEER_BURST_MAX, pool);
+    kept = software_rss_sort(&cores[1], packets, SOFTWARE_RSS_BURST_MAX, pool);
     for (unsigned core = 0; core < CORES; core++) {
-        unsigned count = core == 1 ? kept : steer_take(&cores[core], taken, STEER_BURST_MAX);
+        unsigned count = core == 1 ? kept : software_rss_take(&cores[core], taken, SOFTWARE_RSS_BURST_MAX);
         struct rte_mbuf **mine = core == 1 ? packets : taken;
 
         for (unsigned i = 0; i < count; i++) {
-            assert_int_equal(steer_owner(steering, mine[i]), core);
+            assert_int_equal(software_rss_owner(rss, mine[i]), core);
             assert_true(port_of(mine[i]) > last[core]);
             last[core] = port_of(mine[i]);
         }
         came += count;
         rte_pktmbuf_free_bulk(mine, count);
     }
-    assert_int_equal(came, STEER_BURST_MAX);
-    assert_int_equal(cores[1].handed_over, STEER_BURST_MAX - kept);
-    assert_int_equal(cores[0].taken_over + cores[2].taken_over + cores[3].taken_over, STEER_BURST_MAX - kept);
+    assert_int_equal(came, SOFTWARE_RSS_BURST_MAX);
+    assert_int_equal(cores[1].handed_over, SOFTWARE_RSS_BURST_MAX - kept);
+    assert_int_equal(cores[0].taken_over + cores[2].taken_over + cores[3].taken_over,
+                     SOFTWARE_RSS_BURST_MAX - kept);
 }
 
 static void test_an_answer_of_arp_reaches_every_core_a_question_one(void **state) {
@@ -161,16 +163,16 @@ static void test_an_answer_of_arp_reaches_every_core_a_question_one(void **state
     struct rte_mbuf *news = frame_arp(pool, RTE_ARP_OP_REQUEST, FRAME_CLIENT);
 
     (void)state;
-    assert_int_equal(steer_sort(&cores[0], &question, 1, pool), 1);
+    assert_int_equal(software_rss_sort(&cores[0], &question, 1, pool), 1);
     for (unsigned core = 1; core < CORES; core++) {
         take_and_free(core, 0);
     }
-    assert_int_equal(steer_sort(&cores[0], &answer, 1, pool), 1);
-    assert_int_equal(steer_sort(&cores[0], &news, 1, pool), 1);
+    assert_int_equal(software_rss_sort(&cores[0], &answer, 1, pool), 1);
+    assert_int_equal(software_rss_sort(&cores[0], &news, 1, pool), 1);
     for (unsigned core = 1; core < CORES; core++) {
-        struct rte_mbuf *copies[STEER_BURST_MAX];
+        struct rte_mbuf *copies[SOFTWARE_RSS_BURST_MAX];
 
-        assert_int_equal(steer_take(&cores[core], copies, STEER_BURST_MAX), 2);
+        assert_int_equal(software_rss_take(&cores[core], copies, SOFTWARE_RSS_BURST_MAX), 2);
         assert_int_equal(copies[0]->pkt_len, answer->pkt_len);
         assert_memory_equal(rte_pktmbuf_mtod(copies[0], void *), rte_pktmbuf_mtod(answer, void *),
                             answer->pkt_len);
@@ -182,20 +184,21 @@ static void test_an_answer_of_arp_reaches_every_core_a_question_one(void **state
 }
 
 static void test_what_the_port_has_spread_is_not_sorted_again(void **state) {
-    struct rte_mbuf *packets[STEER_BURST_MAX];
+    struct rte_mbuf *packets[SOFTWARE_RSS_BURST_MAX];
     unsigned kept;
 
     (void)state;
-    for (uint16_t i = 0; i < STEER_BURST_MAX; i++) {
+    for (uint16_t i = 0; i < SOFTWARE_RSS_BURST_MAX; i++) {
         packets[i] = segment((uint16_t)(i + 1));
         packets[i]->ol_flags |= RTE_MBUF_F_RX_RSS_HASH;
     }
-    assert_int_equal(steer_sort(&cores[3], packets, STEER_BURST_MAX, pool), STEER_BURST_MAX);
-    for (unsigned i = 0; i < STEER_BURST_MAX; i++) {
+    assert_int_equal(software_rss_sort(&cores[3], packets, SOFTWARE_RSS_BURST_MAX, pool),
+                     SOFTWARE_RSS_BURST_MAX);
+    for (unsigned i = 0; i < SOFTWARE_RSS_BURST_MAX; i++) {
         packets[i]->ol_flags = 0; /* the port did not judge it */
     }
-    kept = steer_sort(&cores[3], packets, STEER_BURST_MAX, pool);
-    assert_true(kept < STEER_BURST_MAX);
+    kept = software_rss_sort(&cores[3], packets, SOFTWARE_RSS_BURST_MAX, pool);
+    assert_true(kept < SOFTWARE_RSS_BURST_MAX);
     rte_pktmbuf_free_bulk(packets, kept);
 }
 
@@ -208,18 +211,18 @@ static void test_a_core_that_does_not_take_its_packets_loses_them(void **state) 
     while (to == 0) {
         struct rte_mbuf *packet = segment(++port);
 
-        to = steer_owner(steering, packet);
+        to = software_rss_owner(rss, packet);
         rte_pktmbuf_free(packet);
     }
-    while (cores[0].dropped == 0 && sent < 2 * STEER_RING) {
+    while (cores[0].dropped == 0 && sent < 2 * SOFTWARE_RSS_RING) {
         struct rte_mbuf *packet = segment(port);
 
-        assert_int_equal(steer_sort(&cores[0], &packet, 1, pool), 0);
+        assert_int_equal(software_rss_sort(&cores[0], &packet, 1, pool), 0);
         sent++;
     }
-    assert_int_equal(sent, STEER_RING); /* a ring holds one less */
-    assert_int_equal(cores[0].handed_over, STEER_RING - 1);
-    take_and_free(to, STEER_BURST_MAX);
+    assert_int_equal(sent, SOFTWARE_RSS_RING); /* a ring holds one less */
+    assert_int_equal(cores[0].handed_over, SOFTWARE_RSS_RING - 1);
+    take_and_free(to, SOFTWARE_RSS_BURST_MAX);
 }
 
 static void test_whoever_takes_little_takes_from_each_in_turn(void **state) {
@@ -231,9 +234,9 @@ static void test_whoever_takes_little_takes_from_each_in_turn(void **state) {
         for (int i = 0; i < 20;) {
             struct rte_mbuf *packet = segment(port++);
 
-            if (steer_owner(steering, packet) == 0) {
+            if (software_rss_owner(rss, packet) == 0) {
                 packet->port = (uint16_t)core;
-                assert_int_equal(steer_sort(&cores[core], &packet, 1, pool), 0);
+                assert_int_equal(software_rss_sort(&cores[core], &packet, 1, pool), 0);
                 i++;
             } else {
                 rte_pktmbuf_free(packet);
@@ -243,7 +246,7 @@ static void test_whoever_takes_little_takes_from_each_in_turn(void **state) {
     for (int turn = 0; turn < CORES; turn++) {
         struct rte_mbuf *packets[5];
 
-        assert_int_equal(steer_take(&cores[0], packets, 5), 5);
+        assert_int_equal(software_rss_take(&cores[0], packets, 5), 5);
         for (int i = 0; i < 5; i++) {
             from[packets[i]->port]++;
         }
@@ -254,20 +257,20 @@ static void test_whoever_takes_little_takes_from_each_in_turn(void **state) {
     }
 }
 
-#define STEER_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, every_buffer_is_back)
+#define SOFTWARE_RSS_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, every_buffer_is_back)
 
 int main(int argc, char *argv[]) {
     const struct CMUnitTest tests[] = {
-        STEER_TEST(test_a_flow_has_one_core_whatever_its_segments_are),
-        STEER_TEST(test_flows_are_spread_evenly),
-        STEER_TEST(test_another_table_has_other_keys),
-        STEER_TEST(test_what_has_no_ports_stays_where_it_came),
-        STEER_TEST(test_each_packet_comes_to_its_core_once_and_in_order),
-        STEER_TEST(test_an_answer_of_arp_reaches_every_core_a_question_one),
+        SOFTWARE_RSS_TEST(test_a_flow_has_one_core_whatever_its_segments_are),
+        SOFTWARE_RSS_TEST(test_flows_are_spread_evenly),
+        SOFTWARE_RSS_TEST(test_another_table_has_other_keys),
+        SOFTWARE_RSS_TEST(test_what_has_no_ports_stays_where_it_came),
+        SOFTWARE_RSS_TEST(test_each_packet_comes_to_its_core_once_and_in_order),
+        SOFTWARE_RSS_TEST(test_an_answer_of_arp_reaches_every_core_a_question_one),
         cmocka_unit_test_setup_teardown(test_what_the_port_has_spread_is_not_sorted_again, set_up_by_port,
                                         every_buffer_is_back),
-        STEER_TEST(test_a_core_that_does_not_take_its_packets_loses_them),
-        STEER_TEST(test_whoever_takes_little_takes_from_each_in_turn),
+        SOFTWARE_RSS_TEST(test_a_core_that_does_not_take_its_packets_loses_them),
+        SOFTWARE_RSS_TEST(test_whoever_takes_little_takes_from_each_in_turn),
     };
 
     (void)argc;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "expected.h"
+#include "header_prediction.h"
 
 #include <string.h>
 
@@ -11,7 +11,7 @@
 
 #define IN_FRONT (SIZEOF_ETH_HDR + IP_HLEN) /* of TCP's header */
 
-/* Whole, unpadded, and for this interface. */
+/* Tells whether a frame is whole, unpadded, and for this interface. */
 static bool is_for(const struct netif *netif, const struct tcp_headers *headers, size_t size) {
     return size == (size_t)SIZEOF_ETH_HDR + lwip_ntohs(headers->ip._len) &&
            (headers->ip._offset & PP_HTONS((uint16_t)~IP_DF)) == 0 &&
@@ -19,7 +19,7 @@ static bool is_for(const struct netif *netif, const struct tcp_headers *headers,
            memcmp(&headers->ethernet.dest, netif->hwaddr, ETH_HWADDR_LEN) == 0;
 }
 
-/* Those of its sums that no port has verified. */
+/* Verifies those of its checksums that no port has verified. */
 static bool sums_are_right(const struct netif *netif, const struct tcp_headers *headers,
                            unsigned tcp_length) {
     uint32_t sum;
@@ -43,32 +43,33 @@ static struct tcp_pcb *connection_of(const struct netif *netif, const struct tcp
     return tcp_pcb_find(&local, lwip_ntohs(headers->tcp.dest), &remote, lwip_ntohs(headers->tcp.src), netif);
 }
 
-struct tcp_pcb *who_expects(const struct netif *netif, void *frame, size_t size) {
+struct tcp_pcb *rx_predict_lookup(const struct netif *netif, void *frame, size_t size) {
     const struct tcp_headers *headers = tcp_headers_in(frame, size);
     struct tcp_pcb *pcb;
 
     if (headers == NULL || !is_for(netif, headers, size) ||
         !sums_are_right(netif, headers, (unsigned)size - IN_FRONT) ||
         (pcb = connection_of(netif, headers)) == NULL ||
-        !tcp_segment_is_expected(pcb, &headers->tcp, (u16_t)(size - IN_FRONT - TCP_HLEN))) {
+        !tcp_segment_is_predicted(pcb, &headers->tcp, (u16_t)(size - IN_FRONT - TCP_HLEN))) {
         return NULL;
     }
     return pcb;
 }
 
-void give_expected(struct tcp_pcb *pcb, struct pbuf *frame) {
+void rx_predict_input(struct tcp_pcb *pcb, struct pbuf *frame) {
     pbuf_remove_header(frame, IN_FRONT); /* cannot fail: it is that long */
-    tcp_input_expected(pcb, frame);
+    tcp_input_predicted(pcb, frame);
 }
 
-bool take_expected(struct netif *netif, struct mbuf_lending *lending, struct rte_mbuf *packet) {
-    struct tcp_pcb *pcb =
-        packet->nb_segs == 1 ? who_expects(netif, rte_pktmbuf_mtod(packet, void *), packet->data_len) : NULL;
+bool rx_fast_path(struct netif *netif, struct zero_copy *zero_copy, struct rte_mbuf *packet) {
+    struct tcp_pcb *pcb = packet->nb_segs == 1
+                              ? rx_predict_lookup(netif, rte_pktmbuf_mtod(packet, void *), packet->data_len)
+                              : NULL;
     struct pbuf *pbuf;
 
-    if (pcb == NULL || (pbuf = pbuf_lent(lending, packet)) == NULL) {
+    if (pcb == NULL || (pbuf = pbuf_zero_copy(zero_copy, packet)) == NULL) {
         return false;
     }
-    give_expected(pcb, pbuf);
+    rx_predict_input(pcb, pbuf);
     return true;
 }
