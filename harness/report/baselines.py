@@ -64,23 +64,16 @@ class Line:
         """Return the gains, the smallest first."""
         return sorted(self.gains, key=lambda item: item[1].ratio or 0.0)
 
-
-@dataclass(frozen=True)
-class Headline:
-    """The gain of one contender.
-
-    line: its gains; `below` is "" where each is over the best kernel server of its load point
-    best: by kernel server, where it is the best; {} without `below` ""
-    missing: load points without a gain
-    groups: its gains by verdict and reason
-    lines: the gain over each kernel server
-    """
-
-    line: Line
-    best: dict[str, list[LoadPoint]]
-    missing: tuple[LoadPoint, ...]
-    groups: tuple[Group, ...]
-    lines: tuple[Line, ...] = ()
+    def groups(self) -> list[Group]:
+        """Return the gains by verdict and reason."""
+        found: dict[tuple[Verdict, Why | None], list[At]] = {}
+        for at, gain in self.ordered():
+            found.setdefault((gain.verdict, why(gain)), []).append((at, gain))
+        order = [(Verdict.FASTER, None), (Verdict.SLOWER, None),
+                 *((Verdict.INCONCLUSIVE, reason) for reason in Why)]
+        return [Group(*key, tuple(item[0] for item in self.gains if item in items),
+                      tuple(dict.fromkeys((items[0], items[-1])))) for key in order
+                if (items := found.get(key))]
 
 
 def label(summary: Summary, name: str) -> str:
@@ -139,38 +132,18 @@ def line(summary: Summary, over: str, below: str) -> Line:
                                    if gain is not None and gain.ratio is not None))
 
 
-def headlines(summary: Summary) -> list[Headline]:
-    """Return one for each contender, against the best kernel server or the baseline.
+def headlines(summary: Summary) -> list[Line]:
+    """Return the gain of each contender, over the best kernel server or the baseline.
 
     [] for one contender alone, and for kernel servers alone where there are more than two of them.
     """
     kernel = baselines(summary)
-    several = kernel not in ([], [summary.baseline])
-    if several and others(summary):
-        return [_headline(summary, line(summary, name, ""), kernel) for name in others(summary)]
+    if kernel not in ([], [summary.baseline]) and others(summary):
+        return [line(summary, name, "") for name in others(summary)]
     if len(kernel) > 2:
         return []
-    return [_headline(summary, line(summary, name, summary.baseline))
+    return [line(summary, name, summary.baseline)
             for name in measured(summary) if name != summary.baseline]
-
-
-def _headline(summary: Summary, gains: Line, kernel: Sequence[str] = ()) -> Headline:
-    known = {at for at, _ in gains.gains}
-    return Headline(
-        gains, best_at(summary) if not gains.below else {},
-        tuple(point.at for point in summary.points if point.at not in known),
-        tuple(_groups(gains)), tuple(line(summary, gains.over, name) for name in kernel))
-
-
-def _groups(gains: Line) -> list[Group]:
-    found: dict[tuple[Verdict, Why | None], list[At]] = {}
-    for at, gain in gains.ordered():
-        found.setdefault((gain.verdict, why(gain)), []).append((at, gain))
-    order = [(Verdict.FASTER, None), (Verdict.SLOWER, None),
-             *((Verdict.INCONCLUSIVE, reason) for reason in Why)]
-    return [Group(*key, tuple(at for at, _ in gains.gains if any(at == one for one, _ in items)),
-                  tuple(dict.fromkeys((items[0], items[-1])))) for key in order
-            if (items := found.get(key))]
 
 
 def why(gain: Gain) -> Why | None:

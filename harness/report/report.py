@@ -16,7 +16,7 @@ from harness.analyse import HELD, LEAST_TO_RESAMPLE, SCHEMA, Summary, summarise
 from harness.plan import Published, load_published
 from harness.store import Run, load_run, to_json, write_file
 from harness.errors import MachineError, UsageError
-from harness.report.baselines import headlines, kernel_servers
+from harness.report.baselines import kernel_servers
 from harness.report.charts.base import pictures
 from harness.report.figures import draw
 from harness.report.format import command, places
@@ -53,8 +53,7 @@ def build(run: Run, summary: Summary, published: Sequence[Published]) -> dict[st
     files, charts = pictures(draw(summary, title, published))
     context = {
         "summary": summary, "facts": run.facts.raw, "plan": run.plan, "trials": run.trials,
-        "published": published, "charts": charts, "headlines": headlines(summary),
-        "at": places(summary), "comparisons": comparisons(run, summary, published),
+        "published": published, "charts": charts, "at": places(summary), "comparisons": comparisons(run, summary, published),
         "command": command(run.plan, run.facts.nic.order), "rounds_held": HELD,
         "bootstrap_from": LEAST_TO_RESAMPLE,
         "several_kernels": len(kernel_servers(summary)) > 1 and bool(summary.points)
@@ -88,7 +87,7 @@ def terminal_lines(run: Run, summary: Summary) -> list[str]:
                       *aligned(macro("terminal.j2", "optimisations", point))]
     elif summary.open_loop:
         lines += aligned(macro("terminal.j2", "offered", summary))
-        lines += [line.partition("¶")[0] for line in macro("headline.j2", "results", summary, [])]
+        lines += [line.partition("¶")[0] for line in macro("headline.j2", "results", summary)]
     else:
         lines += aligned(macro("terminal.j2", "gains", summary))
     if run.plan.paper:

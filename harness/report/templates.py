@@ -42,7 +42,7 @@ def environment(html: bool) -> jinja2.Environment:
         **{function.__name__: function for function in (
             baselines.label, baselines.measured, baselines.absent, baselines.others,
             baselines.baselines, baselines.both_ended, baselines.best_at, baselines.line,
-            baselines.emulated)})
+            baselines.headlines, baselines.emulated)})
     return made
 
 

@@ -54,7 +54,7 @@ def test_charts_are_there_and_the_same_each_time(files: dict[str, bytes], tmp_pa
 
 def test_a_client_that_was_late_is_told(tmp_path: Path) -> None:
     found = summary(tmp_path, change={("epoll", 50_000): {"client_bound": True}})
-    assert "50,000" in macro("headline.j2", "results", found, [])[0].split("¶")[-1]
+    assert "50,000" in macro("headline.j2", "results", found)[0].split("¶")[-1]
     states = [line for line in macro("terminal.j2", "offered", found) if line.startswith("50,000")]
     assert [line.rpartition("¶")[2] for line in states] == ["steady, client-bound", "saturated"]
 
@@ -73,7 +73,7 @@ def test_an_incomplete_run_is_reported(tmp_path: Path) -> None:
     found = loaded(run)[1]
     note, = (note for note in found.caveats if note.code == "incomplete")
     assert (note.values["done"], note.values["planned"]) == (1, 54)
-    assert macro("headline.j2", "results", found, [])[1].endswith("has no valid trial.")
+    assert macro("headline.j2", "results", found)[1].endswith("has no valid trial.")
     assert write_report(run, tmp_path / "out")
 
 
