@@ -159,7 +159,7 @@ def test_gains_of_one_verdict_and_reason_are_one_group(tmp_path: Path) -> None:
         ("faster", None, [8], 1), ("inconclusive", Why.TOO_FEW, [128], 1),
         ("inconclusive", Why.CLIENT_LIMIT, [1, 64], 2)]
     assert [at.connections for at in head.with_bound("both")] == [64]
-    assert head.line.ratios == (0.8, 2.0)
+    assert head.ratios == (0.8, 2.0)
 
 
 def test_the_terminal_tells_what_is_unknown(tmp_path: Path) -> None:
