@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The order of the loop and lwIP's network interface; the only file that sees both the port and lwIP. */
+/* Runs a stack's turn (receive, timers, send) and is lwIP's network interface on the port. */
 #include "stack.h"
 
 #include <errno.h>
@@ -177,7 +177,7 @@ static err_t interface_output(struct netif *netif, struct pbuf *pbuf) {
     return ERR_OK;
 }
 
-/* What the port was granted is left out of lwIP's own work; ICMP is always lwIP's. */
+/* Leaves what the port was granted out of lwIP's own work; ICMP is always lwIP's. */
 static uint16_t software_checksums(unsigned port) {
     unsigned granted = (port & PORT_RX_IPV4 ? NETIF_CHECKSUM_CHECK_IP : 0) |
                        (port & PORT_RX_TCP ? NETIF_CHECKSUM_CHECK_TCP : 0) |

@@ -13,10 +13,7 @@
 #include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
-#include <rte_ip.h>
 #include <rte_log.h>
-#include <rte_tcp.h>
-#include <rte_udp.h>
 
 #include "common/features.h"
 #include "port_report.h"
@@ -47,8 +44,7 @@ static int fail(char *error, size_t size, const char *what, int code) {
     return code < 0 ? code : -code;
 }
 
-/* Pools for every core: packets are freed by the core that has their pool, but for those that changed cores.
- */
+/* Makes pools for every core: a packet is freed by the core that has its pool, unless it changed cores. */
 static int create_pools(struct port *port, const struct port_config *config, char *error, size_t size) {
     struct port_shared *shared = port->shared;
     /* One buffer holds a frame of the MTU, so that a received packet is one segment. */
@@ -155,8 +151,7 @@ static int configure(struct port *port, const struct port_config *config, char *
     return 0;
 }
 
-/* On EAL's thread for interrupts. vfio-pci asks for the device so (DPDK, drivers/bus/pci/linux/pci_vfio.c).
- */
+/* Runs on EAL's thread for interrupts: vfio-pci asks for the device so (DPDK, pci_vfio.c). */
 static void on_device_event(const char *device, enum rte_dev_event_type event, void *shared) {
     (void)device;
     if (event == RTE_DEV_EVENT_REMOVE) {
@@ -268,15 +263,6 @@ void port_close(struct port *port) {
     port->rx_pool = port->tx_pool = port->attach_pool = NULL;
 }
 
-unsigned port_checksums(const struct port *port) {
-    return (port->rx_offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM ? PORT_RX_IPV4 : 0) |
-           (port->rx_offloads & RTE_ETH_RX_OFFLOAD_TCP_CKSUM ? PORT_RX_TCP : 0) |
-           (port->rx_offloads & RTE_ETH_RX_OFFLOAD_UDP_CKSUM ? PORT_RX_UDP : 0) |
-           (port->tx_offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM ? PORT_TX_IPV4 : 0) |
-           (port->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM ? PORT_TX_TCP : 0) |
-           (port->tx_offloads & RTE_ETH_TX_OFFLOAD_UDP_CKSUM ? PORT_TX_UDP : 0);
-}
-
 bool port_gone(const struct port *port) {
     return atomic_load_explicit(&port->shared->gone, memory_order_relaxed);
 }
@@ -302,72 +288,6 @@ bool port_link_up(struct port *port) {
         atomic_store_explicit(&port->shared->link_up, up, memory_order_relaxed);
     }
     return up;
-}
-
-/* TCP's or UDP's checksum over the pseudo header and `length` bytes at `offset`, in any number of segments.
- */
-static bool l4_checksum_right(const struct rte_mbuf *packet, const struct rte_ipv4_hdr *ip, uint32_t offset,
-                              uint32_t length) {
-    uint16_t sum;
-    uint32_t total;
-
-    if (rte_raw_cksum_mbuf(packet, offset, length, &sum) != 0) {
-        return false;
-    }
-    total = (uint32_t)sum + rte_ipv4_phdr_cksum(ip, 0);
-    return (total & 0xffff) + (total >> 16) == 0xffff;
-}
-
-static bool is_fragment(const struct rte_ipv4_hdr *ip) {
-    return (ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) != 0;
-}
-
-static bool verify_in_software(const struct rte_mbuf *packet, bool ip_known, bool l4_known) {
-    const struct rte_ether_hdr *ethernet = rte_pktmbuf_mtod(packet, const struct rte_ether_hdr *);
-    const struct rte_ipv4_hdr *ip = (const struct rte_ipv4_hdr *)(ethernet + 1);
-    const struct rte_udp_hdr *udp;
-    uint32_t header, length;
-
-    if (packet->data_len < sizeof(*ethernet) + sizeof(*ip) + sizeof(*udp) ||
-        ethernet->ether_type != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4)) {
-        return true; /* not ours to judge: lwIP refuses what is too short */
-    }
-    header = rte_ipv4_hdr_len(ip);
-    length = rte_be_to_cpu_16(ip->total_length);
-    if (header < sizeof(*ip) || length < header || sizeof(*ethernet) + length > packet->pkt_len ||
-        sizeof(*ethernet) + header + sizeof(*udp) > packet->data_len) {
-        return false;
-    }
-    if (!ip_known && rte_raw_cksum(ip, header) != 0xffff) {
-        return false;
-    }
-    udp = (const struct rte_udp_hdr *)((const uint8_t *)ip + header);
-    if (l4_known || is_fragment(ip) ||
-        (ip->next_proto_id != IPPROTO_TCP && ip->next_proto_id != IPPROTO_UDP) ||
-        (ip->next_proto_id == IPPROTO_UDP && udp->dgram_cksum == 0)) {
-        return true;
-    }
-    return l4_checksum_right(packet, ip, (uint32_t)sizeof(*ethernet) + header, length - header);
-}
-
-/* lwIP skips exactly those checks that the port has been granted; a packet that the port did not judge
- * (flags "unknown") is judged here, and where no stack checks, every other, too. */
-static bool checksums_right(const struct port *port, const struct rte_mbuf *packet) {
-    const uint64_t l4_offloads = RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
-    uint64_t ip = packet->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
-    uint64_t l4 = packet->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
-    bool ip_known, l4_known;
-
-    if (ip == RTE_MBUF_F_RX_IP_CKSUM_BAD || l4 == RTE_MBUF_F_RX_L4_CKSUM_BAD) {
-        return false;
-    }
-    /* "None" is a sum that is not filled in, of a packet that never left this machine: verified by its
-     * source. */
-    ip_known = ip == RTE_MBUF_F_RX_IP_CKSUM_GOOD || ip == RTE_MBUF_F_RX_IP_CKSUM_NONE ||
-               !(port->verify || (port->rx_offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM));
-    l4_known = l4 == RTE_MBUF_F_RX_L4_CKSUM_GOOD || l4 == RTE_MBUF_F_RX_L4_CKSUM_NONE ||
-               !(port->verify || (port->rx_offloads & l4_offloads));
-    return (ip_known && l4_known) || verify_in_software(packet, ip_known, l4_known);
 }
 
 /* First what others have handed over, then what came here: neither may keep the other waiting for ever. */
@@ -398,7 +318,7 @@ unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
         rte_prefetch0(rte_pktmbuf_mtod(packets[i], void *));
     }
     for (unsigned i = 0; i < count; i++) {
-        if (checksums_right(port, packets[i])) {
+        if (port_checksums_right(port, packets[i])) {
             packets[kept++] = packets[i];
         } else {
             port->counters.rx_bad_checksum++;
@@ -408,38 +328,10 @@ unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
     return kept;
 }
 
-static void ask_for_checksums(const struct port *port, struct rte_mbuf *packet) {
-    struct rte_ether_hdr *ethernet = rte_pktmbuf_mtod(packet, struct rte_ether_hdr *);
-    struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(ethernet + 1);
-
-    if (ethernet->ether_type != rte_cpu_to_be_16(RTE_ETHER_TYPE_IPV4)) {
-        return;
-    }
-    packet->l2_len = sizeof(*ethernet);
-    packet->l3_len = rte_ipv4_hdr_len(ip);
-    if (port->tx_offloads & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) {
-        packet->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
-        ip->hdr_checksum = 0;
-    }
-    if (ip->next_proto_id == IPPROTO_TCP && (port->tx_offloads & RTE_ETH_TX_OFFLOAD_TCP_CKSUM)) {
-        struct rte_tcp_hdr *tcp = (struct rte_tcp_hdr *)((uint8_t *)ip + packet->l3_len);
-
-        packet->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
-        packet->l4_len = (uint8_t)((tcp->data_off >> 4) * 4);
-        tcp->cksum = rte_ipv4_phdr_cksum(ip, packet->ol_flags);
-    } else if (ip->next_proto_id == IPPROTO_UDP && (port->tx_offloads & RTE_ETH_TX_OFFLOAD_UDP_CKSUM)) {
-        struct rte_udp_hdr *udp = (struct rte_udp_hdr *)((uint8_t *)ip + packet->l3_len);
-
-        packet->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_UDP_CKSUM;
-        packet->l4_len = sizeof(*udp);
-        udp->dgram_cksum = rte_ipv4_phdr_cksum(ip, packet->ol_flags);
-    }
-}
-
 void port_send(struct port *port, struct rte_mbuf *packet) {
     if (port->tx_offloads &
         (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM)) {
-        ask_for_checksums(port, packet);
+        port_ask_for_checksums(port, packet);
     }
     port_send_prepared(port, packet);
 }

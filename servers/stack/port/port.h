@@ -23,9 +23,6 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
  * that is gone. */
 void port_close(struct port *port);
 
-/* The set of enum port_checksum that software need not do for packets of this port. */
-unsigned port_checksums(const struct port *port);
-
 /* Whether the port cuts up what is larger than the MTU. */
 bool port_segments(const struct port *port);
 
