@@ -372,7 +372,7 @@ def test_nothing_is_left_when_we_are_killed(number: int, as_qemu: Callable[[str]
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.02)

@@ -55,7 +55,7 @@ def site(here: Path) -> Iterator[SshHost]:
 
 
 def wait_for(path: Path, text: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not path.exists() or text not in path.read_text():
         assert time.monotonic() < deadline, f"{text!r} did not come"
         time.sleep(0.01)
@@ -135,7 +135,7 @@ def test_a_program_there_has_environment_and_cpus_and_can_be_stopped(here: Path,
     out, err, cpu = here / "out", here / "err", HOST.cpus()[0]
     script = 'echo "$A"; grep Cpus_allowed_list /proc/self/status; echo warn >&2; exit 7'
     process = site.spawn(["sh", "-c", script], cpus=[cpu], stdout=out, stderr=err, env={"A": "x  'y'"})
-    assert process.wait(10) == 7 and process.poll() == 7 and not process.lost
+    assert process.wait(60) == 7 and process.poll() == 7 and not process.lost
     assert out.read_text() == f"x  'y'\nCpus_allowed_list:\t{cpu}\n" and err.read_text() == "warn\n"
     assert site.spawn(["sleep", "60"], stdout=out, stderr=err).stop(60) == -signal.SIGTERM
     stubborn = site.spawn(["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done"], stdout=out, stderr=err)
@@ -158,7 +158,7 @@ def test_a_poised_program_waits_for_its_word(here: Path, site: SshHost) -> None:
     time.sleep(0.1)
     assert out.read_text() == "POISED\n" and process.poll() is None
     process.go()
-    assert process.wait(10) == 0 and out.read_text() == "POISED\ndone\n"
+    assert process.wait(60) == 0 and out.read_text() == "POISED\ndone\n"
 
 
 def test_a_connection_from_there_is_a_socket_here(site: SshHost) -> None:

@@ -73,7 +73,7 @@ def test_nginx_itself_answers_as_it_must_and_counts(tmp_path: Path, size: int, n
 
 
 def connected(port: int) -> socket.socket:
-    for _ in range(500):
+    for _ in range(6000):
         try:
             return socket.create_connection(("127.0.0.1", port), 5)
         except ConnectionRefusedError:
