@@ -60,18 +60,18 @@ def test_redis_on_both_stacks_from_set_to_the_comparison(tmp_path: Path) -> None
     assert "gain redis/lwip over redis/kernel" in page and all(run.name in page for run in runs)
 
 
-@pytest.mark.parametrize("settings", [["WORKLOAD=redis-get", "BODY_SIZE=20K", "WARMUP=0", "CONNECTIONS=1,8"]])
+@pytest.mark.parametrize("settings", [["WORKLOAD=redis-get", "BODY_SIZE=20K", "WARMUP=0", "CONNECTIONS=1"]])
 def test_one_workload_of_redis_with_values_of_many_segments(tmp_path: Path, settings: list[str]) -> None:
     done = bench(tmp_path, "redis", *settings)
     assert done.returncode == 0, done.stderr
     run, = (tmp_path / "runs").iterdir()
-    assert_sound(run, tmp_path / "out", "redis", 0, (1, 8))
+    assert_sound(run, tmp_path / "out", "redis", 0, (1,))
     assert all(trial["bytes"] == trial["requests"] * (len("$20480\r\n\r\n") + 20480) for trial in records(run))
 
 
 @pytest.mark.parametrize("size", ["100K"])
 def test_nginx_on_both_stacks(tmp_path: Path, size: str) -> None:
-    done = bench(tmp_path, "nginx", f"BODY_SIZE={size}", "CONNECTIONS=1,8")
+    done = bench(tmp_path, "nginx", f"BODY_SIZE={size}", "CONNECTIONS=1,8", "WARMUP=0")
     assert done.returncode == 0, done.stderr
     run, = (tmp_path / "runs").iterdir()
     assert_sound(run, tmp_path / "out", "nginx", 1, (1, 8))
