@@ -7,7 +7,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 
-#include "stack/pool.h"
+#include "stack/memory/pool.h"
 #include "tcp_queue.h"
 
 #define POLL_INTERVAL 2 /* of 500 ms: session_polled() runs once a second while a session is watched */

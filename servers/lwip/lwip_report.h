@@ -9,7 +9,7 @@
 #include <rte_common.h>
 
 #include "common/counters.h"
-#include "stack/memory.h"
+#include "stack/memory/memory.h"
 #include "stack/stack.h"
 
 /* What one core has counted. It alone writes it. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Runs a stack's turn (receive, timers, send) and is lwIP's network interface on the port. */
+/* Runs a stack: start, turn (receive, timers, send), sleep, end. */
 #include "stack.h"
 
 #include <errno.h>
@@ -13,63 +13,27 @@
 #include <rte_cycles.h>
 #include <rte_memzone.h>
 
-#include "lwip/etharp.h"
 #include "lwip/init.h"
-#include "lwip/netif.h"
 #include "lwip/priv/tcp_priv.h"
-#include "lwip/stats.h"
 #include "lwip/sys.h"
 #include "lwip/timeouts.h"
 #include "netif/ethernet.h"
 
-#include "common/counters.h"
 #include "common/features.h"
 #include "header_prediction.h"
 #include "lwip_hooks.h"
-#include "mbuf_pbuf.h"
-#include "memory.h"
 #include "prefetch.h"
-#include "stack/port/port.h"
-#include "stack/port/port_report.h"
+#include "stack/memory/memory.h"
 #include "stack/port/port_shared.h"
 #include "stack/port/port_sleep.h"
-#include "tcp_packet.h"
+#include "stack_state.h"
 
 /* Asking a driver for its link can be a system call, so it is not done in every turn. */
 #define LINK_CHECK_MS 200
 #define REGION_NAME "stackduel_bodies"
 #define CONNECTIONS 65536u /* there is room for at the least */
 
-static LWIP_TLS struct {
-    struct port port;
-    struct netif netif;
-    struct zero_copy zero_copy;
-    struct tcp_packet_config packets;
-    struct tcp_packet_sum sums[TCP_PACKET_SUMS];
-    struct tcp_packet_region region; /* the same for all, but for the count of this core's packets */
-    uint16_t largest_segment;        /* of TCP, to be cut up by the port; 0: it cuts up nothing */
-    unsigned tx_ready_count;         /* empty buffers at hand, their lines on the way to this core */
-    struct rte_mbuf *tx_ready[PORT_BURST];
-    uint64_t rx_no_memory;
-    uint64_t tx_no_mbuf;
-    uint64_t polls_busy, polls_idle;
-    uint64_t cycles_busy, cycles_idle, cycles_away, cycles_asleep;
-    uint64_t sleeps, wakeups;
-    uint64_t tsc_hz;
-    uint64_t start_tsc;
-    uint64_t turn_tsc;    /* when the last turn ended */
-    uint64_t next_ms_tsc; /* when now_ms is to be counted up */
-    uint64_t start_ms;    /* of the system's clock, without the optimisation "clock" */
-    uint32_t now_ms;
-    uint32_t link_check_ms;
-    bool device_gone;
-    uint64_t tx_packets_checked; /* sent when the link was last looked at */
-    bool tx_waited;              /* something was queued then */
-    bool refused;                /* the port had no room for a packet of lwIP */
-    bool timers_due;             /* now_ms was counted up, and lwIP's timers have not been looked at */
-    uint32_t random[64]; /* drawn anew by stack_start(): a forked process must not repeat its parent's */
-    unsigned random_left;
-} stack;
+LWIP_TLS struct stack_state stack;
 
 /* Of the bodies; written before the cores start, copied by each. */
 static struct tcp_packet_region region;
@@ -95,110 +59,6 @@ uint32_t stack_random(void) {
         stack.random_left = sizeof(stack.random) / sizeof(stack.random[0]);
     }
     return stack.random[--stack.random_left];
-}
-
-/* As many empty buffers at hand as packets have come, as each may be answered. Their lines were last in the
- * cache of whoever took the packets that left in them: fetched now, they are here when they are written. */
-static void prepare_answers(unsigned count) {
-    unsigned missing = count - RTE_MIN(count, stack.tx_ready_count);
-
-    if (missing > 0 &&
-        rte_pktmbuf_alloc_bulk(stack.port.tx_pool, stack.tx_ready + stack.tx_ready_count, missing) == 0) {
-        stack.tx_ready_count += missing;
-    }
-    for (unsigned i = 0; i < stack.tx_ready_count; i++) {
-        tcp_packet_prefetch(stack.tx_ready[i]);
-    }
-}
-
-static struct rte_mbuf *empty_buffer(void) {
-    struct rte_mbuf *packet = stack.tx_ready_count > 0 ? stack.tx_ready[--stack.tx_ready_count]
-                                                       : rte_pktmbuf_alloc(stack.port.tx_pool);
-
-    if (unlikely(packet == NULL)) {
-        stack.tx_no_mbuf++;
-    }
-    return packet;
-}
-
-/* TCP keeps what finds no room, whoever sends a datagram is told. */
-static bool has_room(void) {
-    if (likely(port_has_room(&stack.port))) {
-        return true;
-    }
-    stack.refused = true;
-    return false;
-}
-
-err_t stack_output_segment(struct netif *netif, struct tcp_pcb *pcb, struct tcp_seg *segment) {
-    const struct eth_addr *to;
-    struct rte_mbuf *packet;
-
-    if (unlikely(netif != &stack.netif || ip_addr_cmp(&pcb->remote_ip, &netif->ip_addr))) {
-        return ERR_VAL; /* stays inside */
-    }
-    to = etharp_find_hinted(netif, ip_2_ip4(&pcb->remote_ip), pcb->netif_hints.addr_hint);
-    if (unlikely(to == NULL)) {
-        return ERR_VAL;
-    }
-    if (unlikely(!has_room() || (packet = empty_buffer()) == NULL)) {
-        return ERR_MEM;
-    }
-    if (unlikely(!tcp_packet_make(packet, &stack.packets, to, pcb, segment))) {
-        rte_pktmbuf_free(packet);
-        return ERR_VAL;
-    }
-    port_send_prepared(&stack.port, packet);
-    return ERR_OK;
-}
-
-uint16_t stack_largest_segment(const struct tcp_pcb *pcb, const uint8_t *data, uint16_t size) {
-    if (stack.largest_segment == 0 || ip_addr_cmp(&pcb->remote_ip, &stack.netif.ip_addr)) {
-        return 0; /* what stays inside is cut up by nobody */
-    }
-    return RTE_MIN(stack.largest_segment, (uint16_t)tcp_packet_attachable(&stack.packets, data, size));
-}
-
-static err_t interface_output(struct netif *netif, struct pbuf *pbuf) {
-    struct rte_mbuf *packet;
-
-    if (unlikely(pbuf->tot_len > netif->mtu + SIZEOF_ETH_HDR)) {
-        return ERR_BUF; /* nothing here cuts datagrams to pieces */
-    }
-    if (unlikely(!has_room())) {
-        return ERR_MEM;
-    }
-    packet = mbuf_from_pbuf(stack.port.tx_pool, pbuf);
-    if (packet == NULL) {
-        stack.tx_no_mbuf++;
-        return ERR_MEM;
-    }
-    port_send(&stack.port, packet);
-    return ERR_OK;
-}
-
-/* Leaves what the port was granted out of lwIP's own work; ICMP is always lwIP's. */
-static uint16_t software_checksums(unsigned port) {
-    unsigned granted = (port & PORT_RX_IPV4 ? NETIF_CHECKSUM_CHECK_IP : 0) |
-                       (port & PORT_RX_TCP ? NETIF_CHECKSUM_CHECK_TCP : 0) |
-                       (port & PORT_RX_UDP ? NETIF_CHECKSUM_CHECK_UDP : 0) |
-                       (port & PORT_TX_IPV4 ? NETIF_CHECKSUM_GEN_IP : 0) |
-                       (port & PORT_TX_TCP ? NETIF_CHECKSUM_GEN_TCP : 0) |
-                       (port & PORT_TX_UDP ? NETIF_CHECKSUM_GEN_UDP : 0);
-
-    return (uint16_t)(NETIF_CHECKSUM_ENABLE_ALL & ~granted);
-}
-
-static err_t interface_init(struct netif *netif) {
-    netif->name[0] = 'd';
-    netif->name[1] = 'p';
-    netif->mtu = stack.port.mtu;
-    netif->hwaddr_len = ETH_HWADDR_LEN;
-    netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
-    netif->output = etharp_output;
-    netif->linkoutput = interface_output;
-    NETIF_SET_CHECKSUM_CTRL(netif, software_checksums(port_checksums(&stack.port)));
-    return ERR_OK;
 }
 
 /* What has waited for a whole period without anything leaving has no peer that takes it. (A turn after a
@@ -323,7 +183,8 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
     stack.tsc_hz = rte_get_tsc_hz();
     stack.start_tsc = stack.turn_tsc = rte_rdtsc();
     sys_restart_timeouts(); /* the clock begins at 0 */
-    if (netif_add(&stack.netif, &address, &netmask, &gateway, NULL, interface_init, ethernet_input) == NULL) {
+    if (netif_add(&stack.netif, &address, &netmask, &gateway, NULL, stack_interface_init, ethernet_input) ==
+        NULL) {
         port_close(&stack.port);
         snprintf(error, size, "lwIP refused the interface");
         return -EINVAL;
@@ -391,7 +252,7 @@ static unsigned receive(void) {
     unsigned count = port_receive(&stack.port, packets);
 
     if (count > 0 && feature_on(FEATURE_PREFETCH)) {
-        prepare_answers(count);
+        stack_prepare_answers(count);
         prefetch_connections(packets, count);
     }
     /* Whoever asked waits for the first answer: those to one burst leave in four parts. */
@@ -507,60 +368,6 @@ struct port_shared *stack_shared(void) {
 void stack_resume(void) {
     end_turn(&stack.cycles_away);
     advance_clock(stack.turn_tsc);
-}
-
-void stack_count(struct stack_counters *counters) {
-    uint64_t lost, no_mbuf;
-
-    port_receive_losses(&stack.port, &lost, &no_mbuf);
-    *counters = (struct stack_counters){
-        .rx_packets = stack.port.counters.rx_packets,
-        .tx_packets = stack.port.counters.tx_packets,
-        .rx_dropped = lost + stack.rx_no_memory,
-        .tx_dropped = stack.port.counters.tx_dropped + stack.tx_no_mbuf,
-        .rx_copied = stack.zero_copy.copied,
-        .no_mbuf = no_mbuf,
-        .retransmits = lwip_stats.mib2.tcpretranssegs,
-        .polls_busy = stack.polls_busy,
-        .polls_idle = stack.polls_idle,
-        .cycles_busy = stack.cycles_busy,
-        .cycles_idle = stack.cycles_idle,
-        .cycles_away = stack.cycles_away,
-        .cycles_asleep = stack.cycles_asleep,
-        .sleeps = stack.sleeps,
-        .wakeups = stack.wakeups,
-        .handed_over = stack.port.rss.handed_over,
-        .taken_over = stack.port.rss.taken_over,
-        .tsc_hz = stack.tsc_hz,
-    };
-}
-
-#define FIELD(name)                                                                                          \
-    { #name, offsetof(struct stack_counters, name) }
-
-const struct counter_field stack_counter_fields[] = {
-    FIELD(rx_packets),    FIELD(tx_packets), FIELD(rx_dropped), FIELD(tx_dropped),  FIELD(rx_copied),
-    FIELD(no_mbuf),       FIELD(polls_busy), FIELD(polls_idle), FIELD(cycles_busy), FIELD(cycles_idle),
-    FIELD(cycles_asleep), FIELD(sleeps),     FIELD(wakeups),    FIELD(cycles_away), FIELD(handed_over),
-    FIELD(taken_over),    FIELD(tsc_hz),
-};
-const size_t stack_counter_field_count = sizeof(stack_counter_fields) / sizeof(stack_counter_fields[0]);
-
-void stack_counters_add(struct stack_counters *sum, const struct stack_counters *counters) {
-    for (size_t i = 0; i < stack_counter_field_count; i++) {
-        *(uint64_t *)((char *)sum + stack_counter_fields[i].offset) +=
-            *(const uint64_t *)((const char *)counters + stack_counter_fields[i].offset);
-    }
-    sum->retransmits += counters->retransmits;
-    sum->tsc_hz = counters->tsc_hz;
-}
-
-void stack_describe_port(char *text, size_t size) {
-    port_describe(&stack.port, text, size);
-}
-
-void stack_print_port_xstats(FILE *out) {
-    port_print_xstats(&stack.port, out);
 }
 
 void stack_stop(void) {

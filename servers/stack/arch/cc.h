@@ -11,7 +11,7 @@
 /* lwIP's patches ask feature_on(FEATURE_…). */
 #include "common/features.h"
 /* … and take memory from pools. */
-#include "stack/pool.h"
+#include "stack/memory/pool.h"
 
 /* A stack's state: one in each thread, as every core of a server has a stack; one in the process where the
  * program's threads take turns with it, as they do in the library. */

@@ -20,7 +20,7 @@
 /* Every element of a pool is an allocation of its own, so that a use after its end is seen whatever came in
  * its place, and a use beyond it. */
 #ifdef SIM_HEAP
-#include "stack/pool.h"
+#include "stack/memory/pool.h"
 void *sim_pool_get(struct pool *pool);
 void sim_pool_put(struct pool *pool, void *element);
 bool sim_pool_owns(const struct pool *pool, const void *element);

@@ -8,7 +8,7 @@
 #include "common/features.h"
 #include "lwip/mem.h"
 #include "lwip/memp.h"
-#include "stack/memory.h"
+#include "stack/memory/memory.h"
 
 #define CONNECTIONS 100000u
 

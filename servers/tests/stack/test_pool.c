@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-#include "stack/pool.h"
+#include "stack/memory/pool.h"
 
 static void fill(uint8_t *element, size_t size, uint8_t value) {
     memset(element, value, size);

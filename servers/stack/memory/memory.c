@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "memory.h"
+#include "stack/memory/memory.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include "lwip/memp.h"
 #include "lwip/priv/tcp_priv.h"
 
-#include "pool.h"
+#include "stack/memory/pool.h"
 
 /* Of each size of buffer, for each segment that there may be. */
 #define BUFFER_BYTES ((size_t)2048)

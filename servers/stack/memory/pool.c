@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "pool.h"
+#include "stack/memory/pool.h"
 
 #include <errno.h>
 #include <sys/mman.h>

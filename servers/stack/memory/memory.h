@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pool.h"
+#include "stack/memory/pool.h"
 
 /* Bytes of memory that one established connection takes which has nothing on its way. */
 struct memory_per_connection {
