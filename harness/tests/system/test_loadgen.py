@@ -169,7 +169,8 @@ def test_what_it_counts_is_what_the_server_counts(bed: Bed, wire: str, mode: str
     assert 0.2 <= result["duration_seconds"] < 1
     # requests that were under way when it ended may have been answered or not; so may connections
     assert 0 <= counters["requests_parsed"] - result["total_requests"] <= result["in_flight"] + 8 * connects
-    assert 0 <= counters["accepts"] - result["total_connects"] <= 8 * connects
+    # the last part of a client's handshake may have been under way, too
+    assert -8 * connects <= counters["accepts"] - result["total_connects"] <= 8 * connects
     assert counters["errors_http"] == 0
     assert (result["requests"] > 0) == (mode != "idle")
     assert sum(count for _, count in result["latency_us"]) == result["requests"]
