@@ -55,7 +55,8 @@ def test_what_burns_the_servers_cpu_marks_and_repeats_every_trial(tmp_path: Path
         assert Interference.OTHERS in [note.code for note in trial.disturbed]
         # the load was followed on this wire, whatever the contender counts itself
         assert len(trial.steady.requests_per_sec) - trial.steady.warmup_intervals >= 5
-    assert "lwip: disturbed: other programs took " in done.stdout
+    # which may not be all that disturbed it
+    assert any("lwip: disturbed: " in line and "other programs took " in line for line in done.stdout.splitlines())
     run = run_directory(tmp_path)
     assert len(list((run / "raw").glob("*-a1"))) == 2
     summary = json.loads((run / "summary.json").read_text())
