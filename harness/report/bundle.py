@@ -48,7 +48,7 @@ _RENAMED = (
     (r"(?:workload\.)?(run|wire|rounds|duration_seconds|baseline|tsc_hz|body_size_bytes)", r"\1"),
     (r"(workload)\.name", r"\1"),
     (r"((?:statistics|attempts|open_loop)[.[].*)", r"\1"),
-    (r"(steadiness\.(?!trials$).*)", r"\1"),
+    (r"(steadiness\.(?!trials\b).*)", r"\1"),
     (r"(points\[\d+\]\.best_kernel)", r"\1"),
     (r"(points\[\d+\]\.)client_(ceiling\.(?:requests_per_sec|at_least))", r"\1\2"),
     (r"(points\[\d+\]\.)limit\.(NAME)\.by", r"\1cells.\2.limit.by"),

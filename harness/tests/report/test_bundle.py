@@ -149,3 +149,9 @@ def test_what_is_no_archive_is_said_so(tmp_path: Path, data: bytes) -> None:
         bundle.verify(path)
     with pytest.raises(UsageError, match="No such file"):
         bundle.verify(tmp_path / "absent.tar.gz")
+
+
+def test_why_a_trial_of_schema_1_was_unsettled_is_no_figure() -> None:
+    data = {"schema": 1, "contenders": {"epoll": {}}, "steadiness": {"sampled": 2, "never": 1, "trials": [
+        {"contender": "epoll", "connections": 8, "round": 0, "why": "throughput was still rising"}]}}
+    assert bundle.figures(data) == {"steadiness.sampled": 2, "steadiness.never": 1}
