@@ -8,7 +8,8 @@ PYTHON := /usr/bin/python3
 CC = gcc
 CLANG := clang
 BUILD := build
-LWIP_SRC ?= $(BUILD)/deps/lwip-2.1.3
+LWIP := 2.1.3
+LWIP_SRC ?= $(BUILD)/deps/lwip-$(LWIP)
 SLOW_CYCLES := 300
 FUZZ_SECONDS := 60
 SOAK_SECONDS := 600
@@ -16,7 +17,7 @@ HARNESS = $(PYTHON) -m harness
 
 # Variables of the build. All others are the harness's: they go to ./stackduel, whose table knows which command takes
 # which. A variable of the environment that has the same name is not meant.
-BUILD_KEYS := LWIP_SRC BUILD PYTHON CC CLANG FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES
+BUILD_KEYS := LWIP LWIP_SRC BUILD PYTHON CC CLANG FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES
 GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 FORWARDED := $(filter-out $(BUILD_KEYS),$(GIVEN))
 given = $(if $(filter command,$(firstword $(origin $(1)))),$($(1)))
@@ -72,7 +73,7 @@ vm-shell: vm-deps ## a shell in that virtual machine, or a script piped in; NIC=
 
 deps: ## install what is missing: Debian packages (root), lwIP's source
 	@ci/deps.sh packages
-	@$(if $(PINNED),ci/deps.sh lwip $(BUILD)/deps,:)
+	@$(if $(PINNED),ci/deps.sh lwip $(BUILD)/deps $(LWIP),:)
 
 # The tools that find libraries may have come just now, so a second make looks for them.
 ready: deps

@@ -2,27 +2,40 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copy lwIP's source and apply our series to it.
 # Usage: patch_lwip.sh SOURCE COPY STAMP   COPY is made anew, STAMP written when that is done.
-#        patch_lwip.sh --list              print the patches in the order in which they are applied
+#        patch_lwip.sh --list              print all patches
+#        patch_lwip.sh --version SOURCE    print the release of that tree
 set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
 
-# A fast path stands on what scales, and both on what is right.
+# version SOURCE: as its init.h has it.
+version() {
+    [ -f "$1/src/core/tcp.c" ] || { echo "no lwIP source in $1: run 'make deps'" >&2; exit 1; }
+    sed -n 's/^#define LWIP_VERSION_\(MAJOR\|MINOR\|REVISION\) *\([0-9]*\).*/\2/p' "$1/src/include/lwip/init.h" |
+        paste -sd.
+}
+
+# series VERSION: the patches in their order. A fast path stands on what scales, and both on what is right. A patch that
+# must differ for a release stands, by the same name, in that release's folder.
 series() {
-    for folder in . fixes scale fastpath; do
+    for folder in fixes scale fastpath; do
         for patch in "$HERE/patches/$folder"/*.patch; do
-            [ ! -e "$patch" ] || echo "$patch"
+            other=$HERE/patches/$1/$folder/$(basename "$patch")
+            if [ -e "$other" ]; then echo "$other"; else echo "$patch"; fi
         done
     done
 }
 
-[ "$1" != --list ] || { series; exit 0; }
+case $1 in
+    --list) find "$HERE/patches" -name '*.patch' | LC_ALL=C sort; exit 0 ;;
+    --version) version "$2"; exit 0 ;;
+esac
 source=$1 copy=$2 stamp=$3
-[ -f "$source/src/core/tcp.c" ] || { echo "no lwIP source in $source: run 'make deps'" >&2; exit 1; }
+release=$(version "$source")
 rm -rf "$copy"
 mkdir -p "$copy"
 cp -r "$source/src" "$source/test" "$copy/"
 find "$copy" -type f -exec sed -i 's/\r$//' {} +
-series | while read -r patch; do
+series "$release" | while read -r patch; do
     patch -s -d "$copy" -p1 --fuzz=0 --no-backup-if-mismatch < "$patch"
 done
 date > "$stamp"
