@@ -7,16 +7,15 @@ Libraries as ldd(1) finds them, and the drivers that DPDK loads at its start.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Iterator, Sequence
 
 from harness.facts.hardware import Json, output
-from harness.host import Host
+from harness.host import Host, driver_folders
 from harness.provision import ROOT
 
 # of ldd: `name => path (address)`, and the dynamic loader's `path (address)`
 _LIBRARY = re.compile(r"^\s*(?:\S+ => )?(/\S+) \(0x[0-9a-f]+\)$", re.M)
-_EAL = re.compile(r"librte_eal\.so\.(\d+)")
+_EAL = re.compile(r"librte_eal\.so\.\d+")
 
 
 def binaries(host: Host, programs: Sequence[str]) -> Json:
@@ -39,11 +38,6 @@ def binaries(host: Host, programs: Sequence[str]) -> Json:
 
 
 def _drivers(host: Host, library: str) -> Iterator[str]:
-    """Yield what EAL loads where no -d is given: the plugins beside it, in dpdk/pmds-<version>."""
-    if version := _EAL.search(library):
-        # the directory carries the ABI's number, as the library does, and a minor one
-        above = Path(library).parent / "dpdk"
-        for name in host.listing(above):
-            if name.startswith(f"pmds-{version[1]}."):
-                yield from (str(above / name / file) for file in host.listing(above / name)
-                            if file.endswith(".so"))
+    """Yield what EAL loads beside itself, where the library is EAL."""
+    for folder in driver_folders(host, library) if _EAL.search(library) else ():
+        yield from (f"{folder}/{file}" for file in host.listing(folder) if file.endswith(".so"))

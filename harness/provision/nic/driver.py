@@ -6,12 +6,11 @@ Does nothing. Must not know whether the card is free (in_use.py), nor who binds 
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 
 from harness.errors import MachineError
-from harness.host import DEVICES, Host, Nic, driver_of
+from harness.host import DEVICES, Host, Nic, driver_of, network_drivers
 from harness.provision.nic.in_use import USER_SPACE_DRIVERS, VFIO
 
 # the kernel's driver keeps the card, and DPDK has its queues beside it
@@ -25,8 +24,6 @@ LOCKDOWN = "/sys/kernel/security/lockdown"
 DEVBIND = "dpdk-devbind.py"
 # of modules that are not called as their driver is
 _DRIVERS = {"virtio_pci": "virtio-pci"}
-# before what a driver of DPDK says of itself, as JSON in its binary (as dpdk-pmdinfo.py prints)
-_MARK = "PMD_INFO_STRING= "
 _ANY = 0xffff
 
 
@@ -59,25 +56,11 @@ def pmd_of(host: Host, nic: Nic) -> Pmd | None:
     """Return the driver of the installed DPDK for this card; None when it has none."""
     ids = tuple(int(text or "0", 16) for text in
                 (nic.vendor, nic.device, nic.subsystem_vendor, nic.subsystem_device))
-    for text in _plugin_texts(host):
-        pmd = json.loads(text.removeprefix(_MARK))
+    for pmd in network_drivers(host):
         if any(all(mine == its or its == _ANY for mine, its in zip(ids, row))
                for row in pmd.get("pci_ids", [])):
             return Pmd(pmd["name"], tuple(re.findall(r"[\w-]+", pmd.get("kmod", ""))))
     return None
-
-
-def _plugin_texts(host: Host) -> list[str]:
-    """Return what each plugin for network cards says; by grep, for they are 30 MB of binaries."""
-    libraries = host.query(["pkg-config", "--variable=libdir", "libdpdk"],
-                           check=False).stdout.strip()
-    plugins = [f"{libraries}/dpdk/{name}" for name in host.listing(f"{libraries}/dpdk")
-               if name.startswith("pmds-")]
-    options = ("--recursive", "--text", "--null-data", "--no-filename", "--only-matching",
-               "--include=librte_net_*.so.*")
-    argv = ["grep", *options, _MARK + "{.*", *plugins]
-    return [text for text in host.query(argv, check=False).stdout.split("\0")
-            if text] if plugins else []
 
 
 def choose_binding(host: Host, nic: Nic, noiommu: bool) -> Binding:
