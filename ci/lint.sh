@@ -4,7 +4,7 @@
 
 set -eu
 
-"$PYTHON" -m mypy --strict --implicit-reexport --no-error-summary --explicit-package-bases harness ci/vm
+"$PYTHON" -m mypy --no-error-summary
 "$PYTHON" ci/check_imports.py
 if command -v clang-format >/dev/null; then
     find servers -name '*.[ch]' -exec clang-format --dry-run -Werror {} +

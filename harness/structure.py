@@ -50,8 +50,13 @@ def strict(forbid_extra_keys: bool = False, omit_if_default: bool = False) -> Co
         if item is not None:
             return tuple(made.structure(list(values), list[item]))  # type: ignore[valid-type]
         return tuple(made.structure(value, of) for value, of in zip(values, items, strict=True))
-    made.register_structure_hook_func(lambda kind: get_origin(kind) is tuple, structure)
+    made.register_structure_hook_func(lambda kind: generic_of(kind) is tuple, structure)
     return made
+
+
+def generic_of(kind: Any) -> Any:
+    """Return what a type with parameters is one of, as tuple of tuple[int, str]; None without."""
+    return get_origin(kind)
 
 
 def _is(value: Any, kind: type) -> bool:

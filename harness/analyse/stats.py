@@ -72,7 +72,7 @@ def t_p_value(values: Sequence[float]) -> float | None:
         return None
     if min(values) == max(values):
         return float(values[0] == 0)
-    from scipy.stats import ttest_1samp  # type: ignore[import]
+    from scipy.stats import ttest_1samp
     return float(ttest_1samp(values, 0).pvalue)
 
 
@@ -151,5 +151,5 @@ def bootstrap_interval(values: Sequence[float], seed: int) -> Interval | None:
 def quantile_of_t(freedom: int, probability: float = 0.5 + CONFIDENCE / 2) -> float:
     """Return a quantile of Student's t distribution with `freedom` degrees of it."""
     # whoever only measures needs no interval, and scipy takes long to import
-    from scipy.special import stdtrit  # type: ignore[import]
+    from scipy.special import stdtrit
     return float(stdtrit(freedom, probability))

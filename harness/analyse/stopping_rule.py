@@ -151,7 +151,7 @@ def futile(logs: Table, aim: float, room: int) -> bool:
 
     `logs`: log ratios, rounds × gains, NaN for none.
     """
-    from scipy.special import chdtri  # type: ignore[import]
+    from scipy.special import chdtri
     counts = np.isfinite(logs).sum(axis=0)
     enough = counts >= FIRST_LOOK
     if not enough.any() or room < 2:

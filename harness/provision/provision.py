@@ -10,7 +10,7 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Callable, Iterator, Mapping, Sequence
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from harness.errors import MachineError
 from harness.host import DryRun, Host, Log, SshHost, clear
@@ -178,7 +178,7 @@ def _ready(wire: ResolvedWire, wanted: Sequence[Step], journal: Journal, use: Us
 
 def _undo(journal: Journal, log: Log) -> list[str]:
     """Undo, deaf to signals, also when one strikes just before they are ignored."""
-    before: dict[signal.Signals, object] = {}
+    before: dict[signal.Signals, Any] = {}
     failed: list[str] = []
     try:
         if threading.current_thread() is threading.main_thread():
@@ -188,8 +188,8 @@ def _undo(journal: Journal, log: Log) -> list[str]:
         failed = journal.undo()
         for line in failed:
             log(f"could not be undone: {line}")
-        for number, handler in before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
     return failed
 
 

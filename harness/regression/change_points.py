@@ -62,7 +62,7 @@ def course(values: Sequence[float] | Series, level: float = LEVEL, seed: int = 1
     ends = [0, *(at for at, _ in places), len(series)]
     means = [float(series[low:high].mean()) for low, high in zip(ends, ends[1:])]
     # takes long to import, and every report would wait for it
-    from scipy.stats import linregress  # type: ignore[import]
+    from scipy.stats import linregress
     line = linregress(np.arange(len(series)), series)
     rest = series - (line.intercept + line.slope * np.arange(len(series)))
     stepped = series - np.repeat(means, np.diff(ends))

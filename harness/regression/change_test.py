@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Sequence
 
 import numpy as np
-from scipy.special import stdtr, stdtrit  # type: ignore[import]
+from scipy.special import stdtr, stdtrit
 
 from harness.analyse import Table
 

@@ -17,7 +17,7 @@ from statistics import median
 from typing import Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy.special import nctdtr, stdtrit  # type: ignore[import]
+from scipy.special import nctdtr, stdtrit
 
 from harness.analyse import Gain, Interval, Table, adjust, paired_gain, precise, round_significant
 from harness.plan import LoadPoint, pairs
@@ -198,7 +198,7 @@ def alarms(count: int, comparisons: int) -> Alarms:
     if not comparisons:
         return Alarms(0, 0)
     # takes long to import, and every report would wait for it
-    from scipy.stats import binomtest  # type: ignore[import]
+    from scipy.stats import binomtest
     test = binomtest(count, comparisons, NOMINAL, alternative="greater")
     ends = binomtest(count, comparisons).proportion_ci(0.95, method="exact")
     return Alarms(comparisons, count, round_significant(count / comparisons),
@@ -209,7 +209,7 @@ def alarms(count: int, comparisons: int) -> Alarms:
 def _detectable(found: Readings, again: str, first: str, rounds_of_one: int) -> Iterator[Detectable]:
     """Yield one for each load point, and one for the mean over all of them."""
     table = found.ratio(RATE, again, first)
-    known = np.isfinite(table).any(axis=0)
+    known = np.any(np.isfinite(table), axis=0)
     for place in (*np.flatnonzero(known), None):
         weights = known.astype(float) if place is None else \
             change_test.one_point(len(known), place)
@@ -233,7 +233,7 @@ def detectable(sd: float, rounds: int, power: float) -> float:
     def missed(shift: float) -> float:
         below, above = nctdtr(rounds - 1, shift, -critical), nctdtr(rounds - 1, shift, critical)
         return float(above - below) - (1 - power)
-    from scipy.optimize import brentq  # type: ignore[import]
+    from scipy.optimize import brentq
     shift = float(brentq(missed, 0.0, 60.0 + 4 * critical))
     return 100 * math.expm1(shift * sd / math.sqrt(rounds))
 

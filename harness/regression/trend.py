@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Iterator, Sequence
 
 import numpy as np
-from scipy.special import stdtrit  # type: ignore[import]
+from scipy.special import stdtrit
 
 from harness.analyse import METRICS, Interval, Table, round_significant
 from harness.plan import LoadPoint

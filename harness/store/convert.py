@@ -9,7 +9,7 @@ added to can be read.
 from __future__ import annotations
 
 import math
-from typing import Any, Mapping, TypeVar, get_args, get_origin
+from typing import Any, Mapping, TypeVar, get_args
 
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_unstructure_fn
@@ -18,7 +18,7 @@ from harness.errors import UsageError
 from harness.plan import LoadPoint
 from harness.store.codes import Note
 from harness.store.trial_record import Histogram
-from harness.structure import first_wrong, strict
+from harness.structure import first_wrong, generic_of, strict
 
 T = TypeVar("T")
 # what others wrote, before it is read
@@ -64,10 +64,10 @@ def _note(value: Any, kind: Any) -> Note[Any]:
 
 _CONVERTER = strict(omit_if_default=True)
 _CONVERTER.register_structure_hook_func(lambda kind: kind == Histogram, _histogram)
-_CONVERTER.register_structure_hook_func(lambda kind: get_origin(kind) is Note, _note)
-_CONVERTER.register_unstructure_hook_func(lambda kind: (get_origin(kind) or kind) is Note,
+_CONVERTER.register_structure_hook_func(lambda kind: generic_of(kind) is Note, _note)
+_CONVERTER.register_unstructure_hook_func(lambda kind: (generic_of(kind) or kind) is Note,
                                           lambda note: {"code": note.code.value, **note.values})
-_CONVERTER.register_unstructure_hook_func(lambda kind: get_origin(kind) is tuple
+_CONVERTER.register_unstructure_hook_func(lambda kind: generic_of(kind) is tuple
                                           and get_args(kind)[0] in (float, tuple[float, int]),
                                           lambda value: value)
 # whoever reads a point need not know the defaults

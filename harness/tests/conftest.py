@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Sequence
 
 import pytest
-from matplotlib.figure import Figure  # type: ignore[import]
+from matplotlib.figure import Figure
 
 import harness.run.request
 import harness.cli.report

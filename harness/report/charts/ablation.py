@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from matplotlib.figure import Figure  # type: ignore[import]
-from matplotlib.patches import Patch  # type: ignore[import]
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from harness.analyse import OptimisationStep, Saving
 from harness.report.charts.base import COLOURS, Frame, framed, linear_axis

@@ -13,11 +13,11 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any, ContextManager, Iterator, Sequence
 
-import matplotlib.style  # type: ignore[import]
-from matplotlib.backends.backend_agg import FigureCanvasAgg  # type: ignore[import]
-from matplotlib.figure import Figure  # type: ignore[import]
-from matplotlib.lines import Line2D  # type: ignore[import]
-from matplotlib.ticker import MaxNLocator  # type: ignore[import]
+import matplotlib.style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 # Okabe and Ito's palette in an order that also differs in lightness; their yellow, which white
 # paper swallows, is replaced by Tol's wine. Grey is kept for published figures. Any two looks

@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-import matplotlib  # type: ignore[import]
-from matplotlib.figure import Figure  # type: ignore[import]
-from matplotlib.patches import Patch  # type: ignore[import]
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from harness.report.charts.base import HEIGHT, Frame, framed, label_rows, name_panel
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Sequence
 
-from matplotlib.figure import Figure  # type: ignore[import]
+from matplotlib.figure import Figure
 
 from harness.analyse import OfferedPoint, OpenContender
 from harness.report.charts.base import (

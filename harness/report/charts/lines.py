@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure  # type: ignore[import]
+from matplotlib.figure import Figure
 
 from harness.report.charts.base import (
     GREY, GREY_MARKERS, HEIGHT, LINE_WIDTH, MARKER_SIZE, Frame, Scale, entry, framed, label_rows,

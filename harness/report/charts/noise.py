@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from matplotlib.figure import Figure  # type: ignore[import]
+from matplotlib.figure import Figure
 
 from harness.regression import Detectable, NoiseResult
 from harness.store import Verdict

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from matplotlib.figure import Figure  # type: ignore[import]
+from matplotlib.figure import Figure
 
 from harness.regression import GAIN, Trend, TrendLine
 from harness.report.charts.base import HEIGHT, Frame, entry, framed, linear_axis, log_axis, look

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy
 import pytest
-import scipy.special  # type: ignore[import]
-import scipy.stats  # type: ignore[import]
+import scipy.special
+import scipy.stats
 
 from harness.analyse import stats
 

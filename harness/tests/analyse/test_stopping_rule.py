@@ -11,7 +11,7 @@ from typing import Callable
 
 import numpy
 import pytest
-from scipy.special import stdtr, stdtrit  # type: ignore[import]
+from scipy.special import stdtr, stdtrit
 
 from harness.analyse import stats
 from harness.analyse import stopping_rule as stopping
@@ -214,7 +214,7 @@ def coverage(scatter: float, first: int, held: int, gains: int = 1, trials: int 
     counts = numpy.arange(1, most + 1)
     means = logs.cumsum(axis=2) / counts
     squares = (logs ** 2).cumsum(axis=2) - counts * means ** 2
-    quantiles = numpy.array([stdtrit(max(1, count - 1), 0.975) for count in counts])
+    quantiles = stdtrit(numpy.maximum(1, counts - 1), 0.975)
     half = quantiles * numpy.sqrt(squares.clip(0) / numpy.maximum(1, counts - 1) / counts)
     narrow = (half <= 1).all(axis=1)
     narrow[:, :first - 1] = False
@@ -255,7 +255,7 @@ def test_the_rule_does_not_multiply_the_false_alarms_of_a_run() -> None:
     means = logs.cumsum(axis=2) / counts
     squares = ((logs ** 2).cumsum(axis=2) - counts * means ** 2).clip(0)
     errors = numpy.sqrt(squares / numpy.maximum(1, counts - 1) / counts)
-    half = numpy.array([stdtrit(max(1, count - 1), 0.975) for count in counts]) * errors
+    half = stdtrit(numpy.maximum(1, counts - 1), 0.975) * errors
     false = 0
     for run in range(runs):
         narrow = (half[run] <= 1.2).all(axis=0)

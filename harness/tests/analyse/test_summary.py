@@ -21,7 +21,7 @@ from harness.store.trial_record import TrialRecord
 from harness.tests.fixtures import runs, synthetic
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "analyse-summary.json"
-INVALID = {"problems": (Note(Problem.NOTHING_ANSWERED),)}
+INVALID: dict[str, Any] = {"problems": (Note(Problem.NOTHING_ANSWERED),)}
 
 
 def to_text(summary: Summary) -> str:

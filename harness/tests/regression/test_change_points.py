@@ -6,10 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from harness.analyse import Table
 from harness.regression.change_points import Course, course, steps
 
 
-def noise(seed: int, count: int, sd: float = 0.02) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def noise(seed: int, count: int, sd: float = 0.02) -> Table:
     return np.random.default_rng(seed).normal(0, sd, count)
 
 

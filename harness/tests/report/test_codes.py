@@ -33,7 +33,7 @@ VALUES: Mapping[str, Any] = {
     "server": "server0", "server_mbps": 10_000, "client": "eth7", "client_mbps": 1000, "ahead_seconds": 1.5,
     "version": "4.2.0", "here": "4.1.0", "packets_per_request": 2.5, "end": "server",
 }
-NIC_COUNTER = {"end": "server", "counter": "rx_missed_errors", "count": 52, "kind": "missed"}
+NIC_COUNTER: Mapping[str, Any] = {"end": "server", "counter": "rx_missed_errors", "count": 52, "kind": "missed"}
 
 
 @pytest.fixture(scope="module")

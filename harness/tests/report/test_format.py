@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,8 @@ def test_a_ratio_never_reads_as_1_unless_it_is(value: float | None, text: str) -
 
 
 def points(key: str, *values: int | str) -> list[LoadPoint]:
-    return [replace(LoadPoint(64), **{key: value}) for value in values]
+    changes: list[dict[str, Any]] = [{key: value} for value in values]
+    return [replace(LoadPoint(64), **change) for change in changes]
 
 
 @pytest.mark.parametrize("word, key, values, text", [

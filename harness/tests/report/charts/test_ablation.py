@@ -62,15 +62,14 @@ def test_an_interval_does_not_flatten_the_rest() -> None:
 def test_texts_stay_inside_the_picture_and_tick_labels_apart(shape: str) -> None:
     with charts.styled():
         figure = waterfall.draw(24_000, SHAPES[shape], Frame("A note that is long enough for two lines. " * 4))
-        renderer = figure.canvas.get_renderer()
-        figure.draw(renderer)
+        figure.draw_without_rendering()
         box = figure.bbox
-        labels = [text.get_window_extent(renderer) for axes in figure.axes for text in axes.get_xticklabels()
+        labels = [text.get_window_extent() for axes in figure.axes for text in axes.get_xticklabels()
                   if text.get_text() and axes.get_xlim()[0] <= text.get_position()[0] <= axes.get_xlim()[1]]
         assert not any(a.overlaps(b) for n, a in enumerate(labels) for b in labels[n + 1:])
         texts = [*figure.texts, *(text for axes in figure.axes for text in (
             axes.xaxis.label, axes.title, *axes.get_yticklabels()))]
-        for extent in [*labels, *(text.get_window_extent(renderer) for text in texts if text.get_text())]:
+        for extent in [*labels, *(text.get_window_extent() for text in texts if text.get_text())]:
             assert box.x0 <= extent.x0 and extent.x1 <= box.x1 and box.y0 <= extent.y0 and extent.y1 <= box.y1
 
 
