@@ -17,25 +17,29 @@ HARNESS = $(PYTHON) -m harness
 
 # Variables of the build. All others are the harness's: they go to ./stackduel, whose table knows which command takes
 # which. A variable of the environment that has the same name is not meant.
-BUILD_KEYS := LWIP LWIP_SRC BUILD PYTHON CC CLANG FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES
-GIVEN := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
-FORWARDED := $(filter-out $(BUILD_KEYS),$(GIVEN))
+BUILD_KEYS := LWIP LWIP_SRC BUILD PYTHON CC CLANG CFLAGS CPPFLAGS LDFLAGS FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES
 given = $(if $(filter command,$(firstword $(origin $(1)))),$($(1)))
-forward = $(foreach key,$(filter-out $(1),$(FORWARDED)),'$(key)=$($(key))')
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+FORWARDED := $(filter-out $(BUILD_KEYS),$(GIVEN))
+# one word for the shell, whatever is in it
+quoted = '$(subst ','\'',$(1))'
+forward = $(foreach key,$(filter-out $(1),$(FORWARDED)),$(call quoted,$(key)=$($(key))))
 COMMANDS := bench latency reproduce noise shell report compare bundle verify reference gate trend doctor
 WIRES := $(basename $(notdir $(wildcard topologies/wires/*.toml)))
 # A make below this one has the variables of the build alone: the others are for the command that this one calls.
 MAKEOVERRIDES =
-MAKE_AGAIN = $(MAKE) --no-print-directory $(foreach key,$(filter $(BUILD_KEYS),$(GIVEN)),'$(key)=$($(key))')
+MAKE_AGAIN = $(MAKE) --no-print-directory \
+  $(foreach key,$(filter $(BUILD_KEYS),$(GIVEN)),$(call quoted,$(key)=$(value $(key))))
 # `make` alone, and what builds or tests, takes none of the harness's variables.
 $(if $(FORWARDED),$(if $(filter $(COMMANDS) ablate bench-% vm-test vm-shell,$(MAKECMDGOALS)),,\
-  $(error $(shell $(HARNESS) unused '$(or $(firstword $(MAKECMDGOALS)),all)' $(FORWARDED) 2>&1))))
+  $(error $(shell $(HARNESS) unused $(call quoted,$(or $(firstword $(MAKECMDGOALS)),all)) \
+    $(call quoted,$(firstword $(FORWARDED))) 2>&1))))
 
 .PHONY: help $(COMMANDS) $(WIRES:%=bench-%) ablate bench-app bench-library restore vm-deps vm-test vm-shell deps ready
 help: ## this list
 	@$(HARNESS) help-targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  %-17s %s\n", $$1, $$2}'
-	@echo "Variables, as in 'make bench-tap PLAN=quick ROUNDS=5': BUILD, LWIP_SRC=DIR, and of each target:"
+	@echo "Variables, as in 'make bench-tap PLAN=quick ROUNDS=5': BUILD, LWIP_SRC=DIR, CC, CFLAGS, and of each target:"
 	@$(HARNESS) variables
 
 # --- measuring: the help of these targets is in harness/cli/commands.py ------------------------------
@@ -55,7 +59,7 @@ $(WIRES:%=bench-%): bench-%: $(READY)
 
 bench-app: $(READY)
 	@$(if $(filter redis nginx,$(call given,APP)),,echo 'bench-app: which program? APP=redis or APP=nginx' >&2; exit 2)
-	@$(HARNESS) bench '$(APP)' $(call forward,APP)
+	@$(HARNESS) bench $(call quoted,$(APP)) $(call forward,APP)
 
 bench-library: ready test-programs ## wrk under the preload library against a bare lwIP client (root)
 	@$(PYTHON) ci/bench_library.py
@@ -66,10 +70,10 @@ vm-deps: ready
 	@ci/deps.sh packages vm
 
 vm-test: vm-deps ## make bench in a virtual machine with emulated NICs, PLAN=quick; VM=faults|kernel|ssh|all: what else can be tried there
-	@ci/vm/vm.py test $(if $(call given,PLAN),--plan '$(PLAN)') $(foreach name,$(call given,VM),'$(name)')
+	@ci/vm/vm.py test $(if $(call given,PLAN),--plan $(call quoted,$(PLAN))) $(foreach name,$(call given,VM),$(call quoted,$(name)))
 
 vm-shell: vm-deps ## a shell in that virtual machine, or a script piped in; NIC=e1000e|virtio|virtio-mq
-	@ci/vm/vm.py shell $(if $(call given,NIC),--nic '$(NIC)')
+	@ci/vm/vm.py shell $(if $(call given,NIC),--nic $(call quoted,$(NIC)))
 
 deps: ## install what is missing: Debian packages (root), lwIP's source
 	@ci/deps.sh packages
@@ -85,8 +89,9 @@ PINNED := $(filter $(BUILD)/deps/%,$(LWIP_SRC))
 VARIANTS := $(BUILD) $(BUILD)/checked $(BUILD)/threads $(BUILD)/fuzz
 .PHONY: $(VARIANTS:%=%/build.ninja) all test-programs system-programs slow soak fuzz clean distclean
 $(VARIANTS:%=%/build.ninja):
-	@CC='$(CC)' CLANG='$(CLANG)' LWIP_SRC='$(LWIP_SRC)' LWIP_PINNED=$(if $(PINNED),true,false) \
-	 SLOW_CYCLES=$(SLOW_CYCLES) ci/variant.sh $(@D)
+	@$(foreach key,CC CLANG LWIP_SRC SLOW_CYCLES,$(key)=$(call quoted,$($(key)))) \
+	 $(foreach key,CFLAGS CPPFLAGS LDFLAGS,$(key)=$(call quoted,$(call given,$(key)))) \
+	 LWIP_PINNED=$(if $(PINNED),true,false) ci/variant.sh $(@D)
 
 all: $(BUILD)/build.ninja ## the servers and load tools that are measured
 	@ninja --quiet -C $(BUILD)

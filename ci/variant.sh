@@ -3,7 +3,7 @@
 # Set build directories up, each for the variant of its name, where they are not yet or their settings have changed:
 # release (any other name) is measured; checked has sanitizers and every assertion of lwIP, and is what the tests use;
 # threads looks for data races; fuzz has libFuzzer.
-# Usage: CC=… CLANG=… LWIP_SRC=… LWIP_PINNED=true|false SLOW_CYCLES=… ci/variant.sh DIRECTORY…
+# Usage: CC=… CLANG=… LWIP_SRC=… LWIP_PINNED=true|false SLOW_CYCLES=… [CFLAGS=… CPPFLAGS=… LDFLAGS=…] ci/variant.sh DIRECTORY…
 
 set -eu
 
@@ -19,20 +19,21 @@ options() {
     esac
 }
 
-# Set up directory $1 with compiler $2.
+# Set up directory $1 with compiler $2. Meson itself takes CFLAGS, CPPFLAGS and LDFLAGS.
 set_up() {
     directory=$1 compiler=$2
     # shellcheck disable=SC2046  # several words
     set -- "-Dlwip_src=$(realpath -m "$LWIP_SRC")" "-Dlwip_pinned=${LWIP_PINNED:-false}" \
         $(options "$(basename "$directory")")
-    if [ -f "$directory/build.ninja" ] && [ "$compiler $*" = "$(cat "$directory/set-up" 2>/dev/null)" ]; then
+    settings="$compiler CFLAGS=${CFLAGS:-} CPPFLAGS=${CPPFLAGS:-} LDFLAGS=${LDFLAGS:-} $*"
+    if [ -f "$directory/build.ninja" ] && [ "$settings" = "$(cat "$directory/set-up" 2>/dev/null)" ]; then
         return
     fi
     mkdir -p "$directory"
     rm -rf "$directory/meson-private" "$directory/meson-info" "$directory/build.ninja"
     CC=$compiler meson setup "$@" "$directory" >"$directory/set-up.log" 2>&1 ||
         { grep ERROR "$directory/set-up.log" >&2; rm -f "$directory/build.ninja"; exit 3; }
-    echo "$compiler $*" >"$directory/set-up"
+    printf '%s\n' "$settings" >"$directory/set-up"
 }
 
 for directory; do

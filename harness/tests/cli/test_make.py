@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -22,7 +25,7 @@ VARIABLES = """PLAN RESUME DRY_RUN REPORT PUBLISHED WIRE RUN RUNS PAPER BUNDLE B
 CONTENDER RATES LOADS NIC CLIENT FORCE NOIOMMU TUNE VM WORKLOAD CONNECTIONS ROUNDS DURATION WARMUP BODY_SIZE CONTENDERS
 CLIENT_CPUS SERVER_CPUS PORT MAX_CONNECTIONS MOST_CONNECTIONS TAP NETEM SOFTIRQ SEED PRECISION BUDGET ATTEMPTS
 CALIBRATE""".split()
-OF_THE_BUILD = "LWIP_SRC BUILD PYTHON CC CLANG FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES APP".split()
+OF_THE_BUILD = "LWIP_SRC BUILD PYTHON CC CLANG CFLAGS CPPFLAGS LDFLAGS FUZZ_SECONDS SOAK_SECONDS SLOW_CYCLES APP".split()
 
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:
@@ -51,6 +54,38 @@ def test_variables_of_the_build_stay_with_make() -> None:
 def test_a_variable_that_a_target_does_not_use_is_an_error(words: list[str], complaint: str) -> None:
     done = make(*words)
     assert done.returncode == 2 and complaint in done.stderr
+
+
+@pytest.mark.parametrize("value", [
+    "a=b", "two words", "CC=x", "it's", 'say "yes"', r"a\b", "a;b", "`x`", "*", "%", "#", "ü", "{}", "a,b", "x)", "(x",
+    "$$HOME", "blank "])
+def test_a_command_is_given_each_value_as_it_was_said(tmp_path: Path, value: str) -> None:
+    words = tmp_path / "words"
+    words.write_text("#!/usr/bin/python3\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    words.chmod(0o755)
+    done = subprocess.run(["make", "report", f"PYTHON={words}", f"RUN={value}", "COMPARISONS=1"], cwd=ROOT,
+                          capture_output=True, text=True)
+    given = json.loads(done.stdout)
+    assert given[:3] == ["-m", "harness", "report"]
+    assert sorted(given[3:]) == ["COMPARISONS=1", f"RUN={value.replace('$$', '$')}"]
+
+
+@pytest.mark.parametrize("name, value", [
+    ("CC", "gcc -DX=1"), ("CC", "gcc -DX='a b'"), ("CC", "clang"), ("CFLAGS", '-DX="a b" -O3'), ("LDFLAGS", "-Wl,-z,now"),
+    ("CPPFLAGS", "-DX=$$HOME")])
+def test_the_build_is_given_each_value_as_it_was_said(name: str, value: str) -> None:
+    below = shlex.split(make("ready", f"{name}={value}").stdout.splitlines()[-1])
+    assert below[0] == "make" and below[-1] == "all"
+    for words in (["all", f"{name}={value}"], below[1:]):
+        whole = make(*words).stdout.replace("\\\n", " ")
+        line = next(line for line in whole.splitlines() if "ci/variant.sh" in line)
+        assert f"{name}={value.replace('$$', '$')}" in shlex.split(line)
+
+
+def test_flags_of_the_environment_are_not_meant() -> None:
+    done = subprocess.run(["make", "-n", "all"], cwd=ROOT, capture_output=True, text=True,
+                          env={**os.environ, "CFLAGS": "-DX", "LDFLAGS": "-Wl,-z,now"})
+    assert "CFLAGS='' " in done.stdout and "LDFLAGS='' " in done.stdout
 
 
 def test_bench_measures_the_wire_that_is_named() -> None:
