@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 import json
-import subprocess
 from pathlib import Path
 import pytest
 from harness.regression import gate
@@ -73,16 +72,3 @@ def test_bad_usage_is_one_line(arguments: list[str], words: str, capsys: pytest.
     assert main(["gate", *arguments], FakeHost()) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and (words in error or "no other run" in error)
-
-
-def test_a_ci_job_measures_and_then_asks_the_gate(tmp_path: Path) -> None:
-    for name in ("make", "python"):
-        stub = tmp_path / name
-        stub.write_text(f'#!/bin/sh\necho {name} "$@"\n')
-        stub.chmod(0o755)
-    argv = [str(Path(__file__).resolve().parents[3] / "ci" / "gate.sh"), "tap", "a run", "b"]
-    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PYTHON": str(tmp_path / "python"), "THRESHOLD": "5"}
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["make bench-tap PLAN=quick",
-                                        "python -m harness gate --base a run --base b --threshold 5"]
-    assert subprocess.run(argv[:2], env=environment, capture_output=True).returncode == 2
