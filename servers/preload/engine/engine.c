@@ -351,11 +351,11 @@ void engine_exit(void) {
     if (engine.state != STARTED || getpid() != engine.owner) {
         return;
     }
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec++;
     engine.queued++; /* who drives gives way */
     /* Held for good: threads that still run wait until the process is gone. */
-    if (inside || pthread_mutex_timedlock(&engine.mutex, &until) != 0) {
+    if (inside || pthread_mutex_clocklock(&engine.mutex, CLOCK_MONOTONIC, &until) != 0) {
         eal_remove_traces();
         return;
     }

@@ -186,11 +186,18 @@ static unsigned total(size_t offset) {
     return sum;
 }
 
+static time_t seconds(void) {
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
 /* Drives core 0 and the clients until these have `count` in the field at `offset` of all flows. */
 static void run_until(size_t offset, unsigned count) {
-    time_t deadline = time(NULL) + DEADLINE_SECONDS;
+    time_t deadline = seconds() + DEADLINE_SECONDS;
 
-    while (total(offset) < count && time(NULL) < deadline) {
+    while (total(offset) < count && seconds() < deadline) {
         (void)stack_poll();
         for (unsigned queue = 0; queue < CORES; queue++) {
             struct rte_mbuf *packet;
