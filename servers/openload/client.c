@@ -16,7 +16,8 @@
 
 #define EVENTS 64
 #define ENDED (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
-#define DRAIN_NS (5 * SECOND) /* how long an answer may take after the interval */
+/* how long nothing may come after the interval, and before it */
+#define DRAIN_NS (5 * SECOND)
 #define NO_ANSWER_NS (10 * SECOND)
 #define LONGEST_SLEEP_NS (SECOND / 10) /* so that a signal is seen */
 
@@ -166,16 +167,25 @@ static void check_links(struct client *client) {
     }
 }
 
+/* Waits for the answers under way until all are there, or nothing has come for so long. */
+static void wait_for_answers(struct client *client, uint64_t silence_ns) {
+    uint64_t limit = clock_ns() + silence_ns;
+
+    while (going(client) && client->in_flight > 0 && clock_ns() < limit) {
+        client->worked = false;
+        (void)wait_for_events(client, SECOND / 100);
+        if (client->worked) {
+            limit = clock_ns() + silence_ns;
+        }
+    }
+}
+
 /* Asks on each link of [first, last) and waits for all answers. */
 static bool ask_each(struct client *client, uint32_t first, uint32_t last) {
-    uint64_t limit = clock_ns() + NO_ANSWER_NS;
-
     for (uint32_t i = first; i < last; i++) {
         exchange_ask(client, i, 0);
     }
-    while (going(client) && client->in_flight > 0 && clock_ns() < limit) {
-        (void)wait_for_events(client, SECOND / 100);
-    }
+    wait_for_answers(client, NO_ANSWER_NS);
     if (client->answer.problem[0] != '\0') {
         client_fail(client, client->answer.problem);
     } else if (client->in_flight > 0) {
@@ -233,11 +243,7 @@ static void close_schedule(struct client *client) {
 }
 
 static void drain(struct client *client) {
-    uint64_t limit = clock_ns() + DRAIN_NS;
-
-    while (going(client) && client->in_flight > 0 && clock_ns() < limit) {
-        (void)wait_for_events(client, SECOND / 100);
-    }
+    wait_for_answers(client, DRAIN_NS);
     client->tally.failures[FAILED_TIMEOUT] += *client->order.stop ? 0 : client->in_flight;
 }
 
