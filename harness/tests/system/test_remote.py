@@ -330,7 +330,7 @@ def test_a_connection_that_is_lost_under_load_is_one_line(tmp_path: Path) -> Non
         # as if the machine were cut off: its sshd's processes for this connection end
         killer = subprocess.Popen(["sh", "-c", 'until grep -qs LOADING "$1"/*.stdout; do sleep 0.1; done; '
                                    'for pid in $(ip netns pids "$2"); do case $(cat /proc/$pid/cmdline) in '
-                                   '"sshd: root"*) kill -KILL $pid;; esac; done', "sh", str(tmp_path / "raw"),
+                                   'sshd*": root"*) kill -KILL $pid;; esac; done', "sh", str(tmp_path / "raw"),
                                    netns("one")])
         try:
             with pytest.raises(MachineError, match="^client one cannot be reached by ssh: .*see that `sudo ssh one tr"):
