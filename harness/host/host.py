@@ -14,7 +14,7 @@ import socket
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Callable, Mapping, Protocol, Sequence
 
@@ -26,6 +26,9 @@ COUNTERS = {"rx_packets": 1, "tx_packets": 9, "rx_bytes": 0, "tx_bytes": 8, "rx_
             "tx_dropped": 11, "rx_errors": 2, "tx_errors": 10}
 # of an entry in /proc/net/arp that has a MAC (ATF_COM)
 _COMPLETE = 2
+# this process's start by the clock of the machine, which may be set while a run lasts, and by a
+# steady one
+_STARTED = datetime.now(timezone.utc), time.monotonic()
 Log = Callable[[str], None]
 
 
@@ -291,5 +294,6 @@ def parse_ethtool(text: str) -> dict[str, int]:
 
 
 def now() -> str:
-    """Return the time in UTC, to the second, as facts and trials record it."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Return the time in UTC, to the second, as facts and trials record it: it never goes back."""
+    wall, steady = _STARTED
+    return f"{wall + timedelta(seconds=time.monotonic() - steady):%Y-%m-%dT%H:%M:%SZ}"

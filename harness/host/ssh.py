@@ -288,14 +288,13 @@ class SshHost(Host):
 
     def clock_ahead(self) -> tuple[float, float]:
         """Return how many seconds that machine's clock is ahead of ours, and how unsure that is."""
-        before = time.time()
+        before, began = time.time(), time.monotonic()
         # not every date knows parts of seconds
         whole, _, part = self.run(["date", "+%s.%N"]).stdout.strip().partition(".")
-        after = time.time()
+        half = (time.monotonic() - began) / 2
         exact = part.isdigit()
-        unsure = (after - before) / 2 + (0.0 if exact else 0.5)
         there = float(f"{whole}.{part if exact else 5}")
-        return round(there - (before + after) / 2, 3), round(unsure, 3)
+        return round(there - before - half, 3), round(half + (0.0 if exact else 0.5), 3)
 
     def flush_neighbours(self, netns: str | None) -> None:
         """Flush those of the interface to the server, if its user may."""

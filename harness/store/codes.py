@@ -39,6 +39,8 @@ class Problem(StrEnum):
     WRONG_ANSWER = "wrong-answer"               # when (before, after), what
     LOAD_ERRORS = "load-errors"                 # phase, kind, count
     NOTHING_ANSWERED = "nothing-answered"       # machine: the client that had none (absent: all)
+    # seconds: of the load; connections; turn_seconds: for one answer on each at the pace seen
+    LOAD_TOO_SHORT = "load-too-short"
     WRONG_BYTES = "wrong-bytes"                 # requests, size, bytes
     COUNTS_DIFFER = "counts-differ"             # counter (parsed, answered), sent, count, limit
     ENDS_DIFFER = "ends-differ"                 # what (a key of `ends`), sent, received, limit
@@ -48,7 +50,10 @@ class Problem(StrEnum):
     OPTIMISATIONS_UNKNOWN = "optimisations-unknown"
     OPTIMISATIONS_IN_FORCE = "optimisations-in-force"   # names
     LOAD_TOOL = "load-tool-failed"              # what
+    OVERDUE = "load-tool-overdue"               # phase, what
     LATE_CLIENT = "late-client"                 # machine, seconds, of_seconds
+    # phase, told_seconds: by the load tool's clock, seconds: by a steady one, machine: of several
+    CLOCK_JUMPED = "clock-jumped"
     OTHER = "other"                             # text; of runs of schema 1 alone
 
 

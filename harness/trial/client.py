@@ -142,9 +142,9 @@ class Client:
         """Run `program` to its end, for no longer than `timeout` s or than the contender lives.
 
         <raw>/<name>.stdout, .stderr and, with a launcher, .counters stay. `tick` is called some ten
-        times a second. MachineError when the launcher refuses, ContenderError when the program does
-        not end, has not counted or the contender has died; a failure of the program is the caller's
-        to see.
+        times a second. TimeoutError when the program does not end, MachineError when the launcher
+        refuses, ContenderError when it has not counted or the contender has died; a failure of the
+        program is the caller's to see.
         """
         stdout, stderr, file, process = self._spawn(name, argv, env)
         samples: list[Counters] = []
@@ -193,4 +193,4 @@ class Client:
                     samples.append(sample)
                 waited += step
                 if waited > timeout:
-                    raise ContenderError(f"{program} did not end within {timeout:g} s") from None
+                    raise TimeoutError(f"{program} did not end within {timeout:g} s") from None

@@ -111,10 +111,13 @@ def _by_kernel(client: Client, host: Host, order: Order) -> Proof:
 def _by_library(client: Client, order: Order, name: str) -> Proof:
     running = client.running
     before = running.snapshot()
-    ended = client.run(
-        name, "the proof's client",
-        lambda launcher: [*launcher, sys.executable, probe_protocol.__file__, order.text()],
-        {"PYTHONPATH": str(ROOT)}, ANSWER_SECONDS + _GRACE_SECONDS)
+    try:
+        ended = client.run(
+            name, "the proof's client",
+            lambda launcher: [*launcher, sys.executable, probe_protocol.__file__, order.text()],
+            {"PYTHONPATH": str(ROOT)}, order.seconds + _GRACE_SECONDS)
+    except TimeoutError as error:
+        raise _unanswered(running, str(error)) from None
     if ended.code != 0:
         raise _unanswered(running, str(ended.failure()))
     try:

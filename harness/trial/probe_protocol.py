@@ -19,8 +19,8 @@ from typing import Mapping, Sequence
 from harness.errors import UsageError
 from harness.plan import Workload, expected_body
 
-# a body may be 64 MiB, on an emulated path
-ANSWER_SECONDS = 60
+# until an answer begins, and for each MB of its body on a slow path
+ANSWER_SECONDS, _SECONDS_PER_MB = 60, 1
 _LONGEST_HEAD = 65536
 # asked for, as the load does, and said by our servers, where every request has a connection of its
 # own
@@ -41,6 +41,11 @@ class Order:
     workload: Workload
     ours: bool
     counts_at: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the whole answer may take."""
+        return ANSWER_SECONDS + _SECONDS_PER_MB * self.workload.body_size_bytes / 1e6
 
     def text(self) -> str:
         """Return the argument with which this module, as a program, asks just that."""
@@ -254,19 +259,20 @@ def ask(connection: socket.socket, order: Order) -> Answer:
     exchange = exchange_for(workload, order.counts_at)
     request = exchange.request(order.address, workload)
     connection.sendall(request)
-    response = _receive(connection, exchange)
+    response = _receive(connection, exchange, order.seconds)
     return Answer(len(request), len(response), exchange.compare(response, workload, order.ours),
                   exchange.single(response, workload), exchange.served(response, workload))
 
 
-def _receive(connection: socket.socket, exchange: Http) -> bytes:
+def _receive(connection: socket.socket, exchange: Http, seconds: float) -> bytes:
     """Return one answer, as long as it says it is, with whatever more is there already."""
-    deadline = time.monotonic() + ANSWER_SECONDS
+    deadline = time.monotonic() + seconds
     received = bytearray()
     size = None
     while size is None or len(received) < size:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"only {len(received)} bytes came within {ANSWER_SECONDS} s")
+            raise TimeoutError(f"only {len(received)} bytes came within {seconds:.0f} s; a smaller "
+                               "BODY_SIZE comes sooner")
         piece = connection.recv(1 << 18)
         if not piece:
             raise ConnectionError(f"it closed the connection after {len(received)} bytes")

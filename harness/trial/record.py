@@ -54,6 +54,13 @@ class Setting:
                     rate=self.spec.point.offered_per_sec, seed=self.spec.round + 1)
 
     @property
+    def turn_bytes(self) -> int:
+        """Return the bytes of one body on each connection that asks; 0 where answers have none."""
+        workload = self.plan.workload
+        return (workload.in_turn(self.spec.point.connections) * workload.body_size_bytes
+                if self.tool.same_answers else 0)
+
+    @property
     def in_flight(self) -> int:
         return self.tool.in_flight(self.load(self.plan.duration_seconds))
 
@@ -78,12 +85,14 @@ class Loaded:
 
     counters, samples: of a client that has a library, as client.Ended
     parts: of clients on other machines, what each had of it
+    overdue: what was said of a tool that did not end, and so has no result
     """
 
     result: LoadResult
     counters: Counters | None
     samples: tuple[Counters, ...]
     parts: tuple[remote.Part, ...] = ()
+    overdue: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,14 +120,18 @@ class Measured:
     memory: dict[str, int] | None = None
 
     @property
+    def phases(self) -> dict[str, Loaded]:
+        return {**self.rehearsals, "load": self.load}
+
+    @property
     def results(self) -> list[LoadResult]:
-        return [load.result for load in (*self.rehearsals.values(), self.load)]
+        return [load.result for load in self.phases.values()]
 
     @property
     def clients(self) -> list[Counters]:
         """Counters of every client process, in their order; [] where the kernel has the sockets."""
         processes: list[Proof | Loaded] = [
-            *self.first, *self.rehearsals.values(), self.load, *self.second]
+            *self.first, *self.phases.values(), *self.second]
         return [process.counters for process in processes if process.counters is not None]
 
 
@@ -147,7 +160,8 @@ def record_of(setting: Setting, sequence: int, measured: Measured,
         errors=load.errors, reconcile=reconcile,
         cpu_seconds=seconds, attempt=spec.attempt, load_tool=setting.tool.name,
         problems=tuple((*_wrong_answers(measured), *remote.problems(parts),
-                        *_load_problems(setting, measured), *_count_problems(reconcile),
+                        *_clock_problems(measured), *_load_problems(setting, measured),
+                        *_count_problems(reconcile),
                         *_end_problems(both or {}), *_server_problems(setting, measured, server),
                         *_optimisation_problems(setting.contender, measured.final))),
         disturbed=interference.reasons(machine, earlier), unsettled=unsettled,
@@ -183,7 +197,7 @@ def _steadiness(setting: Setting,
         rehearsed = measured.rehearsals.get("warm-up")
         warmup = of_load(opened, rehearsed.result.duration_seconds) if rehearsed else []
         loaded = of_load(asked, load.duration_seconds)
-    if not any(loaded):
+    if not any(loaded) or not load.requests:
         return None, None
     requests_per_byte = load.requests_per_sec / (sum(loaded) / len(loaded))
     return steadiness([requests_per_byte * rate for rate in warmup],
@@ -236,12 +250,35 @@ def _end_problems(ends: Mapping[str, EndCount]) -> list[Note[Problem]]:
             for key, way in ends.items() if not 0 <= way.sent - way.received <= way.limit]
 
 
+def _clock_problems(measured: Measured) -> list[Note[Problem]]:
+    """Return a note for each load whose tool's own clock cannot have told its time."""
+    loads = [(phase, machine, result)
+             for phase, run in measured.phases.items()
+             for machine, result in (("", run.result), *(
+                 (part.share.machine, part.result) for part in run.parts))]
+    return [Note(Problem.CLOCK_JUMPED, {
+        "phase": phase, "told_seconds": round(result.told_seconds, 3),
+        "seconds": round(result.duration_seconds, 3), **({"machine": machine} if machine else {})})
+        for phase, machine, result in loads if result.told_seconds is not None]
+
+
 def _load_problems(setting: Setting, measured: Measured) -> list[Note[Problem]]:
     load = measured.load.result
+    overdue = [Note(Problem.OVERDUE, {"phase": phase, "what": run.overdue})
+               for phase, run in measured.phases.items() if run.overdue]
+    if overdue:
+        return overdue
     problems = [Note(Problem.LOAD_ERRORS, {"phase": phase, "kind": kind, "count": count})
-                for phase, run in {**measured.rehearsals, "load": measured.load}.items()
+                for phase, run in measured.phases.items()
                 for kind, count in run.result.errors.items() if count]
-    if not load.requests:
+    turn = setting.turn_bytes
+    if 0 < load.bytes < turn:
+        # what is under way at the end is in no figure: here it is most of what came
+        problems.append(Note(Problem.LOAD_TOO_SHORT, {
+            "seconds": round(load.duration_seconds, 1),
+            "turn_seconds": round(load.duration_seconds * turn / load.bytes, 1),
+            "connections": setting.spec.point.connections}))
+    elif not load.requests:
         problems.append(Note(Problem.NOTHING_ANSWERED))
     if measured.failed:
         problems.append(Note(Problem.LOAD_TOOL, {"what": measured.failed}))

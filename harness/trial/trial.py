@@ -16,7 +16,7 @@ from harness.provision import Provisioned, ResolvedWire, pin_worker
 from harness.store import TrialRecord
 from harness.trial.client import Client
 from harness.trial.load import remote
-from harness.trial.load.base import LoadTool, choose_tool
+from harness.trial.load.base import LoadResult, LoadTool, choose_tool
 from harness.trial.load.loadgen import Loadgen
 from harness.trial.observe.counters import counters_of
 from harness.trial.observe.cpu import ProcStat, memory, without_interrupts
@@ -150,14 +150,21 @@ def _nic_ends(setting: Setting) -> list[tuple[str, Endpoint]]:
 def _load(setting: Setting, name: str, seconds: int, watch: Watch) -> Loaded:
     """Run the load tool once; <raw>/<name>.json, .stdout and .stderr stay."""
     tool, client, load = setting.tool, setting.client, setting.load(seconds)
-    if client.provisioned.sites:
-        result, parts = remote.load(client, tool, load, name)
-        return Loaded(result, None, (), parts)
     report = client.raw / f"{name}.json"
     report.unlink(missing_ok=True)
-    ended = client.run(name, tool.name, lambda launcher: tool.command(load, report, launcher),
-                       tool.environment(report), seconds + tool.grace_seconds, watch.tick(name))
-    watch.ended(name)
+    stat = _proc_stat(client.host)
+    try:
+        if client.provisioned.sites:
+            result, parts = remote.load(client, tool, load, name)
+            return Loaded(result, None, (), parts)
+        ended = client.run(name, tool.name, lambda launcher: tool.command(load, report, launcher),
+                           tool.environment(report), load.most_seconds + tool.grace_seconds,
+                           watch.tick(name))
+        watch.ended(name)
+    except TimeoutError as error:
+        nothing = LoadResult(0, 0, float(max(1, seconds)), {}, (),
+                             ProcStat(stat, _proc_stat(client.host)))
+        return Loaded(nothing, None, (), overdue=str(error))
     if ended.code != 0 or not report.exists():
         raise ended.failure()
     return Loaded(tool.parse(report.read_text()), ended.counters, ended.samples)

@@ -15,6 +15,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 import tty
 from pathlib import Path
 from typing import Sequence
@@ -27,22 +28,24 @@ def main(argv: Sequence[str]) -> int:
     # on a terminal each line comes when it is printed
     ours, its = pty.openpty()
     tty.setraw(its)
-    stat: dict[str, str] = {}
+    stat, at = dict[str, str](), dict[str, float]()
     said = bytearray()
     with subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *argv[1:]], stdin=subprocess.DEVNULL,
                           stdout=its) as child:
         os.close(its)
         while piece := _read(ours):
             said += piece
-            stat.setdefault("before", _proc_stat())
-            if ACCOUNT in said:
-                stat.setdefault("after", _proc_stat())
+            if not stat:
+                stat["before"], at["before"] = _proc_stat(), time.monotonic()
+            if ACCOUNT in said and "after" not in stat:
+                stat["after"], at["after"] = _proc_stat(), time.monotonic()
     os.close(ours)
     sys.stdout.buffer.write(said)
     if child.returncode != 0 or "after" not in stat:
         return abs(child.returncode) or 1
     text = said[said.index(ACCOUNT):].decode(errors="replace")
-    Path(argv[0]).write_text(json.dumps({"text": text, "proc_stat": stat}))
+    Path(argv[0]).write_text(json.dumps({
+        "text": text, "proc_stat": stat, "steady_seconds": at["after"] - at["before"]}))
     return 0
 
 

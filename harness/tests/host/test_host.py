@@ -9,12 +9,13 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
 from harness.errors import MachineError
-from harness.host import DryRun, Host, LocalHost, Process, Result, inside, stat_fields
+from harness.host import DryRun, Host, LocalHost, Process, Result, inside, now, stat_fields
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.host.host import COUNTERS, parse_ethtool, start_time
 from harness.provision.steps import ROOT
@@ -346,3 +347,13 @@ def test_the_kernel_is_asked_in_the_interfaces_namespace() -> None:
     assert host.nic_statistics("there", "server0")["rx_packets"] == 12
     host.answers[("ip", "netns", "exec", "there", "ethtool", "-S", "lo")] = Result(94, "", "no stats available\n")
     assert host.nic_statistics("there", "lo") == {}
+
+
+def test_the_times_of_a_run_do_not_jump_with_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Earlier(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> Earlier:
+            return cls(2001, 1, 1, tzinfo=timezone.utc)
+    before = now()
+    monkeypatch.setattr("harness.host.host.datetime", Earlier)
+    assert "2001-01-01T00:00:00Z" < before <= now()

@@ -183,6 +183,22 @@ def test_errors_of_wrk_make_a_trial_invalid(tmp_path: Path, kind: str, phase: st
         {"code": Problem.LOAD_ERRORS, "phase": phase, "kind": kind, "count": 3}]
 
 
+@pytest.mark.parametrize("told_us, told", [(3_000_000, 3.0), (-28_000_000, -28.0)])
+@pytest.mark.parametrize("phase, seconds", [("load", 2), ("warm-up", 1)])
+def test_a_clock_that_jumps_makes_a_trial_invalid(tmp_path: Path, phase: str, seconds: int, told_us: int,
+                                                  told: float) -> None:
+    host = ServingHost()
+
+    def jump(report: dict[str, Any]) -> None:
+        if report["duration_us"] == seconds * 1_000_000:
+            report["duration_us"] = told_us
+    host.report = jump
+    assert problems(host, tmp_path / "a") == [
+        {"code": Problem.CLOCK_JUMPED, "phase": phase, "told_seconds": told, "seconds": seconds}]
+    record = trial(host, tmp_path / "b").record
+    assert (record.duration_seconds, record.requests_per_sec) == (2.0, 500.0)
+
+
 @pytest.mark.parametrize("size", [REQUESTS * 39 - 1, (REQUESTS + 8) * 39 + 1])
 def test_wrong_bytes_make_a_trial_invalid(tmp_path: Path, size: int) -> None:
     host = ServingHost()
@@ -193,6 +209,27 @@ def test_wrong_bytes_make_a_trial_invalid(tmp_path: Path, size: int) -> None:
     host.report = spoil
     assert problems(host, tmp_path) == [
         {"code": Problem.WRONG_BYTES, "requests": REQUESTS, "size": 39, "bytes": size}]
+
+
+@pytest.mark.parametrize("requests, size", [(0, 16000), (3, 16000), (3, 29600)])
+def test_a_load_too_short_for_an_answer_on_each_connection_says_what_helps(
+        tmp_path: Path, requests: int, size: int) -> None:
+    host = ServingHost()
+    plan = replace(PLAN, body_sizes=(3700,))
+    host.response = expected_response(Workload("rps", "/", 3700))
+
+    def spoil(report: dict[str, Any]) -> None:
+        report.update(bytes=len(host.response) * report["requests"])
+        if report["duration_us"] == 2_000_000:
+            report.update(requests=requests, bytes=size)
+    host.report = spoil
+    up = Provisioned(WIRE, True, "", cast(Any, Journal(host)))
+    at = LoadPoint(8, body_size_bytes=3700)
+    record = run_trial(host, WIRE, plan, TrialSpec("epoll", at, 0, 1), 0, up, tmp_path).record
+    short = [note for note in record.problems if note.code is Problem.LOAD_TOO_SHORT]
+    assert short == ([] if size == 29600 else [Note(Problem.LOAD_TOO_SHORT, {
+        "seconds": 2.0, "turn_seconds": 3.7, "connections": 8})])
+    assert Problem.NOTHING_ANSWERED not in {note.code for note in record.problems}
 
 
 def test_not_one_answer_is_a_problem_and_no_division(tmp_path: Path) -> None:
@@ -329,3 +366,18 @@ def test_words_and_reports_of_all_programs_stay(tmp_path: Path) -> None:
         "epoll.stderr", "epoll.stdout", "warmup.json", "warmup.stderr", "warmup.stdout", "wrk.json",
         "wrk.stderr", "wrk.stdout"]
     assert json.loads((tmp_path / "raw" / "wrk.json").read_text())["requests"] == REQUESTS
+
+
+@pytest.mark.parametrize("phase, seconds", [("warm-up", 1), ("load", 2)])
+def test_a_load_tool_that_does_not_end_makes_a_trial_invalid(tmp_path: Path, phase: str, seconds: int,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    host, waited = ServingHost(), LoadingProcess.wait
+
+    def wait(process: LoadingProcess, timeout: float) -> int:
+        if f"{seconds}s" in process.argv and process.code is None:
+            raise TimeoutError
+        return waited(process, timeout)
+    monkeypatch.setattr(LoadingProcess, "wait", wait)
+    first, *counts = problems(host, tmp_path)
+    assert first == {"code": Problem.OVERDUE, "phase": phase, "what": f"wrk did not end within {seconds + 30} s"}
+    assert {problem["code"] for problem in counts} <= {Problem.COUNTS_DIFFER, Problem.CONNECTIONS_MISSING}

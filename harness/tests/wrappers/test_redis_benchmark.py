@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 import subprocess
 import sys
 from pathlib import Path
@@ -27,10 +27,10 @@ def load(test: str = "set", connections: int = 50, threads: int = 1, seconds: in
     return Load("198.18.0.2", 6379, Workload(f"redis-{test}", "", 3), connections, threads, seconds)
 
 
-def changed(old: str, new: str) -> str:
+def changed(old: str, new: str, **fields: float) -> str:
     data = json.loads(SET)
     assert old in data["text"]
-    return json.dumps({**data, "text": data["text"].replace(old, new)})
+    return json.dumps({**data, "text": data["text"].replace(old, new), **fields})
 
 
 def test_set_and_get_are_two_workloads_of_one_tool() -> None:
@@ -45,6 +45,12 @@ def test_the_first_load_is_of_a_fixed_number(tmp_path: Path) -> None:
                        "-d", "3", "-n", str(CALIBRATION_REQUESTS)]
 
 
+def test_the_first_load_is_not_longer_for_large_values(tmp_path: Path) -> None:
+    large = replace(load("get", 8, 1, 0), workload=Workload("redis-get", "", 4 << 20))
+    assert TOOL.command(large, tmp_path / "calibration.json", [])[-1] == "64"
+    assert TOOL.command(replace(large, connections=100), tmp_path / "calibration.json", [])[-1] == "100"
+
+
 def test_each_load_is_as_long_as_the_one_before_it_had_the_rate_for(tmp_path: Path) -> None:
     def requests(name: str, seconds: int, connections: int = 50) -> int:
         return int(TOOL.command(load("set", connections, 1, seconds), tmp_path / name, [])[-1])
@@ -56,7 +62,7 @@ def test_each_load_is_as_long_as_the_one_before_it_had_the_rate_for(tmp_path: Pa
     assert requests("warmup.json", 1) == 84_888, "an older report of its own is not the load before it"
     assert requests("redis-benchmark.json", 3) == 2_747_172
     assert requests("redis-benchmark.json", 3600) == MOST_REQUESTS
-    (tmp_path / "warmup.json").write_text(changed("summary: 915723.88", "summary: 2.50"))
+    (tmp_path / "warmup.json").write_text(changed("summary: 915723.88", "summary: 2.50", steady_seconds=413_907.2))
     assert requests("redis-benchmark.json", 2) == 50, "at least one a connection"
 
 
@@ -119,7 +125,15 @@ def test_the_program_keeps_the_account_and_the_cpu_times_of_the_load(tmp_path: P
     assert done.returncode == 0 and done.stdout == "\rSET: rps=0.0\r====== SET ======\n  x\nend\n"
     assert report["text"] == "====== SET ======\n  x\nend\n"
     before, after = (sum(map(int, report["proc_stat"][when].split("\n")[0].split()[1:])) for when in ("before", "after"))
-    assert after > before
+    assert after > before and 0 < report["steady_seconds"] < 60
+
+
+@pytest.mark.parametrize("rate, told", [("487992.42", 2.12), ("-35842.74", -28.87), ("inf", 0)])
+def test_a_clock_that_was_set_meanwhile_is_not_believed(rate: str, told: float) -> None:
+    result = TOOL.parse(changed("summary: 915723.88", f"summary: {rate}"))
+    assert result.duration_seconds == 1.13 and result.requests_per_sec == pytest.approx(915_724, rel=0.001)
+    assert result.told_seconds == pytest.approx(told, abs=0.005)
+    assert TOOL.parse(SET).told_seconds is None
 
 
 @pytest.mark.parametrize("script, code", [

@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +24,11 @@ from harness.store import (
 from harness.trial.observe.cpu import ProcStat
 
 FOLDERS = "STACKDUEL_LOAD_TOOLS"
+# By how much a load's time by its tool's clock and by a steady one may differ: /proc/uptime is in
+# ticks of 10 ms, and between the two readings at either end a busy CPU may do something else.
+_CLOCK_SECONDS, _CLOCK_SHARE = 0.1, 0.02
+# as much as the slowest wire carries in a second
+_LEAST_BYTES_PER_SECOND = 10e6
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class LoadResult:
     proc_stat: when the load began and when it had ended
     total_requests: answered over the life of the process, where that is more than the load
     open_loop: what became of a schedule of requests; None of a closed loop
+    told_seconds: what the tool's own clock made of duration_seconds, where that jumped
     """
 
     requests: int
@@ -44,10 +50,9 @@ class LoadResult:
     proc_stat: ProcStat
     total_requests: int | None = None
     open_loop: OpenLoop | None = None
+    told_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if self.duration_seconds <= 0:
-            raise ValueError("its duration is 0")
         if min(self.requests, self.bytes, *self.errors.values()) < 0:
             raise ValueError("one of its counts is negative")
 
@@ -85,6 +90,16 @@ class Load:
     rate: int = 0
     seed: int = 0
 
+    @property
+    def most_seconds(self) -> float:
+        """Return how long it takes with the answers under way at its end."""
+        return self.seconds + self.turn_seconds
+
+    @property
+    def turn_seconds(self) -> float:
+        """Return how long an answer on every connection takes on a slow wire."""
+        return self.connections * self.workload.body_size_bytes / _LEAST_BYTES_PER_SECOND
+
 
 @dataclass(frozen=True)
 class Elsewhere:
@@ -100,6 +115,7 @@ class Elsewhere:
 
 class LoadTool:
     """A program that loads a server. Most have sockets, end with their load and write a report.
+    One whose clock can be set says in its report how long it took by another (load_result).
 
     name: its own, and that of its files
     programs: what must be on PATH, or below the project's folder, with its Debian package
@@ -107,7 +123,7 @@ class LoadTool:
     open_loop, closed_loop: whether it can make the one and the other
     usual: chosen where nothing is asked for; one for each workload and loop
     has_sockets: whether its sockets are those of its machine; else it is a stack of its own
-    grace_seconds: how much longer than its load it may take
+    grace_seconds: how much longer than its load, and the answers under way, it may take
     extra_connections: that it makes beside the load's
     same_answers: each answer of the load is as long as the one that proved the path
     calibrates: it needs a load of 0 seconds before any other, in the same directory, to learn how
@@ -208,10 +224,22 @@ def account_of(name: str) -> Iterator[None]:
         raise ContenderError(f"{name} wrote no usable report: {error!r}") from None
 
 
-def load_result(data: Any, kinds: Sequence[str], **more: Any) -> LoadResult:
+def load_result(data: Any, kinds: Sequence[str], steady_seconds: float | None = None,
+                **more: Any) -> LoadResult:
     """Return the result that a report of JSON holds, whose errors are of so many kinds.
 
-    more: what it has under another name. UsageError, KeyError or TypeError where it is none.
+    steady_seconds: from the load's begin to its end by a clock that cannot be set, as
+        time.monotonic() and /proc/uptime are; None of a tool whose own clock is one
+    more: what it has under another name
+
+    UsageError, KeyError, TypeError or ValueError where it is none.
     """
     errors = {kind: data["errors"][kind] for kind in kinds}
-    return from_json(LoadResult, {**data, **more, "errors": errors}, "report")
+    result = from_json(LoadResult, {**data, **more, "errors": errors}, "report")
+    told = result.duration_seconds
+    seconds = told if steady_seconds is None else steady_seconds
+    if not seconds > 0:
+        raise ValueError("its duration is 0")
+    if told > 0 and abs(told - seconds) <= _CLOCK_SECONDS + _CLOCK_SHARE * seconds:
+        return result
+    return replace(result, duration_seconds=seconds, told_seconds=told)

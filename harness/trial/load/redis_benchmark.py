@@ -18,8 +18,9 @@ from harness.store import Histogram, LatencyMeaning
 from harness.trial.load.base import Load, LoadResult, LoadTool, account_of, load_result
 
 WRAPPER = Path(__file__).resolve().parents[2] / "wrappers" / "redis_benchmark.py"
-# a load whose length tells nothing but a rate; and what redis-benchmark's int holds
-CALIBRATION_REQUESTS, MOST_REQUESTS = 5000, 2_000_000_000
+# a load whose length tells nothing but a rate, of so many requests and bytes at most; and what
+# redis-benchmark's int holds
+CALIBRATION_REQUESTS, _CALIBRATION_BYTES, MOST_REQUESTS = 5000, 256 << 20, 2_000_000_000
 
 
 class RedisBenchmark(LoadTool):
@@ -59,17 +60,21 @@ class RedisBenchmark(LoadTool):
             data = json.loads(text)
             words = data["text"]
             requests = int(_match(r"^  (\d+) requests completed in ", words))
-            rate = float(_match(r"^  throughput summary: ([0-9.]+) requests per second$", words))
+            # below 0 where its clock was set back meanwhile
+            rate = float(_match(
+                r"^  throughput summary: (-?(?:[0-9.]+|inf)) requests per second$", words))
             if not requests:
                 raise ValueError("no requests")
             return load_result(
-                data, (), requests=requests, bytes=requests * _reply_bytes(words),
+                data, (), float(data["steady_seconds"]), requests=requests,
+                bytes=requests * _reply_bytes(words),
                 duration_seconds=requests / rate,
                 latency_us=_histogram(_percentiles(words, requests)))
 
     def _requests(self, load: Load, report: Path) -> int:
         if not load.seconds:
-            return CALIBRATION_REQUESTS
+            most = _CALIBRATION_BYTES // max(1, load.workload.body_size_bytes)
+            return max(load.connections, min(CALIBRATION_REQUESTS, most))
         before = [report.with_name(f"{name}.json") for name in ("warmup", "calibration")]
         last = next((path for path in before if path != report and path.exists()), None)
         if last is None:

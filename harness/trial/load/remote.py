@@ -90,6 +90,7 @@ def load(client: Client, tool: LoadTool, whole: Load,
     """Return all clients' loads as one, and each; <raw>/<name>-<machine>.{json,stdout,stderr} stay.
 
     The whole's `proc_stat` is this machine's, from when the first began to when the last had ended.
+    TimeoutError when one does not end.
     """
     elsewhere = tool.elsewhere
     if elsewhere is None:
@@ -104,14 +105,15 @@ def load(client: Client, tool: LoadTool, whole: Load,
         for one in clients:
             one.process.go()
         before = _listen(client, clients, time.monotonic() + _START_SECONDS, "began", any)
-        end = time.monotonic() + whole.seconds
+        now = time.monotonic()
+        end, late = now + whole.seconds, now + whole.most_seconds + tool.grace_seconds
         _listen(client, clients, time.monotonic() + _START_SECONDS, "began", all)
         while time.monotonic() < end - 2 * _WATCH_SECONDS:
             _check(client, clients)
             time.sleep(_WATCH_SECONDS)
-        after = _listen(client, clients, end + tool.grace_seconds, "ended", all)
+        after = _listen(client, clients, late, "ended", all, TimeoutError)
         for one in clients:
-            _wait(one, end + tool.grace_seconds)
+            _wait(one, late)
     finally:
         for one in clients:
             one.close()
@@ -148,8 +150,8 @@ def _check(client: Client, clients: Sequence[_Loading]) -> None:
 
 
 def _listen(client: Client, clients: Sequence[_Loading], deadline: float, what: str,
-            enough: Any) -> str:
-    """Return this machine's /proc/stat when `enough` of the clients have said so."""
+            enough: Any, error: type[Exception] = ContenderError) -> str:
+    """Return this machine's /proc/stat when `enough` of the clients have said so; else `error`."""
     while True:
         for one in clients:
             one.listen()
@@ -158,7 +160,7 @@ def _listen(client: Client, clients: Sequence[_Loading], deadline: float, what: 
         _check(client, clients)
         late = next((one.site.destination for one in clients if not getattr(one, what)), None)
         if time.monotonic() > deadline:
-            raise ContenderError(f"{late} has not said {_WORDS[what]} in time")
+            raise error(f"{late} has not said {_WORDS[what]} in time")
         time.sleep(_LISTEN_SECONDS)
 
 
@@ -166,7 +168,7 @@ def _wait(one: _Loading, deadline: float) -> None:
     try:
         one.process.wait(max(0.0, deadline - time.monotonic()))
     except TimeoutError:
-        raise ContenderError(f"{one.tool} on {one.site.destination} did not end in time") from None
+        raise TimeoutError(f"{one.tool} on {one.site.destination} did not end in time") from None
     one.check()
 
 

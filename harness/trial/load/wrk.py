@@ -17,8 +17,8 @@ from harness.trial.load.base import (
 
 SCRIPT = Path(__file__).resolve().parent / "wrk_report.lua"
 ERRORS = ("connect", "read", "write", "status", "timeout")
-# wrk's own
-_TIMEOUT_SECONDS = 2
+# wrk's own, and for how many it has memory: 8 bytes for each microsecond
+_TIMEOUT_SECONDS, _MOST_TIMEOUT_SECONDS = 2, 120
 
 
 class Wrk(LoadTool):
@@ -40,10 +40,11 @@ class Wrk(LoadTool):
         """Return argv; wrk knows whole seconds only."""
         # wrk connects anew when it is told that its connection ends
         closing = ["--header", "Connection: close"] if load.workload.connect else []
-        # an answer that takes longer is missing from its latencies: none of those that come at all
-        # must be
-        waiting = (["--timeout", f"{max(_TIMEOUT_SECONDS, load.seconds + 1)}s"]
-                   if load.patient else [])
+        # an answer that takes longer is an error, and missing from its latencies: none must be
+        # where packets are lost, or where answers are long
+        seconds = min(load.seconds + 1, _MOST_TIMEOUT_SECONDS)
+        slow = load.patient or load.turn_seconds > _TIMEOUT_SECONDS
+        waiting = ["--timeout", f"{max(_TIMEOUT_SECONDS, seconds)}s"] if slow else []
         return [*launcher, "wrk", "--threads", str(load.threads), "--connections",
                 str(load.connections), "--duration", f"{load.seconds}s", "--script", str(SCRIPT),
                 *waiting, *closing, f"http://{load.address}:{load.port}{load.workload.path}"]
@@ -57,7 +58,8 @@ class Wrk(LoadTool):
     def parse(self, text: str) -> LoadResult:
         with account_of(self.name):
             data = json.loads(text)
-            return load_result(data, ERRORS, duration_seconds=data["duration_us"] / 1e6)
+            return load_result(data, ERRORS, float(data["steady_seconds"]),
+                               duration_seconds=data["duration_us"] / 1e6)
 
 
 TOOL = Wrk()

@@ -5,13 +5,21 @@
 -- and the writing below would otherwise count, and a polling server burns a core during both. A harness on another machine
 -- is told when, for it has to read the server's: with STACKDUEL_WRK_TELLS a line LOADING and a line LOADED come out.
 
-local stat_before
+local stat_before, began
 
 local function proc_stat()
    local file = assert(io.open("/proc/stat", "r"))
    local text = file:read("*a")
    file:close()
    return text:match("^(.-)intr ") or text
+end
+
+-- wrk's own clock is the one that people and programs set.
+local function uptime()
+   local file = assert(io.open("/proc/uptime", "r"))
+   local seconds = file:read("*n")
+   file:close()
+   return seconds
 end
 
 local function quote(text)
@@ -30,16 +38,18 @@ function setup(thread)
       tell("LOADING")
    end
    stat_before = stat_before or proc_stat()
+   began = began or uptime()
 end
 
 function done(summary, latency, requests)
+   local seconds = uptime() - began
    local stat_after = proc_stat()
    tell("LOADED")
    local out = assert(io.open(assert(os.getenv("STACKDUEL_WRK_JSON")), "w"))
    local e = summary.errors
    out:write(string.format(
-      '{"duration_us":%d,"requests":%d,"bytes":%d,\n"errors":{"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d},\n',
-      summary.duration, summary.requests, summary.bytes, e.connect, e.read, e.write, e.status, e.timeout))
+      '{"duration_us":%.0f,"steady_seconds":%.2f,"requests":%d,"bytes":%d,\n"errors":{"connect":%d,"read":%d,"write":%d,"status":%d,"timeout":%d},\n',
+      summary.duration, seconds, summary.requests, summary.bytes, e.connect, e.read, e.write, e.status, e.timeout))
    out:write('"proc_stat":{"before":', quote(stat_before), ',"after":', quote(stat_after), '},\n')
    out:write('"latency_us":[')
    for i = 1, #latency do

@@ -52,7 +52,7 @@ echo LOADING; sleep 0.3; echo LOADED
 stat='cpu  1 0 0 0\\u000acpu0 1 0 0 0 0 0 0 0\\u000acpu1 0 0 0 0 0 0 0 0\\u000a'
 case $MACHINE in one) took=1000000 us=10;; *) took=1100000 us=20;; esac
 cat > "$STACKDUEL_WRK_JSON" <<END
-{{"duration_us": $took, "requests": $n, "bytes": $((n * 10)), "latency_us": [[5, 1], [$us, $n]],
+{{"duration_us": $took, "steady_seconds": 1.05, "requests": $n, "bytes": $((n * 10)), "latency_us": [[5, 1], [$us, $n]],
  "errors": {{"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": $((us / 20))}},
  "proc_stat": {{"before": "$stat", "after": "$stat"}}}}
 END

@@ -62,7 +62,8 @@ def changed(**fields: Any) -> str:
 @pytest.mark.parametrize("text", [
     "", "{", "[]", "null", "{}", changed(requests=-1), changed(requests=1.5), changed(requests=True),
     changed(errors={"connect": 0}), changed(latency_us=[[1]]), changed(latency_us=[[1, -2]]),
-    changed(proc_stat=None), RECORDED[:len(RECORDED) // 2],
+    changed(proc_stat=None), changed(steady_seconds=None),
+    RECORDED[:len(RECORDED) // 2],
 ])
 def test_what_is_no_report_is_said_so(text: str) -> None:
     with pytest.raises(ContenderError, match="wrk wrote no usable report") as caught:
@@ -72,7 +73,25 @@ def test_what_is_no_report_is_said_so(text: str) -> None:
 
 def test_a_load_that_took_no_time_is_refused() -> None:
     with pytest.raises(ContenderError, match="its duration is 0"):
-        Wrk().parse(changed(duration_us=0))
+        Wrk().parse(changed(steady_seconds=0))
+
+
+@pytest.mark.parametrize("told", [2_001_527, 801_527, 0, -28_998_473, 18_446_744_073_680_000_000])
+def test_a_clock_that_was_set_meanwhile_is_not_believed(told: int) -> None:
+    result = Wrk().parse(changed(duration_us=told))
+    assert (result.duration_seconds, result.told_seconds) == (1.01, told / 1e6)
+    assert result.requests_per_sec == round(77718 / 1.01, 2)
+    assert Wrk().parse(changed(duration_us=1_100_000)).told_seconds is None
+
+
+@pytest.mark.parametrize("connections, size, seconds, patient, timeout", [
+    (64, 1, 3, False, None), (64, 65536, 3, False, None), (32, 64 << 20, 5, False, 6), (1, 64 << 20, 5, False, 6),
+    (64, 1, 3, True, 4), (64, 1, 1, True, 2), (32, 64 << 20, 600, False, 120), (64, 1, 600, True, 120)])
+def test_the_time_out_follows_the_load(connections: int, size: int, seconds: int, patient: bool,
+                                       timeout: int | None) -> None:
+    words = Wrk().command(Load("198.18.0.2", 80, Workload("rps", "/", size), connections, 1, seconds, patient),
+                          Path("/x"), [])
+    assert (words[words.index("--timeout") + 1] if "--timeout" in words else None) == (timeout and f"{timeout}s")
 
 
 def test_rounding_keeps_counts_order_and_three_digits() -> None:
