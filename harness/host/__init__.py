@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """This machine and others: the only package that runs commands or writes outside a run."""
 
-from harness.host.dpdk import driver_folders, network_drivers
+from harness.host.confinement import (
+    cpu_quota, has_capability, has_seccomp_filter, in_user_namespace, is_confined, is_read_only,
+    most_locked_kib, room)
+from harness.host.dpdk import driver_folders, driver_folders_of, network_drivers
 from harness.host.dry_run import DryRun
 from harness.host.host import (
     NETNS_DIRECTORY, Host, Log, Process, Result, command, now, parse_cpu_list, stat_fields)

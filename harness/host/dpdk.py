@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 from harness.host.host import Host
 
@@ -28,26 +28,27 @@ def driver_folders(host: Host, eal: str) -> list[str]:
     return [str(folder) for folder in [*found, *([flat] if host.listing(flat) else [])]]
 
 
-def installed_drivers(host: Host) -> list[str]:
-    """Return the folders of the DPDK that programs are built with; [] where it has none."""
+def driver_folders_of(host: Host) -> list[str] | None:
+    """Return those of the DPDK that programs are built with, [] where it has none; None without
+    DPDK."""
     libraries = host.query(["pkg-config", "--variable=libdir", "libdpdk"],
                            check=False).stdout.strip()
     # its target has the ABI's number
     eal = host.link_target(f"{libraries}/librte_eal.so") or "librte_eal.so"
-    return driver_folders(host, f"{libraries}/{eal}") if libraries else []
+    return driver_folders(host, f"{libraries}/{eal}") if libraries else None
 
 
-def network_drivers(host: Host, program: str = "") -> list[dict[str, Any]]:
+def network_drivers(host: Host, programs: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Return what each driver of network ports says: `name`, `kmod`, `pci_ids`.
 
-    program: one of ours, which has the drivers in itself where DPDK has no folder of them
+    programs: of ours, which have the drivers in themselves where DPDK has no folder of them
     """
+    folders = driver_folders_of(host)
+    if folders is None or not (folders or programs):
+        return []
     # by grep, for they are 30 MB of binaries
     options = ("--recursive", "--text", "--null-data", "--no-filename", "--only-matching")
-    folders = installed_drivers(host)
     places = ["--include=librte_net_*.so.*", _MARK + "{.*", *folders] if folders else [
-        _MARK + "{.*", program]
-    if not places[-1]:
-        return []
+        _MARK + "{.*", *programs]
     found = host.query(["grep", *options, *places], check=False).stdout.split("\0")
     return [json.loads(text.removeprefix(_MARK)) for text in found if text]

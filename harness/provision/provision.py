@@ -19,6 +19,7 @@ from harness.provision import journal as journals
 from harness.provision.journal import Journal, describe
 from harness.provision.kernel_modules import Module
 from harness.provision.links import Impairment
+from harness.provision.needs import Drivers, Privileges
 from harness.provision.nic.link_check import CableNote
 from harness.provision.nic.steps import Ends, Port, ServerPort, Use
 from harness.provision.resolved_wire import ResolvedWire, resolved
@@ -26,6 +27,8 @@ from harness.provision.step import Step
 from harness.provision.steps import Hugepages, Requirements, namespaces, steps
 from harness.provision.tuning import SOFTIRQ, Softirq, Tuned, results
 
+# steps whose needs show without a NIC
+_SHOWS_BEFORE = (Requirements, Privileges, Drivers, Hugepages, Module)
 # one for the whole machine: every network namespace has the same
 LOCK = "/run"
 NEEDS_ROOT = "making namespaces and links needs root: run it with sudo"
@@ -163,7 +166,7 @@ def _restore(host: Host) -> list[str]:
 def problems(host: Host, wire: Wire) -> list[str]:
     """Return what this machine lacks for a wire, as far as it shows before a run."""
     return _problems(host, [step for step in steps(resolved(wire), list(wire.contenders))
-                            if isinstance(step, (Requirements, Hugepages, Module))])
+                            if isinstance(step, _SHOWS_BEFORE)])
 
 
 def _problems(host: Host, wanted: Sequence[Step]) -> list[str]:

@@ -18,6 +18,7 @@ from harness.plan import CLIENT_EAL_PREFIX, EAL_PREFIX, KERNEL, Contender, Wire
 from harness.provision.kernel_modules import Module
 from harness.provision.links import (
     IFB_MODULES, NETEM_MODULES, check_links, impairment, kind_of, links, namespace)
+from harness.provision.needs import Drivers, Privileges, vdevs
 from harness.provision.nic import steps as nic_steps
 from harness.provision.nic.steps import Use
 from harness.provision.resolved_wire import ResolvedWire
@@ -171,6 +172,8 @@ def steps(wire: ResolvedWire, contenders: Sequence[str], programs: Mapping[str, 
     netem = {"tc": "iproute2"} if wire.impairments else {}
     return [
         Requirements(chosen, {**programs, **netem}),
+        Privileges(chosen, wire.port),
+        *([Drivers(chosen, [str(ROOT / name) for name in built(chosen)])] if vdevs(chosen) else []),
         *nic_steps.guards(wire.nic),
         *_modules(wire, chosen),
         Hugepages(wire.hugepage_kib, count, _needed_for(wire, chosen), use.node),

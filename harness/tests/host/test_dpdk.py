@@ -36,7 +36,7 @@ def test_without_a_folder_they_are_in_the_program() -> None:
     host.answers[LIBDIR] = Result(0, "/usr/lib\n", "")
     assert network_drivers(host) == [] and not any("grep" in call for call in host.calls)
     host.answers[("grep",)] = Result(0, 'PMD_INFO_STRING= {"name": "net_vhost"}\0', "")
-    assert network_drivers(host, "/x/build/lwip_server") == [{"name": "net_vhost"}]
+    assert network_drivers(host, ["/x/build/lwip_server"]) == [{"name": "net_vhost"}]
     assert host.calls[-1].endswith(" /x/build/lwip_server")
 
 

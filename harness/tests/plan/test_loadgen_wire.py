@@ -92,6 +92,8 @@ def test_one_client_for_all_or_for_none(tmp_path: Path) -> None:
 def test_steps() -> None:
     assert [step.name for step in steps(WIRE, ("epoll", "lwip"))] == [
         "requirements",
+        "privileges",
+        "drivers of DPDK",
         "hugepages: 192 of 2048 KiB",
         "DPDK's runtime directory /run/dpdk/stackduel-client",
         "DPDK's runtime directory /run/dpdk/stackduel",
@@ -102,7 +104,7 @@ def test_steps() -> None:
         "namespace stackduel-lwip-server",
         "veth stackduel-server/server0 to stackduel-client/client0, a port for DPDK",
         "socket /run/stackduel/lwip.sock"]
-    assert len(steps(SCALE, ("lwip", "plain"))) == 8, "they take turns on one link"
+    assert len(steps(SCALE, ("lwip", "plain"))) == 10, "they take turns on one link"
 
 
 def test_the_kernel_server_finds_its_way_back_and_its_packets_are_whole() -> None:

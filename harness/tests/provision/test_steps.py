@@ -17,6 +17,8 @@ from harness.tests.fixtures.wires import bare_wire
 def test_steps_are_in_order() -> None:
     assert [step.name for step in steps(WIRE, BOTH)] == [
         "requirements",
+        "privileges",
+        "drivers of DPDK",
         "kernel module tun",
         "hugepages: 96 of 2048 KiB",
         "DPDK's runtime directory /run/dpdk/stackduel",

@@ -33,6 +33,8 @@ def run_once(host: FakeHost, contenders: tuple[str, ...] = BOTH) -> list[Provisi
 def test_steps_are_in_order() -> None:
     assert [step.name for step in steps(WIRE, BOTH)] == [
         "requirements",
+        "privileges",
+        "drivers of DPDK",
         "hugepages: 96 of 2048 KiB",
         "DPDK's runtime directory /run/dpdk/stackduel",
         "DPDK's runtime directory /run/dpdk/stackduel-client",
