@@ -17,7 +17,7 @@ from statistics import median
 from typing import Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy.special import nctdtr, stdtrit
+from scipy.special import ncfdtrinc, stdtrit
 
 from harness.analyse import Gain, Interval, Table, adjust, paired_gain, precise, round_significant
 from harness.plan import LoadPoint, pairs
@@ -226,15 +226,11 @@ def _detectable(found: Readings, again: str, first: str, rounds_of_one: int) -> 
 def detectable(sd: float, rounds: int, power: float) -> float:
     """Return the smallest change, percent, that a two-sided t test at NOMINAL sees so often.
 
-    `sd`: of one round's log ratio. From the noncentral t distribution; `rounds` is 2 or more.
+    `sd`: of one round's log ratio. `rounds` is 2 or more. The square of a noncentral t is a
+    noncentral F, whose one tail is both of t's: no difference of far tails is taken.
     """
     critical = float(stdtrit(rounds - 1, 1 - NOMINAL / 2))
-
-    def missed(shift: float) -> float:
-        below, above = nctdtr(rounds - 1, shift, -critical), nctdtr(rounds - 1, shift, critical)
-        return float(above - below) - (1 - power)
-    from scipy.optimize import brentq
-    shift = float(brentq(missed, 0.0, 60.0 + 4 * critical))
+    shift = math.sqrt(ncfdtrinc(1, rounds - 1, 1 - power, critical ** 2))
     return 100 * math.expm1(shift * sd / math.sqrt(rounds))
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import ndtr, stdtrit
+from scipy.stats import chi
 
 from harness.analyse.stats import Table
 from harness.errors import UsageError
@@ -129,6 +131,23 @@ def test_the_smallest_change_seen_is_seen_so_often() -> None:
     t = draws.mean(axis=1) / (draws.std(axis=1, ddof=1) / math.sqrt(rounds))
     assert (abs(t) > 2.776445).mean() == pytest.approx(0.8, abs=0.02)
     assert noise.detectable(sd, 20, 0.8) < noise.detectable(sd, 5, 0.8) < noise.detectable(sd, 5, 0.9)
+
+
+def missed(rounds: int, shift: float) -> float:
+    """How often a t test misses a mean of `shift` standard errors, by the definition of t: a normal one over the root
+    of a chi-square one."""
+    freedom, critical = rounds - 1, -stdtrit(rounds - 1, 0.025)
+    scale = np.linspace(0, 5, 200_001)[1:]
+    density = np.exp(chi.logpdf(scale * math.sqrt(freedom), freedom)) * math.sqrt(freedom)
+    inside = ndtr(critical * scale - shift) - ndtr(-critical * scale - shift)
+    return float((density * inside).sum() * scale[0])
+
+
+@pytest.mark.parametrize("power", [0.5, 0.8, 0.9, 0.999])
+@pytest.mark.parametrize("rounds", [2, 3, 5, 10, 20, 200, 2000])
+def test_the_smallest_change_seen_is_that_of_the_definition(rounds: int, power: float) -> None:
+    shift = math.log1p(noise.detectable(1e-3, rounds, power) / 100) / 1e-3 * math.sqrt(rounds)
+    assert missed(rounds, shift) == pytest.approx(1 - power, rel=3e-3)
 
 
 def test_a_drift_is_found(found: Readings) -> None:
