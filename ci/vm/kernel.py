@@ -38,7 +38,7 @@ class Kernel:
 
 def _zstd(data: bytes) -> bytes:
     if shutil.which("zstd") is None:
-        raise MachineError("this kernel is packed with zstd, and there is no zstd here: apt-get install zstd")
+        raise MachineError("this kernel is packed with zstd, and there is no zstd here: run 'ci/deps.sh packages vm'")
     # The length that the kernel's build appends is no frame: zstd complains of it after all else is out.
     return subprocess.run(["zstd", "-dcq"], input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
 
@@ -147,7 +147,8 @@ def kernel(cache: Path, say: Callable[[str], None]) -> Kernel:
     if not version:
         package, version = candidate()
         if not package and not have:
-            raise MachineError(f"apt knows no {META_PACKAGE} here, and no kernel is cached: run 'apt-get update'")
+            raise MachineError(f"the guest has Debian's kernel, and apt knows no {META_PACKAGE} here: run 'apt-get "
+                               "update' (another distribution than Debian for amd64 has none of that name)")
         if not package:
             version = max(have, key=lambda name: have[name].stat().st_mtime)
         elif version not in have:

@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -44,6 +45,18 @@ def image(payload: bytes, protocol: int = 0x20F) -> bytes:
 def test_vmlinux_comes_out_of_a_kernel_image(pack: Callable[[bytes], bytes]) -> None:
     packed = pack(ELF) + struct.pack("<I", len(ELF))  # the kernel's build appends the length
     assert kernel.vmlinux_of(image(packed))[:len(ELF)] == ELF
+
+
+@pytest.mark.skipif(shutil.which("zstd") is None, reason="no zstd")
+def test_vmlinux_comes_out_of_a_kernel_image_of_zstd() -> None:
+    packed = subprocess.run(["zstd", "-q", "-c"], input=ELF, capture_output=True, check=True).stdout
+    assert kernel.vmlinux_of(image(packed + struct.pack("<I", len(ELF)))) == ELF
+
+
+def test_a_kernel_of_zstd_without_zstd_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(MachineError, match="ci/deps.sh packages vm"):
+        kernel.vmlinux_of(image(b"\x28\xb5\x2f\xfd"))
 
 
 @pytest.mark.parametrize("wrong", [b"", b"x" * 4096, image(b"\x02!L\x18whatever"), image(gzip.compress(b"no elf")),
@@ -177,7 +190,8 @@ def test_the_command_line_names_every_port_and_card(tmp_path: Path) -> None:
     assert ("-device", "virtconsole,chardev=terminal,name=terminal") in pairs
     assert ("-device", json.dumps(made.named("server"))) in pairs
     assert "readonly=on" in next(word for word in words if "id=root" in word)
-    assert ("-accel", "kvm") in list(zip(kvm := qemu.accelerator_arguments("kvm"), kvm[1:]))
+    kvm = qemu.accelerator_arguments("kvm")
+    assert ("-accel", "kvm") in list(zip(kvm, kvm[1:]))
     assert any(word.startswith("intel-iommu") for word in words)
     without = qemu.command_line(replace(setup, iommu=False), {"monitor": 7})
     assert not any("intel-iommu" in word for word in without)
