@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The ways a command can end other than well. One line to the user; the class carries the exit code."""
 
+import sys
+
 
 class StackduelError(Exception):
     """Base: `str(error)` is one line saying what failed, where, and what to do next."""
@@ -36,3 +38,11 @@ class Interrupted(StackduelError):
     """SIGINT or SIGTERM: the partial run is kept."""
 
     exit_code = 130
+
+
+def not_imported(error: BaseException) -> str:
+    """Return the line on a module that this Python lacks, or has for another Python."""
+    while isinstance(error.__context__, ImportError):
+        error = error.__context__
+    return (f"{sys.executable}: {error}: `sudo make deps` installs what /usr/bin/python3 needs; "
+            "another Python needs the same modules of its own")

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import NoReturn, Sequence
 
 from harness.cli.commands import COMMANDS
-from harness.errors import Interrupted, MachineError, StackduelError, UsageError
+from harness.errors import Interrupted, MachineError, StackduelError, UsageError, not_imported
 from harness.host import Host, LocalHost
 from harness.plan import BY_VARIABLE, OPTIONS, RENAMED, Kind, Option
 from harness.store import disk_reason
@@ -163,9 +163,8 @@ def main(argv: Sequence[str], host: Host) -> int:
         code, line = error.exit_code, str(error)
     except KeyboardInterrupt:
         code, line = Interrupted.exit_code, "interrupted"
-    except ModuleNotFoundError as error:
-        code = MachineError.exit_code
-        line = f"Python module '{error.name}' is missing: run `sudo make deps`"
+    except ImportError as error:
+        code, line = MachineError.exit_code, not_imported(error)
     except OSError as error:
         code, line = MachineError.exit_code, disk_reason(error)
     print(f"stackduel: {line}", file=sys.stderr, flush=True)

@@ -262,7 +262,8 @@ def test_not_root_is_one_line_and_3(here: Path, capsys: pytest.CaptureFixture[st
     (ContenderError("contender 'lwip' died"), 4, "contender 'lwip' died"),
     (OSError(errno.ENOSPC, "No space left on device", "/x/y.html"), 3, "/x/y.html: the disk is full"),
     (PermissionError(errno.EACCES, "Permission denied", "/x"), 3, "/x: Permission denied"),
-    (ModuleNotFoundError("no 'rich'", name="rich"), 3, "'rich' is missing: run `sudo make deps`"),
+    (ModuleNotFoundError("No module named 'rich'"), 3, "No module named 'rich': `sudo make deps` installs"),
+    (ImportError("cannot import name 'a' from 'b'"), 3, "cannot import name 'a' from 'b': `sudo make deps` installs"),
     (KeyboardInterrupt(), 130, "interrupted"),
 ])
 def test_every_error_is_one_line_and_its_code(monkeypatch: pytest.MonkeyPatch,
@@ -273,6 +274,19 @@ def test_every_error_is_one_line_and_its_code(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(harness.cli.bench, "bench", fail)
     assert main(["bench", "--wire", "tap"], ServingHost()) == code
     assert words in one_line(capsys)
+
+
+@pytest.mark.parametrize("words", [["-m", "harness"], ["./stackduel"]])
+@pytest.mark.parametrize("options, said", [
+    (["-S"], "No module named 'cattrs': `sudo make deps` installs"),  # without site there are no packages
+    ([], "Python 3.11 or newer is needed; ")])
+def test_a_python_that_cannot_run_us_is_one_line_and_3(words: list[str], options: list[str], said: str,
+                                                      tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.version_info = (3, 9, 2, 'final', 0)")
+    done = subprocess.run([sys.executable, *options, *words, "doctor"], cwd=ROOT, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+    assert done.stderr.startswith("stackduel: ") and said in done.stderr
 
 
 def test_restore_says_that_there_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:
