@@ -17,7 +17,8 @@ import pytest
 from harness.tests.system.conftest import ROOT
 
 LAUNCHER = ROOT / "build" / "on-lwip"
-PYTHON = "/usr/bin/python3"
+# Python 3.12 warns a process of several threads that forks; lwIP's are such threads, and forking beside them is tested
+PYTHON = ("/usr/bin/python3", "-W", "ignore:This process:DeprecationWarning")
 ADDRESS = "198.18.9.9"
 PAIR = f"""
 import os, signal, socket, sys, time
@@ -55,7 +56,7 @@ def prefix() -> Iterator[str]:
 
 def run(prefix: str, script: str, *options: str, device: str = "net_null0,no-rx=1") -> subprocess.CompletedProcess[str]:
     eal = f"--no-huge --no-shconf -m 512 --no-pci --no-telemetry --file-prefix={prefix} --vdev={device}"
-    return subprocess.run([LAUNCHER, "--address", ADDRESS, "--eal", eal, *options, "--", PYTHON, "-c", PAIR + script],
+    return subprocess.run([LAUNCHER, "--address", ADDRESS, "--eal", eal, *options, "--", *PYTHON, "-c", PAIR + script],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -293,7 +294,7 @@ for _ in range(2):
 """)
     assert done.stdout.split() == ["111", "111"]  # ECONNREFUSED: nobody listens, but the stack runs
     done = subprocess.run([LAUNCHER, "--address", ADDRESS, "--eal", f"--no-huge --no-shconf -m 512 --no-pci "
-                           f"--no-telemetry --file-prefix={prefix}", "--", PYTHON, "-c", f"""
+                           f"--no-telemetry --file-prefix={prefix}", "--", *PYTHON, "-c", f"""
 import socket
 for _ in range(2):
     try:
@@ -317,7 +318,7 @@ def test_a_name_unfit_for_json_is_told_as_it_can_be(prefix: str, tmp_path: Path)
 
 def test_without_the_launcher_all_sockets_stay_with_the_kernel() -> None:
     environment = {**os.environ, "LD_PRELOAD": str(ROOT / "build" / "libstackduel_preload.so")}
-    done = subprocess.run([PYTHON, "-c", "import socket; print(socket.create_server(('127.0.0.1', 0)) is not None)"],
+    done = subprocess.run([*PYTHON, "-c", "import socket; print(socket.create_server(('127.0.0.1', 0)) is not None)"],
                           env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.split() == ["True"]
     line, = done.stderr.splitlines()
