@@ -13,7 +13,8 @@ from typing import Iterator
 from harness.errors import MachineError
 from harness.host import Host
 from harness.plan import GENERAL, Wire, load_wire, wire_names
-from harness.provision import PROGRAMS, ROOT, TUN, VHOST, built, left_behind, missing, problems
+from harness.provision import (
+    PROGRAMS, ROOT, TUN, VHOST, Hugepages, built, left_behind, missing, problems)
 
 # the wire that decides the exit code
 MAIN_WIRE = "tap"
@@ -119,9 +120,11 @@ def _hugepages(host: Host, wire: Wire) -> Finding:
     if not host.exists(directory):
         return Finding(NOTE, f"no {name} in this kernel",
                        "lwip_server runs without, and the report says so")
-    free, total = (host.text(f"{directory}/{which}_hugepages") for which in ("free", "nr"))
-    lack = wire.hugepage_count - int(free)
-    return Finding(OK, f"{name}: {free} of {total} are free",
+    step = Hugepages(wire.hugepage_kib, wire.hugepage_count)
+    lack, total = step.lacking(host), host.text(f"{directory}/nr_hugepages")
+    reserved = host.text(f"{directory}/resv_hugepages")
+    others = f", {reserved} more are reserved" if reserved not in ("", "0") else ""
+    return Finding(OK, f"{name}: {wire.hugepage_count - lack} of {total} are free{others}",
                    f"a run asks the kernel for {lack} more and gives them back" if lack > 0 else "")
 
 

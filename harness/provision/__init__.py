@@ -15,6 +15,6 @@ from harness.provision.resolve import (
     with_tap)
 from harness.provision.resolved_wire import NicPair, ResolvedWire, resolved
 from harness.provision.step import Action
-from harness.provision.steps import PROGRAMS, ROOT, built, has_program
+from harness.provision.steps import PROGRAMS, ROOT, Hugepages, built, has_program
 from harness.provision.tuning import Interface, Shown
 from harness.provision.vhost import pin_worker

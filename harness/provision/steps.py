@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Mapping, Sequence
 
 from harness.errors import MachineError, UsageError
-from harness.host import NETNS_DIRECTORY, Host
+from harness.host import NETNS_DIRECTORY, Host, in_user_namespace, is_read_only, room
 from harness.plan import CLIENT_EAL_PREFIX, EAL_PREFIX, KERNEL, Contender, Wire
 from harness.provision.kernel_modules import Module
 from harness.provision.links import (
@@ -23,7 +23,8 @@ from harness.provision.nic import steps as nic_steps
 from harness.provision.nic.steps import Use
 from harness.provision.resolved_wire import ResolvedWire
 from harness.provision.step import Action, Directories, Step
-from harness.provision.tuning import Softirq, Tuned, pages, targets, tuned
+from harness.provision.tuning import (
+    Softirq, Tuned, free_pages, page_name, pages, targets, tuned)
 
 ROOT = Path(__file__).resolve().parents[2]
 EAL_DIRECTORY = "/run/dpdk"
@@ -98,12 +99,19 @@ class Hugepages(Step):
                      "granted" if self.granted else "not granted", [self.why] if self.why else [])
 
     def check(self, host: Host) -> str:
-        absent = self.needed_for and not host.exists(self._file("nr"))
-        return f"{self.needed_for}, and {self._none_here()}" if absent else ""
+        if not self.needed_for or not self.count:
+            return ""
+        if why := self._none_here(host) or self._forbidden(host):
+            return f"{self.needed_for}, and {why}"
+        lacking, nr = self.lacking(host), self._file("nr")
+        if lacking <= 0 or not (is_read_only(host, nr) or in_user_namespace(host)):
+            return ""
+        return (f"{self.needed_for}, {max(0, self.count - lacking)} are free, and /sys is read-only "
+                f"here: make them outside (`echo {int(host.read(nr)) + lacking} > {nr}`)")
 
     def undo(self, host: Host) -> list[Action]:
-        return [["write", self._file("nr"), host.text(self._file("nr"))]] if (
-            host.exists(self._file("nr")) and self._lacking(host) > 0) else []
+        can = not (self._none_here(host) or self._forbidden(host)) and self.lacking(host) > 0
+        return [["write", self._file("nr"), self._own(host)]] if can else []
 
     def up(self, host: Host) -> None:
         if not self.count:
@@ -116,9 +124,9 @@ class Hugepages(Step):
 
     def _raise(self, host: Host) -> str:
         """Have enough of them. Return why there are not; "" when there are."""
-        if not host.exists(self._file("nr")):
-            return self._none_here()
-        found, lacking = int(host.read(self._file("nr"))), self._lacking(host)
+        if why := self._none_here(host) or self._forbidden(host):
+            return why
+        found, own, lacking = int(host.read(self._file("nr"))), self._own(host), self.lacking(host)
         if lacking > 0:
             try:
                 host.write(self._file("nr"), str(found + lacking))
@@ -127,14 +135,27 @@ class Hugepages(Step):
         given = int(host.read(self._file("nr"))) - found
         if given >= lacking:
             return ""
-        host.write(self._file("nr"), str(found))
+        host.write(self._file("nr"), own)
         return f"the machine gave {given} of {lacking} hugepages of {self.size}"
 
-    def _lacking(self, host: Host) -> int:
-        return self.count - int(host.read(self._file("free")))
+    def lacking(self, host: Host) -> int:
+        """Return how many more are needed than are free and not reserved."""
+        return self.count - free_pages(host, self.size_kib, self.node)
 
-    def _none_here(self) -> str:
-        return f"this kernel has no hugepages of {self.size}"
+    def _own(self, host: Host) -> str:
+        """Return how many the machine keeps, without the surplus that goes with its user."""
+        return str(int(host.read(self._file("nr"))) - int(host.text(self._file("surplus")) or 0))
+
+    def _none_here(self, host: Host) -> str:
+        return "" if host.exists(self._file("nr")) else (
+            f"this kernel has no hugepages of {self.size}")
+
+    def _forbidden(self, host: Host) -> str:
+        """Return why our cgroup may not have as many; "" if it may."""
+        limit = room(host, "hugetlb", page_name(self.size_kib))
+        pages_left = limit.left // (self.size_kib << 10) if limit else self.count
+        return "" if limit is None or pages_left >= self.count else (
+            f"{limit.file} leaves {pages_left} of {self.count} hugepages of {self.size}")
 
     def _file(self, which: str) -> str:
         return f"{pages(self.size_kib, self.node)}/{which}_hugepages"

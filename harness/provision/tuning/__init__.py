@@ -6,5 +6,5 @@ from harness.provision.tuning.cpus import (
 from harness.provision.tuning.ethtool import Interface, Settings, Shown
 from harness.provision.tuning.interface import tune_interface
 from harness.provision.tuning.machine import (
-    LEVELS, Tuned, hugepages_for, machine_steps, pages, results, tuned)
+    LEVELS, Tuned, free_pages, hugepages_for, machine_steps, page_name, pages, results, tuned)
 from harness.provision.tuning.rps import SOFTIRQ, Softirq, targets

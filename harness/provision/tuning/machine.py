@@ -236,8 +236,7 @@ def hugepages_for(host: Host, level: str, node: int | None, size_kib: int,
     At level "max" they are of 1 GiB where enough are free, else as asked.
     """
     needed = -(-size_kib * count // GIB_KIB)
-    free = host.text(f"{pages(GIB_KIB, node)}/free_hugepages") or "0"
-    enough = level == "max" and count > 0 and int(free) >= needed
+    enough = level == "max" and count > 0 and free_pages(host, GIB_KIB, node) >= needed
     return (GIB_KIB, needed) if enough else (size_kib, count)
 
 
@@ -245,3 +244,19 @@ def pages(size_kib: int, node: int | None) -> str:
     """Return the kernel's directory of hugepages of a size; on one NUMA node, if given."""
     top = "/sys/kernel/mm" if node is None else f"{NODES}/node{node}"
     return f"{top}/hugepages/hugepages-{size_kib}kB"
+
+
+def free_pages(host: Host, size_kib: int, node: int | None) -> int:
+    """Return how many are free and not reserved by a process that will touch them later.
+
+    A node does not tell what is reserved there, so all that is reserved counts as its own.
+    """
+    free = host.text(f"{pages(size_kib, node)}/free_hugepages") or "0"
+    return int(free) - int(host.text(f"{pages(size_kib, None)}/resv_hugepages") or 0)
+
+
+def page_name(size_kib: int) -> str:
+    """Return a size as cgroups have it in the names of files: 2MB of 2048 KiB."""
+    unit, name = max((unit, name) for unit, name in ((1, "KB"), (1 << 10, "MB"), (1 << 20, "GB"))
+                     if unit <= size_kib)
+    return f"{size_kib // unit}{name}"

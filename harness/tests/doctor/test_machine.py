@@ -100,6 +100,13 @@ def test_hugepages(host: FakeHost) -> None:
     assert finding(host, "hugepages").advice == ""
 
 
+def test_reserved_hugepages_are_not_free(host: FakeHost) -> None:
+    host.files |= {f"{PAGES}/nr_hugepages": "96\n", f"{PAGES}/free_hugepages": "96\n", f"{PAGES}/resv_hugepages": "90\n"}
+    assert str(finding(host, "hugepages")) == (
+        "ok       hugepages of 2048 KiB: 6 of 96 are free, 90 more are reserved: "
+        "a run asks the kernel for 90 more and gives them back")
+
+
 def test_shared_memory_cannot_do_without_hugepages(host: FakeHost) -> None:
     assert str(examine(host)[1]["shm"]) == "ok       wire shm can run here: sudo make bench-shm"
     del host.files[f"{PAGES}/nr_hugepages"], host.files[f"{PAGES}/free_hugepages"]

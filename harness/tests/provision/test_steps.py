@@ -9,6 +9,7 @@ from harness.errors import UsageError
 from harness.host import NETNS_DIRECTORY
 from harness.provision.journal import DIRECTORY
 from harness.provision.provision import Provisioned, provisioned, steps
+from harness.provision.steps import Hugepages
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
 from harness.tests.provision.test_provision import BOTH, NR, WIRE, run_once, up_and_down
 from harness.tests.fixtures.wires import bare_wire
@@ -98,6 +99,54 @@ def test_hugepages_are_raised_by_what_is_missing() -> None:
     seen: list[str] = []
     run_once(host, lambda up: seen.append(f"{up.hugepages} {up.why!r} {host.files[NR].strip()}"))
     assert seen == ["True '' 99"] and host.files[NR].strip() == "4"
+
+
+def test_hugepages_that_another_process_has_reserved_are_not_free() -> None:
+    host = FakeHost()
+    host.files.update({NR: "96\n", f"{PAGES}/free_hugepages": "96\n", f"{PAGES}/resv_hugepages": "96\n"})
+    seen: list[str] = []
+    run_once(host, lambda up: seen.append(f"{up.hugepages} {host.files[NR].strip()}"))
+    assert seen == ["True 192"] and host.files[NR].strip() == "96"
+
+
+def test_a_node_does_not_tell_what_is_reserved_so_all_that_is_counts_there() -> None:
+    host, node = FakeHost(), "/sys/devices/system/node/node1/hugepages/hugepages-2048kB"
+    host.files.update({f"{node}/nr_hugepages": "100\n", f"{node}/free_hugepages": "100\n",
+                       f"{PAGES}/resv_hugepages": "30\n"})
+    step = Hugepages(2048, 96, node=1)
+    step.up(host)
+    assert step.granted and host.files[f"{node}/nr_hugepages"].strip() == "126"
+
+
+def test_surplus_pages_of_others_do_not_become_the_machines() -> None:
+    host = FakeHost()
+    host.files.update({NR: "10\n", f"{PAGES}/free_hugepages": "0\n", f"{PAGES}/surplus_hugepages": "8\n"})
+    assert Hugepages(2048, 96).undo(host) == [["write", NR, "2"]]
+
+
+@pytest.mark.parametrize("used, why", [
+    (0, ""), (50 << 21, "/sys/fs/cgroup/hugetlb.2MB.max leaves 50 of 96 hugepages of 2048 KiB")])
+def test_a_cgroups_limit_of_hugepages_is_kept(used: int, why: str) -> None:
+    host = FakeHost()
+    host.mounts_text = "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n"
+    host.files.update({"/proc/self/cgroup": "0::/\n", "/sys/fs/cgroup/hugetlb.2MB.max": f"{100 << 21}\n",
+                       "/sys/fs/cgroup/hugetlb.2MB.current": f"{used}\n"})
+    step = Hugepages(2048, 96)
+    step.up(host)
+    assert step.why == why and step.granted == (not why)
+    assert bool(host.calls) == (not why)
+    assert Hugepages(2048, 96, "it needs them").check(host) == (f"it needs them, and {why}" if why else "")
+
+
+def test_what_must_have_pages_is_refused_where_they_cannot_be_raised() -> None:
+    host = FakeHost()
+    host.mounts_text = "30 25 0:26 / /sys ro - sysfs sysfs ro\n"
+    assert Hugepages(2048, 96).check(host) == ""
+    assert Hugepages(2048, 96, "it needs them").check(host) == (
+        "it needs them, 1 are free, and /sys is read-only here: make them outside "
+        f"(`echo 99 > {NR}`)")
+    host.files[f"{PAGES}/free_hugepages"] = "96\n"
+    assert Hugepages(2048, 96, "it needs them").check(host) == ""
 
 
 def test_enough_free_hugepages_are_left_as_they_are() -> None:
