@@ -132,4 +132,9 @@ def _wire(host: Host, wire: Wire) -> Finding:
     found = problems(host, wire)
     if found:
         return Finding(MISSING, f"wire {wire.name}", "; ".join(found))
+    why = host.io_uring_refusal()
+    without = [name for name, item in wire.contenders.items() if item.io_uring and why]
+    if without:
+        return Finding(NOTE, f"wire {wire.name} can run here, without {', '.join(without)}",
+                       f"io_uring is not to be had ({why}); {bench_command(wire)}")
     return Finding(OK, f"wire {wire.name} can run here", bench_command(wire))

@@ -220,6 +220,11 @@ class Host:
         """Hold `directory`, from any network namespace. MachineError when another process does."""
         raise self.refusal("lock")
 
+    def io_uring_refusal(self) -> str:
+        """Return why this process may not have a ring of io_uring as our server wants it; "" if
+        it may."""
+        raise self.refusal("ask for io_uring")
+
     def connect(self, netns: str | None, address: str, port: int, timeout: float) -> socket.socket:
         """Return a TCP connection from `netns`, with `timeout` (s); the caller closes it.
 

@@ -17,6 +17,7 @@ import shlex
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -26,6 +27,8 @@ from typing import Callable, Iterator, Mapping, Sequence, TypeVar
 from harness.errors import MachineError
 from harness.host.host import NETNS_DIRECTORY, Host, Process, Result, command, start_time
 
+# io_uring_setup(2), the same number on every architecture; SINGLE_ISSUER and DEFER_TASKRUN
+_IO_URING_SETUP, _RING_FLAGS = 425, 1 << 12 | 1 << 13
 _DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 T = TypeVar("T")
 
@@ -196,6 +199,19 @@ class LocalHost(Host):
             yield
         finally:
             os.close(held)
+
+    def io_uring_refusal(self) -> str:
+        parameters = struct.pack("<3I", 0, 0, _RING_FLAGS).ljust(120, b"\0")
+        libc = ctypes.CDLL(None, use_errno=True)
+        ring = libc.syscall(_IO_URING_SETUP, 1, ctypes.create_string_buffer(parameters))
+        if ring >= 0:
+            os.close(ring)
+            return ""
+        code = ctypes.get_errno()
+        if code == errno.EPERM:
+            return "forbidden, by a container's seccomp filter or kernel.io_uring_disabled"
+        return {errno.ENOSYS: "this kernel has none, or a seccomp filter hides it",
+                errno.EINVAL: "this kernel is older than Linux 6.1"}.get(code, os.strerror(code))
 
     def connect(self, netns: str | None, address: str, port: int, timeout: float) -> socket.socket:
         return inside(netns, lambda: socket.create_connection((address, port), timeout))

@@ -136,6 +136,7 @@ class Program:
     for none
     polls: burns its cores whether or not there is work
     busy_polls: needs a driver with NAPI ids
+    io_uring: needs a ring of io_uring, which many containers forbid
     cores: how many of the server's cores it uses
     same_on_one_core: the contender that it equals where there is one core
     only_workload, only_body_size: it answers nothing else
@@ -154,6 +155,7 @@ class Program:
     counts_at: str = ""
     polls: bool = False
     busy_polls: bool = False
+    io_uring: bool = False
     cores: str = "one"
     same_on_one_core: str = ""
     only_workload: str = ""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Find out which contenders the wire that is up cannot carry fairly: whether a driver has NAPI ids
-shows by one real connection."""
+"""Find out which contenders this machine cannot run, or the wire that is up cannot carry fairly:
+whether a driver has NAPI ids shows by one real connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shutil import rmtree
 
 from harness.errors import ContenderError
 from harness.host import Host
-from harness.plan import Contender, Plan, Reason
+from harness.plan import Contender, Plan, Reason, Wire, without
 from harness.provision import Provisioned, ResolvedWire
 from harness.trial import Client, prove_answer, prove_neighbour, start
 
@@ -30,6 +30,15 @@ def without_napi(host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned,
                if wire.contenders[name].busy_polls]
     return {item.name: Reason("no-busy-polling", {"interface": item.endpoint.interface})
             for item in polling if not _has_napi_id(host, wire, plan, up, item, raw)}
+
+
+def without_io_uring(host: Host, wire: Wire, plan: Plan) -> Plan:
+    """Return the plan without the contenders that want a ring of io_uring, where none is to be
+    had."""
+    wanting = [name for name in plan.applicable if wire.contenders[name].io_uring]
+    why = host.io_uring_refusal() if wanting else ""
+    return without(plan, {name: Reason("no-io-uring", {"why": why})
+                          for name in wanting}) if why else plan
 
 
 def _has_napi_id(host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned, contender: Contender,

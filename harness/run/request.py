@@ -14,6 +14,7 @@ from harness.plan import (
 from harness.provision import (
     NicPair, ResolvedWire, most_files, nic_pair, reached, resolve, usable_cpus, with_cpus, with_tap)
 from harness.store import NotMeasured, Note, Run
+from harness.run.eligibility import without_io_uring
 from harness.run.open_loop import Loads, open_plan
 from harness.run.progress import Words, code_text
 
@@ -101,7 +102,7 @@ def _plan(request: RunRequest, wire: Wire, name: str, host: Host, nic: NicPair |
                      {site.destination: site.cpus() for site in sites})
     if request.loads is not None:
         plan = open_plan(plan, request.loads)
-    return wire, with_tap(host, wire, plan)
+    return wire, without_io_uring(host, wire, with_tap(host, wire, plan))
 
 
 def _contenders(request: RunRequest) -> list[str]:

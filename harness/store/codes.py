@@ -150,6 +150,7 @@ class NotMeasured(StrEnum):
     ONE_CORE = "same-as-on-one-core"        # as (contender)
     NOT_ALL_CORES = "does-not-use-all-cores"
     NO_BUSY_POLL = "no-busy-polling"        # interface (absent if none)
+    NO_IO_URING = "no-io-uring"             # why (of the kernel)
     WORKLOAD = "other-workload"             # workload
     BODY_SIZE = "other-body-size"           # body_size_bytes
     OTHER = "other"                         # text; of runs of schema 1 alone

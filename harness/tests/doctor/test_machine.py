@@ -107,6 +107,14 @@ def test_reserved_hugepages_are_not_free(host: FakeHost) -> None:
         "a run asks the kernel for 90 more and gives them back")
 
 
+def test_what_is_then_not_measured_is_said(host: FakeHost) -> None:
+    host.no_io_uring = "forbidden"
+    assert str(examine(host)[1]["tap"]) == (
+        "note     wire tap can run here, without uring: io_uring is not to be had (forbidden); sudo make bench-tap")
+    assert examine(host)[1]["shm-loadgen"].state == OK
+    assert doctor(host) == 0
+
+
 def test_shared_memory_cannot_do_without_hugepages(host: FakeHost) -> None:
     assert str(examine(host)[1]["shm"]) == "ok       wire shm can run here: sudo make bench-shm"
     del host.files[f"{PAGES}/nr_hugepages"], host.files[f"{PAGES}/free_hugepages"]

@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.analyse import summarise
-from harness.run.request import checked
+from harness.run.request import checked, not_applicable, planned
+from harness.report.templates import note_text as words
+from harness.provision import ROOT
+from harness.tests.fixtures.fake_host import FakeHost
 from harness.cli.bench import bench
 from harness.run import RunRequest, code_text
 from harness.errors import ContenderError, Interrupted, MachineError, UsageError
@@ -38,6 +43,26 @@ def made(wire: str = "tap", **settings: str) -> tuple[Wire, Plan]:
 def test_with_one_core_what_would_be_the_same_is_set_aside() -> None:
     assert made()[1].not_applicable == made("nic")[1].not_applicable == ONE_CORE
     assert made(CONTENDERS="lwip,epoll")[1].not_applicable == {}
+
+
+@pytest.mark.parametrize("given, why", [({"CONTENDERS": "epoll,uring"}, {"uring"}), ({"CONTENDERS": "epoll,lwip"}, set())])
+def test_where_io_uring_is_forbidden_its_server_is_set_aside(given: dict[str, str], why: set[str]) -> None:
+    host = FakeHost()
+    host.no_io_uring = "forbidden"
+    _, plan = planned(RunRequest("tap", "quick", {**TINY, **given}), host)
+    assert set(plan.not_applicable) == why
+    assert not_applicable(plan, words) == [f"{name}: not applicable: io_uring is not to be had here: forbidden"
+                                           for name in why]
+    with pytest.raises(MachineError, match="no contender is left: uring: .*forbidden"):
+        planned(RunRequest("tap", "quick", {**TINY, "CONTENDERS": "uring"}), host)
+
+
+def test_a_program_that_may_not_have_io_uring_is_told_why() -> None:
+    """The answer is that of the kernel: it forbids io_uring where the limit of open files is used up."""
+    script = ("import resource; from harness.host import LocalHost; print(repr(LocalHost().io_uring_refusal()));"
+              "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3)); print(LocalHost().io_uring_refusal())")
+    asked = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert asked.stdout.splitlines() == ["''", "Too many open files"], asked.stderr
 
 
 def test_with_several_cores_only_those_that_use_them_stay() -> None:
