@@ -143,8 +143,9 @@ test-system: system-programs ## servers and short runs in real namespaces, in tw
 	@$(PYTEST) -n 2 --dist loadfile -m 'not exclusive and not long' harness/tests/system
 	@$(PYTEST) -m 'exclusive and not long' harness/tests/system
 
-test-long: deps system-programs ## what takes minutes: soak, noise, more random calls (root)
+test-long: deps system-programs ## what takes minutes: soak, noise, more random calls, the other release of Debian (root)
 	@$(PYTEST) -m long harness/tests/system
+	@ci/on-debian.sh other sh -c 'make deps && make all lint test-c test-harness'
 
 lint: ## types of the harness, rooms of harness and servers, format of the C code
 	@PYTHON=$(PYTHON) ci/lint.sh
