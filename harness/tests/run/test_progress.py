@@ -22,6 +22,11 @@ PLAN = load_plan("quick", load_wire("tap"), (0, 1), {"CONNECTIONS": "8", "ROUNDS
 PROBLEMS = (Note(Problem.REFUSED, {"count": 2}), Note(Problem.OPTIMISATIONS_UNKNOWN))
 
 
+@pytest.fixture(autouse=True)
+def terminal_that_can_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+
+
 def record(valid: bool = True) -> TrialRecord:
     return TrialRecord("epoll", LoadPoint(8), 0, 0, 1, "2026-01-02T03:04:05Z", 2.0, 93824, 46912.3, 10**6,
                        {"p99": 2100}, ((100.0, 1),), {}, Reconcile(1, 1, 1, 0), {},
