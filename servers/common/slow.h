@@ -10,13 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <x86intrin.h>
 
-/* Does nothing for SLOW_CYCLES cycles of the time stamp counter. */
+#include "common/cycle_counter.h"
+
+/* Does nothing for SLOW_CYCLES cycles of the counter. */
 static inline void slow_down(void) {
-    uint64_t begin = __rdtsc();
-    while (__rdtsc() - begin < (uint64_t)SLOW_CYCLES) {
-        _mm_pause();
+    uint64_t begin = cycle_counter();
+    while (cycle_counter() - begin < (uint64_t)SLOW_CYCLES) {
+        cycle_pause();
     }
 }
 

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum {
     HUGE_PAGE = 2 << 20,
     MEMORY_SIZE = (KERNEL_RING_BUFFERS * KERNEL_RING_BUFFER_SIZE + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE,
-    PAGE = 4096,
 };
 
 static int io_uring_disabled(void) {
@@ -90,7 +90,8 @@ static void free_memory(struct kernel_ring *ring) {
 
 int kernel_ring_init(struct kernel_ring *ring, char *error, size_t size) {
     int result;
-    ring->buffers = aligned_alloc(PAGE, KERNEL_RING_BUFFERS * sizeof(struct io_uring_buf));
+    ring->buffers =
+        aligned_alloc((size_t)sysconf(_SC_PAGESIZE), KERNEL_RING_BUFFERS * sizeof(struct io_uring_buf));
     ring->memory = aligned_alloc(HUGE_PAGE, MEMORY_SIZE);
     ring->messages = malloc(KERNEL_RING_SUBMISSIONS * sizeof(*ring->messages));
     if (ring->buffers == NULL || ring->memory == NULL || ring->messages == NULL) {

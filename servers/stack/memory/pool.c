@@ -3,12 +3,18 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#define PAGE ((size_t)4096)
+#define MOST_ALIGNMENT ((size_t)4096)
 #define HUGE_PAGE ((size_t)2 * 1024 * 1024)
 
 static size_t round_up(size_t value, size_t multiple) {
     return (value + multiple - 1) / multiple * multiple;
+}
+
+/* 4 KiB, on aarch64 16 or 64 KiB too. */
+static size_t page_size(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static void *map(size_t bytes) {
@@ -40,7 +46,7 @@ void *pool_reserve(size_t bytes) {
     if (bytes == 0 || bytes > SIZE_MAX / 4) {
         return NULL;
     }
-    bytes = round_up(bytes, PAGE);
+    bytes = round_up(bytes, page_size());
     if (bytes < HUGE_PAGE) {
         return map(bytes);
     }
@@ -53,11 +59,12 @@ void *pool_reserve(size_t bytes) {
 }
 
 void pool_release(void *memory, size_t bytes) {
-    munmap(memory, round_up(bytes, PAGE));
+    munmap(memory, round_up(bytes, page_size()));
 }
 
 int pool_open(struct pool *pool, size_t size, size_t alignment, size_t limit) {
-    bool aligned = alignment >= sizeof(void *) && alignment <= PAGE && (alignment & (alignment - 1)) == 0;
+    bool aligned =
+        alignment >= sizeof(void *) && alignment <= MOST_ALIGNMENT && (alignment & (alignment - 1)) == 0;
 
     *pool = (struct pool){0};
     if (!aligned || size == 0 || size > SIZE_MAX / 8 || limit == 0 ||
@@ -86,6 +93,6 @@ void pool_describe(const struct pool *pool, struct pool_usage *usage) {
     *usage = (struct pool_usage){
         .used = pool->used,
         .high = pool->touched,
-        .bytes = round_up(pool->touched * pool->size, PAGE),
+        .bytes = round_up(pool->touched * pool->size, page_size()),
     };
 }
