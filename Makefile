@@ -67,7 +67,7 @@ bench-library: ready test-programs ## wrk under the preload library against a ba
 # --- a virtual machine, and what all needs -----------------------------------------------------------
 
 vm-deps: ready
-	@ci/deps.sh packages vm
+	@PYTHON='$(PYTHON)' ci/deps.sh packages vm
 
 vm-test: vm-deps ## make bench in a virtual machine with emulated NICs, PLAN=quick; VM=faults|kernel|ssh|all: what else can be tried there
 	@ci/vm/vm.py test $(if $(call given,PLAN),--plan $(call quoted,$(PLAN))) $(foreach name,$(call given,VM),$(call quoted,$(name)))
@@ -76,7 +76,7 @@ vm-shell: vm-deps ## a shell in that virtual machine, or a script piped in; NIC=
 	@ci/vm/vm.py shell $(if $(call given,NIC),--nic $(call quoted,$(NIC)))
 
 deps: ## install what is missing: Debian packages (root), lwIP's source
-	@ci/deps.sh packages
+	@PYTHON='$(PYTHON)' ci/deps.sh packages
 	@$(if $(PINNED),ci/deps.sh lwip $(BUILD)/deps $(LWIP),:)
 
 # The tools that find libraries may have come just now, so a second make looks for them.
@@ -86,7 +86,7 @@ ready: deps
 # --- building: Meson knows how, in a directory for each variant (ci/variant.sh) --------------------------
 
 PINNED := $(filter $(BUILD)/deps/%,$(LWIP_SRC))
-VARIANTS := $(BUILD) $(BUILD)/checked $(BUILD)/threads $(BUILD)/fuzz
+VARIANTS := $(BUILD) $(BUILD)/checked $(BUILD)/threads $(BUILD)/fuzz $(BUILD)/aarch64
 .PHONY: $(VARIANTS:%=%/build.ninja) all test-programs system-programs slow soak fuzz clean distclean
 $(VARIANTS:%=%/build.ninja):
 	@$(foreach key,CC CLANG LWIP_SRC SLOW_CYCLES,$(key)=$(call quoted,$($(key)))) \
@@ -111,7 +111,7 @@ fuzz: $(BUILD)/fuzz/build.ninja ## frames into lwIP's input path for FUZZ_SECOND
 
 # --- tests -------------------------------------------------------------------------------------------
 
-.PHONY: test check check-aside test-c test-threads test-fuzz test-lwip test-harness test-system test-long lint check-globals
+.PHONY: test check check-aside test-c test-threads test-fuzz test-aarch64 test-lwip test-harness test-system test-long lint check-globals
 test: deps ## everything to passed tests (root for the ones in namespaces; without it they are skipped, and say so)
 	@$(MAKE_AGAIN) check
 
@@ -131,6 +131,10 @@ test-c test-fuzz test-lwip check-globals: $(BUILD)/checked/build.ninja
 
 test-threads: $(BUILD)/threads/build.ninja ## stacks on several cores under TSan
 	@$(MESON_TEST) -C $(BUILD)/threads --suite threads
+
+test-aarch64: $(BUILD)/aarch64/build.ninja ## C modules for aarch64, under qemu-user (ci/README.md: where)
+	@ninja --quiet -C $(BUILD)/aarch64
+	@$(MESON_TEST) -C $(BUILD)/aarch64 --suite c --suite lwip
 
 PYTEST := $(PYTHON) -m pytest -q -rs -p no:cacheprovider
 test-harness: ## the harness, without root

@@ -1,11 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Install what is missing: Debian packages, then lwIP's source. Knows nothing of the build.
-# Usage: ci/deps.sh [packages [vm] | lwip DIR VERSION]      Exit: 0 done, 3 the machine cannot (says what is missing).
-# What only the virtual machine needs (packages.txt: vm) is installed when asked for by that name, and alone.
+# Install what is missing, with apt where that is, then lwIP's source. What counts is whether a thing is found
+# (packages.txt says how), not which package it came with. Knows nothing of the build.
+# Usage: ci/deps.sh [packages [vm|aarch64] | lwip DIR VERSION]   Exit: 0 done, 3 the machine cannot (says what is missing).
+# What only the virtual machine or the cross build needs is installed when asked for by that name, and alone. For
+# aarch64 in a container alone (ci/README.md): Debian's libdpdk-dev is there for one processor at a time.
 set -eu
 
 HERE=$(dirname "$0")
+PYTHON=${PYTHON:-/usr/bin/python3}
+PKG_CONFIG=pkg-config
+SBIN=${SBIN-/usr/local/sbin:/usr/sbin:/sbin} # not on the PATH of every user
 
 # pin VERSION: a release of lwIP. Sets the hash of the tree that its archives must unpack to (line ends as LF).
 pin() {
@@ -21,26 +26,54 @@ pin() {
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "deps: $*"; exit 3; }
 
-# missing_packages KIND: of `vm`, or of all other kinds when KIND is empty.
-missing_packages() {
-    wanted=$(sed 's/#.*//' "$HERE/packages.txt" | while read -r package kind _; do
-        [ -n "$package" ] || continue
-        case $kind in
-            vm) [ "$1" = vm ] || continue ;;
-            *) [ -z "$1" ] || continue ;;
+# rows KIND: package, how it is found and Fedora's name, of `vm` or `aarch64`, or of all other kinds when KIND is empty.
+rows() {
+    sed 's/#.*//' "$HERE/packages.txt" | while read -r package kind how fedora _; do
+        case $1/$kind/$how in
+            //*) continue ;;
+            vm/vm/* | aarch64/aarch64/*) ;;
+            aarch64/build/pc:* | aarch64/test/pc:*) package=${package%%|*}:arm64 how=${how%%|*} ;;
+            aarch64/build/bin:*) [ "$package" != gcc ] || continue ;;
+            vm/* | aarch64/* | /vm/* | /aarch64/*) continue ;;
         esac
-        echo "$package"
-    done)
-    # one question for all: a slow machine takes long to start a program
-    # shellcheck disable=SC2016,SC2086
-    there=" $(dpkg-query -W -f '${db:Status-Status} ${Package}\n' $(echo "$wanted" | tr '|' '\n') 2>/dev/null |
-             sed -n 's/^installed //p' | tr '\n' ' ') "
-    for choice in $wanted; do
+        echo "$package $how $fedora"
+    done
+}
+
+# there HOW: whether one of its "|" is there, with all of its ",".
+there() (
+    IFS='|'
+    for way in $1; do
+        IFS=,
         lacking=
-        for package in $(echo "$choice" | tr '|' ' '); do
-            case $there in *" $package "*) lacking=; break ;; *) lacking="${lacking:-$choice}" ;; esac
+        for name in ${way#*:}; do
+            case ${way%%:*} in
+                bin) PATH=$PATH:$SBIN command -v "$name" >/dev/null ;;
+                pc) "$PKG_CONFIG" --exists "$name" 2>/dev/null ;;
+                py) case " $modules " in *" $name "*) ;; *) false ;; esac ;;
+                pmd) set -- "$libdir"/dpdk/pmds-*/librte_"$name".so* "$libdir"/dpdk-pmds/librte_"$name".so*
+                    [ -e "$1" ] || [ -e "$2" ] ;;
+                file) [ -e "$name" ] ;;
+                *) fail "packages.txt: unknown way '$way'" ;;
+            esac || lacking=$name
         done
-        [ -z "$lacking" ] || echo "$lacking"
+        [ -n "$lacking" ] || exit 0
+    done
+    exit 1
+)
+
+# missing_packages KIND: name and way of what is not found. Where apt-get is not, Fedora's names.
+missing_packages() {
+    libdir=$("$PKG_CONFIG" --variable=libdir libdpdk 2>/dev/null) || libdir=
+    # One question for all: Python takes long to start.
+    # shellcheck disable=SC2046  # words
+    modules=$("$PYTHON" -c 'import sys; from importlib.util import find_spec; print(*filter(find_spec, sys.argv[1:]))' \
+        $(rows "$1" | sed -n 's/.* py:\([^ ]*\) .*/\1/p') 2>/dev/null) || modules=
+    rows "$1" | while read -r package how fedora; do
+        if ! command -v apt-get >/dev/null; then
+            case $fedora in -) continue ;; =) ;; *) package=$fedora ;; esac
+        fi
+        there "$how" || echo "$package $how"
     done
 }
 
@@ -57,10 +90,18 @@ known() {
 install_packages() {
     missing=$(missing_packages "$1")
     [ -n "$missing" ] || return 0
-    list=$(echo "$missing" | tr '\n' ' ')
+    list=$(echo "$missing" | sed 's/ .*//' | sort -u | tr '\n' ' ')
     say "missing packages: $list"
-    command -v apt-get >/dev/null 2>&1 || fail "no apt-get here: install these packages by hand: $list"
+    if ! command -v apt-get >/dev/null; then
+        ! command -v dnf >/dev/null || fail "not found here: run 'sudo dnf install $list'"
+        fail "no apt-get here: install these (names are Fedora's): $(echo "$missing" | sed 's/\(.*\) \(.*\)/\1 (\2)/' | tr '\n' ' ')"
+    fi
     [ "$(id -u)" = 0 ] || fail "not root: run 'sudo $AGAIN', or: sudo apt-get install --no-install-recommends $list"
+    if [ "$1" = aarch64 ]; then
+        ! pkg-config --exists libdpdk ||
+            fail "libdpdk-dev:arm64 would take the place of this machine's libdpdk-dev: rather in a container, or with ci/on-debian.sh"
+        dpkg --add-architecture arm64
+    fi
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q >&2 || say "deps: apt-get update reported an error; trying to install all the same"
     # A policy that answers 101 keeps packages from starting daemons at install time; it goes whatever ends us.
@@ -83,6 +124,8 @@ install_packages() {
         esac
     done
     [ $status = 0 ] || fail "apt-get could not install: $list"
+    missing=$(missing_packages "$1")
+    [ -z "$missing" ] || fail "installed, and yet not found: $(echo "$missing" | tr '\n' ' ')"
 }
 
 # tree_sha256 DIR: one hash over the names and bytes of src/ and test/.
@@ -150,6 +193,9 @@ fetch_lwip() {
 case ${1:-packages}/${2:-} in
     packages/) AGAIN='make deps'; install_packages '' ;;
     packages/vm) AGAIN='ci/deps.sh packages vm'; install_packages vm ;;
+    packages/aarch64)
+        PKG_CONFIG=aarch64-linux-gnu-pkg-config AGAIN='ci/deps.sh packages aarch64'
+        install_packages aarch64 ;;
     lwip/?*) pin "${3:?which release of lwIP?}"; fetch_lwip "$2" ;;
-    *) say "usage: ci/deps.sh [packages [vm] | lwip DIR VERSION]"; exit 2 ;;
+    *) say "usage: ci/deps.sh [packages [vm|aarch64] | lwip DIR VERSION]"; exit 2 ;;
 esac

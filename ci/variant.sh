@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Set build directories up, each for the variant of its name, where they are not yet or their settings have changed:
 # release (any other name) is measured; checked has sanitizers and every assertion of lwIP, and is what the tests use;
-# threads looks for data races; fuzz has libFuzzer.
+# threads looks for data races; fuzz has libFuzzer; aarch64 is for another processor, its tests run under qemu-user
+# (AddressSanitizer does not: no sanitizer).
 # Usage: CC=… CLANG=… LWIP_SRC=… LWIP_PINNED=true|false SLOW_CYCLES=… [CFLAGS=… CPPFLAGS=… LDFLAGS=…] ci/variant.sh DIRECTORY…
 
 set -eu
@@ -15,6 +16,7 @@ options() {
         checked) echo "$unoptimised -Db_sanitize=address,undefined" ;;
         threads) echo "$unoptimised -Db_sanitize=thread" ;;
         fuzz) echo "$unoptimised -Db_sanitize=address,undefined -Dfuzzer=true -Dwerror=false -Db_lundef=false" ;;
+        aarch64) echo "$unoptimised --cross-file $(dirname "$0")/aarch64.ini" ;;
         *) echo "-Dslow_cycles=$SLOW_CYCLES" ;;
     esac
 }
@@ -39,6 +41,7 @@ set_up() {
 for directory; do
     case $(basename "$directory") in
         fuzz) set_up "$directory" "$CLANG" ;;
+        aarch64) set_up "$directory" gcc ;;
         *) set_up "$directory" "$(command -v ccache >/dev/null && echo 'ccache ')$CC" ;;
     esac
 done
