@@ -12,7 +12,8 @@ from typing import Callable, Iterator, Sequence
 from harness.host.host import Host, Log, Result, command
 
 # what only reads, and so is asked of the real host
-_READS = ("query", "exists", "link_target", "listing", "which", "has_module", "is_root", "cpus", "io_uring_refusal")
+_READS = ("query", "exists", "link_target", "listing", "which", "has_module", "is_root", "cpus",
+          "io_uring_refusal")
 
 
 class DryRun(Host):

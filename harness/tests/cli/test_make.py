@@ -99,3 +99,38 @@ def test_help_shows_each_line_whole() -> None:
     lines += [line for name, (line, _) in COMMANDS.items() if name not in OF_MAKE]
     assert lines and all(line in done.stdout for line in lines)
     assert all(f"  bench-{wire} " in done.stdout for wire in wire_names())
+
+
+# --- what messages and pages tell a person to type ------------------------------------------------
+
+TEXTS = (".py", ".md", ".j2", ".sh", ".toml", ".c", ".h", ".yml", ".txt")
+# a command: in backticks or single quotes, after sudo, or on a line of its own in a page
+_TYPED = re.compile(r"(?:[`']|sudo |^    |^\$ )(?:sudo )?(make|\./stackduel) ([a-z][a-z-]*)\b(?![-{])([^`'\"\n]*)", re.M)
+
+
+def typed() -> list[tuple[str, str, str, str]]:
+    """Return (file, program, its first word, the rest) of every command of ours that a file shows."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    names = [name for name in listed if name.endswith(TEXTS) or name == "Makefile"]
+    names = [name for name in names if "/tests/" not in name and name != "CHANGELOG.md" and (ROOT / name).exists()]
+    return [(name, *words) for name in names for words in _TYPED.findall((ROOT / name).read_text())]
+
+
+def test_every_command_that_a_message_or_a_page_shows_is_there() -> None:
+    shown = typed()
+    database = subprocess.run(["make", "-pq"], cwd=ROOT, capture_output=True, text=True).stdout
+    known = {"make": set(re.findall(r"^([a-z-]+):", database, re.M)), "./stackduel": {*COMMANDS} - {*OF_MAKE}}
+    assert len(shown) > 60 and {program for _, program, _, _ in shown} == {*known}
+    assert not [words for words in shown if words[2] not in known[words[1]]]
+
+
+def test_every_setting_that_a_shown_command_has_is_there() -> None:
+    variables = {*BY_VARIABLE, *RENAMED, *OF_THE_BUILD, "LWIP"}
+    options = {f"--{name.lower().replace('_', '-')}" for name in BY_VARIABLE} | {"--help"}
+    shown = typed()
+    given = [(name, word) for name, program, _, rest in shown if program == "make"
+             for word in re.findall(r"\b([A-Z][A-Z_]+)=", rest)]
+    assert len(given) > 30 and not [item for item in given if item[1] not in variables]
+    given = [(name, word) for name, program, _, rest in shown if program != "make"
+             for word in re.findall(r"(?<![\w-])(--[a-z-]+)", rest.split(" #")[0])]
+    assert given and not [item for item in given if item[1] not in options]
