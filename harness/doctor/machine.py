@@ -7,9 +7,10 @@ to name them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Iterator
 
+from harness.doctor.finding import MISSING, NOTE, OK, Finding, lacking
+from harness.doctor.limits import limits
 from harness.errors import MachineError
 from harness.host import Host
 from harness.plan import GENERAL, Wire, load_wire, wire_names
@@ -20,23 +21,6 @@ from harness.provision import (
 MAIN_WIRE = "tap"
 DPDK_AT_LEAST = (21, 11)
 MODULES = ("jinja2", "matplotlib", "numpy", "rich", "scipy")
-OK, NOTE, MISSING = "ok", "note", "missing"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A line of the doctor's.
-
-    `state`: OK, NOTE (works without, or not as well) or MISSING
-    `advice`: what to do about it
-    """
-
-    state: str
-    thing: str
-    advice: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.state:<8} {self.thing}" + (f": {self.advice}" if self.advice else "")
 
 
 def doctor(host: Host) -> int:
@@ -52,11 +36,6 @@ def examine(host: Host) -> tuple[list[Finding], dict[str, Finding]]:
     """Return findings about the machine, all for the main wire, and one for every wire."""
     wires = {name: load_wire(name) for name in wire_names()}
     return list(_machine(host, wires)), {name: _wire(host, wire) for name, wire in wires.items()}
-
-
-def lacking(thing: str, package: str) -> Finding:
-    """Return the finding that a program or library is missing, which comes in a package."""
-    return Finding(MISSING, thing, f"`sudo make deps`, or install package {package}")
 
 
 def bench_command(wire: Wire) -> str:
@@ -84,9 +63,7 @@ def _machine(host: Host, wires: dict[str, Wire]) -> Iterator[Finding]:
     yield Finding(OK, TUN) if not missing(host, "tun", TUN) else Finding(
         MISSING, TUN, f"`modprobe tun`, or in a container: --device {TUN} --cap-add NET_ADMIN")
     yield _hugepages(host, wires[MAIN_WIRE])
-    count = len(host.cpus())
-    yield Finding(OK, f"{count} CPUs") if count >= 2 else Finding(
-        NOTE, "one CPU", "client and server share it, so every figure is of both together")
+    yield from limits(host, wires[MAIN_WIRE])
     if missing(host, "vhost_net", VHOST):
         yield Finding(NOTE, f"no {VHOST}",
                       f"wire {MAIN_WIRE} does without: its TAP is DPDK's net_tap")

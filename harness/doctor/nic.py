@@ -10,7 +10,8 @@ from __future__ import annotations
 import shlex
 from typing import Callable
 
-from harness.doctor.machine import MISSING, NOTE, OK, Finding, bench_command, lacking
+from harness.doctor.finding import MISSING, NOTE, OK, Finding, lacking
+from harness.doctor.machine import bench_command
 from harness.errors import MachineError, StackduelError, UsageError
 from harness.host import INTERFACES, Host, Nic, emulated, find_nic, network_devices
 from harness.plan import WIRE, NicRequest, load_wire, wire_names

@@ -108,12 +108,12 @@ TEXTS = (".py", ".md", ".j2", ".sh", ".toml", ".c", ".h", ".yml", ".txt")
 _TYPED = re.compile(r"(?:[`']|sudo |^    |^\$ )(?:sudo )?(make|\./stackduel) ([a-z][a-z-]*)\b(?![-{])([^`'\"\n]*)", re.M)
 
 
-def typed() -> list[tuple[str, str, str, str]]:
+def typed() -> list[tuple[str, ...]]:
     """Return (file, program, its first word, the rest) of every command of ours that a file shows."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     names = [name for name in listed if name.endswith(TEXTS) or name == "Makefile"]
     names = [name for name in names if "/tests/" not in name and name != "CHANGELOG.md" and (ROOT / name).exists()]
-    return [(name, *words) for name in names for words in _TYPED.findall((ROOT / name).read_text())]
+    return [(name, *match.groups()) for name in names for match in _TYPED.finditer((ROOT / name).read_text())]
 
 
 def test_every_command_that_a_message_or_a_page_shows_is_there() -> None:

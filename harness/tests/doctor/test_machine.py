@@ -22,6 +22,7 @@ DPDK = ("pkg-config", "--modversion", "libdpdk")
 def host() -> FakeHost:
     machine = FakeHost()
     machine.answers[DPDK] = Result(0, "22.11.4\n", "")
+    machine.files["/proc/meminfo"] = "MemTotal:  8388608 kB\nMemAvailable:  4194304 kB\n"
     return machine
 
 
