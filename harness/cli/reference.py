@@ -10,7 +10,7 @@ from harness.cli.report import show_run
 from harness.errors import UsageError
 from harness.store import OUT, RESULTS, load_run
 
-FILES = ("facts.json", "plan.json", "trials.jsonl", "calibration.jsonl", "summary.json")
+FILES = ("facts.json", "plan.json", "trials.jsonl", "calibration.jsonl")
 CHARTS = ("throughput.png", "gain.png")
 
 
@@ -26,5 +26,6 @@ def make_reference(name: str, results: Path = RESULTS, out: Path = OUT) -> None:
         if (source / file).is_file():
             shutil.copy(source / file, place / run.id)
     show_run(place / run.id, (), out)
+    shutil.copy(out / run.id / "summary.json", place / run.id)
     for file in CHARTS:
         shutil.copy(out / run.id / file, place)

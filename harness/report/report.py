@@ -14,7 +14,7 @@ from typing import Any, Mapping, Sequence
 
 from harness.analyse import HELD, LEAST_TO_RESAMPLE, SCHEMA, Summary, summarise
 from harness.plan import Published, load_published
-from harness.store import Run, load_run, to_json, write_file
+from harness.store import REFERENCE, Run, load_run, to_json, write_file
 from harness.errors import MachineError, UsageError
 from harness.report.baselines import kernel_servers
 from harness.report.charts.base import pictures
@@ -29,6 +29,7 @@ def write_report(run_dir: Path, out: Path,
                  names: Sequence[str] = ()) -> tuple[Run, Summary, list[Path]]:
     """Write the report of a run to `out`, and its summary.json beside the run.
 
+    The committed reference is only read: what a report wrote there would change a clone.
     Returns run, summary and the report's files. Raises UsageError on a foreign run or an unknown
     publication, MachineError if `out` cannot be written.
     """
@@ -37,7 +38,8 @@ def write_report(run_dir: Path, out: Path,
         raise UsageError(f"run {run.id} has no trial yet; RESUME={run.id} runs them")
     names = names or ([run.plan.paper] if run.plan.paper else [])
     files = build(run, summary, [load_published(name) for name in names])
-    _keep_summary(run_dir / "summary.json", files["summary.json"])
+    if REFERENCE not in run_dir.resolve().parents:
+        _keep_summary(run_dir / "summary.json", files["summary.json"])
     return run, summary, write_files(out, files)
 
 

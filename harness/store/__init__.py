@@ -11,7 +11,7 @@ from harness.store.facts import (
     ContenderFacts, Facts, HugepageFacts, MachineFacts, SaturationFacts, differing, fact,
     read as read_facts)
 from harness.store.store import (
-    NAME, OUT, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, find_run,
+    NAME, OUT, REFERENCE, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, find_run,
     give_to_user, load_run, run_id, write_file)
 from harness.store.trial_record import (
     OTHER, PERCENTILES, ClientPart, Clock, CpuTime, EndCount, Histogram, MachineUse, OpenLoop,

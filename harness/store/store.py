@@ -30,6 +30,8 @@ from harness.store.trial_record import TrialRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
+# the committed run
+REFERENCE = RESULTS / "reference"
 OUT = ROOT / "reports" / "out"
 # of facts.json and plan.json
 SCHEMA = 1
@@ -189,7 +191,7 @@ def check_writable(results: Path = RESULTS) -> None:
     probe = results / "runs" / f".probe-{os.getpid()}"
     try:
         probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.write_text("probe")
+        probe.write_bytes(b"probe")
     except OSError as error:
         raise _disk(probe.parent, error) from error
     finally:
