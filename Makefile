@@ -21,9 +21,9 @@ BUILD_KEYS := LWIP LWIP_SRC BUILD PYTHON CC CLANG CFLAGS CPPFLAGS LDFLAGS FUZZ_S
 given = $(if $(filter command,$(firstword $(origin $(1)))),$($(1)))
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 FORWARDED := $(filter-out $(BUILD_KEYS),$(GIVEN))
-# one word for the shell, whatever is in it
+# one word for the shell, whatever is in it; what is forwarded stays as it was typed, also a $
 quoted = '$(subst ','\'',$(1))'
-forward = $(foreach key,$(filter-out $(1),$(FORWARDED)),$(call quoted,$(key)=$($(key))))
+forward = $(foreach key,$(filter-out $(1),$(FORWARDED)),$(call quoted,$(key)=$(value $(key))))
 COMMANDS := bench latency reproduce noise shell report compare bundle verify reference gate trend doctor
 WIRES := $(basename $(notdir $(wildcard topologies/wires/*.toml)))
 # A make below this one has the variables of the build alone: the others are for the command that this one calls.
@@ -70,7 +70,7 @@ vm-deps: ready
 	@PYTHON='$(PYTHON)' ci/deps.sh packages vm
 
 vm-test: vm-deps ## make bench in a virtual machine with emulated NICs, PLAN=quick; VM=faults|kernel|ssh|all: what else can be tried there
-	@ci/vm/vm.py test $(if $(call given,PLAN),--plan $(call quoted,$(PLAN))) $(foreach name,$(call given,VM),$(call quoted,$(name)))
+	@ci/vm/vm.py test $(if $(call given,PLAN),--plan $(call quoted,$(value PLAN))) $(foreach name,$(call given,VM),$(call quoted,$(name)))
 
 vm-shell: vm-deps ## a shell in that virtual machine, or a script piped in; NIC=e1000e|virtio|virtio-mq
 	@ci/vm/vm.py shell $(if $(call given,NIC),--nic $(call quoted,$(NIC)))

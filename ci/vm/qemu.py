@@ -59,10 +59,15 @@ def accelerator_arguments(accelerator: str) -> list[str]:
     return ["-accel", "tcg,thread=multi", "-cpu", "max"]
 
 
+def _escaped(path: Path) -> str:
+    """Return the path as a value among QEMU's options, which end at a comma."""
+    return str(path).replace(",", ",,")
+
+
 def _shares(share: Path) -> list[str]:
     return ["-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
             "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
-            "-fsdev", f"local,id=share,path={share},security_model=none,multidevs=remap",
+            "-fsdev", f"local,id=share,path={_escaped(share)},security_model=none,multidevs=remap",
             "-device", "virtio-9p-pci,fsdev=share,mount_tag=share"]
 
 
@@ -147,7 +152,7 @@ class Machine:
 
     def complaint(self) -> str:
         """The last line that QEMU, or what starts it, said, but for warnings."""
-        lines = [line for line in self._log.read_text(errors="replace").strip().splitlines() if "warning:" not in line]
+        lines = [line for line in self._log.read_text("utf-8", "replace").strip().splitlines() if "warning:" not in line]
         return lines[-1] if lines else ""
 
     def wait(self, seconds: float) -> bool:

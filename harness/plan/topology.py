@@ -237,6 +237,8 @@ def _check_endpoint(end: Endpoint, where: str) -> None:
     if end.mac and not re.fullmatch(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}", end.mac):
         raise UsageError(f"{where}: mac: '{end.mac}' is not a unicast address in lower case")
     _check_arguments(end.eal, where)
+    if blank := next((word for word in end.eal if re.search(r"\s", word)), ""):
+        raise UsageError(f"{where}: eal: '{blank}' has a blank, which no word of EAL's may have")
 
 
 def _check_contenders(wire: Wire) -> None:

@@ -126,7 +126,8 @@ class Program:
     """A contender wherever it runs: one file of topologies/contenders/.
 
     title: its label without what the wire adds
-    program, arguments: argv; a placeholder that stands alone becomes as many words as its value has
+    program, arguments: argv; a placeholder that stands alone is one word, or none where its value
+    is empty; {eal} and {launcher} are as many as they have
     needs: files beside the program that must have been built
     packages: by program that must be on PATH, its Debian package
     ready: how it shows that it serves: "line" (prints READY), "connect" (accepts) or "socket" (its
@@ -229,7 +230,9 @@ def filled(arguments: Sequence[str], values: Mapping[str, str],
         if argument == "{launcher}":
             words += launcher
         elif argument.startswith("{") and argument.endswith("}") and argument.count("{") == 1:
-            words += values[argument[1:-1]].split()
+            value = values[argument[1:-1]]
+            # a path may have blanks, a word of EAL's has none
+            words += value.split() if argument == "{eal}" else [value] if value else []
         else:
             words.append(argument.format_map(values))
     return words

@@ -22,14 +22,14 @@ ROOT = Path(__file__).resolve().parents[2]
 # less than a file.
 CONFIG = """\
 daemon off; user root; {workers}
-pid {directory}/nginx.pid; error_log stderr warn;
+pid "{directory}/nginx.pid"; error_log stderr warn;
 events {{ worker_connections {max_connections}; multi_accept on; }}
 http {{
     access_log off; server_tokens off; etag off; default_type "";
     sendfile on; tcp_nodelay on; open_file_cache max=16 inactive=1h; open_file_cache_valid 1h;
     keepalive_requests 1000000000000; keepalive_timeout 1h;
-    client_body_temp_path {directory}; proxy_temp_path {directory}; fastcgi_temp_path {directory};
-    uwsgi_temp_path {directory}; scgi_temp_path {directory};
+    client_body_temp_path "{directory}"; proxy_temp_path "{directory}";
+    fastcgi_temp_path "{directory}"; uwsgi_temp_path "{directory}"; scgi_temp_path "{directory}";
     server {{
         listen {address}:{port} backlog=4096{reuseport};
         location = / {{ {root} }}
@@ -49,6 +49,11 @@ def workers(cpus: Sequence[int]) -> str:
     return f"worker_processes {len(cpus)}; worker_cpu_affinity {masks};"
 
 
+def quoted(path: str) -> str:
+    """Return a path as it stands between quotes in nginx's configuration."""
+    return path.replace("\\", "\\\\").replace('"', '\\"')
+
+
 def root(body: str) -> str:
     """What answers a GET of /, which nginx would take for a directory."""
     return f'return 200 "{body}";' if len(body) <= LONGEST_WORD else "rewrite ^ /body last;"
@@ -65,11 +70,13 @@ def main(argv: Sequence[str]) -> None:
         file.write(expected_body(int(size)))
     text = expected_body(int(size)).decode()
     config = Path(directory) / "nginx.conf"
-    config.write_text(CONFIG.format(directory=directory, address=address, port=port, body=f"/proc/self/fd/{body}",
-                                    workers=workers(cpus) if cpus else ONE_WORKER,
-                                    reuseport=" reuseport" if cpus else "", root=root(text),
-                                    # beside the load's: the listener's, the proof's
-                                    max_connections=int(max_connections) + 16))
+    configured = CONFIG.format(
+        directory=quoted(directory), address=address, port=port, body=f"/proc/self/fd/{body}",
+        workers=workers(cpus) if cpus else ONE_WORKER,
+        reuseport=" reuseport" if cpus else "", root=root(text),
+        # beside the load's: the listener's, the proof's
+        max_connections=int(max_connections) + 16)
+    config.write_bytes(os.fsencode(configured))
     if "/" in words[0]:
         words[0] = str(ROOT / words[0])
     os.execvp(words[0], [*words, "-e", "stderr", "-c", str(config)])

@@ -5,6 +5,7 @@
 #        patch_lwip.sh --list              print all patches
 #        patch_lwip.sh --version SOURCE    print the release of that tree
 set -eu
+export LC_ALL=C # the order of names, and bytes that are no text
 HERE=$(cd "$(dirname "$0")" && pwd)
 
 # version SOURCE: as its init.h has it.
@@ -26,7 +27,7 @@ series() {
 }
 
 case $1 in
-    --list) find "$HERE/patches" -name '*.patch' | LC_ALL=C sort; exit 0 ;;
+    --list) find "$HERE/patches" -name '*.patch' | sort; exit 0 ;;
     --version) version "$2"; exit 0 ;;
 esac
 source=$1 copy=$2 stamp=$3

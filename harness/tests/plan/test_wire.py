@@ -11,7 +11,7 @@ import pytest
 from harness.errors import UsageError
 from harness.plan.topology import (CONTENDERS, WIRES, contender_name, load_wire, over_vhost, wire_names,
                                    with_contenders)
-from harness.plan.wire import PLACEHOLDERS, Wire
+from harness.plan.wire import PLACEHOLDERS, Wire, filled
 from harness.provision.links import check_links
 
 VALUES = {**dict.fromkeys(PLACEHOLDERS, "7"), "eal_memory": "--in-memory"}
@@ -340,3 +340,11 @@ def test_a_stranger_s_contender_is_named_by_its_file(tmp_path: Path) -> None:
     assert contender_name(path) == "theirs" and contender_name("lwip") == "lwip"
     assert [*wire.contenders][-3:] == ["theirs", "minimal", "theirs#2"]
     assert wire.contenders["theirs"].end == wire.contenders["lwip"].end == wire.contenders["theirs#2"].end
+
+
+def test_a_placeholder_that_stands_alone_is_one_word_whatever_its_value() -> None:
+    odd = "/a b/{0} %d"
+    assert filled(["{raw}", "{mac}", "{eal}", "-c={raw}"], {"raw": odd, "mac": "", "eal": "-a  b"}) == [
+        odd, "-a", "b", f"-c={odd}"]
+    nginx = load_wire("nginx").contenders["nginx/lwip"]
+    assert odd in nginx.command({**GIVEN, "raw": odd}) and odd in nginx.command({**GIVEN, "counters": odd})

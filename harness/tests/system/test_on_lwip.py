@@ -256,13 +256,26 @@ def test_library_for_another_dpdk(alone: Path) -> None:
                    launcher=alone)
 
 
-def test_library_where_ld_preload_cannot_name_it(tmp_path: Path) -> None:
-    directory = tmp_path / "a b"
+def copied(directory: Path) -> Path:
+    """Return a launcher, the library beside it, in a new directory."""
     directory.mkdir()
-    shutil.copy(LAUNCHER, directory)
-    shutil.copy(LIBRARY, directory)
-    assert_refused(3, f"{directory / LIBRARY.name}: LD_PRELOAD cannot hold a path with a space or a colon",
-                   *ADDRESS, "--", "true", launcher=directory / "on-lwip")
+    for file in (LAUNCHER, LIBRARY):
+        shutil.copy(file, directory)
+    return directory / LAUNCHER.name
+
+
+def test_library_where_the_loader_cannot_be_told_of_it(tmp_path: Path) -> None:
+    launcher = copied(tmp_path / "a:b")
+    assert_refused(3, f"{launcher.parent / LIBRARY.name}: the loader preloads from no path with a colon, or with a "
+                   "space and a semicolon", *ADDRESS, "--", "true", launcher=launcher)
+
+
+def test_library_in_a_directory_with_blanks(tmp_path: Path) -> None:
+    launcher = copied(tmp_path / "a 'b' c")
+    done = run(*ADDRESS, "--", "sh", "-c", "cat /proc/$$/maps; echo $LD_LIBRARY_PATH", launcher=launcher,
+               env={**os.environ, "LD_LIBRARY_PATH": "/nowhere"})
+    assert done.returncode == 0 and str(launcher.parent / LIBRARY.name) in done.stdout
+    assert done.stdout.splitlines()[-1] == f"{launcher.parent}:/nowhere"
 
 
 @pytest.fixture()

@@ -16,6 +16,7 @@ import pytest
 
 from harness.trial.probe_protocol import Order, ask, expected_body
 from harness.plan import WORKLOADS
+from harness.tests.fixtures.odd_tree import NAME
 
 ROOT = Path(__file__).resolve().parents[3]
 SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -58,7 +59,9 @@ def test_nginx_itself_answers_as_it_must_and_counts(tmp_path: Path, size: int, n
     workload = replace(WORKLOADS[name], body_size_bytes=size)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with subprocess.Popen([str(ROOT / "harness/wrappers/nginx.py"), str(tmp_path), "127.0.0.1", str(port), str(size), "64",
+    directory = tmp_path / NAME / "a\\b"
+    directory.mkdir(parents=True)
+    with subprocess.Popen([str(ROOT / "harness/wrappers/nginx.py"), directory, "127.0.0.1", str(port), str(size), "64",
                            *cpus, "--", "nginx"], env={**os.environ, "PATH": SYSTEM}) as server:
         try:
             answers = []
@@ -84,5 +87,5 @@ def connected(port: int) -> socket.socket:
 def test_nothing_but_the_record_and_a_pid_is_written_there(tmp_path: Path) -> None:
     subprocess.run([str(ROOT / "harness/wrappers/nginx.py"), str(tmp_path), "a", "80", "1", "9", "--", "true"], check=True)
     assert [path.name for path in tmp_path.iterdir()] == ["nginx.conf"]
-    paths = re.findall(r"_temp_path ([^;]+);", (tmp_path / "nginx.conf").read_text())
+    paths = re.findall(r'_temp_path "([^"]+)";', (tmp_path / "nginx.conf").read_text())
     assert len(paths) == 5 and set(paths) == {str(tmp_path)}

@@ -14,6 +14,33 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Sets `name` to `first`, ':' and `second`, of which one may be empty. 0, or -1 with errno. */
+static int set_list(const char *name, const char *first, const char *second) {
+    char *value;
+    int code;
+
+    if (asprintf(&value, "%s%s%s", first, *first != '\0' && *second != '\0' ? ":" : "", second) < 0) {
+        return -1;
+    }
+    code = setenv(name, value, 1);
+    free(value);
+    return code;
+}
+
+int library_preload(const char *path, const char *before) {
+    const char *name = strrchr(path, '/') + 1;
+    const char *directories = getenv("LD_LIBRARY_PATH");
+
+    if (strchr(path, ' ') == NULL) {
+        return set_list("LD_PRELOAD", before, path);
+    }
+    if (set_list("LD_LIBRARY_PATH", strndupa(path, (size_t)(name - path - 1)),
+                 directories ? directories : "") != 0) {
+        return -1;
+    }
+    return set_list("LD_PRELOAD", before, name);
+}
+
 /* Instead of running, the loader prints a line for each library it would load, and each symbol it misses. */
 static void become_list(const char *path, int output) {
     struct rlimit no_core = {0, 0};
@@ -23,7 +50,7 @@ static void become_list(const char *path, int output) {
     unsetenv("LD_VERBOSE");
     if (dup2(output, STDOUT_FILENO) >= 0 && dup2(output, STDERR_FILENO) >= 0 &&
         setenv("LD_TRACE_LOADED_OBJECTS", "1", 1) == 0 && setenv("LD_WARN", "1", 1) == 0 &&
-        setenv("LD_BIND_NOW", "1", 1) == 0 && setenv("LD_PRELOAD", path, 1) == 0) {
+        setenv("LD_BIND_NOW", "1", 1) == 0 && library_preload(path, "") == 0) {
         execl("/proc/self/exe", "ld.so", (char *)NULL);
     }
     perror("/proc/self/exe");
@@ -71,8 +98,9 @@ int library_check(const char *path, char *error, size_t size) {
         snprintf(error, size, "%s: %s", path, strerror(errno));
         return -ELIBACC;
     }
-    if (strpbrk(path, " :") != NULL) {
-        snprintf(error, size, "%s: LD_PRELOAD cannot hold a path with a space or a colon", path);
+    if (strchr(path, ':') != NULL || (strchr(path, ' ') != NULL && strchr(path, ';') != NULL)) {
+        snprintf(error, size,
+                 "%s: the loader preloads from no path with a colon, or with a space and a semicolon", path);
         return -EINVAL;
     }
     if (pipe2(ends, O_CLOEXEC) == 0 && (list = fdopen(ends[0], "r")) != NULL) {

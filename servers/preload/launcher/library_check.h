@@ -7,9 +7,14 @@
 #include <stddef.h>
 
 /* Asks the loader, in a child, to list what this very program with the library at `path` (absolute) would
- * load; no code of the library runs. 0; or -EINVAL (LD_PRELOAD cannot hold such a path), -ELIBACC (the
+ * load; no code of the library runs. 0; or -EINVAL (the loader cannot be told such a path), -ELIBACC (the
  * library, another one that it needs, or a symbol is missing), or what kept it from asking, with one line in
  * error[size]. */
 int library_check(const char *path, char *error, size_t size);
+
+/* Sets what makes the loader preload the library at `path` behind `before` ("" for nothing). LD_PRELOAD ends
+ * a path at a space, so there it has the name alone, and LD_LIBRARY_PATH the directory. 0, or -1 with errno.
+ */
+int library_preload(const char *path, const char *before);
 
 #endif

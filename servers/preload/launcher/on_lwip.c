@@ -76,23 +76,6 @@ static int find_library(char path[PATH_MAX], char *error, size_t size) {
     return library_check(path, error, size) == 0 ? 0 : EXIT_CANNOT;
 }
 
-/* Adds `library` behind what is preloaded already. */
-static int set_preload(const char *library) {
-    const char *before = getenv("LD_PRELOAD");
-    char *value;
-    int code;
-
-    if (before == NULL || before[0] == '\0') {
-        return setenv("LD_PRELOAD", library, 1);
-    }
-    if (asprintf(&value, "%s:%s", before, library) < 0) {
-        return -1;
-    }
-    code = setenv("LD_PRELOAD", value, 1);
-    free(value);
-    return code;
-}
-
 /* The words argv[1..argc-1] for the library, with the counters' path as it is from here. 0, or -1 with errno.
  */
 static int set_settings(int argc, char *const argv[], const struct settings *settings) {
@@ -122,6 +105,7 @@ static int run(const struct settings *settings, int own_argc, char *argv[], char
     char **program = argv + own_argc + 1;
     char path[PATH_MAX];
     char library[PATH_MAX];
+    const char *before = getenv("LD_PRELOAD");
     int code;
 
     if ((code = program_find(program[0], path, error, size)) != 0 ||
@@ -134,7 +118,7 @@ static int run(const struct settings *settings, int own_argc, char *argv[], char
         snprintf(error, size, "the options cannot be handed on: %s", strerror(errno));
         return errno == EINVAL ? EXIT_BAD_OPTION : EXIT_CANNOT;
     }
-    if (set_preload(library) != 0) {
+    if (library_preload(library, before != NULL ? before : "") != 0) {
         snprintf(error, size, "LD_PRELOAD: %s", strerror(errno));
         return EXIT_CANNOT;
     }
