@@ -13,7 +13,7 @@ ci/deps.sh packages  # make is one of them
 make ready || exit 3
 # make itself would turn every failure into 2
 ./stackduel bench "$wire" "PLAN=$plan"
-newest=$(find reports/out -mindepth 2 -maxdepth 2 -path "*-$wire/summary.md" -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
+newest=$(find reports/out -mindepth 2 -maxdepth 2 -path "*-$wire/summary.md" -printf '%T@ %p\n' | LC_ALL=C sort -n | tail -n 1 | cut -d' ' -f2-)
 [ -n "$newest" ] || { echo "bench-$wire: no summary was written" >&2; exit 1; }
 cat "$newest" >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 run=$(basename "$(dirname "$newest")")

@@ -39,7 +39,7 @@ class Server:
                       "--address", SERVER, "--mac", "02:53:44:00:09:02"]
 
     def __enter__(self) -> None:
-        self._process = subprocess.Popen(self._argv, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(self._argv, stdout=subprocess.PIPE, encoding="utf-8")
         assert self._process.stdout is not None
         if not self._process.stdout.readline().startswith("READY"):
             sys.exit("bench_library: lwip_server did not start")
@@ -51,7 +51,7 @@ class Server:
 
 
 def run(argv: list[str], cpu: int) -> str:
-    done = subprocess.run([*ALONE, "taskset", "-c", str(cpu), *argv], capture_output=True, text=True)
+    done = subprocess.run([*ALONE, "taskset", "-c", str(cpu), *argv], capture_output=True, encoding="utf-8")
     if done.returncode != 0 or "Socket errors" in done.stdout or "Non-2xx" in done.stdout:
         sys.exit(f"bench_library: {' '.join(argv)}: {(done.stderr + done.stdout).strip()}")
     return done.stdout
@@ -122,17 +122,17 @@ def main() -> int:
         if not (options.build / program).exists():
             sys.exit(f"bench_library: {options.build / program} is not built")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    before = (PAGES / "nr_hugepages").read_text()
+    before = (PAGES / "nr_hugepages").read_text("utf-8")
     try:
-        if int((PAGES / "free_hugepages").read_text()) < NEEDED:
-            (PAGES / "nr_hugepages").write_text(str(int(before) + NEEDED))
+        if int((PAGES / "free_hugepages").read_text("utf-8")) < NEEDED:
+            (PAGES / "nr_hugepages").write_text(str(int(before) + NEEDED), "utf-8")
         with tempfile.TemporaryDirectory(prefix="stackduel-bl-") as tmp:
             show(measure(options, Path(tmp) / "wire"))
     except KeyboardInterrupt:
         print("bench_library: interrupted", file=sys.stderr)
         return 130
     finally:
-        (PAGES / "nr_hugepages").write_text(before)
+        (PAGES / "nr_hugepages").write_text(before, "utf-8")
     return 0
 
 

@@ -50,14 +50,14 @@ class Variable(NamedTuple):
 def objects_of(build: Path, targets: list[str]) -> dict[Path, str]:
     """Return the objects that the targets are made of, each with the name of its source file."""
     folders = {Path(f"{target}.p").resolve() for target in targets}
-    commands = json.loads((build / "compile_commands.json").read_text())
+    commands = json.loads((build / "compile_commands.json").read_text("utf-8"))
     return {build / command["output"]: Path(command["file"]).name for command in commands
             if (build / command["output"]).resolve().parent in folders}
 
 
 def variables(objects: dict[Path, str]) -> Iterator[Variable]:
     for path, source in objects.items():
-        table = subprocess.run(["objdump", "-t", path], check=True, capture_output=True, text=True).stdout
+        table = subprocess.run(["objdump", "-t", path], check=True, capture_output=True, encoding="utf-8").stdout
         for line in table.splitlines():
             match = SYMBOL.match(line)
             if match and ("O" in match[1] or THREAD_LOCAL.match(match[2])) and not OF_THE_SANITIZER.match(match[4]):

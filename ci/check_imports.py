@@ -52,7 +52,7 @@ def modules(root: Path) -> dict[str, Path]:
 
 def shown(file: Path) -> frozenset[str]:
     """Name what a module binds by an import at its top: of a package, its public face."""
-    return frozenset(alias.asname or alias.name for node in ast.parse(file.read_text(), str(file)).body
+    return frozenset(alias.asname or alias.name for node in ast.parse(file.read_text("utf-8"), str(file)).body
                      if isinstance(node, ast.ImportFrom) for alias in node.names)
 
 
@@ -61,7 +61,7 @@ def imports(file: Path, known: Mapping[str, Path]) -> Iterator[tuple[str, int]]:
 
     A name that a face shows is the face's, also where a module of the package has that name.
     """
-    for node in ast.walk(ast.parse(file.read_text(), str(file))):
+    for node in ast.walk(ast.parse(file.read_text("utf-8"), str(file))):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom) and node.module and node.module in known:
@@ -128,7 +128,7 @@ def check(root: Path) -> tuple[list[str], dict[str, set[str]]]:
 
 def included(root: Path, file: Path) -> Iterator[Path]:
     """Yield the module, a path without suffix, of each header of ours that a C file includes."""
-    for name in INCLUDE.findall(file.read_text()):
+    for name in INCLUDE.findall(file.read_text("utf-8")):
         for folder in (file.parent, *(root / folder for folder in INCLUDE_PATH)):
             if (folder / name).is_file():
                 yield (folder / name).relative_to(root).with_suffix("")

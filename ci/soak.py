@@ -59,7 +59,7 @@ class Server:
                  "--log-level=error", f"--file-prefix={SERVER}", "--vdev=net_af_packet0,iface=server0", "--",
                  "--address", ADDRESS, "--mac", "02:53:44:00:08:03", "--body-size", str(BODY), "--keepalive-idle", "1",
                  "--keepalive-interval", "1", "--keepalive-count", "2"]
-        self._process = subprocess.Popen(["ip", "netns", "exec", SERVER, *words], stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(["ip", "netns", "exec", SERVER, *words], stdout=subprocess.PIPE, encoding="utf-8")
         if not self._line().startswith("READY"):
             raise Failure("lwip_server did not start")
 
@@ -79,7 +79,7 @@ class Server:
         pools = {name: int(pool["used"]) for name, pool in self.counters().get("memory", {}).items()
                  if isinstance(pool, dict) and "used" in pool}
         # smaps, not status: what is counted there lags behind by dozens of pages per CPU
-        smaps = Path(f"/proc/{self._process.pid}/smaps_rollup").read_text()
+        smaps = Path(f"/proc/{self._process.pid}/smaps_rollup").read_text("utf-8")
         found = re.search(r"^Anonymous:\s+(\d+) kB", smaps, re.MULTILINE)
         assert found is not None
         return Held(pools, int(found[1]))
@@ -265,7 +265,7 @@ def outside(argv: list[str]) -> int:
     """Makes the namespaces, goes on inside the client's, and removes them."""
     try:
         for words in links():
-            done = subprocess.run(words, capture_output=True, text=True)
+            done = subprocess.run(words, capture_output=True, encoding="utf-8")
             if done.returncode != 0:
                 print(f"soak: `{' '.join(words)}`: {done.stderr.strip()}", file=sys.stderr)
                 return 3

@@ -6,7 +6,7 @@ Older Pythons than ours read this file too, and say that they are.
 
 import sys
 
-from harness.errors import MachineError, not_imported
+from harness.errors import MachineError, internal_error, not_imported
 
 OLDEST = (3, 11)
 
@@ -20,4 +20,6 @@ if __name__ == "__main__":
         line = not_imported(error) if isinstance(error, ImportError) else error
         print("stackduel: %s" % line, file=sys.stderr)
         sys.exit(MachineError.exit_code)
+    except Exception:
+        sys.exit(internal_error())
     start()

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The ways a command can end other than well. One line to the user; the class carries the exit code."""
 
+import os
 import sys
+import traceback
 
 
 class StackduelError(Exception):
@@ -46,3 +48,10 @@ def not_imported(error: BaseException) -> str:
         error = error.__context__
     return (f"{sys.executable}: {error}: `sudo make deps` installs what /usr/bin/python3 needs; "
             "another Python needs the same modules of its own")
+
+
+def internal_error() -> int:
+    """Print the exception at hand, a fault of ours, and return an exit code that is no verdict."""
+    traceback.print_exc()
+    print("internal error: please report it, with the lines above", file=sys.stderr)
+    return os.EX_SOFTWARE

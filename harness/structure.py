@@ -27,7 +27,7 @@ _WORDS = {str: ("text", "text"), int: ("a whole number", "whole numbers"),
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the tables of a file. OSError where there is none, UsageError on what is no TOML."""
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from None
 

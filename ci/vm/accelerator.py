@@ -22,7 +22,7 @@ KVM = Path("/dev/kvm")
 
 def _this_machine() -> str:
     """What the answer stands for: another host, kernel or QEMU is asked anew."""
-    cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines()
                 if line.startswith("model name")), "")
     return f"{platform.node()} {platform.release()} {cpu}"
 
@@ -50,13 +50,13 @@ def choose(cache: Path, setup: Setup, say: Callable[[str], None]) -> str:
     file = cache / "accelerator.json"
     machine = _this_machine()
     try:
-        known = json.loads(file.read_text())
+        known = json.loads(file.read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         known = {}
     if known.get("machine") != machine:
         say(f"is KVM fast here? Trying for {PROBE_SECONDS:.0f} s at most")
         accelerator, why = _probe(setup, setup.console.with_name("probe.log"))
         known = {"machine": machine, "accelerator": accelerator, "why": why}
-        file.write_text(json.dumps(known) + "\n")
+        file.write_text(json.dumps(known) + "\n", "utf-8")
     say(f"accelerator: {known['accelerator']} ({known['why']})")
     return str(known["accelerator"])

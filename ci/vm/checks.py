@@ -60,11 +60,11 @@ def _labels(run: Run, report: Path) -> list[str]:
     if missing:
         return [*found, f"the report has no {', '.join(missing)}"]
     for name in ("report.html", "throughput.svg"):
-        if LABEL not in (report / name).read_text():
+        if LABEL not in (report / name).read_text("utf-8"):
             found.append(f"{name} does not say that the card is emulated")
-    if LABEL not in (report / "summary.md").read_text().splitlines()[0]:
+    if LABEL not in (report / "summary.md").read_text("utf-8").splitlines()[0]:
         found.append("summary.md does not begin with it")
-    with open(report / "summary.csv", newline="") as file:
+    with open(report / "summary.csv", encoding="utf-8", newline="") as file:
         if not all(row.get("emulated") for row in csv.DictReader(file)):
             found.append("summary.csv does not say it in each row")
     return found

@@ -49,7 +49,7 @@ def load_order(dependencies: str, builtin: str, wanted: Iterable[str]) -> list[s
 
 def initramfs(modules: Path, guest_files: Mapping[str, bytes]) -> bytes:
     """The archive for the kernel whose modules are in `modules`; `guest_files` lie in /vm there."""
-    order = load_order((modules / "modules.dep").read_text(), (modules / "modules.builtin").read_text(), MODULES)
+    order = load_order((modules / "modules.dep").read_text("utf-8"), (modules / "modules.builtin").read_text("utf-8"), MODULES)
     if not BUSYBOX.is_file():
         raise MachineError("no busybox here: run 'ci/deps.sh packages vm'")
     entries = [(name, DIRECTORY, b"", (0, 0)) for name in ("bin", "dev", "proc", "sys", "modules", "vm", "new")]

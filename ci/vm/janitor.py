@@ -33,7 +33,7 @@ class Janitor:
         settings = ""
         terminal = sys.stdin is not None and sys.stdin.isatty()
         if terminal:
-            settings = subprocess.run(["stty", "-g"], stdout=subprocess.PIPE, text=True).stdout.strip()
+            settings = subprocess.run(["stty", "-g"], stdout=subprocess.PIPE, encoding="utf-8").stdout.strip()
         self._process = subprocess.Popen(
             ["sh", "-c", SCRIPT, "janitor", str(directory), settings], stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL, stderr=0 if terminal else subprocess.DEVNULL, start_new_session=True)

@@ -78,7 +78,8 @@ def vmlinux_of(image: bytes) -> bytes:
 
 
 def _output(*argv: str) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    done = subprocess.run(argv, capture_output=True, encoding="utf-8", errors="replace",
+                          env={**os.environ, "LC_ALL": "C"})
     return done.stdout if done.returncode == 0 else ""
 
 
@@ -92,14 +93,15 @@ def candidate() -> tuple[str, str]:
 
 
 def _run(what: str, *argv: str, cwd: Path | None = None) -> None:
-    done = subprocess.run(argv, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(argv, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
+                          errors="replace")
     if done.returncode != 0:
         last = (done.stdout.strip().splitlines() or ["it printed nothing"])[-1]
         raise MachineError(f"{what}: `{' '.join(argv)}` failed (exit {done.returncode}): {last}")
 
 
 def _load(directory: Path) -> Kernel:
-    release = (directory / "release").read_text().strip()
+    release = (directory / "release").read_text("utf-8").strip()
     return Kernel(directory.name, release, directory / "vmlinux", directory / "lib/modules" / release)
 
 
@@ -118,7 +120,7 @@ def _unpack(deb: Path, work: Path) -> None:
     modules.rename(work / "lib/modules")
     shutil.rmtree(tree)
     _run("indexing the kernel's modules", "depmod", "-b", str(work), release)
-    (work / "release").write_text(release + "\n")
+    (work / "release").write_text(release + "\n", "utf-8")
 
 
 def _up_to_date(have: Mapping[str, Path]) -> str:

@@ -22,21 +22,21 @@ def write_job(share: Path, project: Path, modules: Path, commands: Sequence[str]
               terminal: tuple[int, int] | None) -> None:
     """`commands`: one a boot, as shell text. `terminal`: rows and columns when the command is to have one."""
     share.mkdir(parents=True)
-    (share / "project").write_text(f"{project}\n")
-    (share / "modules").write_text(f"{modules}\n")
-    (share / "macs").write_text(f"CLIENT_MAC={MAC[CLIENT]}\nSERVER_MAC={MAC[SERVER]}\n")
-    (share / "environment").write_text("".join(f"export {name}={shlex.quote(value)}\n"
-                                               for name, value in environment.items()))
+    (share / "project").write_bytes(os.fsencode(project) + b"\n")
+    (share / "modules").write_bytes(os.fsencode(modules) + b"\n")
+    (share / "macs").write_text(f"CLIENT_MAC={MAC[CLIENT]}\nSERVER_MAC={MAC[SERVER]}\n", "utf-8")
+    (share / "environment").write_bytes(os.fsencode("".join(
+        f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())))
     for number, command in enumerate(commands, 1):
-        (share / f"command-{number}").write_text(command + "\n")
+        (share / f"command-{number}").write_bytes(os.fsencode(f"{command}\n"))
     if terminal:
-        (share / "terminal").write_text("{} {}\n".format(*terminal))
+        (share / "terminal").write_text("{} {}\n".format(*terminal), "utf-8")
 
 
 def exit_code(share: Path, boot: int) -> int | None:
     """What the command of that boot ended with; None when it did not end."""
     try:
-        return int((share / f"exit-{boot}").read_text())
+        return int((share / f"exit-{boot}").read_text("utf-8"))
     except FileNotFoundError:
         return None
 
@@ -44,7 +44,7 @@ def exit_code(share: Path, boot: int) -> int | None:
 def boots(share: Path) -> int:
     """How often the guest has come up."""
     try:
-        return int((share / "boots").read_text())
+        return int((share / "boots").read_text("utf-8"))
     except FileNotFoundError:
         return 0
 

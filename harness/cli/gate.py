@@ -18,14 +18,13 @@ def show_gate(base: Sequence[str], head: str, threshold: str, results: Path = RE
               out: Path = OUT) -> None:
     """Compare and print.
 
-    base: names of runs, each maybe several
+    base: names of runs
     head: a run; "" for the newest of the same kind
     Raises CheckFailed when something got worse, UsageError when the runs do not compare.
     """
-    names = [name for words in base for name in words.split()]
-    if not names:
+    if not base:
         raise UsageError('gate: against which run? BASE=<run>, or BASE="<run> <run> …"')
-    before = [load_run(find_run(name, results)) for name in names]
+    before = [load_run(find_run(name, results)) for name in base]
     after = load_run(find_run(head, results)) if head else newest(before, results)
     profile = load_profile(profile_file(after.plan.wire, machine_of(after.facts), results))
     found = judge([readings(run) for run in before], readings(after), _threshold(threshold),

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import signal
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
+from pathlib import Path
 from typing import NoReturn, Sequence
 
 from harness.cli.commands import COMMANDS
-from harness.errors import Interrupted, MachineError, StackduelError, UsageError, not_imported
+from harness.errors import (
+    Interrupted, MachineError, StackduelError, UsageError, internal_error, not_imported)
 from harness.host import Host, LocalHost
 from harness.plan import BY_VARIABLE, OPTIONS, RENAMED, Kind, Option
 from harness.store import disk_reason
@@ -27,7 +31,8 @@ _DESCRIPTION = "user-space TCP against kernel TCP, measured fairly"
 _EPILOG = """\
 Options may also be given as make has them: ROUNDS=5 for --rounds 5.
 exit codes: 0 done; 1 a gate or a check failed; 2 bad usage or input; 3 the machine cannot do it;
-4 a contender or load tool failed; 130 interrupted, partial run kept. make turns all but 0 into 2."""
+4 a contender or load tool failed; 70 internal error, which is no verdict; 130 interrupted, partial
+run kept. make turns all but 0 into 2."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -131,13 +136,26 @@ def _check_used(command: str, option: Option, name: str) -> None:
 def _put(command: str, option: Option, value: str, options: list[str],
          positional: list[str]) -> None:
     several = option.kind is Kind.REPEATED or option.variable == "RUNS"
-    values = value.split() if several else [value] if value else []
+    values = _names(value) if several else [value] if value else []
     if command in option.positional:
         positional += values
     elif option.kind is Kind.SWITCH:
         options += [option.flag] * (value not in ("", "0", "no"))
     else:
         options += [f"{option.flag}={text}" for text in values]
+
+
+def _names(text: str) -> list[str]:
+    """Return several names written as words of a shell. UsageError on a quote without its end.
+
+    The path of one directory needs no quotes.
+    """
+    if text and Path(text).is_dir():
+        return [text]
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{text}: {str(error).lower()}") from None
 
 
 def run(argv: Sequence[str], host: Host) -> int:
@@ -167,12 +185,17 @@ def main(argv: Sequence[str], host: Host) -> int:
         code, line = MachineError.exit_code, not_imported(error)
     except OSError as error:
         code, line = MachineError.exit_code, disk_reason(error)
+    except Exception:
+        return internal_error()
     print(f"stackduel: {line}", file=sys.stderr, flush=True)
     return code
 
 
 def start() -> NoReturn:
     """Run the command line of this process and end it with the exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # what a terminal or a pipe of another encoding cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     with suppress(ModuleNotFoundError):  # completion is for those who have it
         __import__("argcomplete").autocomplete(parser())
     code = main(sys.argv[1:], LocalHost())

@@ -274,7 +274,7 @@ def command(argv: Sequence[str], netns: str | None = None, cpus: Sequence[int] =
 def start_time(pid: int) -> int | None:
     """Return when `pid` started, in clock ticks since boot; None when it is not there."""
     try:
-        return int(stat_fields(Path(f"/proc/{pid}/stat").read_text(errors="replace"))[19])
+        return int(stat_fields(Path(f"/proc/{pid}/stat").read_text("utf-8", "replace"))[19])
     except OSError:
         return None
 

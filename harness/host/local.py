@@ -63,8 +63,8 @@ class LocalHost(Host):
         words = command(argv, netns)
         try:
             done = subprocess.run(
-                [*_DIES_WITH_US, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                errors="replace", timeout=timeout, start_new_session=True,
+                [*_DIES_WITH_US, *words], stdin=subprocess.DEVNULL, capture_output=True,
+                encoding="utf-8", errors="replace", timeout=timeout, start_new_session=True,
                 env={**os.environ, "LC_ALL": "C"})
         except subprocess.TimeoutExpired:
             raise MachineError(f"`{shlex.join(words)}` took longer than {timeout:g} s") from None
@@ -97,7 +97,7 @@ class LocalHost(Host):
 
     def read(self, path: str | Path) -> str:
         with _or_cannot("read", path):
-            return Path(path).read_text(errors="replace")
+            return Path(path).read_text("utf-8", "replace")
 
     def sha256(self, path: str | Path) -> str | None:
         try:
@@ -107,7 +107,7 @@ class LocalHost(Host):
 
     def write(self, path: str | Path, text: str) -> None:
         with _or_cannot("write", path):
-            Path(path).write_text(text)
+            Path(path).write_text(text, "utf-8")
 
     def append(self, path: str | Path, text: str) -> None:
         data = text.encode()
@@ -221,7 +221,8 @@ def inside(netns: str | None, act: Callable[[], T]) -> T:
     """Do `act` in a network namespace; in a new thread, for setns(2) moves its caller."""
     def enter() -> T:
         if netns:
-            with _or_cannot("enter namespace", netns), open(f"{NETNS_DIRECTORY}/{netns}") as file:
+            with (_or_cannot("enter namespace", netns),
+                  open(f"{NETNS_DIRECTORY}/{netns}", "rb") as file):
                 if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), 0):
                     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         return act()
@@ -238,7 +239,8 @@ def _start(argv: Sequence[str], words: Sequence[str], stdin: int, stdout: Path |
                 open(stdout, "wb")).fileno()
             err = files.enter_context(open(stderr, "wb"))
             popen = subprocess.Popen([*_DIES_WITH_US, *words], stdin=stdin, stdout=out, stderr=err,
-                                     start_new_session=True, env={**os.environ, **env})
+                                     start_new_session=True,
+                                     env={**os.environ, "LC_ALL": "C", **env})
     except OSError as error:
         raise _cannot_start(words, error) from None
     return LocalProcess(popen, argv)
@@ -265,7 +267,7 @@ def _lock_holder(directory: str) -> str:
     """Return "pid N" of the process that holds the lock, by /proc/locks."""
     status = os.stat(directory)
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    for line in Path("/proc/locks").read_text().splitlines():
+    for line in Path("/proc/locks").read_text("utf-8").splitlines():
         words = line.split()
         if words[1] == "FLOCK" and words[5] == place:
             return f"pid {words[4]}"

@@ -28,8 +28,8 @@ _OPTIONS = ("-T", "-a", "-x", *(word for option in (
     "LogLevel=INFO", "ControlPersist=no", "ClearAllForwardings=yes", "PermitLocalCommand=no",
     "RemoteCommand=none", "RequestTTY=no") for word in ("-o", option)))
 _SSH_FAILED = 255
-_SCRIPT = " ".join(line for line in Path(__file__).with_name("remote.sh").read_text().splitlines()
-                   if not line.startswith("#"))
+_SCRIPT = " ".join(line for line in Path(__file__).with_name("remote.sh").read_text("utf-8")
+                   .splitlines() if not line.startswith("#"))
 _OPEN_SECONDS = 40
 _HANG_UP_SECONDS = 5
 _POLL_SECONDS = 0.02
@@ -152,10 +152,10 @@ class _Forwarded(socket.socket):
                 return None
         except TimeoutError:
             return None
-        reason = _last(self.stderr.read_text(errors="replace"))
+        reason = _last(self.stderr.read_text("utf-8", "replace"))
         if "refused by peer" in reason:
             # only the ssh that the others share knows what the far end answered
-            reason = _last(self.master.read_text(errors="replace"))
+            reason = _last(self.master.read_text("utf-8", "replace"))
         if "prohibited" in reason:
             reason += "; allow it there: AllowTcpForwarding in sshd_config"
         return ConnectionError(reason)
@@ -191,8 +191,8 @@ class SshHost(Host):
         deadline = time.monotonic() + _OPEN_SECONDS
         while not self.directory:
             # a start-up file of the login shell may have printed something before
-            self.directory = next((line for line in out.read_text(errors="replace").split("\n")[:-1]
-                                   if line.endswith(f"/{name}")), "")
+            lines = out.read_text("utf-8", "replace").split("\n")[:-1]
+            self.directory = next((line for line in lines if line.endswith(f"/{name}")), "")
             if not self.directory and (self._line.poll() is not None
                                        or time.monotonic() > deadline):
                 lost = self.lost(err)
@@ -303,7 +303,7 @@ class SshHost(Host):
 
     def lost(self, stderr: Path) -> MachineError:
         """Return why a RemoteProcess was lost, by what its ssh printed."""
-        return self._lost(stderr.read_text(errors="replace"))
+        return self._lost(stderr.read_text("utf-8", "replace"))
 
     def _shared(self) -> list[str]:
         return [*_OPTIONS, "-o", "ControlMaster=no", "-S", self._control]

@@ -112,7 +112,7 @@ def place(wire: str, of: MachineFacts, results: Path = RESULTS) -> Path:
 def load(path: Path) -> Profile | None:
     """Read a profile; None where there is no such file. UsageError where it is not such a file."""
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

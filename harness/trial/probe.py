@@ -121,7 +121,7 @@ def _by_library(client: Client, order: Order, name: str) -> Proof:
     if ended.code != 0:
         raise _unanswered(running, str(ended.failure()))
     try:
-        answer = from_json(Answer, json.loads(ended.stdout.read_text()), "answer")
+        answer = from_json(Answer, json.loads(ended.stdout.read_text("utf-8")), "answer")
     except (ValueError, UsageError):
         raise ContenderError(f"the proof's client printed no answer (see {ended.stdout})"
                              ) from None

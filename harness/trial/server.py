@@ -42,7 +42,7 @@ class Spawned:
 
     def lines(self) -> list[str]:
         """Return the whole lines of its stdout so far."""
-        return self.stdout.read_text(errors="replace").split("\n")[:-1]
+        return self.stdout.read_text("utf-8", "replace").split("\n")[:-1]
 
     def poll(self) -> int | None:
         return self._process.poll()
@@ -63,7 +63,7 @@ class Spawned:
 
 def last_words(stderr: Path) -> str:
     """Return the last line that a program wrote, "" if it wrote none."""
-    lines = stderr.read_text(errors="replace").split("\n") if stderr.exists() else []
+    lines = stderr.read_text("utf-8", "replace").split("\n") if stderr.exists() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 

@@ -167,6 +167,6 @@ def _load(setting: Setting, name: str, seconds: int, watch: Watch) -> Loaded:
         return Loaded(nothing, None, (), overdue=str(error))
     if ended.code != 0 or not report.exists():
         raise ended.failure()
-    return Loaded(tool.parse(report.read_text()), ended.counters, ended.samples)
+    return Loaded(tool.parse(report.read_text("utf-8")), ended.counters, ended.samples)
 
 

@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         return abs(child.returncode) or 1
     text = said[said.index(ACCOUNT):].decode(errors="replace")
     Path(argv[0]).write_text(json.dumps({
-        "text": text, "proc_stat": stat, "steady_seconds": at["after"] - at["before"]}))
+        "text": text, "proc_stat": stat, "steady_seconds": at["after"] - at["before"]}), "utf-8")
     return 0
 
 
@@ -58,7 +58,7 @@ def _read(terminal: int) -> bytes:
 
 
 def _proc_stat() -> str:
-    return Path("/proc/stat").read_text().partition("intr ")[0]
+    return Path("/proc/stat").read_text("utf-8").partition("intr ")[0]
 
 
 if __name__ == "__main__":

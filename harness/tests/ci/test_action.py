@@ -90,7 +90,9 @@ def test_with_a_base_the_exit_code_is_the_gate_s(project: Path, worse: str) -> N
 
 
 @pytest.mark.parametrize("failure, code, last", [
-    ({"FAILS": "4"}, 4, "stackduel bench tap PLAN=quick"), ({"NO_BUILD": "2"}, 3, "make ready")])
+    ({"FAILS": "4"}, 4, "stackduel bench tap PLAN=quick"),
+    ({"FAILS": "1"}, 4, "stackduel bench tap PLAN=quick"),  # 1 would say that the change is worse
+    ({"NO_BUILD": "2"}, 3, "make ready")])
 def test_what_cannot_be_measured_has_its_own_exit_code_and_is_not_judged(
         project: Path, failure: dict[str, str], code: int, last: str) -> None:
     found, asked = run_step(project, {"base": "reference"}, **failure)

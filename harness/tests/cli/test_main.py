@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from harness.cli.bench import bench
 from harness.run import RunRequest
 from harness.errors import CheckFailed, ContenderError, Interrupted, MachineError, UsageError
 from harness.cli.report import show_run
+from harness.tests.fixtures.fake_host import FakeHost
 from harness.tests.fixtures.serving_host import LoadingProcess, ServingHost, at_load, interrupt, only_run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -358,3 +360,34 @@ def test_results_of_a_run_are_plain_json(tmp_path: Path, shown: list[Path]) -> N
     assert json.loads((run.path / "plan.json").read_text())["connections"] == [1, 8]
     for line in (run.path / "trials.jsonl").read_text().splitlines():
         assert json.loads(line)["schema"] == 2
+
+
+def test_an_exception_that_nobody_foresaw_has_a_code_of_its_own(monkeypatch: pytest.MonkeyPatch,
+                                                                capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("unforeseen")
+    monkeypatch.setitem(COMMANDS, "gate", ("", fail))  # type: ignore[arg-type]
+    assert main(["gate"], FakeHost()) == 70
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-2:] == ["ZeroDivisionError: unforeseen", "internal error: please report it, with the lines above"]
+
+
+@pytest.mark.parametrize("words", [["./stackduel"], ["/usr/bin/python3", "-m", "harness"]])
+def test_so_has_one_before_there_is_a_command_line(tmp_path: Path, words: list[str]) -> None:
+    for name in ("stackduel", "harness/__main__.py", "harness/__init__.py", "harness/errors.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "harness" / "cli.py").write_text("1 / 0")
+    done = subprocess.run([*words, "gate"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        70, "internal error: please report it, with the lines above")
+
+
+def test_several_names_are_words_of_a_shell_or_one_directory(tmp_path: Path) -> None:
+    odd = tmp_path / "it's a run"
+    odd.mkdir()
+    assert parse(["gate", f"BASE={odd}"]).BASE == parse(["gate", "--base", str(odd)]).BASE == [str(odd)]
+    assert parse(["gate", f"BASE=a '{tmp_path}/b c'"]).BASE == ["a", f"{tmp_path}/b c"]
+    assert parse(["compare", 'RUNS=a "b c" d']).RUNS == ["a", "b c", "d"]
+    with pytest.raises(UsageError, match="it's: no closing quotation"):
+        parse(["gate", "BASE=it's"])

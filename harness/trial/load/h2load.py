@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
             printed += piece
             for name, line in (("before", _BEGUN), ("after", _OVER)):
                 if name not in stat and line in printed:
-                    stat[name] = Path("/proc/stat").read_text().partition("intr ")[0]
+                    stat[name] = Path("/proc/stat").read_text("utf-8").partition("intr ")[0]
     os.close(ours)
     sys.stdout.buffer.write(printed)
     requests, status, traffic = (pattern.search(printed.replace(b"\r", b""))
@@ -77,13 +77,13 @@ def main(argv: Sequence[str]) -> int:
     if child.returncode != 0 or len(stat) < 2 or not (requests and status and traffic):
         return abs(child.returncode) or 1
     refused = int(status[1]) + int(status[2])
-    rows = [row.split("\t") for row in log.read_text().splitlines()]
+    rows = [row.split("\t") for row in log.read_text("utf-8").splitlines()]
     times = Counter(int(us) for _, code, us in rows if code != "-1")
     log.unlink()
     report.write_text(json.dumps({
         "requests": int(requests[1]), "bytes": int(traffic[1]), "duration_seconds": seconds,
         "errors": {"status": refused, "failed": max(0, int(requests[2]) - refused)},
-        "latency_us": sorted(times.items()), "proc_stat": stat}))
+        "latency_us": sorted(times.items()), "proc_stat": stat}), "utf-8")
     return 0
 
 

@@ -80,7 +80,7 @@ class RedisBenchmark(LoadTool):
         if last is None:
             raise ContenderError(f"{report.parent} has no load from which the rate of "
                                  "redis-benchmark is known")
-        rate = self.parse(last.read_text()).requests_per_sec
+        rate = self.parse(last.read_text("utf-8")).requests_per_sec
         return min(MOST_REQUESTS, max(load.connections, round(rate * load.seconds)))
 
 

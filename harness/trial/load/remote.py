@@ -78,7 +78,7 @@ def prepare(sites: Sequence[SshHost]) -> None:
     for site in sites:
         for tool in load_tools().values():
             for file in tool.elsewhere.files if tool.elsewhere else ():
-                site.write(_there(site, file), file.read_text())
+                site.write(_there(site, file), file.read_text("utf-8"))
 
 
 def _there(site: SshHost, file: Path) -> str:
@@ -174,7 +174,7 @@ def _wait(one: _Loading, deadline: float) -> None:
 
 def _result(client: Client, tool: LoadTool, one: _Loading, name: str) -> LoadResult:
     text = one.site.read(one.report)
-    (client.raw / f"{_file(name, one.site.destination)}.json").write_text(text)
+    (client.raw / f"{_file(name, one.site.destination)}.json").write_text(text, "utf-8")
     return tool.parse(text)
 
 
