@@ -12,13 +12,15 @@ PYTHON=${PYTHON:-/usr/bin/python3}
 PKG_CONFIG=pkg-config
 SBIN=${SBIN-/usr/local/sbin:/usr/sbin:/sbin} # not on the PATH of every user
 
-# pin VERSION: a release of lwIP. Sets the hash of the tree that its archives must unpack to (line ends as LF).
+# pin VERSION: a release of lwIP. Sets the hash of the tree that its archives must unpack to (line ends as LF), which is
+# that of the tag STABLE-2_x_y_RELEASE of the lwIP project's git. Ubuntu 24.04 has 2.2.0.
 pin() {
     LWIP_VERSION=$1
     case $1 in
         2.1.3) LWIP_TREE_SHA256=23f9709510e5898ac93a92e1053789e6caa41913f90ac5a17bd754712d959432 ;;
+        2.2.0) LWIP_TREE_SHA256=2a092a520045319e368196b639ff735a0e68bdf047d122459b5199a715954180 ;;
         2.2.1) LWIP_TREE_SHA256=6125ae1f7ce16e4069cde3420922b77d15a80812132aebb994ddc9b83af99b85 ;;
-        *) say "deps: no pinned lwIP $1; there are 2.1.3 and 2.2.1"; exit 2 ;;
+        *) say "deps: no pinned lwIP $1; there are 2.1.3, 2.2.0 and 2.2.1"; exit 2 ;;
     esac
     LWIP_UPSTREAM=https://download.savannah.nongnu.org/releases/lwip/lwip-$LWIP_VERSION.zip
 }
@@ -155,8 +157,8 @@ from_distribution() {
     set -- -q -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$state/parts" \
         -o "Dir::State::Lists=$state/lists" -o Dir::Cache::srcpkgcache= -o Dir::Cache::pkgcache= -o APT::Sandbox::User=
     # Archives that offer no sources make update complain; only the hash of the tree decides.
-    (cd "$state" && { apt-get "$@" update || true; } && version=$(apt-cache "$@" showsrc lwip |
-        sed -n "s/^Version: \($LWIP_VERSION[+-].*\)/\1/p" | head -n 1) && [ -n "$version" ] &&
+    (cd "$state" && { apt-get "$@" update || true; } && apt-cache "$@" showsrc lwip | sed -n 's/^Version: //p' >versions &&
+        version=$(grep "^$LWIP_VERSION[+-]" versions | head -n 1) && [ -n "$version" ] &&
         apt-get "$@" source --download-only "lwip=$version") >"$state/log" 2>&1 || return 1
     tar=$(find "$state" -name "lwip_$LWIP_VERSION*.orig.tar.*" | head -n 1)
     [ -n "$tar" ] || return 1
@@ -181,7 +183,8 @@ fetch_lwip() {
     say "fetching lwIP $LWIP_VERSION"
     from_distribution "$1" || from_upstream "$1" || {
         say "$(tail -n 3 "$1/apt/log" 2>/dev/null || true)"
-        fail "no lwIP source: neither the distribution's source archive nor $LWIP_UPSTREAM answered; set LWIP_SRC= to a tree of lwIP $LWIP_VERSION, or LWIP= to another release"
+        others=$(sed 's/[+-].*//' "$1/apt/versions" 2>/dev/null | sort -u | paste -sd' ')
+        fail "no source of lwIP $LWIP_VERSION: neither the distribution's archive (it has: ${others:-none}) nor $LWIP_UPSTREAM answered; set LWIP= to 2.1.3, 2.2.0 or 2.2.1, or LWIP_SRC= to a tree of it"
     }
     find "$1/apt/lwip-$LWIP_VERSION/src" "$1/apt/lwip-$LWIP_VERSION/test" -type f -exec sed -i 's/\r$//' {} +
     got=$(tree_sha256 "$1/apt/lwip-$LWIP_VERSION")

@@ -50,6 +50,7 @@ def gather(host: Host, wire: ResolvedWire, plan: Plan, provisioned: Provisioned,
     contenders = [wire.contenders[name] for name in plan.contenders]
     programs = [*(name for contender in contenders for name in contender.packages), *tool.programs]
     used = set(plan.client_cpus), set(plan.server_cpus)
+    versions = _versions(host, programs)
     found: Json = {
         "started_at": now(),
         **of_machine(host),
@@ -59,10 +60,10 @@ def gather(host: Host, wire: ResolvedWire, plan: Plan, provisioned: Provisioned,
         "cpus": {"client": list(plan.client_cpus), "server": list(plan.server_cpus),
                  "shared": sorted(used[0] & used[1]),
                  "governor": _governors(host, sorted(used[0] | used[1]))},
-        "versions": _versions(host, programs),
+        "versions": versions,
         "binaries": {**binaries(host, [*built(contenders), *programs]),
                      "lwip_patches": {name: host.sha256(_PATCHES / name)
-                                      for name in _patches(host)}},
+                                      for name in versions["lwip_patches"]}},
         "git": _git(host),
         "offloads": {f"{namespace}/{interface}": _offloads(host, namespace, interface)
                      for namespace in provisioned.namespaces(contenders)
@@ -216,16 +217,16 @@ def _versions(host: Host, programs: Iterable[str]) -> Json:
     return {"wrk": _wrk(host),
             "dpdk": build.get("dpdk") or output(host, ["pkg-config", "--modversion", "libdpdk"]),
             "lwip": build.get("lwip"),
-            "lwip_patches": _patches(host),
+            "lwip_patches": _patches(host, build.get("lwip") or "."),
             "cc": build.get("cc"), "cflags": build.get("cflags"),
             "python": platform.python_version(),
             "programs": {name: _version(host, [name, _SAYS_VERSION[name]]) for name in programs
                          if name in _SAYS_VERSION}}
 
 
-def _patches(host: Host) -> list[str]:
+def _patches(host: Host, release: str) -> list[str]:
     """Return paths below _PATCHES, in the order in which the build applies them."""
-    return [f"{folder}/{name}" for folder in ("fixes", "scale", "fastpath")
+    return [f"{folder}/{name}" for folder in (release, "fixes", "scale", "fastpath")
             for name in host.listing(_PATCHES / folder) if name.endswith(".patch")]
 
 

@@ -15,14 +15,12 @@ version() {
         paste -sd.
 }
 
-# series VERSION: the patches in their order. A fast path stands on what scales, and both on what is right. A patch that
-# must differ for a release stands, by the same name, in that release's folder.
+# series VERSION: the patches in their order. The series is on 2.2.1; what another release has in other words comes first,
+# from that release's folder. A fast path stands on what scales, and both on what is right.
 series() {
-    for folder in fixes scale fastpath; do
-        for patch in "$HERE/patches/$folder"/*.patch; do
-            other=$HERE/patches/$1/$folder/$(basename "$patch")
-            if [ -e "$other" ]; then echo "$other"; else echo "$patch"; fi
-        done
+    for patch in "$HERE/patches/$1"/*.patch "$HERE"/patches/fixes/*.patch "$HERE"/patches/scale/*.patch \
+                 "$HERE"/patches/fastpath/*.patch; do
+        [ ! -e "$patch" ] || echo "$patch"
     done
 }
 

@@ -46,7 +46,7 @@ err_t stack_output_segment(struct netif *netif, struct tcp_pcb *pcb, struct tcp_
     const struct eth_addr *to;
     struct rte_mbuf *packet;
 
-    if (unlikely(netif != &stack.netif || ip_addr_cmp(&pcb->remote_ip, &netif->ip_addr))) {
+    if (unlikely(netif != &stack.netif || ip_addr_eq(&pcb->remote_ip, &netif->ip_addr))) {
         return ERR_VAL; /* stays inside */
     }
     to = etharp_find_hinted(netif, ip_2_ip4(&pcb->remote_ip), pcb->netif_hints.addr_hint);
@@ -65,7 +65,7 @@ err_t stack_output_segment(struct netif *netif, struct tcp_pcb *pcb, struct tcp_
 }
 
 uint16_t stack_largest_segment(const struct tcp_pcb *pcb, const uint8_t *data, uint16_t size) {
-    if (stack.largest_segment == 0 || ip_addr_cmp(&pcb->remote_ip, &stack.netif.ip_addr)) {
+    if (stack.largest_segment == 0 || ip_addr_eq(&pcb->remote_ip, &stack.netif.ip_addr)) {
         return 0; /* what stays inside is cut up by nobody */
     }
     return RTE_MIN(stack.largest_segment, (uint16_t)tcp_packet_attachable(&stack.packets, data, size));

@@ -38,6 +38,8 @@ def told() -> ServingHost:
         "/proc/cmdline": "quiet isolcpus=1 console=ttyS0 nosmt secret=x\n",
         "/etc/os-release": 'NAME="x"\nPRETTY_NAME="Debian GNU/Linux 12"\n',
         str(ROOT / "build" / "build-info.json"): '{"cc": "gcc 12.2", "cflags": "-O3", "lwip": "2.1.3"}',
+        str(ROOT / "servers/stack/patches/2.1.3/0001-c.patch"): "",
+        str(ROOT / "servers/stack/patches/2.2.1/0001-d.patch"): "",
         str(ROOT / "servers/stack/patches/fixes/0001-a.patch"): "",
         str(ROOT / "servers/stack/patches/scale/0001-b.patch"): "",
         str(ROOT / "servers/stack/patches/scale/README"): ""})
@@ -76,7 +78,7 @@ def test_all_that_is_told_is_recorded() -> None:
     versions = found["versions"]
     assert (versions["wrk"], versions["dpdk"], versions["lwip"]) == ("4.1.0", "22.11.1", "2.1.3")
     assert (versions["cc"], versions["cflags"]) == ("gcc 12.2", "-O3")
-    assert versions["lwip_patches"] == ["fixes/0001-a.patch", "scale/0001-b.patch"]
+    assert versions["lwip_patches"] == ["2.1.3/0001-c.patch", "fixes/0001-a.patch", "scale/0001-b.patch"]
     assert json.loads(json.dumps(found)) == found
 
 

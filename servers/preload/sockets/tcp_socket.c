@@ -58,7 +58,7 @@ static void reset_state(struct tcp_part *tcp) {
 static bool is_listened_on(const ip_addr_t *ip, uint16_t port) {
     for (const struct tcp_pcb_listen *pcb = tcp_listen_pcbs.listen_pcbs; pcb != NULL; pcb = pcb->next) {
         if (pcb->local_port == port &&
-            (ip_addr_isany(ip) || ip_addr_isany(&pcb->local_ip) || ip_addr_cmp(ip, &pcb->local_ip))) {
+            (ip_addr_isany(ip) || ip_addr_isany(&pcb->local_ip) || ip_addr_eq(ip, &pcb->local_ip))) {
             return true;
         }
     }

@@ -118,7 +118,7 @@ static void on_datagram(void *argument, struct udp_pcb *pcb, struct pbuf *data, 
     (void)argument;
     (void)pcb;
     (void)port;
-    assert_true(ip_addr_cmp(from, &own));
+    assert_true(ip_addr_eq(from, &own));
     received_size = pbuf_copy_partial(data, received, sizeof(received), 0);
     pbuf_free(data);
 }
