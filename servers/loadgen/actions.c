@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "actions.h"
 
-#include <rte_jhash.h>
-
 #define SYN_MS 1000 /* RFC 6298 2.1 */
 #define SYN_TRIES 6
 #define TRIES 8          /* of requests and FINs */
@@ -15,15 +13,10 @@ static bool scaled(const struct connection *connection) {
     return !(connection->flags & CONNECTION_UNSCALED);
 }
 
-/* Chooses a sequence number as RFC 6528 has it: a clock of some microseconds, so that a flow's next
- * connection begins behind its last one, whose server may be in TIME-WAIT, and a keyed hash of the flow. */
-static uint32_t initial_sequence(const struct generator *generator, uint32_t flow) {
-    return (uint32_t)(generator->now >> 13) + rte_jhash_1word(flow, generator->key);
-}
-
 void action_open(struct generator *generator, uint32_t index) {
     struct connection *connection = &generator->connections[index];
-    uint32_t sequence = initial_sequence(generator, connection->flow);
+    uint32_t sequence = initial_sequence(&generator->sequence_key, &connection->flow,
+                                         sizeof(connection->flow), generator->now, generator->tsc_hz);
 
     connection->una = sequence;
     connection->nxt = sequence + 1;

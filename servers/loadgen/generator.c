@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 
 #include <rte_cycles.h>
-#include <rte_random.h>
 
 #define RTO_INITIAL_MS 1000 /* RFC 6298 2.1 */
 
@@ -52,7 +51,7 @@ int generator_init(struct generator *generator, const struct loadgen_options *op
     generator->count = count;
     generator->active = (uint32_t)RTE_MIN(options->active, options->connections);
     generator->flow_end = usable_flows(options, count);
-    generator->key = (uint32_t)rte_rand();
+    generator->sequence_key = sequence_key_draw();
     generator->connections = allocate(count);
     if (generator->connections == NULL || !queue_init(&generator->ready, count)) {
         snprintf(error, size, "no memory for %u connections", count);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/histogram.h"
+#include "common/initial_sequence.h"
 #include "deadlines.h"
 #include "http/answer.h"
 #include "link.h"
@@ -43,7 +44,7 @@ struct generator {
     uint32_t count;    /* connections */
     uint32_t active;   /* how many of them are asked */
     uint32_t flow_end; /* flows in use, a multiple of count */
-    uint32_t key;      /* of initial sequence numbers */
+    struct sequence_key sequence_key;
     struct connection *connections;
 
     /* The clock: one reading of the time stamp counter a turn, right behind the burst. */

@@ -7,6 +7,7 @@
 
 #include "lwip/err.h"
 
+struct ip4_addr;
 struct netif;
 struct tcp_pcb;
 struct tcp_seg;
@@ -20,5 +21,11 @@ err_t stack_output_segment(struct netif *netif, struct tcp_pcb *pcb, struct tcp_
  * it up. */
 uint16_t stack_largest_segment(const struct tcp_pcb *pcb, const uint8_t *data, uint16_t size);
 #define LWIP_HOOK_TCP_LEAN_MAX(pcb, data, size) stack_largest_segment(pcb, data, size)
+
+/* stack_interface.c: where a new connection's sequence numbers begin. */
+uint32_t stack_initial_sequence(const struct ip4_addr *local, uint16_t local_port,
+                                const struct ip4_addr *remote, uint16_t remote_port);
+#define LWIP_HOOK_TCP_ISN(local, local_port, remote, remote_port)                                            \
+    stack_initial_sequence(local, local_port, remote, remote_port)
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Is lwIP's network interface on the port: what lwIP sends leaves here. */
 #include <rte_branch_prediction.h>
+#include <rte_cycles.h>
 
 #include "lwip/etharp.h"
 #include "lwip/priv/tcp_priv.h"
@@ -69,6 +70,16 @@ uint16_t stack_largest_segment(const struct tcp_pcb *pcb, const uint8_t *data, u
         return 0; /* what stays inside is cut up by nobody */
     }
     return RTE_MIN(stack.largest_segment, (uint16_t)tcp_packet_attachable(&stack.packets, data, size));
+}
+
+uint32_t stack_initial_sequence(const ip4_addr_t *local, uint16_t local_port, const ip4_addr_t *remote,
+                                uint16_t remote_port) {
+    const struct {
+        uint32_t local, remote;
+        uint16_t local_port, remote_port;
+    } flow = {local->addr, remote->addr, local_port, remote_port};
+
+    return initial_sequence(&stack.sequence_key, &flow, sizeof(flow), rte_rdtsc(), stack.tsc_hz);
 }
 
 static err_t interface_output(struct netif *netif, struct pbuf *pbuf) {

@@ -9,6 +9,7 @@
 
 #include "lwip/netif.h"
 
+#include "common/initial_sequence.h"
 #include "mbuf_pbuf.h"
 #include "stack/port/port.h"
 #include "tcp_packet.h"
@@ -42,6 +43,7 @@ struct stack_state {
     bool timers_due;             /* now_ms was counted up, and lwIP's timers have not been looked at */
     uint32_t random[64]; /* drawn anew by stack_start(): a forked process must not repeat its parent's */
     unsigned random_left;
+    struct sequence_key sequence_key; /* drawn anew likewise */
 };
 
 extern LWIP_TLS struct stack_state stack;

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import re
 import socket
-import struct
 from pathlib import Path
 
 from harness.trial.server import Running
 from harness.tests.system.conftest import TestBed
-from harness.tests.system.test_servers import (GET, OK, assert_serves, checksum, in_client_namespace, read_exactly,
+from harness.tests.system.test_servers import (GET, OK, assert_serves, in_client_namespace, read_exactly, syn,
                                                wait_for)
 
 SLACK_KIB = 256
@@ -22,18 +21,6 @@ def anonymous_kib(running: Running) -> int:
     found = re.search(r"^Anonymous:\s+(\d+) kB", Path(f"/proc/{running.pid}/smaps_rollup").read_text(), re.MULTILINE)
     assert found is not None
     return int(found[1])
-
-
-def syn(bed: TestBed, running: Running, host: int, port: int) -> bytes:
-    """A SYN frame from a neighbour that is not there, 198.18.0.`host`."""
-    end = running.contender.endpoint
-    source, target = socket.inet_aton(f"198.18.0.{host}"), socket.inet_aton(running.address)
-    tcp = struct.pack("!HHIIBBHHH", port, running.port, 1, 0, 5 << 4, 2, 1024, 0, 0)
-    tcp = tcp[:16] + struct.pack("!H", checksum(source + target + struct.pack("!HH", 6, len(tcp)) + tcp)) + tcp[18:]
-    ip = struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0, 64, 6, 0) + source + target
-    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
-    macs = bytes.fromhex((end.mac + bed.wire.client.mac).replace(":", ""))
-    return macs + b"\x08\x00" + ip + tcp
 
 
 def flood(bed: TestBed, running: Running, frames: list[bytes], kept: socket.socket) -> None:
@@ -52,10 +39,10 @@ def test_a_flood_of_syns_is_counted_bounded_and_stops_nobody(bed: TestBed) -> No
     # more neighbours than the ARP table holds
     senders = list(range(20, 220))
     with bed.server("lwip", "--backlog", "64", checked=False) as running, bed.connect(running) as kept:
-        frames = [syn(bed, running, host, 20_000 + port) for port in range(50) for host in senders]
+        frames = [syn(bed, running, 20_000 + port, f"198.18.0.{host}") for port in range(50) for host in senders]
         flood(bed, running, frames, kept)  # brings the allocator to its size
         before, counted = anonymous_kib(running), running.snapshot()
-        again = [syn(bed, running, host, 30_000 + port) for port in range(50) for host in senders]
+        again = [syn(bed, running, 30_000 + port, f"198.18.0.{host}") for port in range(50) for host in senders]
         flood(bed, running, again, kept)
         after, counters = anonymous_kib(running), running.snapshot()
     assert counted is not None and counters is not None

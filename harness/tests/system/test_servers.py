@@ -393,6 +393,39 @@ def test_half_open_connections_do_not_stop_the_server(bed: TestBed, serve: Serve
         assert_serves(bed, running)
 
 
+def initial_sequence(bed: TestBed, running: Running, wire: socket.socket, port: int) -> int:
+    """Ask for a connection from the client's `port`; return where the server's numbers begin. No socket has that port:
+    the client's kernel resets the connection."""
+    client = bed.wire.client
+    wire.send(syn(bed, running, port, client.ip))
+    while True:
+        frame = wire.recv(2048)
+        source, target, number, _, _, flags = struct.unpack("!HHIIBB", frame[34:48])
+        if frame[23] == socket.IPPROTO_TCP and (source, target, flags) == (running.port, port, 0x12):
+            assert isinstance(number, int)
+            return number
+
+
+def test_initial_sequence_numbers_are_not_guessed_but_grow(bed: TestBed) -> None:
+    """RFC 6528, from outside on a fresh server: ports have nothing in common, one port's numbers follow a clock."""
+    with bed.server("lwip") as running, in_client_namespace(bed, socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind((bed.wire.client.interface, 0x800))
+        wire.settimeout(10)
+        begun = time.monotonic()
+        numbers = [initial_sequence(bed, running, wire, 20_000 + port) for port in range(50)]
+        first_by = time.monotonic()
+        time.sleep(0.5)
+        slept = time.monotonic()
+        grown = (initial_sequence(bed, running, wire, 20_000) - numbers[0]) % 2**32
+        ended = time.monotonic()
+    steps = [(after - before) % 2**32 for before, after in zip(numbers, numbers[1:])]
+    # of two steps one in 128 is this much like the next by chance
+    alike = sum(min((b - a) % 2**32, (a - b) % 2**32) < 2**24 for a, b in zip(steps, steps[1:]))
+    assert alike < 8 and len({*numbers}) == 50
+    # a tick is some 64 ns
+    assert 0.9 * (slept - first_by) * 1e9 / 64 < grown < 1.1 * (ended - begun) * 1e9 / 64
+
+
 def test_the_link_of_the_tap_may_go_and_come_back(bed: TestBed) -> None:
     end = bed.wire.contenders["lwip"].endpoint
     with bed.server("lwip") as running, bed.connect(running, 20) as connection:
@@ -446,10 +479,10 @@ def checksum(data: bytes) -> int:
     return ~total & 0xffff
 
 
-def syn(bed: TestBed, running: Running, port: int) -> bytes:
-    """A SYN frame from `port` of a neighbour that never answers."""
+def syn(bed: TestBed, running: Running, port: int, neighbour: str = "198.18.0.77") -> bytes:
+    """A SYN frame from `port` of a neighbour; there is none of that address."""
     client, end = bed.wire.client, running.contender.endpoint
-    source, target = socket.inet_aton("198.18.0.77"), socket.inet_aton(running.address)
+    source, target = socket.inet_aton(neighbour), socket.inet_aton(running.address)
     tcp = struct.pack("!HHIIBBHHH", port, running.port, 1, 0, 5 << 4, 2, 1024, 0, 0)
     sum_tcp = checksum(source + target + struct.pack("!HH", socket.IPPROTO_TCP, len(tcp)) + tcp)
     tcp = tcp[:16] + struct.pack("!H", sum_tcp) + tcp[18:]

@@ -21,6 +21,7 @@
 #include "lwip/prot/ip4.h"
 #include "lwip/prot/tcp.h"
 #include "lwip/tcp.h"
+#include "lwip/udp.h"
 
 #include "common/features.h"
 
@@ -31,14 +32,18 @@
 static struct netif netif;
 static unsigned syns, syn_acks, data_segments, acknowledgements, resets, fins;
 static uint32_t last_sequence;
+static uint16_t last_identification;
 static struct tcp_pcb *accepted;
 
 /* The wire: looks at what lwIP sends. */
 static err_t output(struct netif *out, struct pbuf *packet, const ip4_addr_t *address) {
     struct tcp_hdr header;
+    struct ip_hdr ip;
 
     (void)out;
     (void)address;
+    assert_int_equal(pbuf_copy_partial(packet, &ip, sizeof(ip), 0), sizeof(ip));
+    last_identification = lwip_ntohs(IPH_ID(&ip));
     assert_int_equal(pbuf_copy_partial(packet, &header, sizeof(header), IP_HLEN), sizeof(header));
     fins += (TCPH_FLAGS(&header) & TCP_FIN) != 0;
     if ((TCPH_FLAGS(&header) & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {

@@ -130,6 +130,22 @@ static void test_fixes_0004_a_later_syn_reopens_time_wait(void **state) {
     assert_non_null(accepted);
 }
 
+/* However much the old connection sent, and wherever the clock and the hash stand. */
+static void test_fixes_0004_the_new_connection_begins_beyond_the_old_one(void **state) {
+    (void)state;
+    listen_with(10);
+    for (uint32_t i = 0; i < 64; i++) {
+        uint32_t used;
+
+        leave_in_time_wait(20002);
+        used = tcp_tw_pcbs->snd_nxt += i << 25;
+        inject(20002, 1000, 0, TCP_SYN);
+        assert_int_equal(syn_acks, 1);
+        assert_true(TCP_SEQ_GT(last_sequence, used));
+        tcp_abort(tcp_active_pcbs);
+    }
+}
+
 static void test_fixes_0004_an_old_syn_does_not(void **state) {
     (void)state;
     listen_with(10);
@@ -139,6 +155,48 @@ static void test_fixes_0004_an_old_syn_does_not(void **state) {
     assert_non_null(tcp_tw_pcbs);
     inject(20003, 3, last_sequence + 2, TCP_SYN | TCP_ACK);
     assert_non_null(tcp_tw_pcbs);
+}
+
+/* Of DRAWS numbers so few may follow the one before: two in 16 bits are likely once in many runs. */
+#define DRAWS 200
+#define MOST_IN_ORDER 2
+
+static void test_fixes_0016_ports_do_not_follow_one_another(void **state) {
+    unsigned tcp_in_order = 0, udp_in_order = 0;
+    uint16_t tcp_last = 0, udp_last = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < DRAWS; i++) {
+        struct tcp_pcb *tcp = tcp_new();
+        struct udp_pcb *udp = udp_new();
+
+        assert_int_equal(tcp_bind(tcp, IP_ANY_TYPE, 0), ERR_OK);
+        assert_int_equal(udp_bind(udp, IP_ANY_TYPE, 0), ERR_OK);
+        assert_in_range(tcp->local_port, TCP_LOCAL_PORT_RANGE_START, TCP_LOCAL_PORT_RANGE_END);
+        assert_in_range(udp->local_port, 0xc000, 0xffff);
+        tcp_in_order += tcp->local_port == tcp_last + 1;
+        udp_in_order += udp->local_port == udp_last + 1;
+        tcp_last = tcp->local_port;
+        udp_last = udp->local_port;
+        assert_int_equal(tcp_close(tcp), ERR_OK);
+        udp_remove(udp);
+    }
+    assert_in_range(tcp_in_order, 0, MOST_IN_ORDER);
+    assert_in_range(udp_in_order, 0, MOST_IN_ORDER);
+}
+
+static void test_fixes_0016_identifications_do_not_follow_one_another(void **state) {
+    unsigned in_order = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < DRAWS; i++) {
+        uint16_t last = last_identification;
+
+        inject((uint16_t)(30000 + i), 1, 0, TCP_SYN); /* nobody listens: answered with a reset */
+        in_order += last_identification == (uint16_t)(last + 1);
+    }
+    assert_int_equal(resets, DRAWS);
+    assert_in_range(in_order, 0, MOST_IN_ORDER);
 }
 
 #define CONNECTIONS 10000
@@ -378,7 +436,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_fixes_0002_only_a_syn_sent_again_is_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fixes_0002_a_fast_retransmit_is_counted_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fixes_0004_a_later_syn_reopens_time_wait, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fixes_0004_the_new_connection_begins_beyond_the_old_one, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_fixes_0004_an_old_syn_does_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fixes_0016_ports_do_not_follow_one_another, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_fixes_0016_identifications_do_not_follow_one_another, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_scale_0005_a_full_backlog_gives_up_its_oldest_and_counts_it,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_scale_0006_every_segment_finds_its_connection_and_no_other,

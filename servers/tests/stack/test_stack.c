@@ -16,6 +16,7 @@
 #include "lwip/tcp.h"
 #include "lwip/udp.h"
 
+#include "stack/lwip_hooks.h"
 #include "stack/stack.h"
 #include "tests/port/eal.h"
 
@@ -242,6 +243,29 @@ static struct tcp_pcb *bind_to(uint16_t port, bool reuse) {
     return pcb;
 }
 
+/* Of many ports one after the other, and of the first one again. */
+static void test_initial_sequence_numbers_are_not_guessed_but_grow(void **state) {
+    enum { PORTS = 100 };
+    ip_addr_t remote = {PP_HTONL(0xc6120001)};
+    uint32_t first = stack_initial_sequence(&own, PORT, &remote, 1), last = first, step = 0;
+    unsigned alike = 0, again = 0;
+
+    (void)state;
+    for (uint16_t port = 2; port < PORTS; port++) {
+        uint32_t next = stack_initial_sequence(&own, PORT, &remote, port);
+
+        alike += next - last - step < 1 << 20 || step - (next - last) < 1 << 20; /* 1 of 2048 by chance */
+        again += (uint32_t)(stack_initial_sequence(&own, PORT, &remote, port) - next) < 1u << 31;
+        step = next - last;
+        last = next;
+    }
+    assert_in_range(alike, 0, 3);
+    assert_int_equal(again, PORTS - 2);
+    usleep(1000);
+    last = stack_initial_sequence(&own, PORT, &remote, 1) - first;
+    assert_in_range(last, 1000 * 1000 / 64 / 2, 1u << 31); /* ticks of some 64 ns */
+}
+
 static void test_an_address_is_shared_only_by_those_who_ask_for_it(void **state) {
     struct tcp_pcb *first = bind_to(81, true), *second = bind_to(81, true);
     err_t error;
@@ -300,6 +324,7 @@ int main(int argc, char *argv[]) {
         cmocka_unit_test(test_time_away_is_counted_and_the_clock_is_right_after_it),
         cmocka_unit_test(test_timers_run_though_every_turn_follows_a_resume),
         cmocka_unit_test(test_an_address_is_shared_only_by_those_who_ask_for_it),
+        cmocka_unit_test(test_initial_sequence_numbers_are_not_guessed_but_grow),
     };
 
     (void)argc;
