@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.plan import load_wire, wire_names
 from harness.provision.needs import TABLE, parts
+from harness.tests.provision.test_needs import BITS, confined, lacks
 
 ROOT = Path(__file__).resolve().parents[3]
 CONTAINERFILE = (ROOT / "ci/Containerfile").read_text()
@@ -39,9 +40,11 @@ def test_each_wire_s_row_has_the_capabilities_of_the_table() -> None:
     assert {*said} == {*wire_names()} - {"nic"} and "| nic | | `--privileged` |" in text
     for name, (capabilities, more) in said.items():
         wire = load_wire(name)
-        needs = [TABLE[part] for part in parts(list(wire.contenders.values()), wire.port)]
-        wanted = {item for need in needs for item in need.capabilities}
-        # more than docker lets a process lock as a rule
-        wanted |= {"IPC_LOCK"} if any(need.locked_kib > 8192 for need in needs) else set()
-        assert capabilities == wanted, name
-        assert ("no user namespace" in more) == any(not need.own_user_namespace for need in needs)
+        # docker lets a process lock 8 MiB as a rule
+        assert not lacks(confined(*BITS.keys() - capabilities, locked_kib=8192), wire), name
+        for word in capabilities:
+            assert lacks(confined(word, *BITS.keys() - capabilities, locked_kib=8192), wire), name
+        rows = [TABLE[part] for part in parts(list(wire.contenders.values()), wire.port)]
+        assert ("no user namespace" in more) == any(not row.own_user_namespace for row in rows)
+        pages = re.search(r"(\d+) hugepages", more)
+        assert not pages or int(pages[1]) == wire.hugepage_count, name
