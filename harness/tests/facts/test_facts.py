@@ -24,7 +24,7 @@ from harness.tests.fixtures.wires import bare_wire
 WIRE = bare_wire("tap")
 PLAN = load_plan("quick", WIRE, (0, 1), {"CONTENDERS": "epoll,lwip"})
 UP = Provisioned(WIRE, False, "the machine gave 3 of 96 pages", cast(Any, None))
-GIT = ("git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT))
+GIT = ("git", "-c", f"safe.directory={ROOT}", "-c", "core.checkStat=minimal", "-C", str(ROOT))
 
 
 def told() -> ServingHost:
