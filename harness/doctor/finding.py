@@ -21,7 +21,8 @@ class Finding:
     advice: str = ""
 
     def __str__(self) -> str:
-        return f"{self.state:<8} {self.thing}" + (f": {self.advice}" if self.advice else "")
+        start = ":" if "\n" in self.advice else ": "
+        return f"{self.state:<8} {self.thing}" + (start + self.advice if self.advice else "")
 
 
 def lacking(thing: str, package: str) -> Finding:

@@ -19,6 +19,8 @@ from harness.provision import (
 
 # the wire that decides the exit code
 MAIN_WIRE = "tap"
+# before each of several things that a wire lacks
+_INDENT = "\n             "
 DPDK_AT_LEAST = (21, 11)
 MODULES = ("jinja2", "matplotlib", "numpy", "rich", "scipy")
 
@@ -108,7 +110,10 @@ def _hugepages(host: Host, wire: Wire) -> Finding:
 def _wire(host: Host, wire: Wire) -> Finding:
     found = problems(host, wire)
     if found:
-        return Finding(MISSING, f"wire {wire.name}", "; ".join(found))
+        able = [name for name in wire.contenders if not problems(host, wire, [name])]
+        text = _INDENT.join(["", *found]) if found[1:] else found[0]
+        alone = f"; CONTENDERS={','.join(able)} can run" if able else ""
+        return Finding(MISSING, f"wire {wire.name}", text + alone)
     why = host.io_uring_refusal()
     without = [name for name, item in wire.contenders.items() if item.io_uring and why]
     if without:

@@ -22,6 +22,8 @@ from harness.structure import read_toml, strict, structured
 TUN, VHOST = "/dev/net/tun", "/dev/vhost-net"
 # carries what a client's interface receives, so that netem can be put on it
 IFB = "netem0"
+# a container has /proc/sys read-only; `ip netns exec` has mounts of its own, which go with it
+WRITABLE = "[ -w /proc/sys/net ] || mount -o remount,bind,rw /proc/sys"
 _REDIRECT = f"action mirred egress redirect dev {IFB}"
 NETEM_MODULES, IFB_MODULES = ("sch_netem",), ("ifb", "sch_ingress", "cls_matchall", "act_mirred")
 
@@ -52,7 +54,8 @@ class Link:
     def step(self, wire: Wire, end: End) -> Commands:
         """Return the step that makes it."""
         title, up, down = (text.format(
-            wire=wire, bridge=wire.bridge, end=end, server=end.server, client=end.client)
+            wire=wire, bridge=wire.bridge, end=end, server=end.server, client=end.client,
+            writable=WRITABLE)
             for text in (self.title, self.up, self.down))
         return commands(title, up, down)
 
@@ -136,7 +139,7 @@ def socket_path(end: End) -> str:
 def namespace(name: str) -> Commands:
     """Return the step of a namespace whose loopback is up."""
     # IPv6 is off before the first link comes up: its router messages would be counted as traffic
-    quiet = "for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e $f ] || echo 1 > $f; done"
+    quiet = f"{WRITABLE}; for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e $f ] || echo 1 > $f; done"
     return Commands(
         f"namespace {name}",
         (("ip", "netns", "add", name), ("ip", "netns", "exec", name, "sh", "-c", quiet),

@@ -78,9 +78,9 @@ class Privileges(Step):
     def check(self, host: Host) -> str:
         needs = [replace(TABLE[name], locked_kib=_locked_kib(name, self.contenders))
                  for name in parts(self.contenders, self.port)]
-        return "; ".join(filter(None, (
-            _capabilities(host, needs), *(_limits(host, need) for need in needs),
-            *(_read_only(host, need) for need in needs)))) or _refused(host)
+        lacks = [_capabilities(host, needs), *(_limits(host, need) for need in needs),
+                 *(_read_only(host, need) for need in needs)]
+        return "; ".join(filter(None, lacks)) or _refused(host)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,8 @@ def _capabilities(host: Host, needs: Sequence[Need]) -> str:
                     "user namespace (rootless container, `unshare --user`)")
     if not reasons:
         return ""
-    listed = ", ".join(f"CAP_{name} ({why})" for name, why in reasons.items())
+    listed = ", ".join(" and ".join(f"CAP_{name}" for name in reasons if reasons[name] == why)
+                       + f" ({why})" for why in dict.fromkeys(reasons.values()))
     options = " ".join(f"--cap-add {name}" for name in reasons)
     return f"missing: {listed}; in a container: {options}"
 

@@ -163,9 +163,11 @@ def _restore(host: Host) -> list[str]:
     return done or [f"rmdir {journals.DIRECTORY}"]
 
 
-def problems(host: Host, wire: Wire) -> list[str]:
-    """Return what this machine lacks for a wire, as far as it shows before a run."""
-    return _problems(host, [step for step in steps(resolved(wire), list(wire.contenders))
+def problems(host: Host, wire: Wire, contenders: Sequence[str] = ()) -> list[str]:
+    """Return what this machine lacks for contenders of a wire (none named: all), as far as it shows
+    before a run."""
+    chosen = list(contenders) or list(wire.contenders)
+    return _problems(host, [step for step in steps(resolved(wire), chosen)
                             if isinstance(step, _SHOWS_BEFORE)])
 
 

@@ -15,6 +15,7 @@ from harness.provision.journal import DIRECTORY
 from harness.provision.steps import ROOT
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
 
+KERNELS = "; CONTENDERS=epoll,epoll-busypoll,epoll-mt,uring,nginx,nginx-mt can run"
 DPDK = ("pkg-config", "--modversion", "libdpdk")
 
 
@@ -108,6 +109,19 @@ def test_reserved_hugepages_are_not_free(host: FakeHost) -> None:
         "a run asks the kernel for 90 more and gives them back")
 
 
+def test_several_lacks_have_a_line_each_and_who_can_run_without_is_named(host: FakeHost) -> None:
+    host.missing = {"tun"}
+    host.files["/proc/self/status"] = f"CapEff:\t{(1 << 41) - 1 - (1 << 12):x}\n"
+    assert str(examine(host)[1]["tap"]).splitlines() == [
+        "missing  wire tap:",
+        "             missing: CAP_NET_ADMIN (namespaces and links); in a container: --cap-add NET_ADMIN",
+        "             missing: /dev/net/tun (`modprobe tun`; in a container: --device /dev/net/tun), for contender 'lwip'"]
+    del host.files["/proc/self/status"]
+    assert str(examine(host)[1]["tap"]).splitlines()[-1] == (
+        "missing  wire tap: missing: /dev/net/tun (`modprobe tun`; in a container: --device /dev/net/tun), "
+        "for contender 'lwip'; CONTENDERS=epoll,epoll-busypoll,epoll-mt,uring,nginx,nginx-mt can run")
+
+
 def test_what_is_then_not_measured_is_said(host: FakeHost) -> None:
     host.no_io_uring = "forbidden"
     assert str(examine(host)[1]["tap"]) == (
@@ -122,7 +136,7 @@ def test_shared_memory_cannot_do_without_hugepages(host: FakeHost) -> None:
     host.directories.discard(PAGES)
     assert str(examine(host)[1]["shm"]) == (
         "missing  wire shm: contender 'lwip' of wire shm needs 96 hugepages of 2048 KiB (client and server share "
-        "them; --no-huge gives no memory to share), and this kernel has no hugepages of 2048 KiB")
+        "them; --no-huge gives no memory to share), and this kernel has no hugepages of 2048 KiB" + KERNELS)
     assert doctor(host) == 0, "the main wire can run"
 
 
@@ -131,7 +145,7 @@ def test_what_a_client_of_its_own_needs(host: FakeHost, missing: str) -> None:
     host.missing = {missing}
     assert str(finding(host, f"build/{missing}")) == f"missing  build/{missing}: run `make`"
     assert examine(host)[1]["shm-loadgen"].state == OK
-    assert str(examine(host)[1]["shm"]) == f"missing  wire shm: missing: build/{missing} (run `make`)"
+    assert str(examine(host)[1]["shm"]) == f"missing  wire shm: missing: build/{missing} (run `make`)" + KERNELS
     assert finding(host, "wire tap").state == OK
 
 

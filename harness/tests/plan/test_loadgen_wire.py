@@ -12,6 +12,7 @@ import pytest
 
 from harness.run import by_workload
 from harness.run.run import _name
+from harness.provision.links import WRITABLE
 from harness.provision import fd_limit as descriptors
 from harness.run import RunRequest
 from harness.errors import UsageError
@@ -120,9 +121,8 @@ def test_the_kernel_server_finds_its_way_back_and_its_packets_are_whole() -> Non
         f"{client} link add client0 mtu 1500 type veth peer name server0 address 02:53:44:00:00:02 mtu 1500 netns "
         "stackduel-server",
         f"{inside} ethtool -K server0 tx off tso off",
-        f"{inside} sysctl -q -w net.core.somaxconn=65535",
-        f"{inside} sysctl -q -w net.ipv4.tcp_max_syn_backlog=65535",
-        f"{inside} sysctl -q -w net.ipv4.tcp_max_tw_buckets=1048576",
+        f"{inside} sh -c '{WRITABLE}; sysctl -q -w net.core.somaxconn=65535 "
+        "net.ipv4.tcp_max_syn_backlog=65535 net.ipv4.tcp_max_tw_buckets=1048576'",
         f"{server} address add 198.18.0.2/32 dev server0",
         f"{client} link set client0 up",
         f"{server} link set server0 up",
