@@ -14,7 +14,7 @@ from typing import Sequence
 from harness.host import (
     Host, driver_folders_of, has_capability, in_user_namespace, is_confined, is_read_only,
     most_locked_kib, network_drivers)
-from harness.plan import KERNEL, Contender
+from harness.plan import KERNEL, Contender, Wire
 from harness.provision.step import Step
 from harness.structure import read_toml, strict, structured
 
@@ -23,6 +23,8 @@ _FRAMES = 512
 _VDEV = re.compile(r"--vdev[= ]([a-z_]+)")
 # ports below are for who may bind them (ip(7), ip_unprivileged_port_start)
 _LOW = 1024
+_OURS = ("Client and server ran in no namespaces of their own, which this process was not allowed "
+         "to make; their packets have no other way than the memory.")
 # the kind of memory pool that our programs have
 _POOLS = "librte_mempool_ring.so"
 
@@ -52,11 +54,26 @@ TABLE = structured(strict(forbid_extra_keys=True), dict[str, Need], read_toml(_F
 
 def parts(contenders: Sequence[Contender], port: int) -> list[str]:
     """Return the rows of the table that these contenders want, each once. `port`: the servers'."""
-    found = ["namespaces"]
+    found = ["namespaces"] * any(item.endpoint.namespace for item in contenders)
     for item in contenders:
         found += ["low-port"] * (item.stack == KERNEL and port < _LOW)
         found += ["ping"] * (item.client.stack == KERNEL) + [item.link, *vdevs([item])]
     return [name for name in dict.fromkeys(found) if name in TABLE]
+
+
+def may_make_namespaces(host: Host) -> bool:
+    return all(has_capability(host, name) for name in TABLE["namespaces"].capabilities)
+
+
+def confined_to_ours(wire: Wire, contenders: Sequence[str]) -> Wire:
+    """Return the wire with its shared memory in the harness's own namespace, if these contenders
+    have nothing else between them and their clients; else as it is."""
+    if any(wire.contenders[name].link != "shm" for name in contenders):
+        return wire
+    ends = {stack: replace(end, server=replace(end.server, namespace=""),
+                           client=replace(end.client, namespace="")) if end.link == "shm" else end
+            for stack, end in wire.ends.items()}
+    return replace(wire.with_ends(ends), caveat=f"{wire.caveat} {_OURS}".strip())
 
 
 def vdevs(contenders: Sequence[Contender]) -> list[str]:

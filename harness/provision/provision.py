@@ -19,7 +19,8 @@ from harness.provision import journal as journals
 from harness.provision.journal import Journal, describe
 from harness.provision.kernel_modules import Module
 from harness.provision.links import Impairment
-from harness.provision.needs import Drivers, Privileges
+from harness.provision.needs import (
+    Drivers, Privileges, confined_to_ours, may_make_namespaces)
 from harness.provision.nic.link_check import CableNote
 from harness.provision.nic.steps import Ends, Port, ServerPort, Use
 from harness.provision.resolved_wire import ResolvedWire, resolved
@@ -167,6 +168,8 @@ def problems(host: Host, wire: Wire, contenders: Sequence[str] = ()) -> list[str
     """Return what this machine lacks for contenders of a wire (none named: all), as far as it shows
     before a run."""
     chosen = list(contenders) or list(wire.contenders)
+    if not may_make_namespaces(host):
+        wire = confined_to_ours(wire, chosen)
     return _problems(host, [step for step in steps(resolved(wire), chosen)
                             if isinstance(step, _SHOWS_BEFORE)])
 

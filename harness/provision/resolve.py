@@ -18,6 +18,7 @@ from harness.plan import (
 from harness.provision import tuning
 from harness.provision.kernel_modules import missing
 from harness.provision.links import VHOST, check_links, kind_of
+from harness.provision.needs import confined_to_ours, may_make_namespaces
 from harness.provision.nic.steps import Use
 from harness.provision.resolved_wire import NicPair, ResolvedWire, find_pair, resolved
 
@@ -97,6 +98,8 @@ def resolve(host: Host, wire: Wire, plan: Plan, nic: NicPair | None = None) -> R
         wire = other
     elif plan.tap == NET_TAP and not any(item.link == "tap" for item in wire.contenders.values()):
         raise UsageError(f"TAP={plan.tap}: wire '{wire.name}' has no TAP; wire tap has")
+    if not may_make_namespaces(host):
+        wire = confined_to_ours(wire, plan.applicable)
     made = _on_nic(host, wire, nic) if nic else resolved(wire)
     made = replace(made, tap=plan.tap)
     made = _impaired(made, plan) if any(_impairments(plan)) else made

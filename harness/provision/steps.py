@@ -221,7 +221,8 @@ def namespaces(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[str]
     ports = [item.endpoint.namespace for item in wire.contenders.values()
              if kind_of(item).in_turn and item.stack == KERNEL]
     servers = [item.endpoint.namespace for item in contenders]
-    return list(dict.fromkeys([*clients, *bridged, *ports, *servers]))
+    # "": the harness's own
+    return list(filter(None, dict.fromkeys([*clients, *bridged, *ports, *servers])))
 
 
 def _modules(wire: ResolvedWire, contenders: Sequence[Contender]) -> list[Step]:

@@ -7,8 +7,8 @@ import pytest
 
 from harness.errors import MachineError
 from harness.host import Result
-from harness.plan import Wire, load_wire, wire_names
-from harness.provision import problems
+from harness.plan import Wire, load_plan, load_wire, wire_names
+from harness.provision import problems, resolve
 from harness.provision.needs import TABLE, parts, vdevs
 from harness.provision.provision import provisioned
 from harness.tests.fixtures.fake_host import FakeHost
@@ -40,6 +40,9 @@ def test_a_wire_runs_with_the_capabilities_of_its_rows_and_names_each_that_is_no
     wanted = {capability for row in rows for capability in TABLE[row].capabilities}
     assert {"NET_ADMIN", "SYS_ADMIN"} <= wanted
     assert not lacks(confined(*set(BITS) - wanted - {"IPC_LOCK"}), wire)
+    if all(item.link == "shm" for item in wire.contenders.values()):
+        assert not lacks(confined(*wanted), wire), "it needs no namespaces"
+        return
     for capability in wanted:
         text = lacks(confined(capability), wire)
         assert text.startswith(f"missing: CAP_{capability} (") and text.endswith(f"--cap-add {capability}")
@@ -81,6 +84,19 @@ def test_locked_memory_counts_without_the_capability_alone() -> None:
     assert lacks(confined("IPC_LOCK", locked_kib=64), wire) == (
         "missing: 49152 KiB of locked memory (DPDK's port on an XDP socket), 64 are allowed: raise `ulimit -l`; "
         "in a container: --ulimit memlock=-1")
+
+
+def test_shared_memory_alone_wants_hugepages_only() -> None:
+    host, wire = confined("NET_ADMIN", "SYS_ADMIN", "NET_RAW"), load_wire("shm")
+    assert problems(host, wire, ["epoll", "lwip"]) and problems(host, load_wire("tap"), ["lwip"])
+    assert problems(host, wire, ["lwip"]) == []
+    plan = load_plan("quick", wire, (0, 1), {"CONTENDERS": "lwip"})
+    made = resolve(host, wire, plan)
+    assert made.caveat.endswith("no other way than the memory.")
+    with provisioned(host, made, ["lwip"], "r", log=print) as up:
+        assert up.hugepages and up.namespaces([made.contenders["lwip"]]) == []
+    assert not [call for call in host.calls if call.startswith("run ")]
+    assert "no namespaces" not in resolve(confined(), wire, plan).caveat
 
 
 def test_a_user_namespace_carries_all_but_what_wants_the_machine_itself() -> None:
