@@ -12,7 +12,7 @@ from harness.analyse import stats, trial_use
 from harness.analyse.bottleneck import note
 from harness.plan import Plan, round_specs
 from harness.store import (
-    Caveat, HugepageFacts, LimitedBy, Note, StoppedBy, TrialRecord, Value, counted)
+    Caveat, HugepageFacts, LimitedBy, MachineFacts, Note, StoppedBy, TrialRecord, Value, counted)
 from harness.analyse.stats import round_significant
 
 _NOTABLE_STEAL = 0.02
@@ -51,11 +51,11 @@ def steadiness(plan: Plan, records: Sequence[TrialRecord]) -> Steadiness | None:
 
 
 def caveats(plan: Plan, wire: str, emulated: str, pages: HugepageFacts,
-            contenders: Mapping[str, ContenderInfo], trials: Sequence[TrialRecord],
-            points: Sequence[Point]) -> Iterator[Note[Caveat]]:
+            machine: MachineFacts, contenders: Mapping[str, ContenderInfo],
+            trials: Sequence[TrialRecord], points: Sequence[Point]) -> Iterator[Note[Caveat]]:
     """Yield what stands before the figures, the `wire`'s own caveat first.
 
-    `emulated`, `pages`: of the facts. `trials`: those that figures are looked for in, the invalid
+    `emulated`, `pages`, `machine`: of the facts. `trials`: those that figures are looked for in, the invalid
     among them.
     """
     if wire:
@@ -64,6 +64,8 @@ def caveats(plan: Plan, wire: str, emulated: str, pages: HugepageFacts,
         yield note(Caveat.EMULATED, what=emulated)
     if not pages.used and any(info.stack != "kernel" for info in contenders.values()):
         yield note(Caveat.NO_HUGEPAGES, why=pages.why)
+    if machine.cycle_counter == "cntvct_el0":
+        yield note(Caveat.TIMER_TICKS, **({"hz": machine.tsc_hz} if machine.tsc_hz else {}))
     if shared := sorted({*plan.client_cpus} & {*plan.server_cpus}):
         yield note(Caveat.SHARED_CPUS, cpus=tuple(shared))
     if aside := tuple(name for name, info in contenders.items() if info.not_measured):

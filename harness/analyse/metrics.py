@@ -28,7 +28,7 @@ class Better(StrEnum):
 
 @dataclass(frozen=True)
 class Context:
-    """What a metric needs beside the record. tsc_hz: of the time stamp counter; None: unknown."""
+    """What a metric needs beside the record. tsc_hz: of the cycle counter; None: unknown."""
 
     polls: bool
     tsc_hz: int | None = None
@@ -113,12 +113,12 @@ METRICS: Mapping[str, Metric] = {metric.key: metric for metric in (
            lambda trial, _: trial.cpu_us_per_request, "cpu"),
     Metric("requests_per_core_second", "1/s", Better.HIGHER,
            "requests by the CPU time burned on all cores together", _core_rate, "efficiency"),
-    Metric("cycles_per_request", "TSC cycles", Better.LOWER,
+    Metric("cycles_per_request", "counter cycles", Better.LOWER,
            "of a contender that counts its busy cycles these (`cycles_from`: own counters); of one "
            "that sleeps CPU time of the server's cores, and interrupts of those without a part, × "
            "`tsc_hz` (cpu time). Not the core's own cycles where its frequency changes", _cycles,
            "cycles"),
-    Metric("burned_cycles_per_request", "TSC cycles", Better.LOWER,
+    Metric("burned_cycles_per_request", "counter cycles", Better.LOWER,
            "from the CPU time of a contender that polls, idle polls included", _burned_cycles,
            "cycles"),
     Metric("connections_per_sec", "1/s", Better.HIGHER, "connections opened",
@@ -126,7 +126,7 @@ METRICS: Mapping[str, Metric] = {metric.key: metric for metric in (
     Metric("memory_bytes", "bytes", Better.LOWER,
            "what the server held when its load had ended and all connections stood", _memory,
            "memory"),
-    Metric("server_cost_per_request", "TSC cycles, or CPU s", Better.LOWER,
+    Metric("server_cost_per_request", "counter cycles, or CPU s", Better.LOWER,
            "cycles with work of a contender that polls, CPU time of the server's cores of another",
            lambda trial, of: trial_use.cost(trial, of.polls), of_trials=True),
 )}

@@ -268,6 +268,7 @@ class Summary:
     impairment: str = ""
     softirq: str = ""
     emulated: str = ""
+    cycle_counter: str = "tsc"
     tsc_hz: int | None = None
     attempts: Attempts | None = None
     steadiness: Steadiness | None = None

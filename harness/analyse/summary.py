@@ -48,11 +48,12 @@ def summarise(run: Run) -> Summary:
         duration_seconds=plan.duration_seconds, baseline=plan.contenders[0],
         sweep=tuple(axis.word for axis in plan.sweep), contenders=contenders,
         points=found, statistics=statistics,
-        caveats=(*caveats(plan, facts.wire.caveat, emulated, facts.hugepages, contenders, kept,
-                          found),
+        caveats=(*caveats(plan, facts.wire.caveat, emulated, facts.hugepages, facts.machine,
+                          contenders, kept, found),
                  *of_trials(attempted, steady, statistics)),
         tap=plan.tap, impairment=plan.netem, softirq=plan.softirq, emulated=emulated,
-        tsc_hz=facts.machine.tsc_hz, attempts=attempted, steadiness=steady,
+        cycle_counter=facts.machine.cycle_counter or "tsc", tsc_hz=facts.machine.tsc_hz,
+        attempts=attempted, steadiness=steady,
         ablation=ablation.summarise(plan, facts, points, kept),
         open_loop=open_loop.summarise(plan, facts, points, kept))
 

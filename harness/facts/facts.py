@@ -12,8 +12,9 @@ from typing import Iterable, Mapping, Protocol, Sequence
 
 from harness.facts.binaries import binaries
 from harness.facts.hardware import (
-    Json, chosen, fields, hardware, interface_facts, nic_facts, output, told)
-from harness.host import INTERFACES, Host, SshHost, now
+    Json, chosen, hardware, interface_facts, nic_facts, output, told)
+from harness.host import (
+    CYCLE_COUNTERS, INTERFACES, Host, SshHost, cpu_model, fields, is_guest, now)
 from harness.plan import GENERAL, KERNEL, OPTIMISATIONS, Contender, Plan, to_settings
 from harness.provision import ROOT, Provisioned, ResolvedWire, built
 
@@ -70,6 +71,7 @@ def gather(host: Host, wire: ResolvedWire, plan: Plan, provisioned: Provisioned,
                      for interface in sorted(host.link_counters(namespace)) if interface != "lo"},
         "load_tool": {"name": tool.name, "latency": tool.latency(bool(plan.offered))},
     }
+    found["machine"]["cycle_counter"] = CYCLE_COUNTERS.get(platform.machine())
     found["machine"]["tsc_hz"] = _tsc_hz(host)
     if plan.softirq:
         found["softirq"] = {place: result.to_json()
@@ -166,14 +168,14 @@ def _machine(host: Host) -> Json:
     cpu = fields(host.text("/proc/cpuinfo"))
     memory = fields(host.text("/proc/meminfo")).get("MemTotal", "").split()
     flags = sorted(cpu.get("flags", cpu.get("Features", "")).split())
-    return {"cpu_model": cpu.get("model name"), "cpu_flags": flags,
-            "virtual": "hypervisor" in flags, "cpus": host.cpus(),
+    return {"cpu_model": cpu_model(host), "cpu_flags": flags,
+            "virtual": is_guest(host), "cpus": host.cpus(),
             "memory_kib": int(memory[0]) if memory else None,
             "architecture": platform.machine()}
 
 
 def _tsc_hz(host: Host) -> int | None:
-    """Measure the time stamp counter, whose rate not every virtual machine tells."""
+    """Measure the counter of cycles, whose rate not every virtual machine tells."""
     printed = _version(host, [TSC_PROGRAM]) if host.exists(TSC_PROGRAM) else None
     try:
         value = json.loads(printed or "null")

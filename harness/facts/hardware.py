@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from typing import Any, Sequence
 
-from harness.host import DEVICES, Host, Nic
+from harness.host import DEVICES, DMI, Host, Nic, fields, hypervisor
 from harness.provision import Interface, Shown
 
 # a part of facts.json: names and what JSON has for values
 Json = dict[str, Any]
-_DMI = "/sys/class/dmi/id"
 _CPU = "/sys/devices/system/cpu"
 _NODES = "/sys/devices/system/node"
 # of `ethtool -m`: the module in the cage, or the end of a cable that is one with it
@@ -30,10 +29,10 @@ def hardware(host: Host) -> Json:
     packages = {told(host, f"{_CPU}/{name}/topology/physical_package_id")
                 for name in _numbered(host, _CPU, r"cpu\d+")}
     return {
-        "system": {key: told(host, f"{_DMI}/{name}") for key, name in (
+        "system": {key: told(host, f"{DMI}/{name}") for key, name in (
             ("vendor", "sys_vendor"), ("product", "product_name"), ("version", "product_version"),
             ("board", "board_name"))},
-        "bios": {key: told(host, f"{_DMI}/bios_{key}") for key in ("vendor", "version", "date")},
+        "bios": {key: told(host, f"{DMI}/bios_{key}") for key in ("vendor", "version", "date")},
         "microcode": cpu.get("microcode"),
         "packages": len(packages - {None}) or None,
         "smt": told(host, f"{_CPU}/smt/control"),
@@ -43,7 +42,7 @@ def hardware(host: Host) -> Json:
                      "governor": told(host, f"{_CPU}/cpuidle/current_governor"),
                      "enabled": _c_states(host)},
         "numa": [_node(host, name) for name in _numbered(host, _NODES, r"node\d+")],
-        "hypervisor": _hypervisor(host, cpu),
+        "hypervisor": hypervisor(host),
         "iommu": host.listing("/sys/class/iommu"),
         "lockdown": chosen(host.text("/sys/kernel/security/lockdown")),
     }
@@ -95,16 +94,6 @@ def interface_facts(host: Host, netns: str | None, interface: str) -> Json:
         "pause": {key.lower(): pause[key] for key in ("Autonegotiate", "RX", "TX") if key in pause}
         or None,
     }
-
-
-def fields(text: str | None) -> dict[str, str]:
-    """Return `key : value` lines; the first of equal keys counts."""
-    found: dict[str, str] = {}
-    for line in (text or "").splitlines():
-        key, colon, value = line.partition(":")
-        if colon:
-            found.setdefault(key.strip(), value.strip())
-    return found
 
 
 def output(host: Host, argv: Sequence[str], netns: str | None = None) -> str | None:
@@ -168,14 +157,3 @@ def _node(host: Host, name: str) -> Json:
             "memory_kib": int(memory[1]) if memory else None,
             "hugepages": {f"{kib} KiB": int(count) if count else None
                           for kib, count in sorted(pages.items())}}
-
-
-def _hypervisor(host: Host, cpu: dict[str, str]) -> str | None:
-    """Return "none" on hardware; None where the CPU has no flag for it, or nothing tells."""
-    if "flags" not in cpu:
-        return None
-    if "hypervisor" not in cpu["flags"].split():
-        return "none"
-    # software emulation has no name that lscpu knows, but the board has
-    return (fields(output(host, ["lscpu"])).get("Hypervisor vendor")
-            or told(host, f"{_DMI}/sys_vendor"))

@@ -4,6 +4,7 @@
 from harness.host.confinement import (
     cpu_quota, has_capability, has_seccomp_filter, in_user_namespace, is_confined, is_read_only,
     most_locked_kib, room)
+from harness.host.cpu import CYCLE_COUNTERS, DMI, cpu_model, fields, hypervisor, is_guest
 from harness.host.dpdk import driver_folders, driver_folders_of, network_drivers
 from harness.host.dry_run import DryRun
 from harness.host.host import (

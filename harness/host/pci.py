@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from harness.errors import UsageError
+from harness.host.cpu import DMI, is_guest
 from harness.host.host import Host
 
 DEVICES = "/sys/bus/pci/devices"
@@ -108,11 +109,9 @@ def emulated(host: Host, nic: Nic) -> str:
         return f"paravirtual {PARAVIRTUAL[ids]}"
     if subsystem == QEMU:
         return f"QEMU's {EMULATED.get(ids, ids)}"
-    flags = (line for line in host.text("/proc/cpuinfo").splitlines() if line.startswith("flags"))
-    # every hypervisor sets this bit for its guests
-    if ids not in EMULATED or "hypervisor" not in next(flags, "").split():
+    if ids not in EMULATED or not is_guest(host):
         return ""
-    maker = MAKERS.get(host.text("/sys/class/dmi/id/sys_vendor"), "a hypervisor's")
+    maker = MAKERS.get(host.text(f"{DMI}/sys_vendor"), "a hypervisor's")
     # a real card that a guest was given keeps the subsystem of its board's maker
     if (nic.vendor == "8086" and subsystem != UNNUMBERED and nic.subsystem_vendor != VMWARE
             and maker == "QEMU's"):

@@ -109,7 +109,9 @@ def _closed_loop(summary: Summary, title: str,
                               marker=_BURNED_MARKERS[COLOURS.index(one.colour) % 4]))
               for title, one in of("burned_cycles_per_request")]
     if cycles := [*of("cycles_per_request"), *burned]:
-        yield "cycles", figures(grouped(cycles), scale, "Cycles per request", frame)
+        yield "cycles", figures(grouped(cycles), scale,
+                                "Timer ticks per request" if summary.cycle_counter == "cntvct_el0"
+                                else "Cycles per request", frame)
 
 
 def lines(summary: Summary, name: str, style: int, text: str, pick: Pick,

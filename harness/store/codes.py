@@ -184,6 +184,7 @@ class Caveat(StrEnum):
     WIRE = "wire"                           # text: the wire's own, from its file
     EMULATED = "emulated-nic"               # what
     NO_HUGEPAGES = "no-hugepages"           # why
+    TIMER_TICKS = "timer-ticks"             # hz (absent: unknown): of the generic timer
     SHARED_CPUS = "shared-cpus"             # cpus
     NOT_APPLICABLE = "not-applicable"       # contenders (reasons: contenders.<name>.not_measured)
     INCOMPLETE = "incomplete"               # done, planned, at_least (0, 1)

@@ -60,12 +60,13 @@ class HugepageFacts:
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """What a machine is known by; tsc_hz: of the time stamp counter."""
+    """What a machine is known by; tsc_hz: of the counter that cycles are of, `cycle_counter`."""
 
     cpu_model: str | None = None
     cpus: tuple[int, ...] = ()
     architecture: str | None = None
     virtual: bool | None = None
+    cycle_counter: str | None = None
     tsc_hz: int | None = None
 
 

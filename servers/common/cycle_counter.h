@@ -11,8 +11,6 @@
 #if defined(__x86_64__)
 #include <x86intrin.h>
 
-#define CYCLE_COUNTER "tsc"
-
 /* Not before what stands before it is done. */
 static inline uint64_t cycle_counter(void) {
     unsigned cpu;
@@ -23,8 +21,6 @@ static inline void cycle_pause(void) {
     _mm_pause();
 }
 #elif defined(__aarch64__)
-#define CYCLE_COUNTER "cntvct_el0"
-
 static inline uint64_t cycle_counter(void) {
     uint64_t value;
     __asm__ volatile("isb\n\tmrs %0, cntvct_el0" : "=r"(value) : : "memory");

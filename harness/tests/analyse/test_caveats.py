@@ -146,3 +146,14 @@ def test_an_end_before_the_precision_was_reached_is_said() -> None:
              "widest_percent": early.statistics.widest_percent}]
     done = summarise(runs.made(rounds=6, planned=3, seed=7, precision_percent=50))
     assert Caveat.IMPRECISE not in codes(done)
+
+
+def test_cycles_that_are_ticks_of_a_timer_are_called_so() -> None:
+    run = runs.told(runs.made(), machine={"cycle_counter": "cntvct_el0", "tsc_hz": 25_000_000})
+    assert summarise(run).cycle_counter == "cntvct_el0"
+    assert values(summarise(run), Caveat.TIMER_TICKS) == [{"hz": 25_000_000}]
+    run = runs.told(run, machine={"cycle_counter": "cntvct_el0"})
+    assert values(summarise(run), Caveat.TIMER_TICKS) == [{}]
+    for known in ({"cycle_counter": "tsc"}, {}):
+        summary = summarise(runs.told(run, machine=known))
+        assert summary.cycle_counter == "tsc" and Caveat.TIMER_TICKS not in codes(summary)

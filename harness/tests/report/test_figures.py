@@ -88,6 +88,21 @@ def test_what_a_polling_contender_burned_has_a_line_and_a_look_of_its_own() -> N
     assert len(looks) == 3
 
 
+@pytest.mark.parametrize("counter, called, axis, caveat", [
+    ("cntvct_el0", "icks of the generic timer", "Timer ticks per request", True),
+    ("tsc", "of the time stamp counter", "Cycles per request", False)])
+def test_what_a_processor_counts_is_called_by_its_name(counter: str, called: str, axis: str, caveat: bool) -> None:
+    run = runs.told(runs.made(), machine={"cycle_counter": counter, "tsc_hz": 25_000_000})
+    summary = summarise(run)
+    assert axis in [text.get_text() for text in dict(draw(summary, "", []))["cycles"].texts] + [
+        one.get_ylabel() for one in dict(draw(summary, "", []))["cycles"].axes]
+    pages = build(run, summary, [])
+    html, markdown = pages["report.html"].decode(), pages["summary.md"].decode()
+    assert html.count(called) >= 2
+    for page in (html, markdown):
+        assert ("generic timer (cntvct_el0, 25" in page) == caveat
+
+
 def test_the_ceiling_is_a_thin_grey_line_marked_where_it_may_be_more() -> None:
     summary = summarise(runs.made())
     points = tuple(replace(point, ceiling=Ceiling(5e5, "canned", at_least=point.at.connections == 1, evidence=()))
