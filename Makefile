@@ -35,7 +35,7 @@ $(if $(FORWARDED),$(if $(filter $(COMMANDS) ablate bench-% vm-test vm-shell,$(MA
   $(error $(shell $(HARNESS) unused $(call quoted,$(or $(firstword $(MAKECMDGOALS)),all)) \
     $(call quoted,$(firstword $(FORWARDED))) 2>&1))))
 
-.PHONY: help $(COMMANDS) $(WIRES:%=bench-%) ablate bench-app bench-library restore vm-deps vm-test vm-shell deps ready
+.PHONY: help $(COMMANDS) $(WIRES:%=bench-%) ablate bench-app bench-library restore vm-deps vm-test vm-shell path deps ready
 help: ## this list
 	@$(HARNESS) help-targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | awk -F'\t' '{printf "  %-17s %s\n", $$1, $$2}'
@@ -75,7 +75,13 @@ vm-test: vm-deps ## make bench in a virtual machine with emulated NICs, PLAN=qui
 vm-shell: vm-deps ## a shell in that virtual machine, or a script piped in; NIC=e1000e|virtio|virtio-mq
 	@ci/vm/vm.py shell $(if $(call given,NIC),--nic $(call quoted,$(NIC)))
 
-deps: ## install what is missing: Debian packages (root), lwIP's source
+# What Meson or the loader cannot name is said before anything is done.
+path:
+	@tree=$$(pwd -P); case $$tree in *@*@*|*' '*';'*|*';'*' '*) false ;; \
+	  *) printf %s "$$tree" | LC_ALL=C.UTF-8 grep -qzxE '[^:\\[:cntrl:]]*' ;; esac || { printf '%s\n' \
+	  'a path with a colon, a backslash, two @, a line end, a semicolon and a blank, or bytes that are not UTF-8 cannot be built in: move this directory' >&2; exit 3; }
+
+deps: path ## install what is missing: Debian packages (root), lwIP's source
 	@PYTHON='$(PYTHON)' ci/deps.sh packages
 	@$(if $(PINNED),ci/deps.sh lwip $(BUILD)/deps $(LWIP),:)
 
@@ -86,9 +92,10 @@ ready: deps
 # --- building: Meson knows how, in a directory for each variant (ci/variant.sh) --------------------------
 
 PINNED := $(filter $(BUILD)/deps/%,$(LWIP_SRC))
+$(if $(word 2,$(BUILD)),$(error BUILD=$(BUILD): make has no target with a blank in its name))
 VARIANTS := $(BUILD) $(BUILD)/checked $(BUILD)/threads $(BUILD)/fuzz $(BUILD)/aarch64
 .PHONY: $(VARIANTS:%=%/build.ninja) all test-programs system-programs slow soak fuzz clean distclean
-$(VARIANTS:%=%/build.ninja):
+$(VARIANTS:%=%/build.ninja): path
 	@$(foreach key,CC CLANG LWIP_SRC SLOW_CYCLES,$(key)=$(call quoted,$($(key)))) \
 	 $(foreach key,CFLAGS CPPFLAGS LDFLAGS,$(key)=$(call quoted,$(call given,$(key)))) \
 	 LWIP_PINNED=$(if $(PINNED),true,false) ci/variant.sh $(@D)

@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 SERVER, CLIENT = "198.18.9.2", "198.18.9.1"
@@ -112,15 +113,20 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def cannot(why: str) -> int:
+    print(f"bench_library: {why}", file=sys.stderr)
+    return 3
+
+
 def main() -> int:
     options = parse()
     if os.geteuid() != 0:
-        sys.exit("bench_library: needs root, for hugepages and namespaces")
+        return cannot("needs root, for hugepages and namespaces")
     if shutil.which("wrk") is None:
-        sys.exit("bench_library: wrk is not installed; 'make deps' installs it")
+        return cannot("wrk is not installed; 'make deps' installs it")
     for program in ("lwip_server", "lwip_pinger", "on-lwip", "libstackduel_preload.so"):
         if not (options.build / program).exists():
-            sys.exit(f"bench_library: {options.build / program} is not built")
+            return cannot(f"{options.build / program} is not built")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     before = (PAGES / "nr_hugepages").read_text("utf-8")
     try:
@@ -137,4 +143,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Exception:
+        # 1 would say that what is checked failed
+        traceback.print_exc()
+        sys.exit(os.EX_SOFTWARE)

@@ -3,8 +3,8 @@
 """Does lwip_server lose memory? Clients that come and go in rounds, over a veth pair; after each round and a quiet time
 the server must hold what it held at the start: no connection, the same buffers, the same memory.
 
-Exit code: 0 nothing is lost, 1 something is, 2 wrong usage, 3 the machine cannot. Needs root. Everything lives in two
-namespaces of its own. Must not depend on the harness.
+Exit code: 0 nothing is lost, 1 something is, 2 wrong usage, 3 the machine cannot, 70 internal error. Needs root.
+Everything lives in two namespaces of its own. Must not depend on the harness.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import struct
 import subprocess
 import sys
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,8 @@ class Server:
                  "--log-level=error", f"--file-prefix={SERVER}", "--vdev=net_af_packet0,iface=server0", "--",
                  "--address", ADDRESS, "--mac", "02:53:44:00:08:03", "--body-size", str(BODY), "--keepalive-idle", "1",
                  "--keepalive-interval", "1", "--keepalive-count", "2"]
-        self._process = subprocess.Popen(["ip", "netns", "exec", SERVER, *words], stdout=subprocess.PIPE, encoding="utf-8")
+        self._process = subprocess.Popen(["ip", "netns", "exec", SERVER, *words], stdout=subprocess.PIPE,
+                                         encoding="utf-8")
         if not self._line().startswith("READY"):
             raise Failure("lwip_server did not start")
 
@@ -318,4 +320,9 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Exception:
+        # 1 would say that what is checked failed
+        traceback.print_exc()
+        sys.exit(os.EX_SOFTWARE)

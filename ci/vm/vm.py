@@ -3,7 +3,7 @@
 """The virtual test bed: a command in a virtual machine that has network cards, an IOMMU and a kernel with modules.
 
 Command line only. Exit code: the inner command's; 2 bad usage, 3 this machine cannot, 124 the time limit struck, 125 the
-guest died, 130 or 143 ended by a signal.
+guest died, 70 internal error, 130 or 143 ended by a signal.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if __name__ == "__main__":
 from ci.vm import bed, boots
 from ci.vm.devices import EXTRAS, MODELS
 from ci.vm.errors import BedError, UsageError
+from harness.errors import internal_error
 
 
 class _Signalled(BaseException):
@@ -77,17 +78,18 @@ def main(argv: Sequence[str]) -> int:
             signal.signal(repeated, signal.SIG_IGN)
         raise _Signalled(number)
 
-    arguments = _parser().parse_args(argv)
     for number in signals:
         signal.signal(number, end)
     try:
-        return _do(arguments)
+        return _do(_parser().parse_args(argv))
     except BedError as error:
         bed.say(str(error))
         return error.exit_code
     except _Signalled as signalled:
         bed.say(f"ended by {signal.Signals(signalled.number).name}")
         return 128 + signalled.number
+    except Exception:
+        return internal_error()
 
 
 if __name__ == "__main__":

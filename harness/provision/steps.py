@@ -46,6 +46,9 @@ class Requirements(Step):
     programs: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, host: Host) -> str:
+        if ":" in str(ROOT):
+            return (f"{ROOT}: neither Python nor the loader finds what lies below a colon: move "
+                    "the project")
         programs = dict(PROGRAMS)
         for item in self.contenders:
             programs |= {**kind_of(item).programs, **item.packages}

@@ -99,3 +99,11 @@ def _depends_on_the_locale(call: ast.Call) -> bool:
         return "encoding" not in given and "b" not in (mode.value if isinstance(mode, ast.Constant) else "")
     least = {"read_text": 1, "write_text": 2}.get(name, 0)
     return len(call.args) < least and "encoding" not in given
+
+
+@pytest.mark.parametrize("tool", ["ci/soak.py", "ci/bench_library.py", "ci/vm/vm.py"])
+def test_no_tool_ends_with_a_code_that_means_something_when_nobody_foresaw_it(tool: str) -> None:
+    broken = ("import argparse, runpy; argparse.ArgumentParser.parse_args = lambda *_: 1 / 0; "
+              f"runpy.run_path('{tool}', run_name='__main__')")
+    done = subprocess.run(["/usr/bin/python3", "-c", broken], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 70 and "ZeroDivisionError" in done.stderr

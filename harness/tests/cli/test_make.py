@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -134,3 +135,23 @@ def test_every_setting_that_a_shown_command_has_is_there() -> None:
     given = [(name, word) for name, program, _, rest in shown if program != "make"
              for word in re.findall(r"(?<![\w-])(--[a-z-]+)", rest.split(" #")[0])]
     assert given and not [item for item in given if item[1] not in options]
+
+
+@pytest.mark.parametrize("name, fine", [
+    ("stäck'duel \"%d\" {0} $HOME #1,2&`x`(*)", True), ("a;b", True), ("a@b", True), ("a b;c", False), ("a:b", False),
+    ("a\\b", False), ("a\nb", False), ("@OUTPUT@", False), (os.fsdecode(b"\xe4"), False)])
+def test_a_directory_that_cannot_be_built_in_is_refused_before_anything_is_done(tmp_path: Path, name: str,
+                                                                                fine: bool) -> None:
+    tree = tmp_path / name
+    tree.mkdir()
+    shutil.copy(ROOT / "Makefile", tree)
+    for words in (["path"], ["all"], ["deps"]) if not fine else (["path"],):
+        done = subprocess.run(["make", *words], cwd=tree, capture_output=True, text=True, errors="replace")
+        assert (done.returncode == 0) == fine
+        assert fine or done.stderr.splitlines()[0].startswith("a path with a colon, a backslash,")
+    assert [path.name for path in tree.iterdir()] == ["Makefile"]
+
+
+def test_a_blank_in_the_name_of_a_build_directory_is_refused() -> None:
+    done = make("all", "BUILD=my build")
+    assert done.returncode == 2 and "BUILD=my build: make has no target with a blank in its name" in done.stderr

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from harness.errors import UsageError
+from harness.errors import MachineError, UsageError
 from harness.host import NETNS_DIRECTORY
 from harness.provision.journal import DIRECTORY
 from harness.provision.provision import Provisioned, provisioned, steps
@@ -199,3 +201,13 @@ def test_dpdk_directory_of_somebody_else_stays() -> None:
     host.directories |= {"/run/dpdk", "/run/dpdk/rte"}
     run_once(host, lambda up: host.directories.add("/run/dpdk/stackduel"))
     assert host.listing("/run/dpdk") == ["rte"]
+
+
+def test_below_a_colon_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = FakeHost()
+    before = host.state()
+    monkeypatch.setattr("harness.provision.steps.ROOT", Path("/home/a: b"))
+    with pytest.raises(MachineError, match="tap: /home/a: b: neither Python nor the loader"):
+        with provisioned(host, WIRE, BOTH, "r", log=print):
+            pass
+    assert host.state() == before
