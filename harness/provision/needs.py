@@ -156,7 +156,7 @@ def _limits(host: Host, need: Need) -> str:
     if most is None or most >= need.locked_kib:
         return ""
     return (f"missing: {need.locked_kib} KiB of locked memory ({need.why}), {most} are allowed: "
-            "raise `ulimit -l`; in a container: --ulimit memlock=-1")
+            "raise `ulimit -l`; in a container: --cap-add IPC_LOCK, or --ulimit memlock=-1")
 
 
 def _read_only(host: Host, need: Need) -> str:

@@ -83,7 +83,9 @@ def test_locked_memory_counts_without_the_capability_alone() -> None:
     assert not lacks(confined("IPC_LOCK", locked_kib=49152), wire)
     assert lacks(confined("IPC_LOCK", locked_kib=64), wire) == (
         "missing: 49152 KiB of locked memory (DPDK's port on an XDP socket), 64 are allowed: raise `ulimit -l`; "
-        "in a container: --ulimit memlock=-1")
+        "in a container: --cap-add IPC_LOCK, or --ulimit memlock=-1")
+    assert not lacks(confined("IPC_LOCK", locked_kib=2048), load_wire("afpacket"))
+    assert "missing: 16384 KiB" in lacks(confined("IPC_LOCK", locked_kib=8192), load_wire("shm-loadgen"))
 
 
 def test_shared_memory_alone_wants_hugepages_only() -> None:
