@@ -26,7 +26,7 @@ from harness.trial.observe.cpu import ProcStat
 FOLDERS = "STACKDUEL_LOAD_TOOLS"
 # By how much a load's time by its tool's clock and by a steady one may differ: /proc/uptime is in
 # ticks of 10 ms, and between the two readings at either end a busy CPU may do something else.
-_CLOCK_SECONDS, _CLOCK_SHARE = 0.1, 0.02
+_CLOCK_SECONDS, _CLOCK_SHARE = 0.2, 0.02
 # as much as the slowest wire carries in a second
 _LEAST_BYTES_PER_SECOND = 10e6
 

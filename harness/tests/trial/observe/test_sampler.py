@@ -35,17 +35,19 @@ def process(host: FakeHost, pid: int, text: str) -> None:
 
 def test_a_sample_has_all_that_the_machine_tells() -> None:
     host, own = FakeHost(), os.getpid()
+    # in a process namespace of its own this process may have any number, 7 too
+    other = own + 2
     host.files["/proc/stat"] = STAT.format(300)
     process(host, own, stat(own, "python3", 1, (50, 0, 150, 0)))
     process(host, own + 1, stat(own + 1, "wrk", own, (100, 0, 0, 0)))
-    process(host, 7, stat(7, "cc1", 1, (25, 0, 0, 0)))
-    host.directories.add("/proc/8")
+    process(host, other, stat(other, "cc1", 1, (25, 0, 0, 0)))
+    host.directories.add(f"/proc/{own + 3}")
     for cpu in (0, 1):
         host.files[f"{CPU}/cpu{cpu}/thermal_throttle/core_throttle_count"] = "2\n"
     host.files[f"{CPU}/cpu0/thermal_throttle/package_throttle_count"] = "1\n"
     host.files["/proc/pressure/cpu"] = "some avg10=0.00 avg60=0.00 avg300=0.00 total=2500000\n"
     seen = sample(host, (0, 1))
-    assert seen.work.ours == 3.0 and seen.work.others == {7: ("cc1", 0.25)}
+    assert seen.work.ours == 3.0 and seen.work.others == {other: ("cc1", 0.25)}
     assert seen.throttled == 5 and seen.pressure_seconds == 2.5 and seen.cpus[1]["user"] == 3.0
     assert host.calls == []
 
