@@ -131,7 +131,7 @@ def followed(host: ServingHost, monkeypatch: pytest.MonkeyPatch, grow: Any) -> N
         host.files[f"/proc/{wrk.pid}/net/dev"] = DEV.format(sent[0])
     host.ticks, host.on_tick = 32, tick
     # its load lasts as long as it is waited for
-    host.report = lambda report: report.update(duration_us=3_200_000)
+    host.report = lambda report: report.update(duration_us=3_200_000, steady_seconds=3.2)
 
 
 def test_a_trials_throughput_is_followed_in_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
