@@ -161,10 +161,8 @@ def _limits(host: Host, need: Need) -> str:
 
 def _read_only(host: Host, need: Need) -> str:
     paths = [path for path in need.writable if is_read_only(host, path)]
-    option = ("--security-opt systempaths=unconfined" if set(paths) == {"/proc/sys"} else
-              "--privileged")
     return (f"missing: {', '.join(paths)} is mounted read-only ({need.why}); in a container: "
-            f"{option}" if paths else "")
+            "--privileged" if paths else "")
 
 
 def _refused(host: Host) -> str:

@@ -59,17 +59,6 @@ def test_the_run_is_refused_before_anything_is_done() -> None:
     assert not [call for call in host.calls if not call.startswith("run pkg-config")]
 
 
-def test_what_a_container_has_read_only_is_named_with_docker_s_option() -> None:
-    host = confined()
-    host.mounts_text = ("24 20 0:5 / /proc rw,nosuid - proc proc rw\n"
-                        "31 24 0:5 /sys /proc/sys ro,nosuid - proc proc rw\n")
-    assert lacks(host, load_wire("tap")) == (
-        "missing: /proc/sys is mounted read-only (namespaces and links); in a container: "
-        "--security-opt systempaths=unconfined")
-    host.mounts_text = host.mounts_text.replace("/proc/sys ro", "/proc/sys rw")
-    assert not lacks(host, load_wire("tap"))
-
-
 def test_every_driver_in_a_wires_words_is_found() -> None:
     found = {name: set(vdevs(list(load_wire(name).contenders.values())))
              for name in ("tap", "shm", "shm-loadgen", "afxdp")}
