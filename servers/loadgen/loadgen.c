@@ -247,7 +247,7 @@ int main(int argc, char *argv[]) {
     eal_words = options_parse_after_eal_or_exit(&options, &loadgen_options, argc, argv);
     check_options_or_exit();
     if ((code = eal_start("loadgen", eal_words, argv)) != 0) {
-        return code == EXIT_USAGE ? EXIT_USAGE : EXIT_MACHINE;
+        return code;
     }
     if (generator_init(&generator, &options, error, sizeof(error)) == 0) {
         stop_catch_signals();

@@ -106,7 +106,7 @@ static int start(const struct lwip_options *options, unsigned core) {
     }
     if (stack_start(&config, error, sizeof(error)) != 0) {
         fprintf(stderr, "lwip_server: %s\n", error);
-        return 1;
+        return 3;
     }
     if (core == 0) {
         shared.port = stack_shared();

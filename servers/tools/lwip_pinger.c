@@ -23,7 +23,7 @@
 #include "lwip/etharp.h"
 #include "lwip/tcp.h"
 
-#include "stack/port/devargs.h"
+#include "stack/port/eal.h"
 #include "stack/stack.h"
 
 #define START_SECONDS 10 /* until the server's address is known, and then until every connection stands */
@@ -270,7 +270,7 @@ static bool parse(int argc, char *argv[]) {
 int main(int argc, char *argv[]) {
     struct connection *connections;
     char error[256];
-    int words = 1;
+    int words = 1, code;
 
     while (words < argc && strcmp(argv[words], "--") != 0) {
         words++;
@@ -281,10 +281,12 @@ int main(int argc, char *argv[]) {
         return 2;
     }
     rte_openlog_stream(stderr);
+    if ((code = eal_start("lwip_pinger", words, argv)) != 0) {
+        return code;
+    }
     connections = calloc(pinger.connections, sizeof(*connections));
-    if (connections == NULL || devargs_check(words, argv, error, sizeof(error)) != 0 ||
-        rte_eal_init(words, argv) < 0) {
-        fprintf(stderr, "lwip_pinger: %s\n", connections == NULL ? "out of memory" : error);
+    if (connections == NULL) {
+        fprintf(stderr, "lwip_pinger: out of memory\n");
         return 1;
     }
     if (stack_start(&pinger.config, error, sizeof(error)) != 0) {

@@ -458,11 +458,11 @@ def test_a_port_in_use_is_one_line_and_exit_1(bed: TestBed, name: str) -> None:
     assert "in use" in result.stderr and result.stderr.count("\n") == 1
 
 
-def test_lwip_without_a_device_is_exit_1(bed: TestBed) -> None:
+def test_lwip_without_a_device_is_exit_3(bed: TestBed) -> None:
     # the bed's own file prefix, so that its runtime directory goes with the bed
     eal = ("--no-huge", "-m", "64", "--no-pci", "--no-shconf", "--no-telemetry", "--file-prefix=stackduel")
     result = bed.host.run([str(ROOT / "build/lwip_server"), *eal, "--", "--port", "80"], check=False)
-    assert result.code == 1
+    assert result.code == 3
     assert result.stderr.splitlines()[-1].startswith("lwip_server: no port 0: give EAL a device")
 
 

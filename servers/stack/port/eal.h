@@ -8,7 +8,7 @@
 #define STACKDUEL_EAL_H
 
 /* argv[0..argc-1]: EAL's words, of which those for devices with a Unix socket are looked at first. 0; or with
- * one line on stderr the exit code: 2 for words that are wrong, 1 if EAL did not start. */
+ * one line on stderr the exit code: 2 for words that are wrong, 3 if EAL did not start. */
 int eal_start(const char *program, int argc, char *argv[]);
 
 #endif

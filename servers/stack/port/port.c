@@ -16,6 +16,7 @@
 #include <rte_log.h>
 
 #include "common/features.h"
+#include "eal_log.h"
 #include "port_report.h"
 #include "port_shared.h"
 #include "port_sleep.h"
@@ -199,7 +200,8 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
     port->log_type = (uint32_t)rte_log_register("pmd.net.virtio.driver"); /* known to EAL by now */
     port->log_level = (uint32_t)rte_log_get_level(port->log_type);
     if (!rte_eth_dev_is_valid_port(config->id)) {
-        snprintf(error, size, "no port %u: give EAL a device, as in --vdev=net_tap0", config->id);
+        snprintf(error, size, "no port %u: %s", config->id,
+                 eal_log_reason("give EAL a device, as in --vdev=net_tap0"));
         return -ENODEV;
     }
     if ((code = open_shared(port, config, error, size)) != 0) {
