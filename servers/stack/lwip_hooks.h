@@ -28,4 +28,8 @@ uint32_t stack_initial_sequence(const struct ip4_addr *local, uint16_t local_por
 #define LWIP_HOOK_TCP_ISN(local, local_port, remote, remote_port)                                            \
     stack_initial_sequence(local, local_port, remote, remote_port)
 
+/* stack.c: a neighbour (network byte order) has not answered, and what waited for it is dropped. */
+void stack_neighbour_silent(uint32_t neighbour);
+#define LWIP_HOOK_ARP_UNANSWERED(neighbour) stack_neighbour_silent(neighbour)
+
 #endif

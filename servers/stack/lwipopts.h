@@ -35,6 +35,8 @@
  * may begin before the first answer: a lost SYN would be sent again after 3 s. */
 #define ARP_TABLE_SIZE 127
 #define ARP_QUEUEING 1
+/* A neighbour that does not answer is given up after three to four seconds, as Linux does after three. */
+#define ARP_MAXPENDING 4
 #define ARP_QUEUE_LEN 256
 #define LWIP_NETIF_HWADDRHINT 1
 #define LWIP_NETIF_LINK_CALLBACK 0

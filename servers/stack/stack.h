@@ -61,6 +61,14 @@ struct stack_counters {
     uint64_t tsc_hz;
 };
 
+/* The neighbour (network byte order, as `address`) that packets to that address go to, which may be itself;
+ * 0: there is no way there. */
+uint32_t stack_next_hop(uint32_t address);
+
+/* From now on stack_poll() calls `hook` for a neighbour that has not answered: what was to go there was
+ * dropped. */
+void stack_on_silent_neighbour(void (*hook)(uint32_t neighbour));
+
 /* lwIP's state and nothing else, once for all calls, for 65,536 connections. PCBs may be made, bound and
  * listened on from now on; what they send before stack_start() finds no route. 0, or -ENOMEM. */
 int stack_init(void);

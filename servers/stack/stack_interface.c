@@ -8,6 +8,7 @@
 #include "netif/ethernet.h"
 
 #include "lwip_hooks.h"
+#include "stack.h"
 #include "stack_state.h"
 
 /* Their lines were last in the
@@ -80,6 +81,26 @@ uint32_t stack_initial_sequence(const ip4_addr_t *local, uint16_t local_port, co
     } flow = {local->addr, remote->addr, local_port, remote_port};
 
     return initial_sequence(&stack.sequence_key, &flow, sizeof(flow), rte_rdtsc(), stack.tsc_hz);
+}
+
+uint32_t stack_next_hop(uint32_t address) {
+    const ip4_addr_t to = {address};
+
+    return ((to.addr ^ netif_ip4_addr(&stack.netif)->addr) & netif_ip4_netmask(&stack.netif)->addr) == 0 ||
+                   ip4_addr_islinklocal(&to) || ip4_addr_isloopback(&to) || ip4_addr_ismulticast(&to) ||
+                   ip4_addr_isbroadcast(&to, &stack.netif)
+               ? address
+               : netif_ip4_gw(&stack.netif)->addr;
+}
+
+void stack_on_silent_neighbour(void (*hook)(uint32_t neighbour)) {
+    stack.on_silent = hook;
+}
+
+void stack_neighbour_silent(uint32_t neighbour) {
+    if (stack.on_silent != NULL) {
+        stack.on_silent(neighbour);
+    }
 }
 
 static err_t interface_output(struct netif *netif, struct pbuf *pbuf) {

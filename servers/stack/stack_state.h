@@ -41,6 +41,7 @@ struct stack_state {
     bool tx_waited;              /* something was queued then */
     bool refused;                /* the port had no room for a packet of lwIP */
     bool timers_due;             /* now_ms was counted up, and lwIP's timers have not been looked at */
+    void (*on_silent)(uint32_t neighbour); /* stack_on_silent_neighbour(); NULL: nobody wants to know */
     uint32_t random[64]; /* drawn anew by stack_start(): a forked process must not repeat its parent's */
     unsigned random_left;
     struct sequence_key sequence_key; /* drawn anew likewise */

@@ -157,6 +157,10 @@ err_t stack_output_segment(struct netif *netif, struct tcp_pcb *pcb, struct tcp_
     return sim_cut(netif, pcb, segment, take_frame) ? ERR_OK : ERR_VAL;
 }
 
+void stack_neighbour_silent(uint32_t neighbour) {
+    (void)neighbour;
+}
+
 uint16_t stack_largest_segment(const struct tcp_pcb *pcb, const uint8_t *data, uint16_t size) {
     (void)pcb;
     (void)data;
