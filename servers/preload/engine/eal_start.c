@@ -19,6 +19,7 @@
 #include "libc.h"
 
 #include "stack/port/devargs.h"
+#include "stack/port/eal_log.h"
 
 #define EAL_WORDS_MAX 64
 #define LOW_DESCRIPTORS 256
@@ -57,14 +58,16 @@ static bool given(const struct settings *settings, const char *option) {
     return false;
 }
 
-/* EAL gets descriptors above the first LOW_DESCRIPTORS, or the first quarter of what the process may have:
- * programs size tables by how many they expect (wrk: three a connection, and ten). Takes those that are free;
- * false if there is no descriptor to be had. */
-static bool take_low_descriptors(bool taken[LOW_DESCRIPTORS]) {
+int eal_lowest_descriptor(void) {
     long limit = sysconf(_SC_OPEN_MAX) / 4;
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-    limit = limit < 0 || limit > LOW_DESCRIPTORS ? LOW_DESCRIPTORS : limit;
+    return limit < 0 || limit > LOW_DESCRIPTORS ? LOW_DESCRIPTORS : (int)limit;
+}
+
+/* Takes those that are free, so that EAL does not get them; false if there is no descriptor to be had. */
+static bool take_low_descriptors(bool taken[LOW_DESCRIPTORS]) {
+    int limit = eal_lowest_descriptor(), fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
     memset(taken, 0, LOW_DESCRIPTORS * sizeof(*taken));
     while (fd >= 0 && fd < limit) {
         taken[fd] = true;
@@ -106,12 +109,13 @@ static int start(const struct settings *settings) {
     words[count] = NULL;
     pthread_getaffinity_np(pthread_self(), sizeof(cpus), &cpus);
     (void)getrlimit(RLIMIT_NOFILE, &files);
-    rte_openlog_stream(stderr);
+    eal_log_hold(count, words);
     code = rte_eal_init(count, words);
+    eal_log_release(code >= 0);
     (void)setrlimit(RLIMIT_NOFILE, &files); /* EAL raises it, and programs go by it */
     pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
     if (code < 0) {
-        eal_say("EAL did not start: %s", rte_strerror(rte_errno));
+        eal_say("EAL did not start: %s", eal_log_reason(rte_strerror(rte_errno)));
         return -ENETDOWN;
     }
     snprintf(eal.runtime_directory, sizeof(eal.runtime_directory), "%s", rte_eal_get_runtime_dir());

@@ -15,8 +15,13 @@ void eal_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * is wrong. */
 bool eal_can_start(const struct settings *settings);
 
+/* The descriptors from this one on are for EAL and what belongs to it: programs size tables by how many they
+ * expect to have (wrk: three a connection, and ten). A quarter of what the process may have, 256 at the most.
+ */
+int eal_lowest_descriptor(void);
+
 /* Starts EAL, then what needs it, whose 0 is success and which says itself what failed; the settings are
- * kept. 0, or -ENETDOWN with the reason on stderr, and nothing left behind. */
+ * kept. 0, or -ENETDOWN with the reason on stderr, and nothing left behind but descriptors. */
 int eal_start(const struct settings *settings, int (*then)(const struct settings *));
 
 /* Ends EAL. */

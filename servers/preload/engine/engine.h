@@ -26,9 +26,23 @@ bool engine_inside(void);
 /* What the launcher was told; NULL when the program was started without it (said once on stderr). */
 const struct settings *engine_settings(void);
 
-/* Starts EAL and the stack at the first call. 0, or -ENETDOWN with the reason on stderr, once. */
+/* Starts EAL and the stack at the first call. 0; or -ENETDOWN, said once on stderr, while another process has
+ * the stack, or in one that was forked when it ran. What cannot start ends the process with one line, exit 3.
+ */
 int engine_start(void);
 bool engine_started(void);
+
+/* Whether this process has the stack or may have it. Else its sockets are the kernel's, which is said once.
+ */
+bool engine_available(void);
+
+/* The program is about to give up rights that a start would need later: starts, if a socket needs it or,
+ * where that is asked for, if this is no forked process, which may get one. Takes the lock. */
+void engine_rights_go(bool also_without_sockets);
+
+/* A forked process wants to serve from sockets that are its parent's: ends it, with one line, as
+ * a program that serves would try for ever. */
+void engine_refuse_served(void) __attribute__((noreturn));
 
 /* The same, and waits until the port's link is up: it takes some milliseconds after the start. -ENETDOWN. */
 int engine_start_linked(void);
@@ -62,8 +76,8 @@ struct engine_wait {
 };
 
 /* Drives the stack, under the lock, until it is ready (1), the deadline has passed (0) or a signal's handler
- * ran
- * (-EINTR). The lock is given up in between. */
+ * ran (-EINTR). The lock is given up in between. Without a stack (engine_start()) it waits for what can come.
+ */
 int engine_wait(const struct engine_wait *wait);
 
 /* One turn of the stack, for a program that asks again and again instead of waiting. True if anything came or
@@ -77,6 +91,9 @@ bool engine_kernel_due(uint64_t *last);
  * ends, before what is queued leaves. One function each; the same one may be named again. */
 void engine_at_fork(void (*hook)(void));
 void engine_at_exit(void (*hook)(void));
+
+/* For a neighbour, network byte order, that does not answer. Under the lock. */
+void engine_on_silent_neighbour(void (*hook)(uint32_t neighbour));
 
 /* The process ends: what is queued gets time to leave, counters are written, EAL's traces removed. */
 void engine_exit(void);

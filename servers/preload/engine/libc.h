@@ -50,6 +50,21 @@
     CALL(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))                   \
     CALL(int, pselect, (int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *))       \
     CALL(int, sigaction, (int, const struct sigaction *, struct sigaction *))                                \
+    CALL(int, setuid, (uid_t))                                                                               \
+    CALL(int, setgid, (gid_t))                                                                               \
+    CALL(int, seteuid, (uid_t))                                                                              \
+    CALL(int, setegid, (gid_t))                                                                              \
+    CALL(int, setreuid, (uid_t, uid_t))                                                                      \
+    CALL(int, setregid, (gid_t, gid_t))                                                                      \
+    CALL(int, setresuid, (uid_t, uid_t, uid_t))                                                              \
+    CALL(int, setresgid, (gid_t, gid_t, gid_t))                                                              \
+    CALL(int, setgroups, (size_t, const gid_t *))                                                            \
+    CALL(int, initgroups, (const char *, gid_t))                                                             \
+    CALL(int, capset, (void *, const void *))                                                                \
+    CALL(int, prctl, (int, ...))                                                                             \
+    CALL(int, chroot, (const char *))                                                                        \
+    CALL(int, unshare, (int))                                                                                \
+    CALL(int, setns, (int, int))                                                                             \
     CALL(void, _exit, (int) __attribute__((noreturn)))
 /* clang-format on */
 

@@ -101,26 +101,22 @@ int poll_wait(struct pollfd *descriptors, nfds_t count, int64_t timeout_ns) {
     struct pollfd few[FEW];
     struct polling polling = {
         .descriptors = descriptors, .count = count, .kernel = few, .always = timeout_ns == 0};
+    struct engine_wait wait = {.ready = look, .argument = &polling};
     int code;
 
     if (count > FEW && (polling.kernel = calloc(count, sizeof(*polling.kernel))) == NULL) {
         return -ENOMEM;
     }
+    wait.kernel = polling.kernel;
     engine_lock();
-    code = engine_start();
-    if (code == 0) {
-        struct engine_wait wait = {.ready = look,
-                                   .argument = &polling,
-                                   .deadline = engine_deadline(timeout_ns),
-                                   .kernel = polling.kernel};
-
-        mask_ours(&polling);
-        wait.kernel_count = polling.has_kernel ? (unsigned)count : 0;
-        code = engine_wait(&wait);
-        if (code > 0) {
-            code = polling.ready;
-            engine_batch(polling.ours);
-        }
+    (void)engine_start(); /* the clock of a deadline */
+    wait.deadline = engine_deadline(timeout_ns);
+    mask_ours(&polling);
+    wait.kernel_count = polling.has_kernel ? (unsigned)count : 0;
+    code = engine_wait(&wait);
+    if (code > 0) {
+        code = polling.ready;
+        engine_batch(polling.ours);
     }
     engine_unlock();
     if (polling.kernel != few) {

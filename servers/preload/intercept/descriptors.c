@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "preload/engine/own_descriptors.h"
+
 EXPORT int socket(int domain, int type, int protocol) {
     int fd = libc()->socket(domain, type, protocol);
     int kind = type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -39,8 +41,12 @@ static void forget(int fd) {
 }
 
 EXPORT int close(int fd) {
-    struct socket *socket = intercept_enter(fd);
+    struct socket *socket;
 
+    if (!engine_inside() && own_descriptor(fd)) {
+        return (int)intercept_result(-EBADF);
+    }
+    socket = intercept_enter(fd);
     if (socket != NULL) {
         if (socket->description.descriptors == 1) {
             call_linger(socket);
@@ -58,10 +64,21 @@ EXPORT int fclose(FILE *file) {
     return libc()->fclose(file);
 }
 
+/* In pieces between what the stack has open. */
 EXPORT int close_range(unsigned first, unsigned last, int flags) {
     for (unsigned fd = first; !(flags & 4 /* CLOSE_RANGE_CLOEXEC */) && fd <= last && fd < DESCRIPTOR_LIMIT;
          fd++) {
-        forget((int)fd);
+        if (!own_descriptor((int)fd)) {
+            forget((int)fd);
+            continue;
+        }
+        if (fd > first && libc()->close_range(first, fd - 1, flags) != 0) {
+            return -1;
+        }
+        if (fd == last) {
+            return 0;
+        }
+        first = fd + 1;
     }
     return libc()->close_range(first, last, flags);
 }
@@ -95,10 +112,16 @@ EXPORT int dup(int fd) {
 }
 
 EXPORT int dup2(int fd, int copy) {
+    if (!engine_inside() && own_descriptor(copy)) {
+        return (int)intercept_result(-EBUSY);
+    }
     return duplicated(fd, libc()->dup2(fd, copy));
 }
 
 EXPORT int dup3(int fd, int copy, int flags) {
+    if (!engine_inside() && own_descriptor(copy)) {
+        return (int)intercept_result(-EBUSY);
+    }
     return duplicated(fd, libc()->dup3(fd, copy, flags));
 }
 

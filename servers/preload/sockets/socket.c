@@ -38,14 +38,21 @@ static int lost_listen(struct socket *socket, int backlog) {
     return lost(socket);
 }
 
+/* A server's call, which it makes for ever. */
 static int lost_accept(struct socket *socket, struct socket **accepted) {
     (void)accepted;
-    return lost(socket);
+    if (!socket->closing) {
+        engine_refuse_served();
+    }
+    return -EBADF;
 }
 
 static ssize_t lost_receive(struct socket *socket, struct message *message, int flags) {
     (void)message;
     (void)flags;
+    if (!socket->closing && socket->type == SOCK_DGRAM) {
+        engine_refuse_served();
+    }
     return lost(socket);
 }
 
@@ -140,6 +147,18 @@ static void lose_all(void) {
     }
 }
 
+/* lwIP has dropped what was to go to that neighbour. */
+static void tell_unreachable(uint32_t neighbour) {
+    struct socket *socket, *next;
+
+    for (socket = LIST_FIRST(&all_sockets); socket != NULL; socket = next) {
+        next = LIST_NEXT(socket, all);
+        if (socket->state == SOCKET_OURS && socket->protocol->unreachable != NULL) {
+            socket->protocol->unreachable(socket, neighbour);
+        }
+    }
+}
+
 /* Closes all that are lwIP's, as the end of a process does. */
 static void close_all(void) {
     struct socket *socket, *next;
@@ -191,6 +210,7 @@ static struct socket *create(int type) {
         LIST_INSERT_HEAD(&all_sockets, socket, all);
         engine_at_fork(lose_all);
         engine_at_exit(close_all);
+        engine_on_silent_neighbour(tell_unreachable);
     }
     return socket;
 }
@@ -303,8 +323,10 @@ int socket_decide(struct socket *socket, const struct sockaddr_in *address) {
     if (socket->state != SOCKET_UNDECIDED) {
         return 0;
     }
-    if (settings == NULL || !rules_match(&settings->rules, socket->type == SOCK_DGRAM,
-                                         address->sin_addr.s_addr, ntohs(address->sin_port))) {
+    if (settings == NULL ||
+        !rules_match(&settings->rules, socket->type == SOCK_DGRAM, address->sin_addr.s_addr,
+                     ntohs(address->sin_port)) ||
+        !engine_available()) {
         socket->state = SOCKET_KERNELS;
         notify(socket, WATCH_DECIDED);
         return 0;

@@ -57,7 +57,9 @@ struct protocol {
                    int value);                /* one that the placeholder has accepted */
     int (*info_state)(const struct socket *); /* TCP_INFO's state; NULL: none */
     uint32_t (*ready)(struct socket *);       /* EPOLL* that hold now */
-    bool (*unsent)(const struct socket *);    /* bytes are queued that the peer has not acknowledged */
+    void (*unreachable)(struct socket *,
+                        uint32_t neighbour); /* which does not answer; NULL: it is not told */
+    bool (*unsent)(const struct socket *);   /* bytes are queued that the peer has not acknowledged */
     void (*close)(struct socket *);
 };
 
@@ -75,7 +77,8 @@ struct tcp_part {
     bool connect_reported; /* connect() has told how it ended */
     bool wants_room;       /* a write found no room, or a wait none: say so when there is some */
     bool corked;
-    bool bound; /* to an address of its own: it stays when the connection goes */
+    bool bound;       /* to an address of its own: it stays when the connection goes */
+    bool unreachable; /* the neighbour on the way does not answer: why the connection ends, if it does */
     struct sockaddr_in local, peer;
     STAILQ_HEAD(, socket) accept_queue; /* listening */
     unsigned accept_count, accept_limit;

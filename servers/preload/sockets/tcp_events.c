@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "preload/engine/counters_file.h"
+#include "stack/stack.h"
 #include "tcp_options.h"
 
 #include "lwip/priv/tcp_priv.h"
@@ -77,6 +78,7 @@ static err_t acknowledged(void *argument, struct tcp_pcb *pcb, uint16_t length) 
     struct socket *socket = argument;
 
     (void)length;
+    socket->tcp.unreachable = false;
     if (socket->tcp.wants_room && tcp_part_has_room(pcb)) {
         socket->tcp.wants_room = false;
         socket_signal(socket, EVENTS_OUT);
@@ -90,7 +92,7 @@ static void failed(void *argument, err_t error) {
     struct tcp_part *tcp = &socket->tcp;
 
     if (error == ERR_ABRT) {
-        socket->error = ETIMEDOUT;
+        socket->error = tcp->unreachable ? EHOSTUNREACH : ETIMEDOUT;
     } else if (error == ERR_RST) {
         socket->error = tcp->phase == TCP_CONNECTING ? ECONNREFUSED : tcp->peer_closed ? EPIPE : ECONNRESET;
     }
@@ -102,6 +104,19 @@ static void failed(void *argument, err_t error) {
         tcp->peer_closed = tcp->send_shut = true;
     }
     socket_signal(socket, EVENTS_ALL);
+}
+
+void tcp_part_unreachable(struct socket *socket, uint32_t neighbour) {
+    struct tcp_part *tcp = &socket->tcp;
+
+    if (tcp->pcb == NULL || (tcp->phase != TCP_CONNECTING && tcp->phase != TCP_CONNECTED) ||
+        stack_next_hop(tcp->peer.sin_addr.s_addr) != neighbour) {
+        return;
+    }
+    tcp->unreachable = true;
+    if (tcp->phase == TCP_CONNECTING) {
+        tcp_abandon(tcp->pcb, 0); /* which calls failed() */
+    }
 }
 
 err_t tcp_part_connected(void *argument, struct tcp_pcb *pcb, err_t error) {

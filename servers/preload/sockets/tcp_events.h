@@ -26,6 +26,9 @@ void tcp_part_let_go(struct socket *socket);
 /* Whether a socket with this PCB is writable. */
 bool tcp_part_has_room(const struct tcp_pcb *pcb);
 
+/* A neighbour does not answer. Who connects by way of it is told so; a connection goes on, as on Linux. */
+void tcp_part_unreachable(struct socket *socket, uint32_t neighbour);
+
 /* For tcp_connect() and tcp_accept(). */
 err_t tcp_part_connected(void *argument, struct tcp_pcb *pcb, err_t error);
 err_t tcp_part_arrived(void *argument, struct tcp_pcb *pcb, err_t error);

@@ -108,12 +108,15 @@ static int begin_connect(struct socket *socket, const struct sockaddr_in *addres
         return code;
     }
     ip_addr_set_ip4_u32_val(ip, target.s_addr == INADDR_ANY ? engine_address() : target.s_addr);
+    if (stack_next_hop(ip_2_ip4(&ip)->addr) == 0) {
+        return -ENETUNREACH;
+    }
     error = tcp_connect(tcp->pcb, &ip, lwip_ntohs(address->sin_port), tcp_part_connected);
     if (error != ERR_OK) {
         return error == ERR_BUF ? -EADDRNOTAVAIL : lwip_errno(error);
     }
     tcp->phase = TCP_CONNECTING;
-    tcp->connect_reported = false;
+    tcp->connect_reported = tcp->unreachable = false;
     tcp->peer_closed = tcp->send_shut = tcp->receive_shut = false;
     socket->error = 0;
     tcp_part_address(&tcp->local, &tcp->pcb->local_ip, tcp->pcb->local_port);
@@ -337,6 +340,7 @@ const struct protocol tcp_protocol = {
     .option = tcp_part_option,
     .info_state = tcp_part_info_state,
     .ready = tcp_part_ready,
+    .unreachable = tcp_part_unreachable,
     .unsent = tcp_part_unsent,
     .close = tcp_close_socket,
 };
