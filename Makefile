@@ -155,8 +155,10 @@ test-system: system-programs ## servers and short runs in real namespaces, in tw
 	@$(PYTEST) -n 2 --dist loadfile -m 'not exclusive and not long' harness/tests/system
 	@$(PYTEST) -m 'exclusive and not long' harness/tests/system
 
-test-long: deps system-programs ## what takes minutes: soak, noise, more random calls, the other release of Debian (root)
+test-long: deps system-programs ## what takes minutes: soak, noise, more random calls, lwIP 2.2.1, the other release of Debian (root)
 	@$(PYTEST) -m long harness/tests/system
+	@$(MAKE_AGAIN) BUILD='$(BUILD)/lwip-2.2.1' LWIP=2.2.1 deps
+	@$(MAKE_AGAIN) BUILD='$(BUILD)/lwip-2.2.1' LWIP=2.2.1 test-c test-lwip check-globals
 	@ci/on-debian.sh other sh -c 'make deps && make all lint test-c test-harness'
 
 lint: ## types of the harness, rooms of harness and servers, format of the C code

@@ -5,9 +5,18 @@
 
 #include <stddef.h>
 
+#include <llhttp.h>
+
 #define HOST "Host: a\r\n"
 #define GET "GET / HTTP/1.1\r\n" HOST
 #define POISON "GET / HTTP/1.1\r\n" HOST "\r\n" /* must be swallowed after a request that closes */
+
+/* A field over several lines may be refused or read as one (RFC 9112, 5.2): llhttp 8 reads it. */
+#if LLHTTP_VERSION_MAJOR >= 9
+#define OBS_FOLD "400."
+#else
+#define OBS_FOLD "200"
+#endif
 
 static const struct sample {
     const char *name;
@@ -34,7 +43,7 @@ static const struct sample {
     SAMPLE("1.2", "GET / HTTP/1.2\r\n" HOST "\r\n", "200"),
     SAMPLE("upgrade ignored", GET "Connection: upgrade\r\nUpgrade: websocket\r\n\r\n" GET "\r\n", "200 200"),
     SAMPLE("h2c ignored", GET "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n" GET "\r\n", "200 200"),
-    SAMPLE("obs-fold", GET "X: a\r\n b\r\n\r\n", "200"),
+    SAMPLE("obs-fold", GET "X: a\r\n b\r\n\r\n", OBS_FOLD),
     SAMPLE("obs-text", GET "X: \xff\xfe\r\n\r\n", "200"),
     SAMPLE("empty value", GET "X:\r\n\r\n", "200"),
     SAMPLE("long field name", GET "X-A-Name-Longer-Than-Any-We-Look-For-Host: y\r\n\r\n", "200"),
