@@ -33,7 +33,8 @@ set_up() {
     fi
     mkdir -p "$directory"
     rm -rf "$directory/meson-private" "$directory/meson-info" "$directory/build.ninja"
-    CC=$compiler meson setup "$@" "$directory" >"$directory/set-up.log" 2>&1 ||
+    # whatever the locale, a path's bytes stay as they are
+    PYTHONUTF8=1 CC=$compiler meson setup "$@" "$directory" >"$directory/set-up.log" 2>&1 ||
         { grep ERROR "$directory/set-up.log" >&2; rm -f "$directory/build.ninja"; exit 3; }
     printf '%s\n' "$settings" >"$directory/set-up"
 }

@@ -107,7 +107,7 @@ class LocalHost(Host):
 
     def write(self, path: str | Path, text: str) -> None:
         with _or_cannot("write", path):
-            Path(path).write_text(text, "utf-8")
+            Path(path).write_text(text, "utf-8", "surrogateescape")
 
     def append(self, path: str | Path, text: str) -> None:
         data = text.encode()

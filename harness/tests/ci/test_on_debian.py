@@ -41,3 +41,12 @@ def test_what_it_cannot_do_is_one_line(words: tuple[str, ...], stubs: dict[str, 
                                        tmp_path: Path) -> None:
     done = run(tmp_path, *words, **stubs)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (code, "", 1) and said in done.stderr
+
+
+def test_a_folder_that_debootstrap_cannot_name_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    at = tmp_path / "a b"
+    at.mkdir()
+    done = run(at, "13", "true")
+    assert (done.returncode, done.stderr) == (
+        3, f"on-debian: debootstrap takes no path like {at / 'folder'}: say DEBIAN_ROOT=DIRECTORY\n")
+    assert {path.name for path in at.iterdir()} == {*STUBS}

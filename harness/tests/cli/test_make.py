@@ -155,3 +155,12 @@ def test_a_directory_that_cannot_be_built_in_is_refused_before_anything_is_done(
 def test_a_blank_in_the_name_of_a_build_directory_is_refused() -> None:
     done = make("all", "BUILD=my build")
     assert done.returncode == 2 and "BUILD=my build: make has no target with a blank in its name" in done.stderr
+
+
+def test_meson_takes_a_path_s_bytes_as_they_are_in_every_locale(tmp_path: Path) -> None:
+    meson = tmp_path / "meson"
+    meson.write_text('#!/bin/sh\necho "$PYTHONUTF8"\n')
+    meson.chmod(0o755)
+    subprocess.run([ROOT / "ci" / "variant.sh", tmp_path / "b"], check=True, env={
+        "PATH": f"{tmp_path}:/usr/bin:/bin", "LC_ALL": "POSIX", "CC": "gcc", "LWIP_SRC": "/", "SLOW_CYCLES": "1"})
+    assert (tmp_path / "b" / "set-up.log").read_text() == "1\n"
