@@ -100,6 +100,8 @@ def _hugepages(host: Host, wire: Wire) -> Finding:
         return Finding(NOTE, f"no {name} in this kernel",
                        "lwip_server runs without, and the report says so")
     step = Hugepages(wire.hugepage_kib, wire.hugepage_count)
+    if why := step.obstacle(host):
+        return Finding(NOTE, name, f"{why}; lwip_server runs without, and the report says so")
     lack, total = step.lacking(host), host.text(f"{directory}/nr_hugepages")
     reserved = host.text(f"{directory}/resv_hugepages")
     others = f", {reserved} more are reserved" if reserved not in ("", "0") else ""

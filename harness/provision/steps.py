@@ -102,15 +102,18 @@ class Hugepages(Step):
                      "granted" if self.granted else "not granted", [self.why] if self.why else [])
 
     def check(self, host: Host) -> str:
-        if not self.needed_for or not self.count:
-            return ""
+        why = self.obstacle(host) if self.needed_for and self.count else ""
+        return f"{self.needed_for}, and {why}" if why else ""
+
+    def obstacle(self, host: Host) -> str:
+        """Return why a run cannot have them, as far as it shows before; "" where it can."""
         if why := self._none_here(host) or self._forbidden(host):
-            return f"{self.needed_for}, and {why}"
+            return why
         lacking, nr = self.lacking(host), self._file("nr")
         if lacking <= 0 or not (is_read_only(host, nr) or in_user_namespace(host)):
             return ""
-        return (f"{self.needed_for}, {max(0, self.count - lacking)} are free, and /sys is read-only "
-                f"here: make them outside (`echo {int(host.read(nr)) + lacking} > {nr}`)")
+        return (f"only {max(0, self.count - lacking)} are free and /sys is read-only here: make "
+                f"them outside (`echo {int(host.read(nr)) + lacking} > {nr}`)")
 
     def undo(self, host: Host) -> list[Action]:
         can = not (self._none_here(host) or self._forbidden(host)) and self.lacking(host) > 0

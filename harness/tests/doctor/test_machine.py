@@ -130,6 +130,13 @@ def test_what_is_then_not_measured_is_said(host: FakeHost) -> None:
     assert doctor(host) == 0
 
 
+def test_hugepages_that_cannot_be_raised_are_no_promise(host: FakeHost) -> None:
+    host.mounts_text = "30 25 0:26 / /sys ro - sysfs sysfs ro\n"
+    assert str(finding(host, "hugepages")) == (
+        "note     hugepages of 2048 KiB: only 1 are free and /sys is read-only here: make them outside "
+        f"(`echo 99 > {PAGES}/nr_hugepages`); lwip_server runs without, and the report says so")
+
+
 def test_shared_memory_cannot_do_without_hugepages(host: FakeHost) -> None:
     assert str(examine(host)[1]["shm"]) == "ok       wire shm can run here: sudo make bench-shm"
     del host.files[f"{PAGES}/nr_hugepages"], host.files[f"{PAGES}/free_hugepages"]

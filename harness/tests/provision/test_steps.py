@@ -145,7 +145,7 @@ def test_what_must_have_pages_is_refused_where_they_cannot_be_raised() -> None:
     host.mounts_text = "30 25 0:26 / /sys ro - sysfs sysfs ro\n"
     assert Hugepages(2048, 96).check(host) == ""
     assert Hugepages(2048, 96, "it needs them").check(host) == (
-        "it needs them, 1 are free, and /sys is read-only here: make them outside "
+        "it needs them, and only 1 are free and /sys is read-only here: make them outside "
         f"(`echo 99 > {NR}`)")
     host.files[f"{PAGES}/free_hugepages"] = "96\n"
     assert Hugepages(2048, 96, "it needs them").check(host) == ""
