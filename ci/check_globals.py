@@ -21,6 +21,7 @@ SHARED = {
     ("stack.c", "region"): "set before the cores start, copied by each",
     ("lwip_server.c", "shared"): "set before the cores start; then each writes its own report",
     ("cores.c", "cores"): "how they are told to stop and to report: atomic, a line for each core",
+    ("eal_log.c", "held"): "of the thread that starts EAL, before the cores start",
     ("epoll_server.c", "process"): "set before the threads start, only read from then on",
     ("epoll_server.c", "epoll_busy_polls"): "set while the threads start, one after the other",
     ("uring_server.c", "process"): "set before the threads start, only read from then on",
