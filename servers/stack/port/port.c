@@ -218,8 +218,7 @@ int port_open(struct port *port, const struct port_config *config, char *error, 
     return 0;
 }
 
-/* Runs `what` without SIGPIPE, which drivers of Unix sockets do not suppress, and which is the program's
- * affair. */
+/* Runs `what` without SIGPIPE, which drivers of Unix sockets do not suppress: it is the program's. */
 static void without_sigpipe(void (*what)(struct port *), struct port *port) {
     const struct timespec at_once = {0};
     sigset_t sigpipe, before, pending;
