@@ -166,7 +166,7 @@ def test_what_it_counts_is_what_the_server_counts(bed: Bed, wire: str, mode: str
         assert result["total_requests"] + result["in_flight"] + result["unsent"] >= 2000 * result["duration_seconds"]
     else:
         assert result["unsent"] == 0
-    assert 0.2 <= result["duration_seconds"] < 1
+    assert 0.2 <= result["duration_seconds"] < 10
     # requests that were under way when it ended may have been answered or not; so may connections
     assert 0 <= counters["requests_parsed"] - result["total_requests"] <= result["in_flight"] + 8 * connects
     # the last part of a client's handshake may have been under way, too

@@ -187,7 +187,7 @@ def test_a_server_that_was_killed_starts_again_on_its_socket(socket: Path, tmp_p
             server.kill()
             assert socket.exists()
     assert ended(ping(socket, 1, 1)) == (
-        1, "", f"lwip_pinger: {socket}: nobody listens there: the process that did is gone")
+        3, "", f"lwip_pinger: {socket}: nobody listens there: the process that did is gone")
 
 
 def test_a_server_outlives_its_clients_and_takes_their_connections_back(socket: Path, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_a_second_server_leaves_the_first_alone(socket: Path, tmp_path: Path) ->
     second = tmp_path / "second"
     second.mkdir()
     with serving(socket, tmp_path) as server:
-        assert refused(socket, second) == (1, f"lwip_server: {socket}: in use: another process listens there")
+        assert refused(socket, second) == (3, f"lwip_server: {socket}: in use: another process listens there")
         assert pinged(socket, 1, 1)["requests"] > 0
         server.stop()
 

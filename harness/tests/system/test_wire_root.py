@@ -26,7 +26,7 @@ from harness.provision import ResolvedWire
 HOST = LocalHost()
 BOTH = ("epoll", "lwip")
 
-# A harness that kills itself just before its n-th command, or, with a large n, in mid-run with processes up.
+# A harness that kills itself just before its n-th command that is no question, or, with a large n, in mid-run with processes up.
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
@@ -41,6 +41,8 @@ class Doomed(LocalHost):
             os.kill(os.getpid(), signal.SIGKILL)
         self.left -= 1
         return super().run(argv, **options)
+    def query(self, argv, **options):
+        return LocalHost().query(argv, **options)
 
 host, raw = Doomed(), Path(sys.argv[2])
 with provisioned(host, wire(), BOTH, "doomed", log=print) as up:
