@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "engine_state.h"
+#include "engine.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -13,6 +13,7 @@
 
 #include "counters_file.h"
 #include "eal_start.h"
+#include "engine_state.h"
 #include "libc.h"
 #include "own_descriptors.h"
 #include "signals.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "engine_state.h"
+#include "engine.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include "claim.h"
 #include "counters_file.h"
 #include "eal_start.h"
+#include "engine_state.h"
 #include "libc.h"
 #include "own_descriptors.h"
 #include "signals.h"

@@ -5,11 +5,14 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-
-#include "engine.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 /* Between two looks whether another process has given up the stack. */
 #define CLAIM_CHECK_MS 50
+
+struct settings;
 
 extern struct engine_state {
     pthread_mutex_t mutex;
