@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -19,6 +20,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "png: looks at the pixels or bytes of pictures")
+    # a test that calls make is no part of the make that called pytest
+    for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+        os.environ.pop(name, None)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
