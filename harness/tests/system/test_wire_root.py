@@ -71,7 +71,8 @@ def snapshot() -> dict[str, object]:
                  if entry.name.isdigit() and b"sleep\x00300" in _cmdline(entry)}
     return {"netns": output("ip", "netns"), "links": output("ip", "-o", "link"), "processes": processes,
             "hugepages": {str(file): file.read_text() for file in pages},
-            "mounts": Path("/proc/mounts").read_text(), "run": sorted(os.listdir("/run"))}
+            "mounts": Path("/proc/mounts").read_text(),
+            "run": sorted({*os.listdir("/run")} - {"mount"})}  # that is mount(8)'s own, since util-linux 2.41
 
 
 def _cmdline(entry: Path) -> bytes:
