@@ -38,7 +38,7 @@ def test_what_reads_a_run_works_in_any_directory_and_changes_nothing_tracked(tre
     out = tree / "reports" / "out" / REFERENCE
     committed = tree / "results" / "reference" / REFERENCE / "summary.json"
     committed.write_text("as another version has it")
-    git(tree, "commit", "-qam", "another", "--author=a <a@example.org>")
+    git(tree, "-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-qam", "another")
     assert str(out / "report.html") in in_tree(tree, "make", "report")
     in_tree(tree, "make", "bundle", f"RUN={odd}")
     assert "byte for byte" in in_tree(tree, "make", "verify", f"BUNDLE={out}.tar.gz")
