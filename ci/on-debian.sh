@@ -28,13 +28,12 @@ command -v debootstrap >/dev/null || fail 3 'debootstrap is missing: sudo apt-ge
 
 tree=$(cd "$(dirname "$0")/.." && pwd)
 root=${DEBIAN_ROOT:-$tree/build/deps/debian-$release}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 case $root in
     *[!A-Za-z0-9/._+~=@%-]*) fail 3 "debootstrap takes no path like $root: say DEBIAN_ROOT=DIRECTORY" ;;
 esac
 if [ ! -e "$root/made" ]; then
     mkdir -p "$root"
-    debootstrap --variant=minbase --include=ca-certificates,git,make "$suite" "$root" "$mirror" > "$root.log" 2>&1 ||
+    debootstrap --variant=minbase --include=ca-certificates,git,make "$suite" "$root" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} > "$root.log" 2>&1 ||
         fail 3 "debootstrap failed: $(tail -n 1 "$root.log")"
     : > "$root/made"
 fi
