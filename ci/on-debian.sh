@@ -33,7 +33,8 @@ case $root in
 esac
 if [ ! -e "$root/made" ]; then
     mkdir -p "$root"
-    debootstrap --variant=minbase --include=ca-certificates,git,make "$suite" "$root" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} > "$root.log" 2>&1 ||
+    debootstrap --variant=minbase --include=ca-certificates,git,make "$suite" "$root" \
+        ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} > "$root.log" 2>&1 ||
         fail 3 "debootstrap failed: $(tail -n 1 "$root.log")"
     : > "$root/made"
 fi

@@ -55,8 +55,8 @@ def caveats(plan: Plan, wire: str, emulated: str, pages: HugepageFacts,
             trials: Sequence[TrialRecord], points: Sequence[Point]) -> Iterator[Note[Caveat]]:
     """Yield what stands before the figures, the `wire`'s own caveat first.
 
-    `emulated`, `pages`, `machine`: of the facts. `trials`: those that figures are looked for in, the invalid
-    among them.
+    `emulated`, `pages`, `machine`: of the facts. `trials`: those that figures are looked for in,
+    the invalid among them.
     """
     if wire:
         yield note(Caveat.WIRE, text=wire)

@@ -9,61 +9,29 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-EXPORT int setuid(uid_t user) {
-    engine_rights_go(true);
-    return libc()->setuid(user);
-}
-
-EXPORT int setgid(gid_t group) {
-    engine_rights_go(true);
-    return libc()->setgid(group);
-}
-
-EXPORT int seteuid(uid_t user) {
-    engine_rights_go(true);
-    return libc()->seteuid(user);
-}
-
-EXPORT int setegid(gid_t group) {
-    engine_rights_go(true);
-    return libc()->setegid(group);
-}
-
-EXPORT int setreuid(uid_t real, uid_t effective) {
-    engine_rights_go(true);
-    return libc()->setreuid(real, effective);
-}
-
-EXPORT int setregid(gid_t real, gid_t effective) {
-    engine_rights_go(true);
-    return libc()->setregid(real, effective);
-}
-
-EXPORT int setresuid(uid_t real, uid_t effective, uid_t saved) {
-    engine_rights_go(true);
-    return libc()->setresuid(real, effective, saved);
-}
-
-EXPORT int setresgid(gid_t real, gid_t effective, gid_t saved) {
-    engine_rights_go(true);
-    return libc()->setresgid(real, effective, saved);
-}
-
-EXPORT int setgroups(size_t count, const gid_t *groups) {
-    engine_rights_go(true);
-    return libc()->setgroups(count, groups);
-}
-
-EXPORT int initgroups(const char *user, gid_t group) {
-    engine_rights_go(true);
-    return libc()->initgroups(user, group);
-}
+#define GIVES_UP(also_without_sockets, call, parameters, ...)                                                \
+    EXPORT int call parameters {                                                                             \
+        engine_rights_go(also_without_sockets);                                                              \
+        return libc()->call(__VA_ARGS__);                                                                    \
+    }
 
 EXPORT int capset(void *header, const void *data);
-EXPORT int capset(void *header, const void *data) {
-    engine_rights_go(true);
-    return libc()->capset(header, data);
-}
+
+GIVES_UP(true, setuid, (uid_t user), user)
+GIVES_UP(true, setgid, (gid_t group), group)
+GIVES_UP(true, seteuid, (uid_t user), user)
+GIVES_UP(true, setegid, (gid_t group), group)
+GIVES_UP(true, setreuid, (uid_t real, uid_t effective), real, effective)
+GIVES_UP(true, setregid, (gid_t real, gid_t effective), real, effective)
+GIVES_UP(true, setresuid, (uid_t real, uid_t effective, uid_t saved), real, effective, saved)
+GIVES_UP(true, setresgid, (gid_t real, gid_t effective, gid_t saved), real, effective, saved)
+GIVES_UP(true, setgroups, (size_t count, const gid_t *groups), count, groups)
+GIVES_UP(true, initgroups, (const char *user, gid_t group), user, group)
+GIVES_UP(true, capset, (void *header, const void *data), header, data)
+GIVES_UP(true, chroot, (const char *path), path)
+/* Who has no socket yet goes to another namespace to find the device there. */
+GIVES_UP(false, unshare, (int flags), flags)
+GIVES_UP(false, setns, (int fd, int kind), fd, kind)
 
 /* A filter of system calls comes this way, or past us but after PR_SET_NO_NEW_PRIVS. */
 EXPORT int prctl(int operation, ...) {
@@ -79,20 +47,4 @@ EXPORT int prctl(int operation, ...) {
         engine_rights_go(true);
     }
     return libc()->prctl(operation, words[0], words[1], words[2], words[3]);
-}
-
-EXPORT int chroot(const char *path) {
-    engine_rights_go(true);
-    return libc()->chroot(path);
-}
-
-/* Who has no socket yet goes to another namespace to find the device there. */
-EXPORT int unshare(int flags) {
-    engine_rights_go(false);
-    return libc()->unshare(flags);
-}
-
-EXPORT int setns(int fd, int kind) {
-    engine_rights_go(false);
-    return libc()->setns(fd, kind);
 }

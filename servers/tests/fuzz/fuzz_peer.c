@@ -157,24 +157,10 @@ err_t stack_output_segment(struct netif *netif, struct tcp_pcb *pcb, struct tcp_
     return sim_cut(netif, pcb, segment, take_frame) ? ERR_OK : ERR_VAL;
 }
 
-void stack_neighbour_silent(uint32_t neighbour) {
-    (void)neighbour;
-}
-
 uint16_t stack_largest_segment(const struct tcp_pcb *pcb, const uint8_t *data, uint16_t size) {
     (void)pcb;
     (void)data;
     return LWIP_MIN(size, peer.largest);
-}
-
-/* By the clock alone: nobody guesses here. */
-uint32_t stack_initial_sequence(const ip4_addr_t *local, uint16_t local_port, const ip4_addr_t *remote,
-                                uint16_t remote_port) {
-    (void)local;
-    (void)local_port;
-    (void)remote;
-    (void)remote_port;
-    return sys_now() * 15625;
 }
 
 static err_t interface_init(struct netif *netif) {

@@ -150,21 +150,7 @@ err_t stack_output_segment(struct netif *netif, struct tcp_pcb *pcb, struct tcp_
     return sim_cut(netif, pcb, segment, put_frame) ? ERR_OK : ERR_VAL;
 }
 
-/* By the clock alone: nobody guesses here. */
-uint32_t stack_initial_sequence(const ip4_addr_t *local, uint16_t local_port, const ip4_addr_t *remote,
-                                uint16_t remote_port) {
-    (void)local;
-    (void)local_port;
-    (void)remote;
-    (void)remote_port;
-    return sys_now() * 15625;
-}
-
 /* How far the data are in one piece for the port is another number each time. */
-void stack_neighbour_silent(uint32_t neighbour) {
-    (void)neighbour;
-}
-
 uint16_t stack_largest_segment(const struct tcp_pcb *pcb, const uint8_t *data, uint16_t size) {
     uint16_t largest;
 
