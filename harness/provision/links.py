@@ -139,7 +139,8 @@ def socket_path(end: End) -> str:
 def namespace(name: str) -> Commands:
     """Return the step of a namespace whose loopback is up."""
     # IPv6 is off before the first link comes up: its router messages would be counted as traffic
-    quiet = f"{WRITABLE}; for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do [ ! -e $f ] || echo 1 > $f; done"
+    quiet = (f"{WRITABLE}; for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; "
+             "do [ ! -e $f ] || echo 1 > $f; done")
     return Commands(
         f"namespace {name}",
         (("ip", "netns", "add", name), ("ip", "netns", "exec", name, "sh", "-c", quiet),
