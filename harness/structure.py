@@ -55,7 +55,10 @@ def strict(forbid_extra_keys: bool = False, omit_if_default: bool = False) -> Co
 
 
 def generic_of(kind: Any) -> Any:
-    """Return what a type with parameters is one of, as tuple of tuple[int, str]; None without."""
+    """Return what a type with parameters is one of, as tuple of tuple[int, str]; None without.
+
+    Any: the types of get_origin() know of no classes of ours, and so call a comparison wrong.
+    """
     return get_origin(kind)
 
 
