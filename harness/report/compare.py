@@ -15,7 +15,7 @@ from harness.plan import LoadPoint, Published, load_published
 from harness.store import Run
 from harness.errors import UsageError
 from harness.report.baselines import absent, baselines, best_at, kernel_servers, others
-from harness.report.charts.base import Frame, pictures
+from harness.report.charts.base import DASHES, Frame, pictures
 from harness.report.charts.lines import figures, gain
 from harness.report.figures import (
     RATE, figure, grouped, lines, published_gains, published_rates, ratio, scale_of)
@@ -71,21 +71,24 @@ def _figures(summaries: Sequence[Summary],
              published: Sequence[Published]) -> Iterator[tuple[str, Any]]:
     drawn = [(summary, name) for summary in summaries for name in _drawn(summary)]
     called = short_names(summaries)
+    # the look is the contender's, the dash the run's
+    dashes = {summary.run: DASHES[number % len(DASHES)]
+              for number, summary in enumerate(summaries)}
     axis = _places(summaries).axis
     theirs = [other for other in published if other.series and axis.key == "connections"]
     frame = Frame(*macro("charts.j2", "compare_note", summaries, theirs),
                   *macro("words.j2", "banner", summaries))
-    rates = [one for style, (summary, name) in enumerate(drawn)
-             for one in lines(summary, name, style, f"{called[summary.run]}: {name}",
-                              figure(name, "requests_per_sec"))]
+    rates = [one for summary, name in drawn
+             for one in lines(summary, name, f"{called[summary.run]}: {name}",
+                              figure(name, "requests_per_sec"), dash=dashes[summary.run])]
     panels = grouped([*rates, *published_rates(theirs)])
     scale = scale_of(axis, panels)
     yield "throughput", figures(panels, scale, RATE, frame)
-    gains = [one for style, (summary, name) in enumerate(drawn)
+    gains = [one for summary, name in drawn
              for below in [_below(summary, name)] if below != name
-             for one in lines(summary, name, style, macro(
+             for one in lines(summary, name, macro(
                  "charts.j2", "compare_gain", called[summary.run], name, below)[0],
-                 ratio(summary, name, below))]
+                 ratio(summary, name, below), dash=dashes[summary.run])]
     if gains:
         over = {_below(summary, "") for summary, _ in drawn}
         text, = macro("charts.j2", "compare_axis", list(over))

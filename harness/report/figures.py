@@ -11,7 +11,7 @@ from harness.plan import Axis, Published
 from harness.store import LimitedBy
 from harness.report.baselines import absent, baselines, label, measured, others
 from harness.report.charts import ablation, cpu
-from harness.report.charts.base import COLOURS, GREY, Frame, Scale, compact
+from harness.report.charts.base import COLOURS, GREY, Frame, Scale, compact, look
 from harness.report.charts.latency import Curve, Whole, against_load, distributions
 from harness.report.charts.lines import (
     PALE, THICK, THIN, VERDICT_MARKERS, Panel, Series, Value, figures, gain, latency, overlay,
@@ -66,11 +66,11 @@ def _waterfalls(summary: Summary, title: str) -> Iterator[tuple[str, Any]]:
 def _open_loop(summary: Summary, loop: OpenLoopSummary, title: str) -> Iterator[tuple[str, Any]]:
     """Yield latency against load, and distributions, of contenders with a steady state."""
     frame = frame_of(summary, "open_loop_note", title)
-    curves = [Curve(label(summary, name), style, contender)
-              for style, (name, contender) in enumerate(loop.contenders.items())]
+    curves = [Curve(label(summary, name), name, contender)
+              for name, contender in loop.contenders.items()]
     if any(one.steady for one in curves):
         yield "offered", against_load(curves, PERCENTILES, frame)
-    drawn = [Whole(macro("charts.j2", "whole", one.label, entry)[0], one.style, dash, entry.curve)
+    drawn = [Whole(macro("charts.j2", "whole", one.label, entry)[0], one.name, dash, entry.curve)
              for one in curves for dash, entry in enumerate(one.of.distributions) if entry.curve]
     if drawn:
         yield "percentiles", distributions(drawn, frame)
@@ -81,16 +81,15 @@ def _closed_loop(summary: Summary, title: str,
     axis, frame = places(summary).axis, frame_of(summary, "note", title, [])
     theirs = [other for other in published if other.series and axis.key == "connections"]
     with_theirs = frame_of(summary, "note", title, theirs)
-    # a contender keeps its look whichever others are measured
-    shown = [(style, name, name if len(measured(summary)) > _SHORT_FROM else label(summary, name))
-             for style, name in enumerate(summary.contenders) if not absent(summary, name)]
+    shown = [(name, name if len(measured(summary)) > _SHORT_FROM else label(summary, name))
+             for name in measured(summary)]
 
     def of(key: str) -> list[Line]:
-        return [one for style, name, text in shown
+        return [one for name, text in shown
                 if any(key in point.cells[name].figures for point in summary.points)
-                for one in lines(summary, name, style, text, figure(name, key))]
-    rates = [one for style, name, text in shown
-             for one in lines(summary, name, style, text, figure(name, "requests_per_sec"))]
+                for one in lines(summary, name, text, figure(name, key))]
+    rates = [one for name, text in shown
+             for one in lines(summary, name, text, figure(name, "requests_per_sec"))]
     scale = scale_of(axis, grouped(rates))
     panels = grouped([*rates, *_ceiling(summary), *published_rates(theirs)])
     yield "throughput", figures(panels, scale_of(axis, panels), RATE, with_theirs)
@@ -114,9 +113,9 @@ def _closed_loop(summary: Summary, title: str,
                                 else "Cycles per request", frame)
 
 
-def lines(summary: Summary, name: str, style: int, text: str, pick: Pick,
+def lines(summary: Summary, name: str, text: str, pick: Pick,
           **look: Any) -> list[Line]:
-    """Return one contender's line for each value of a second axis, in the look number `style`."""
+    """Return one contender's line for each value of a second axis; `look`: what is not the contender's own."""
     found = places(summary)
     points = {point.at: point for point in summary.points}
     drawn = []
@@ -124,7 +123,7 @@ def lines(summary: Summary, name: str, style: int, text: str, pick: Pick,
         here = [at for at in line if points[at].cells[name].not_measured is None]
         if here:
             drawn.append((title, replace(series(
-                text, style, [found.axis.value(at) for at in here],
+                text, name, [found.axis.value(at) for at in here],
                 [pick(points[at]) for at in here]), **look)))
     return drawn
 
@@ -168,23 +167,23 @@ def gain_lines(summary: Summary) -> dict[str, tuple[list[Line], str]]:
     With several kernel servers: the gain over the best thick, that over each thin in its own look
     (its interval is in the tables); and what each of them is over the baseline.
     """
-    style = {name: number for number, name in enumerate(summary.contenders)}
     kernel, above = baselines(summary), others(summary)
     first = summary.baseline
     if len(kernel) < 2 or not above:
         drawn = [one for name in measured(summary) if name != first
-                 for one in lines(summary, name, style[name], label(summary, name),
+                 for one in lines(summary, name, label(summary, name),
                                   ratio(summary, name, first))]
         return {"gain": (drawn, f"Gain (throughput ratio to {first})")} if drawn else {}
     drawn = [one for name in above
-             for one in lines(summary, name, style[name], f"{name} over the best",
+             for one in lines(summary, name, f"{name} over the best",
                               ratio(summary, name, ""), weight=THICK, dash="-")]
     if len(above) == 1:
         drawn += [one for name in kernel
-                  for one in lines(summary, name, style[name], f"over {name}", ratio(
-                      summary, above[0], name, judged=False, interval=False), weight=THIN)]
+                  for one in lines(summary, above[0], f"over {name}", ratio(
+                     summary, above[0], name, judged=False, interval=False), weight=THIN,
+                     marker=look(name)[1], dash=look(name)[2])]
     worth = [one for name in kernel if name != first
-             for one in lines(summary, name, style[name], name,
+             for one in lines(summary, name, name,
                               ratio(summary, name, first, judged=False))]
     return {"gain": (drawn, "Gain (throughput ratio to kernel)"),
             "baselines": (worth, f"Throughput ratio to {first}")}
@@ -224,12 +223,12 @@ def _ceiling(summary: Summary) -> list[Line]:
 
 
 def _percentiles(summary: Summary,
-                 shown: Sequence[tuple[int, str, str]]) -> dict[str, list[Panel]]:
+                 shown: Sequence[tuple[str, str]]) -> dict[str, list[Panel]]:
     """Return a row for each value of the second axis, a column for each percentile."""
     rows: dict[str, list[Panel]] = {}
     for key, title in PERCENTILES:
-        for panel in grouped([one for style, name, text in shown
-                              for one in lines(summary, name, style, text, _latency(name, key))]):
+        for panel in grouped([one for name, text in shown
+                              for one in lines(summary, name, text, _latency(name, key))]):
             rows.setdefault(panel.title, []).append(replace(panel, title=title))
     if len(rows) == 1 and len(shown) >= _STACK_FROM:
         return {panel.title: [replace(panel, title="")]
@@ -244,12 +243,12 @@ def _latency(name: str, key: str) -> Pick:
     return pick
 
 
-def _cpu(summary: Summary, shown: Sequence[tuple[int, str, str]], frame: Frame) -> Any:
+def _cpu(summary: Summary, shown: Sequence[tuple[str, str]], frame: Frame) -> Any:
     found = places(summary)
     points = {point.at: point for point in summary.points}
     rows = {title: [
-        cpu.Bars(text, COLOURS[style % len(COLOURS)],
-                 tuple(_parts(points[at], name) for at in line)) for style, name, text in shown]
+        cpu.Bars(text, look(name)[0],
+                 tuple(_parts(points[at], name) for at in line)) for name, text in shown]
         for title, line in found.lines(found.points)}
     names = dict.fromkeys(compact(found.axis.value(at)) for at in found.points)
     return cpu.cpu(rows, list(names), found.axis.label, frame)

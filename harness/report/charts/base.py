@@ -19,15 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-# Okabe and Ito's palette in an order that also differs in lightness; their yellow, which white
-# paper swallows, is replaced by Tol's wine. Grey is kept for published figures. Any two looks
-# differ in marker and dash.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#882255")
-MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
-DASHES: tuple[Any, ...] = (
-    "-", (0, (5, 1.6)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (8, 2)),
-    (0, (3, 1.2, 1, 1.2, 1, 1.2)), (0, (2.5, 1)), (0, (8, 1.2, 2, 1.2)))
-GREY, GREY_MARKERS = "#767676", ("x", "+", "1", "2")
+from harness.report.charts.looks import (
+    COLOURS, DARK, DASHES, GREY, GREY_MARKERS, MARKERS, look)
 
 WIDTH_INCHES, DPI, HEIGHT = 3.5, 300, 2.1
 # Margins in inches; the legend's rows and the note's lines add to the height of a figure.
@@ -109,12 +102,6 @@ class Scale:
         axes.set_xticks(list(ticks), list(ticks.values()))
         axes.set_xticks([at for at in map(self.place, self.values) if at not in ticks], minor=True)
         axes.xaxis.set_minor_formatter("")
-
-
-def look(style: int) -> tuple[str, str, Any]:
-    """Return colour, marker and dash number `style`."""
-    return (COLOURS[style % len(COLOURS)], MARKERS[style % len(MARKERS)],
-            DASHES[style % len(DASHES)])
 
 
 def entry(label: str, colour: str = "black", marker: str = "", dash: Any = "",

@@ -20,10 +20,10 @@ _TICKS = ((1, "0"), (2, "50"), (10, "90"), (100, "99"), (1000, "99.9"), (10_000,
 
 @dataclass(frozen=True)
 class Curve:
-    """One contender in the look number `style`."""
+    """One contender."""
 
     label: str
-    style: int
+    name: str
     of: OpenContender
 
     @property
@@ -51,7 +51,7 @@ class Whole:
     """(1 / (1 - q), µs) of one contender at one rate; `dash`: which of DASHES."""
 
     label: str
-    style: int
+    name: str
     dash: int
     points: tuple[tuple[float, float], ...]
 
@@ -64,7 +64,7 @@ def against_load(curves: Sequence[Curve], panels: Sequence[tuple[str, str]],
              *(one.saturation for one in curves if one.saturation)]
     values = [*(value for point in points for value in point.latency_us.values() if value),
               *(one.knee_us for one in curves if one.knee_us)]
-    entries = [entry(one.label, *look(one.style)) for one in curves]
+    entries = [entry(one.label, *look(one.name)) for one in curves]
     if any(one.knee_us for one in curves):
         entries.append(entry("knee", marker="*", markersize=7))
     if any(one.saturation for one in curves):
@@ -88,14 +88,14 @@ def distributions(curves: Sequence[Whole], frame: Frame) -> Figure:
     """Draw latency against 1 / (1 - q), named by q: what is rare is as wide as what is common."""
     # a contender's second rate is hollow: dashes alone are little in print
     looks = [(colour, marker, DASHES[one.dash], "white" if one.dash % 2 else colour)
-             for one in curves for colour, marker, _ in [look(one.style)]]
+             for one in curves for colour, marker, _ in [look(one.name)]]
     entries = [entry(one.label, *kind, markerfacecolor=fill)
                for one, (*kind, fill) in zip(curves, looks)]
     figure, ((axes,),) = framed(entries, frame, [HEIGHT])
-    for one, (colour, marker, dash, fill) in zip(curves, looks):
+    for number, (one, (colour, marker, dash, fill)) in enumerate(zip(curves, looks)):
         axes.plot(*zip(*one.points), color=colour, marker=marker, linestyle=dash,
                   markerfacecolor=fill, markersize=3.4,
-                  markevery=(one.style + 3 * one.dash, 6))
+                  markevery=(number % 6, 6))
     last = max(one.points[-1][0] for one in curves)
     ticks = {at: name for at, name in _TICKS if at <= last}
     axes.set_xscale("log")
@@ -110,13 +110,13 @@ def distributions(curves: Sequence[Whole], frame: Frame) -> Figure:
 
 
 def _curve(axes: Any, curve: Curve, key: str) -> None:
-    colour, _, dash = look(curve.style)
+    colour, _, dash = look(curve.name)
     known = [(point, value) for point in curve.steady if (value := point.latency_us.get(key))]
     values = []
     for point, value in known:
         low, high = {"p50": point.p50_ci95, "p99": point.p99_ci95}.get(key) or (None, None)
         values.append(Value(value, low, high, point.client_bound))
-    line(axes, Series(curve.label, *look(curve.style),
+    line(axes, Series(curve.label, *look(curve.name),
                       tuple(point.offered for point, _ in known), tuple(values)), float, band=False)
     if curve.saturation:
         axes.axvline(curve.saturation, color=colour, linestyle=dash, linewidth=0.8)

@@ -64,9 +64,9 @@ class Panel:
     series: tuple[Series, ...]
 
 
-def series(label: str, style: int, xs: Sequence[float], values: Sequence[Value]) -> Series:
-    """Return a series of ours in the look number `style`."""
-    return Series(label, *look(style), tuple(xs), tuple(values))
+def series(label: str, name: str, xs: Sequence[float], values: Sequence[Value]) -> Series:
+    """Return a series in the look of the contender `name`."""
+    return Series(label, *look(name), tuple(xs), tuple(values))
 
 
 def overlay(label: str, style: int, xs: Sequence[float], figures: Sequence[float]) -> Series:

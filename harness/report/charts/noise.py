@@ -18,7 +18,7 @@ _WILD = 6.0
 
 def draw(found: NoiseResult, names: Sequence[str], label: str, frame: Frame) -> Figure:
     """Draw both panels; `names`: of found.points, `label`: of their axis."""
-    entries = [entry(name, *look(style)[:2]) for style, name in enumerate(found.contenders)]
+    entries = [entry(name, *look(name)[:2]) for name in found.contenders]
     if any(row.gain.verdict != Verdict.INCONCLUSIVE for row in found.comparisons):
         entries.append(entry("called a difference", marker="o", markerfacecolor="none",
                              markersize=8))
@@ -43,7 +43,7 @@ def _comparisons(axes: Any, found: NoiseResult) -> None:
         low, centre, high = sorted(100 * (end - 1) for end in (row.gain.ratio or 1.0,
                                                                *(row.gain.ci95 or ())))
         reach.append(max(abs(low), abs(high)))
-        colour, marker, _ = look(found.contenders.index(row.contender))
+        colour, marker, _ = look(row.contender)
         axes.errorbar([x], [centre], [[centre - low], [high - centre]], color=colour,
                       marker=marker, markersize=3, linewidth=0.7)
         if row.gain.verdict != Verdict.INCONCLUSIVE:
@@ -60,11 +60,10 @@ def _comparisons(axes: Any, found: NoiseResult) -> None:
 
 def _detectable(axes: Any, rows: Sequence[Detectable]) -> None:
     """Draw power 80 %: each load point a thin line, all of them together a bold one."""
-    names = list(dict.fromkeys(row.contender for row in rows))
     counts = sorted({count for row in rows for count in row.detectable_percent})
     values = []
     for row in rows:
-        colour, marker, dash = look(names.index(row.contender))
+        colour, marker, dash = look(row.contender)
         line = [row.detectable_percent[count][80] for count in counts]
         values += line
         whole = row.at is None

@@ -18,9 +18,9 @@ _LOG_FROM = 8
 
 def draw(found: Trend, label: str, frame: Frame) -> Figure:
     """Draw values with the intervals of their rounds, and the levels between changes."""
-    entries = [entry(f"{line.contender}/{line.over}".rstrip("/"), *look(style)[:2], "-",
-                     markersize=3.4)
-               for style, line in enumerate(found.lines)]
+    looks = [_look(line, found) for line in found.lines]
+    entries = [entry(f"{line.contender}/{line.over}".rstrip("/"), *own, "-", markersize=3.4)
+               for line, own in zip(found.lines, looks)]
     stepped = any(line.changes for line in found.lines)
     if stepped:
         entries.append(entry("changed here", dash=_STEP, linewidth=0.8))
@@ -29,8 +29,8 @@ def draw(found: Trend, label: str, frame: Frame) -> Figure:
     figure, ((axes,),) = framed(entries, frame, [HEIGHT], above=0.2 if stepped else 0.04,
                                 below=0.06)
     order = {run.run: place for place, run in enumerate(found.runs)}
-    for style, line in enumerate(found.lines):
-        _line(axes, line, order, style)
+    for number, line in enumerate(found.lines):
+        _line(axes, line, order, looks[number], 0.055 * (number % 2))
     values = [end for line in found.lines for value in line.values
               for end in (value.ci95 or (value.value,))]
     if found.metric == GAIN and min(values) / 1.1 <= 1 <= max(values) * 1.1:
@@ -45,8 +45,15 @@ def draw(found: Trend, label: str, frame: Frame) -> Figure:
     return figure
 
 
-def _line(axes: Any, line: TrendLine, order: dict[str, int], style: int) -> None:
-    colour, marker, _ = look(style)
+def _look(line: TrendLine, found: Trend) -> tuple[str, str]:
+    """Return colour and marker: a contender's, but the baseline's marker where it has several."""
+    several = sum(other.contender == line.contender for other in found.lines) > 1
+    return look(line.contender)[0], look(line.over if several else line.contender)[1]
+
+
+def _line(axes: Any, line: TrendLine, order: dict[str, int], own: tuple[str, str],
+          above: float) -> None:
+    colour, marker = own
     xs = [order[value.run] for value in line.values]
     for x, value in zip(xs, line.values):
         low, high = value.ci95 or (value.value, value.value)
@@ -67,7 +74,7 @@ def _line(axes: Any, line: TrendLine, order: dict[str, int], style: int) -> None
     for change in line.changes:
         between = (xs[change.at - 1] + xs[change.at]) / 2
         axes.axvline(between, color=colour, linewidth=0.8, linestyle=_STEP)
-        axes.text(between, 1.01 + 0.055 * (style % 2), signed(change.percent), fontsize=5.5,
+        axes.text(between, 1.01 + above, signed(change.percent), fontsize=5.5,
                   transform=axes.get_xaxis_transform(), ha="center", va="bottom", color=colour)
 
 

@@ -41,7 +41,7 @@ def moved(points: Sequence[LoadPoint], plan: dict[str, Any]) -> Run:
     ("loss", "Packet loss in each direction (%)", (0, 0.1, 1), "0.1")])
 def test_the_x_axis_is_the_axis_of_the_sweep(word: str, label: str, xs: tuple[float, ...], shown: str) -> None:
     summary = summarise(moved(*SWEEPS[word]))
-    drawn = lines(summary, "lwip", 1, "lwip", figure("lwip", "requests_per_sec"))
+    drawn = lines(summary, "lwip", "lwip", figure("lwip", "requests_per_sec"))
     scale = scale_of(places(summary).axis, grouped(drawn))
     assert (scale.label, scale.values) == (label, xs)
     (title, series), = drawn
@@ -58,7 +58,7 @@ def test_a_second_axis_gives_a_panel_for_each_value() -> None:
     run = moved(points, {"connections": (1, 64), "body_sizes": (1, 3700)})
     summary = summarise(run)
     panels = grouped([one for name in summary.contenders
-                      for one in lines(summary, name, 0, name, figure(name, "requests_per_sec"))])
+                      for one in lines(summary, name, name, figure(name, "requests_per_sec"))])
     assert [panel.title for panel in panels] == ["a body of 1 byte", "a body of 3700 bytes"]
     assert all(series.xs == (1, 64) for panel in panels for series in panel.series)
     assert {name: len(drawn.axes) for name, drawn in draw(summary, "", [])} == {

@@ -64,7 +64,7 @@ def test_a_contender_that_is_not_measured_somewhere_is_not_missing_there(tmp_pat
     assert "incomplete" not in [note.code for note in summary.caveats]
 
     def xs(name: str) -> tuple[float, ...]:
-        (_, series), = lines(summary, name, 0, name, figure(name, "requests_per_sec"))
+        (_, series), = lines(summary, name, name, figure(name, "requests_per_sec"))
         return series.xs
     assert xs("plain") == (1, 1000) and xs("lwip") == (1, 1000, 1_000_000)
     drawn = {series.label: series for _, series in gain_lines(summary)["gain"][0]}

@@ -21,10 +21,12 @@ from harness.report.charts.lines import Panel, Series, Value
 pytestmark = pytest.mark.png
 
 NOTE = Frame("A note.")
+# of eight that are measured together
+NAMES = ("lwip", "epoll", "uring", "nginx", "epoll-spin", "epoll-spin-both", "epoll-busypoll", "plain")
 
 
 def line(number: int, xs: Sequence[float], *values: Value) -> Series:
-    return lines.series(f"contender {number}", number, xs, values)
+    return lines.series(f"contender {number}", NAMES[number], xs, values)
 
 
 def scale(series: Sequence[Series], label: str = "Connections", linear: bool = False) -> Scale:
@@ -124,7 +126,7 @@ def test_a_client_bound_point_is_hollow_and_said() -> None:
         figure = throughput([line(0, [1, 2], Value(10.0), Value(20.0, hollow=True))])
         faces = [artist.get_markerfacecolor() for artist in figure.axes[0].lines
                  if artist.get_linestyle() == "None"]
-        assert faces[:2] == [charts.COLOURS[0], "white"]
+        assert faces[:2] == [charts.look("lwip")[0], "white"]
         assert "hollow: client-bound" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
