@@ -8,7 +8,7 @@ from typing import Iterator, Mapping, Sequence
 
 from harness.analyse.model import (
     Attempts, ContenderInfo, Point, Statistics, Steadiness, UnsettledTrial)
-from harness.analyse import stats, trial_use
+from harness.analyse import gain, stats, trial_use
 from harness.analyse.bottleneck import note
 from harness.plan import Plan, round_specs
 from harness.store import (
@@ -53,11 +53,17 @@ def steadiness(plan: Plan, records: Sequence[TrialRecord]) -> Steadiness | None:
 def caveats(plan: Plan, wire: str, emulated: str, pages: HugepageFacts,
             machine: MachineFacts, contenders: Mapping[str, ContenderInfo],
             trials: Sequence[TrialRecord], points: Sequence[Point]) -> Iterator[Note[Caveat]]:
-    """Yield what stands before the figures, the `wire`'s own caveat first.
+    """Yield what stands before the figures: what the gain is over, then the `wire`'s own caveat.
 
     `emulated`, `pages`, `machine`: of the facts. `trials`: those that figures are looked for in,
     the invalid among them.
     """
+    kernels = [contenders[name] for name in gain.kernel_baselines(contenders)
+               if not contenders[name].not_measured]
+    if alone := tuple(name for name, info in contenders.items() if kernels and points
+                      and info.polls and not info.baseline
+                      and not any(gain.polls_alike(info, kernel) for kernel in kernels)):
+        yield note(Caveat.POLLING_IN_GAIN, contenders=alone)
     if wire:
         yield note(Caveat.WIRE, text=wire)
     if emulated:

@@ -14,17 +14,21 @@ measured at the point, the one with the highest median. It is picked by the very
 compared with, so where several are alike it is the one that chance has favoured: the headline is
 then too small, on average, and its interval does not cover that choice. It errs towards the kernel,
 never towards the other side (tests/analyse/test_gain.py shows by how much).
+
+Where the contender polls, "the best of these" is the best that polls as it does, at the same ends: a
+gain over one that sleeps is worth polling times worth of bypass, and factors() tells these apart.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from harness.analyse.model import Cell, ContenderInfo, Gain, Point
+from harness.analyse.model import Cell, ContenderInfo, Factors, Gain, Point, Ratio
 from harness.analyse import stats
 from harness.analyse.stats import Interval, Table, round_significant
 from harness.plan import LoadPoint
@@ -104,11 +108,52 @@ def pairs(contenders: Mapping[str, ContenderInfo]) -> list[tuple[str, str]]:
             for over in ([first] if name in kernels or not kernels else kernels)]
 
 
-def best_kernel(contenders: Mapping[str, ContenderInfo], cells: Mapping[str, Cell]) -> str | None:
-    """Return the kernel baseline with the highest median at a load point; None without one."""
+def best_kernel(contenders: Mapping[str, ContenderInfo], cells: Mapping[str, Cell],
+                fits: Callable[[ContenderInfo], bool] = lambda _: True) -> str | None:
+    """Return the kernel baseline with the highest median at a load point, of those that fit.
+
+    None without one.
+    """
     medians = [(median, name) for name in kernel_baselines(contenders) if len(contenders) > 1
+               and fits(contenders[name])
                if (median := cells[name].median("requests_per_sec")) is not None]
     return max(medians, key=lambda entry: entry[0], default=(None, None))[1]
+
+
+def polls_alike(one: ContenderInfo, other: ContenderInfo) -> bool:
+    """Tell whether two contenders poll at the same ends."""
+    return (one.polls, one.client_polls) == (other.polls, other.client_polls)
+
+
+def headline_over(contenders: Mapping[str, ContenderInfo],
+                  cells: Mapping[str, Cell]) -> dict[str, str]:
+    """Return by contender that is no kernel baseline the one that its headline gain is over."""
+    best = best_kernel(contenders, cells)
+    return {name: best_kernel(contenders, cells, partial(polls_alike, info)) or best
+            for name, info in contenders.items() if best and not info.baseline}
+
+
+def factors(contenders: Mapping[str, ContenderInfo], cells: Mapping[str, Cell],
+            rates: Mapping[str, Table]) -> Iterator[Factors]:
+    """Yield a load point's gains over a kernel that sleeps in factors; `rates`: there, by round."""
+    sleeping = best_kernel(contenders, cells, lambda info: not info.polls)
+    for name, info in contenders.items():
+        polling = best_kernel(contenders, cells, partial(polls_alike, info))
+        if info.baseline or not info.polls or not polling or not sleeping:
+            continue
+        by_polling = log_ratios(rates[polling], rates[sleeping])
+        by_bypass = log_ratios(rates[name], rates[polling])
+        complete = np.isfinite(by_polling + by_bypass)
+        if complete.any():
+            worth, own = by_polling[complete], by_bypass[complete]
+            yield Factors(name, sleeping, polling, _ratio(worth + own), _ratio(worth), _ratio(own),
+                          int(complete.sum()))
+
+
+def _ratio(logs: Table) -> Ratio:
+    mean, ends = stats.t_interval(list(map(float, logs)))
+    return Ratio(round_significant(math.exp(mean)),
+                 stats.rounded_interval(stats.exp_interval(ends)))
 
 
 def adjust(gains: Sequence[Gain]) -> list[Gain]:

@@ -7,7 +7,7 @@ known. An interval is (low, high).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Mapping
 
 from harness.analyse.stats import Interval
@@ -57,6 +57,33 @@ class Gain:
 
 
 @dataclass(frozen=True)
+class Ratio:
+    """A ratio of two throughputs, with its interval paired by round."""
+
+    value: float
+    ci95: Interval | None
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What a gain over a kernel that sleeps is made of: gain = by_polling × by_bypass.
+
+    sleeping: of the kernel baselines that sleep, the one with the highest median there
+    polling: the same of those that poll as the contender does
+    gain: contender / sleeping; by_polling: polling / sleeping; by_bypass: contender / polling; all
+    three over the rounds in which all three were measured
+    """
+
+    contender: str
+    sleeping: str
+    polling: str
+    gain: Ratio
+    by_polling: Ratio
+    by_bypass: Ratio
+    rounds: int
+
+
+@dataclass(frozen=True)
 class Limit:
     """What bound a contender at a load point, and by which evidence."""
 
@@ -97,13 +124,21 @@ class Cell:
 
 @dataclass(frozen=True)
 class Point:
-    """One load point. best_kernel: the kernel baseline with the highest median there."""
+    """One load point.
+
+    best_kernel: the kernel baseline with the highest median there
+    headline_over: by contender that is no kernel baseline, the best of those that poll, or sleep,
+    as it does; where there is none, of all
+    factors: of each contender that polls, where one kernel baseline sleeps and one polls as it does
+    """
 
     at: LoadPoint
     cells: Mapping[str, Cell]
     gains: tuple[Gain, ...]
     best_kernel: str | None = None
     ceiling: Ceiling | None = None
+    headline_over: Mapping[str, str] = field(default_factory=dict)
+    factors: tuple[Factors, ...] = ()
 
     def gain(self, contender: str, over: str) -> Gain | None:
         """Return the gain of one contender over another; None where there is none."""
@@ -276,10 +311,11 @@ class Summary:
     open_loop: OpenLoopSummary | None = None
 
     def headline(self, point: Point) -> Mapping[str, Gain]:
-        """Return by contender that is no kernel baseline its gain over the best of these there.
+        """Return by contender that is no kernel baseline its gain over the best of these there
+        that polls as it does.
 
         That one is picked by the trials it is compared with, so the ratio errs towards the
         kernel, and its interval does not cover the choice (gain.py).
         """
-        return {gain.contender: gain for gain in point.gains if gain.over == point.best_kernel
-                and not self.contenders[gain.contender].baseline}
+        return {gain.contender: gain for gain in point.gains
+                if point.headline_over.get(gain.contender) == gain.over}

@@ -92,7 +92,8 @@ def contenders_of(plan: Plan, facts: Facts) -> dict[str, ContenderInfo]:
               for name, why in plan.not_applicable.items()}
     return {name: ContenderInfo(
         entry.label, entry.stack, entry.client.stack, polls=entry.polls,
-        client_polls=entry.client.stack != KERNEL, baseline=entry.stack == KERNEL,
+        client_polls=entry.client.stack != KERNEL or entry.client.polls,
+        baseline=entry.stack == KERNEL,
         not_measured=absent.get(name))
         for name in plan.contenders for entry in [facts.wire.contenders[name]]}
 
@@ -131,11 +132,15 @@ class _Cells:
                                                        self.rates[over][:, place]),
                            self._bound(name, over, cells))
                  for name, over in gain.pairs(self.contenders)]
-        return Point(at, cells, tuple(gains), gain.best_kernel(self.contenders, cells), ceiling)
+        rates = {name: table[:, place] for name, table in self.rates.items()}
+        return Point(at, cells, tuple(gains), gain.best_kernel(self.contenders, cells), ceiling,
+                     gain.headline_over(self.contenders, cells),
+                     tuple(gain.factors(self.contenders, cells, rates)))
 
     def _bound(self, name: str, over: str, cells: Mapping[str, Cell]) -> Bound | None:
         # a client that differs is part of what is compared, and no bound on it
-        alike = self.contenders[name].client == self.contenders[over].client
+        one, other = self.contenders[name], self.contenders[over]
+        alike = (one.client, one.client_polls) == (other.client, other.client_polls)
         return bottleneck.gain_bound(cells[name].limit, cells[over].limit) if alike else None
 
     def _cell(self, name: str, at: LoadPoint, ceiling: model.Ceiling | None) -> Cell:

@@ -181,6 +181,8 @@ class CableNote(StrEnum):
 class Caveat(StrEnum):
     """What a reader must know before believing the figures of a run."""
 
+    # contenders: they poll, and no kernel baseline polls at the same ends
+    POLLING_IN_GAIN = "polling-in-gain"
     WIRE = "wire"                           # text: the wire's own, from its file
     EMULATED = "emulated-nic"               # what
     NO_HUGEPAGES = "no-hugepages"           # why

@@ -18,10 +18,11 @@ from harness.store.convert import Json, from_json
 
 @dataclass(frozen=True)
 class ClientFacts:
-    """Whose sockets a contender's client has, and what starts it with them."""
+    """Whose sockets a contender's client has, what starts it, whether it polls on the kernel's."""
 
     stack: str = KERNEL
     launcher: str | None = None
+    polls: bool = False
 
 
 @dataclass(frozen=True)

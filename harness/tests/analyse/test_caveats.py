@@ -102,8 +102,9 @@ def test_caveats_say_what_a_reader_must_know() -> None:
     run = runs.spoiled(runs.changed(run, change),
                        {0: {"problems": (Note(Problem.NOTHING_ANSWERED),)}})
     summary = summarise(replace(run, trials=run.trials[:-1]))
-    assert codes(summary) == [Caveat.WIRE, Caveat.NO_HUGEPAGES, Caveat.INCOMPLETE, Caveat.INVALID,
-                              Caveat.STOLEN, Caveat.CLIENT_LIMIT]
+    assert codes(summary) == [
+        Caveat.POLLING_IN_GAIN, Caveat.WIRE, Caveat.NO_HUGEPAGES, Caveat.INCOMPLETE, Caveat.INVALID,
+        Caveat.STOLEN, Caveat.CLIENT_LIMIT]
     assert values(summary, Caveat.WIRE) == [{"text": synthetic.CAVEAT}]
     assert values(summary, Caveat.NO_HUGEPAGES) == [{"why": "the kernel gave 3 of 96 pages"}]
     assert values(summary, Caveat.INCOMPLETE) == [{"done": 11, "planned": 12, "at_least": 0}]
