@@ -3,7 +3,7 @@
 
 from harness.analyse.gain import (
     Value as PairedValue, adjust, gain as paired_gain, log_ratios, table as gain_table)
-from harness.analyse.metrics import METRICS, Context
+from harness.analyse.metrics import METRICS, Better, Context
 from harness.analyse.model import (
     SCHEMA, Attempts, Ceiling, Cell, ContenderInfo, Factors, Gain, Interval, Limit, OfferedPoint,
     OpenContender, OpenLoopSummary, OptimisationStep, Point, Ratio, Saving, Steadiness, Summary)

@@ -104,6 +104,12 @@ def _bundle(args: Arguments, host: Host) -> None:
     show_bundle(find_run(args.RUN or "reference"), args.PUBLISHED)
 
 
+def _export(args: Arguments, host: Host) -> None:
+    from harness.cli.report import show_export
+    from harness.store import find_run
+    show_export(find_run(args.RUN or "reference"), args.FORMAT or "csv", args.OUTPUT)
+
+
 def _verify(args: Arguments, host: Host) -> None:
     from harness.cli.report import show_verified
     show_verified(args.BUNDLE)
@@ -179,6 +185,9 @@ COMMANDS: Mapping[str, tuple[str, Callable[[Arguments, Host], int | None]]] = {
     "shell": ("a shell in the client's namespace of a wire, its servers up (root)", _shell),
     "report": ("charts and pages of a run again, from its files alone", _report),
     "compare": ("one report over several runs: RUNS=\"a b\"", _compare),
+    "export": ("figures of a run for other tools, to stdout or OUTPUT=FILE: "
+               "FORMAT=csv|github-action-benchmark|bencher|prometheus; github-action-benchmark "
+               "for its tool customBiggerIsBetter: throughput and gains", _export),
     "bundle": ("a run with its report and the hash of every file, as one archive", _bundle),
     "verify": ("check a bundle: hashes, and that its report comes out the same", _verify),
     "reference": ("make a run the committed reference, with the charts that README shows",

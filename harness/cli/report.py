@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Commands that report: write a report and print its gains; compare, bundle, verify.
+"""Commands that report: write a report and print its gains; compare, export, bundle, verify.
 
 Knows no machine and measures nothing: works without root, on any copy of a run.
 """
@@ -7,11 +7,13 @@ Knows no machine and measures nothing: works without root, on any copy of a run.
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Sequence
 
-from harness.report import macro, pack, terminal_lines, verify, write_comparison, write_report
-from harness.store import OUT, find_run, give_to_user, load_run
+from harness.report import (
+    export, loaded, macro, pack, terminal_lines, verify, write_comparison, write_report)
+from harness.store import OUT, find_run, give_to_user, load_run, write_file
 
 
 def show_run(run_dir: Path, published: Sequence[str], out: Path = OUT) -> None:
@@ -37,6 +39,17 @@ def show_bundle(run_dir: Path, published: Sequence[str], out: Path = OUT) -> Non
     path = pack(run_dir, out, published)
     give_to_user(path)
     print(f"{path}\nsha256: {hashlib.sha256(path.read_bytes()).hexdigest()}")
+
+
+def show_export(run_dir: Path, form: str, output: str) -> None:
+    """Write a run's figures in a format to a file, or to stdout, in UTF-8 in any locale."""
+    data = export(*loaded(run_dir), form)
+    if output:
+        write_file(Path(output), data)
+        give_to_user(Path(output))
+    else:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
 
 
 def show_verified(path: str) -> None:

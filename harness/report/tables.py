@@ -43,25 +43,25 @@ def runs_table(columns: Sequence[str], runs: Sequence[tuple[Sequence[str], Summa
 
     The last column says what played the part of the NIC, where that was so in any of them.
     """
-    axes = _axes([summary for _, summary in runs])
+    swept = axes([summary for _, summary in runs])
     emulated = any(summary.emulated for _, summary in runs)
-    rows = ([*lead, *_at(axes, point.at), name, *_cell(summary, point, name, cell),
+    rows = ([*lead, *at(swept, point.at), name, *_cell(summary, point, name, cell),
              *([summary.emulated] * emulated)]
             for lead, summary in runs for point in summary.points
             for name, cell in point.cells.items())
-    return table((*columns, *axes, *COLUMNS, *(["emulated"] * emulated)), rows)
+    return table((*columns, *swept, *COLUMNS, *(["emulated"] * emulated)), rows)
 
 
 def gains_table(summary: Summary) -> bytes | None:
     """Return the CSV of every gain of a run with several kernel servers; None for others."""
     if len(baselines(summary)) < 2 or summary.ablation or summary.open_loop:
         return None
-    axes, emulated = _axes([summary]), [summary.emulated] if summary.emulated else []
-    rows = ([*_at(axes, point.at), gain.contender, gain.over, *_gain(gain), gain.rounds,
+    swept, emulated = axes([summary]), [summary.emulated] if summary.emulated else []
+    rows = ([*at(swept, point.at), gain.contender, gain.over, *_gain(gain), gain.rounds,
              gain.bound, gain.p, gain.p_adjusted,
              "yes" if gain.over == point.best_kernel else "no", *emulated]
             for point in summary.points for gain in point.gains)
-    return table((*axes, *GAIN_COLUMNS, *(["emulated"] * len(emulated))), rows)
+    return table((*swept, *GAIN_COLUMNS, *(["emulated"] * len(emulated))), rows)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
@@ -73,15 +73,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _axes(summaries: Sequence[Summary]) -> dict[str, Axis]:
+def axes(summaries: Sequence[Summary]) -> dict[str, Axis]:
     """Return the columns of a load point: connections, and what else varies in any run."""
     every = [axis for summary in summaries for axis in by_name(summary.sweep)]
     return {axis.word if axis.key == "impairment" else axis.key: axis
             for axis in (*by_name(("connections",)), *every)}
 
 
-def _at(axes: dict[str, Axis], point: LoadPoint) -> list[float]:
-    values = [axis.value(point) for axis in axes.values()]
+def at(swept: dict[str, Axis], point: LoadPoint) -> list[float]:
+    """Return the values of such columns."""
+    values = [axis.value(point) for axis in swept.values()]
     return [int(value) if value.is_integer() else value for value in values]
 
 
