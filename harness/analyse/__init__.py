@@ -5,8 +5,9 @@ from harness.analyse.gain import (
     Value as PairedValue, adjust, gain as paired_gain, log_ratios, table as gain_table)
 from harness.analyse.metrics import METRICS, Better, Context
 from harness.analyse.model import (
-    SCHEMA, Attempts, Ceiling, Cell, ContenderInfo, Factors, Gain, Interval, Limit, OfferedPoint,
-    OpenContender, OpenLoopSummary, OptimisationStep, Point, Ratio, Saving, Steadiness, Summary)
+    SCHEMA, Attempts, Ceiling, Cell, ContenderInfo, Distance, Factors, Gain, Interval, Limit,
+    OfferedPoint, OpenContender, OpenLoopSummary, OptimisationStep, Point, Ratio, Saving,
+    Steadiness, Summary)
 from harness.analyse.stats import LEAST_TO_RESAMPLE, Table, holm, median, round_significant
 from harness.analyse.stopping_rule import (
     HELD, Look, look, one_round, precise, remaining, sure_rounds)

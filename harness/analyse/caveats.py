@@ -86,7 +86,7 @@ def caveats(plan: Plan, wire: str, emulated: str, pages: HugepageFacts,
     yield from _shares(Caveat.STOLEN, list(map(trial_use.steal_share, trials)), _NOTABLE_STEAL)
     yield from _shares(Caveat.ELSEWHERE, list(map(trial_use.elsewhere_share, trials)),
                        _NOTABLE_ELSEWHERE)
-    yield from _limits(contenders, points)
+    yield from _limits({name: info for name, info in contenders.items() if not info.limit}, points)
 
 
 def of_trials(attempted: Attempts | None, steady: Steadiness | None,

@@ -28,7 +28,8 @@ from typing import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from harness.analyse.model import Cell, ContenderInfo, Factors, Gain, Point, Ratio
+from harness.analyse.model import (
+    Cell, ContenderInfo, Distance, Factors, Gain, Point, Ratio)
 from harness.analyse import stats
 from harness.analyse.stats import Interval, Table, round_significant
 from harness.plan import LoadPoint
@@ -74,6 +75,16 @@ def gain(contender: str, over: str, logs: Table, bound: Bound | None = None) -> 
     return Gain(contender, over, round_significant(math.exp(mean)),
                 stats.rounded_interval(interval), judge(interval, bound), len(known), bound,
                 None if p is None else round_significant(p), disputed=stats.disputed(known))
+
+
+def distance(logs: Iterable[float], bound: Bound | None = None) -> Distance:
+    """Return a ratio that nothing is concluded from, of its logarithms by round."""
+    known = [float(value) for value in logs if math.isfinite(value)]
+    if not known:
+        return Distance(None, None, 0, bound)
+    mean, ends = stats.t_interval(known)
+    return Distance(round_significant(math.exp(mean)),
+                  stats.rounded_interval(stats.exp_interval(ends)), len(known), bound)
 
 
 def judge(interval: Interval | None, bound: Bound | None) -> Verdict:

@@ -37,6 +37,7 @@ class ContenderInfo:
     polls: bool
     client_polls: bool
     baseline: bool
+    limit: bool = False
     not_measured: Note[NotMeasured] | None = None
 
 
@@ -81,6 +82,30 @@ class Factors:
     by_polling: Ratio
     by_bypass: Ratio
     rounds: int
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A ratio, paired by round, with its interval; None where no round has both."""
+
+    ratio: float | None
+    ci95: Interval | None
+    rounds: int
+    bound: Bound | None = None
+
+
+@dataclass(frozen=True)
+class FloorFactor:
+    """How far a contender is from a limit, 1 at the limit itself.
+
+    throughput: the limit's by the contender's
+    cycles: a request's of the contender by the limit's
+    """
+
+    contender: str
+    limit: str
+    throughput: Distance
+    cycles: Distance
 
 
 @dataclass(frozen=True)
@@ -139,11 +164,17 @@ class Point:
     ceiling: Ceiling | None = None
     headline_over: Mapping[str, str] = field(default_factory=dict)
     factors: tuple[Factors, ...] = ()
+    floor_factors: tuple[FloorFactor, ...] = ()
 
     def gain(self, contender: str, over: str) -> Gain | None:
         """Return the gain of one contender over another; None where there is none."""
         return next((gain for gain in self.gains
                      if (gain.contender, gain.over) == (contender, over)), None)
+
+    def floor_factor(self, contender: str, limit: str) -> FloorFactor | None:
+        """Return how far a contender is from a limit; None where one of the two is not measured."""
+        return next((factor for factor in self.floor_factors
+                     if (factor.contender, factor.limit) == (contender, limit)), None)
 
 
 @dataclass(frozen=True)

@@ -172,8 +172,8 @@ def log_ratios(plan: Plan, trials: Records,
     promises one.
     """
     points, kept = plan.load_points, counted(trials)
-    first, *rest = (gain.table(kept, name, points, rounds) for name in plan.contenders)
-    found = {(name, point): logs[:, place] for name, over in zip(plan.contenders[1:], rest)
+    first, *rest = (gain.table(kept, name, points, rounds) for name in plan.compared)
+    found = {(name, point): logs[:, place] for name, over in zip(plan.compared[1:], rest)
              for logs in [gain.log_ratios(over, first)] for place, point in enumerate(points)
              if np.isfinite(logs[:, place]).any()}
     return list(found), np.array(list(found.values())).reshape(len(found), rounds).T

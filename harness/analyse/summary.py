@@ -7,10 +7,12 @@ Knows the facts it reads (results/README.md), no files and no output format.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Mapping, Sequence
+from functools import partial
+from typing import Iterator, Mapping, Sequence
 
 from harness.analyse import model
-from harness.analyse.model import Cell, ContenderInfo, Limit, Point, Statistics, Summary
+from harness.analyse.model import (
+    Cell, ContenderInfo, FloorFactor, Limit, Point, Statistics, Summary)
 from harness.analyse import ablation, bottleneck, gain, metrics, open_loop
 from harness.analyse import stopping_rule, trial_use
 from harness.analyse.caveats import caveats, of_trials, steadiness
@@ -93,7 +95,7 @@ def contenders_of(plan: Plan, facts: Facts) -> dict[str, ContenderInfo]:
     return {name: ContenderInfo(
         entry.label, entry.stack, entry.client.stack, polls=entry.polls,
         client_polls=entry.client.stack != KERNEL or entry.client.polls,
-        baseline=entry.stack == KERNEL,
+        baseline=entry.stack == KERNEL and name not in plan.limits, limit=name in plan.limits,
         not_measured=absent.get(name))
         for name in plan.contenders for entry in [facts.wire.contenders[name]]}
 
@@ -123,19 +125,36 @@ class _Cells:
         rounds = 1 + max((trial.round for trial in trials), default=0)
         self.rates: dict[str, Table] = {
             name: gain.table(trials, name, self.points, rounds) for name in contenders}
+        self.cycles: dict[str, Table] = {
+            name: gain.table(trials, name, self.points, rounds, partial(
+                metrics.METRICS["cycles_per_request"].value, of=self._context(name)))
+            for name in contenders} if plan.limits else {}
 
     def point(self, place: int, ceiling: model.Ceiling | None) -> Point:
         """Return one load point; its gains are not judged together with the others' yet."""
         at = self.points[place]
+        compared = {name: info for name, info in self.contenders.items() if not info.limit}
         cells = {name: self._cell(name, at, ceiling) for name in self.contenders}
         gains = [gain.gain(name, over, gain.log_ratios(self.rates[name][:, place],
                                                        self.rates[over][:, place]),
                            self._bound(name, over, cells))
-                 for name, over in gain.pairs(self.contenders)]
+                 for name, over in gain.pairs(compared)]
         rates = {name: table[:, place] for name, table in self.rates.items()}
-        return Point(at, cells, tuple(gains), gain.best_kernel(self.contenders, cells), ceiling,
-                     gain.headline_over(self.contenders, cells),
-                     tuple(gain.factors(self.contenders, cells, rates)))
+        return Point(at, cells, tuple(gains), gain.best_kernel(compared, cells), ceiling,
+                     gain.headline_over(compared, cells),
+                     tuple(gain.factors(compared, cells, rates)),
+                     tuple(self._floor_factors(place, cells)))
+
+    def _floor_factors(self, place: int, cells: Mapping[str, Cell]) -> Iterator[FloorFactor]:
+        """Yield how far each contender that is measured here is from each limit."""
+        here = [name for name, cell in cells.items() if cell.not_measured is None]
+        for limit in filter(self.plan.limits.__contains__, here):
+            for name in (name for name in here if name not in self.plan.limits):
+                rates = gain.log_ratios(self.rates[limit][:, place], self.rates[name][:, place])
+                costs = gain.log_ratios(self.cycles[name][:, place], self.cycles[limit][:, place])
+                yield FloorFactor(name, limit,
+                                  gain.distance(rates, self._bound(limit, name, cells)),
+                                  gain.distance(costs))
 
     def _bound(self, name: str, over: str, cells: Mapping[str, Cell]) -> Bound | None:
         # a client that differs is part of what is compared, and no bound on it
@@ -147,7 +166,7 @@ class _Cells:
         info, trials = self.contenders[name], self.trials.get((name, at), [])
         valid = [trial for trial in trials if trial.valid]
         absent = self._absent(name, at)
-        figures = metrics.figures(valid, metrics.Context(info.polls, self.facts.machine.tsc_hz))
+        figures = metrics.figures(valid, self._context(name))
         own = any(trial.cycles_per_request for trial in valid)
         limit = Limit(LimitedBy.UNKNOWN, (bottleneck.note(Evidence.NOT_MEASURED),)) if absent else \
             bottleneck.limit(info.polls, at.connections, valid,
@@ -163,6 +182,9 @@ class _Cells:
             metrics.OWN_COUNTERS if own else metrics.CPU_TIME,
             bytes_per_connection=next((trial.bytes_per_connection for trial in valid
                                        if trial.bytes_per_connection), None))
+
+    def _context(self, name: str) -> metrics.Context:
+        return metrics.Context(self.contenders[name].polls, self.facts.machine.tsc_hz)
 
     def _absent(self, name: str, at: LoadPoint) -> Note[NotMeasured] | None:
         """Return why a contender is not measured at a load point."""

@@ -90,7 +90,7 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
     server_cores = int(max(sweeps.get("cores", [1])))
     client, server = _cpus(request, tuple(cpus), clients, server_cores)
     plan = _build(request, Path(name_or_path).stem, wire, shape, client, server, clients)
-    plan = _limited(_swept(plan, sweeps), wire, files)
+    plan = _limits_last(_limited(_swept(plan, sweeps), wire, files), wire, request)
     return without(plan, {name: reason for name in plan.contenders
                           if (reason := _why_not(wire.contenders[name], plan))})
 
@@ -316,6 +316,17 @@ def _limited(plan: Plan, wire: Wire, files: int | None) -> Plan:
     return replace(plan, most_connections=most, most_cores=cores)
 
 
+def _limits_last(plan: Plan, wire: Wire, request: _Request) -> Plan:
+    """Return the plan with its limits named, behind its contenders. UsageError without any of
+    these."""
+    limits = tuple(name for name in plan.contenders if wire.contenders[name].limit)
+    compared = tuple(name for name in plan.contenders if name not in limits)
+    if not compared:
+        raise UsageError(f"{request.place('contenders')}: {limits[0]} is a limit and no contender: "
+                         "name one that is measured beside it")
+    return replace(plan, contenders=(*compared, *limits), limits=limits)
+
+
 def _why_not(contender: Contender, plan: Plan) -> Reason | None:
     """Return why this plan cannot measure a contender fairly."""
     points = plan.load_points
@@ -329,4 +340,7 @@ def _why_not(contender: Contender, plan: Plan) -> Reason | None:
     size = contender.only_body_size
     if size is not None and any(point.body_size_bytes != size for point in points):
         return Reason("other-body-size", {"body_size_bytes": size})
+    most = contender.most_body_size
+    if most and any(point.body_size_bytes > most for point in points):
+        return Reason("larger-body", {"body_size_bytes": most})
     return None

@@ -61,6 +61,7 @@ class Plan:
         that server_cpus, workload and netem have
     most_connections, most_cores, most_offered: by contender that can do no more
     not_applicable: by contender that this plan cannot measure fairly, why; those stand last
+    limits: those of the contenders that are none but a limit: measured with them, and in no gain
     """
 
     name: str
@@ -90,6 +91,7 @@ class Plan:
     most_cores: Mapping[str, int] = field(default_factory=dict)
     most_offered: Mapping[str, int] = field(default_factory=dict)
     not_applicable: Mapping[str, Reason] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
     attempts: int = 1
     seed: int = 0
     precision_percent: float = 0
@@ -115,6 +117,11 @@ class Plan:
     def applicable(self) -> tuple[str, ...]:
         """The contenders that are measured."""
         return tuple(name for name in self.contenders if name not in self.not_applicable)
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The contenders that gains are of; the limits are none."""
+        return tuple(name for name in self.contenders if name not in self.limits)
 
     @property
     def most_rounds(self) -> int:

@@ -141,6 +141,8 @@ class Program:
     cores: how many of the server's cores it uses
     same_on_one_core: the contender that it equals where there is one core
     only_workload, only_body_size: it answers nothing else
+    most_body_size: bytes, the largest body that it answers with; 0 for no end
+    limit: what no contender can do better; measured beside them, and compared as a limit alone
     most_connections: it is not measured beyond, for the reason `most_because`; 0 for no end
     without: optimisations that its program leaves out
     """
@@ -161,6 +163,8 @@ class Program:
     same_on_one_core: str = ""
     only_workload: str = ""
     only_body_size: int | None = None
+    most_body_size: int = 0
+    limit: bool = False
     most_connections: int = 0
     most_because: str = ""
     without: tuple[str, ...] = ()

@@ -199,7 +199,7 @@ def judge(base: Sequence[Readings], head: Readings, threshold: float = THRESHOLD
         raise UsageError("the runs do not compare: no contender has, in all runs, two rounds with "
                          "valid trials")
     results = tuple(_judged(sides, tests, threshold))
-    names = head.plan.contenders
+    names = head.plan.compared
     pooled = {(test.figure, test.contender) for test in tests if test.pooled}
     return GateResult(
         base=tuple(run.run for run in base), head=head.run, wire=head.plan.wire,
@@ -225,14 +225,14 @@ def _check(base: Sequence[Readings], head: Readings) -> dict[str, tuple[Differen
             raise UsageError(f"runs {run.run} and {head.run} do not compare: "
                              f"{'; '.join(map(str, found.forbidding))}")
         notable[run.run] = found.notable
-    if len(head.plan.contenders) < 2:
+    if len(head.plan.compared) < 2:
         raise UsageError("the runs do not compare: with one contender alone, what the machine did "
                          "cannot be told from what the server did")
     return notable
 
 
 def _tests(sides: _Sides, pooled: bool) -> Iterator[_Test]:
-    first, *rest = sides.head.plan.contenders
+    first, *rest = sides.head.plan.compared
     count = len(sides.head.points)
     for figure in (RATE, COST) if pooled else (RATE,):
         for contender in (first, *rest):
@@ -328,7 +328,7 @@ def _why(sides: _Sides, figure: str, name: str) -> NotTested:
 
 
 def _between_runs(sides: _Sides) -> BetweenRuns:
-    first, *rest = sides.head.plan.contenders
+    first, *rest = sides.head.plan.compared
     every = np.ones(len(sides.head.points))
     return BetweenRuns(
         default_percent=round_significant(100 * change_test.DEFAULT_RUN_SD),

@@ -135,7 +135,8 @@ def _points(runs: Sequence[Readings], connections: int | None) -> tuple[LoadPoin
 
 
 def _contenders(runs: Sequence[Readings], metric: str, asked: str) -> list[str]:
-    known = list(dict.fromkeys(name for run in runs for name in run.plan.contenders))
+    known = list(dict.fromkeys(name for run in runs for name in (
+        run.plan.compared if metric == GAIN else run.plan.contenders)))
     names = [name for name in known if metric != GAIN or name != runs[-1].plan.contenders[0]]
     if asked and asked not in names:
         raise UsageError(f"CONTENDER={asked}: there are: {', '.join(names) or 'none'}")

@@ -83,7 +83,14 @@ def label(summary: Summary, name: str) -> str:
 
 def measured(summary: Summary) -> list[str]:
     """Return the contenders that are measured at some load point, the baseline first."""
-    return [name for name in summary.contenders if not absent(summary, name)]
+    return [name for name, info in summary.contenders.items()
+            if not info.limit and not absent(summary, name)]
+
+
+def limits(summary: Summary) -> list[str]:
+    """Return what is measured as a limit."""
+    return [name for name, info in summary.contenders.items()
+            if info.limit and not absent(summary, name)]
 
 
 def absent(summary: Summary, name: str) -> bool:

@@ -14,7 +14,7 @@ from harness.analyse import Point, Summary
 from harness.plan import LoadPoint, Published, load_published
 from harness.store import Run
 from harness.errors import UsageError
-from harness.report.baselines import absent, baselines, best_at, kernel_servers, others
+from harness.report.baselines import baselines, best_at, kernel_servers, measured, others
 from harness.report.charts.base import DASHES, Frame, pictures
 from harness.report.charts.lines import figures, gain
 from harness.report.figures import (
@@ -113,8 +113,8 @@ def _drawn(summary: Summary) -> list[str]:
     Of several kernel servers those that are the best somewhere.
     """
     kernel = kernel_servers(summary) if _has_best(summary) else []
-    return [name for name in summary.contenders if not absent(summary, name)
-            and (name not in kernel or name in best_at(summary))]
+    return [name for name in measured(summary)
+            if name not in kernel or name in best_at(summary)]
 
 
 def short_names(summaries: Sequence[Summary]) -> dict[str, str]:
@@ -137,8 +137,8 @@ def short_names(summaries: Sequence[Summary]) -> dict[str, str]:
 def _gains(summaries: Sequence[Summary]) -> list[tuple[str, str]]:
     """Return every pair whose gain is shown: (contender, over), "" for the best kernel server."""
     return list(dict.fromkeys(
-        (name, below) for summary in summaries for name in summary.contenders
-        if name != summary.baseline
+        (name, below) for summary in summaries for name, info in summary.contenders.items()
+        if name != summary.baseline and not info.limit
         for below in (summary.baseline, *([""] if _has_best(summary) and name not in
                                           kernel_servers(summary) else []))))
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator, Sequence
 from harness.analyse import OpenLoopSummary, Point, Summary
 from harness.plan import Axis, Published
 from harness.store import LimitedBy
-from harness.report.baselines import absent, baselines, label, measured, others
+from harness.report.baselines import baselines, label, limits, measured, others
 from harness.report.charts import ablation, cpu
 from harness.report.charts.base import COLOURS, GREY, Frame, Scale, compact, look
 from harness.report.charts.latency import Curve, Whole, against_load, distributions
@@ -91,7 +91,8 @@ def _closed_loop(summary: Summary, title: str,
     rates = [one for name, text in shown
              for one in lines(summary, name, text, figure(name, "requests_per_sec"))]
     scale = scale_of(axis, grouped(rates))
-    panels = grouped([*rates, *_ceiling(summary), *published_rates(theirs)])
+    panels = grouped([*rates, *limit_lines(summary, "requests_per_sec"), *_ceiling(summary),
+                      *published_rates(theirs)])
     yield "throughput", figures(panels, scale_of(axis, panels), RATE, with_theirs)
     for name, (drawn, text) in gain_lines(summary).items():
         extra = published_gains(theirs) if name == "gain" else []
@@ -108,7 +109,7 @@ def _closed_loop(summary: Summary, title: str,
                               marker=_BURNED_MARKERS[COLOURS.index(one.colour) % 4]))
               for title, one in of("burned_cycles_per_request")]
     if cycles := [*of("cycles_per_request"), *burned]:
-        yield "cycles", figures(grouped(cycles), scale,
+        yield "cycles", figures(grouped([*cycles, *limit_lines(summary, "cycles_per_request")]), scale,
                                 "Timer ticks per request" if summary.cycle_counter == "cntvct_el0"
                                 else "Cycles per request", frame)
 
@@ -208,6 +209,15 @@ def _overlays(every: Sequence[tuple[Published, str, Sequence[float | None]]]) ->
     return [("", overlay(f"{text} ({other.short})", style, [x for x, _ in pairs],
                          [y for _, y in pairs]))
             for style, ((other, text, _), pairs) in enumerate(zip(every, known))]
+
+
+def limit_lines(summary: Summary, key: str) -> list[Line]:
+    """Return a dashed grey line for each limit, without intervals."""
+    return [(title, overlay(macro("charts.j2", "limit", name)[0], 1, one.xs,
+                            [value.centre for value in one.values]))
+            for name in limits(summary)
+            if any(key in point.cells[name].figures for point in summary.points)
+            for title, one in lines(summary, name, name, figure(name, key))]
 
 
 def _ceiling(summary: Summary) -> list[Line]:

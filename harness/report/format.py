@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
-from harness.analyse import Gain, Interval, Saving, Summary
+from harness.analyse import Distance, Gain, Interval, Saving, Summary
 from harness.plan import AXES, GENERAL, MOST_ATTEMPTS, Axis, LoadPoint, Plan
 from harness.store import Bound
 
@@ -63,12 +63,12 @@ def interval(pair: Interval | None, show: Callable[[float], str] = number) -> st
     return "" if pair is None else f"[{', '.join(show(end).rstrip('×') for end in pair)}]"
 
 
-def bounded(gain: Gain) -> str:
+def bounded(gain: Gain | Distance) -> str:
     """Return 0.31×, with ≥ or ≤ where the client made the gain a bound."""
     return (_BOUNDS.get(gain.bound, "") if gain.bound else "") + ratio(gain.ratio)
 
 
-def with_interval(gain: Gain) -> str:
+def with_interval(gain: Gain | Distance) -> str:
     """Return 0.31× [0.29, 0.33]."""
     return f"{bounded(gain)} {interval(gain.ci95, ratio)}".strip()
 

@@ -122,5 +122,5 @@ def _claimed(summary: Summary, claim: Claim) -> str:
     held = claim.metric == "connections"
     most = {name: [(point.at.connections if held else rate, point) for point in summary.points
                    if (rate := point.cells[name].median("requests_per_sec")) is not None]
-            for name in summary.contenders}
+            for name in measured(summary)}
     return macro("papers.j2", "most", summary, most, held)[0]

@@ -21,7 +21,7 @@ from harness.report.charts.base import pictures
 from harness.report.figures import draw
 from harness.report.format import command, places
 from harness.report.papers import SEED, Comparison, compare
-from harness.report.tables import gains_table, summary_table
+from harness.report.tables import floor_table, gains_table, summary_table
 from harness.report.templates import aligned, macro, render
 
 
@@ -69,6 +69,8 @@ def build(run: Run, summary: Summary, published: Sequence[Published]) -> dict[st
     files["summary.csv"] = summary_table(summary)
     if gains := gains_table(summary):
         files["gains.csv"] = gains
+    if floors := floor_table(summary):
+        files["floor.csv"] = floors
     return files
 
 

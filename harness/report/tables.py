@@ -20,6 +20,9 @@ COLUMNS = (
     "bytes_per_connection_reported", "gain_over", *(f"gain_{part}" for part in _INTERVAL),
     "gain_rounds", "gain_bound", "headline_over", *(f"headline_{part}" for part in _INTERVAL),
     "limit_by", "limit_evidence", "client_ceiling_requests_per_sec", "client_ceiling_at_least")
+FLOOR_COLUMNS = ("contender", "limit", *(
+    f"{what}_{part}" for what in ("throughput", "cycles")
+    for part in ("factor", "ci95_low", "ci95_high", "rounds", "bound")))
 GAIN_COLUMNS = ("contender", "over", *_INTERVAL, "rounds", "bound", "p", "p_adjusted",
                 "over_is_best_kernel")
 OFFERED_COLUMNS = (
@@ -62,6 +65,16 @@ def gains_table(summary: Summary) -> bytes | None:
              "yes" if gain.over == point.best_kernel else "no", *emulated]
             for point in summary.points for gain in point.gains)
     return table((*swept, *GAIN_COLUMNS, *(["emulated"] * len(emulated))), rows)
+
+
+def floor_table(summary: Summary) -> bytes | None:
+    """Return the CSV of how far each contender is from each limit; None of a run without one."""
+    axes = _axes([summary])
+    rows = [[*_at(axes, point.at), one.contender, one.limit, *(
+        value for factor in (one.throughput, one.cycles)
+        for value in (factor.ratio, *(factor.ci95 or (None, None)), factor.rounds, factor.bound))]
+        for point in summary.points for one in point.floor_factors]
+    return table((*axes, *FLOOR_COLUMNS), rows) if rows else None
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:

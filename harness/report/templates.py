@@ -40,7 +40,7 @@ def environment(html: bool) -> jinja2.Environment:
         NONE=format.NONE, zip=zip, pair=format.pair, places=format.places, ratio=format.ratio,
         command_line=format.command_line,
         **{function.__name__: function for function in (
-            baselines.label, baselines.measured, baselines.absent, baselines.others,
+            baselines.label, baselines.limits, baselines.measured, baselines.absent, baselines.others,
             baselines.baselines, baselines.both_ended, baselines.best_at, baselines.line,
             baselines.headlines, baselines.emulated)})
     return made

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Callable
 
 from harness.errors import ContenderError, UsageError
-from harness.plan import GENERAL, OFFERED_RATES, UNKNOWN, Plan, TrialSpec, threads_of
+from harness.plan import (
+    GENERAL, OFFERED_RATES, UNKNOWN, Plan, Reason, TrialSpec, threads_of, without)
 from harness.store import SaturationFacts
 from harness.run.progress import Words, listed
 from harness.run.runner import TrialRunner
@@ -78,6 +79,7 @@ def open_plan(plan: Plan, loads: Loads) -> Plan:
     if plan.clients:
         raise UsageError(f"CLIENT={'; '.join(plan.clients)}: the open-loop client runs on this "
                          "machine alone: give CLIENT=if:<interface>")
+    plan = without(plan, {name: Reason("closed-loop-only") for name in plan.limits})
     return replace(plan, offered=loads.rates or UNKNOWN, precision_percent=0, budget_seconds=0,
                    calibrate=False, loads=() if loads.rates else loads.percents)
 

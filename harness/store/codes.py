@@ -153,6 +153,8 @@ class NotMeasured(StrEnum):
     NO_IO_URING = "no-io-uring"             # why (of the kernel)
     WORKLOAD = "other-workload"             # workload
     BODY_SIZE = "other-body-size"           # body_size_bytes
+    LARGER_BODY = "larger-body"             # body_size_bytes (the largest it has)
+    OPEN_LOOP = "closed-loop-only"
     OTHER = "other"                         # text; of runs of schema 1 alone
 
 

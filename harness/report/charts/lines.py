@@ -69,8 +69,9 @@ def series(label: str, name: str, xs: Sequence[float], values: Sequence[Value]) 
     return Series(label, *look(name), tuple(xs), tuple(values))
 
 
-def overlay(label: str, style: int, xs: Sequence[float], figures: Sequence[float]) -> Series:
-    """Return somebody else's figures: grey, dashed, thin, without intervals."""
+def overlay(label: str, style: int, xs: Sequence[float],
+            figures: Sequence[float | None]) -> Series:
+    """Return figures that are no contender's: grey, dashed, thin, without intervals."""
     dash = (0, (4, 2) if style % 2 else (1.5, 1.2))
     return Series(label, GREY, GREY_MARKERS[style % len(GREY_MARKERS)], dash, tuple(xs),
                   tuple(Value(figure) for figure in figures), PALE)

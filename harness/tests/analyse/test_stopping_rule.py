@@ -98,6 +98,12 @@ def test_every_gain_must_be_narrow() -> None:
     assert rounds_until_stop(PLAN, one_wide).rounds == alone.rounds > 40
 
 
+def test_a_limit_is_not_waited_for() -> None:
+    """Its ratio scatters, and nothing is concluded from it."""
+    plan = replace(PLAN, contenders=("epoll", "minimal", "lwip"), limits=("lwip",))
+    assert rounds_until_stop(plan, scattered(0.1)).rounds == rounds_until_stop(PLAN, scattered(0)).rounds
+
+
 def test_a_lucky_look_alone_ends_nothing() -> None:
     """Three rounds that happen to agree, then one that does not."""
     def then_wide(round_: int, connections: int) -> float:

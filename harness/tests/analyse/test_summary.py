@@ -225,5 +225,50 @@ def test_the_ceiling_stands_with_its_point() -> None:
                for note in first.cells["epoll"].limit.evidence)
 
 
+LIMITED = ("epoll", "uring", "lwip", "minimal")
+
+
+def test_a_limit_is_in_no_gain_and_takes_part_in_no_correction() -> None:
+    """All else is as in a run without it: it is measured, and changes nothing."""
+    run = runs.made((1, 64), 3, LIMITED, limits=["minimal"])
+    summary = summarise(run)
+    without = summarise(replace(
+        run, planned=replace(run.plan, contenders=LIMITED[:-1], limits=()),
+        trials=tuple(trial for trial in run.trials if trial.contender != "minimal")))
+    assert [point.gains for point in summary.points] == [point.gains for point in without.points]
+    assert summary.statistics == without.statistics and summary.statistics.family > 0
+    assert [point.best_kernel for point in summary.points] == [
+        point.best_kernel for point in without.points]
+    assert [name for name, info in summary.contenders.items() if info.limit] == ["minimal"]
+    assert not summary.contenders["minimal"].baseline
+    assert summary.points[0].cells["minimal"].figures.keys() == \
+        summary.points[0].cells["epoll"].figures.keys()
+
+
+def test_the_distance_to_a_limit_is_paired_by_round() -> None:
+    """In each round the limit has twice the rate and a third of the cycles, whatever the round
+    did to both: the factor is exact, and its interval has no width."""
+    def change(trial: TrialRecord) -> TrialRecord:
+        limit, drift = trial.contender == "minimal", 1.0 + trial.round
+        return replace(trial, requests_per_sec=drift * (2000 if limit else 1000),
+                       cycles_per_request=drift * (300 if limit else 900))
+    run = runs.changed(runs.made((1, 64), 3, ("epoll", "lwip", "minimal"), limits=["minimal"]), change)
+    point = summarise(run).points[1]
+    assert [factor.contender for factor in point.floor_factors] == ["epoll", "lwip"]
+    factor = point.floor_factor("lwip", "minimal")
+    assert factor and (factor.throughput.ratio, factor.throughput.rounds) == (2.0, 3)
+    assert factor.throughput.ci95 == pytest.approx((2, 2))
+    assert factor.cycles.ratio == 3.0 and factor.cycles.ci95 == pytest.approx((3, 3))
+    assert point.floor_factor("minimal", "minimal") is None
+
+
+def test_a_limit_without_a_valid_trial_leaves_a_factor_that_is_not_known() -> None:
+    run = runs.changed(runs.made((1,), 2, ("epoll", "minimal"), limits=["minimal"]), lambda trial: replace(
+        trial, **INVALID) if trial.contender == "minimal" else trial)
+    factor, = summarise(run).points[0].floor_factors
+    assert (factor.throughput.ratio, factor.throughput.ci95, factor.throughput.rounds) == (None, None, 0)
+    assert summarise(runs.made((1,))).points[0].floor_factors == ()
+
+
 if __name__ == "__main__":
     GOLDEN.write_text(small())

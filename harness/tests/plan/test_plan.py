@@ -14,7 +14,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.plan import LoadPoint, Reason, without, from_json, load_plan, Plan, PLANS, round_specs, schedule, shares, to_json
-from harness.plan.topology import load_wire
+from harness.plan.topology import load_wire, with_contenders
 
 WIRE = load_wire("tap")
 ALL = ("epoll", "epoll-busypoll", "epoll-mt", "uring", "nginx", "nginx-mt", "lwip")
@@ -411,3 +411,28 @@ def test_an_axis_says_where_a_load_point_lies() -> None:
 def test_a_sweep_that_makes_no_sense_is_refused(settings: dict[str, str], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         load_plan("quick", WIRE, (0, 1, 2), settings)
+
+
+def limited(tmp_path: Path, **settings: str) -> Plan:
+    """A plan with `bound`, a limit of the kind of epoll, which is named first."""
+    file = tmp_path / "bound.toml"
+    file.write_text('like = "epoll"\nlimit = true\nmost_body_size = 8\n')
+    names = [str(file), *settings.pop("CONTENDERS", "epoll,lwip").split(",")]
+    return load_plan("quick", with_contenders(WIRE, names), (0, 1),
+                     {"CONTENDERS": ",".join(filter(None, names)), **settings})
+
+
+def test_a_limit_is_measured_and_never_a_baseline(tmp_path: Path) -> None:
+    plan = limited(tmp_path)
+    assert plan.contenders == ("epoll", "lwip", "bound")
+    assert plan.limits == ("bound",) and plan.compared == ("epoll", "lwip")
+    assert {spec.contender for spec in schedule(plan)} == {"epoll", "lwip", "bound"}
+    assert from_json(json.loads(json.dumps(to_json(plan)))) == plan
+    with pytest.raises(UsageError, match="bound is a limit and no contender"):
+        limited(tmp_path, CONTENDERS="")
+
+
+def test_a_limit_has_none_beyond_its_largest_body(tmp_path: Path) -> None:
+    assert limited(tmp_path, BODY_SIZE="8").not_applicable == {}
+    assert limited(tmp_path, SWEEP="body=1,9").not_applicable == {
+        "bound": Reason("larger-body", {"body_size_bytes": 8})}

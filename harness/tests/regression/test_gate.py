@@ -55,6 +55,21 @@ def test_a_server_that_takes_a_tenth_longer_is_caught_in_nine_of_ten(contender: 
     assert share(100, 3, SEEN, noisy_runs.slowed(LIKE, contender, 0.1)) >= 0.9
 
 
+def test_a_limit_that_fell_is_no_regression() -> None:
+    """It is no contender, and none of them is tested against it."""
+    limit, last = "minimal", LIKE.plan.contenders[-1]
+    like = replace(
+        LIKE, plan=replace(LIKE.plan, contenders=(*LIKE.plan.contenders, limit), limits=(limit,)),
+        values={**LIKE.values, **{(figure, limit): LIKE.values[figure, last] for figure in (RATE, COST)}},
+        client_bound={**LIKE.client_bound, limit: frozenset()}, busy={**LIKE.busy, limit: LIKE.busy[last]})
+    dice = np.random.default_rng(5)
+    found = judge([noisy_runs.draw(like, dice, "base")], noisy_runs.draw(
+        like, dice, "head", effect=noisy_runs.slowed(like, limit, 0.5)))
+    assert found.passed and limit not in found.absolute_percent
+    assert {name for test in found.tests for name in (test.contender, *test.over)} == {
+        *like.plan.compared}
+
+
 def test_a_tenth_less_of_the_rate_is_caught_even_as_noisy_as_is_assumed() -> None:
     assert share(60, 4, AS_ASSUMED, {(RATE, "lwip"): math.log(0.9)}) >= 0.9
 

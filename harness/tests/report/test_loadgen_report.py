@@ -12,12 +12,14 @@ import pytest
 from harness.analyse import Summary
 from harness.plan import ablation
 from harness.report import write_report
-from harness.report.figures import figure, gain_lines, lines
+from harness.report.charts.base import GREY
+from harness.report.figures import figure, gain_lines, limit_lines, lines
 from harness.report.report import loaded, terminal_lines
 from harness.tests.fixtures import synthetic_own
 from harness.tests.report.test_report import Page
 
-RUNS: dict[str, Callable[[Path], Path]] = {"scale": synthetic_own.scale, "ablate": synthetic_own.climb}
+RUNS: dict[str, Callable[[Path], Path]] = {"scale": synthetic_own.scale, "ablate": synthetic_own.climb,
+                                          "floor": synthetic_own.floor}
 
 
 def written(directory: Path, run: Path) -> dict[str, bytes]:
@@ -53,6 +55,24 @@ def test_what_a_connection_costs(reports: dict[str, dict[str, bytes]], tmp_path:
     row = next(row for row in rows if (row["connections"], row["contender"]) == ("1000000", "lwip"))
     assert float(row["memory_bytes_per_connection"]) == pytest.approx(550, abs=0.1)
     assert row["bytes_per_connection_reported"] == "520"
+
+
+def test_a_limit_is_a_line_and_a_table_and_no_contender(reports: dict[str, dict[str, bytes]], tmp_path: Path) -> None:
+    files, run = reports["floor"], synthetic_own.floor(tmp_path)
+    summary = analysed(run)
+    assert not any("floor" in series.label for gains in gain_lines(summary).values() for _, series in gains[0])
+    page = Page(files["report.html"].decode()).text
+    assert "floor (a limit, not a contender): answers in place" in page
+    rows = list(csv.DictReader(files["floor.csv"].decode().splitlines()))
+    assert [(row["connections"], row["contender"], row["limit"]) for row in rows] == [
+        ("1", "epoll", "floor"), ("1", "lwip", "floor"), ("1000", "epoll", "floor"), ("1000", "lwip", "floor")]
+    assert float(rows[1]["cycles_factor"]) == pytest.approx(2, rel=0.05)
+    assert float(rows[1]["throughput_factor"]) == pytest.approx(2, rel=0.1)
+    for key in ("requests_per_sec", "cycles_per_request"):
+        (_, drawn), = limit_lines(summary, key)
+        assert (drawn.label, drawn.colour, drawn.xs) == ("floor (a limit, not a contender)", GREY, (1, 1000))
+    assert not any("floor" in line for line in terminal_lines(*loaded(run)))
+    assert "floor.csv" not in reports["scale"]
 
 
 def test_a_contender_that_is_not_measured_somewhere_is_not_missing_there(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Callable, cast
 
 import pytest
 
-from harness.plan import UNKNOWN, settled
+from harness.plan import UNKNOWN, Reason, load_wire, settled
 from harness.plan import (
     from_json, load_plan, LoadPoint, schedule, to_json, TrialSpec,
     WORKLOADS)
@@ -169,6 +169,15 @@ def test_rates_are_the_same_for_all_and_denser_near_each_knee() -> None:
     assert {spec.offered for spec in specs if spec.contender == "lwip"} == {
         4320, 10_000, 21_600, 38_900, 43_200, 47_500}
     assert from_json(json.loads(json.dumps(to_json(plan)))) == plan
+
+
+def test_a_limit_has_no_rates() -> None:
+    wire = load_wire("tap")
+    wire = replace(wire, contenders={**wire.contenders, "uring": replace(
+        wire.contenders["uring"], limit=True)})
+    plan = offered.open_plan(load_plan("latency", wire, (0, 1), {**TWO, "CONTENDERS": "uring,epoll,lwip"}), Loads())
+    assert plan.applicable == ("epoll", "lwip")
+    assert plan.not_applicable == {"uring": Reason("closed-loop-only")}
 
 
 def test_rates_that_are_near_are_one() -> None:
