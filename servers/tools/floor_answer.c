@@ -34,8 +34,7 @@ static bool answer_arp(const struct floor *floor, struct rte_mbuf *packet) {
         asked.target != rte_be_to_cpu_32(floor->address) || packet->data_len < ARP_FRAME) {
         return false;
     }
-    struct arp answer = {
-        .operation = RTE_ARP_OP_REPLY, .sender = asked.target, .target = asked.sender};
+    struct arp answer = {.operation = RTE_ARP_OP_REPLY, .sender = asked.target, .target = asked.sender};
     memcpy(answer.sender_mac, floor->mac, sizeof(answer.sender_mac));
     arp_write(rte_pktmbuf_mtod(packet, uint8_t *), &answer, asked.sender_mac);
     packet->data_len = ARP_FRAME;
@@ -120,8 +119,8 @@ static bool answer_segment(struct floor *floor, struct rte_mbuf *packet, struct 
     } else if (flags == RTE_TCP_SYN_FLAG && size == 0) {
         floor->counters.accepts++;
         memcpy(data, largest_segment, sizeof(largest_segment));
-        finish_segment(floor, packet, headers, RTE_TCP_ACK_FLAG | RTE_TCP_SYN_FLAG,
-                       RTE_BE32(FIRST_SEQUENCE), next, sizeof(largest_segment), sizeof(largest_segment));
+        finish_segment(floor, packet, headers, RTE_TCP_ACK_FLAG | RTE_TCP_SYN_FLAG, RTE_BE32(FIRST_SEQUENCE),
+                       next, sizeof(largest_segment), sizeof(largest_segment));
     } else if (flags == RTE_TCP_FIN_FLAG && size == 0) {
         floor->counters.closes++;
         finish_segment(floor, packet, headers, RTE_TCP_ACK_FLAG | RTE_TCP_FIN_FLAG, tcp->recv_ack, next, 0,
@@ -151,7 +150,8 @@ bool floor_answer(struct floor *floor, struct rte_mbuf *packet) {
     }
     length = rte_be_to_cpu_16(headers->ip.total_length);
     if (unlikely(headers->ip.version_ihl != RTE_IPV4_VHL_DEF || headers->ip.dst_addr != floor->address ||
-                 (headers->ip.fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) ||
+                 (headers->ip.fragment_offset &
+                  rte_cpu_to_be_16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) ||
                  sizeof(headers->ethernet) + length > packet->data_len)) {
         return false;
     }
