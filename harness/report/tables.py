@@ -69,12 +69,12 @@ def gains_table(summary: Summary) -> bytes | None:
 
 def floor_table(summary: Summary) -> bytes | None:
     """Return the CSV of how far each contender is from each limit; None of a run without one."""
-    axes = _axes([summary])
-    rows = [[*_at(axes, point.at), one.contender, one.limit, *(
+    swept = axes([summary])
+    rows = [[*at(swept, point.at), one.contender, one.limit, *(
         value for factor in (one.throughput, one.cycles)
         for value in (factor.ratio, *(factor.ci95 or (None, None)), factor.rounds, factor.bound))]
         for point in summary.points for one in point.floor_factors]
-    return table((*axes, *FLOOR_COLUMNS), rows) if rows else None
+    return table((*swept, *FLOOR_COLUMNS), rows) if rows else None
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
