@@ -60,6 +60,10 @@ class Process(Protocol):
     def signal(self, number: int) -> None:
         """Send a signal; do nothing when the process has ended."""
 
+    def signal_all(self, number: int) -> None:
+        """Send a signal to it and, here, to what it has started in its session, as signal() does."""
+        self.signal(number)
+
     def wait(self, timeout: float) -> int:
         """Return the exit code. TimeoutError after `timeout` seconds."""
         ...

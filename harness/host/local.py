@@ -48,6 +48,12 @@ class LocalProcess(Process):
     def signal(self, number: int) -> None:
         self._popen.send_signal(number)
 
+    def signal_all(self, number: int) -> None:
+        # spawn() makes it the leader of a group; its number is its own until it was waited for
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
     def wait(self, timeout: float) -> int:
         try:
             return self._popen.wait(timeout)

@@ -9,8 +9,8 @@ from harness.plan.netem import parse as parse_netem
 from harness.plan.nic_request import (
     WIRE, IfClient, NicRequest, SshClients, SshTarget, from_settings, parse_client, to_settings)
 from harness.plan.options import (
-    BY_VARIABLE, MOST_ATTEMPTS, NET_TAP, OFFERED_RATES, OPTIONS, OVERRIDES, RENAMED, VHOST_NET,
-    Kind, Option)
+    BY_VARIABLE, MOST_ATTEMPTS, NET_TAP, OFFERED_RATES, OPTIONS, OVERRIDES, RENAMED, RESTART_ROUND,
+    RESTART_TRIAL, VHOST_NET, Kind, Option)
 from harness.plan.plan import SPARE_FILES, UNKNOWN, Plan, Reason, from_json, to_json
 from harness.plan.published import (
     METHOD, METRICS, METRICS as PUBLISHED_METRICS, NOT_STATED, Claim, Published, load_published,

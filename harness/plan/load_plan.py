@@ -15,7 +15,8 @@ from harness.errors import UsageError
 from harness.plan.load import GENERAL, MOST_CONNECTIONS, SWEPT, WORKLOADS, Workload
 from harness.plan.netem import parse, with_amount
 from harness.plan.options import (
-    BY_KEY, BY_VARIABLE, MOST_ATTEMPTS, OVERRIDES, SOFTIRQ_DEFAULT, Kind)
+    BY_KEY, BY_VARIABLE, MOST_ATTEMPTS, OVERRIDES, RESTART_ROUND, RESTART_TRIAL, SOFTIRQ_DEFAULT,
+    Kind)
 from harness.plan.plan import SPARE_CONNECTIONS, SPARE_FILES, Plan, Reason
 from harness.plan.topology import contender_name
 from harness.plan.wire import PRELOAD, Contender, Wire
@@ -91,6 +92,7 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
     client, server = _cpus(request, tuple(cpus), clients, server_cores)
     plan = _build(request, Path(name_or_path).stem, wire, shape, client, server, clients)
     plan = _limits_last(_limited(_swept(plan, sweeps), wire, files), wire, request)
+    plan = _restarting(plan, request, wire)
     return without(plan, {name: reason for name in plan.contenders
                           if (reason := _why_not(wire.contenders[name], plan))})
 
@@ -325,6 +327,23 @@ def _limits_last(plan: Plan, wire: Wire, request: _Request) -> Plan:
         raise UsageError(f"{request.place('contenders')}: {limits[0]} is a limit and no contender: "
                          "name one that is measured beside it")
     return replace(plan, contenders=(*compared, *limits), limits=limits)
+
+
+def _restarting(plan: Plan, request: _Request, wire: Wire) -> Plan:
+    """Return the plan with how often contenders are started: as asked for, else once a round.
+
+    UsageError where they are asked to serve on and cannot.
+    """
+    why = ("its load generator is one process with each server" if wire.has_loadgen else
+           f"workload '{plan.workload.name}' leaves closed connections behind"
+           if plan.workload.connect else
+           "what netem delays may come in the next trial"
+           if any(point.impairment for point in plan.load_points) else "")
+    restart = request.values.get("restart", RESTART_TRIAL if why else RESTART_ROUND)
+    if why and restart == RESTART_ROUND:
+        raise UsageError(f"{request.place('restart')}: on wire '{wire.name}' each trial has a fresh "
+                         f"contender: {why}")
+    return replace(plan, restart=restart)
 
 
 def _why_not(contender: Contender, plan: Plan) -> Reason | None:

@@ -25,6 +25,8 @@ NET_TAP, VHOST_NET = "net_tap", "vhost-net"
 TAPS = (NET_TAP, VHOST_NET)
 SOFTIRQ_DEFAULT = "default"
 SOFTIRQS = ("server", "client")
+# of contenders: anew for each trial, or once a round
+RESTART_TRIAL, RESTART_ROUND = RESTARTS = ("trial", "round")
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -191,6 +193,8 @@ OPTIONS = (
            "the plan's", 1, 3600),
     Option("WARMUP", "load before it that is not counted", _MEASURES, Kind.NUMBER,
            "warmup_seconds", "SECONDS", "the plan's", 0, 600),
+    Option("RESTART", "how often a contender is started anew", ("bench", "noise", "reproduce"),
+           Kind.CHOICE, "restart", "|".join(RESTARTS), "round where it may serve on", choices=RESTARTS),
     Option("PRECISION", "rounds until every gain is known to ±so many percent; 0: exactly ROUNDS",
            _ROUNDS, Kind.PERCENT, "precision_percent", "PERCENT", "the plan's"),
     Option("BUDGET", "time for trials at most, as 90s, 15m or 1h", _ROUNDS, Kind.NUMBER,

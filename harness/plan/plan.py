@@ -13,7 +13,8 @@ from typing import Any, Mapping
 from harness.errors import UsageError
 from harness.plan.load import AXES, CONNECTIONS, Axis, LoadPoint, Workload
 from harness.plan.netem import parse
-from harness.plan.options import BY_KEY, MOST_ROUNDS, OFFERED_RATES, SOFTIRQ_DEFAULT
+from harness.plan.options import (
+    BY_KEY, MOST_ROUNDS, OFFERED_RATES, RESTART_TRIAL, SOFTIRQ_DEFAULT)
 from harness.structure import strict, structured
 
 SCHEMA = 2
@@ -47,6 +48,7 @@ class Plan:
         over takes long
     clients: by machine, as ssh knows it, its CPUs that load; this one then has no client
     server_max_connections: what a server makes room for
+    restart: how often a contender is started: for each "trial", as in runs of before, or "round"
     attempts: at one trial, in all, while it is disturbed
     calibrate: the client's ceiling is looked for first, where that can be done
     paper: whose figures (results/published/) the run is compared with; "" for nobody's
@@ -97,6 +99,7 @@ class Plan:
     precision_percent: float = 0
     budget_seconds: int = 0
     paper: str = ""
+    restart: str = RESTART_TRIAL
     calibrate: bool = False
 
     @property

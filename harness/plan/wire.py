@@ -203,6 +203,16 @@ class Contender(Program):
     def client(self) -> Client:
         return Client(self.end.client, self.end.client_stack, self.end.server)
 
+    def excludes(self, other: Contender) -> bool:
+        """Tell whether the two cannot be up at a time.
+
+        Of the kernel's servers each can have a port. Those that drive a device take turns: a wire
+        has one for them, and memory for one. On a NIC it is the kernel's too.
+        """
+        if self.stack == other.stack == KERNEL:
+            return False
+        return KERNEL not in (self.stack, other.stack) or "nic" in (self.link, other.link)
+
     @property
     def files(self) -> tuple[str, ...]:
         """Return the programs and files that it and its client are started from."""
@@ -293,6 +303,21 @@ class Wire:
         """Tell whether its client is a load generator with a port of its own; it is so for all
         contenders or none."""
         return any(contender.client.stack == DPDK for contender in self.contenders.values())
+
+    def port_of(self, name: str, first: int) -> int:
+        """Return the port of a contender: `first`, and so many on as others before it share its
+        address.
+
+        0 where that has more digits, so that its requests would be longer.
+        """
+        contender = self.contenders[name]
+        if contender.stack != KERNEL:
+            return first
+        ends = [item.name for item in self.contenders.values() if item.stack == KERNEL
+                and (item.endpoint.namespace, item.endpoint.ip) == (
+                    contender.endpoint.namespace, contender.endpoint.ip)]
+        port = first + ends.index(name)
+        return port if port <= 65_535 and len(str(port)) == len(str(first)) else 0
 
     def with_ends(self, ends: Mapping[str, End]) -> Wire:
         """Return the wire with other ends, its contenders on them."""

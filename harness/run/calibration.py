@@ -77,10 +77,11 @@ def measure(runner: TrialRunner, store: Store, words: Words) -> None:
     contenders = {**wire.contenders, NAME: canned(wire, plan)}
     alone = replace(runner, wire=replace(wire, contenders=contenders),
                     seen=list(store.run.calibration))
-    for place, spec in enumerate(specs):
-        if spec.key not in done:
-            raw = store.raw / f"calibration-{point_name(spec.point, plan)}"
-            record = alone.run(spec, place, raw, store.append_calibration)
-            wrong = "" if record.valid else f": INVALID: {listed(record.problems, words)}"
-            print(f"calibration, {point_text(spec.point, plan)}: "
-                  f"{rate(record.requests_per_sec)}{wrong}", flush=True)
+    with alone:
+        for place, spec in enumerate(specs):
+            if spec.key not in done:
+                raw = store.raw / f"calibration-{point_name(spec.point, plan)}"
+                record = alone.run(spec, place, raw, store.append_calibration)
+                wrong = "" if record.valid else f": INVALID: {listed(record.problems, words)}"
+                print(f"calibration, {point_text(spec.point, plan)}: "
+                      f"{rate(record.requests_per_sec)}{wrong}", flush=True)

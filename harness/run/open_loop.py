@@ -14,7 +14,7 @@ from typing import Callable
 
 from harness.errors import ContenderError, UsageError
 from harness.plan import (
-    GENERAL, OFFERED_RATES, UNKNOWN, Plan, Reason, TrialSpec, threads_of, without)
+    GENERAL, OFFERED_RATES, RESTART_TRIAL, UNKNOWN, Plan, Reason, TrialSpec, threads_of, without)
 from harness.store import SaturationFacts
 from harness.run.progress import Words, listed
 from harness.run.runner import TrialRunner
@@ -81,7 +81,8 @@ def open_plan(plan: Plan, loads: Loads) -> Plan:
                          "machine alone: give CLIENT=if:<interface>")
     plan = without(plan, {name: Reason("closed-loop-only") for name in plan.limits})
     return replace(plan, offered=loads.rates or UNKNOWN, precision_percent=0, budget_seconds=0,
-                   calibrate=False, loads=() if loads.rates else loads.percents)
+                   calibrate=False, restart=RESTART_TRIAL,
+                   loads=() if loads.rates else loads.percents)
 
 
 def saturate(runner: TrialRunner, raw: Path, words: Words,

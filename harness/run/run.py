@@ -122,7 +122,8 @@ class _Session:
                                                  for name, why in wire.not_applicable.items()}}
         if plan.offered == UNKNOWN:
             runner = TrialRunner(host, wire, closed(plan), up)
-            found = saturate(runner, raw, self.words, _say)
+            with runner:
+                found = saturate(runner, raw, self.words, _say)
             facts = {**facts, "saturation": to_json(found)}
         store = Store.create(id_, self.plan, facts, self.results)
         if raw.is_dir():
@@ -141,12 +142,13 @@ class _Session:
             _print(line)
         runner = TrialRunner(self.host, self.wire, plan, up, list(store.run.trials),
                              on_ports=partial(_enter_ports, store))
-        with _rebinds_kept(store, up):
+        with _rebinds_kept(store, up), runner:
             calibration.measure(runner, store, self.words)
             left = len(remaining(plan, store.run.trials))
             with Progress(plan, left, self.words) as progress:
                 runner.on_repeat = progress.repeated
-                for place, spec in _until_enough(store, progress, self.after_round):
+                for place, spec in _until_enough(store, progress, runner.end_round,
+                                                 self.after_round):
                     progress.start(spec)
                     name = f"{place:04d}-{self.wire.contenders[spec.contender].file_name}"
                     raw = store.raw / f"{name}-{point_name(spec.point, plan)}-r{spec.round}"
@@ -183,12 +185,12 @@ def _is_over(run: Run) -> bool:
     return bool(not remaining(run.plan, run.trials) and _look(run).stop)
 
 
-def _until_enough(store: Store, progress: Progress,
+def _until_enough(store: Store, progress: Progress, end_round: Callable[[], None],
                   after_round: AfterRound) -> Iterator[tuple[int, TrialSpec]]:
     """Yield the trials to run, each with its place in the whole order.
 
     What begun rounds lack comes first, then round by round until the stopping rule says that it is
-    enough. Each must be stored before the next is asked for.
+    enough. Each must be stored before the next is asked for. `end_round` is called after each.
     """
     plan, first = store.run.plan, True
     while True:
@@ -203,6 +205,7 @@ def _until_enough(store: Store, progress: Progress,
         specs = specs or one_round(plan, look.rounds)
         progress.looked(look, len(specs))
         yield from specs
+        end_round()
 
 
 def aim_text(plan: Plan) -> str:

@@ -7,4 +7,5 @@ from harness.trial.load.remote import prepare
 from harness.trial.probe import prove_answer, prove_neighbour
 from harness.trial.record import Outcome
 from harness.trial.server import Running, launcher, start
+from harness.trial.servers import Servers
 from harness.trial.trial import load_tool, run_trial

@@ -6,7 +6,7 @@ Runs nothing. What each field of the record means: results/README.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Mapping, Sequence
 
 from harness.plan import Contender, Plan, TrialSpec
@@ -101,7 +101,7 @@ class Measured:
 
     first, second: proofs before the load and after it, as many
     rehearsals: loads before the one that counts, by name
-    final: the contender's counters over its whole life
+    began, ended: the contender's counters around all of that; none of one that was just started
     account, failed, memory: of a tool that is one process: its account, what ended it early, and
         the bytes that the server held
     """
@@ -113,11 +113,19 @@ class Measured:
     load: Loaded
     before: Sample
     after: Sample
-    final: Counters | None
+    began: Counters | None
+    ended: Counters | None
     watch: Watch
     account: Account | None = None
     failed: str = ""
     memory: dict[str, int] | None = None
+
+    @property
+    def final(self) -> Counters | None:
+        """Return what the contender counted from the first proof to the second."""
+        if self.ended is None or self.began is None:
+            return None
+        return replace(self.ended, counts=self.ended.since(self.began))
 
     @property
     def phases(self) -> dict[str, Loaded]:
@@ -205,7 +213,7 @@ def _steadiness(setting: Setting,
 
 
 def _reconcile(setting: Setting, measured: Measured) -> Reconcile:
-    """Return, over the contender's life, requests answered as clients know and as it counted."""
+    """Return, over the trial, requests answered as clients know and as the contender counted."""
     account, counts = measured.account, measured.final.counts if measured.final else {}
     parsed, answered = counts.get("requests_parsed"), counts.get("responses_sent")
     if account:
@@ -223,7 +231,7 @@ def _reconcile(setting: Setting, measured: Measured) -> Reconcile:
 
 def _ends(setting: Setting, measured: Measured,
           reconcile: Reconcile) -> dict[str, EndCount] | None:
-    """Return what both ends counted over the contender's life; None unless both count."""
+    """Return what both ends counted over the trial; None unless both count."""
     if not measured.clients or measured.final is None or measured.account:
         return None
     return ends_of(measured.clients, measured.final, reconcile.sent,
@@ -323,7 +331,7 @@ def _optimisation_problems(contender: Contender,
 
 def ends_of(clients: Sequence[Counters], server: Counters, answers: int, in_flight: int,
               ring: int) -> dict[str, EndCount]:
-    """Return what each end counted, over the server's whole life and all client processes in it.
+    """Return what each end counted, over the trial and all client processes in it.
 
     What the receiver may have less than the sender is bounded by what can be under way when a
     client process ends, and by nothing else.

@@ -20,6 +20,8 @@ from harness.trial.observe import counters
 from harness.trial.observe.counters import Counters
 
 ROOT = Path(__file__).resolve().parents[2]
+# counters of requests, of every server of ours
+REQUESTS = ("requests_parsed", "responses_sent")
 READY_SECONDS = 30
 SNAPSHOT_SECONDS = 10
 STOP_SECONDS = 10
@@ -79,8 +81,44 @@ class Running(Spawned):
         self.contender = contender
         self.address = contender.endpoint.ip
         self.port = port
+        # of the trials that it has served: how many, its counters then, requests still under way
+        self.trials = 0
+        self._counted: Counters | None = None
+        self._under_way = 0
         self._host = host
         self._counters_file = counters_file
+        self._paused = False
+
+    def pause(self) -> None:
+        """Stop its processes where they are, if it polls: one that sleeps burns nothing."""
+        if self.contender.polls and not self._paused:
+            self._paused = True
+            self._process.signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self._paused:
+            self._process.signal_all(signal.SIGCONT)
+            self._paused = False
+
+    def close(self) -> None:
+        # one that is paused would not end by SIGTERM
+        self.resume()
+        super().close()
+
+    def served(self, counted: Counters | None, under_way: int) -> None:
+        """Note what it had counted when a trial ended, and how many requests were under way."""
+        self.trials += 1
+        self._counted, self._under_way = counted, under_way
+
+    def check_unasked(self, counted: Counters | None) -> None:
+        """Raise ContenderError if it counted more since its last trial than was under way then."""
+        if counted is None or self._counted is None:
+            return
+        grown = counted.since(self._counted)
+        most = max(grown.get(key, 0) for key in REQUESTS)
+        if most > self._under_way:
+            raise self._error(f"counted {most} requests after its trial had ended, and "
+                              f"{self._under_way} were under way: somebody else spoke to it")
 
     def wait_ready(self, timeout: float = READY_SECONDS) -> None:
         """Wait until it serves; ContenderError when it dies first, or takes over `timeout` s."""
@@ -113,6 +151,7 @@ class Running(Spawned):
         """End it and return its final counters, None if it has none; ContenderError when it ends
         other than well."""
         self.check_alive("before it was stopped")
+        self.resume()
         code = self._process.stop(timeout)
         if code == -signal.SIGKILL:
             raise self._error(f"did not end within {timeout:g} s of SIGTERM and was killed")
@@ -148,7 +187,7 @@ class Running(Spawned):
 
     def _counters(self, line: str) -> Counters:
         found = counters.counters_of(line)
-        if not found or not {"requests_parsed", "responses_sent"} <= found.counts.keys():
+        if not found or not set(REQUESTS) <= found.counts.keys():
             raise self._error(f"printed no counters but {line[:80]!r}")
         return found
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run one trial: start, READY, prove the path, warm up, load, collect, stop.
+"""Run one trial: a contender that is ready, prove the path, warm up, load, collect.
 
 With a tool that is a stack of its own, proof, warm-up and load are one process, which compares
 every byte of every answer. What comes of it: record.py. Knows no other trial and no run.
@@ -13,17 +13,18 @@ from typing import Iterable
 from harness.host import Host, now
 from harness.plan import KERNEL, Endpoint, Plan, TrialSpec
 from harness.provision import Provisioned, ResolvedWire, pin_worker
-from harness.store import TrialRecord
+from harness.store import Reconcile, TrialRecord
 from harness.trial.client import Client
 from harness.trial.load import remote
 from harness.trial.load.base import LoadResult, LoadTool, choose_tool
 from harness.trial.load.loadgen import Loadgen
-from harness.trial.observe.counters import counters_of
+from harness.trial.observe.counters import Counters, counters_of
 from harness.trial.observe.cpu import ProcStat, memory, without_interrupts
 from harness.trial.observe.sampler import Watch
 from harness.trial.probe import prove_answer, prove_neighbour
 from harness.trial.record import WARMUP, Loaded, Measured, Outcome, Sample, Setting, record_of
-from harness.trial.server import STOP_SECONDS, Running, start
+from harness.trial.server import STOP_SECONDS, Running
+from harness.trial.servers import Servers
 
 
 def load_tool(plan: Plan, has_loadgen: bool) -> LoadTool:
@@ -36,43 +37,58 @@ def load_tool(plan: Plan, has_loadgen: bool) -> LoadTool:
 
 
 def run_trial(host: Host, wire: ResolvedWire, plan: Plan, spec: TrialSpec, sequence: int,
-              provisioned: Provisioned, raw: Path,
-              earlier: Iterable[TrialRecord] = ()) -> Outcome:
+              provisioned: Provisioned, raw: Path, earlier: Iterable[TrialRecord] = (),
+              servers: Servers | None = None) -> Outcome:
     """Run one trial; its files go to the directory `raw`, made here.
 
     earlier: the run's trials so far; a clock that is lower than in one of the same contender at the
         same load point disturbs
+    servers: of the round, which keep the contender up; None: it is started and stopped here, also
+        when something fails
 
     A wrong response, errors or counts that do not add up make an invalid record. A contender or
-    load tool that fails raises ContenderError. The contender is stopped in any case.
+    load tool that fails raises ContenderError.
     """
     raw.mkdir(parents=True, exist_ok=True)
     started_at, plan = now(), plan.at(spec.point)
     contender = wire.contenders[spec.contender]
-    running = start(host, wire, contender, plan, provisioned, raw)
+    own = Servers(host, wire, provisioned)
     try:
+        running = (servers or own).turn(contender, plan, raw)
         client = Client(host, wire, plan, provisioned, running, raw)
         tool = load_tool(plan, wire.has_loadgen)
         setting = Setting(wire, plan, spec, contender, client, tool)
         measured = (_measure_in_one(setting, tool, running, started_at)
-                    if isinstance(tool, Loadgen) else _measure(setting, running, started_at))
+                    if isinstance(tool, Loadgen)
+                    else _measure(setting, running, started_at, stays=servers is not None))
     finally:
-        running.close()
-    return record_of(setting, sequence, measured, [
+        own.close()
+    outcome = record_of(setting, sequence, measured, [
         record.machine for record in earlier if record.machine
         and (record.contender, record.point) == (spec.contender, spec.point)])
+    running.served(measured.ended, _under_way(outcome.record.reconcile))
+    return outcome
 
 
-def _measure(setting: Setting, running: Running, started_at: str) -> Measured:
+def _under_way(reconcile: Reconcile) -> int:
+    """Return how many requests the server may still get of a load that has ended."""
+    counted = max(reconcile.parsed or 0, reconcile.answered or 0)
+    return max(0, reconcile.sent + reconcile.in_flight_limit - counted)
+
+
+def _measure(setting: Setting, running: Running, started_at: str, stays: bool) -> Measured:
+    """Measure; a contender that `stays` up is warm from its first trial on, and not stopped."""
     plan, client, tool = setting.plan, setting.client, setting.tool
-    running.wait_ready()
-    if setting.contender.link == "vhost-net":
+    fresh = running.trials == 0
+    began = Counters() if fresh else running.snapshot()
+    running.check_unasked(began)
+    if setting.contender.link == "vhost-net" and fresh:
         pin_worker(client.host, running.pid, sorted({*plan.client_cpus, *plan.server_cpus}))
     if not client.has_launcher:
         prove_neighbour(client)
     first = prove_answer(client, plan.workload, "proof-before")
     seconds = {**({"calibration": 0} if tool.calibrates else {}),
-               **({"warm-up": plan.warmup_seconds} if plan.warmup_seconds else {})}
+               **({"warm-up": plan.warmup_seconds} if plan.warmup_seconds and fresh else {})}
     watch = _watch(setting, running)
     rehearsals = {name: _load(setting, name.replace("-", ""), duration, watch)
                   for name, duration in seconds.items()}
@@ -82,14 +98,14 @@ def _measure(setting: Setting, running: Running, started_at: str) -> Measured:
     watch.end()
     after = _sample(setting, running)
     second = prove_answer(client, plan.workload, "proof-after")
+    ended = running.snapshot() if stays else running.stop()
     return Measured(started_at, tuple(first), tuple(second), rehearsals, load, before, after,
-                    running.stop(), watch)
+                    began, ended, watch)
 
 
 def _measure_in_one(setting: Setting, tool: Loadgen, running: Running,
                     started_at: str) -> Measured:
     host, load = setting.client.host, setting.load(setting.plan.duration_seconds)
-    running.wait_ready()
     watch = _watch(setting, running)
     # between its warm-up and its interval there is no pause for this
     watch.begin()
@@ -112,7 +128,7 @@ def _measure_in_one(setting: Setting, tool: Loadgen, running: Running,
         loading.close()
     result, account = tool.account(text, load, ProcStat(stat_before, stat_after))
     return Measured(started_at, (), (), {}, Loaded(result, counters_of(text), ()), before, after,
-                    final, watch, account, failed, held)
+                    Counters(), final, watch, account, failed, held)
 
 
 def _watch(setting: Setting, running: Running) -> Watch:

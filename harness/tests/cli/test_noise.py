@@ -42,7 +42,7 @@ def test_a_noise_run_is_measured_as_any_run(tmp_path: Path) -> None:
     assert {trial.contender for trial in run.trials} == set(NAMES)
     assert load_run(run.path).facts.raw["noise"] == {"rounds": 2, "precision_percent": 0}
     started = [call for call in host.calls if call.startswith("spawn") and "epoll_server" in call]
-    assert len(started) == len(run.trials)
+    assert len(started) == 2 * run.plan.rounds
 
 
 def test_a_noise_run_that_was_interrupted_goes_on(tmp_path: Path, shown: list[Path]) -> None:

@@ -25,7 +25,8 @@ from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt,
 # before a test puts another in its place
 DRAW = harness.run.request.draw_seed
 ROOT = Path(__file__).resolve().parents[3]
-TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2", "CALIBRATE": "no", "CONTENDERS": "epoll,lwip"}
+TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2", "CALIBRATE": "no", "CONTENDERS": "epoll,lwip",
+        "RESTART": "trial"}
 ORDER = RunRequest("tap", "quick", TINY)
 
 
@@ -166,7 +167,7 @@ def test_resume_says_that_it_drops_a_line_cut_short(tmp_path: Path, shown: list[
 
 # three rounds at least; in the fake host every contender answers as fast as the other, to the last digit
 RULE = RunRequest("tap", "quick", {"CONTENDERS": "epoll,lwip", "CONNECTIONS": "1,8", "ROUNDS": "3", "PRECISION": "3",
-                             "CALIBRATE": "no"})
+                             "CALIBRATE": "no", "RESTART": "trial"})
 
 
 def test_rounds_go_on_until_the_gains_are_known(tmp_path: Path, shown: list[Path],
