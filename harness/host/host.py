@@ -61,7 +61,7 @@ class Process(Protocol):
         """Send a signal; do nothing when the process has ended."""
 
     def signal_all(self, number: int) -> None:
-        """Send a signal to it and, here, to what it has started in its session, as signal() does."""
+        """Send a signal as signal() does, here also to what it has started in its session."""
         self.signal(number)
 
     def wait(self, timeout: float) -> int:

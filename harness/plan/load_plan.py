@@ -341,8 +341,8 @@ def _restarting(plan: Plan, request: _Request, wire: Wire) -> Plan:
            if any(point.impairment for point in plan.load_points) else "")
     restart = request.values.get("restart", RESTART_TRIAL if why else RESTART_ROUND)
     if why and restart == RESTART_ROUND:
-        raise UsageError(f"{request.place('restart')}: on wire '{wire.name}' each trial has a fresh "
-                         f"contender: {why}")
+        raise UsageError(f"{request.place('restart')}: on wire '{wire.name}' each trial has a "
+                         f"fresh contender: {why}")
     return replace(plan, restart=restart)
 
 

@@ -42,7 +42,7 @@ class TrialRunner:
     _round: int = field(default=0, init=False)
 
     def end_round(self) -> None:
-        """End the contenders that the round's trials left up. ContenderError when one ends badly."""
+        """End the contenders that are still up; ContenderError when one ends badly."""
         if self._servers:
             self._servers.end_all()
 
