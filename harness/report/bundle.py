@@ -38,7 +38,7 @@ MANIFEST, SUMMARY = "bundle.json", "summary.json"
 # what the bytes of charts and pages depend on beside this project
 _MAKERS = ("matplotlib", "Pillow", "numpy", "scipy", "Jinja2")
 _CHARTS = (".png", ".svg")
-_EMBEDDED = re.compile(rb"data:image/[^\"]*")
+_EMBEDDED = re.compile(rb'data:image/[^"]*|<svg class="chart".*?</svg>', re.DOTALL)
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:e[+-]\d+)?)")
 # bytes of an archive that is read, unpacked: more is none of ours
 MOST_BYTES = 4 << 30

@@ -15,6 +15,8 @@ from harness.store import (
     CableNote, Evidence, Interference, NotCalibrated, NotMeasured, Note, Problem, StoppedBy,
     Unsettled)
 from harness.report import baselines, format, hardware
+from harness.report.charts.svg import SHADES
+from harness.report.page import first_screen
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "reports" / "templates"
 _FILTERS = (format.number, format.ratio, format.share, format.small_share, format.signed,
@@ -38,11 +40,12 @@ def environment(html: bool) -> jinja2.Environment:
                         cell=_cell)
     made.globals.update(
         NONE=format.NONE, zip=zip, pair=format.pair, places=format.places, ratio=format.ratio,
-        command_line=format.command_line,
+        command_line=format.command_line, shades=SHADES, SHOWN=first_screen.SHOWN,
         **{function.__name__: function for function in (
             baselines.label, baselines.limits, baselines.measured, baselines.absent, baselines.others,
             baselines.baselines, baselines.both_ended, baselines.best_at, baselines.line,
-            baselines.headlines, baselines.emulated)})
+            baselines.headlines, baselines.emulated, first_screen.ranked,
+            first_screen.first_charts, first_screen.more_charts, first_screen.widest)})
     return made
 
 

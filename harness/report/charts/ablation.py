@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from harness.analyse import OptimisationStep, Saving
-from harness.report.charts.base import COLOURS, Frame, framed, linear_axis
+from harness.report.charts.base import COLOURS, Frame, framed, linear_axis, tip
+from harness.report.format import saved
 
 TOTAL, SAVES, COSTS = "#767676", COLOURS[0], COLOURS[1]
 _ROW_INCHES, _NAMES_INCHES, _ALONE = 0.165, 0.92, 0.36
@@ -24,7 +25,7 @@ def draw(plain: float, steps: Sequence[OptimisationStep], frame: Frame) -> Figur
                                       left=_NAMES_INCHES, share=False)
     heights = _steps(left, plain, steps)
     for place, step in enumerate(steps, 1):
-        _bar(right, place, 0.0, step.saved_alone)
+        _bar(right, place, 0.0, step.name, step.saved_alone)
     right.axvline(0, color="black", linewidth=0.6)
     for axes, title, label, ticks in ((left, "added one by one", "Busy cycles per request", 5),
                                       (right, "left out alone", "Saved", 3)):
@@ -50,7 +51,7 @@ def _steps(axes: Any, plain: float, steps: Sequence[OptimisationStep]) -> list[f
     for place, step in enumerate(steps, 1):
         if step.saved.mean is not None:
             axes.plot([at, at], [place - 1.35, place - 0.35], color="black", linewidth=0.4)
-        _bar(axes, place, at, step.saved, downwards=True)
+        _bar(axes, place, at, step.name, step.saved, downwards=True)
         at -= step.saved.mean or 0.0
         heights.append(at)
     axes.plot([at, at], [len(steps) - 0.35, len(steps) + 0.65], color="black", linewidth=0.4)
@@ -58,14 +59,16 @@ def _steps(axes: Any, plain: float, steps: Sequence[OptimisationStep]) -> list[f
     return heights
 
 
-def _bar(axes: Any, place: int, start: float, saving: Saving, downwards: bool = False) -> None:
+def _bar(axes: Any, place: int, start: float, name: str, saving: Saving,
+         downwards: bool = False) -> None:
     """Draw what is saved, from `start` on: towards fewer cycles, or to the right."""
     if saving.mean is None:
         axes.text(start, place, "×", ha="center", va="center", fontsize=7)
         return
     sign = -1 if downwards else 1
-    axes.barh(place, sign * saving.mean, left=start, height=0.7,
-              color=SAVES if saving.mean >= 0 else COSTS)
+    bar, = axes.barh(place, sign * saving.mean, left=start, height=0.7,
+                     color=SAVES if saving.mean >= 0 else COSTS)
+    tip(bar, f"{name}: {saved(saving)} cycles")
     if saving.ci95 is not None:
         axes.errorbar([start + sign * saving.mean], [place], color="black", linewidth=0.6,
                       xerr=[(saving.ci95[1] - saving.ci95[0]) / 2], fmt="none")

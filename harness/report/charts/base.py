@@ -6,7 +6,6 @@ Colour, marker and line style all tell series apart: print and colour-blind read
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 import textwrap
@@ -18,9 +17,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from markupsafe import Markup
 
 from harness.report.charts.looks import (
     COLOURS, DARK, DASHES, GREY, GREY_MARKERS, MARKERS, look)
+from harness.report.charts.svg import inline, tip, titled
 
 WIDTH_INCHES, DPI, HEIGHT = 3.5, 300, 2.1
 # Margins in inches; the legend's rows and the note's lines add to the height of a figure.
@@ -38,7 +39,7 @@ STYLE: dict[str, object] = {
     "lines.markersize": MARKER_SIZE, "lines.markeredgewidth": 0.9, "errorbar.capsize": 1.5,
     "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
     "axes.grid": True, "axes.grid.axis": "y", "grid.linewidth": 0.3, "grid.color": "#cccccc",
-    "hatch.linewidth": 0.6, "svg.hashsalt": "stackduel", "svg.fonttype": "path",
+    "hatch.linewidth": 0.6, "svg.hashsalt": "stackduel", "svg.fonttype": "none",
     "savefig.dpi": DPI, "figure.dpi": DPI,
 }
 
@@ -121,17 +122,16 @@ def render(figure: Figure) -> dict[str, bytes]:
     png, svg = io.BytesIO(), io.BytesIO()
     figure.savefig(png, format="png", metadata={"Software": None})
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return {"png": png.getvalue(), "svg": svg.getvalue()}
+    return {"png": png.getvalue(), "svg": titled(svg.getvalue())}
 
 
-def pictures(drawn: Iterator[tuple[str, Figure]]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Return the files of some charts, and by name an address of each that needs no file."""
+def pictures(drawn: Iterator[tuple[str, Figure]]) -> tuple[dict[str, bytes], dict[str, Markup]]:
+    """Return the files of some charts, and by name each as a part of a page."""
     with styled():
         every = {name: render(figure) for name, figure in drawn}
     files = {f"{name}.{kind}": data for name, kinds in every.items()
              for kind, data in kinds.items()}
-    return files, {name: "data:image/svg+xml;base64," + base64.b64encode(kinds["svg"]).decode()
-                   for name, kinds in every.items()}
+    return files, {name: Markup(inline(name, kinds["svg"])) for name, kinds in every.items()}
 
 
 def compact(value: float, _: object = None) -> str:

@@ -11,7 +11,8 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from harness.report.charts.base import HEIGHT, Frame, framed, label_rows, name_panel
+from harness.report.charts.base import HEIGHT, Frame, framed, label_rows, name_panel, tip
+from harness.report.format import number
 
 # by role: hatch, opacity and label
 _PARTS = {"server": ("", 1.0, "server cores"), "client": ("//////", 0.35, "client cores"),
@@ -49,8 +50,8 @@ def cpu(rows: Mapping[str, Sequence[Bars]], names: Sequence[str], label: str,
                   default=1.0)
     for (axes,), (title, bars) in zip(grid, rows.items()):
         name_panel(axes, title)
-        for number, one in enumerate(bars):
-            _contender(axes, one, number, len(bars), numbered)
+        for place, one in enumerate(bars):
+            _contender(axes, one, names, (place, len(bars)), numbered)
     axes.set_xlim(-0.6, len(names) - 0.4)
     # with room for the title of a row
     axes.set_ylim(0, (1.08 if len(rows) == 1 else 1.3) * highest)
@@ -60,20 +61,23 @@ def cpu(rows: Mapping[str, Sequence[Bars]], names: Sequence[str], label: str,
     return figure
 
 
-def _contender(axes: Any, bars: Bars, number: int, count: int, numbered: bool) -> None:
+def _contender(axes: Any, bars: Bars, names: Sequence[str], which: tuple[int, int],
+               numbered: bool) -> None:
+    own, count = which
     width = 0.8 / count
     for place, parts in enumerate(bars.parts):
-        x = place - 0.4 + width * (number + 0.5)
+        x = place - 0.4 + width * (own + 0.5)
         if parts is None:
             axes.text(x, 0, "×", ha="center", va="bottom", fontsize=7, color=bars.colour)
             continue
         bottom = 0.0
         for role in filter(parts.get, _PARTS):
-            hatch, alpha, _ = _PARTS[role]
+            hatch, alpha, text = _PARTS[role]
             face = (*matplotlib.colors.to_rgb(bars.colour), alpha)
-            axes.bar(x, parts[role], width, bottom, facecolor=face, edgecolor="black",
-                     linewidth=0.5, hatch=hatch)
+            bar, = axes.bar(x, parts[role], width, bottom, facecolor=face, edgecolor="black",
+                            linewidth=0.5, hatch=hatch)
+            tip(bar, f"{bars.label}, {names[place]}: {text} {number(parts[role])} µs")
             bottom += parts[role]
         if numbered:
-            axes.annotate(str(number + 1), (x, bottom), (0, 0.8), fontsize=4,
+            axes.annotate(str(own + 1), (x, bottom), (0, 0.8), fontsize=4,
                           textcoords="offset points", ha="center", va="bottom")

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from harness.analyse import OfferedPoint, OpenContender
 from harness.report.charts.base import (
-    DASHES, HEIGHT, Frame, entry, framed, label_rows, linear_axis, log_axis, look, name_panel)
+    DASHES, HEIGHT, Frame, entry, framed, label_rows, linear_axis, log_axis, look, name_panel, tip)
+from harness.report.format import number
 from harness.report.charts.lines import Series, Value, line
 
 _PANEL, _GAP = 1.15, 0.2
@@ -92,10 +93,12 @@ def distributions(curves: Sequence[Whole], frame: Frame) -> Figure:
     entries = [entry(one.label, *kind, markerfacecolor=fill)
                for one, (*kind, fill) in zip(curves, looks)]
     figure, ((axes,),) = framed(entries, frame, [HEIGHT])
-    for number, (one, (colour, marker, dash, fill)) in enumerate(zip(curves, looks)):
-        axes.plot(*zip(*one.points), color=colour, marker=marker, linestyle=dash,
-                  markerfacecolor=fill, markersize=3.4,
-                  markevery=(number % 6, 6))
+    for place, (one, (colour, marker, dash, fill)) in enumerate(zip(curves, looks)):
+        axes.plot(*zip(*one.points), color=colour, linestyle=dash)
+        for at, value in one.points[place % 6::6]:
+            mark, = axes.plot([at], [value], color=colour, marker=marker, markerfacecolor=fill,
+                              markersize=3.4)
+            tip(mark, f"{one.label}, {100 * (1 - 1 / at):.7g} %: {number(value)} µs")
     last = max(one.points[-1][0] for one in curves)
     ticks = {at: name for at, name in _TICKS if at <= last}
     axes.set_xscale("log")

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from harness.report.charts.base import (
     GREY, GREY_MARKERS, HEIGHT, LINE_WIDTH, MARKER_SIZE, Frame, Scale, entry, framed, label_rows,
-    linear_axis, log_axis, look, name_panel)
+    linear_axis, log_axis, look, name_panel, tip)
+from harness.report.format import interval, number
 
 VERDICT_MARKERS = {"faster": "^", "slower": "v", "inconclusive": "o"}
 # of a line's width: what is read first, what stands beside it, what is no contender's own
@@ -30,6 +31,12 @@ class Value:
     high: float | None = None
     hollow: bool = False
     marker: str | None = None
+
+    def words(self, lead: str) -> str:
+        """Return the value with its interval, as it is shown on hover."""
+        ends = (self.low, self.high) if self.low is not None and self.high is not None else None
+        return " ".join(filter(None, (f"{lead}: {number(self.centre)}", interval(ends),
+                                      "client-bound" if self.hollow else "")))
 
 
 @dataclass(frozen=True)
@@ -197,11 +204,13 @@ def line(axes: Any, series: Series, place: Callable[[float], float], band: bool 
     reach = np.array([ys - lows, highs - ys]).clip(0)
     axes.errorbar(xs[barred], ys[barred], reach[:, barred], color=series.colour, linewidth=0.9,
                   fmt="none")
-    for x, value in zip(xs, series.values):
+    for x, at, value in zip(xs, series.xs, series.values):
         if value.centre is None:
             axes.plot([x], [0.03], linestyle="", marker="x", color=series.colour, markersize=5,
                       transform=axes.get_xaxis_transform(), clip_on=False)
         else:
-            axes.plot([x], [value.centre], linestyle="", marker=value.marker or series.marker,
-                      color=series.colour, markersize=series.size, zorder=3 + front,
-                      markerfacecolor="white" if value.hollow else series.colour)
+            mark, = axes.plot([x], [value.centre], linestyle="", color=series.colour,
+                              marker=value.marker or series.marker, markersize=series.size,
+                              markerfacecolor="white" if value.hollow else series.colour,
+                              zorder=3 + front)
+            tip(mark, value.words(f"{series.label}, {number(at)}"))

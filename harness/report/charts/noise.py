@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from harness.regression import Detectable, NoiseResult
 from harness.store import Verdict
-from harness.report.charts.base import Frame, Scale, entry, framed, linear_axis, log_axis, look
+from harness.report.charts.base import Frame, Scale, entry, framed, linear_axis, log_axis, look, tip
+from harness.report.format import signed
 
 _HEIGHT, _GAP, _TITLE = 1.75, 0.62, 0.18
 # of percent, what a single wild interval may ask of the axis, by the median of all
@@ -44,8 +45,9 @@ def _comparisons(axes: Any, found: NoiseResult) -> None:
                                                                *(row.gain.ci95 or ())))
         reach.append(max(abs(low), abs(high)))
         colour, marker, _ = look(row.contender)
-        axes.errorbar([x], [centre], [[centre - low], [high - centre]], color=colour,
-                      marker=marker, markersize=3, linewidth=0.7)
+        mark, _, _ = axes.errorbar([x], [centre], [[centre - low], [high - centre]], color=colour,
+                                   marker=marker, markersize=3, linewidth=0.7)
+        tip(mark, f"{row.contender}: {signed(centre)}")
         if row.gain.verdict != Verdict.INCONCLUSIVE:
             axes.plot([x], [centre], marker="o", markerfacecolor="none", markersize=8,
                       markeredgecolor="black")

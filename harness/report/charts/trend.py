@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from harness.regression import GAIN, Trend, TrendLine
-from harness.report.charts.base import HEIGHT, Frame, entry, framed, linear_axis, log_axis, look
-from harness.report.format import signed
+from harness.report.charts.base import HEIGHT, Frame, entry, framed, linear_axis, log_axis, look, tip
+from harness.report.format import interval, number, signed
 
 _TICKS, _STEP, _DRIFT = 6, (0, (3, 2)), (0, (1, 1.5))
 _LOG_FROM = 8
@@ -57,9 +57,10 @@ def _line(axes: Any, line: TrendLine, order: dict[str, int], own: tuple[str, str
     xs = [order[value.run] for value in line.values]
     for x, value in zip(xs, line.values):
         low, high = value.ci95 or (value.value, value.value)
-        axes.errorbar([x], [value.value], [[value.value - low], [high - value.value]],
-                      color=colour, marker=marker, markersize=3.2, linewidth=0.7,
-                      linestyle="", zorder=3)
+        mark, _, _ = axes.errorbar([x], [value.value], [[value.value - low], [high - value.value]],
+                                   color=colour, marker=marker, markersize=3.2, linewidth=0.7,
+                                   linestyle="", zorder=3)
+        tip(mark, f"{line.contender}, {value.run}: {number(value.value)} {interval(value.ci95)}")
     logs = [math.log(value.value) for value in line.values]
     ends = [0, *(change.at for change in line.changes), len(xs)]
     for low, high in zip(ends, ends[1:]) if line.drift_percent is None else ():

@@ -129,8 +129,8 @@ def test_runs_with_several_kernel_servers_are_compared_by_their_headlines(tmp_pa
     lines = [line for line in (tmp_path / "out" / "compare.md").read_text().splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1 and "lwip over the best kernel server" in lines[0]
     drawn = (tmp_path / "out" / "throughput.svg").read_text()
-    assert "<!-- baselines: epoll-mt -->" in drawn and "<!-- baselines: nginx -->" not in drawn
-    assert "<!-- baselines: lwip over the best -->" in (tmp_path / "out" / "gain.svg").read_text()
+    assert ">baselines: epoll-mt</text>" in drawn and ">baselines: nginx</text>" not in drawn
+    assert ">baselines: lwip over the best</text>" in (tmp_path / "out" / "gain.svg").read_text()
 
 
 def gain(verdict: Verdict, ratio: float, ci95: tuple[float, float] | None, bound: Bound | None = None) -> Gain:

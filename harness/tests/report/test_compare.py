@@ -53,7 +53,7 @@ def test_the_page_stands_alone_and_says_what_is_not_tested(runs: list[Path], tmp
     write_comparison(runs, tmp_path / "out")
     page = Page((tmp_path / "out" / "compare.html").read_text())
     assert 'make compare RUNS="a b c"' in page.text
-    assert len(page.addresses) == 2 and all(address.startswith("data:") for address in page.addresses)
+    assert len(page.pictures) == 2 and all(address.startswith("#") for address in page.addresses)
 
 
 def test_different_wires_and_workloads_are_said(runs: list[Path], tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def marked(out: Path, name: str, banner: str = BANNER) -> bool:
     data = (out / name).read_text()
     match Path(name).suffix:
         case ".svg":
-            return f"<!-- {banner} -->" in data
+            return f">{banner}</text>" in data
         case ".html":
             return f'<p class="emulated">{markupsafe.escape(banner)}</p>' in data
         case ".md":
@@ -118,8 +118,8 @@ def test_a_comparison_names_the_runs_that_are_emulated(tmp_path: Path) -> None:
     banner = "EMULATED NIC in a (QEMU's e1000e): not hardware"
     for name in ("throughput.svg", "gain.svg", "compare.html", "compare.md"):
         assert marked(tmp_path / "out", name, banner), name
-    assert "<!-- a (emulated): lwip -->" in (tmp_path / "out" / "throughput.svg").read_text()
-    assert "<!-- b: lwip -->" in (tmp_path / "out" / "throughput.svg").read_text()
+    assert ">a (emulated): lwip</text>" in (tmp_path / "out" / "throughput.svg").read_text()
+    assert ">b: lwip</text>" in (tmp_path / "out" / "throughput.svg").read_text()
     rows = list(csv.DictReader((tmp_path / "out" / "compare.csv").open()))
     assert {(row["run"], row["emulated"]) for row in rows} == {("a", "QEMU's e1000e"), ("b", "")}
 
