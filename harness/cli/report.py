@@ -12,15 +12,21 @@ from pathlib import Path
 from typing import Sequence
 
 from harness.report import (
-    export, loaded, macro, pack, terminal_lines, verify, write_comparison, write_report)
-from harness.store import OUT, find_run, give_to_user, load_run, write_file
+    export, index_page, loaded, macro, pack, terminal_lines, verify, write_comparison, write_report)
+from harness.store import OUT, RESULTS, find_run, give_to_user, load_run, write_file
 
 
 def show_run(run_dir: Path, published: Sequence[str], out: Path = OUT) -> None:
-    """Write the report to <out>/<id>/ and print its gains. UsageError without a trial."""
+    """Write the report to <out>/<id>/ and <out>/index.html, and print its gains.
+
+    UsageError without a trial.
+    """
     place = out / load_run(run_dir).id
     run, summary, files = write_report(run_dir, place, published)
-    give_to_user(place)
+    runs = run_dir.parent if run_dir.parent.name == "runs" else RESULTS / "runs"
+    index = write_files(out, {"index.html": index_page(runs, out)})
+    for path in (place, *index):
+        give_to_user(path)
     print("\n".join(terminal_lines(run, summary)))
     _print_pages(files)
 

@@ -5,6 +5,7 @@ from harness.report.bundle import pack, verify
 from harness.report.compare import write_comparison
 from harness.report.export import FORMATS, export
 from harness.report.format import command, connections, counted, listed
+from harness.report.page.index import index_page
 from harness.report.papers import differences
 from harness.report.regression import gate_failures, gate_page, noise_page, trend_page
 from harness.report.report import loaded, terminal_lines, write_files, write_report
