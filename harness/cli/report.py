@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Sequence
 
 from harness.report import (
-    export, index_page, loaded, macro, pack, terminal_lines, verify, write_comparison, write_report)
+    export, index_page, loaded, macro, pack, terminal_lines, verify, write_comparison, write_files,
+    write_report)
 from harness.store import OUT, RESULTS, find_run, give_to_user, load_run, write_file
 
 
