@@ -7,7 +7,8 @@ import json
 from typing import Any, Iterator
 
 from harness.plan import Plan
-from harness.regression import COST, LEVEL, RATE, GateResult, NoiseResult, Result, Trend
+from harness.regression import (
+    COST, LEVEL, RATE, GateResult, Interleaved, NoiseResult, Result, Trend)
 from harness.store import to_json
 from harness.report.charts import noise, trend
 from harness.report.charts.base import Frame, compact, pictures
@@ -29,6 +30,18 @@ def gate_failures(found: GateResult) -> list[str]:
     """Return a sentence for each test that says worse."""
     return [line for test in found.tests if test.result == Result.WORSE
             for line in macro("gate.j2", "change", test)]
+
+
+def interleaved_page(found: Interleaved) -> dict[str, bytes]:
+    """Return gate.md and gate.json of a run that has change and base."""
+    context = {"gate": found, "at": Places.of(found.points)}
+    return {"gate.md": render("interleaved.md.j2", context), "gate.json": _json(found)}
+
+
+def interleaved_failures(found: Interleaved) -> list[str]:
+    """Return a sentence for each test that says worse."""
+    return [line for test in found.tests if test.worse
+            for line in macro("interleaved.j2", "change", test)]
 
 
 def noise_page(found: NoiseResult, plan: Plan, facts: Facts,
@@ -60,5 +73,5 @@ def trend_page(found: Trend) -> dict[str, bytes]:
             "trend.md": render("trend.md.j2", context)}
 
 
-def _json(found: GateResult | NoiseResult | Trend) -> bytes:
+def _json(found: GateResult | Interleaved | NoiseResult | Trend) -> bytes:
     return (json.dumps({"schema": SCHEMA, **to_json(found)}, indent=1) + "\n").encode()

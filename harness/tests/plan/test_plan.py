@@ -329,7 +329,7 @@ def test_an_own_plan_is_named_after_its_file(tmp_path: Path) -> None:
 
 
 def test_an_unknown_plan_names_those_there_are() -> None:
-    with pytest.raises(UsageError, match="no plan 'fast'; there are: default, full, latency, quick"):
+    with pytest.raises(UsageError, match="no plan 'fast'; there are: default, full, gate, latency, quick"):
         plan("fast")
 
 
