@@ -15,7 +15,7 @@ from harness.host import Host
 from harness.plan import RESTART_ROUND, Plan, TrialSpec
 from harness.provision import Provisioned, ResolvedWire
 from harness.store import Json, TrialRecord, counted, next_attempt, should_retry
-from harness.trial import Servers, run_trial
+from harness.trial import Beside, Servers, no_beside, run_trial
 
 Keep = Callable[[TrialRecord], None]
 Ports = Mapping[str, Json]
@@ -28,6 +28,7 @@ class TrialRunner:
     seen: all attempts so far, which tell what is usual on this machine and which attempt is next
     on_ports: called with what the ends of a trial say of their ports
     on_repeat: called with an attempt that was disturbed, before the next
+    beside: what goes on while the load of an attempt lasts
     """
 
     host: Host
@@ -37,6 +38,7 @@ class TrialRunner:
     seen: list[TrialRecord] = field(default_factory=list)
     on_ports: Callable[[TrialSpec, Ports], None] = lambda spec, ports: None
     on_repeat: Callable[[TrialSpec, TrialRecord], None] = lambda spec, record: None
+    beside: Beside = no_beside
     _impairment: str | None = None
     _servers: Servers | None = field(default=None, init=False)
     _round: int = field(default=0, init=False)
@@ -71,7 +73,7 @@ class TrialRunner:
             of = replace(spec, attempt=attempt)
             place = raw.with_name(f"{raw.name}-a{attempt}") if attempt else raw
             outcome = run_trial(self.host, self.wire, self.plan, of, sequence, self.up, place,
-                                self.seen, servers)
+                                self.seen, servers, self.beside)
             record = outcome.record
             self.seen.append(record)
             keep(record)

@@ -7,8 +7,9 @@ every byte of every answer. What comes of it: record.py. Knows no other trial an
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Iterable
+from typing import Callable, Iterable
 
 from harness.host import Host, now
 from harness.plan import KERNEL, Endpoint, Plan, TrialSpec
@@ -27,6 +28,15 @@ from harness.trial.server import STOP_SECONDS, Running
 from harness.trial.servers import Servers
 
 
+# called when the load that is measured begins, with the contender: what goes on beside it
+Beside = Callable[[Running], AbstractContextManager[object]]
+
+
+def no_beside(running: Running) -> AbstractContextManager[object]:
+    """Let nothing go on beside the load."""
+    return nullcontext()
+
+
 def load_tool(plan: Plan, has_loadgen: bool) -> LoadTool:
     """Return the tool of this plan's trials, on a wire whose client is loadgen or has sockets.
 
@@ -38,13 +48,14 @@ def load_tool(plan: Plan, has_loadgen: bool) -> LoadTool:
 
 def run_trial(host: Host, wire: ResolvedWire, plan: Plan, spec: TrialSpec, sequence: int,
               provisioned: Provisioned, raw: Path, earlier: Iterable[TrialRecord] = (),
-              servers: Servers | None = None) -> Outcome:
+              servers: Servers | None = None, beside: Beside = no_beside) -> Outcome:
     """Run one trial; its files go to the directory `raw`, made here.
 
     earlier: the run's trials so far; a clock that is lower than in one of the same contender at the
         same load point disturbs
     servers: of the round, which keep the contender up; None: it is started and stopped here, also
         when something fails
+    beside: what goes on while the load lasts, as a profiler
 
     A wrong response, errors or counts that do not add up make an invalid record. A contender or
     load tool that fails raises ContenderError.
@@ -58,9 +69,10 @@ def run_trial(host: Host, wire: ResolvedWire, plan: Plan, spec: TrialSpec, seque
         client = Client(host, wire, plan, provisioned, running, raw)
         tool = load_tool(plan, wire.has_loadgen)
         setting = Setting(wire, plan, spec, contender, client, tool)
-        measured = (_measure_in_one(setting, tool, running, started_at)
+        measured = (_measure_in_one(setting, tool, running, started_at, beside)
                     if isinstance(tool, Loadgen)
-                    else _measure(setting, running, started_at, stays=servers is not None))
+                    else _measure(setting, running, started_at, beside,
+                                  stays=servers is not None))
     finally:
         own.close()
     outcome = record_of(setting, sequence, measured, [
@@ -76,7 +88,8 @@ def _under_way(reconcile: Reconcile) -> int:
     return max(0, reconcile.sent + reconcile.in_flight_limit - counted)
 
 
-def _measure(setting: Setting, running: Running, started_at: str, stays: bool) -> Measured:
+def _measure(setting: Setting, running: Running, started_at: str, beside: Beside,
+             stays: bool) -> Measured:
     """Measure; a contender that `stays` up is warm from its first trial on, and not stopped."""
     plan, client, tool = setting.plan, setting.client, setting.tool
     fresh = running.trials == 0
@@ -94,7 +107,8 @@ def _measure(setting: Setting, running: Running, started_at: str, stays: bool) -
                   for name, duration in seconds.items()}
     before = _sample(setting, running)
     watch.begin()
-    load = _load(setting, tool.name, plan.duration_seconds, watch)
+    with beside(running):
+        load = _load(setting, tool.name, plan.duration_seconds, watch)
     watch.end()
     after = _sample(setting, running)
     second = prove_answer(client, plan.workload, "proof-after")
@@ -103,8 +117,8 @@ def _measure(setting: Setting, running: Running, started_at: str, stays: bool) -
                     began, ended, watch)
 
 
-def _measure_in_one(setting: Setting, tool: Loadgen, running: Running,
-                    started_at: str) -> Measured:
+def _measure_in_one(setting: Setting, tool: Loadgen, running: Running, started_at: str,
+                    beside: Beside) -> Measured:
     host, load = setting.client.host, setting.load(setting.plan.duration_seconds)
     watch = _watch(setting, running)
     # between its warm-up and its interval there is no pause for this
@@ -115,7 +129,8 @@ def _measure_in_one(setting: Setting, tool: Loadgen, running: Running,
     try:
         tool.wait_measuring(loading, load, warmup, watch.tick(WARMUP))
         stat_before, before = _proc_stat(host), _sample(setting, running)
-        text = tool.wait_account(loading, load, watch.tick(tool.name))
+        with beside(running):
+            text = tool.wait_account(loading, load, watch.tick(tool.name))
         watch.end()
         stat_after, after = _proc_stat(host), _sample(setting, running)
         meminfo = host.read("/proc/meminfo") if setting.contender.stack == KERNEL else None

@@ -30,10 +30,10 @@ MOST_OTHERS_SHARE = 0.03
 LEAST_MHZ_SHARE = 0.95
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 # include/linux/sched.h; proc(5) stat, field 9
-_PF_KTHREAD = 0x00200000
+PF_KTHREAD = 0x00200000
 # kernel threads that carry packets: whose they are cannot be told, and on these CPUs they are the
 # load's
-_CARRIERS = ("ksoftirqd/", "napi/", "irq/", "vhost-")
+CARRIERS = ("ksoftirqd/", "napi/", "irq/", "vhost-")
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,10 @@ def work(stats: Iterable[str], own: int) -> Work:
         pid, name = int(match[1]), match[2]
         parents[pid] = int(fields[0])
         ticks = sum(int(field) for field in fields[10:14])
-        processes[pid] = name, ticks / _TICKS_PER_SECOND, bool(int(fields[5]) & _PF_KTHREAD)
+        processes[pid] = name, ticks / _TICKS_PER_SECOND, bool(int(fields[5]) & PF_KTHREAD)
     ours = {pid for pid in processes if _below(pid, own, parents)}
     carriers = {pid for pid, (name, _, kernel) in processes.items()
-                if kernel and name.startswith(_CARRIERS)}
+                if kernel and name.startswith(CARRIERS)}
     return Work(sum(processes[pid][1] for pid in ours),
                 sum(processes[pid][1] for pid in carriers - ours),
                 {pid: entry[:2] for pid, entry in processes.items() if pid not in ours | carriers})
