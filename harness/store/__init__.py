@@ -10,6 +10,9 @@ from harness.store.convert import Json, from_json, to_json
 from harness.store.facts import (
     ContenderFacts, Facts, HugepageFacts, MachineFacts, SaturationFacts, differing, fact,
     read as read_facts)
+from harness.store.profile_record import (
+    BESIDE, UNKNOWN, ContenderProfile, Frame, Load, Profile, Stack, create_profile, load_profile,
+    write_profile)
 from harness.store.store import (
     NAME, OUT, REFERENCE, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, find_run,
     give_to_user, load_run, run_id, write_file)

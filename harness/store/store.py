@@ -115,16 +115,9 @@ class Store:
     def create(cls, id_: str, plan: Plan, found: Json, results: Path = RESULTS) -> "Store":
         """Make a new run's directory; MachineError if the disk refuses, UsageError if the id is
         taken."""
-        path = results / "runs" / id_
+        path = make_new(results / "runs" / id_, f"; RESUME={id_} goes on with it")
         store = cls(Run(id_, path, facts.read({"schema": SCHEMA, "run": id_, **found}), plan))
-        try:
-            path.mkdir(parents=True)
-            store.raw.mkdir()
-        except FileExistsError:
-            raise UsageError(f"{path}: is there already; RESUME={id_} goes on with it") from None
-        except OSError as error:
-            raise _disk(path, error) from error
-        write_file(path / "plan.json", _pretty(to_json(plan)))
+        write_json(path / "plan.json", to_json(plan))
         store.enter()
         store._write(TRIALS, ())
         return store
@@ -160,10 +153,28 @@ class Store:
     def enter(self, **found: Any) -> None:
         """Enter these among the facts, in the stead of those of the same names."""
         self.run = replace(self.run, facts=self.run.facts.entered(**found))
-        write_file(self.run.path / "facts.json", _pretty(self.run.facts.raw))
+        write_json(self.run.path / "facts.json", self.run.facts.raw)
 
     def _write(self, name: str, records: Iterable[TrialRecord]) -> None:
         write_file(self.run.path / name, "".join(map(_line, records)))
+
+
+def make_new(path: Path, hint: str = "") -> Path:
+    """Make a directory with one for raw data in it. MachineError if the disk refuses, UsageError,
+    with the hint, where there is one already."""
+    try:
+        path.mkdir(parents=True)
+        (path / "raw").mkdir()
+    except FileExistsError:
+        raise UsageError(f"{path}: is there already{hint}") from None
+    except OSError as error:
+        raise _disk(path, error) from error
+    return path
+
+
+def write_json(path: Path, data: Json) -> None:
+    """Write as write_file()."""
+    write_file(path, json.dumps(data, indent=1) + "\n")
 
 
 def write_file(path: Path, data: str | bytes) -> None:
@@ -207,7 +218,7 @@ def give_to_user(path: Path) -> None:
     user, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     if os.geteuid() != 0 or not (user.isdecimal() and group.isdecimal()):
         return
-    above = [path.parent] if path.parent.resolve() in (RESULTS / "runs", OUT) else []
+    above = [path.parent] if path.parent.resolve() in (RESULTS / "runs", RESULTS / "profiles", OUT) else []
     for entry in (*above, path, *path.rglob("*")):
         os.chown(entry, int(user), int(group), follow_symlinks=False)
 
@@ -228,10 +239,6 @@ def disk_reason(error: OSError, path: Path | None = None) -> str:
 
 def _disk(path: Path, error: OSError) -> MachineError:
     return MachineError(f"cannot write {disk_reason(error, path)}")
-
-
-def _pretty(data: Json) -> str:
-    return json.dumps(data, indent=1) + "\n"
 
 
 def _line(record: TrialRecord) -> str:
@@ -259,7 +266,7 @@ def _load(path: Path, resumed: bool = False) -> tuple[Run, str]:
 
 
 def _read_plan(file: Path) -> Plan:
-    data = _read_json(file)
+    data = read_json(file)
     try:
         return from_json(data)
     except UsageError as error:
@@ -267,7 +274,7 @@ def _read_plan(file: Path) -> Plan:
 
 
 def _read_facts(file: Path) -> Facts:
-    data = _read_json(file)
+    data = read_json(file)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise UsageError(f"{file}: not facts of schema {SCHEMA}")
     found = facts.read(data, str(file))
@@ -286,7 +293,8 @@ def _read_text(path: Path) -> str:
         raise UsageError(f"{path}: cannot read: {error.strerror}") from None
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Return what a file of ours holds. UsageError, with the place, where it is no JSON."""
     try:
         return json.loads(_read_text(path))
     except json.JSONDecodeError as error:
