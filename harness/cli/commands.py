@@ -87,6 +87,14 @@ def _shell(args: Arguments, host: Host) -> int:
     return open_shell(host, *planned(RunRequest(args.WIRE or "tap", args.PLAN, settings(args)), host))
 
 
+def _profile(args: Arguments, host: Host) -> None:
+    from harness.cli.profile import show_profile
+    from harness.run import RunRequest
+    wire = args.WIRE or "tap"
+    nic = nic_request(args) if args.RUN else _named_nic(args, wire, host)
+    show_profile(RunRequest(wire, args.PLAN, settings(args), nic=nic), args.RUN, host)
+
+
 def _report(args: Arguments, host: Host) -> None:
     from harness.cli.report import show_run
     from harness.store import find_run
@@ -183,6 +191,8 @@ COMMANDS: Mapping[str, tuple[str, Callable[[Arguments, Host], int | None]]] = {
     "noise": ("contenders against themselves: what this machine can tell apart (root); "
               "RUN=<id>: of a run that there is", _noise),
     "shell": ("a shell in the client's namespace of a wire, its servers up (root)", _shell),
+    "profile": ("where each contender's cycles go at one load point, by layer of stack and kernel, "
+                "with flame graphs (root); RUN=<id>: of a profile that there is", _profile),
     "report": ("charts and pages of a run again, from its files alone", _report),
     "compare": ("one report over several runs: RUNS=\"a b\"", _compare),
     "export": ("figures of a run for other tools, to stdout or OUTPUT=FILE: "

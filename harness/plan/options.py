@@ -159,9 +159,10 @@ def _percent(text: str, place: str) -> float:
 
 
 _MEASURES = ("bench", "latency", "noise", "reproduce")
-_STARTS = (*_MEASURES, "shell")
+_LOADS = (*_MEASURES, "profile")
+_STARTS = (*_LOADS, "shell")
 _ROUNDS = ("bench", "reproduce")
-_ON_NIC = ("bench", "latency", "reproduce", "doctor")
+_ON_NIC = ("bench", "latency", "reproduce", "profile", "doctor")
 _MADE = ("bench", "latency", "report", "compare", "bundle")
 RUN_NAME = "an id under results/runs/, 'reference', or a directory"
 
@@ -170,7 +171,7 @@ OPTIONS = (
            ("reproduce", "bench", "latency"), key="paper", unit="NAME", positional=("reproduce",)),
     Option("WIRE", "a name in topologies/wires/, or a .toml file", (*_STARTS, "trend"),
            unit="WIRE", default="tap; of bench: nic", positional=("bench", "latency", "noise",
-                                                                  "shell")),
+                                                                  "profile", "shell")),
     Option("PLAN", "quick, default, full, or a .toml file", (*_STARTS, "vm-test"), unit="PLAN",
            default="default"),
     Option("WORKLOAD", "shape of request, response and connection: rps, cps, bandwidth, conns, …",
@@ -179,7 +180,7 @@ OPTIONS = (
            _STARTS, key="load_tool", unit="NAME", default="the workload's usual one"),
     Option("CONTENDERS", "who is measured; the first is the baseline", _STARTS, Kind.NAMES,
            "contenders", "NAME,…", "all of the wire"),
-    Option("CONNECTIONS", "load points: connections open at a time", _MEASURES, Kind.NUMBERS,
+    Option("CONNECTIONS", "load points: connections open at a time", _LOADS, Kind.NUMBERS,
            "connections", "N,…", "the plan's", 1, MOST_CONNECTIONS),
     Option("SWEEP", f"load points on another axis, as cores=1,2,4; axes: {', '.join(SWEPT)}; "
            "connections are then 64 unless they are given", ("bench", "reproduce"), Kind.REPEATED,
@@ -189,9 +190,9 @@ OPTIONS = (
            old="MOST_CONNECTIONS"),
     Option("ROUNDS", "how often each trial is run; with a precision: at least", _MEASURES,
            Kind.NUMBER, "rounds", "N", "the plan's", 1, MOST_ROUNDS),
-    Option("DURATION", "load of a trial", _MEASURES, Kind.NUMBER, "duration_seconds", "SECONDS",
+    Option("DURATION", "load of a trial", _LOADS, Kind.NUMBER, "duration_seconds", "SECONDS",
            "the plan's", 1, 3600),
-    Option("WARMUP", "load before it that is not counted", _MEASURES, Kind.NUMBER,
+    Option("WARMUP", "load before it that is not counted", _LOADS, Kind.NUMBER,
            "warmup_seconds", "SECONDS", "the plan's", 0, 600),
     Option("RESTART", "how often a contender is started anew", ("bench", "noise", "reproduce"),
            Kind.CHOICE, "restart", "|".join(RESTARTS), "round, where it can serve on",
@@ -233,7 +234,7 @@ OPTIONS = (
     Option("CLIENT", "other end of its cable: if:NAME, or ssh:USER@HOST[,if=NAME][;ssh:…]",
            _ON_NIC, unit="CLIENT"),
     Option("TUNE", "how the machine is set for it: none, fair or max",
-           ("bench", "latency", "reproduce"), unit="LEVEL", default="fair"),
+           ("bench", "latency", "reproduce", "profile"), unit="LEVEL", default="fair"),
     Option("FORCE", "also a NIC that is in use", _ON_NIC, Kind.SWITCH),
     Option("NOIOMMU", "also without an IOMMU, which is unsafe", _ON_NIC, Kind.SWITCH),
     Option("DRY_RUN", "show what would be done, do nothing", ("bench", "latency", "reproduce"),
@@ -243,7 +244,8 @@ OPTIONS = (
            ("bench", "latency"), Kind.YES_NO, unit="yes|no", default="yes"),
     Option("PUBLISHED", "overlay the figures of results/published/NAME.toml", _MADE,
            Kind.REPEATED, unit="NAME"),
-    Option("RUN", RUN_NAME, ("report", "bundle", "export", "reference", "noise"), unit="RUN",
+    Option("RUN", RUN_NAME, ("report", "bundle", "export", "reference", "noise",
+                           "profile"), unit="RUN",
            default="reference", positional=("report", "bundle", "export", "reference")),
     Option("FORMAT", "csv, github-action-benchmark, bencher or prometheus", ("export",),
            unit="NAME", default="csv"),

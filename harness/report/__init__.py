@@ -7,6 +7,7 @@ from harness.report.export import FORMATS, export
 from harness.report.format import command, connections, counted, listed
 from harness.report.page.index import index_page
 from harness.report.papers import differences
+from harness.report.profile import profile_lines, profile_page
 from harness.report.regression import (
     gate_failures, gate_page, interleaved_failures, interleaved_page, noise_page, trend_page)
 from harness.report.report import loaded, terminal_lines, write_files, write_report
