@@ -85,7 +85,8 @@ def _frames(sample: Sample, inlined: Inlined, rules: Rules) -> tuple[tuple[Frame
         else:
             polls = bool(rule and rule.polls)
         name = PurePosixPath(call.dso).name if call.dso.startswith("/") else call.dso
-        frames.append(Frame(call.symbol, name, layer))
+        symbol = f"[{name}]" if call.symbol == UNKNOWN else call.symbol
+        frames.append(Frame(symbol, name, layer))
     return tuple(frames), polls
 
 

@@ -119,6 +119,11 @@ def test_empty_polls_that_cannot_be_told_are_said() -> None:
     assert uncounted.polling_hidden and "polling" not in uncounted.cycles_per_request
 
 
+def test_a_function_without_a_name_has_that_of_its_file() -> None:
+    found = folded({NGINX})
+    assert [frame.symbol for frame in found.frames if frame.dso == "nginx"] == ["[nginx]"]
+
+
 def test_what_has_no_layer_is_listed() -> None:
     strange = Sample("epoll_server", EPOLL, (Call(1 << 63, "no_such_function", KERNEL),))
     found = folded({EPOLL}, [*SAMPLES, strange, strange])
