@@ -55,10 +55,17 @@ class LocalProcess(Process):
                 os.killpg(self.pid, number)
 
     def wait(self, timeout: float) -> int:
-        try:
-            return self._popen.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError(f"{self.argv[0]} still runs after {timeout:g} s") from None
+        if self.poll() is None:
+            # Popen.wait() would ask every 50 ms
+            handle = os.pidfd_open(self.pid)
+            try:
+                select.select([handle], [], [], timeout)
+            finally:
+                os.close(handle)
+        code = self.poll()
+        if code is None:
+            raise TimeoutError(f"{self.argv[0]} still runs after {timeout:g} s")
+        return code
 
 
 class LocalHost(Host):
@@ -218,6 +225,11 @@ class LocalHost(Host):
             return "forbidden, by a container's seccomp filter or kernel.io_uring_disabled"
         return {errno.ENOSYS: "this kernel has none, or a seccomp filter hides it",
                 errno.EINVAL: "this kernel is older than Linux 6.1"}.get(code, os.strerror(code))
+
+    def _table(self, name: str, netns: str | None) -> list[str]:
+        # no program is started for it, beside a load that is measured
+        with _or_cannot("read", f"/proc/net/{name}"):
+            return inside(netns, Path(f"/proc/thread-self/net/{name}").read_text).splitlines()
 
     def connect(self, netns: str | None, address: str, port: int, timeout: float) -> socket.socket:
         return inside(netns, lambda: socket.create_connection((address, port), timeout))

@@ -14,7 +14,7 @@ from harness.errors import UsageError
 from harness.plan.load import AXES, CONNECTIONS, Axis, LoadPoint, Workload
 from harness.plan.netem import parse
 from harness.plan.options import (
-    BY_KEY, MOST_ROUNDS, OFFERED_RATES, RESTART_TRIAL, SOFTIRQ_DEFAULT)
+    BY_KEY, MOST_ROUNDS, OFFERED_RATES, RESTART_ROUND, RESTART_TRIAL, SOFTIRQ_DEFAULT)
 from harness.structure import strict, structured
 
 SCHEMA = 2
@@ -125,6 +125,12 @@ class Plan:
     def compared(self) -> tuple[str, ...]:
         """The contenders that gains are of; the limits are none."""
         return tuple(name for name in self.contenders if name not in self.limits)
+
+    @property
+    def load_seconds(self) -> float:
+        """Return what a trial loads, on average: where a contender stays up, one has the warm-up."""
+        trials = len(self.load_points) if self.restart == RESTART_ROUND else 1
+        return self.duration_seconds + self.warmup_seconds / trials
 
     @property
     def most_rounds(self) -> int:

@@ -74,7 +74,7 @@ class TimeLeft:
     def __init__(self, plan: Plan, trials: int,
                  monotonic: Callable[[], float] = time.monotonic) -> None:
         self._plan = plan
-        self._expected = plan.warmup_seconds + plan.duration_seconds + _OVERHEAD_SECONDS
+        self._expected = plan.load_seconds + _OVERHEAD_SECONDS
         self._left = trials
         self._done = 0
         self._monotonic = monotonic

@@ -161,7 +161,7 @@ class _Session:
             pass
         trials = len(remaining(plan, ()))
         calibrated = 0 if calibration.why_not(self.wire, plan) else len(plan.load_points)
-        seconds = (calibrated + trials) * (plan.warmup_seconds + plan.duration_seconds)
+        seconds = (calibrated + trials) * plan.load_seconds
         for line in not_applicable(plan, self.words):
             print(f"# {line}")
         tap = f", TAP={plan.tap}" if plan.tap else ""

@@ -27,7 +27,7 @@ from harness.tests.fixtures.serving_host import ServingHost, at_load, interrupt,
 from harness.tests.fixtures.wires import bare_wire
 from harness.provision import ResolvedWire
 
-SETTINGS = {"CONTENDERS": "epoll,lwip", "CONNECTIONS": "1,8", "ROUNDS": "1"}
+SETTINGS = {"CONTENDERS": "epoll,lwip", "CONNECTIONS": "1,8", "ROUNDS": "1", "DURATION": "2"}
 ORDER = RunRequest("tap", "quick", SETTINGS)
 
 

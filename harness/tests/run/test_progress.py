@@ -16,7 +16,8 @@ from harness.store.codes import Note, Problem
 from harness.store.trial_record import Reconcile, TrialRecord
 from harness.plan import load_wire
 
-PLAN = load_plan("quick", load_wire("tap"), (0, 1), {"CONNECTIONS": "8", "ROUNDS": "2", "CONTENDERS": "epoll,lwip"})
+TWO = {"DURATION": "2", "RESTART": "trial", "CONTENDERS": "epoll,lwip"}
+PLAN = load_plan("quick", load_wire("tap"), (0, 1), {"CONNECTIONS": "8", "ROUNDS": "2", **TWO})
 
 
 PROBLEMS = (Note(Problem.REFUSED, {"count": 2}), Note(Problem.OPTIMISATIONS_UNKNOWN))
@@ -83,7 +84,7 @@ def test_clock() -> None:
 
 
 RULE = load_plan("quick", load_wire("tap"), (0, 1), {
-    "CONTENDERS": "epoll,lwip", "CONNECTIONS": "8", "ROUNDS": "5", "PRECISION": "3", "BUDGET": "100s"})
+    **TWO, "CONNECTIONS": "8", "ROUNDS": "5", "PRECISION": "3", "BUDGET": "100s"})
 
 
 def look(rounds: int, more: int | None, spent: float, widest: float | None = 0.05) -> Look:

@@ -25,7 +25,7 @@ from harness.trial.observe.sampler import Watch
 from harness.tests.fixtures.wires import bare_wire
 
 WIRE = bare_wire("tap")
-PLAN = load_plan("quick", WIRE, (0, 1), {})
+PLAN = load_plan("quick", WIRE, (0, 1), {"DURATION": "2"})
 RPS = Workload("rps", "/", 1)
 
 

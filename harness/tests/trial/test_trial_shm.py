@@ -19,7 +19,7 @@ from harness.trial import Outcome, run_trial
 from harness.tests.fixtures.wires import bare_wire
 
 WIRE = bare_wire("shm")
-PLAN = load_plan("quick", WIRE, (0, 1), {})
+PLAN = load_plan("quick", WIRE, (0, 1), {"DURATION": "2"})
 LWIP = WIRE.contenders["lwip"]
 SERVER, CLIENT = LWIP.endpoint.namespace, LWIP.client.endpoint.namespace
 

@@ -29,7 +29,7 @@ CLIENT = WIRE.contenders["lwip"].client.endpoint.namespace
 
 def trial(host: ServingHost, raw: Path, contender: str = "lwip", wire: ResolvedWire = WIRE,
           settings: Mapping[str, str] = {}) -> Outcome:
-    plan = load_plan("quick", wire, (0, 1), settings)
+    plan = load_plan("quick", wire, (0, 1), {"DURATION": "2", **settings})
     if wire.contenders[contender].ready == "socket":
         host.files["/run/stackduel/lwip.sock"] = ""
     up = Provisioned(wire, True, "", cast(Any, Journal(host)))

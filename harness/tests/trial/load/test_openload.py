@@ -94,7 +94,7 @@ TWO = {"CONTENDERS": "epoll,lwip"}
 
 def trial(host: ServingHost, raw: Path, rate: int) -> TrialRecord:
     wire = bare_wire("tap")
-    plan = replace(load_plan("quick", wire, (0, 1), {}), offered=(rate,))
+    plan = replace(load_plan("quick", wire, (0, 1), {"DURATION": "2"}), offered=(rate,))
     up = Provisioned(wire, True, "", cast(Any, Journal(host)))
     return run_trial(host, wire, plan, TrialSpec("epoll", LoadPoint(8, rate), 2, 1), 1, up, raw).record
 

@@ -158,6 +158,6 @@ def test_without_a_counter_on_the_way_nothing_is_said(tmp_path: Path) -> None:
 
 
 def test_on_a_machine_with_one_cpu_it_counts_once(tmp_path: Path) -> None:
-    host, plan = ServingHost(), load_plan("quick", WIRE, (0,), {})
+    host, plan = ServingHost(), load_plan("quick", WIRE, (0,), {"DURATION": "2"})
     machine = trial(host, tmp_path, plan=replace(plan, client_cpus=(0,), server_cpus=(0,))).record.machine
     assert machine and machine.steal_share == 0.0
