@@ -59,7 +59,9 @@ def _entry(path: Path, out: Path) -> Entry:
         return Entry(path.name, started, summary.wire, sentences,
                      _spark(lines[0]) if lines else None, page)
     except (UsageError, OSError, ValueError) as error:
-        return Entry(path.name, page=page, why_not=str(error).splitlines()[0])
+        what = (f"{Path(error.filename).name}: {error.strerror}"
+                if isinstance(error, OSError) and error.filename else str(error))
+        return Entry(path.name, page=page, why_not=what.splitlines()[0])
 
 
 def _read(path: Path) -> tuple[str, Summary]:

@@ -38,6 +38,7 @@ def test_every_run_has_its_row_the_newest_first_and_what_cannot_be_read_says_why
     assert [name for name, row in found.items() if "<polyline" in row] == ["20260101-000000-tap"]
     for broken in ("20260104-000000-tap", "20260105-000000-tap"):
         assert "cannot be read: " in found[broken]
+    assert "cannot be read: facts.json: No such file or directory<" in found["20260104-000000-tap"]
     assert "no report here" in found["20260102-000000-tap"] and "requests/s" in found["20260102-000000-tap"]
 
 
