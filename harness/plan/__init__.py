@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What to measure. Pure: no root, no clock, no machine."""
 
-from harness.plan.ablation import OPTIMISATIONS, PLAIN, Optimisation, added, apart, below
+from harness.plan.ablation import (
+    AS_PUBLISHED, OPTIMISATIONS, PLAIN, Optimisation, added, apart, below)
 from harness.plan.load import (
     AXES, CONNECTIONS, GENERAL, OFFERED, SIZES, WORKLOADS, Axis, LoadPoint, Workload, expected_body)
 from harness.plan.load_plan import MOST_OF_WRK, PLANS, load_plan, needs_loadgen, without

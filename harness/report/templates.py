@@ -11,6 +11,7 @@ import jinja2
 import markupsafe
 
 from harness.errors import UsageError
+from harness.plan import AS_PUBLISHED
 from harness.store import (
     CableNote, Evidence, Interference, NotCalibrated, NotMeasured, Note, Problem, StoppedBy,
     Unsettled)
@@ -41,6 +42,7 @@ def environment(html: bool) -> jinja2.Environment:
     made.globals.update(
         NONE=format.NONE, zip=zip, pair=format.pair, places=format.places, ratio=format.ratio,
         command_line=format.command_line, shades=SHADES, SHOWN=first_screen.SHOWN,
+        as_published=list(AS_PUBLISHED),
         **{function.__name__: function for function in (
             baselines.label, baselines.limits, baselines.measured, baselines.absent, baselines.others,
             baselines.baselines, baselines.both_ended, baselines.best_at, baselines.line,

@@ -6,6 +6,8 @@
 
 /* clang-format off */
 const struct feature_row feature_rows[] = {
+    {FEATURE_REQUEST, "request", "a request known by its bytes is not parsed again"},
+    {FEATURE_BATCH, "batch", "packets sent in bursts, not one by one"},
     {FEATURE_LOOKUP, "lookup", "connections and listeners found in a keyed table, not by walking a list"},
     {FEATURE_POOLS, "pools", "buffers from constant-time pools, not from lwIP's first-fit heap"},
     {FEATURE_TIMERS, "timers", "timers by deadline in a wheel, not by walking all connections"},
@@ -15,11 +17,9 @@ const struct feature_row feature_rows[] = {
     {FEATURE_SUM_IN_COPY, "sum-in-copy", "checksums that no hardware computes, folded into the copy or kept"},
     {FEATURE_OFFLOAD, "offload", "checksums left to the port where it offers"},
     {FEATURE_TSO, "tso", "segmentation left to the port where it offers"},
-    {FEATURE_BATCH, "batch", "packets sent in bursts, not one by one"},
     {FEATURE_PREFETCH, "prefetch", "the connections of a burst looked up ahead"},
     {FEATURE_CLOCK, "clock", "the clock read once a turn, not for every packet"},
     {FEATURE_PREDICTION, "prediction", "header prediction for the segment that is expected next"},
-    {FEATURE_REQUEST, "request", "a request known by its bytes is not parsed again"},
 };
 /* clang-format on */
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Draw what each optimisation saves, from the plain design down, and left out alone."""
+"""Draw what each optimisation saves, from none of them down, and left out alone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def draw(plain: float, steps: Sequence[OptimisationStep], frame: Frame) -> Figur
         axes.tick_params(axis="y", length=0)
         linear_axis(axes.xaxis, ticks)
         axes.set_xlabel(label, fontsize=7)
-    left.set_yticks(range(rows), ["plain design", *(step.name for step in steps), "all of them"])
+    left.set_yticks(range(rows), ["none of them", *(step.name for step in steps), "all of them"])
     right.set_yticks(range(rows), [""] * rows)
     left.set_xlim(0, 1.08 * max(heights))
     right.set_xlim(*_reach([step.saved_alone for step in steps]))

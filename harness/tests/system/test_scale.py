@@ -46,10 +46,10 @@ def bench(directory: Path, wire: str, *settings: str) -> tuple[TrialRecord, ...]
     return trials
 
 
-def test_the_same_client_for_kernel_and_lwip(tmp_path: Path) -> None:
+def test_the_same_client_for_kernel_lwip_and_the_floor(tmp_path: Path) -> None:
     trials = bench(tmp_path, "shm-loadgen", "CONNECTIONS=1,64")
-    assert sorted((t.contender, t.point.connections) for t in trials) == [("epoll", 1), ("epoll", 64), ("lwip", 1),
-                                                                          ("lwip", 64)]
+    assert sorted((t.contender, t.point.connections) for t in trials) == [
+        (name, count) for name in ("epoll", "floor", "lwip") for count in (1, 64)]
     for trial in trials:
         counts = trial.reconcile
         assert counts.parsed and counts.answered and counts.sent <= counts.parsed == counts.answered <= counts.sent + counts.in_flight_limit
@@ -60,7 +60,8 @@ def test_the_same_client_for_kernel_and_lwip(tmp_path: Path) -> None:
     assert facts["load_tool"]["name"] == "loadgen" and facts["ports"]["lwip"]["driver"] == "net_virtio_user"
     assert facts["ports"]["lwip client"]["driver"] == "net_vhost"
     assert facts["ports"]["epoll client"]["driver"] == "net_af_packet"
-    assert set(facts["binaries"]["programs"]) == {"build/epoll_server", "build/lwip_server", "build/loadgen"}
+    assert set(facts["binaries"]["programs"]) == {
+        "build/epoll_server", "build/lwip_server", "build/floor_server", "build/loadgen"}
     offloads = facts["offloads"]["stackduel-server/server0"]
     assert "tx-checksumming" not in offloads and "tcp-segmentation-offload" not in offloads
 
@@ -83,7 +84,7 @@ def test_large_bodies(tmp_path: Path) -> None:
 
 def assert_few_asked(trials: tuple[TrialRecord, ...], *connections: int) -> None:
     assert sorted((t.contender, t.point.connections) for t in trials) == [
-        (name, count) for name in ("epoll", "lwip", "plain") for count in connections]
+        (name, count) for name in ("epoll", "floor", "lwip", "plain") for count in connections]
     for trial in trials:
         assert trial.client and trial.client["active"] == min(64, trial.point.connections)
         assert trial.connections_per_sec is None or trial.connections_per_sec > 0

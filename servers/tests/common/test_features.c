@@ -46,7 +46,7 @@ static void test_names_add_up(void **state) {
     assert_string_equal(text, "[]");
     features = FEATURE_POOLS | FEATURE_REQUEST;
     features_describe(text, sizeof(text));
-    assert_string_equal(text, "[\"pools\", \"request\"]");
+    assert_string_equal(text, "[\"request\", \"pools\"]");
 }
 
 static void test_an_unknown_name_is_refused_and_changes_nothing(void **state) {

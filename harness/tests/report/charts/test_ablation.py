@@ -46,7 +46,7 @@ def test_each_step_begins_where_the_last_has_ended() -> None:
         assert widths(left) == [(0, 1000), (1000, 300), (300, 340), (0, 340)]
         assert widths(right) == [(0, 500), (0, -20)]
         assert [text.get_text() for text in left.get_yticklabels()] == [
-            "plain design", "lookup", "tx-in-place", "request", "all of them"]
+            "none of them", "lookup", "tx-in-place", "request", "all of them"]
         colours = [bar.get_facecolor() for bar in left.patches]
         assert colours[0] == colours[3] != colours[1] != colours[2]
         assert [text.get_text() for text in left.texts] == ["×"], "a step that was not measured is marked"
