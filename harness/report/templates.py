@@ -44,7 +44,8 @@ def environment(html: bool) -> jinja2.Environment:
         command_line=format.command_line, shades=SHADES, SHOWN=first_screen.SHOWN,
         as_published=list(AS_PUBLISHED),
         **{function.__name__: function for function in (
-            baselines.label, baselines.limits, baselines.measured, baselines.absent, baselines.others,
+            baselines.label, baselines.limits, baselines.measured, baselines.absent,
+            baselines.others,
             baselines.baselines, baselines.both_ended, baselines.best_at, baselines.line,
             baselines.headlines, baselines.emulated, first_screen.ranked,
             first_screen.first_charts, first_screen.more_charts, first_screen.widest)})
