@@ -6,7 +6,7 @@ from harness.analyse.gain import (
 from harness.analyse.metrics import METRICS, Better, Context
 from harness.analyse.model import (
     SCHEMA, Attempts, Ceiling, Cell, ContenderInfo, Distance, Factors, Gain, Interval, Limit,
-    OfferedPoint, OpenContender, OpenLoopSummary, OptimisationStep, Point, Ratio, Saving,
+    OfferedPoint, OpenContender, OpenLoopSummary, OptimisationStep, Point, Saving,
     Steadiness, Summary)
 from harness.analyse.stats import LEAST_TO_RESAMPLE, Table, holm, median, round_significant
 from harness.analyse.stopping_rule import (

@@ -61,7 +61,7 @@ def caveats(plan: Plan, wire: str, emulated: str, pages: HugepageFacts,
     kernels = [contenders[name] for name in gain.kernel_baselines(contenders)
                if not contenders[name].not_measured]
     if alone := tuple(name for name, info in contenders.items() if kernels and points
-                      and info.polls and not info.baseline
+                      and info.polls and not (info.baseline or info.limit)
                       and not any(gain.polls_alike(info, kernel) for kernel in kernels)):
         yield note(Caveat.POLLING_IN_GAIN, contenders=alone)
     if wire:

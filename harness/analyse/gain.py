@@ -29,7 +29,7 @@ from typing import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from harness.analyse.model import (
-    Cell, ContenderInfo, Distance, Factors, Gain, Point, Ratio)
+    Cell, ContenderInfo, Distance, Factors, Gain, Point)
 from harness.analyse import stats
 from harness.analyse.stats import Interval, Table, round_significant
 from harness.plan import LoadPoint
@@ -157,14 +157,9 @@ def factors(contenders: Mapping[str, ContenderInfo], cells: Mapping[str, Cell],
         complete = np.isfinite(by_polling + by_bypass)
         if complete.any():
             worth, own = by_polling[complete], by_bypass[complete]
-            yield Factors(name, sleeping, polling, _ratio(worth + own), _ratio(worth), _ratio(own),
-                          int(complete.sum()))
+            yield Factors(name, sleeping, polling, distance(worth + own), distance(worth),
+                          distance(own))
 
-
-def _ratio(logs: Table) -> Ratio:
-    mean, ends = stats.t_interval(list(map(float, logs)))
-    return Ratio(round_significant(math.exp(mean)),
-                 stats.rounded_interval(stats.exp_interval(ends)))
 
 
 def adjust(gains: Sequence[Gain]) -> list[Gain]:

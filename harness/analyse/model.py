@@ -58,11 +58,13 @@ class Gain:
 
 
 @dataclass(frozen=True)
-class Ratio:
-    """A ratio of two throughputs, with its interval paired by round."""
+class Distance:
+    """A ratio, paired by round, with its interval; None where no round has both."""
 
-    value: float
+    ratio: float | None
     ci95: Interval | None
+    rounds: int
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True)
@@ -78,20 +80,9 @@ class Factors:
     contender: str
     sleeping: str
     polling: str
-    gain: Ratio
-    by_polling: Ratio
-    by_bypass: Ratio
-    rounds: int
-
-
-@dataclass(frozen=True)
-class Distance:
-    """A ratio, paired by round, with its interval; None where no round has both."""
-
-    ratio: float | None
-    ci95: Interval | None
-    rounds: int
-    bound: Bound | None = None
+    gain: Distance
+    by_polling: Distance
+    by_bypass: Distance
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,7 @@ def _contender(contender: Contender, plan: Plan) -> Json:
         "program": contender.program, "arguments": list(contender.arguments), "eal": list(end.eal),
         "address": end.address, "namespace": end.namespace,
         "client": {"stack": client.stack, "launcher": client.launcher or None,
+                   "polls": client.polls or client.stack != KERNEL,
                    "eal": list(client.endpoint.eal), "address": client.endpoint.address,
                    "namespace": client.endpoint.namespace}}
     if contender.without:

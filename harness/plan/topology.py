@@ -253,6 +253,9 @@ def _check_contenders(wire: Wire) -> None:
         if item.same_on_one_core not in ("", *wire.contenders):
             raise UsageError(f"{where}: same_on_one_core: there is no contender "
                              f"'{item.same_on_one_core}'")
+        if item.client_polls and item.client.stack != KERNEL:
+            raise UsageError(f"{where}: client_polls: on wire '{wire.name}' the client of stack "
+                             f"{item.stack} is not on the kernel's sockets")
         if item.busy_polls and (item.stack != KERNEL or not item.counters):
             raise UsageError(f"{where}: only a kernel contender that counts can say that it "
                              "busy-polls")

@@ -17,6 +17,7 @@ CORES = ("one", "all")
 # client stack of a load tool that drives a port itself
 LOADGEN = DPDK
 ON_LWIP, LIBRARY, GENERATOR = "build/on-lwip", "build/libstackduel_preload.so", "build/loadgen"
+SPINNING, SPIN = "build/spinning", "build/libspin.so"
 EAL_PREFIX, CLIENT_EAL_PREFIX = "stackduel", "stackduel-client"
 _ON_LWIP = ("--address", "{address}", "--netmask", "{netmask}", "--gateway", "{gateway}",
             "--mac", "{mac}", "--eal={eal}", "--counters", "{counters}", "--")
@@ -72,25 +73,27 @@ class Endpoint:
 class Client:
     """The client's end of a contender. With a stack other than the kernel's a launcher stands
     before a client's argv: the preload library's, or the load generator itself, of which what
-    follows are options."""
+    follows are options. So it does where a client of the kernel's sockets is to poll."""
 
     endpoint: Endpoint
     stack: str
     server: Endpoint
+    polls: bool = False
 
     @property
     def launcher(self) -> str:
-        return {KERNEL: "", PRELOAD: ON_LWIP, DPDK: GENERATOR}[self.stack]
+        spinning = SPINNING if self.polls else ""
+        return {KERNEL: spinning, PRELOAD: ON_LWIP, DPDK: GENERATOR}[self.stack]
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (LIBRARY,) if self.stack == PRELOAD else ()
+        return {SPINNING: (SPIN,), ON_LWIP: (LIBRARY,)}.get(self.launcher, ())
 
     def command(self, values: Mapping[str, str]) -> list[str]:
         """Return what stands before a client's argv; [] without a launcher. `values`: as of
         Contender.command()."""
         if self.stack == KERNEL:
-            return []
+            return [self.launcher] if self.polls else []
         own = self.endpoint.values(CLIENT_EAL_PREFIX, {**values, "server": self.server.ip})
         return [self.launcher, *filled(_ON_LWIP if self.stack == PRELOAD else _GENERATOR, own)]
 
@@ -136,6 +139,7 @@ class Program:
     counts_at: of a server of other make, the path where it says how many requests it has had; ""
     for none
     polls: burns its cores whether or not there is work
+    client_polls: so does its client, on the kernel's sockets (build/libspin.so is under it)
     busy_polls: needs a driver with NAPI ids
     io_uring: needs a ring of io_uring, which many containers forbid
     cores: how many of the server's cores it uses
@@ -157,6 +161,7 @@ class Program:
     counters: bool = True
     counts_at: str = ""
     polls: bool = False
+    client_polls: bool = False
     busy_polls: bool = False
     io_uring: bool = False
     cores: str = "one"
@@ -201,7 +206,7 @@ class Contender(Program):
 
     @property
     def client(self) -> Client:
-        return Client(self.end.client, self.end.client_stack, self.end.server)
+        return Client(self.end.client, self.end.client_stack, self.end.server, self.client_polls)
 
     def excludes(self, other: Contender) -> bool:
         """Tell whether the two cannot be up at a time.

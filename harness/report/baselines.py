@@ -122,13 +122,20 @@ def both_ended(summary: Summary) -> list[str]:
     return [name for name, info in summary.contenders.items() if info.client != client]
 
 
-def best_at(summary: Summary) -> dict[str, list[LoadPoint]]:
-    """Return for each kernel server that is the best somewhere, where."""
+def best_at(summary: Summary, over: str = "") -> dict[str, list[LoadPoint]]:
+    """Return for each kernel server that is the best somewhere, where; `over`: for that contender's
+    headline."""
     found: dict[str, list[LoadPoint]] = {}
     for point in summary.points:
-        if point.best_kernel is not None:
-            found.setdefault(point.best_kernel, []).append(point.at)
+        best = point.headline_over.get(over) if over else point.best_kernel
+        if best is not None:
+            found.setdefault(best, []).append(point.at)
     return found
+
+
+def polls_like(summary: Summary, name: str) -> bool:
+    """Tell whether a contender polls, and its headline is over kernel servers that poll alike."""
+    return any(one.contender == name for point in summary.points for one in point.factors)
 
 
 def line(summary: Summary, over: str, below: str) -> Line:

@@ -11,6 +11,7 @@ from harness.plan import Axis, Published
 from harness.store import LimitedBy
 from harness.report.baselines import baselines, label, limits, measured, others
 from harness.report.charts import ablation, cpu
+from harness.report.charts.factors import Stack, factors
 from harness.report.charts.base import COLOURS, GREY, Frame, Scale, compact, look
 from harness.report.charts.latency import Curve, Whole, against_load, distributions
 from harness.report.charts.lines import (
@@ -101,6 +102,8 @@ def _closed_loop(summary: Summary, title: str,
         around = replace(around, note=" ".join([around.note, *macro("charts.j2", "thin", thin)]))
         panels = grouped([*drawn, *extra])
         yield name, gain(panels, scale_of(axis, panels), text, around)
+    if any(point.factors for point in summary.points):
+        yield "factors", _factors(summary, frame)
     yield "latency", latency(_percentiles(summary, shown), scale, frame)
     yield "cpu", _cpu(summary, shown, frame)
     if efficiency := of("requests_per_core_second"):
@@ -251,6 +254,20 @@ def _latency(name: str, key: str) -> Pick:
         cell = point.cells[name]
         return Value(cell.latency_us[key], hollow=cell.limit.by == LimitedBy.CLIENT_CPU)
     return pick
+
+
+def _factors(summary: Summary, frame: Frame) -> Any:
+    """Draw the gains in two factors, polling in the colour of the kernel server that polls."""
+    found = places(summary)
+    known = {(point.at, one.contender): one for point in summary.points for one in point.factors}
+    polling = next(one.polling for one in known.values())
+    rows = {title: [
+        Stack(name, (look(polling)[0], look(name)[0]), tuple(known.get((at, name)) for at in line))
+        for name in dict.fromkeys(name for _, name in known)]
+        for title, line in found.lines(found.points)}
+    names = dict.fromkeys(compact(found.axis.value(at)) for at in found.points)
+    return factors(rows, list(names), found.axis.label,
+                   replace(frame, note=" ".join([frame.note, *macro("charts.j2", "factors")])))
 
 
 def _cpu(summary: Summary, shown: Sequence[tuple[str, str]], frame: Frame) -> Any:

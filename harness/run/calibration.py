@@ -40,7 +40,8 @@ def why_not(wire: ResolvedWire, plan: Plan) -> Note[NotCalibrated] | None:
 def _alike(wire: ResolvedWire, plan: Plan) -> list[Contender]:
     """Return the contenders whose link and client the answerer can have."""
     contenders = (wire.contenders[name] for name in plan.contenders)
-    return [item for item in contenders if item.stack == item.client.stack == KERNEL]
+    return [item for item in contenders if item.stack == item.client.stack == KERNEL
+            and not item.client.polls]
 
 
 def canned(wire: ResolvedWire, plan: Plan) -> Contender:

@@ -32,6 +32,12 @@ def without_napi(host: Host, wire: ResolvedWire, plan: Plan, up: Provisioned,
             for item in polling if not _has_napi_id(host, wire, plan, up, item, raw)}
 
 
+def without_far_clients(wire: Wire, plan: Plan, up: Provisioned) -> dict[str, Reason]:
+    """Return the contenders whose client is to poll, where clients are on other machines."""
+    return {name: Reason("client-elsewhere", {}) for name in plan.applicable
+            if up.sites and wire.contenders[name].client.polls}
+
+
 def without_io_uring(host: Host, wire: Wire, plan: Plan) -> Plan:
     """Return the plan without the contenders that want a ring of io_uring, where none is to be
     had."""

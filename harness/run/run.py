@@ -30,7 +30,7 @@ from harness.store import (
 from harness.trial import load_tool, prepare
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
 from harness.run import calibration
-from harness.run.eligibility import without_napi
+from harness.run.eligibility import without_far_clients, without_napi
 from harness.run.open_loop import closed, saturate
 from harness.run.progress import Progress, Words, clock, code_text, point_name
 from harness.run.request import RunRequest, checked, choose, not_applicable
@@ -133,7 +133,9 @@ class _Session:
     def _inspect(self, raw: Path, store: Store | None, up: Provisioned) -> dict[str, Reason]:
         """Return whom the wire that is up cannot carry; a run that goes on knows that already."""
         prepare(self.sites)
-        return {} if store else without_napi(self.host, self.wire, self.plan, up, raw)
+        return {} if store else {
+            **without_far_clients(self.wire, self.plan, up),
+            **without_napi(self.host, self.wire, self.plan, up, raw)}
 
     def _measure(self, up: Provisioned, store: Store) -> None:
         plan = store.run.plan

@@ -49,6 +49,7 @@ class Problem(StrEnum):
     HTTP_ERRORS = "http-errors"                 # count
     OPTIMISATIONS_UNKNOWN = "optimisations-unknown"
     OPTIMISATIONS_IN_FORCE = "optimisations-in-force"   # names
+    NOT_POLLING = "not-polling"                 # end (client, server), share: of its busiest core
     LOAD_TOOL = "load-tool-failed"              # what
     OVERDUE = "load-tool-overdue"               # phase, what
     LATE_CLIENT = "late-client"                 # machine, seconds, of_seconds
@@ -150,6 +151,7 @@ class NotMeasured(StrEnum):
     ONE_CORE = "same-as-on-one-core"        # as (contender)
     NOT_ALL_CORES = "does-not-use-all-cores"
     NO_BUSY_POLL = "no-busy-polling"        # interface (absent if none)
+    CLIENT_ELSEWHERE = "client-elsewhere"   # its client is to poll, and is on another machine
     NO_IO_URING = "no-io-uring"             # why (of the kernel)
     WORKLOAD = "other-workload"             # workload
     BODY_SIZE = "other-body-size"           # body_size_bytes

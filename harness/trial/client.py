@@ -14,7 +14,7 @@ from typing import Callable, Mapping, Sequence
 
 from harness.errors import ContenderError, MachineError
 from harness.host import Host, Process
-from harness.plan import Plan
+from harness.plan import KERNEL, Plan
 from harness.provision import Provisioned, ResolvedWire
 from harness.trial.observe import counters
 from harness.trial.observe.counters import Counters
@@ -28,7 +28,7 @@ _WATCH_SECONDS = 0.25
 _TICK_SECONDS = 0.1
 # looks at the output of a program that was left at work
 _POLL_SECONDS = 0.005
-# build/on-lwip's for "this machine, or this program, cannot", and build/loadgen's
+# build/on-lwip's for "this machine, or this program, cannot", build/loadgen's, build/spinning's
 _MACHINE_CANNOT = 3
 # a million connections are reset first
 _STOP_SECONDS = 20
@@ -117,8 +117,9 @@ class Client:
     raw: Path
 
     @property
-    def has_launcher(self) -> bool:
-        return bool(self.running.contender.client.launcher)
+    def own_stack(self) -> bool:
+        """Tell whether its programs' sockets are not the kernel's, so that they count."""
+        return self.running.contender.client.stack != KERNEL
 
     @property
     def ends(self) -> tuple[Host, ...]:
@@ -141,7 +142,7 @@ class Client:
             tick: Tick | None = None) -> Ended:
         """Run `program` to its end, for no longer than `timeout` s or than the contender lives.
 
-        <raw>/<name>.stdout, .stderr and, with a launcher, .counters stay. `tick` is called some ten
+        <raw>/<name>.stdout, .stderr and, with a stack of its own, .counters stay. `tick` is called some ten
         times a second. TimeoutError when the program does not end, MachineError when the launcher
         refuses, ContenderError when it has not counted or the contender has died; a failure of the
         program is the caller's to see.
@@ -157,7 +158,7 @@ class Client:
         self.running.check_alive("under load")
         counted = counters.read(file, 0) if file else None
         ended = Ended(program, code, stdout, stderr, counted, tuple(samples))
-        if file and code == _MACHINE_CANNOT:
+        if code == _MACHINE_CANNOT and self.running.contender.client.launcher:
             raise MachineError(str(ended.failure()))
         if file and code == 0 and counted is None:
             raise ContenderError(f"{program} ran under {shlex.join(self._launcher(file)[:1])}, "
@@ -176,7 +177,7 @@ class Client:
         file.unlink(missing_ok=True)
         process = self.host.spawn(argv(words), netns=self.namespace, cpus=self.plan.client_cpus,
                                   stdout=stdout, stderr=stderr, env=env)
-        return stdout, stderr, file if words else None, process
+        return stdout, stderr, file if self.own_stack else None, process
 
     def _watch(self, process: Process, program: str, timeout: float, file: Path | None,
                samples: list[Counters], tick: Tick | None) -> int:

@@ -92,7 +92,7 @@ def prove_answer(client: Client, workload: Workload, name: str) -> list[Proof]:
     running, contender = client.running, client.running.contender
     order = Order(running.address, running.port, workload, contender.counters,
                   contender.counts_at)
-    if client.has_launcher:
+    if client.own_stack:
         return [_by_library(client, order, name)]
     return [_by_kernel(client, host, order) for host in client.ends]
 

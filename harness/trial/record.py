@@ -7,12 +7,13 @@ Runs nothing. What each field of the record means: results/README.md.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Mapping, Sequence
+from typing import Iterator, Mapping, Sequence
 
-from harness.plan import Contender, Plan, TrialSpec
+from harness.plan import KERNEL, Contender, Plan, TrialSpec
 from harness.provision import ResolvedWire
 from harness.store import (
-    EndCount, Json, MachineUse, Note, Problem, Reconcile, Steady, TrialRecord, Unsettled, rounded)
+    CpuTime, EndCount, Json, MachineUse, Note, Problem, Reconcile, Steady, TrialRecord, Unsettled,
+    rounded)
 from harness.trial.client import Client
 from harness.trial.load import remote
 from harness.trial.load.base import Load, LoadResult, LoadTool
@@ -24,6 +25,8 @@ from harness.trial.observe.steady_state import INTERVAL_SECONDS, of_load, rates,
 from harness.trial.probe import Proof
 from harness.trial.probe_protocol import exchange_for
 
+# share of a core that one takes that never sleeps, but for the beginning and end of its load
+_POLLS = 0.9
 # of files and series, as the load's are named after its tool
 WARMUP = "warmup"
 
@@ -171,7 +174,8 @@ def record_of(setting: Setting, sequence: int, measured: Measured,
                         *_clock_problems(measured), *_load_problems(setting, measured),
                         *_count_problems(reconcile),
                         *_end_problems(both or {}), *_server_problems(setting, measured, server),
-                        *_optimisation_problems(setting.contender, measured.final))),
+                        *_optimisation_problems(setting.contender, measured.final),
+                        *_polling_problems(setting.contender, seconds))),
         disturbed=interference.reasons(machine, earlier), unsettled=unsettled,
         cpu_us_per_request=cpu.cpu_us_per_request(seconds, load.requests),
         cycles_per_request=cpu.cycles_per_request(server, load.requests),
@@ -327,6 +331,18 @@ def _optimisation_problems(contender: Contender,
         return [Note(Problem.OPTIMISATIONS_UNKNOWN)]
     stayed = tuple(name for name in contender.without if name in final.optimisations)
     return [Note(Problem.OPTIMISATIONS_IN_FORCE, {"names": stayed})] if stayed else []
+
+
+def _polling_problems(contender: Contender,
+                      spent: Mapping[str, CpuTime]) -> Iterator[Note[Problem]]:
+    """Yield each end that sleeps though it is to poll on the kernel's sockets: nothing it counts
+    would show that."""
+    for end, polls in (("client", contender.client.polls),
+                       ("server", contender.polls and contender.stack == KERNEL)):
+        shares = [time.burned / (time.burned + time.idle + time.iowait) for time in spent.values()
+                  if end in time.role.split("+") and time.burned + time.idle + time.iowait]
+        if polls and shares and max(shares) < _POLLS:
+            yield Note(Problem.NOT_POLLING, {"end": end, "share": round(max(shares), 4)})
 
 
 def ends_of(clients: Sequence[Counters], server: Counters, answers: int, in_flight: int,

@@ -80,6 +80,7 @@ static __thread struct {
     int listen_fd;
     int asked_fd;
     bool accept_paused;
+    int64_t retry_at;       /* ms, of a listener that is paused */
     char input[INPUT_SIZE]; /* one for all: a connection keeps bytes only in `rest` */
 } server;
 
@@ -99,6 +100,7 @@ static void wait_for(struct connection *c, uint32_t events) {
 
 static void pause_accept(bool pause) {
     server.accept_paused = pause;
+    server.retry_at = kernel_now_ms() + RETRY_MS;
     watch(EPOLL_CTL_MOD, server.listen_fd, pause ? 0 : EPOLLIN, &server.listen_fd);
 }
 
@@ -298,8 +300,9 @@ static void serve_thread(unsigned thread) {
     struct epoll_event events[EVENTS_PER_WAIT];
     bool going_on = true;
     while (going_on) {
-        int count = epoll_wait(server.epoll_fd, events, EVENTS_PER_WAIT, expire_lingering());
-        if (count == 0 && server.accept_paused) {
+        int sleep_ms = expire_lingering();
+        int count = epoll_wait(server.epoll_fd, events, EVENTS_PER_WAIT, process.options.spin ? 0 : sleep_ms);
+        if (count == 0 && server.accept_paused && kernel_now_ms() >= server.retry_at) {
             pause_accept(false);
         }
         for (int i = 0; i < count; i++) {

@@ -18,6 +18,7 @@
 
 static const struct option_row epoll_rows[] = {
     ROWS_OF_BOTH,
+    {"spin", "", OPTION_FLAG, NULL, 0, 0, AT(spin), "waits poll and never sleep"},
     {"busy-poll", "USECS", OPTION_NUMBER, NULL, 1, 1000000, AT(busy_poll), "how long a wait asks the device's queue before it sleeps"},
 };
 

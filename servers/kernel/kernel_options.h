@@ -18,6 +18,7 @@ struct kernel_options {
     uint64_t threads;
     const char *cpus;   /* one a thread; "" = not pinned */
     uint64_t busy_poll; /* epoll_server: microseconds; 0 = not given */
+    bool spin;          /* epoll_server: no wait sleeps */
 };
 
 extern const struct option_table epoll_options;

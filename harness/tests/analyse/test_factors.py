@@ -51,10 +51,12 @@ def test_a_gain_is_polling_times_bypass_each_paired_by_round() -> None:
     for ratio, logs in ((found.by_polling, polling), (found.by_bypass, bypass),
                         (found.gain, [a + b for a, b in zip(polling, bypass)])):
         mean, ends = stats.t_interval(logs)
-        assert ends and ratio.value == pytest.approx(math.exp(mean), rel=1e-5)
+        assert ends and ratio.rounds == 3
+        assert ratio.ratio == pytest.approx(math.exp(mean), rel=1e-5)
         assert ratio.ci95 == pytest.approx(tuple(map(math.exp, ends)), rel=1e-5)
-    assert found.gain.value == pytest.approx(
-        found.by_polling.value * found.by_bypass.value, rel=1e-5)
+    assert found.by_polling.ratio and found.by_bypass.ratio
+    assert found.gain.ratio == pytest.approx(
+        found.by_polling.ratio * found.by_bypass.ratio, rel=1e-5)
 
 
 def test_the_headline_is_over_the_best_that_polls_alike_though_one_that_sleeps_is_faster() -> None:
@@ -62,7 +64,7 @@ def test_the_headline_is_over_the_best_that_polls_alike_though_one_that_sleeps_i
     (point,) = summary.points
     assert point.best_kernel == "epoll" and point.headline_over == {"lwip": "epoll-spin"}
     assert summary.headline(point) == {"lwip": point.gain("lwip", "epoll-spin")}
-    assert point.factors[0].by_polling.value == pytest.approx(0.5, rel=0.01)
+    assert point.factors[0].by_polling.ratio == pytest.approx(0.5, rel=0.01)
 
 
 def test_of_several_that_poll_the_highest_median_counts_and_its_ends_must_be_the_same() -> None:
@@ -81,7 +83,7 @@ def test_a_round_without_one_of_the_three_is_in_no_factor() -> None:
     (point,) = made({"epoll": [10.0, None, 10.0, 10.0], "epoll-spin": [20.0, 90.0, None, 20.0],
                      "lwip": [40.0, 90.0, 90.0, 40.0]}).points
     (found,) = point.factors
-    assert (found.rounds, found.gain.value, found.by_polling.value, found.by_bypass.value) == (
+    assert (found.gain.rounds, found.gain.ratio, found.by_polling.ratio, found.by_bypass.ratio) == (
         2, 4.0, 2.0, 2.0)
     (apart,) = made({"epoll": [10.0, None], "epoll-spin": [None, 20.0], "lwip": [40.0, 40.0]}).points
     assert apart.factors == () and apart.headline_over == {"lwip": "epoll-spin"}

@@ -15,7 +15,8 @@ from harness.provision.journal import DIRECTORY
 from harness.provision.steps import ROOT
 from harness.tests.fixtures.fake_host import PAGES, FakeHost
 
-KERNELS = "; CONTENDERS=epoll,epoll-busypoll,epoll-mt,uring,nginx,nginx-mt can run"
+KERNELS = "; CONTENDERS=epoll,epoll-busypoll,epoll-mt,uring,nginx,nginx-mt,epoll-spin can run"
+ON_SHM = KERNELS.replace("-spin ", "-spin,epoll-spin-both ")
 DPDK = ("pkg-config", "--modversion", "libdpdk")
 
 
@@ -119,7 +120,8 @@ def test_several_lacks_have_a_line_each_and_who_can_run_without_is_named(host: F
     del host.files["/proc/self/status"]
     assert str(examine(host)[1]["tap"]).splitlines()[-1] == (
         "missing  wire tap: missing: /dev/net/tun (`modprobe tun`; in a container: --device /dev/net/tun), "
-        "for contender 'lwip'; CONTENDERS=epoll,epoll-busypoll,epoll-mt,uring,nginx,nginx-mt can run")
+        "for contender 'lwip'; CONTENDERS=epoll,epoll-busypoll,epoll-mt,uring,nginx,nginx-mt,epoll-spin can "
+        "run")
 
 
 def test_what_is_then_not_measured_is_said(host: FakeHost) -> None:
@@ -143,7 +145,7 @@ def test_shared_memory_cannot_do_without_hugepages(host: FakeHost) -> None:
     host.directories.discard(PAGES)
     assert str(examine(host)[1]["shm"]) == (
         "missing  wire shm: contender 'lwip' of wire shm needs 96 hugepages of 2048 KiB (client and server share "
-        "them; --no-huge gives no memory to share), and this kernel has no hugepages of 2048 KiB" + KERNELS)
+        "them; --no-huge gives no memory to share), and this kernel has no hugepages of 2048 KiB" + ON_SHM)
     assert doctor(host) == 0, "the main wire can run"
 
 
@@ -152,7 +154,7 @@ def test_what_a_client_of_its_own_needs(host: FakeHost, missing: str) -> None:
     host.missing = {missing}
     assert str(finding(host, f"build/{missing}")) == f"missing  build/{missing}: run `make`"
     assert examine(host)[1]["shm-loadgen"].state == OK
-    assert str(examine(host)[1]["shm"]) == f"missing  wire shm: missing: build/{missing} (run `make`)" + KERNELS
+    assert str(examine(host)[1]["shm"]) == f"missing  wire shm: missing: build/{missing} (run `make`)" + ON_SHM
     assert finding(host, "wire tap").state == OK
 
 

@@ -33,8 +33,8 @@ TEXT = (WIRES / "shm-loadgen.toml").read_text()
 def test_the_same_client_for_all() -> None:
     assert WIRE.has_loadgen and not bare_wire("shm").has_loadgen
     clients = [contender.client for contender in WIRE.contenders.values()]
-    assert [(client.stack, client.launcher) for client in clients] == [("dpdk", "build/loadgen")] * 3
-    epoll, lwip, _ = WIRE.contenders.values()
+    assert [(client.stack, client.launcher) for client in clients] == [("dpdk", "build/loadgen")] * 4
+    epoll, _, lwip, _ = WIRE.contenders.values()
     assert "server=1" in " ".join(lwip.end.server.eal) and "client=1" in " ".join(lwip.end.client.eal)
     values = {**dict.fromkeys(PLACEHOLDERS, "7"), "eal_memory": "--in-memory"}
     for contender, first in ((epoll, "198.18.1.1"), (lwip, "198.19.0.1")):

@@ -17,7 +17,7 @@ from harness.plan import LoadPoint, Reason, without, from_json, load_plan, Plan,
 from harness.plan.topology import load_wire, with_contenders
 
 WIRE = load_wire("tap")
-ALL = ("epoll", "epoll-busypoll", "epoll-mt", "uring", "nginx", "nginx-mt", "lwip")
+ALL = ("epoll", "epoll-busypoll", "epoll-mt", "uring", "nginx", "nginx-mt", "epoll-spin", "lwip")
 GOOD = 'contenders = ["epoll"]\nconnections = [1]\nrounds = 1\nduration_seconds = 1\nwarmup_seconds = 0\n'
 
 
@@ -359,7 +359,8 @@ def test_without_contenders_a_plan_is_for_all_of_the_wire(tmp_path: Path) -> Non
     file = tmp_path / "mine.toml"
     file.write_text(GOOD.replace('contenders = ["epoll"]\n', ""))
     assert {*plan(str(file)).contenders} == {*ALL}
-    assert load_plan("quick", load_wire("redis"), (0, 1), {}).contenders == ("redis/kernel", "redis/lwip")
+    assert load_plan("quick", load_wire("redis"), (0, 1), {}).contenders == (
+        "redis/kernel", "redis/spin", "redis/lwip")
 
 
 @pytest.mark.parametrize("wire, settings, name, size", [

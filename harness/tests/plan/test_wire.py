@@ -257,9 +257,9 @@ def test_a_launcher_stands_before_the_clients_own_words() -> None:
 @pytest.mark.parametrize("app, program", [("redis", "redis-server"), ("nginx", "nginx")])
 def test_an_unmodified_program_is_a_contender_on_both_stacks(app: str, program: str) -> None:
     shm, wire = load_wire("shm"), load_wire(app)
-    assert list(wire.contenders) == [f"{app}/kernel", f"{app}/lwip"] and wire.workloads != shm.workloads
-    assert [each.file_name for each in wire.contenders.values()] == [f"{app}-kernel", f"{app}-lwip"]
-    kernel, lwip = wire.contenders.values()
+    assert list(wire.contenders) == [f"{app}/kernel", f"{app}/spin", f"{app}/lwip"] and wire.workloads != shm.workloads
+    assert [each.file_name for each in wire.contenders.values()] == [f"{app}-kernel", f"{app}-spin", f"{app}-lwip"]
+    kernel, spin, lwip = wire.contenders.values()
     assert kernel.end == shm.contenders["epoll"].end
     assert (lwip.link, lwip.endpoint, lwip.client) == (
         shm.contenders["lwip"].link, shm.contenders["lwip"].endpoint, shm.contenders["lwip"].client)
@@ -285,6 +285,38 @@ def test_the_kernel_s_servers_share_the_end_of_epoll_s_link(name: str) -> None:
     assert wire.contenders["epoll-mt"].arguments == (
         *epoll.arguments, "--threads", "{server_cores}", "--cpus", "{server_cpus}")
     assert wire.contenders["nginx-mt"].same_on_one_core == "nginx"
+
+
+@pytest.mark.parametrize("name", ["tap", "afpacket", "afxdp", "nic", "shm", "veth", "shm-loadgen"])
+def test_a_kernel_server_that_never_sleeps_is_on_every_wire_with_http(name: str) -> None:
+    contenders = load_wire(name).contenders
+    epoll, spin = contenders["epoll"], contenders["epoll-spin"]
+    assert (spin.cores, spin.same_on_one_core) == ("all", "")
+    assert (spin.polls, spin.program, spin.end) == (True, epoll.program, epoll.end)
+    assert spin.arguments == (*epoll.arguments, "--threads", "{server_cores}", "--cpus", "{server_cpus}", "--spin")
+    assert spin.client == epoll.client
+    assert spin.client.polls is False and ("epoll-spin-both" in contenders) == (name == "shm")
+
+
+@pytest.mark.parametrize("wire, sleeps, spins", [
+    ("shm", "epoll", "epoll-spin-both"), ("nginx", "nginx/kernel", "nginx/spin"),
+    ("redis", "redis/kernel", "redis/spin")])
+def test_where_the_client_on_lwip_polls_a_kernel_contender_polls_at_both_ends(
+        wire: str, sleeps: str, spins: str) -> None:
+    contenders = load_wire(wire).contenders
+    kernel, both = contenders[sleeps], contenders[spins]
+    assert (both.polls, both.client.polls, both.end) == (True, True, kernel.end)
+    assert both.client.command({}) == ["build/spinning"] and kernel.client.command({}) == []
+    assert {"build/spinning", "build/libspin.so"} <= {*both.files} - {*kernel.files}
+    if wire != "shm":
+        words = both.command(GIVEN)
+        words.remove("build/spinning")
+        assert words == kernel.command(GIVEN)
+
+
+def test_a_client_that_is_not_on_the_kernel_s_sockets_is_not_told_to_poll() -> None:
+    with pytest.raises(UsageError, match="client_polls: on wire 'shm-loadgen' the client of stack kernel is not on"):
+        with_contenders(load_wire("shm-loadgen"), ["epoll-spin-both"])
 
 
 def test_a_label_has_what_the_wire_adds() -> None:

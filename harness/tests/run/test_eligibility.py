@@ -8,13 +8,15 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from harness.analyse import summarise
 from harness.run.request import checked, not_applicable, planned
 from harness.report.templates import note_text as words
-from harness.provision import ROOT
+from harness.provision import ROOT, Provisioned
+from harness.run.eligibility import without_far_clients
 from harness.tests.fixtures.fake_host import FakeHost
 from harness.cli.bench import bench
 from harness.run import RunRequest, code_text
@@ -173,7 +175,7 @@ def test_a_run_that_goes_on_keeps_what_was_decided(tmp_path: Path, shown: list[P
     assert not any("--busy-poll" in call for call in again.calls)
     assert [trial.contender for trial in whole.trials] == [
         spec.contender for spec in schedule(whole.plan)]
-    assert len(whole.trials) == 4
+    assert len(whole.trials) == 5
 
 
 def test_a_rehearsal_says_what_can_be_told_without_the_machine(tmp_path: Path,
@@ -181,7 +183,15 @@ def test_a_rehearsal_says_what_can_be_told_without_the_machine(tmp_path: Path,
     bench(RunRequest("tap", "quick", TINY, dry_run=True), ServingHost(), tmp_path, tmp_path / "out")
     said = capsys.readouterr().out
     assert "# epoll-mt: not applicable: on one server core it is the same as epoll\n" in said
-    assert "5 trials of epoll, epoll-busypoll, uring, nginx, lwip at 8" in said
+    assert "6 trials of epoll, epoll-busypoll, uring, nginx, epoll-spin, lwip at 8" in said
+
+
+@pytest.mark.parametrize("sites, aside", [((), set()), ((object(),), {"epoll-spin-both"})])
+def test_a_client_that_is_to_poll_is_on_this_machine(sites: tuple[Any, ...], aside: set[str]) -> None:
+    wire, plan = made("shm", CONTENDERS="epoll,epoll-spin,epoll-spin-both,lwip")
+    found = without_far_clients(wire, plan, Provisioned(cast(Any, wire), True, "", cast(Any, None), sites))
+    assert found == dict.fromkeys(aside, Reason("client-elsewhere", {}))
+    assert all("on other machines" in words(Note(NotMeasured(why.code), why.values)) for why in found.values())
 
 
 def test_the_summary_says_why_there_is_nothing() -> None:

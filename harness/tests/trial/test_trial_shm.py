@@ -14,7 +14,7 @@ from harness.plan import load_plan, LoadPoint, TrialSpec
 from harness.provision.provision import Provisioned
 from harness.tests.fixtures.serving_host import REQUEST_SIZE, REQUESTS, LoadingProcess, ServingHost
 from harness.tests.trial.test_trial import Journal
-from harness.store import EndCount, Problem
+from harness.store import EndCount, Note, Problem
 from harness.trial import Outcome, run_trial
 from harness.tests.fixtures.wires import bare_wire
 
@@ -56,6 +56,35 @@ def test_the_kernels_contender_of_this_wire_is_proved_as_ever(tmp_path: Path) ->
     assert record.valid and (record.ends, record.client, record.client_busy_share) == (None, None, None)
     assert any("ping -c 1 -W 1 -n 198.18.0.2" in call for call in host.calls)
     assert not any("on-lwip" in call for call in host.calls)
+
+
+def idle(ticks: int, cpu: int) -> str:
+    """Return /proc/stat a second later, in which that CPU was idle for so long and else busy."""
+    return "".join(f"cpu{each} {100 - ticks if each == cpu else 100} 0 0 {ticks if each == cpu else 0} 0 0 0 0 0 0\n"
+                   for each in (0, 1))
+
+
+def test_a_client_that_is_to_poll_runs_under_libspin_and_is_proved_as_ever(tmp_path: Path) -> None:
+    host = ServingHost()
+    record = trial(host, tmp_path, "epoll-spin-both").record
+    assert record.valid and (record.ends, record.client) == (None, None)
+    loads = [call for call in host.calls if " wrk --threads" in call]
+    assert loads and all("/build/spinning wrk --threads" in call for call in loads)
+    assert any("ping -c 1 -W 1 -n 198.18.0.2" in call for call in host.calls)
+    server = next(call for call in host.calls if "epoll_server" in call)
+    assert server.endswith(" --spin") and "spinning" not in server
+
+
+@pytest.mark.parametrize("cpu, end", [(0, "client"), (1, "server")])
+@pytest.mark.parametrize("ticks, slept", [(20, True), (5, False)])
+def test_an_end_that_slept_though_it_is_to_poll_makes_the_trial_invalid(
+        cpu: int, end: str, ticks: int, slept: bool, tmp_path: Path) -> None:
+    host = ServingHost()
+    host.report = lambda report: report.update(proc_stat={
+        "before": "cpu0 0 0 0 0 0 0 0 0 0 0\ncpu1 0 0 0 0 0 0 0 0 0 0\n", "after": idle(ticks, cpu)})
+    record = trial(host, tmp_path / "both", "epoll-spin-both").record
+    assert record.problems == ((Note(Problem.NOT_POLLING, {"end": end, "share": 0.8}),) if slept else ())
+    assert trial(host, tmp_path / "epoll", "epoll").record.problems == ()
 
 
 def test_both_ends_are_in_the_record(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Sequence
 
 from harness.errors import MachineError
 from harness.host import Host
-from harness.plan import LOADGEN, Contender
+from harness.plan import PRELOAD, Contender
 from harness.store import MachineUse
 from harness.trial.client import Tick
 from harness.trial.observe import interference
@@ -50,7 +50,7 @@ class Watch:
         self._raw = raw
         self._server_pid = server_pid
         self._interface, self._direction, self._of_server = _counted(contender, elsewhere)
-        self._library = bool(contender.client.launcher) and contender.client.stack != LOADGEN
+        self._library = contender.client.stack == PRELOAD
         self._series: dict[str, list[tuple[float, int]]] = {}
         self._began: dict[str, float] = {}
         self._ended: dict[str, float] = {}

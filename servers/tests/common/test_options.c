@@ -427,7 +427,7 @@ static void test_each_program_has_its_own_options(void **state) {
         const char *names;
     } programs[] = {
         {&epoll_options, "address port body-size max-connections backlog keepalive-idle keepalive-interval "
-                         "keepalive-count threads cpus busy-poll "},
+                         "keepalive-count threads cpus spin busy-poll "},
         {&uring_options, "address port body-size max-connections backlog keepalive-idle keepalive-interval "
                          "keepalive-count threads cpus "},
         {&lwip_options,
