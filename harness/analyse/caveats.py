@@ -58,10 +58,11 @@ def caveats(plan: Plan, wire: str, emulated: str, pages: HugepageFacts,
     `emulated`, `pages`, `machine`: of the facts. `trials`: those that figures are looked for in,
     the invalid among them.
     """
+    compared = {name: info for name, info in contenders.items() if not info.limit}
     kernels = [contenders[name] for name in gain.kernel_baselines(contenders)
                if not contenders[name].not_measured]
-    if alone := tuple(name for name, info in contenders.items() if kernels and points
-                      and info.polls and not (info.baseline or info.limit)
+    if alone := tuple(name for name, info in compared.items() if kernels and points
+                      and info.polls and not info.baseline
                       and not any(gain.polls_alike(info, kernel) for kernel in kernels)):
         yield note(Caveat.POLLING_IN_GAIN, contenders=alone)
     if wire:
@@ -86,7 +87,7 @@ def caveats(plan: Plan, wire: str, emulated: str, pages: HugepageFacts,
     yield from _shares(Caveat.STOLEN, list(map(trial_use.steal_share, trials)), _NOTABLE_STEAL)
     yield from _shares(Caveat.ELSEWHERE, list(map(trial_use.elsewhere_share, trials)),
                        _NOTABLE_ELSEWHERE)
-    yield from _limits({name: info for name, info in contenders.items() if not info.limit}, points)
+    yield from _limits(compared, points)
 
 
 def of_trials(attempted: Attempts | None, steady: Steadiness | None,
