@@ -82,6 +82,10 @@ def _core_rate(trial: TrialRecord, _: Context) -> float | None:
     return trial.requests / seconds if seconds > 0 and trial.requests else None
 
 
+def _joules(trial: TrialRecord, _: Context) -> float | None:
+    return trial.energy_joules / trial.requests if trial.energy_joules and trial.requests else None
+
+
 def _cycles(trial: TrialRecord, of: Context) -> float | None:
     if trial.cycles_per_request or of.polls:
         return trial.cycles_per_request
@@ -113,6 +117,9 @@ METRICS: Mapping[str, Metric] = {metric.key: metric for metric in (
            lambda trial, _: trial.cpu_us_per_request, "cpu"),
     Metric("requests_per_core_second", "1/s", Better.HIGHER,
            "requests by the CPU time burned on all cores together", _core_rate, "efficiency"),
+    Metric("joules_per_request", "J", Better.LOWER,
+           "energy of all processor packages of this machine in the load, its idle draw included, "
+           "for a request; absent where the machine does not tell", _joules),
     Metric("cycles_per_request", "counter cycles", Better.LOWER,
            "of a contender that counts its busy cycles these (`cycles_from`: own counters); of one "
            "that sleeps CPU time of the server's cores, and interrupts of those without a part, × "

@@ -14,7 +14,7 @@ from harness.facts.binaries import binaries
 from harness.facts.hardware import (
     Json, chosen, hardware, interface_facts, nic_facts, output, told)
 from harness.host import (
-    CYCLE_COUNTERS, INTERFACES, Host, SshHost, cpu_model, fields, is_guest, now)
+    CYCLE_COUNTERS, INTERFACES, Host, SshHost, cpu_model, energy, fields, is_guest, now)
 from harness.plan import GENERAL, KERNEL, OPTIMISATIONS, Contender, Plan, to_settings
 from harness.provision import ROOT, Provisioned, ResolvedWire, built
 
@@ -170,6 +170,7 @@ def _machine(host: Host) -> Json:
     memory = fields(host.text("/proc/meminfo")).get("MemTotal", "").split()
     flags = sorted(cpu.get("flags", cpu.get("Features", "")).split())
     return {"cpu_model": cpu_model(host), "cpu_flags": flags,
+            "energy": list(energy(host)),
             "virtual": is_guest(host), "cpus": host.cpus(),
             "memory_kib": int(memory[0]) if memory else None,
             "architecture": platform.machine()}

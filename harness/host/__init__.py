@@ -7,6 +7,7 @@ from harness.host.confinement import (
 from harness.host.cpu import CYCLE_COUNTERS, DMI, cpu_model, fields, hypervisor, is_guest
 from harness.host.dpdk import driver_folders, driver_folders_of, network_drivers
 from harness.host.dry_run import DryRun
+from harness.host.energy import Energy, energy, joules
 from harness.host.host import (
     NETNS_DIRECTORY, Host, Log, Process, Result, command, now, parse_cpu_list, stat_fields)
 from harness.host.local import LocalHost, inside

@@ -161,6 +161,7 @@ class TrialRecord:
     problems: tuple[Note[Problem], ...] = ()
     disturbed: tuple[Note[Interference], ...] = ()
     unsettled: Note[Unsettled] | None = None
+    energy_joules: float | None = None
     cpu_us_per_request: float | None = None
     cycles_per_request: float | None = None
     busy_share: float | None = None

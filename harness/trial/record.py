@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Iterator, Mapping, Sequence
 
+from harness.host import Energy, joules
 from harness.plan import KERNEL, Contender, Plan, TrialSpec
 from harness.provision import ResolvedWire
 from harness.store import (
@@ -75,11 +76,13 @@ class Sample:
     counters: the contender's own
     links: of every interface on the path
     nics: by end, of the NICs there
+    energy: by package
     """
 
     counters: Counters | None
     links: cpu.Links
     nics: Mapping[str, Mapping[str, int]]
+    energy: Mapping[str, Energy]
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,7 @@ def record_of(setting: Setting, sequence: int, measured: Measured,
                         *_optimisation_problems(setting.contender, measured.final),
                         *_polling_problems(setting.contender, seconds))),
         disturbed=interference.reasons(machine, earlier), unsettled=unsettled,
+        energy_joules=joules(before.energy, after.energy),
         cpu_us_per_request=cpu.cpu_us_per_request(seconds, load.requests),
         cycles_per_request=cpu.cycles_per_request(server, load.requests),
         busy_share=cpu.busy_share(server, final.tsc_hz, load.duration_seconds),

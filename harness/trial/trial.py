@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Callable, Iterable
 
-from harness.host import Host, now
+from harness.host import Host, energy, now
 from harness.plan import KERNEL, Endpoint, Plan, TrialSpec
 from harness.provision import Provisioned, ResolvedWire, pin_worker
 from harness.store import Reconcile, TrialRecord
@@ -165,7 +165,7 @@ def _sample(setting: Setting, running: Running) -> Sample:
     counters = running.snapshot()
     if counters and counters.xstats is not None and setting.contender.link == "nic":
         nics["server"] = dict(counters.xstats)
-    return Sample(counters, {**links, **remote.links(up.sites)}, nics)
+    return Sample(counters, {**links, **remote.links(up.sites)}, nics, energy(host))
 
 
 def _nic_ends(setting: Setting) -> list[tuple[str, Endpoint]]:
