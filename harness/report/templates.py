@@ -46,7 +46,8 @@ def environment(html: bool) -> jinja2.Environment:
         **{function.__name__: function for function in (
             baselines.label, baselines.limits, baselines.measured, baselines.absent,
             baselines.others,
-            baselines.baselines, baselines.both_ended, baselines.best_at, baselines.polls_like, baselines.line,
+            baselines.baselines, baselines.both_ended, baselines.best_at, baselines.polls_like,
+            baselines.line,
             baselines.headlines, baselines.emulated, first_screen.ranked,
             first_screen.first_charts, first_screen.more_charts, first_screen.widest)})
     return made
