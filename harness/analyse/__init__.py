@@ -8,7 +8,9 @@ from harness.analyse.model import (
     SCHEMA, Attempts, Ceiling, Cell, ContenderInfo, Distance, Factors, Gain, Interval, Limit,
     OfferedPoint, OpenContender, OpenLoopSummary, OptimisationStep, Point, Saving,
     Steadiness, Summary)
-from harness.analyse.stats import LEAST_TO_RESAMPLE, Table, holm, median, round_significant
+from harness.analyse.stats import (
+    LEAST_TO_RESAMPLE, Table, Variance, held_freedom, holm, median, noise_prior, pooled_variance,
+    round_significant)
 from harness.analyse.stopping_rule import (
     HELD, Look, look, one_round, precise, remaining, sure_rounds)
 from harness.analyse.summary import summarise

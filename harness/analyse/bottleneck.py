@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Iterable, Iterator, Mapping, Sequence
 
 from harness.analyse.model import Ceiling, Limit
@@ -25,8 +25,7 @@ SATURATED = 0.95
 WIRE_LOSSES = 0.001
 # of the line rate, from which on a wire is full: the answers are not all that it carries
 FULL = 0.95
-# how far from the client's ceiling a throughput is still the client's; one further above shows that
-# it was none
+# how far from the client's ceiling a throughput is still the client's
 AT_CEILING = 0.05
 # counters of losses that are named for each NIC, and CPUs for each role; places that lost packets
 _NAMED, _PLACES = 4, 3
@@ -80,21 +79,40 @@ def limit(polls: bool, connections: int, trials: Sequence[TrialRecord], client_p
     by, evidence = _ends(polls, connections, trials, client_polls, line, ceiling)
     moved = list(map(moved_by, trials))
     return Limit(by, (*evidence, *_cores(trials), *_wire(moved, line), *_nics(trials),
-                      *_about_ceiling(moved, ceiling)))
+                      *_about_ceiling(ceiling)))
 
 
 def ceilings(trials: Iterable[TrialRecord]) -> dict[LoadPoint, Ceiling]:
     """Return the client's ceiling by load point, of valid trials against the cheapest answerer.
 
-    Such a trial shows the ceiling only where the client was what held it back; elsewhere the client
-    can do at least as much.
+    It is their median. They show the ceiling only where the client was what held them back;
+    elsewhere the client can do at least as much.
     """
-    found = {}
+    by_point: dict[LoadPoint, list[TrialRecord]] = {}
     for trial in trials:
-        judged = limit(False, trial.point.connections, [trial])
-        found[trial.point] = Ceiling(trial.requests_per_sec, trial.contender,
-                                     judged.by != LimitedBy.CLIENT_CPU, judged.evidence)
+        by_point.setdefault(trial.point, []).append(trial)
+    found = {}
+    for point, of in by_point.items():
+        judged = limit(False, point.connections, of)
+        rate = round_significant(median([trial.requests_per_sec for trial in of]))
+        found[point] = Ceiling(rate, of[0].contender, judged.by != LimitedBy.CLIENT_CPU,
+                               judged.evidence)
     return found
+
+
+def raised(ceiling: Ceiling, reached: Mapping[str, float | None]) -> Ceiling:
+    """Return the ceiling, never below what the client has reached with any contender.
+
+    One that had to be raised was none: the client can do at least that. So whoever raised it does
+    not count as bound by the client for having come so near; that takes the client's own CPU.
+    """
+    rate, name = max(((rate or 0.0, name) for name, rate in reached.items()), default=(0.0, ""))
+    if rate <= ceiling.requests_per_sec:
+        return ceiling
+    said = note(Evidence.CEILING_RAISED, requests_per_sec=rate, contender=name,
+                measured=ceiling.requests_per_sec)
+    return replace(ceiling, requests_per_sec=rate, contender=name, at_least=True, raised=True,
+                   evidence=(*ceiling.evidence, said))
 
 
 def note(code: Code, **values: Value) -> Note[Code]:
@@ -125,7 +143,7 @@ def _ends(polls: bool, connections: int, trials: Sequence[TrialRecord], client_p
     if by_client >= SATURATED:
         return LimitedBy.CLIENT_CPU, found
     share = _of_ceiling(moved, ceiling)
-    if abs(share - 1) <= AT_CEILING:
+    if share >= 1 - AT_CEILING:
         return LimitedBy.CLIENT_CPU, [*found, note(Evidence.NEAR_CEILING, share=share)]
     if by_client < 0 or by_server < 0:
         return LimitedBy.UNKNOWN, found
@@ -188,12 +206,10 @@ def _of_ceiling(moved: Sequence[Moved], ceiling: Ceiling | None) -> float:
     return median([item.rate for item in moved]) / ceiling.requests_per_sec
 
 
-def _about_ceiling(moved: Sequence[Moved], ceiling: Ceiling | None) -> Found:
+def _about_ceiling(ceiling: Ceiling | None) -> Found:
     if ceiling is None:
         return []
-    passed = _of_ceiling(moved, ceiling) > 1 + AT_CEILING
-    code = (Evidence.CEILING_PASSED if passed else
-            Evidence.CEILING_AT_LEAST if ceiling.at_least else Evidence.CEILING)
+    code = Evidence.CEILING_AT_LEAST if ceiling.at_least else Evidence.CEILING
     return [note(code, requests_per_sec=ceiling.requests_per_sec)]
 
 

@@ -109,12 +109,17 @@ class Limit:
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What the cheapest answerer had; at_least: the client was not what held it back."""
+    """The most that the client was seen to do.
+
+    at_least: it can do more, for it was not what held the answerer back
+    raised: that is a contender's, which had more than the cheapest answerer
+    """
 
     requests_per_sec: float
     contender: str
     at_least: bool
     evidence: tuple[Note[Evidence], ...]
+    raised: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,6 +186,7 @@ class Statistics:
     budget_seconds: int
     family: int
     adjustment: str
+    headline_family: int = 0
     widest_percent: float | None = None
     rounds_needed: int | None = None
 

@@ -133,7 +133,7 @@ def look(plan: Plan, trials: Records, began: Sequence[str] = ()) -> Look:
             stop = StoppedBy.FUTILITY
     known, widest = math.isfinite(widths[-1]), int(halves[-1].argmax())
     return Look(done, stop, math.expm1(widths[-1]) if known else None,
-                names[widest] if known else None, _needed(plan, done, widths[-1], narrow, aim),
+                names[widest] if known else None, _needed(plan, logs, narrow, aim),
                 spent, each_round)
 
 
@@ -202,16 +202,15 @@ def ended(plan: Plan, trials: Records, seen: Look) -> StoppedBy:
     return seen.stop or StoppedBy.INTERRUPTED
 
 
-def _needed(plan: Plan, done: int, width: float, narrow: Sequence[int], aim: float) -> int | None:
-    """Return n such that t s / sqrt(n) is within the aim, with s from the widest interval."""
+def _needed(plan: Plan, logs: Table, narrow: Sequence[int], aim: float) -> int | None:
+    """Return the rounds after which every gain is within the aim, if the scatter stays."""
+    done = len(logs)
     if narrow and narrow[-1] == done:
         return max(plan.rounds, done, narrow[0] + HELD)
-    if not math.isfinite(width):
+    if not np.isfinite(stats.half_widths(logs, FIRST_LOOK)[-1]).all():
         return None
-    scatter = width * math.sqrt(done) / quantile_of_t(done - 1)
     needed = next((count for count in range(max(done + 1, FIRST_LOOK), plan.most_rounds)
-                   if quantile_of_t(count - 1) * scatter <= aim * math.sqrt(count)),
-                  plan.most_rounds)
+                   if stats.forecast(logs, count).max() <= aim), plan.most_rounds)
     return min(plan.most_rounds, max(plan.rounds, needed + (0 if narrow else HELD)))
 
 

@@ -14,12 +14,12 @@ from harness.analyse import model
 from harness.analyse.model import (
     Cell, ContenderInfo, FloorFactor, Limit, Point, Statistics, Summary)
 from harness.analyse import ablation, bottleneck, gain, metrics, open_loop
-from harness.analyse import stopping_rule, trial_use
+from harness.analyse import stats, stopping_rule, trial_use
 from harness.analyse.caveats import caveats, of_trials, steadiness
 from harness.plan import KERNEL, LoadPoint, Plan
 from harness.store import (
     OTHER, Bound, Evidence, Facts, LimitedBy, NotMeasured, Note, Run, TrialRecord,
-    account, reported)
+    account, counted, reported)
 from harness.analyse.stats import CONFIDENCE, Table, round_significant
 from harness.errors import UsageError
 
@@ -33,7 +33,7 @@ def summarise(run: Run) -> Summary:
     contenders = contenders_of(plan, facts)
     kept = figured(run)
     cells = _Cells(plan, facts, contenders, kept)
-    ceilings = bottleneck.ceilings(trial for trial in run.calibration if trial.valid)
+    ceilings = bottleneck.ceilings(trial for trial in counted(run.calibration) if trial.valid)
     # an open loop's are of rates, and not of what it can do
     found = () if plan.offered else gain.adjust_points(_share_memory(
         [cells.point(place, ceilings.get(point))
@@ -129,20 +129,23 @@ class _Cells:
             name: gain.table(trials, name, self.points, rounds, partial(
                 metrics.METRICS["cycles_per_request"].value, of=self._context(name)))
             for name in contenders} if plan.limits else {}
+        self.compared = {name: info for name, info in contenders.items() if not info.limit}
+        self.logs = {(name, over): gain.log_ratios(self.rates[name], self.rates[over])
+                     for name, over in gain.pairs(self.compared)}
+        self.prior = stats.noise_prior([*self.logs.values()])
 
     def point(self, place: int, ceiling: model.Ceiling | None) -> Point:
         """Return one load point; its gains are not judged together with the others' yet."""
         at = self.points[place]
-        compared = {name: info for name, info in self.contenders.items() if not info.limit}
+        if ceiling:
+            ceiling = bottleneck.raised(ceiling, self._reached(at))
         cells = {name: self._cell(name, at, ceiling) for name in self.contenders}
-        gains = [gain.gain(name, over, gain.log_ratios(self.rates[name][:, place],
-                                                       self.rates[over][:, place]),
-                           self._bound(name, over, cells))
-                 for name, over in gain.pairs(compared)]
+        gains = [gain.gain(name, over, logs[:, place], self._bound(name, over, cells), self.prior)
+                 for (name, over), logs in self.logs.items()]
         rates = {name: table[:, place] for name, table in self.rates.items()}
-        return Point(at, cells, tuple(gains), gain.best_kernel(compared, cells), ceiling,
-                     gain.headline_over(compared, cells),
-                     tuple(gain.factors(compared, cells, rates)),
+        return Point(at, cells, tuple(gains), gain.best_kernel(self.compared, cells), ceiling,
+                     gain.headline_over(self.compared, cells),
+                     tuple(gain.factors(self.compared, cells, rates, self.prior)),
                      tuple(self._floor_factors(place, cells)))
 
     def _floor_factors(self, place: int, cells: Mapping[str, Cell]) -> Iterator[FloorFactor]:
@@ -155,6 +158,13 @@ class _Cells:
                 yield FloorFactor(name, limit,
                                   gain.distance(rates, self._bound(limit, name, cells)),
                                   gain.distance(costs))
+
+    def _reached(self, at: LoadPoint) -> dict[str, float | None]:
+        """Return the median throughput by contender whose client is that of the calibration."""
+        rates = {name: [trial.requests_per_sec for trial in self.trials.get((name, at), [])
+                        if trial.valid]
+                 for name, info in self.contenders.items() if not info.client_polls}
+        return {name: stats.median(known) for name, known in rates.items() if known}
 
     def _bound(self, name: str, over: str, cells: Mapping[str, Cell]) -> Bound | None:
         # a client that differs is part of what is compared, and no bound on it
@@ -241,5 +251,6 @@ def _statistics(run: Run, points: Sequence[Point]) -> Statistics:
         stopped_by=stopping_rule.ended(plan, run.trials, look),
         precision_percent=plan.precision_percent, budget_seconds=plan.budget_seconds,
         family=sum(item.p is not None for point in points for item in point.gains),
+        headline_family=sum(item.p is not None for item in gain.families(points)[0]),
         adjustment=gain.ADJUSTMENT, rounds_needed=look.needed,
         widest_percent=None if look.widest is None else round_significant(100 * look.widest, 3))

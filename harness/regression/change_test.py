@@ -25,7 +25,7 @@ from typing import Sequence
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from harness.analyse import Table
+from harness.analyse import Table, Variance, held_freedom, noise_prior, pooled_variance
 
 # one for each load point, 0 for a point that has no say
 Weights = Table
@@ -36,17 +36,7 @@ Weights = Table
 # noise of their rounds explains.
 DEFAULT_RUN_SD, DEFAULT_POINT_SD = 0.015, 0.02
 DEFAULT_FREEDOM = 8
-# the noise of one point is drawn towards the mean of all points as this many more rounds would
-_POINTS_FREEDOM = 4
 _POWER_Z = 0.8416  # of 80 %
-
-
-@dataclass(frozen=True)
-class Variance:
-    """An estimate, in squared log units, that `freedom` degrees of freedom stand behind."""
-
-    value: float
-    freedom: float
 
 
 @dataclass(frozen=True)
@@ -73,15 +63,6 @@ class Change:
     def detectable(self, level: float) -> float:
         """Return the fall, positive, that a test at `level` would catch in 8 of 10 cases."""
         return (-float(stdtrit(self.freedom, level)) + _POWER_Z) * self.error
-
-
-def pooled_variance(estimates: Sequence[Variance]) -> Variance:
-    """Weigh each as much as its degrees of freedom. ValueError where none has any."""
-    freedom = math.fsum(estimate.freedom for estimate in estimates)
-    if freedom <= 0:
-        raise ValueError("no degree of freedom")
-    total = math.fsum(estimate.value * estimate.freedom for estimate in estimates)
-    return Variance(total / freedom, freedom)
 
 
 def run_mean(table: Table, weights: Weights) -> float:
@@ -150,15 +131,14 @@ def base_spread(means: Sequence[float], noise: Sequence[float]) -> Variance | No
     return Variance(max(0.0, seen), len(means) - 1)
 
 
-def points_noise(tables: Sequence[Table]) -> Variance | None:
-    """Return the mean noise of one point in one run, for one point's to be drawn towards."""
-    squares, freedom = 0.0, 0
-    for table in tables:
-        counts = np.isfinite(table).sum(axis=0)
-        used = table[:, counts > 1]
-        squares += float(np.nansum((used - np.nanmean(used, axis=0)) ** 2))
-        freedom += int((counts[counts > 1] - 1).sum())
-    return Variance(squares / freedom, _POINTS_FREEDOM) if freedom else None
+def points_noise(tables: Sequence[Table]) -> Variance:
+    """Return what all points and runs tell of the noise, for one point's to be drawn towards.
+
+    It counts for as much as its share beside the rounds of one point.
+    """
+    prior = noise_prior(tables)
+    freedom = sum(max(0, len(table) - 1) for table in tables)
+    return Variance(prior.value, held_freedom(prior, freedom))
 
 
 def one_point(points: int, place: int) -> Weights:

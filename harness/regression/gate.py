@@ -23,11 +23,11 @@ from typing import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from harness.analyse import Table, holm, round_significant
+from harness.analyse import Table, Variance, holm, round_significant
 from harness.plan import LoadPoint
 from harness.errors import UsageError
 from harness.regression import change_test, compatibility
-from harness.regression.change_test import Change, Variance, Weights
+from harness.regression.change_test import Change, Weights
 from harness.regression.compatibility import Difference
 from harness.regression.noise_profile import Profile
 from harness.regression.paired_logs import COST, RATE, Readings, Shape

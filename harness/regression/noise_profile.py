@@ -16,11 +16,11 @@ from typing import Mapping, Sequence
 
 import numpy as np
 
-from harness.analyse import Table, round_significant
+from harness.analyse import Table, Variance, round_significant
 from harness.store import RESULTS, Facts, MachineFacts, from_json, to_json, write_file
 from harness.errors import UsageError
 from harness.regression.change_test import (
-    Variance, Weights, base_spread, one_point, round_noise, run_mean)
+    Weights, base_spread, one_point, round_noise, run_mean)
 from harness.regression.paired_logs import COST, RATE, Readings, Shape
 
 SCHEMA = 1

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Look for the client's ceiling: before the rounds, one trial a load point against the cheapest
-answerer on this wire.
+"""Look for the client's ceiling: before the rounds, TRIALS a load point against the cheapest
+answerer on this wire, all points in turn. The ceiling is their median.
 
 It takes the place of a kernel contender, behind that one's link.
 """
@@ -20,6 +20,8 @@ from harness.run.runner import TrialRunner
 # the contender of calibration.jsonl
 NAME = "canned"
 PROGRAM = "build/canned_server"
+# the fewest of which one that was disturbed unseen does not make the median
+TRIALS = 3
 _ARGUMENTS = ("--address", "{address}", "--port", "{port}", "--body-size", "{body_size}",
               "--max-connections", "{max_connections}")
 
@@ -61,15 +63,15 @@ def facts(host: Host, wire: ResolvedWire, plan: Plan) -> Json:
 
 
 def measure(runner: TrialRunner, store: Store, words: Words) -> None:
-    """Run one trial for each load point that has none yet; each is on disk when the next begins.
+    """Run the trials that are still to run; each is on disk when the next begins.
 
     MachineError when the answerer is not built; whatever a trial raises.
     """
     host, wire, plan = runner.host, runner.wire, runner.plan
     threads = {spec.point: spec.threads for spec in schedule(plan)}
     done = finished(store.run.calibration, plan.attempts)
-    specs = [TrialSpec(NAME, point, 0, threads[point]) for point in plan.load_points
-             if point in threads]
+    specs = [TrialSpec(NAME, point, round_, threads[point]) for round_ in range(TRIALS)
+             for point in plan.load_points if point in threads]
     if why_not(wire, plan) or all(spec.key in done for spec in specs):
         return
     if not has_program(host, PROGRAM):
@@ -81,7 +83,7 @@ def measure(runner: TrialRunner, store: Store, words: Words) -> None:
     with alone:
         for place, spec in enumerate(specs):
             if spec.key not in done:
-                raw = store.raw / f"calibration-{point_name(spec.point, plan)}"
+                raw = store.raw / f"calibration-{point_name(spec.point, plan)}-r{spec.round}"
                 record = alone.run(spec, place, raw, store.append_calibration)
                 wrong = "" if record.valid else f": INVALID: {listed(record.problems, words)}"
                 print(f"calibration, {point_text(spec.point, plan)}: "

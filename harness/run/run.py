@@ -162,7 +162,8 @@ class _Session:
         with self._provisioned("dry-run", dry_run=True):
             pass
         trials = len(remaining(plan, ()))
-        calibrated = 0 if calibration.why_not(self.wire, plan) else len(plan.load_points)
+        calibrated = 0 if calibration.why_not(self.wire, plan) else (
+            calibration.TRIALS * len(plan.load_points))
         seconds = (calibrated + trials) * plan.load_seconds
         for line in not_applicable(plan, self.words):
             print(f"# {line}")

@@ -125,7 +125,8 @@ class Evidence(StrEnum):
     NIC_COUNTERS_LEFT_OUT = "nic-counters-left-out"  # end, count
     CEILING = "ceiling"                 # requests_per_sec
     CEILING_AT_LEAST = "ceiling-at-least"   # requests_per_sec
-    CEILING_PASSED = "ceiling-passed"   # requests_per_sec
+    # requests_per_sec, contender; measured: requests/s of the answerer
+    CEILING_RAISED = "ceiling-raised"
 
 
 class StoppedBy(StrEnum):

@@ -83,11 +83,73 @@ def test_half_widths_are_those_of_each_interval_so_far() -> None:
     table[3, 1] = table[0, 2] = math.nan
     widths = stats.half_widths(table, 3)
     for count in range(13):
+        prior = stats.noise_prior([table[:count]])
         for column in range(3):
             known = [float(value) for value in table[:count, column] if math.isfinite(value)]
-            _, interval = stats.t_interval(known) if known else (0, None)
+            _, interval = stats.t_interval(known, prior) if known else (0, None)
             expected = (interval[1] - interval[0]) / 2 if interval and len(known) >= 3 else math.inf
             assert widths[count, column] == pytest.approx(expected, rel=1e-9)
+
+
+# --- moderated variances ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("freedom, scale", [(4.0, 0.02), (12.0, 3.0)])
+def test_the_prior_is_the_distribution_that_the_variances_are_drawn_from(freedom: float, scale: float) -> None:
+    """Scaled inverse chi-squared, as Smyth has it; with so many columns nothing but the model is left."""
+    dice = numpy.random.default_rng(3)
+    true = scale * freedom / dice.chisquare(freedom, 20_000)
+    rounds = 60
+    prior = stats.noise_prior([dice.standard_normal((rounds, len(true))) * numpy.sqrt(true)])
+    assert prior.value == pytest.approx(scale, rel=0.03)
+    assert prior.freedom == pytest.approx(freedom, rel=0.06)
+
+
+def test_there_is_no_prior_without_a_second_column_that_varies() -> None:
+    one = numpy.array([[0.1], [0.3], [0.2]])
+    assert stats.noise_prior([one]).freedom == 0 == stats.noise_prior([]).freedom
+    assert stats.noise_prior([one, numpy.full((3, 1), math.nan)]).freedom == 0
+    assert stats.noise_prior([numpy.ones((3, 4))]).freedom == 0
+    both = stats.noise_prior([one, one[:2]])
+    assert 0 < both.freedom <= 1.5, "of 2 and 1 degrees, no more than one of two stands behind it"
+    assert both.value > 0
+    assert stats.t_interval([0.1, 0.3, 0.2], stats.noise_prior([one])) == stats.t_interval([0.1, 0.3, 0.2])
+
+
+def test_a_moderated_interval_excludes_nothing_that_its_p_value_does_not() -> None:
+    dice = random.Random(8)
+    prior = stats.Variance(0.02, 3.3)
+    for _ in range(200):
+        logs = [dice.gauss(0.15, 0.15) for _ in range(dice.randint(2, 6))]
+        p, (_, interval) = stats.t_p_value(logs, prior), stats.t_interval(logs, prior)
+        assert p is not None and interval is not None
+        assert (p < 0.05) == (not interval[0] <= 0 <= interval[1])
+
+
+# standard deviations of a log ratio at the points of a run, as measured; the last is the noisy one
+SCATTERS = {
+    "even": (0.14,) * 8,
+    "spread": (0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.15, 0.4),
+    "few": (0.1, 0.12, 0.15, 0.4),
+    "one far off": (0.1, 0.1, 0.1, 0.12, 0.12, 0.1, 0.12, 0.4)}
+
+
+@pytest.mark.parametrize("rounds, narrower", [(2, 0.65), (3, 0.93), (5, 1.0), (10, 1.01)])
+@pytest.mark.parametrize("scatters", SCATTERS)
+def test_a_moderated_interval_covers_the_usual_gain_and_the_noisiest(
+        scatters: str, rounds: int, narrower: float) -> None:
+    """What Smyth's prior in full would not: that of the noisiest point would cover 80 %."""
+    dice = numpy.random.default_rng(4)
+    sds, runs = numpy.array(SCATTERS[scatters]), 8000
+    logs = dice.standard_normal((runs, rounds, len(sds))) * sds
+    own = logs.var(axis=1, ddof=1)
+    value, freedom = stats.moderated(own, numpy.full(own.shape, rounds - 1.0))
+    half = scipy.special.stdtrit(freedom, 0.975) * numpy.sqrt(value / rounds)
+    covered = (abs(logs.mean(axis=1)) <= half).mean(axis=0)
+    assert numpy.median(covered) >= 0.94 and covered[-1] >= 0.895, covered
+    student = stats.quantile_of_t(rounds - 1) * numpy.sqrt(own / rounds)
+    assert numpy.median(half[:, :-1]) <= narrower * numpy.median(student[:, :-1])
+    assert half[0] == pytest.approx(stats.half_widths(logs[0], 2)[-1])
 
 
 @pytest.mark.parametrize("ps, adjusted", [

@@ -145,8 +145,9 @@ def test_statistics_of_a_run_with_fixed_rounds() -> None:
     summary = summarise(runs.made())
     told = summary.statistics
     assert (told.method, told.adjustment, told.confidence, told.seed) == (
-        "t-log-paired", "holm", 0.95, 0)
-    assert (told.rounds_done, told.stopped_by, told.family) == (3, StoppedBy.ROUNDS, 2)
+        "moderated-t-log-paired", "holm-headline-and-rest", 0.95, 0)
+    assert (told.rounds_done, told.stopped_by, told.family, told.headline_family) == (
+        3, StoppedBy.ROUNDS, 2, 2)
     assert told.widest_percent is None and told.rounds_needed is None and summary.rounds == 3
     early = summarise(runs.made(rounds=2, planned=3))
     assert early.statistics.stopped_by == StoppedBy.INTERRUPTED
@@ -219,10 +220,14 @@ def test_the_ceiling_stands_with_its_point() -> None:
     canned = replace(busy(run.trials[0], True), contender="canned", round=0)
     summary = summarise(replace(run, calibration=(canned,)))
     first, second = summary.points
-    assert first.ceiling and first.ceiling.contender == "canned" and not first.ceiling.at_least
+    reached = max(first.cells[name].median("requests_per_sec") or 0 for name in first.cells)
+    assert first.ceiling and first.ceiling.requests_per_sec >= reached
+    assert first.ceiling.raised == first.ceiling.at_least == (canned.requests_per_sec < reached)
     assert second.ceiling is None
-    assert any(note.code in (Evidence.CEILING, Evidence.CEILING_PASSED)
-               for note in first.cells["epoll"].limit.evidence)
+    high = replace(canned, requests_per_sec=2 * reached)
+    first = summarise(replace(run, calibration=(high,))).points[0]
+    assert first.ceiling and (first.ceiling.contender, first.ceiling.at_least) == ("canned", False)
+    assert any(note.code == Evidence.CEILING for note in first.cells["epoll"].limit.evidence)
 
 
 LIMITED = ("epoll", "uring", "lwip", "minimal")

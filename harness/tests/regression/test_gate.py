@@ -14,8 +14,7 @@ import pytest
 
 from harness.regression import change_test, compatibility
 from harness.errors import UsageError
-from harness.analyse.stats import Table
-from harness.regression.change_test import Variance
+from harness.analyse.stats import Table, Variance
 from harness.regression.gate import GateResult, GateTest, NotTested, Reason, Result, judge
 from harness.regression.paired_logs import COST, RATE, Readings, readings
 from harness.plan import LoadPoint

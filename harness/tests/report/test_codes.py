@@ -32,7 +32,7 @@ VALUES: Mapping[str, Any] = {
     "place": "a bridge", "packets": 51, "speed_mbps": 10_000,
     "server": "server0", "server_mbps": 10_000, "client": "eth7", "client_mbps": 1000, "ahead_seconds": 1.5,
     "version": "4.2.0", "here": "4.1.0", "packets_per_request": 2.5, "end": "server",
-    "told_seconds": 5.01, "turn_seconds": 8.5,
+    "told_seconds": 5.01, "turn_seconds": 8.5, "contender": "uring", "measured": 30,
 }
 NIC_COUNTER: Mapping[str, Any] = {"end": "server", "counter": "rx_missed_errors", "count": 52, "kind": "missed"}
 
