@@ -188,6 +188,7 @@ class Statistics:
     adjustment: str
     headline_family: int = 0
     widest_percent: float | None = None
+    median_percent: float | None = None
     rounds_needed: int | None = None
 
 

@@ -51,7 +51,8 @@ class Look:
     """What is known after `rounds` complete rounds.
 
     stop: why no further round is begun; None to go on
-    widest: the widest half of a gain's interval, as a factor - 1; None while there is none
+    widest, median: half of the widest and of the median interval of a gain, as a factor - 1; None
+        while there is none
     where: whose that is, contender and load point
     needed: rounds in all for the precision asked for, as far as the scatter tells; None: not known
     spent_seconds, round_seconds: of all trials so far, and of a round
@@ -60,6 +61,7 @@ class Look:
     rounds: int
     stop: StoppedBy | None
     widest: float | None
+    median: float | None
     where: tuple[str, LoadPoint] | None
     needed: int | None
     spent_seconds: float
@@ -113,7 +115,7 @@ def look(plan: Plan, trials: Records, began: Sequence[str] = ()) -> Look:
     names, logs = log_ratios(plan, trials, done) if ruled else ([], np.empty((done, 0)))
     if not names or not done:
         stop = StoppedBy.ROUNDS if done >= plan.rounds else None
-        return Look(done, stop, None, None, None, spent, each_round)
+        return Look(done, stop, None, None, None, None, spent, each_round)
     aim = math.log1p(plan.precision_percent / 100)
     halves = stats.half_widths(logs, FIRST_LOOK)
     widths = halves.max(axis=1)
@@ -133,6 +135,7 @@ def look(plan: Plan, trials: Records, began: Sequence[str] = ()) -> Look:
             stop = StoppedBy.FUTILITY
     known, widest = math.isfinite(widths[-1]), int(halves[-1].argmax())
     return Look(done, stop, math.expm1(widths[-1]) if known else None,
+                math.expm1(float(np.median(halves[-1]))) if known else None,
                 names[widest] if known else None, _needed(plan, logs, narrow, aim),
                 spent, each_round)
 

@@ -253,4 +253,8 @@ def _statistics(run: Run, points: Sequence[Point]) -> Statistics:
         family=sum(item.p is not None for point in points for item in point.gains),
         headline_family=sum(item.p is not None for item in gain.families(points)[0]),
         adjustment=gain.ADJUSTMENT, rounds_needed=look.needed,
-        widest_percent=None if look.widest is None else round_significant(100 * look.widest, 3))
+        widest_percent=_percent(look.widest), median_percent=_percent(look.median))
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round_significant(100 * share, 3)

@@ -230,7 +230,8 @@ def stopped(run: Run) -> Note[StoppedBy] | None:
                                 "precision_percent": plan.precision_percent}
     if look.widest is not None and look.where is not None:
         name, point = look.where
-        values |= {"widest": look.widest, "contender": name, "connections": point.connections}
+        values |= {"widest": look.widest, "median": look.median or 0.0,
+                   "contender": name, "connections": point.connections}
     if look.more is not None:
         values["more_rounds"] = look.more
     return Note(look.stop, values)

@@ -140,7 +140,8 @@ def test_time_between_sessions_is_not_spent() -> None:
 
 
 def test_a_single_trial_took_what_the_plan_says() -> None:
-    assert stopping.spent_seconds(PLAN, records(PLAN, 1)[:1], []) == 1 + 2 + 2
+    assert stopping.spent_seconds(PLAN, records(PLAN, 1)[:1], []) == (
+        PLAN.warmup_seconds + PLAN.duration_seconds + 2)
     assert stopping.spent_seconds(PLAN, [], []) == 0
 
 
