@@ -7,7 +7,6 @@ Knows the facts it reads (results/README.md), no files and no output format.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Iterator, Mapping, Sequence
 
 from harness.analyse import model
@@ -126,8 +125,7 @@ class _Cells:
         self.rates: dict[str, Table] = {
             name: gain.table(trials, name, self.points, rounds) for name in contenders}
         self.cycles: dict[str, Table] = {
-            name: gain.table(trials, name, self.points, rounds, partial(
-                metrics.METRICS["cycles_per_request"].value, of=self._context(name)))
+            name: gain.table(trials, name, self.points, rounds, self._cycles(name))
             for name in contenders} if plan.limits else {}
         self.compared = {name: info for name, info in contenders.items() if not info.limit}
         self.logs = {(name, over): gain.log_ratios(self.rates[name], self.rates[over])
@@ -195,6 +193,10 @@ class _Cells:
 
     def _context(self, name: str) -> metrics.Context:
         return metrics.Context(self.contenders[name].polls, self.facts.machine.tsc_hz)
+
+    def _cycles(self, name: str) -> gain.Value:
+        of = self._context(name)
+        return lambda trial: metrics.METRICS["cycles_per_request"].value(trial, of)
 
     def _absent(self, name: str, at: LoadPoint) -> Note[NotMeasured] | None:
         """Return why a contender is not measured at a load point."""

@@ -34,7 +34,7 @@ def factors(rows: Mapping[str, Sequence[Stack]], names: Sequence[str], label: st
             frame: Frame) -> Figure:
     """Draw rows of stacks by their titles; `names`: of the load points, `label`: of their axis."""
     first = next(iter(rows.values()))
-    entries = [Patch(facecolor=first[0].colours[0], edgecolor="black", linewidth=0.5, hatch=_HATCH,
+    entries: list[Any] = [Patch(facecolor=first[0].colours[0], edgecolor="black", linewidth=0.5, hatch=_HATCH,
                      label="polling")]
     entries += [Patch(facecolor=one.colours[1], edgecolor="black", linewidth=0.5,
                       label="bypass" if len(first) == 1 else f"bypass, {one.label}")

@@ -45,6 +45,10 @@ def inline(name: str, svg: bytes) -> str:
     text = re.sub(r' id="([^"]*)"', lambda found: f' id="{name}-{found[1]}"'
                   if found[1] in used else "", text)
     text = _USED.sub(lambda found: f"{name}-{found[0]}", text).replace("xlink:href", "href")
-    return _STYLE.sub(lambda style: re.sub(
-        r"#[0-9a-f]{6}", lambda colour: f"var(--c{colour[0][1:]})" if colour[0] in SHADES
-        else colour[0], style[0]), re.sub(r"\n\s*", "\n", text)).strip()
+    return _STYLE.sub(lambda style: re.sub(r"#[0-9a-f]{6}", _variable, style[0]),
+                      re.sub(r"\n\s*", "\n", text)).strip()
+
+
+def _variable(colour: re.Match[str]) -> str:
+    """Return the page's variable for a colour that has one, else the colour."""
+    return f"var(--c{colour[0][1:]})" if colour[0] in SHADES else colour[0]

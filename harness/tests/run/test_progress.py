@@ -88,7 +88,7 @@ RULE = load_plan("quick", load_wire("tap"), (0, 1), {
 
 
 def look(rounds: int, more: int | None, spent: float, widest: float | None = 0.05) -> Look:
-    return Look(rounds, None, widest, ("lwip", LoadPoint(8)), None if more is None else rounds + more, spent, 10)
+    return Look(rounds, None, widest, widest, ("lwip", LoadPoint(8)), None if more is None else rounds + more, spent, 10)
 
 
 def test_time_left_with_a_rule_is_the_rounds_a_guess_and_a_limit() -> None:
