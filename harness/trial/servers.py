@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.host import Host
-from harness.plan import Contender, Plan
+from harness.plan import RESTART_ROUND, Contender, Plan
 from harness.provision import Provisioned, ResolvedWire
 from harness.trial.server import Running, start
 
@@ -82,6 +82,8 @@ class Servers:
             self._running.popitem()[1].close()
 
     def _port(self, contender: Contender, plan: Plan) -> int:
+        if plan.restart != RESTART_ROUND:
+            return plan.port
         # without one of as many digits it takes turns with whoever has that
         return self.wire.port_of(contender.name, plan.port) or plan.port
 

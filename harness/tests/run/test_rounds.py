@@ -48,6 +48,12 @@ def test_each_is_started_once_a_round_and_serves_every_load_point(tmp_path: Path
     assert loads == 12 + 6, "a warm-up belongs to a start"
 
 
+def test_one_that_is_started_for_each_trial_has_the_port_of_the_plan(tmp_path: Path, shown: list[Path]) -> None:
+    host = ServingHost()
+    run(host, tmp_path, RESTART="trial")
+    assert len(servers(host, "nginx.py")) == 4 and all("80" in server.argv for server in servers(host, "nginx.py"))
+
+
 def test_only_one_that_polls_is_paused_and_never_in_its_turn(tmp_path: Path, shown: list[Path]) -> None:
     host = ServingHost()
     asked: list[tuple[str, list[str]]] = []
