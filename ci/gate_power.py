@@ -33,7 +33,7 @@ PASSED, WORSE = 0, 1
 
 def call(*words: str, codes: Sequence[int] = (0,)) -> int:
     """Run a command, its output shown where it fails; return its exit code, one of `codes`."""
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode not in codes:
         sys.exit(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.returncode
@@ -42,7 +42,7 @@ def call(*words: str, codes: Sequence[int] = (0,)) -> int:
 def contender(place: Path, name: str, program: Path) -> Path:
     """Write the file of lwip with another program."""
     file = place / f"{name}.toml"
-    file.write_text(f"like = 'lwip'\nlabel = '{name}'\nprogram = '{program}'\n")
+    file.write_text(f"like = 'lwip'\nlabel = '{name}'\nprogram = '{program}'\n", "utf-8")
     return file
 
 
@@ -57,7 +57,7 @@ def gate(place: Path, wire: str, plan: str, program: Path) -> tuple[bool, Path]:
 
 def cycles(run: Path) -> float:
     """Return what a request cost both contenders of a run, the geometric mean of its trials."""
-    trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    trials = [json.loads(line) for line in (run / "trials.jsonl").read_text("utf-8").splitlines()]
     return math.exp(statistics.fmean(math.log(trial["cycles_per_request"]) for trial in trials
                                      if trial.get("cycles_per_request")))
 

@@ -68,9 +68,9 @@ def _read(path: Path) -> tuple[str, Summary]:
     """Return when a run was started and its summary: the one that its report left, if that is of
     its last trial, else one made anew."""
     kept, trials = path / "summary.json", path / "trials.jsonl"
-    facts = json.loads((path / "facts.json").read_text())
+    facts = json.loads((path / "facts.json").read_text("utf-8"))
     if kept.is_file() and kept.stat().st_mtime >= trials.stat().st_mtime:
-        data = json.loads(kept.read_text())
+        data = json.loads(kept.read_text("utf-8"))
         if isinstance(data, dict) and data.get("schema") == SCHEMA:
             return str(facts.get("started_at", "")), from_json(Summary, data, str(kept))
     run = load_run(path)

@@ -196,7 +196,7 @@ def test_a_dry_run_prints_steps_and_load_and_does_nothing(tmp_path: Path,
     bench(RunRequest("tap", "quick", TINY, dry_run=True), host, tmp_path, tmp_path / "out")
     out = capsys.readouterr().out
     assert "ip netns add stackduel-client" in out and "ip netns del stackduel-client" in out
-    assert "plan quick, 8 trials of epoll, lwip at 1, 8 connections, 0:24 of load" in out
+    assert "plan quick, 8 trials of epoll, lwip at 1, 8 connections, 0:12 of load" in out
     assert host.calls == [] and not (tmp_path / "runs").exists()
 
 
@@ -208,7 +208,7 @@ def test_signals_end_a_run_with_130_the_machine_as_found_and_the_trials_kept(
     host.on_load = at_load(5, lambda wrk: os.kill(os.getpid(), number))
     assert main(["bench", "--wire", "tap", "--plan", "quick", "--set", "CONNECTIONS=1,8",
                  "--set", "CALIBRATE=no", "--set", "CONTENDERS=epoll,lwip"], host) == 130
-    assert "interrupted; 2 of 12 trials are kept, finish the run with RESUME=" in one_line(capsys)
+    assert "interrupted; 2 of 16 trials are kept, finish the run with RESUME=" in one_line(capsys)
     assert host.state() == before and len(only_run(here).trials) == 2
 
 
@@ -225,7 +225,7 @@ def test_a_second_signal_does_not_disturb_the_undoing(here: Path, shown: list[Pa
             os.kill(os.getpid(), signal.SIGINT)
     host.on_load = at_load(1, twice)
     assert main(["bench", "--wire", "tap", "--plan", "quick", "--set", "CONTENDERS=epoll,lwip"], host) == 130
-    assert "interrupted; 0 of 24 trials" in one_line(capsys)
+    assert "interrupted; 0 of 32 trials" in one_line(capsys)
     assert host.state() == before
 
 

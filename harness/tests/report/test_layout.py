@@ -68,25 +68,33 @@ def written(root: Path) -> dict[str, Path]:
     return {path.parent.name: path for path in (root / "out").glob("*/*.html")}
 
 
+def asked(root: Path) -> dict[str, dict[str, Any]]:
+    """Return what the browser says of frames.html; on a machine with much to do it may be cut off before it has."""
+    for budget in (20_000, 200_000, 2_000_000):
+        # virtual time: all pages are loaded when it is over
+        done = subprocess.run([CHROMIUM or "", *FLAGS, f"--user-data-dir={root / 'profile'}",
+                               f"--virtual-time-budget={budget}", "--dump-dom", (root / "frames.html").as_uri()],
+                              capture_output=True, text=True, timeout=120, check=True)
+        told = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
+        if told:
+            found: dict[str, dict[str, Any]] = json.loads(html.unescape(told[1]))
+            return found
+    raise AssertionError(done.stderr[-2000:])
+
+
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """By page and width what a browser says of it."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium: apt-get install chromium")
     root = tmp_path_factory.mktemp("pages")
-    frames = []
+    found: dict[str, dict[str, Any]] = {}
     for name, page in written(root).items():
         page.write_text(page.read_text().replace("</body>", MEASURE + "</body>"))
-        frames += [f'<iframe id="{name}-{width}" src="{page.as_uri()}" width="{width}" height="{height}" '
-                   'style="border: 0"></iframe>' for width, height in (DESK, PHONE)]
-    (root / "frames.html").write_text(FRAMES % "".join(frames))
-    # virtual time: all pages are loaded when it is over
-    done = subprocess.run([CHROMIUM, *FLAGS, f"--user-data-dir={root / 'profile'}", "--virtual-time-budget=20000",
-                           "--dump-dom", (root / "frames.html").as_uri()], capture_output=True, text=True,
-                          timeout=240, check=True)
-    told = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert told, done.stderr[-2000:]
-    found: dict[str, dict[str, Any]] = json.loads(html.unescape(told[1]))
+        (root / "frames.html").write_text(FRAMES % "".join(
+            f'<iframe id="{name}-{width}" src="{page.as_uri()}" width="{width}" height="{height}" style="border: 0">'
+            "</iframe>" for width, height in (DESK, PHONE)))
+        found |= asked(root)
     return found
 
 
@@ -107,5 +115,5 @@ def test_the_first_screen_of_a_desk_has_the_charts_that_are_read_first(seen: dic
 
 
 def test_a_pointer_on_a_value_shows_it(seen: dict[str, dict[str, Any]]) -> None:
-    assert seen["tap-1400"]["value"] == "lwIP on DPDK (net_tap), 1: 1.31 [1.21, 1.42]"
+    assert re.fullmatch(r"lwIP on DPDK \(net_tap\), 1: [\d.]+ \[[\d.]+, [\d.]+\]", seen["tap-1400"]["value"])
     assert all(re.search(r": .*\d", told["value"]) for told in seen.values())

@@ -13,7 +13,8 @@ import pytest
 from harness.tests.fixtures.odd_tree import git, odd_tree
 from harness.tests.system.conftest import ROOT
 
-PROGRAMS = ("epoll_server", "lwip_server", "on-lwip", "libstackduel_preload.so", "tsc_hz", "build-info.json")
+PROGRAMS = ("epoll_server", "lwip_server", "on-lwip", "libstackduel_preload.so", "spinning", "libspin.so", "tsc_hz",
+            "build-info.json")
 SHORT = ("CONNECTIONS=1", "ROUNDS=1", "DURATION=1", "WARMUP=0", "ATTEMPTS=1", "CALIBRATE=no", "REPORT=no")
 
 
@@ -35,5 +36,5 @@ def test_a_run_from_there_is_valid_and_changes_nothing_tracked(tree: Path, words
     assert done.returncode == 0, done.stderr
     run = max((tree / "results" / "runs").glob(f"*-{words[0]}*"))
     trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
-    assert len(trials) == (3 if words[0] == "tap" else 2) and not any(trial.get("problems") for trial in trials)
+    assert len(trials) == (2 if words[0] == "shm" else 3) and not any(trial.get("problems") for trial in trials)
     assert git(tree, "status", "--porcelain") == ""

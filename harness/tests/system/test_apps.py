@@ -28,14 +28,15 @@ def records(run: Path) -> list[dict[str, Any]]:
 def assert_sound(run: Path, out: Path, app: str, limit: int, connections: tuple[int, ...] = (8,)) -> None:
     """Every trial is valid, and the server counted what its clients had, but for `limit` a connection and load."""
     trials = records(run)
-    assert {trial["contender"] for trial in trials} == {f"{app}/kernel", f"{app}/lwip"}
-    assert len(trials) == 2 * len(connections)
+    assert {trial["contender"] for trial in trials} == {
+        f"{app}/kernel", f"{app}/spin", f"{app}/lwip"}
+    assert len(trials) == 3 * len(connections)
     for trial in trials:
         assert not trial.get("problems"), trial
         counts = trial["reconcile"]
         assert 0 <= counts["answered"] - counts["sent"] <= limit * 2 * trial["point"]["connections"], counts
         assert trial["requests"] > 0 and trial["latency_us"]["p50"] > 0 and trial["cpu_us_per_request"] > 0
-        assert (trial.get("busy_share") is None) == (trial["contender"] == f"{app}/kernel")
+        assert (trial.get("busy_share") is None) == (trial["contender"] != f"{app}/lwip")
     summary = json.loads((out / run.name / "summary.json").read_text())
     assert [point["at"]["connections"] for point in summary["points"]] == list(connections)
     for point in summary["points"]:

@@ -105,13 +105,13 @@ def test_many_connections_of_which_few_are_asked(tmp_path: Path) -> None:
 
 
 def test_some_rungs_of_the_ladder(tmp_path: Path) -> None:
-    trials = bench(tmp_path, "ablate", "CONTENDERS=plain,+lookup,-lookup", "CONNECTIONS=8",
+    trials = bench(tmp_path, "ablate", "CONTENDERS=plain,+request,-request", "CONNECTIONS=8",
                    "REPORT=yes")
     assert all(trial.cycles_per_request and trial.cycles_per_request > 0 for trial in trials)
     out = tmp_path / "out" / run_directory(tmp_path).name
     (point,) = json.loads((out / "summary.json").read_text())["ablation"]
     first = point["optimisations"][0]
-    assert first["name"] == "lookup" and first["saved"]["rounds"] == 1
+    assert first["name"] == "request" and first["saved"]["rounds"] == 1
     assert (out / "waterfall.png").is_file() and not (out / "throughput.png").is_file()
 
 
