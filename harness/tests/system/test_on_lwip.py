@@ -295,3 +295,25 @@ def test_sockets_of_the_wire(listening: Path, tmp_path: Path) -> None:
         assert len(done.stderr.splitlines()) == 1 and device.split("=")[1][:40] in done.stderr
     done = run(*ADDRESS, "--eal", f"--vdev=net_virtio_user0,path={listening}", "--", "echo", "ran")
     assert (done.stdout, done.stderr) == ("ran\n", "")
+
+
+THREADS = """
+import os, select, signal, socket
+listener = socket.create_server(("198.18.0.2", 80))
+poll = select.epoll()
+poll.register(listener)
+poll.poll(0)
+for thread in os.listdir("/proc/self/task"):
+    if int(thread) != os.getpid():
+        status = dict(line.split(":", 1) for line in open(f"/proc/self/task/{thread}/status"))
+        print(status["Name"].strip(), int(status["SigBlk"], 16) >> (signal.SIGTERM - 1) & 1)
+"""
+
+
+def test_a_signal_goes_to_a_thread_of_the_programs(tmp_path: Path) -> None:
+    """Else a wait that it should end would go on: the kernel may choose any thread that does not block it."""
+    done = run(*ADDRESS, "--eal", f"--no-huge -m 128 --no-pci --vdev=net_vhost0,iface={tmp_path}/s", "--",
+               "/usr/bin/python3", "-c", THREADS)
+    threads = dict(line.split() for line in done.stdout.splitlines())
+    assert {"eal-intr-thread", "vhost-events"} <= threads.keys(), done
+    assert {*threads.values()} == {"1"}, threads

@@ -56,6 +56,9 @@ __attribute__((constructor)) static void remember_process(void) {
 }
 
 static int start(const struct settings *settings) {
+    sigset_t all, before;
+    int code;
+
     if (!eal_can_start(settings)) {
         return -ENETDOWN;
     }
@@ -63,7 +66,12 @@ static int start(const struct settings *settings) {
         eal_say("counters: %s: %s", settings->counters_path, strerror(errno));
         return -ENETDOWN;
     }
-    if (eal_start(settings, start_stack) != 0) {
+    /* A signal is for the program's threads: one that another takes would not end a wait of theirs. */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    code = eal_start(settings, start_stack);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (code != 0) {
         return -ENETDOWN;
     }
     own_descriptors_end();
