@@ -11,7 +11,7 @@ drawn towards a prior that is estimated from the variances of all, and Student's
 of freedom of both. Smyth's prior takes the true variances as drawn from one distribution with thin
 tails. A load point three times as noisy as the rest is none of those, and its interval would cover
 80 % in place of 95 %. So the prior counts at most PRIOR_SHARE of the degrees of freedom that
-the rounds give: by simulation the interval then covers 95 % at the usual point and 90 % or more at
+the rounds give: by simulation the interval then covers 95 % at the usual point and some 90 % at
 such a one (tests/analyse/test_stats.py), and with two rounds it is half as wide as Student's.
 """
 

@@ -61,7 +61,7 @@ def test_default_has_a_first_report_within_four_minutes_for_five_contenders() ->
     assert first.precision_percent and takes(first) + calibration + around < 240
 
 
-@pytest.mark.parametrize("name, rounds, precision, budget", [("quick", 4, 0, 0), ("default", 4, 3, 900),
+@pytest.mark.parametrize("name, rounds, precision, budget", [("quick", 4, 0, 0), ("default", 4, 5, 900),
                                                             ("full", 10, 2, 7200)])
 def test_ours_know_when_they_end(name: str, rounds: int, precision: float, budget: int) -> None:
     ours = plan(name)
@@ -79,11 +79,11 @@ def test_a_ladder_and_a_sweep_of_connections_have_fixed_rounds(wire: str, name: 
 @pytest.mark.parametrize("settings, rounds, precision, budget", [
     ({"ROUNDS": "2"}, 2, 0, 0),
     ({"ROUNDS": "2", "PRECISION": "5"}, 2, 5, 900),
-    ({"ROUNDS": "2", "BUDGET": "60"}, 2, 3, 60),
+    ({"ROUNDS": "2", "BUDGET": "60"}, 2, 5, 60),
     ({"PRECISION": "0"}, 4, 0, 0),
     ({"PRECISION": "2.5%"}, 4, 2.5, 900),
-    ({"BUDGET": "90s"}, 4, 3, 90), ({"BUDGET": "15m"}, 4, 3, 900), ({"BUDGET": "1h"}, 4, 3, 3600),
-    ({"BUDGET": "0"}, 4, 3, 0),
+    ({"BUDGET": "90s"}, 4, 5, 90), ({"BUDGET": "15m"}, 4, 5, 900), ({"BUDGET": "1h"}, 4, 5, 3600),
+    ({"BUDGET": "0"}, 4, 5, 0),
 ])
 def test_so_many_rounds_or_as_many_as_a_precision_takes(settings: dict[str, str], rounds: int,
                                                         precision: float, budget: int) -> None:
