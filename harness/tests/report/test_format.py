@@ -82,6 +82,6 @@ def test_the_command_of_a_run_on_a_nic_names_its_client_once() -> None:
 def test_the_command_of_a_run_with_a_rule_has_its_seed_and_its_rule() -> None:
     plan = load_plan("default", load_wire("tap"), (0, 1), {"SEED": "7"})
     said = format.command(plan)
-    assert f" ROUNDS={plan.rounds} " in said and said.endswith(" PRECISION=3 BUDGET=900s SEED=7")
+    assert f" ROUNDS={plan.rounds} " in said and said.endswith(f" PRECISION={plan.precision_percent:g} BUDGET=900s SEED=7")
     settings = dict(word.split("=", 1) for word in said.split()[3:])
     assert replace(load_plan("quick", load_wire("tap"), (0, 1), settings), name="default") == plan
