@@ -35,7 +35,9 @@ def test_given_rates_end_with_a_report(tmp_path: Path, wire: str, tool: str, rep
     for trial in trials:
         # Poisson arrivals vary, by three standard deviations and more once in a thousand runs
         rate, schedule, median = trial.point.offered_per_sec, trial.open_loop, trial.latency_us["p50"]
-        assert schedule and abs(schedule.intended - rate) < 5 * rate ** 0.5
+        # loadgen has what came due while its core was another's, at the interval's end, as unsent
+        assert schedule and rate - 5 * rate ** 0.5 < schedule.intended
+        assert schedule.intended - schedule.unsent < rate + 5 * rate ** 0.5
         assert schedule.measured + schedule.unsent >= 0.9 * rate and median and median > 0
         if rate == 1000:
             intended.add(schedule.intended)
