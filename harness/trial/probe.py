@@ -11,6 +11,7 @@ import json
 import socket
 import sys
 from dataclasses import dataclass
+from typing import Sequence
 
 from harness.errors import ContenderError, UsageError
 from harness.host import Host, SshHost
@@ -22,11 +23,13 @@ from harness.trial.observe.counters import Counters
 from harness.trial.probe_protocol import ANSWER_SECONDS, Answer, Order, ask
 from harness.trial.server import ROOT, Running
 
-_PING_TRIES = 3
+# seconds that each ping waits for its answer. An ARP request that is lost is sent again after a second only: short
+# waits, each with a request of its own, come first
+_PINGS = (0.05, 0.1, 0.2, 0.4, 1, 1)
 # a card whose driver has just been changed talks to the other end about speed and duplex first
-_PING_TRIES_NIC = 15
-# where netem loses packets, of which each ping needs four with its ARP
-_PING_TRIES_NETEM = 20
+_PINGS_NIC = (1,) * 15
+# where netem loses packets, of which each ping needs four with its ARP, or delays them
+_PINGS_NETEM = (1,) * 20
 # beyond the answer: the interpreter's start and DPDK's
 _GRACE_SECONDS = 30
 
@@ -45,18 +48,21 @@ def prove_neighbour(client: Client) -> None:
     ContenderError unless the contender's own MAC answers.
     """
     running = client.running
-    tries = _PING_TRIES_NETEM if client.plan.netem else _PING_TRIES
-    if running.contender.link == "nic":
-        tries = max(tries, _PING_TRIES_NIC)
+    nic = _PINGS_NIC if running.contender.link == "nic" else _PINGS
+    if running.contender.link in ("tap", "vhost-net"):
+        # A bridge hears within a second that its TAP has been opened, or (since Linux 6.8) as soon as somebody asks
+        end = running.contender.endpoint
+        client.host.run(["ip", "link", "show", "dev", end.interface], netns=end.namespace)
     for host in client.ends:
-        _prove_neighbour(host, client.namespace, running, tries)
+        _prove_neighbour(host, client.namespace, running,
+                         _PINGS_NETEM if client.plan.netem else nic)
 
 
-def _prove_neighbour(host: Host, client: str, running: Running, tries: int) -> None:
+def _prove_neighbour(host: Host, client: str, running: Running, waits: Sequence[float]) -> None:
     end, name = running.contender.endpoint, running.contender.name
-    host.flush_neighbours(client)
-    for _ in range(tries):
-        if _answers(host, client, running):
+    for seconds in waits:
+        host.flush_neighbours(client)
+        if _answers(host, client, running, seconds):
             break
         running.check_alive("when it was pinged")
     else:
@@ -69,11 +75,11 @@ def _prove_neighbour(host: Host, client: str, running: Running, tries: int) -> N
                              f"somebody else answers for contender '{name}'")
 
 
-def _answers(host: Host, client: str, running: Running) -> bool:
+def _answers(host: Host, client: str, running: Running, seconds: float) -> bool:
     """Ping, or where there is no such program connect without a request: both need the MAC."""
     ip = running.contender.endpoint.ip
     if not isinstance(host, SshHost) or host.which("ping"):
-        ping = ["ping", "-c", "1", "-W", "1", "-n", ip]
+        ping = ["ping", "-c", "1", "-W", f"{seconds:g}", "-n", ip]
         return host.run(ping, netns=client, check=False).code == 0
     try:
         with host.connect(client, ip, running.port, ANSWER_SECONDS) as connection:

@@ -57,7 +57,8 @@ def test_acts_come_in_the_order_that_proves_before_it_measures(tmp_path: Path) -
     wrk = f"spawn {client} taskset -c 0 wrk --threads 1 --connections 8 --duration"
     expected = [
         "spawn ip netns exec stackduel-bridge taskset -c 1 ", "journal 100",
-        f"run {client} ip neighbour flush all", f"run {client} ping -c 1 -W 1 -n 198.18.0.3",
+        "run ip netns exec stackduel-bridge ip link show dev tap0",
+        f"run {client} ip neighbour flush all", f"run {client} ping -c 1 -W 0.05 -n 198.18.0.3",
         "connect stackduel-client 198.18.0.3:80",
         f"{wrk} 1s", "journal 101", "signal 100 SIGUSR1", f"{wrk} 2s", "journal 102", "signal 100 SIGUSR1",
         "connect stackduel-client 198.18.0.3:80", "signal 100 SIGTERM",
@@ -303,12 +304,14 @@ def test_somebody_elses_mac_is_an_error(tmp_path: Path, entry: str, words: str) 
     assert host.alive == {} and not any(call.startswith("connect ") for call in host.calls)
 
 
-def test_no_answer_to_a_ping_is_an_error_after_three(tmp_path: Path) -> None:
+def test_no_answer_to_a_ping_is_an_error_after_waits_that_grow_to_a_second(tmp_path: Path) -> None:
     host = ServingHost()
     host.answers[("ip", "netns", "exec", "stackduel-client", "ping")] = Result(1, "", "")
     with pytest.raises(ContenderError, match="'lwip' does not answer a ping at 198.18.0.3"):
         trial(host, tmp_path)
-    assert sum("ping" in call for call in host.calls) == 3 and host.alive == {}
+    waits = [call.split(" -W ")[1].split()[0] for call in host.calls if "ping" in call]
+    assert waits == ["0.05", "0.1", "0.2", "0.4", "1", "1"] and host.alive == {}
+    assert sum("neighbour flush" in call for call in host.calls) == len(waits)
 
 
 def test_a_contender_that_dies_under_load_ends_the_trial(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_the_kernels_contender_of_this_wire_is_proved_as_ever(tmp_path: Path) ->
     host = ServingHost()
     record = trial(host, tmp_path, "epoll").record
     assert record.valid and (record.ends, record.client, record.client_busy_share) == (None, None, None)
-    assert any("ping -c 1 -W 1 -n 198.18.0.2" in call for call in host.calls)
+    assert any("ping -c 1 -W 0.05 -n 198.18.0.2" in call for call in host.calls)
     assert not any("on-lwip" in call for call in host.calls)
 
 
@@ -70,7 +70,7 @@ def test_a_client_that_is_to_poll_runs_under_libspin_and_is_proved_as_ever(tmp_p
     assert record.valid and (record.ends, record.client) == (None, None)
     loads = [call for call in host.calls if " wrk --threads" in call]
     assert loads and all("/build/spinning wrk --threads" in call for call in loads)
-    assert any("ping -c 1 -W 1 -n 198.18.0.2" in call for call in host.calls)
+    assert any("ping -c 1 -W 0.05 -n 198.18.0.2" in call for call in host.calls)
     server = next(call for call in host.calls if "epoll_server" in call)
     assert server.endswith(" --spin") and "spinning" not in server
 
