@@ -3,7 +3,6 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +18,6 @@ enum { EXIT_BAD_OPTION = 2, EXIT_CANNOT = 3 };
 
 static int run(char *argv[], char *error, size_t size) {
     char path[PATH_MAX], library[PATH_MAX];
-    const char *before = getenv("LD_PRELOAD");
     ssize_t length = readlink("/proc/self/exe", library, sizeof(library) - sizeof(LIBRARY));
     int code = program_find(argv[0], path, error, size);
 
@@ -35,13 +33,7 @@ static int run(char *argv[], char *error, size_t size) {
     if (library_check(library, error, size) != 0) {
         return EXIT_CANNOT;
     }
-    if (library_preload(library, before != NULL ? before : "") != 0) {
-        snprintf(error, size, "LD_PRELOAD: %s", strerror(errno));
-        return EXIT_CANNOT;
-    }
-    execvp(path, argv);
-    snprintf(error, size, "%s: %s", argv[0], strerror(errno));
-    return errno == ENOENT ? PROGRAM_NOT_FOUND : PROGRAM_NOT_EXECUTABLE;
+    return program_become(path, argv, library, error, size);
 }
 
 int main(int argc, char *argv[]) {

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "program_check.h"
+
 /* Sets `name` to `first`, ':' and `second`, of which one may be empty. 0, or -1 with errno. */
 static int set_list(const char *name, const char *first, const char *second) {
     char *value;
@@ -39,6 +41,18 @@ int library_preload(const char *path, const char *before) {
         return -1;
     }
     return set_list("LD_PRELOAD", before, name);
+}
+
+int program_become(const char *path, char *argv[], const char *library, char *error, size_t size) {
+    const char *before = getenv("LD_PRELOAD");
+
+    if (library_preload(library, before != NULL ? before : "") != 0) {
+        snprintf(error, size, "LD_PRELOAD: %s", strerror(errno));
+        return PROGRAM_REFUSED;
+    }
+    execvp(path, argv);
+    snprintf(error, size, "%s: %s", argv[0], strerror(errno));
+    return errno == ENOENT ? PROGRAM_NOT_FOUND : PROGRAM_NOT_EXECUTABLE;
 }
 
 /* Instead of running, the loader prints a line for each library it would load, and each symbol it misses. */

@@ -17,4 +17,9 @@ int library_check(const char *path, char *error, size_t size);
  */
 int library_preload(const char *path, const char *before);
 
+/* Becomes the program at `path`, as argv[], with the library beneath it, behind what LD_PRELOAD names
+ * already. Returns only if that fails: an exit code, as program_check.h has them, with one line in
+ * error[size]. */
+int program_become(const char *path, char *argv[], const char *library, char *error, size_t size);
+
 #endif

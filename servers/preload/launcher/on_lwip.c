@@ -105,7 +105,6 @@ static int run(const struct settings *settings, int own_argc, char *argv[], char
     char **program = argv + own_argc + 1;
     char path[PATH_MAX];
     char library[PATH_MAX];
-    const char *before = getenv("LD_PRELOAD");
     int code;
 
     if ((code = program_find(program[0], path, error, size)) != 0 ||
@@ -118,13 +117,7 @@ static int run(const struct settings *settings, int own_argc, char *argv[], char
         snprintf(error, size, "the options cannot be handed on: %s", strerror(errno));
         return errno == EINVAL ? EXIT_BAD_OPTION : EXIT_CANNOT;
     }
-    if (library_preload(library, before != NULL ? before : "") != 0) {
-        snprintf(error, size, "LD_PRELOAD: %s", strerror(errno));
-        return EXIT_CANNOT;
-    }
-    execvp(path, program);
-    snprintf(error, size, "%s: %s", program[0], strerror(errno));
-    return errno == ENOENT ? PROGRAM_NOT_FOUND : PROGRAM_NOT_EXECUTABLE;
+    return program_become(path, program, library, error, size);
 }
 
 int main(int argc, char *argv[]) {
