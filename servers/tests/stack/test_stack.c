@@ -196,6 +196,20 @@ static void test_what_has_gathered_leaves_with_a_flush(void **state) {
     settle();
 }
 
+static void test_a_turn_in_which_the_process_was_stopped_is_not_counted(void **state) {
+    struct stack_counters before, after;
+
+    (void)state;
+    stack_poll();
+    stack_count(&before);
+    usleep(20000);
+    stack_poll();
+    stack_count(&after);
+    assert_true(after.polls_busy + after.polls_idle > before.polls_busy + before.polls_idle);
+    assert_true(after.cycles_busy + after.cycles_idle - before.cycles_busy - before.cycles_idle <
+                after.tsc_hz / 100);
+}
+
 static void test_time_away_is_counted_and_the_clock_is_right_after_it(void **state) {
     struct stack_counters before, after;
     uint32_t then;
@@ -321,6 +335,7 @@ int main(int argc, char *argv[]) {
         cmocka_unit_test(test_a_datagram_larger_than_the_mtu_is_refused),
         cmocka_unit_test(test_a_turn_says_whether_a_packet_moved),
         cmocka_unit_test(test_what_has_gathered_leaves_with_a_flush),
+        cmocka_unit_test(test_a_turn_in_which_the_process_was_stopped_is_not_counted),
         cmocka_unit_test(test_time_away_is_counted_and_the_clock_is_right_after_it),
         cmocka_unit_test(test_timers_run_though_every_turn_follows_a_resume),
         cmocka_unit_test(test_an_address_is_shared_only_by_those_who_ask_for_it),
