@@ -40,11 +40,13 @@ def open_shell(host: Host, wire: ResolvedWire, plan: Plan) -> int:
 
 
 def side_by_side(wire: ResolvedWire, plan: Plan) -> list[Contender]:
-    """Return those that can be up at once: of several on the same end of a link the first."""
-    first: dict[object, Contender] = {}
-    for name in plan.contenders:
-        first.setdefault(wire.contenders[name].endpoint, wire.contenders[name])
-    return list(first.values())
+    """Return those that can be up at once, each with the port of the plan."""
+    first: list[Contender] = []
+    for contender in (wire.contenders[name] for name in plan.contenders):
+        if not any(other.endpoint == contender.endpoint or other.excludes(contender)
+                   for other in first):
+            first.append(contender)
+    return first
 
 
 def hint(wire: ResolvedWire, plan: Plan) -> list[str]:

@@ -13,7 +13,7 @@ from harness.store import Caveat, Note
 
 # what could turn the result over comes first, what blurs it next, what is left out last
 RANK = (
-    Caveat.EMULATED, Caveat.POLLING_IN_GAIN, Caveat.WIRE, Caveat.SHARED_CPUS, Caveat.CLIENT_LIMIT,
+    Caveat.POLLING_IN_GAIN, Caveat.EMULATED, Caveat.WIRE, Caveat.SHARED_CPUS, Caveat.CLIENT_LIMIT,
     Caveat.WIRE_LIMIT, Caveat.INVALID, Caveat.INCOMPLETE, Caveat.DISTURBED, Caveat.STOLEN,
     Caveat.IMPRECISE, Caveat.UNSETTLED, Caveat.NO_HUGEPAGES, Caveat.ELSEWHERE, Caveat.TIMER_TICKS, Caveat.UNSEEN,
     Caveat.NOT_APPLICABLE)
