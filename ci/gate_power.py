@@ -4,7 +4,7 @@
 
 Each gate is one run of the plan `gate` with base and change in turns, as `ci/gate.sh WIRE BUILD` measures it. What a
 request costs is measured first, in a run of the base against itself, and a share of that is burned in a loop for each
-request (make slow). The gates of the shares take turns. Needs root, a quiet machine, and about an hour for 20 of each.
+request (make slow). The gates of the shares take turns. Needs root, a quiet machine, and 40 minutes for 20 of each.
 Usage: ci/gate_power.py [--gates 20] [--shares 0,5,10] [--wire tap] [--plan gate]
 """
 

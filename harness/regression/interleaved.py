@@ -3,10 +3,11 @@
 
 Base and change are two contenders of one run, `X@base` and `X`: what runs differ by is in neither,
 and no third contender is needed. A cell is one round at one load point: the log ratio of rates and
-of costs there. If the two programs are the same, each cell could as well have come with the two
+of costs there. If the two programs are the same, each round could as well have come with the two
 names exchanged, so the test compares what was seen with what exchanged names would have given
-(Fisher's randomisation test, signs of whole cells flipped). It assumes no distribution of the
-noise; weights must not change when the signs do, and do not: they are taken from squares.
+(Fisher's randomisation test, signs of whole rounds flipped, for the cells of a round share the two
+processes and what their starts gave them). It assumes no distribution of the noise; weights must
+not change when the signs do, and do not: they are taken from squares.
 
 Three statistics, and their largest decides (Westfall and Young 1993): the rate, the cost, and both
 together, weighed for a server that takes a share more of its CPU for each request: its cost rises
@@ -32,7 +33,7 @@ AT_BASE = "@base"
 ALPHA = 0.05
 BOTH = "rate_and_cost"
 # with fewer no outcome is as rare as ALPHA
-LEAST_CELLS = 6
+LEAST_ROUNDS = 5
 _FLIPS, _SEED = 9_999, 1
 # of each variance: how far the expected fall of the rate is not believed
 _DOUBT = 0.03
@@ -94,10 +95,10 @@ def _tests(run: Readings, name: str, threshold: float, pairs: int) -> list[Inter
     # so that up is for the worse
     falls, rises = -run.ratio(RATE, name, base), run.ratio(COST, name, base)
     known = np.isfinite(falls) & (np.isfinite(rises) | ~np.isfinite(rises).any())
-    if known.sum() < LEAST_CELLS:
-        raise UsageError(f"run {run.run} has {known.sum()} rounds and load points with valid "
-                         f"trials of {name} and {base}: at least {LEAST_CELLS} are needed")
-    place = np.nonzero(known)[1]
+    if known.any(axis=1).sum() < LEAST_ROUNDS:
+        raise UsageError(f"run {run.run} has {known.any(axis=1).sum()} rounds with valid trials of "
+                         f"{name} and {base}: at least {LEAST_ROUNDS} are needed")
+    rounds, place = np.nonzero(known)
     x = np.stack([falls[known], rises[known]], axis=1)
     bound = run.client_bound[name] | run.client_bound[base]
     busy = np.minimum(run.busy[name], run.busy[base])
@@ -111,13 +112,14 @@ def _tests(run: Readings, name: str, threshold: float, pairs: int) -> list[Inter
     if not weights:
         raise UsageError(f"run {run.run}: nothing of {name} can be tested: the client was the "
                          "limit at each load point, and no cost is known")
-    scores = np.stack([_clipped((weighed * x).sum(axis=1)) for weighed in weights.values()], axis=1)
+    scores = np.stack([_by_round(_clipped((weighed * x).sum(axis=1)), rounds)
+                       for weighed in weights.values()], axis=1)
     p = np.minimum(1.0, pairs * flipped(scores))
     found = []
     for figure, value in zip(weights, p):
         columns = {RATE: [0], COST: [1], BOTH: [0, 1]}[figure]
         unit = expected if figure == BOTH else (expected > 0).astype(float)
-        estimate, half = _estimate(x, unit, weights[figure], columns)
+        estimate, half = _estimate(x, unit, weights[figure], columns, rounds)
         ends = [-end if figure == RATE else end for end in (estimate - half, estimate + half)]
         percent = 100 * math.expm1(-estimate if figure == RATE else estimate)
         low, high = sorted(round_significant(100 * math.expm1(end)) for end in ends)
@@ -128,7 +130,7 @@ def _tests(run: Readings, name: str, threshold: float, pairs: int) -> list[Inter
 
 
 def flipped(scores: _Array) -> _Array:
-    """Return for each column of cells × statistics its p, adjusted for the largest of them."""
+    """Return for each column of rounds × statistics its p, adjusted for the largest of them."""
     scaled = scores / np.sqrt((scores ** 2).sum(axis=0).clip(1e-300))
     signs = np.random.default_rng(_SEED).choice((-1.0, 1.0), (_FLIPS, len(scores)))
     largest = (signs @ scaled).max(axis=1)
@@ -158,13 +160,19 @@ def _clipped(scores: _Array) -> _Array:
     return clipped
 
 
-def _estimate(x: _Array, unit: _Array, weights: _Array,
-              columns: list[int]) -> tuple[float, float]:
+def _by_round(scores: _Array, rounds: NDArray[np.intp]) -> _Array:
+    """Return the sum of each round that has some."""
+    sums: _Array = np.array([scores[rounds == round_].sum() for round_ in np.unique(rounds)])
+    return sums
+
+
+def _estimate(x: _Array, unit: _Array, weights: _Array, columns: list[int],
+              rounds: NDArray[np.intp]) -> tuple[float, float]:
     """Return how much of `unit` there is, in log units, and half its 95 % interval."""
-    gain = (weights * unit)[:, columns].sum(axis=1)
-    scores = (weights * x)[:, columns].sum(axis=1)
+    gain = _by_round((weights * unit)[:, columns].sum(axis=1), rounds)
+    scores = _by_round((weights * x)[:, columns].sum(axis=1), rounds)
     estimate = float(scores.sum() / gain.sum())
     rest = scores - gain * estimate
-    freedom = len(x) - 1
-    error = math.sqrt(float((rest ** 2).sum()) * len(x) / freedom) / float(gain.sum())
+    freedom = len(gain) - 1
+    error = math.sqrt(float((rest ** 2).sum()) * len(gain) / freedom) / float(gain.sum())
     return estimate, float(stdtrit(freedom, 0.975)) * error

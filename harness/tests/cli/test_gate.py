@@ -64,7 +64,7 @@ def test_head_is_the_newest_of_that_wire_and_no_noise_run(results: Path) -> None
 
 
 @pytest.mark.parametrize("arguments, words", [
-    ([], "against which run"), (["--base", "reference", "--threshold", "x"], "THRESHOLD=x"),
+    (["--head", "reference"], "against which run"), (["--base", "reference", "--threshold", "x"], "THRESHOLD=x"),
     (["--base", "reference", "--head", "reference"], "none of its BASE runs"),
     (["--base", "nowhere"], "no run 'nowhere'"),
 ])

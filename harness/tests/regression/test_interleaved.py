@@ -85,7 +85,7 @@ def test_what_became_better_or_changed_by_less_than_the_threshold_passes() -> No
     dice = np.random.default_rng(3)
     assert judge_interleaved(slowed(dice, -0.1, noise=0.1), 3.0).passed
     found = judge_interleaved(slowed(dice, 0.02, noise=0.1), 3.0)
-    assert found.passed and min(test.p_adjusted for test in found.tests) < 0.001
+    assert found.passed and min(test.p_adjusted for test in found.tests) < 0.01
     assert not judge_interleaved(slowed(dice, 0.02, noise=0.1), 1.0).passed
 
 
@@ -116,7 +116,7 @@ def test_a_wild_trial_and_a_missing_one_do_not_hide_a_slowdown() -> None:
 
 def test_too_few_rounds_and_no_base_are_one_line() -> None:
     dice = np.random.default_rng(7)
-    with pytest.raises(UsageError, match="has 4 rounds and load points with valid trials of lwip and lwip@base"):
+    with pytest.raises(UsageError, match="has 2 rounds with valid trials of lwip and lwip@base"):
         judge_interleaved(drawn(dice, rounds=2), 3.0)
     with pytest.raises(UsageError, match="no contender beside its base"):
         judge_interleaved(LIKE, 3.0)
