@@ -64,6 +64,11 @@ class Process(Protocol):
         """Send a signal as signal() does, here also to what it has started in its session."""
         self.signal(number)
 
+    def signal_main(self, number: int) -> None:
+        """Send a signal as signal() does, to its main thread alone: any other may take the process's,
+        and what the main one waits for then goes on."""
+        self.signal(number)
+
     def wait(self, timeout: float) -> int:
         """Return the exit code. TimeoutError after `timeout` seconds."""
         ...

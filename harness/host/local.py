@@ -54,6 +54,10 @@ class LocalProcess(Process):
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
 
+    def signal_main(self, number: int) -> None:
+        if self.poll() is None:
+            ctypes.CDLL(None).tgkill(self.pid, self.pid, number)
+
     def wait(self, timeout: float) -> int:
         if self.poll() is None:
             # Popen.wait() would ask every 50 ms

@@ -21,4 +21,4 @@ from harness.plan.schedule import (
 from harness.plan.topology import load_wire, over_vhost, wire_names, with_contenders
 from harness.plan.wire import (
     CLIENT_EAL_PREFIX, DPDK, EAL_PREFIX, KERNEL, LOADGEN, PRELOAD, Contender, End, Endpoint, Wire,
-    original, pairs, self_comparison, with_self_comparisons)
+    original, pairs, self_comparison, with_devices, with_self_comparisons)

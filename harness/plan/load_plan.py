@@ -8,6 +8,7 @@ key. Without contenders the plan is for all of the wire, without a workload for 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -16,14 +17,19 @@ from harness.plan.load import GENERAL, MOST_CONNECTIONS, SWEPT, WORKLOADS, Workl
 from harness.plan.netem import parse, with_amount
 from harness.plan.options import (
     BY_KEY, BY_VARIABLE, MOST_ATTEMPTS, OVERRIDES, RESTART_ROUND, RESTART_TRIAL, SOFTIRQ_DEFAULT,
-    Kind)
+    TURN_MS, Kind)
 from harness.plan.plan import SPARE_CONNECTIONS, SPARE_FILES, Plan, Reason
 from harness.plan.topology import contender_name
-from harness.plan.wire import PRELOAD, Contender, Wire
+from harness.plan.wire import PRELOAD, Contender, Wire, with_devices
 from harness.structure import read_toml
 
 PLANS = Path(__file__).resolve().parent / "plans"
 MOST_OF_WRK = 10_000
+# the load tool of ours that can be stopped and continued (harness/trial/load/)
+PAUSABLE = "wrk"
+_OF_PAUSABLE = (*GENERAL, "nginx-get")
+# bytes of one answer on every connection: the slowest wire carries them in a small part of a turn
+_MOST_UNDER_WAY = 4 << 20
 # the one number of connections of a sweep over another axis
 USUAL_CONNECTIONS = 64
 MOST_AXES = 2
@@ -92,7 +98,7 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
     client, server = _cpus(request, tuple(cpus), clients, server_cores)
     plan = _build(request, Path(name_or_path).stem, wire, shape, client, server, clients)
     plan = _limits_last(_limited(_swept(plan, sweeps), wire, files), wire, request)
-    plan = _restarting(plan, request, wire)
+    plan = _taking_turns(_restarting(plan, request, wire), request, wire)
     return without(plan, {name: reason for name in plan.contenders
                           if (reason := _why_not(wire.contenders[name], plan))})
 
@@ -344,6 +350,33 @@ def _restarting(plan: Plan, request: _Request, wire: Wire) -> Plan:
         raise UsageError(f"{request.place('restart')}: on wire '{wire.name}' each trial has a "
                          f"fresh contender: {why}")
     return replace(plan, restart=restart)
+
+
+def _taking_turns(plan: Plan, request: _Request, wire: Wire) -> Plan:
+    """Return the plan with the turns of its loads: as asked for, else TURN_MS where that can be.
+
+    UsageError where they are asked for and cannot be.
+    """
+    own = with_devices(wire, plan.contenders)
+    contenders = [own.contenders[name] for name in plan.contenders]
+    alone = next((f"'{one.name}' and '{other.name}' share a device" for one, other in
+                  combinations(contenders, 2) if one.excludes(other)), "")
+    why = ("contenders are started for each trial" if plan.restart != RESTART_ROUND else
+           "there is one contender alone" if len(contenders) < 2 else
+           "the clients are on another machine" if plan.clients else
+           "the rates are given" if plan.offered else
+           f"load tool {plan.load_tool} cannot be paused" if plan.load_tool not in ("", PAUSABLE)
+           else "answers are so long that a turn's do not arrive in it"
+           if max(point.connections * point.body_size_bytes for point in plan.load_points)
+           > _MOST_UNDER_WAY
+           else f"workload '{plan.workload.name}' has a load tool that cannot be paused"
+           if plan.workload.name not in _OF_PAUSABLE else
+           "a program on the library cannot tell a pause from its own work"
+           if any(item.stack == PRELOAD for item in contenders) else alone)
+    turn = request.values.get("turn_ms", 0 if why else TURN_MS)
+    if why and turn:
+        raise UsageError(f"{request.place('turn_ms')}: no turns on wire '{wire.name}': {why}")
+    return replace(plan, turn_ms=turn)
 
 
 def _why_not(contender: Contender, plan: Plan) -> Reason | None:

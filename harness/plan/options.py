@@ -27,6 +27,8 @@ SOFTIRQ_DEFAULT = "default"
 SOFTIRQS = ("server", "client")
 # of contenders: anew for each trial, or once a round
 RESTART_TRIAL, RESTART_ROUND = RESTARTS = ("trial", "round")
+# Long against what it takes to change (5 ms), short against what a shared machine changes in
+TURN_MS, MOST_TURN_MS = 100, 1000
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -197,6 +199,9 @@ OPTIONS = (
     Option("RESTART", "how often a contender is started anew", ("bench", "noise", "reproduce"),
            Kind.CHOICE, "restart", "|".join(RESTARTS), "round, where it can serve on",
            choices=RESTARTS),
+    Option("TURN", "milliseconds that a contender's load has before it is the next one's turn; 0: one "
+           "whole load after the other", ("bench", "noise", "reproduce"), Kind.NUMBER, "turn_ms",
+           "MS", f"{TURN_MS}, where loads can be paused", 0, MOST_TURN_MS),
     Option("PRECISION", "rounds until every gain is known to ±so many percent; 0: exactly ROUNDS",
            _ROUNDS, Kind.PERCENT, "precision_percent", "PERCENT", "the plan's"),
     Option("BUDGET", "time for trials at most, as 90s, 15m or 1h", _ROUNDS, Kind.NUMBER,

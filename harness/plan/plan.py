@@ -49,6 +49,8 @@ class Plan:
     clients: by machine, as ssh knows it, its CPUs that load; this one then has no client
     server_max_connections: what a server makes room for
     restart: how often a contender is started: for each "trial", as in runs of before, or "round"
+    turn_ms: contenders have their loads in turns of so many milliseconds; 0: one whole load after
+        the other, as in runs of before
     attempts: at one trial, in all, while it is disturbed
     calibrate: the client's ceiling is looked for first, where that can be done
     paper: whose figures (results/published/) the run is compared with; "" for nobody's
@@ -100,6 +102,7 @@ class Plan:
     budget_seconds: int = 0
     paper: str = ""
     restart: str = RESTART_TRIAL
+    turn_ms: int = 0
     calibrate: bool = False
 
     @property

@@ -24,7 +24,7 @@ _ON_LWIP = ("--address", "{address}", "--netmask", "{netmask}", "--gateway", "{g
 _GENERATOR = ("{eal}", "--", "--address", "{address}", "--netmask", "{netmask}", "--mac", "{mac}",
               "--server", "{server}", "--port", "{port}")
 # of a contender's arguments and of EAL's words for its end
-PLACEHOLDERS = ("address", "prefix", "netmask", "gateway", "mac", "interface", "port", "body_size",
+PLACEHOLDERS = ("address", "prefix", "netmask", "gateway", "mac", "kernel_mac", "interface", "port", "body_size",
                 "max_connections", "server_cores", "server_cpus", "eal", "launcher", "counters",
                 "raw", "run_directory", "pci", "socket", "ring")
 
@@ -48,8 +48,21 @@ class Endpoint:
     eal: tuple[str, ...] = ()
 
     @property
+    def kernel_mac(self) -> str:
+        """Return a MAC for the kernel's end of a TAP, whose other end has its own."""
+        return f"{self.mac[:12]}01{self.mac[14:]}" if self.mac else ""
+
+    @property
     def ip(self) -> str:
         return str(ipaddress.ip_interface(self.address).ip)
+
+    def next(self, count: int) -> Endpoint:
+        """Return the end of a further link like this one; `count`: below 10, how many before."""
+        address = ipaddress.ip_interface(self.address)
+        return replace(
+            self, address=f"{address.ip + count}/{address.network.prefixlen}",
+            interface=self.interface.rstrip("0123456789") + str(count),
+            mac=f"{self.mac[:-2]}{int(self.mac[-2:], 16) + count:02x}")
 
     @property
     def network(self) -> str:
@@ -63,6 +76,7 @@ class Endpoint:
         """Return `values` with those of this end; `prefix` names the runtime directory of its
         EAL."""
         own = {"address": self.ip, "prefix": self.address.partition("/")[2], "mac": self.mac,
+               "kernel_mac": self.kernel_mac,
                "netmask": self.netmask, "gateway": self.gateway or "0.0.0.0",
                "interface": self.interface, **values}
         words = [own.get("eal_memory", ""), f"--file-prefix={prefix}", "--no-telemetry"]
@@ -211,12 +225,15 @@ class Contender(Program):
     def excludes(self, other: Contender) -> bool:
         """Tell whether the two cannot be up at a time.
 
-        Of the kernel's servers each can have a port. Those that drive a device take turns: a wire
-        has one for them, and memory for one. On a NIC it is the kernel's too.
+        Of the kernel's servers each can have a port. Those that drive a device cannot share it:
+        with_devices() gives each its own where a wire can have several. On a NIC it is the kernel's
+        too.
         """
         if self.stack == other.stack == KERNEL:
             return False
-        return KERNEL not in (self.stack, other.stack) or "nic" in (self.link, other.link)
+        if KERNEL in (self.stack, other.stack):
+            return "nic" in (self.link, other.link)
+        return self.endpoint == other.endpoint or "nic" in (self.link, other.link)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -329,6 +346,27 @@ class Wire:
         contenders = {name: replace(contender, end=ends[contender.stack])
                       for name, contender in self.contenders.items()}
         return replace(self, ends=ends, contenders=contenders)
+
+
+# kinds of links of which a bridge can have several
+_TAPS = ("tap", "vhost-net")
+_MOST_TAPS = 6
+
+
+def with_devices(wire: Wire, names: Iterable[str]) -> Wire:
+    """Return the wire with a TAP of its own, and memory, for each of `names` that drives one.
+
+    As it is where there are too many for addresses of the same length.
+    """
+    driving = [name for name in names if wire.contenders[name].link in _TAPS]
+    if not 2 <= len(driving) <= _MOST_TAPS:
+        return wire
+    contenders = dict(wire.contenders)
+    for count, name in enumerate(driving[1:], start=1):
+        end = contenders[name].end
+        contenders[name] = replace(contenders[name], end=replace(
+            end, server=end.server.next(count)))
+    return replace(wire, contenders=contenders, hugepage_count=wire.hugepage_count * len(driving))
 
 
 # --- A/A test: a contender against itself, under a second name ----------------------------------

@@ -14,7 +14,7 @@ from harness.errors import UsageError
 from harness.host import Host, SshHost, connected, emulated
 from harness.plan import (
     KERNEL, NET_TAP, VHOST_NET, NicRequest, Plan, SshClients, TrialSpec, Wire, from_settings,
-    over_vhost, parse_client, parse_netem, turns)
+    over_vhost, parse_client, parse_netem, turns, with_devices)
 from harness.provision import tuning
 from harness.provision.kernel_modules import missing
 from harness.provision.links import VHOST, check_links, kind_of
@@ -100,6 +100,7 @@ def resolve(host: Host, wire: Wire, plan: Plan, nic: NicPair | None = None) -> R
         raise UsageError(f"TAP={plan.tap}: wire '{wire.name}' has no TAP; wire tap has")
     if not may_make_namespaces(host):
         wire = confined_to_ours(wire, plan.applicable)
+    wire = with_devices(wire, plan.applicable) if plan.turn_ms else wire
     made = _on_nic(host, wire, nic) if nic else resolved(wire)
     made = replace(made, tap=plan.tap)
     made = _impaired(made, plan) if any(_impairments(plan)) else made

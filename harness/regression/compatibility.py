@@ -18,7 +18,7 @@ _PLAN = (
     "wire", "workload", "contenders", "connections", "duration_seconds", "warmup_seconds",
     "client_cpus", "server_cpus", "clients", "tap", "netem", "softirq", "by_contender",
     "not_applicable", "most_connections", "offered", "server_cores", "body_sizes", "impairments",
-    "most_cores", "restart")
+    "most_cores", "restart", "turn_ms")
 # of the facts: another machine, or another state of it. Not what a change under test brings
 _FACTS = (
     "machine.cpu_model", "machine.cpus", "machine.architecture", "machine.virtual",

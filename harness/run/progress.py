@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
@@ -86,10 +86,10 @@ class TimeLeft:
         if self._plan.precision_percent:
             self._seen, self._left, self._looked = seen, trials, self._monotonic()
 
-    def trial_done(self) -> None:
+    def trials_done(self, count: int = 1) -> None:
         self._last = self._monotonic()
-        self._left -= 1
-        self._done += 1
+        self._left -= count
+        self._done += count
 
     def seconds(self) -> float:
         """Return those of what comes in any case; with a stop rule, of the round."""
@@ -123,7 +123,8 @@ def _rounds(count: int) -> str:
 
 
 class Progress:
-    """Show a run: call looked() before every round, start() and done() for every trial."""
+    """Show a run: call looked() before every round, start() and done() for every trial, or
+    for those that run together."""
 
     def __init__(self, plan: Plan, trials: int, words: Words,
                  console: Console | None = None) -> None:
@@ -157,17 +158,25 @@ class Progress:
             rest = (more - 1) * len(round_specs(self._plan, 0))
             self._bar.update(self._task, total=self._number + trials + rest)
 
-    def start(self, spec: TrialSpec) -> None:
-        self._number += 1
-        self._bar.update(self._task, description=f"{self._name(spec)}{self._so_far(spec)}",
-                         refresh=True)
+    def start(self, specs: Sequence[TrialSpec]) -> None:
+        """Show which trials run now: one, or those of a load point whose loads take turns."""
+        first, more = specs[0], len(specs) - 1
+        beside = f" and {more} in turns" if more else ""
+        self._bar.update(self._task, refresh=True,
+                         description=f"{self._name(first)}{beside}{self._so_far(first)}")
 
-    def done(self, spec: TrialSpec, record: TrialRecord) -> None:
+    def done(self, trials: Sequence[tuple[TrialSpec, TrialRecord]]) -> None:
+        """Show what became of those that start() was called with."""
+        self._left.trials_done(len(trials))
+        self._bar.advance(self._task, len(trials))
+        for spec, record in trials:
+            self._done(spec, record)
+
+    def _done(self, spec: TrialSpec, record: TrialRecord) -> None:
+        self._number += 1
         if record.valid:
             here = self._rates.setdefault((spec.contender, spec.point), [])
             here.append(record.requests_per_sec)
-        self._left.trial_done()
-        self._bar.advance(self._task)
         of = "" if self._plan.precision_percent else f"/{self._total}"
         name = f"[{self._number}{of}] {self._name(spec)}"
         if not record.valid:
@@ -179,7 +188,7 @@ class Progress:
 
     def repeated(self, spec: TrialSpec, record: TrialRecord) -> None:
         """Say that this attempt at the trial was disturbed, and the next one begins."""
-        self._print(f"[{self._number}/{self._total}] {self._name(spec)}: disturbed: "
+        self._print(f"[{self._number + 1}/{self._total}] {self._name(spec)}: disturbed: "
                     f"{listed(record.disturbed, self._words)}; it runs again")
 
     def _print(self, line: str) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Callable, ContextManager, Iterator, Sequence
 
@@ -27,7 +28,7 @@ from harness.provision import (
 from harness.store import (
     RESULTS, Json, Note, Run, StoppedBy, Store, Value, check_writable, counted, differing,
     disk_is_full, disk_reason, fact, give_to_user, run_id, to_json)
-from harness.trial import load_tool, prepare
+from harness.trial import Place, load_tool, prepare
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
 from harness.run import calibration
 from harness.run.eligibility import without_far_clients, without_napi
@@ -149,12 +150,18 @@ class _Session:
             left = len(remaining(plan, store.run.trials))
             with Progress(plan, left, self.words) as progress:
                 runner.on_repeat = progress.repeated
-                for place, spec in _until_enough(store, progress, runner.end_round,
-                                                 self.after_round):
-                    progress.start(spec)
-                    name = f"{place:04d}-{self.wire.contenders[spec.contender].file_name}"
-                    raw = store.raw / f"{name}-{point_name(spec.point, plan)}-r{spec.round}"
-                    progress.done(spec, runner.run(spec, place, raw, store.append))
+                for group in _until_enough(store, progress, runner.end_round, self.after_round):
+                    specs = [spec for _, spec in group]
+                    progress.start(specs)
+                    places = [self._place(store, *item) for item in group]
+                    records = runner.run_together(places, store.append)
+                    progress.done(list(zip(specs, records)))
+
+    def _place(self, store: Store, sequence: int, spec: TrialSpec) -> Place:
+        """Return a trial with the directory of its files."""
+        name = f"{sequence:04d}-{self.wire.contenders[spec.contender].file_name}"
+        point = point_name(spec.point, store.run.plan)
+        return sequence, spec, store.raw / f"{name}-{point}-r{spec.round}"
 
     def rehearse(self) -> None:
         """Print what would be done and measured."""
@@ -189,11 +196,12 @@ def _is_over(run: Run) -> bool:
 
 
 def _until_enough(store: Store, progress: Progress, end_round: Callable[[], None],
-                  after_round: AfterRound) -> Iterator[tuple[int, TrialSpec]]:
-    """Yield the trials to run, each with its place in the whole order.
+                  after_round: AfterRound) -> Iterator[list[tuple[int, TrialSpec]]]:
+    """Yield the trials to run, those of one load point together where their loads take turns, each
+    with its place in the whole order.
 
     What begun rounds lack comes first, then round by round until the stopping rule says that it is
-    enough. Each must be stored before the next is asked for. `end_round` is called after each.
+    enough. All must be stored before the next are asked for. `end_round` is called after each round.
     """
     plan, first = store.run.plan, True
     while True:
@@ -207,7 +215,10 @@ def _until_enough(store: Store, progress: Progress, end_round: Callable[[], None
         specs = [item for item in left if item[1].round == left[0][1].round]
         specs = specs or one_round(plan, look.rounds)
         progress.looked(look, len(specs))
-        yield from specs
+        if plan.turn_ms:
+            yield from (list(group) for _, group in groupby(specs, key=lambda item: item[1].point))
+        else:
+            yield from ([item] for item in specs)
         end_round()
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Callable, Mapping
+from typing import Callable, Mapping, Sequence
 
 from harness.host import Host
 from harness.plan import RESTART_ROUND, Plan, TrialSpec
 from harness.provision import Provisioned, ResolvedWire
 from harness.store import Json, TrialRecord, counted, next_attempt, should_retry
-from harness.trial import Beside, Servers, no_beside, run_trial
+from harness.trial import (
+    Beside, Outcome, Place, Servers, no_beside, run_in_turns, run_trial)
 
 Keep = Callable[[TrialRecord], None]
 Ports = Mapping[str, Json]
@@ -69,18 +70,51 @@ class TrialRunner:
         self.up.turn_to(self.host, contender)
         self._impair(spec.point.impairment)
         while True:
-            attempt = next_attempt(self.seen, spec.key)
-            of = replace(spec, attempt=attempt)
-            place = raw.with_name(f"{raw.name}-a{attempt}") if attempt else raw
+            _, of, place = self._attempt((sequence, spec, raw))
             outcome = run_trial(self.host, self.wire, self.plan, of, sequence, self.up, place,
                                 self.seen, servers, self.beside)
-            record = outcome.record
-            self.seen.append(record)
-            keep(record)
-            self.on_ports(of, outcome.ports)
-            if not should_retry(record, self.plan.attempts):
+            self._keep(of, outcome, keep)
+            if not should_retry(outcome.record, self.plan.attempts):
                 return counted([item for item in self.seen if item.key == spec.key])[0]
-            self.on_repeat(of, record)
+            self.on_repeat(of, outcome.record)
+
+    def run_together(self, places: Sequence[Place], keep: Keep) -> list[TrialRecord]:
+        """Return the attempts that count of trials of one load point, their loads in turns; all as
+        run() otherwise.
+
+        What disturbs one has disturbed all, so all run again.
+        """
+        (_, first, _), *more = places
+        servers = self._servers_of(first)
+        if not (self.plan.turn_ms and more and servers):
+            return [self.run(spec, sequence, raw, keep) for sequence, spec, raw in places]
+        self._impair(first.point.impairment)
+        left = list(places)
+        while left:
+            again = [self._attempt(place) for place in left]
+            outcomes = run_in_turns(self.host, self.wire, self.plan, again, self.up, servers,
+                                    self.seen)
+            repeated = []
+            for place, (_, of, _), outcome in zip(left, again, outcomes):
+                self._keep(of, outcome, keep)
+                if should_retry(outcome.record, self.plan.attempts):
+                    repeated.append(place)
+                    self.on_repeat(of, outcome.record)
+            left = repeated
+        return [counted([item for item in self.seen if item.key == spec.key])[0]
+                for _, spec, _ in places]
+
+    def _attempt(self, place: Place) -> Place:
+        """Return the next attempt at a trial."""
+        sequence, spec, raw = place
+        attempt = next_attempt(self.seen, spec.key)
+        return (sequence, replace(spec, attempt=attempt),
+                raw.with_name(f"{raw.name}-a{attempt}") if attempt else raw)
+
+    def _keep(self, spec: TrialSpec, outcome: Outcome, keep: Keep) -> None:
+        self.seen.append(outcome.record)
+        keep(outcome.record)
+        self.on_ports(spec, outcome.ports)
 
     def _servers_of(self, spec: TrialSpec) -> Servers | None:
         """Return those that stay up in the trial's round; None where none does."""

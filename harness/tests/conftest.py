@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 import harness.run.request
 import harness.cli.report
+import harness.trial.turns
 
 # with it two contenders at one or two load points alternate, as they do without a seed
 SEED = 106
@@ -49,6 +50,13 @@ def drawn_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         else:
             save(figure, to, format=format, **options)
     monkeypatch.setattr(Figure, "savefig", savefig)
+
+
+@pytest.fixture(autouse=True)
+def quick_turns(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loads that take turns on a fake host take no time."""
+    if "system" not in request.path.parts:
+        monkeypatch.setattr(harness.trial.turns, "sleep", lambda seconds: None)
 
 
 @pytest.fixture(autouse=True)

@@ -10,3 +10,4 @@ from harness.trial.record import Outcome
 from harness.trial.server import Running, launcher, start
 from harness.trial.servers import Servers
 from harness.trial.trial import Beside, load_tool, no_beside, run_trial
+from harness.trial.turns import Place, run_in_turns

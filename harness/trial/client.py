@@ -7,6 +7,7 @@ Knows namespaces, CPUs, the launcher and its counters; not what is run, nor what
 from __future__ import annotations
 
 import shlex
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,72 @@ def failure(program: str, code: int, stderr: Path) -> ContenderError:
     return ContenderError(f"{program} failed (exit {code}): {words} (all in {stderr})")
 
 
+class Loading(Spawned):
+    """A client's program that ends by itself, or by interrupt(). Whoever has one calls ended(), and
+    close() in any case."""
+
+    stop_seconds = 1
+
+    def __init__(self, client: Client, process: Process, program: str, stdout: Path, stderr: Path,
+                 file: Path | None) -> None:
+        super().__init__(process, stdout, stderr)
+        self._client = client
+        self._program = program
+        self._file = file
+
+    def pause(self) -> None:
+        self._process.signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._process.signal_all(signal.SIGCONT)
+
+    def glance(self) -> Counters | None:
+        """Return what its library has counted so far; None without one, or while it writes."""
+        return counters.glance(self._file) if self._file else None
+
+    def interrupt(self) -> None:
+        """Have it end now, with its report."""
+        self._process.signal_main(signal.SIGINT)
+
+    def close(self) -> None:
+        if self.poll() is None:
+            # one that is paused would not end by SIGTERM
+            self.resume()
+        super().close()
+
+    def ended(self, timeout: float, tick: Tick | None = None) -> Ended:
+        """Wait for its end; all as Client.run()."""
+        client, program, file = self._client, self._program, self._file
+        samples: list[Counters] = []
+        code = self._watch(timeout, samples, tick)
+        client.running.check_alive("under load")
+        counted = counters.read(file, 0) if file else None
+        ended = Ended(program, code, self.stdout, self.stderr, counted, tuple(samples))
+        if code == _MACHINE_CANNOT and client.running.contender.client.launcher:
+            raise MachineError(str(ended.failure()))
+        if file and code == 0 and counted is None:
+            raise ContenderError(f"{program} ran under {shlex.join(client.launcher(file)[:1])}, "
+                                 f"but no counters are in {file}")
+        return ended
+
+    def _watch(self, timeout: float, samples: list[Counters], tick: Tick | None) -> int:
+        waited, step = 0.0, _TICK_SECONDS if tick else _WATCH_SECONDS
+        while True:
+            try:
+                return self._process.wait(step)
+            except TimeoutError:
+                self._client.running.check_alive("under load")
+                if tick:
+                    tick(self.pid)
+                sample = self.glance()
+                if sample:
+                    samples.append(sample)
+                waited += step
+                if waited > timeout:
+                    raise TimeoutError(f"{self._program} did not end within {timeout:g} s"
+                                       ) from None
+
+
 @dataclass(frozen=True)
 class Client:
     """The client's end. `raw`: the directory for what its programs print."""
@@ -147,25 +214,21 @@ class Client:
         refuses, ContenderError when it has not counted or the contender has died; a failure of the
         program is the caller's to see.
         """
-        stdout, stderr, file, process = self._spawn(name, argv, env)
-        samples: list[Counters] = []
+        loading = self.begin(name, program, argv, env)
         try:
-            self.provisioned.journal.process(process)
-            code = self._watch(process, program, timeout, file, samples, tick)
+            return loading.ended(timeout, tick)
         finally:
-            if process.poll() is None:
-                process.stop(1)
-        self.running.check_alive("under load")
-        counted = counters.read(file, 0) if file else None
-        ended = Ended(program, code, stdout, stderr, counted, tuple(samples))
-        if code == _MACHINE_CANNOT and self.running.contender.client.launcher:
-            raise MachineError(str(ended.failure()))
-        if file and code == 0 and counted is None:
-            raise ContenderError(f"{program} ran under {shlex.join(self._launcher(file)[:1])}, "
-                                 f"but no counters are in {file}")
-        return ended
+            loading.close()
 
-    def _launcher(self, file: Path) -> list[str]:
+    def begin(self, name: str, program: str, argv: Argv, env: Mapping[str, str]) -> Loading:
+        """Start `program` as run() does, which is `ended` by its caller."""
+        stdout, stderr, file, process = self._spawn(name, argv, env)
+        loading = Loading(self, process, program, stdout, stderr, file)
+        loading.enter(self.provisioned)
+        return loading
+
+    def launcher(self, file: Path) -> list[str]:
+        """Return what stands before its programs' argv."""
         return launcher(self.wire, self.running.contender, self.plan, self.provisioned, file)
 
     def _spawn(self, name: str, argv: Argv,
@@ -173,25 +236,8 @@ class Client:
         """Return stdout, stderr, the file of its library's counters if it has one, and itself."""
         stdout, stderr, file = (self.raw / f"{name}.{kind}"
                                 for kind in ("stdout", "stderr", "counters"))
-        words = self._launcher(file)
+        words = self.launcher(file)
         file.unlink(missing_ok=True)
         process = self.host.spawn(argv(words), netns=self.namespace, cpus=self.plan.client_cpus,
                                   stdout=stdout, stderr=stderr, env=env)
         return stdout, stderr, file if self.own_stack else None, process
-
-    def _watch(self, process: Process, program: str, timeout: float, file: Path | None,
-               samples: list[Counters], tick: Tick | None) -> int:
-        waited, step = 0.0, _TICK_SECONDS if tick else _WATCH_SECONDS
-        while True:
-            try:
-                return process.wait(step)
-            except TimeoutError:
-                self.running.check_alive("under load")
-                if tick:
-                    tick(process.pid)
-                sample = counters.glance(file) if file else None
-                if sample:
-                    samples.append(sample)
-                waited += step
-                if waited > timeout:
-                    raise TimeoutError(f"{program} did not end within {timeout:g} s") from None

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Iterator, Mapping, Sequence
 
-from harness.host import Energy, joules
 from harness.plan import KERNEL, Contender, Plan, TrialSpec
 from harness.provision import ResolvedWire
 from harness.store import (
@@ -51,11 +50,12 @@ class Setting:
     client: Client
     tool: LoadTool
 
-    def load(self, seconds: int) -> Load:
+    def load(self, seconds: int, held_up: bool = False) -> Load:
         running = self.client.running
         return Load(running.address, running.port, self.plan.workload, self.spec.point.connections,
                     self.spec.threads, seconds, patient=bool(self.spec.point.impairment),
-                    rate=self.spec.point.offered_per_sec, seed=self.spec.round + 1)
+                    rate=self.spec.point.offered_per_sec, seed=self.spec.round + 1,
+                    held_up=held_up)
 
     @property
     def turn_bytes(self) -> int:
@@ -76,27 +76,26 @@ class Sample:
     counters: the contender's own
     links: of every interface on the path
     nics: by end, of the NICs there
-    energy: by package
     """
 
     counters: Counters | None
     links: cpu.Links
     nics: Mapping[str, Mapping[str, int]]
-    energy: Mapping[str, Energy]
 
 
 @dataclass(frozen=True)
 class Loaded:
     """A load that has ended.
 
-    counters, samples: of a client that has a library, as client.Ended
+    counters: of a client that has a library, as client.Ended
+    turns: its samples in each stretch in which it was at work; one of a load without pauses
     parts: of clients on other machines, what each had of it
     overdue: what was said of a tool that did not end, and so has no result
     """
 
     result: LoadResult
     counters: Counters | None
-    samples: tuple[Counters, ...]
+    turns: tuple[tuple[Counters, ...], ...]
     parts: tuple[remote.Part, ...] = ()
     overdue: str = ""
 
@@ -108,6 +107,7 @@ class Measured:
     first, second: proofs before the load and after it, as many
     rehearsals: loads before the one that counts, by name
     began, ended: the contender's counters around all of that; none of one that was just started
+    joules: that the machine used meanwhile; None where it does not tell
     account, failed, memory: of a tool that is one process: its account, what ended it early, and
         the bytes that the server held
     """
@@ -122,6 +122,7 @@ class Measured:
     began: Counters | None
     ended: Counters | None
     watch: Watch
+    joules: float | None
     account: Account | None = None
     failed: str = ""
     memory: dict[str, int] | None = None
@@ -180,12 +181,12 @@ def record_of(setting: Setting, sequence: int, measured: Measured,
                         *_optimisation_problems(setting.contender, measured.final),
                         *_polling_problems(setting.contender, seconds))),
         disturbed=interference.reasons(machine, earlier), unsettled=unsettled,
-        energy_joules=joules(before.energy, after.energy),
+        energy_joules=measured.joules,
         cpu_us_per_request=cpu.cpu_us_per_request(seconds, load.requests),
         cycles_per_request=cpu.cycles_per_request(server, load.requests),
         busy_share=cpu.busy_share(server, final.tsc_hz, load.duration_seconds),
         client_busy_share=account.busy_share if account else client_busy_share(
-            measured.load.samples, spec.point.connections),
+            measured.load.turns, spec.point.connections),
         client_bound=bound.client_bound if bound else None,
         connections_per_sec=account.connects_per_sec if account else None,
         ends=both, server=server, client=client.counts if client else None,

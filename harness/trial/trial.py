@@ -8,10 +8,11 @@ every byte of every answer. What comes of it: record.py. Knows no other trial an
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable
+from typing import Callable, Iterable, Mapping
 
-from harness.host import Host, energy, now
+from harness.host import Host, energy, joules, now
 from harness.plan import KERNEL, Endpoint, Plan, TrialSpec
 from harness.provision import Provisioned, ResolvedWire, pin_worker
 from harness.store import Reconcile, TrialRecord
@@ -22,7 +23,7 @@ from harness.trial.load.loadgen import Loadgen
 from harness.trial.observe.counters import Counters, counters_of
 from harness.trial.observe.cpu import ProcStat, memory, without_interrupts
 from harness.trial.observe.sampler import Watch
-from harness.trial.probe import prove_answer, prove_neighbour
+from harness.trial.probe import Proof, prove_answer, prove_neighbour
 from harness.trial.record import WARMUP, Loaded, Measured, Outcome, Sample, Setting, record_of
 from harness.trial.server import STOP_SECONDS, Running
 from harness.trial.servers import Servers
@@ -75,10 +76,17 @@ def run_trial(host: Host, wire: ResolvedWire, plan: Plan, spec: TrialSpec, seque
                                   stays=servers is not None))
     finally:
         own.close()
+    return outcome_of(setting, sequence, measured, earlier)
+
+
+def outcome_of(setting: Setting, sequence: int, measured: Measured,
+               earlier: Iterable[TrialRecord]) -> Outcome:
+    """Return a trial's outcome, and have its contender know what it may still get of it."""
+    spec = setting.spec
     outcome = record_of(setting, sequence, measured, [
         record.machine for record in earlier if record.machine
         and (record.contender, record.point) == (spec.contender, spec.point)])
-    running.served(measured.ended, _under_way(outcome.record.reconcile))
+    setting.client.running.served(measured.ended, _under_way(outcome.record.reconcile))
     return outcome
 
 
@@ -88,16 +96,41 @@ def _under_way(reconcile: Reconcile) -> int:
     return max(0, reconcile.sent + reconcile.in_flight_limit - counted)
 
 
-def _measure(setting: Setting, running: Running, started_at: str, beside: Beside,
-             stays: bool) -> Measured:
-    """Measure; a contender that `stays` up is warm from its first trial on, and not stopped."""
+@dataclass(frozen=True)
+class Ready:
+    """A contender that has proved its way, and is warm.
+
+    began, first, rehearsals: as of Measured
+    """
+
+    setting: Setting
+    running: Running
+    started_at: str
+    began: Counters | None
+    first: tuple[Proof, ...]
+    rehearsals: Mapping[str, Loaded]
+    watch: Watch
+    before: Sample
+
+    def measured(self, load: Loaded, joules: float | None, stays: bool = True) -> Measured:
+        """Return all that was seen, the load over, with the proofs after it; a contender that does
+        not stay is stopped."""
+        after = _sample(self.setting, self.running)
+        second = prove_answer(self.setting.client, self.setting.plan.workload, "proof-after")
+        ended = self.running.snapshot() if stays else self.running.stop()
+        return Measured(self.started_at, self.first, tuple(second), self.rehearsals, load,
+                        self.before, after, self.began, ended, self.watch, joules)
+
+
+def ready(setting: Setting, running: Running, started_at: str) -> Ready:
+    """Prove the way to a contender and warm it up; one that stays up is warm from its first trial
+    on, and its way is the same for all of them: each proves that it answers."""
     plan, client, tool = setting.plan, setting.client, setting.tool
     fresh = running.trials == 0
     began = Counters() if fresh else running.snapshot()
     running.check_unasked(began)
     if setting.contender.link == "vhost-net" and fresh:
         pin_worker(client.host, running.pid, sorted({*plan.client_cpus, *plan.server_cpus}))
-    # the way is the same for all trials of its life, and each proves that it answers
     if fresh and not client.own_stack:
         prove_neighbour(client)
     first = prove_answer(client, plan.workload, "proof-before")
@@ -106,16 +139,19 @@ def _measure(setting: Setting, running: Running, started_at: str, beside: Beside
     watch = _watch(setting, running)
     rehearsals = {name: _load(setting, name.replace("-", ""), duration, watch)
                   for name, duration in seconds.items()}
-    before = _sample(setting, running)
-    watch.begin()
+    return Ready(setting, running, started_at, began, tuple(first), rehearsals, watch,
+                 _sample(setting, running))
+
+
+def _measure(setting: Setting, running: Running, started_at: str, beside: Beside,
+             stays: bool) -> Measured:
+    at = ready(setting, running, started_at)
+    used = energy(setting.client.host)
+    at.watch.begin()
     with beside(running):
-        load = _load(setting, tool.name, plan.duration_seconds, watch)
-    watch.end()
-    after = _sample(setting, running)
-    second = prove_answer(client, plan.workload, "proof-after")
-    ended = running.snapshot() if stays else running.stop()
-    return Measured(started_at, tuple(first), tuple(second), rehearsals, load, before, after,
-                    began, ended, watch)
+        load = _load(setting, setting.tool.name, setting.plan.duration_seconds, at.watch)
+    at.watch.end()
+    return at.measured(load, joules(used, energy(setting.client.host)), stays)
 
 
 def _measure_in_one(setting: Setting, tool: Loadgen, running: Running, started_at: str,
@@ -129,11 +165,12 @@ def _measure_in_one(setting: Setting, tool: Loadgen, running: Running, started_a
                                    lambda launcher: tool.words(load, warmup, launcher))
     try:
         tool.wait_measuring(loading, load, warmup, watch.tick(WARMUP))
-        stat_before, before = _proc_stat(host), _sample(setting, running)
+        stat_before, before, used = proc_stat(host), _sample(setting, running), energy(host)
         with beside(running):
             text = tool.wait_account(loading, load, watch.tick(tool.name))
         watch.end()
-        stat_after, after = _proc_stat(host), _sample(setting, running)
+        stat_after, after = proc_stat(host), _sample(setting, running)
+        spent = joules(used, energy(host))
         meminfo = host.read("/proc/meminfo") if setting.contender.stack == KERNEL else None
         held = memory(host.read(f"/proc/{running.pid}/status"), meminfo)
         failed = loading.problem()
@@ -144,7 +181,7 @@ def _measure_in_one(setting: Setting, tool: Loadgen, running: Running, started_a
         loading.close()
     result, account = tool.account(text, load, ProcStat(stat_before, stat_after))
     return Measured(started_at, (), (), {}, Loaded(result, counters_of(text), ()), before, after,
-                    Counters(), final, watch, account, failed, held)
+                    Counters(), final, watch, spent, account, failed, held)
 
 
 def _watch(setting: Setting, running: Running) -> Watch:
@@ -153,7 +190,7 @@ def _watch(setting: Setting, running: Running) -> Watch:
                  running.pid, client.raw, bool(client.provisioned.sites))
 
 
-def _proc_stat(host: Host) -> str:
+def proc_stat(host: Host) -> str:
     return without_interrupts(host.read("/proc/stat"))
 
 
@@ -166,7 +203,7 @@ def _sample(setting: Setting, running: Running) -> Sample:
     counters = running.snapshot()
     if counters and counters.xstats is not None and setting.contender.link == "nic":
         nics["server"] = dict(counters.xstats)
-    return Sample(counters, {**links, **remote.links(up.sites)}, nics, energy(host))
+    return Sample(counters, {**links, **remote.links(up.sites)}, nics)
 
 
 def _nic_ends(setting: Setting) -> list[tuple[str, Endpoint]]:
@@ -179,12 +216,17 @@ def _nic_ends(setting: Setting) -> list[tuple[str, Endpoint]]:
     return [(end, at) for end, at in (*here, *bound) if at.interface]
 
 
+def overdue(why: str, seconds: float, proc_stat: ProcStat) -> Loaded:
+    """Return the load of a tool that did not end."""
+    return Loaded(LoadResult(0, 0, max(1.0, seconds), {}, (), proc_stat), None, (), overdue=why)
+
+
 def _load(setting: Setting, name: str, seconds: int, watch: Watch) -> Loaded:
     """Run the load tool once; <raw>/<name>.json, .stdout and .stderr stay."""
     tool, client, load = setting.tool, setting.client, setting.load(seconds)
     report = client.raw / f"{name}.json"
     report.unlink(missing_ok=True)
-    stat = _proc_stat(client.host)
+    stat = proc_stat(client.host)
     try:
         if client.provisioned.sites:
             result, parts = remote.load(client, tool, load, name)
@@ -194,11 +236,9 @@ def _load(setting: Setting, name: str, seconds: int, watch: Watch) -> Loaded:
                            watch.tick(name))
         watch.ended(name)
     except TimeoutError as error:
-        nothing = LoadResult(0, 0, float(max(1, seconds)), {}, (),
-                             ProcStat(stat, _proc_stat(client.host)))
-        return Loaded(nothing, None, (), overdue=str(error))
+        return overdue(str(error), seconds, ProcStat(stat, proc_stat(client.host)))
     if ended.code != 0 or not report.exists():
         raise ended.failure()
-    return Loaded(tool.parse(report.read_text("utf-8")), ended.counters, ended.samples)
+    return Loaded(tool.parse(report.read_text("utf-8")), ended.counters, (ended.samples,))
 
 

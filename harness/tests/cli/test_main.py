@@ -28,7 +28,7 @@ from harness.tests.fixtures.fake_host import FakeHost
 from harness.tests.fixtures.serving_host import LoadingProcess, ServingHost, at_load, interrupt, only_run
 
 ROOT = Path(__file__).resolve().parents[3]
-TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2", "CALIBRATE": "no", "CONTENDERS": "epoll,lwip"}
+TINY = {"CONNECTIONS": "1,8", "ROUNDS": "2", "CALIBRATE": "no", "CONTENDERS": "epoll,lwip", "TURN": "0"}
 ORDER = RunRequest("tap", "quick", TINY)
 
 

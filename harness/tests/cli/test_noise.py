@@ -49,7 +49,7 @@ def test_a_noise_run_that_was_interrupted_goes_on(tmp_path: Path, shown: list[Pa
     host = ServingHost()
     host.on_load = at_load(5, interrupt)
     with pytest.raises(Interrupted):
-        noise_run("tap", "quick", {"CONTENDERS": "lwip", "ROUNDS": "2"}, 4, host, tmp_path, tmp_path / "out")
+        noise_run("tap", "quick", {"CONTENDERS": "lwip", "ROUNDS": "2", "TURN": "0"}, 4, host, tmp_path, tmp_path / "out")
     begun = only_run(tmp_path)
     bench(RunRequest("", "", {}, resume=begun.id), ServingHost(), tmp_path, tmp_path / "out")
     assert len(only_run(tmp_path).trials) == 16 and only_run(tmp_path).plan.contenders == ("lwip", "lwip#2")

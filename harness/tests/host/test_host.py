@@ -357,3 +357,25 @@ def test_the_times_of_a_run_do_not_jump_with_the_clock(monkeypatch: pytest.Monke
     before = now()
     monkeypatch.setattr("harness.host.host.datetime", Earlier)
     assert "2001-01-01T00:00:00Z" < before <= now()
+
+
+def test_a_signal_to_the_main_thread_is_no_other_threads(tmp_path: Path) -> None:
+    """The main thread blocks it, another one does not: only one that is sent to the process ends that."""
+    program = ("import signal, threading, time\n"
+               "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+               "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+               "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
+               "print('up', flush=True)\ntime.sleep(60)\n")
+    process = HOST.spawn([sys.executable, "-c", program], stdout=tmp_path / "out", stderr=tmp_path / "err")
+    try:
+        while not (tmp_path / "out").read_text():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.signal_main(signal.SIGINT)
+        with pytest.raises(TimeoutError):
+            process.wait(0.2)
+        process.signal(signal.SIGINT)
+        assert process.wait(10) == -signal.SIGINT
+    finally:
+        process.stop(0)
+    process.signal_main(signal.SIGINT)

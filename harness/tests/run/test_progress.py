@@ -39,8 +39,8 @@ def shown(terminal: bool) -> str:
     trials = schedule(PLAN)
     with Progress(PLAN, len(trials), code_text, Console(file=out, force_terminal=terminal, width=200)) as progress:
         for number, spec in enumerate(trials):
-            progress.start(spec)
-            progress.done(spec, record(valid=number != 1))
+            progress.start([spec])
+            progress.done([(spec, record(valid=number != 1))])
     return out.getvalue()
 
 
@@ -67,7 +67,7 @@ def test_time_left_is_the_plans_at_first_and_then_as_measured() -> None:
     now[0] += 2
     assert left.seconds() == 13
     now[0] += 5
-    left.trial_done()
+    left.trials_done()
     assert left.seconds() == 14
     now[0] += 100
     assert left.seconds() == 0
@@ -99,10 +99,10 @@ def test_time_left_with_a_rule_is_the_rounds_a_guess_and_a_limit() -> None:
     now[0] += 4
     assert left.text() == "round ends in 0:06; at least 5 more rounds, 0:46; at most 1:36"
     now[0] += 2
-    left.trial_done()
+    left.trials_done()
     assert left.text() == "round ends in 0:06; at least 5 more rounds, 0:54; at most 1:34"
     now[0] += 6
-    left.trial_done()
+    left.trials_done()
     left.looked(look(5, 4, 60), 2)
     assert left.text() == "round ends in 0:12; about 4 more rounds would be needed; at most 0:40"
     left.looked(look(6, 3, 60), 2)
@@ -129,8 +129,8 @@ def test_lines_of_rounds_without_an_end() -> None:
         for rounds in (4, 5):
             progress.looked(look(rounds, 3, 0), 2)
             for spec in round_specs(RULE, rounds):
-                progress.start(spec)
-                progress.done(spec, record())
+                progress.start([spec])
+                progress.done([(spec, record())])
     lines = out.getvalue().splitlines()
     assert lines[0].startswith("[1] round 5/5+, 8 connections, epoll: 46.9 k/s, p99 2100 us, round ends in 0:0")
     assert lines[2].startswith("[3] round 6, 8 connections, lwip: ")
@@ -141,6 +141,6 @@ def test_a_bar_of_rounds_without_an_end_reaches_as_far_as_is_likely() -> None:
     with Progress(RULE, 10, code_text, Console(file=out, force_terminal=True, width=200)) as progress:
         progress.looked(look(5, 3, 0), 2)
         spec = round_specs(RULE, 5)[0]
-        progress.start(spec)
-        progress.done(spec, record())
+        progress.start([spec])
+        progress.done([(spec, record())])
     assert "1/6" in out.getvalue() and "about 3 more rounds" in out.getvalue()

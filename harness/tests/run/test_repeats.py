@@ -17,7 +17,8 @@ from harness.errors import CheckFailed, Interrupted
 from harness.tests.fixtures.serving_host import ServingHost, only_run
 from harness.tests.trial.observe.test_interference import stat
 
-SETTINGS = {"CONTENDERS": "epoll,lwip", "CONNECTIONS": "8", "ROUNDS": "1", "WARMUP": "0", "CALIBRATE": "no"}
+# loads one after the other: what disturbs loads in turns is in trial/test_turns.py
+SETTINGS = {"TURN": "0", "CONTENDERS": "epoll,lwip", "CONNECTIONS": "8", "ROUNDS": "1", "WARMUP": "0", "CALIBRATE": "no"}
 
 
 class BusyHost(ServingHost):

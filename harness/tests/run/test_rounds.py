@@ -76,7 +76,7 @@ def test_only_one_that_polls_is_paused_and_never_in_its_turn(tmp_path: Path, sho
 
 def test_two_on_one_device_take_turns_with_restarts(tmp_path: Path, shown: list[Path]) -> None:
     host = ServingHost()
-    trials = run(host, tmp_path, CONTENDERS="epoll,lwip,lwip#2", ROUNDS="1")
+    trials = run(host, tmp_path, CONTENDERS="epoll,lwip,lwip#2", ROUNDS="1", TURN="0")
     assert all(trial.valid for trial in trials) and len(trials) == 6
     assert len(servers(host, "lwip_server")) in (3, 4) and len(servers(host, "epoll_server")) == 1
 
@@ -90,7 +90,7 @@ def test_requests_that_nobody_sent_end_the_run(tmp_path: Path, shown: list[Path]
             if server is not host.serving and server.code is None:
                 getattr(server, "counters")["requests_parsed"] += 20
     with pytest.raises(ContenderError, match="'epoll' counted 20 requests after its trial had ended, and [0-9]+ were"):
-        run(host, tmp_path, CONTENDERS="lwip,epoll", SEED="3", CONNECTIONS="1,2,8")
+        run(host, tmp_path, CONTENDERS="lwip,epoll", SEED="3", CONNECTIONS="1,2,8", TURN="0")
     assert host.alive == {}
 
 

@@ -27,7 +27,7 @@ from harness.tests.system.test_bench import harness, run_directory
 pytestmark = pytest.mark.exclusive
 
 ONE = ("--plan", "quick", "--set", "CONNECTIONS=8", "--set", "ROUNDS=1", "--set", "DURATION=1",
-       "--set", "CONTENDERS=epoll,lwip", "--set", "CALIBRATE=no", "--set", "SEED=106")
+       "--set", "CONTENDERS=epoll,lwip", "--set", "CALIBRATE=no", "--set", "SEED=106", "--set", "TURN=0")
 
 
 @contextmanager

@@ -78,6 +78,7 @@ class Load:
     patient: packets may be lost on the way, and an answer that came late for that is no error
     rate: requests/s of an open loop; 0 for a closed one
     seed: of when they come
+    held_up: it is paused, and its requests under way with it
     """
 
     address: str
@@ -89,6 +90,7 @@ class Load:
     patient: bool = False
     rate: int = 0
     seed: int = 0
+    held_up: bool = False
 
     @property
     def most_seconds(self) -> float:
@@ -113,6 +115,20 @@ class Elsewhere:
     environment: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Pauses:
+    """What a load was held up by, of which its tool knows nothing.
+
+    count: of pauses
+    seconds: of all together
+    least_seconds: of the shortest
+    """
+
+    count: int
+    seconds: float
+    least_seconds: float
+
+
 class LoadTool:
     """A program that loads a server. Most have sockets, end with their load and write a report.
     One whose clock can be set says in its report how long it took by another (load_result).
@@ -128,6 +144,8 @@ class LoadTool:
     same_answers: each answer of the load is as long as the one that proved the path
     calibrates: it needs a load of 0 seconds before any other, in the same directory, to learn how
         many requests one of so many seconds has
+    pausable: SIGSTOP and SIGCONT do it no harm that unpaused() does not mend, and SIGINT ends it with
+        its report
     elsewhere: None where it cannot load from another machine
     """
 
@@ -142,6 +160,7 @@ class LoadTool:
     extra_connections = 0
     same_answers = True
     calibrates = False
+    pausable = False
     elsewhere: Elsewhere | None = None
 
     def latency(self, open_loop: bool) -> LatencyMeaning:
@@ -162,6 +181,10 @@ class LoadTool:
 
     def parse(self, text: str) -> LoadResult:
         """Return what its report says; ContenderError when it is none."""
+        raise NotImplementedError
+
+    def unpaused(self, result: LoadResult, load: Load, pauses: Pauses) -> LoadResult:
+        """Return the result of a load that was paused, without what the pauses did to it."""
         raise NotImplementedError
 
 

@@ -84,15 +84,17 @@ def read(file: Path, timeout: float | None = None) -> Counters | None:
     return counters
 
 
-def client_busy_share(samples: Sequence[Counters], connections: int) -> float | None:
-    """Return the share of the time between first and last sample in which there was work, 0 to 1.
+def client_busy_share(turns: Sequence[Sequence[Counters]], connections: int) -> float | None:
+    """Return the share of the time between first and last sample of each turn in which there was
+    work, 0 to 1.
 
     Of the samples with that many sockets open, which is when the load lasts: what a program does
     before and after is not load. None without two of them, or when they count no cycles.
     """
-    loaded = [sample for sample in samples if sample["sockets"] >= connections]
-    if len(loaded) < 2:
-        return None
-    busy, idle, away = (loaded[-1][key] - loaded[0][key] for key in CYCLES)
-    total = busy + idle + away
-    return round((busy + away) / total, 4) if total > 0 else None
+    worked = total = 0
+    for samples in turns:
+        loaded = [sample for sample in samples if sample["sockets"] >= connections]
+        if len(loaded) > 1:
+            busy, idle, away = (loaded[-1][key] - loaded[0][key] for key in CYCLES)
+            worked, total = worked + busy + away, total + busy + idle + away
+    return round(worked / total, 4) if total > 0 else None

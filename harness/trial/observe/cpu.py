@@ -45,6 +45,20 @@ def parse_proc_stat(text: str) -> CpuTimes:
     return times
 
 
+def in_all(parts: Sequence[ProcStat]) -> ProcStat:
+    """Return one that spent what several, one after another, spent together."""
+    before = parse_proc_stat(parts[0].before)
+    total = {cpu: dict(times) for cpu, times in before.items()}
+    for part in parts:
+        begin, end = parse_proc_stat(part.before), parse_proc_stat(part.after)
+        total = {cpu: {state: value + end[cpu][state] - begin[cpu][state]
+                       for state, value in times.items()}
+                 for cpu, times in total.items() if cpu in begin and cpu in end}
+    return ProcStat(parts[0].before, "".join(
+        f"cpu{cpu} {' '.join(str(round(times[state] * _TICKS_PER_SECOND)) for state in STATES)}\n"
+        for cpu, times in total.items()))
+
+
 def cpu_seconds(proc_stat: ProcStat, client: Sequence[int], server: Sequence[int],
                 machine: str = "") -> dict[str, CpuTime]:
     """Return seconds by state between two texts of /proc/stat, for every CPU of the machine.

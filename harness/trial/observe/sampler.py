@@ -65,6 +65,10 @@ class Watch:
     def end(self) -> None:
         self._samples.append(sample(self._host, self._cpus))
 
+    def beside(self, other: Watch) -> None:
+        """See what `other` has seen of the machine between its begin() and its end()."""
+        self._mhz, self._samples = other._mhz, other._samples
+
     def tick(self, name: str) -> Tick:
         series = self._series.setdefault(name, [])
         self._began.setdefault(name, time.monotonic())
@@ -73,15 +77,31 @@ class Watch:
             now = time.monotonic()
             if series and now - series[-1][0] < INTERVAL_SECONDS / 2:
                 return
-            total = self._total(name, pid)
+            total = self.total(name, pid)
             if total is not None:
                 series.append((now, total))
             if now - self._clocks_at >= _CLOCKS_SECONDS:
                 self._clocks_at = now
-                self._mhz += clocks(self._host, self._cpus)
+                self.see_clocks()
         return look
 
-    def _total(self, name: str, pid: int) -> int | None:
+    def grown(self, name: str, seconds: float, count: int) -> None:
+        """Enter that so many bytes came in so many seconds more, of a load that is paused between.
+
+        Its own clock: pauses are not in it.
+        """
+        self._began[name] = 0.0
+        series = self._series.setdefault(name, [(0.0, 0)])
+        at, total = series[-1]
+        series.append((at + seconds, total + count))
+        self._ended[name] = at + seconds
+
+    def see_clocks(self) -> None:
+        self._mhz += clocks(self._host, self._cpus)
+
+    def total(self, name: str, pid: int) -> int | None:
+        """Return the bytes of answers so far, as the load of that name counts; None without a
+        counter."""
         if self._interface:
             return interface_bytes(self._host, self._server_pid if self._of_server else pid,
                                    self._interface, self._direction)

@@ -59,7 +59,7 @@ def sample(sockets: int, busy: int, away: int, idle: int) -> Counters:
     ([Counters({"sockets": 8}), Counters({"sockets": 9})], None),
 ])
 def test_the_busy_share_is_that_of_the_time_under_load(samples: list[Counters], share: float | None) -> None:
-    assert client_busy_share(samples, 8) == share
+    assert client_busy_share([samples], 8) == share == client_busy_share([samples, [], samples, samples[:1]], 8)
 
 
 def test_what_counts_nothing_is_none_of_the_counts() -> None:
