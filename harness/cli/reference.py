@@ -15,12 +15,16 @@ CHARTS = ("throughput.png", "gain.png")
 
 
 def make_reference(name: str, results: Path = RESULTS, out: Path = OUT) -> None:
-    """Copy the run of that id in the place of the reference run, and write its report."""
+    """Copy the run of that id in the place of the reference run, and write its report.
+
+    Charts of other runs beside it stay.
+    """
     source = results / "runs" / name
     if not name or not (source / "trials.jsonl").is_file():
         raise UsageError(f"no run '{name}' under {results / 'runs'}")
     run, place = load_run(source), results / "reference"
-    shutil.rmtree(place, ignore_errors=True)
+    for before in place.glob("*/"):
+        shutil.rmtree(before)
     (place / run.id).mkdir(parents=True)
     for file in FILES:
         if (source / file).is_file():

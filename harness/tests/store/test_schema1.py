@@ -128,8 +128,8 @@ def test_the_optimisations_of_an_ablation_have_the_name_of_today() -> None:
     assert facts(old) == facts(new) == new and "measures" in old["wire"]
 
 
-def test_the_reference_run_is_read_whole() -> None:
-    run = load_run("reference")
+def test_a_real_run_of_schema_1_is_read_whole() -> None:
+    run = load_run(Path(__file__).parents[1] / "data" / "20261122-031854-tap")
     assert len(run.trials) == 80 and all(record.valid for record in run.trials)
     assert {record.point.connections for record in run.trials} == set(run.plan.connections)
 
