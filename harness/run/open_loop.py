@@ -81,7 +81,7 @@ def open_plan(plan: Plan, loads: Loads) -> Plan:
                          "machine alone: give CLIENT=if:<interface>")
     plan = without(plan, {name: Reason("closed-loop-only") for name in plan.limits})
     return replace(plan, offered=loads.rates or UNKNOWN, precision_percent=0, budget_seconds=0,
-                   calibrate=False, restart=RESTART_TRIAL,
+                   calibrate=False, restart=RESTART_TRIAL, turn_ms=0,
                    loads=() if loads.rates else loads.percents)
 
 
