@@ -18,7 +18,8 @@ from harness.plan.published import (
     of_paper)
 from harness.plan.schedule import (
     Share, TrialSpec, round_specs, schedule, settled, shares, threads_of, turns)
-from harness.plan.topology import load_wire, over_vhost, wire_names, with_contenders
+from harness.plan.topology import (
+    load_wire, over_vhost, wire_names, with_contenders, with_devices)
 from harness.plan.wire import (
     CLIENT_EAL_PREFIX, DPDK, EAL_PREFIX, KERNEL, LOADGEN, PRELOAD, Contender, End, Endpoint, Wire,
-    original, pairs, self_comparison, with_devices, with_self_comparisons)
+    original, pairs, self_comparison, with_self_comparisons)

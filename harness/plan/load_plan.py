@@ -19,8 +19,8 @@ from harness.plan.options import (
     BY_KEY, BY_VARIABLE, MOST_ATTEMPTS, OVERRIDES, RESTART_ROUND, RESTART_TRIAL, SOFTIRQ_DEFAULT,
     TURN_MS, Kind)
 from harness.plan.plan import SPARE_CONNECTIONS, SPARE_FILES, Plan, Reason
-from harness.plan.topology import contender_name
-from harness.plan.wire import PRELOAD, Contender, Wire, with_devices
+from harness.plan.topology import contender_name, with_devices
+from harness.plan.wire import PRELOAD, Contender, Wire
 from harness.structure import read_toml
 
 PLANS = Path(__file__).resolve().parent / "plans"

@@ -277,3 +277,24 @@ def _check_arguments(arguments: Iterable[str], where: str) -> None:
         except (ValueError, IndexError, AttributeError, TypeError) as error:
             raise UsageError(f"{where}: argument '{argument}' is not one with placeholders: "
                              f"{error}") from None
+
+
+# kinds of links of which a bridge can have several
+_TAPS = ("tap", "vhost-net")
+_MOST_TAPS = 6
+
+
+def with_devices(wire: Wire, names: Iterable[str]) -> Wire:
+    """Return the wire with a TAP of its own, and memory, for each of `names` that drives one.
+
+    As it is where there are too many for addresses of the same length.
+    """
+    driving = [name for name in names if wire.contenders[name].link in _TAPS]
+    if not 2 <= len(driving) <= _MOST_TAPS:
+        return wire
+    contenders = dict(wire.contenders)
+    for count, name in enumerate(driving[1:], start=1):
+        end = contenders[name].end
+        contenders[name] = replace(contenders[name], end=replace(
+            end, server=end.server.next(count)))
+    return replace(wire, contenders=contenders, hugepage_count=wire.hugepage_count * len(driving))

@@ -24,9 +24,9 @@ _ON_LWIP = ("--address", "{address}", "--netmask", "{netmask}", "--gateway", "{g
 _GENERATOR = ("{eal}", "--", "--address", "{address}", "--netmask", "{netmask}", "--mac", "{mac}",
               "--server", "{server}", "--port", "{port}")
 # of a contender's arguments and of EAL's words for its end
-PLACEHOLDERS = ("address", "prefix", "netmask", "gateway", "mac", "kernel_mac", "interface", "port", "body_size",
-                "max_connections", "server_cores", "server_cpus", "eal", "launcher", "counters",
-                "raw", "run_directory", "pci", "socket", "ring")
+PLACEHOLDERS = ("address", "prefix", "netmask", "gateway", "mac", "kernel_mac", "interface", "port",
+                "body_size", "max_connections", "server_cores", "server_cpus", "eal", "launcher",
+                "counters", "raw", "run_directory", "pci", "socket", "ring")
 
 
 @dataclass(frozen=True)
@@ -346,27 +346,6 @@ class Wire:
         contenders = {name: replace(contender, end=ends[contender.stack])
                       for name, contender in self.contenders.items()}
         return replace(self, ends=ends, contenders=contenders)
-
-
-# kinds of links of which a bridge can have several
-_TAPS = ("tap", "vhost-net")
-_MOST_TAPS = 6
-
-
-def with_devices(wire: Wire, names: Iterable[str]) -> Wire:
-    """Return the wire with a TAP of its own, and memory, for each of `names` that drives one.
-
-    As it is where there are too many for addresses of the same length.
-    """
-    driving = [name for name in names if wire.contenders[name].link in _TAPS]
-    if not 2 <= len(driving) <= _MOST_TAPS:
-        return wire
-    contenders = dict(wire.contenders)
-    for count, name in enumerate(driving[1:], start=1):
-        end = contenders[name].end
-        contenders[name] = replace(contenders[name], end=replace(
-            end, server=end.server.next(count)))
-    return replace(wire, contenders=contenders, hugepage_count=wire.hugepage_count * len(driving))
 
 
 # --- A/A test: a contender against itself, under a second name ----------------------------------

@@ -95,9 +95,10 @@ def _tests(run: Readings, name: str, threshold: float, pairs: int) -> list[Inter
     # so that up is for the worse
     falls, rises = -run.ratio(RATE, name, base), run.ratio(COST, name, base)
     known = np.isfinite(falls) & (np.isfinite(rises) | ~np.isfinite(rises).any())
-    if known.any(axis=1).sum() < LEAST_ROUNDS:
-        raise UsageError(f"run {run.run} has {known.any(axis=1).sum()} rounds with valid trials of "
-                         f"{name} and {base}: at least {LEAST_ROUNDS} are needed")
+    count = known.any(axis=1).sum()
+    if count < LEAST_ROUNDS:
+        raise UsageError(f"run {run.run} has {count} rounds with valid trials of {name} and {base}: "
+                         f"at least {LEAST_ROUNDS} are needed")
     rounds, place = np.nonzero(known)
     x = np.stack([falls[known], rises[known]], axis=1)
     bound = run.client_bound[name] | run.client_bound[base]

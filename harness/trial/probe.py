@@ -23,8 +23,8 @@ from harness.trial.observe.counters import Counters
 from harness.trial.probe_protocol import ANSWER_SECONDS, Answer, Order, ask
 from harness.trial.server import ROOT, Running
 
-# seconds that each ping waits for its answer. An ARP request that is lost is sent again after a second only: short
-# waits, each with a request of its own, come first
+# seconds that each ping waits for its answer. An ARP request that is lost is sent again after a
+# second only: short waits, each with a request of its own, come first
 _PINGS = (0.05, 0.1, 0.2, 0.4, 1, 1)
 # a card whose driver has just been changed talks to the other end about speed and duplex first
 _PINGS_NIC = (1,) * 15
@@ -50,7 +50,8 @@ def prove_neighbour(client: Client) -> None:
     running = client.running
     nic = _PINGS_NIC if running.contender.link == "nic" else _PINGS
     if running.contender.link in ("tap", "vhost-net"):
-        # A bridge hears within a second that its TAP has been opened, or (since Linux 6.8) as soon as somebody asks
+        # a bridge hears within a second that its TAP has been opened, or (since Linux 6.8) as soon
+        # as somebody asks
         end = running.contender.endpoint
         client.host.run(["ip", "link", "show", "dev", end.interface], netns=end.namespace)
     for host in client.ends:

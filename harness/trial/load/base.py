@@ -144,8 +144,6 @@ class LoadTool:
     same_answers: each answer of the load is as long as the one that proved the path
     calibrates: it needs a load of 0 seconds before any other, in the same directory, to learn how
         many requests one of so many seconds has
-    pausable: SIGSTOP and SIGCONT do it no harm that unpaused() does not mend, and SIGINT ends it with
-        its report
     elsewhere: None where it cannot load from another machine
     """
 
@@ -160,7 +158,6 @@ class LoadTool:
     extra_connections = 0
     same_answers = True
     calibrates = False
-    pausable = False
     elsewhere: Elsewhere | None = None
 
     def latency(self, open_loop: bool) -> LatencyMeaning:
@@ -184,7 +181,8 @@ class LoadTool:
         raise NotImplementedError
 
     def unpaused(self, result: LoadResult, load: Load, pauses: Pauses) -> LoadResult:
-        """Return the result of a load that was paused, without what the pauses did to it."""
+        """Return the result of a load that was paused by SIGSTOP and ended by SIGINT, without what the
+        pauses did to it. Of a tool that plan.load_plan.PAUSABLE names."""
         raise NotImplementedError
 
 

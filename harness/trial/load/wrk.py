@@ -34,7 +34,6 @@ class Wrk(LoadTool):
     grace_seconds = 30.0
     # its main thread makes one, to see whether there is a server
     extra_connections = 1
-    pausable = True
     elsewhere = Elsewhere((SCRIPT,), {"STACKDUEL_WRK_TELLS": "1"})
 
     def latency(self, open_loop: bool) -> LatencyMeaning:
