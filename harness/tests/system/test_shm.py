@@ -129,7 +129,7 @@ def test_nothing_but_memory_joins_the_two_ends(tmp_path: Path) -> None:
 
 def test_a_run_that_is_killed_leaves_nothing_once_it_is_restored(tmp_path: Path) -> None:
     before = machine()
-    run = started(tmp_path, "bench", "--wire", "shm", *SHORT, "--set", "CONNECTIONS=8", "--set", "DURATION=2", trials=1)
+    run = started(tmp_path, "bench", "--wire", "shm", *SHORT, "--set", "CONNECTIONS=8", "--set", "DURATION=2", trials=0)
     pid_of(run, is_wrk)
     run.send_signal(signal.SIGKILL)
     run.communicate()
