@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* clang-format off */
-const struct feature_row feature_rows[] = {
+static const struct feature_row optimisation_rows[] = {
     {FEATURE_REQUEST, "request", "a request known by its bytes is not parsed again"},
     {FEATURE_BATCH, "batch", "packets sent in bursts, not one by one"},
     {FEATURE_LOOKUP, "lookup", "connections and listeners found in a keyed table, not by walking a list"},
@@ -21,32 +21,38 @@ const struct feature_row feature_rows[] = {
     {FEATURE_CLOCK, "clock", "the clock read once a turn, not for every packet"},
     {FEATURE_PREDICTION, "prediction", "header prediction for the segment that is expected next"},
 };
+
+static const struct feature_row obligation_rows[] = {
+    {OBLIGATION_ISN, "isn", "initial sequence numbers by a keyed hash of the connection (RFC 6528)"},
+};
 /* clang-format on */
 
-const size_t feature_row_count = sizeof(feature_rows) / sizeof(feature_rows[0]);
+#define ROWS(rows) rows, sizeof(rows) / sizeof((rows)[0])
+const struct feature_table optimisations = {"optimisation", "without", ~OBLIGATIONS, ROWS(optimisation_rows)};
+const struct feature_table obligations = {"obligation", "waive", OBLIGATIONS, ROWS(obligation_rows)};
 
 uint32_t features = UINT32_MAX;
 
-static uint32_t bit_of(const char *name, size_t length) {
-    for (size_t i = 0; i < feature_row_count; i++) {
-        if (strlen(feature_rows[i].name) == length && memcmp(feature_rows[i].name, name, length) == 0) {
-            return feature_rows[i].bit;
+static uint32_t bit_of(const struct feature_table *table, const char *name, size_t length) {
+    for (size_t i = 0; i < table->count; i++) {
+        if (strlen(table->rows[i].name) == length && memcmp(table->rows[i].name, name, length) == 0) {
+            return table->rows[i].bit;
         }
     }
     return 0;
 }
 
-bool features_leave_out(const char *list, char *error, size_t size) {
+bool features_leave_out(const struct feature_table *table, const char *list, char *error, size_t size) {
     uint32_t left_out = 0;
 
     for (const char *name = list; *name != '\0';) {
         size_t length = strcspn(name, ",");
         bool all = length == 3 && memcmp(name, "all", 3) == 0;
-        uint32_t bit = all ? UINT32_MAX : bit_of(name, length);
+        uint32_t bit = all ? table->all : bit_of(table, name, length);
 
         if (bit == 0) {
-            snprintf(error, size, "--without: there is no optimisation '%.*s'; see --help", (int)length,
-                     name);
+            snprintf(error, size, "--%s: there is no %s '%.*s'; see --help", table->option, table->kind,
+                     (int)length, name);
             return false;
         }
         left_out |= bit;
@@ -56,13 +62,13 @@ bool features_leave_out(const char *list, char *error, size_t size) {
     return true;
 }
 
-void features_describe(char *text, size_t size) {
+void features_describe(const struct feature_table *table, char *text, size_t size) {
     size_t length = (size_t)snprintf(text, size, "[");
 
-    for (size_t i = 0; i < feature_row_count && length < size; i++) {
-        if (feature_on(feature_rows[i].bit)) {
+    for (size_t i = 0; i < table->count && length < size; i++) {
+        if (feature_on(table->rows[i].bit)) {
             length += (size_t)snprintf(text + length, size - length, "%s\"%s\"", length > 1 ? ", " : "",
-                                       feature_rows[i].name);
+                                       table->rows[i].name);
         }
     }
     if (length < size) {

@@ -2,8 +2,12 @@
 /* What makes the stack fast, optimisation by optimisation, each of which can be left out so that its worth
  * can be measured. With "request" and "batch" alone it is the design of published small servers: received
  * packets copied, a list of connections that is walked, a first-fit heap, three copies on transmit, checksums
- * in software. Without these two it parses every request, and sends packet after packet. Must not know lwIP
- * nor DPDK: lwIP's patches ask here too.
+ * in software. Without these two it parses every request, and sends packet after packet.
+ *
+ * And what a TCP owes to its peers and to the others that it serves, obligation by obligation. Each that costs
+ * cycles can be waived, so that its price can be measured; with none of them it is what lwIP does by itself.
+ *
+ * Must not know lwIP nor DPDK: lwIP's patches ask here too.
  *
  * Set once before the stack starts, read by every core from then on. */
 #ifndef STACKDUEL_FEATURES_H
@@ -30,28 +34,41 @@ enum feature {
     FEATURE_PREDICTION = 1 << 13,
 };
 
-/* One row an optimisation, in the order in which the ladder of `make ablate` adds them. */
+/* In the upper half of the word. */
+enum obligation {
+    OBLIGATION_ISN = 1 << 16,
+};
+#define OBLIGATIONS UINT32_C(0xffff0000)
+
+/* One row an optimisation or obligation, in the order in which the ladder of `make ablate` adds them. */
 struct feature_row {
     uint32_t bit;
     const char *name; /* as on the command line */
     const char *what; /* one line for a reader */
 };
 
-extern const struct feature_row feature_rows[];
-extern const size_t feature_row_count;
+struct feature_table {
+    const char *kind; /* of what: one word for a message */
+    const char *option;
+    uint32_t all;
+    const struct feature_row *rows;
+    size_t count;
+};
 
-/* The optimisations in force; all of them at first. */
+extern const struct feature_table optimisations, obligations;
+
+/* The optimisations and obligations in force; all of them at first. */
 extern uint32_t features;
 
 static inline bool feature_on(uint32_t bit) {
     return (features & bit) != 0;
 }
 
-/* Leaves out what `list` names ("lookup,timers"; "all"). False, with one line in error[size], if a name is
- * unknown. */
-bool features_leave_out(const char *list, char *error, size_t size);
+/* Leaves out what `list` names of the table ("lookup,timers"; "all"). False, with one line in error[size], if a
+ * name is unknown. */
+bool features_leave_out(const struct feature_table *table, const char *list, char *error, size_t size);
 
-/* Writes the names of those in force as a JSON array in text[size]. */
-void features_describe(char *text, size_t size);
+/* Writes the names of the table's rows in force as a JSON array in text[size]. */
+void features_describe(const struct feature_table *table, char *text, size_t size);
 
 #endif

@@ -23,6 +23,7 @@ static const struct option_row rows[] = {
     {"cores", "N", OPTION_NUMBER, "1", 1, 64, AT(cores), "one stack each, on the first of the lcores that EAL's -l or --lcores names"},
     {"idle", "poll|intr", OPTION_CHOICE, "poll", 0, 0, AT(idle), "with nothing to do: ask on, or sleep until the port interrupts"},
     {"without", "NAMES", OPTION_TEXT, "", 0, 0, AT(without), "optimisations left out, as lookup,timers; all"},
+    {"waive", "NAMES", OPTION_TEXT, "", 0, 0, AT(waive), "obligations not kept, as isn; all: to measure what they cost"},
     {"no-offload", "", OPTION_FLAG, NULL, 0, 0, AT(no_offload), "compute everything in software"},
 };
 /* clang-format on */

@@ -29,6 +29,7 @@ struct lwip_options {
     uint64_t cores;              /* stacks, each on a core of its own */
     uint64_t idle;               /* enum option_idle */
     const char *without;         /* names of optimisations (features.h) to leave out */
+    const char *waive;           /* names of obligations (features.h) not to keep */
 };
 
 extern const struct option_table lwip_options;

@@ -35,18 +35,19 @@ static void print_core(FILE *out, unsigned core, const struct lwip_report *repor
 /* What is the server's as a whole, as further members of its line. */
 static void print_whole(FILE *out, const struct lwip_report *sum, size_t session_bytes) {
     struct memory_per_connection one = memory_per_connection();
-    char port[PORT_DESCRIPTION_SIZE], names[512], memory[2048];
+    char port[PORT_DESCRIPTION_SIZE], names[512], kept[512], memory[2048];
 
     stack_describe_port(port, sizeof(port));
-    features_describe(names, sizeof(names));
+    features_describe(&optimisations, names, sizeof(names));
+    features_describe(&obligations, kept, sizeof(kept));
     memory_describe(&sum->memory, memory, sizeof(memory));
     fprintf(out,
             "\"writes_refused\": %" PRIu64 ", \"syn_dropped\": %" PRIu64
             ", \"bytes_per_connection\": {\"pcb\": %zu, "
             "\"table\": %zu, \"session\": %zu, \"total\": %zu}, \"memory\": %s, \"optimisations\": %s, "
-            "\"port\": %s",
+            "\"obligations\": %s, \"port\": %s",
             sum->writes_refused, sum->syn_dropped, one.pcb, one.table, session_bytes,
-            one.pcb + one.table + session_bytes, memory, names, port);
+            one.pcb + one.table + session_bytes, memory, names, kept, port);
     fprintf(out, ", \"xstats\": ");
     stack_print_port_xstats(out);
 }

@@ -190,13 +190,19 @@ static int run(const struct lwip_options *options) {
     return code;
 }
 
+static void print_rows(const struct feature_table *table) {
+    for (size_t i = 0; i < table->count; i++) {
+        printf("  %-12s %s\n", table->rows[i].name, table->rows[i].what);
+    }
+}
+
 static void print_own_options(const char *program) {
     printf("\nAfter EAL's options and '--':\n");
     options_help(stdout, &lwip_options, program);
     printf("\nOptimisations, for --without:\n");
-    for (size_t i = 0; i < feature_row_count; i++) {
-        printf("  %-12s %s\n", feature_rows[i].name, feature_rows[i].what);
-    }
+    print_rows(&optimisations);
+    printf("\nObligations, for --waive:\n");
+    print_rows(&obligations);
 }
 
 /* Ends the program with exit code 2 when EAL has too few lcores. */
@@ -211,10 +217,10 @@ static void have_lcores_or_exit(unsigned cores) {
 }
 
 /* Ends the program with exit code 2 on a name that is none. */
-static void leave_features_out_or_exit(const char *list) {
+static void leave_out_or_exit(const struct feature_table *table, const char *list) {
     char error[256];
 
-    if (!features_leave_out(list, error, sizeof(error))) {
+    if (!features_leave_out(table, list, error, sizeof(error))) {
         fprintf(stderr, "lwip_server: %s\n", error);
         exit(2);
     }
@@ -227,7 +233,8 @@ int main(int argc, char *argv[]) {
     rte_set_application_usage_hook(print_own_options);
     /* Own options first: a mistake in them is told at once, not after EAL has taken hugepages. */
     eal_words = options_parse_after_eal_or_exit(&shared.options, &lwip_options, argc, argv);
-    leave_features_out_or_exit(shared.options.without);
+    leave_out_or_exit(&optimisations, shared.options.without);
+    leave_out_or_exit(&obligations, shared.options.waive);
     if ((code = eal_start("lwip_server", eal_words, argv)) != 0) {
         return code;
     }

@@ -79,7 +79,11 @@ uint32_t stack_initial_sequence(const ip4_addr_t *local, uint16_t local_port, co
         uint32_t local, remote;
         uint16_t local_port, remote_port;
     } flow = {local->addr, remote->addr, local_port, remote_port};
+    static LWIP_TLS uint32_t of_lwip = 6510;
 
+    if (unlikely(!feature_on(OBLIGATION_ISN))) {
+        return of_lwip += tcp_ticks;
+    }
     return initial_sequence(&stack.sequence_key, &flow, sizeof(flow), rte_rdtsc(), stack.tsc_hz);
 }
 

@@ -19,14 +19,20 @@ static void test_every_row_has_a_bit_of_its_own_and_a_name(void **state) {
     uint32_t seen = 0;
 
     (void)state;
-    for (size_t i = 0; i < feature_row_count; i++) {
-        char error[128];
+    for (size_t t = 0; t < 2; t++) {
+        const struct feature_table *table = t == 0 ? &optimisations : &obligations;
 
-        assert_int_equal(__builtin_popcount(feature_rows[i].bit), 1);
-        assert_int_equal(seen & feature_rows[i].bit, 0);
-        seen |= feature_rows[i].bit;
-        assert_true(features_leave_out(feature_rows[i].name, error, sizeof(error)));
-        assert_int_equal(features, ~seen);
+        for (size_t i = 0; i < table->count; i++) {
+            const struct feature_row *row = &table->rows[i];
+            char error[128];
+
+            assert_int_equal(__builtin_popcount(row->bit), 1);
+            assert_int_equal(row->bit & ~table->all, 0);
+            assert_int_equal(seen & row->bit, 0);
+            seen |= row->bit;
+            assert_true(features_leave_out(table, row->name, error, sizeof(error)));
+            assert_int_equal(features, ~seen);
+        }
     }
 }
 
@@ -34,19 +40,22 @@ static void test_names_add_up(void **state) {
     char text[512], error[128];
 
     (void)state;
-    assert_true(features_leave_out("", error, sizeof(error)));
+    assert_true(features_leave_out(&optimisations, "", error, sizeof(error)));
     assert_int_equal(features, UINT32_MAX);
-    assert_true(features_leave_out("lookup,request", error, sizeof(error)));
+    assert_true(features_leave_out(&optimisations, "lookup,request", error, sizeof(error)));
     assert_false(feature_on(FEATURE_LOOKUP));
     assert_false(feature_on(FEATURE_REQUEST));
     assert_true(feature_on(FEATURE_TIMERS));
-    assert_true(features_leave_out("all", error, sizeof(error)));
-    assert_int_equal(features, 0);
-    features_describe(text, sizeof(text));
+    assert_true(features_leave_out(&optimisations, "all", error, sizeof(error)));
+    assert_int_equal(features, OBLIGATIONS);
+    features_describe(&optimisations, text, sizeof(text));
     assert_string_equal(text, "[]");
     features = FEATURE_POOLS | FEATURE_REQUEST;
-    features_describe(text, sizeof(text));
+    features_describe(&optimisations, text, sizeof(text));
     assert_string_equal(text, "[\"request\", \"pools\"]");
+    features = UINT32_MAX;
+    assert_true(features_leave_out(&obligations, "all", error, sizeof(error)));
+    assert_int_equal(features, ~OBLIGATIONS);
 }
 
 static void test_an_unknown_name_is_refused_and_changes_nothing(void **state) {
@@ -55,11 +64,13 @@ static void test_an_unknown_name_is_refused_and_changes_nothing(void **state) {
 
     (void)state;
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        assert_false(features_leave_out(lists[i], error, sizeof(error)));
+        assert_false(features_leave_out(&optimisations, lists[i], error, sizeof(error)));
         assert_int_equal(features, UINT32_MAX);
     }
-    assert_false(features_leave_out("speed", error, sizeof(error)));
+    assert_false(features_leave_out(&optimisations, "speed", error, sizeof(error)));
     assert_string_equal(error, "--without: there is no optimisation 'speed'; see --help");
+    assert_false(features_leave_out(&obligations, "lookup", error, sizeof(error)));
+    assert_string_equal(error, "--waive: there is no obligation 'lookup'; see --help");
 }
 
 int main(void) {

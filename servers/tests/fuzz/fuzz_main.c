@@ -33,7 +33,7 @@ static const struct way {
     bool predict;
 } ways[] = {{"with header prediction", UINT32_MAX, true},
             {"without header prediction", UINT32_MAX, false},
-            {"without any optimisation", 0, false}};
+            {"without any optimisation", OBLIGATIONS, false}};
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
 /* What lwIP has sent after each input, of the way that runs here: digests[done] is the next. */

@@ -148,7 +148,7 @@ static int tear_down(void **state) {
  * nothing is to be done then. How often any test failed. */
 static inline int run_with_and_without_features(const struct CMUnitTest *tests, size_t count,
                                                 bool (*reserve)(void)) {
-    static const uint32_t both[] = {UINT32_MAX, 0};
+    static const uint32_t both[] = {UINT32_MAX, OBLIGATIONS};
     int failures = 0;
 
     for (size_t i = 0; i < 2; i++) {
@@ -162,7 +162,7 @@ static inline int run_with_and_without_features(const struct CMUnitTest *tests, 
             }
             lwip_init();
             start_interface();
-            exit(_cmocka_run_group_tests(features == 0 ? "without optimisations" : "with all optimisations",
+            exit(_cmocka_run_group_tests(features == OBLIGATIONS ? "without optimisations" : "with all optimisations",
                                          tests, count, set_up, tear_down));
         }
         failures += child < 0 || waitpid(child, &status, 0) != child || status != 0;

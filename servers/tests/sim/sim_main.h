@@ -30,7 +30,7 @@ static const struct sim_run sim_runs[] = {
     {"the same without header prediction", UINT32_MAX, {SIM_PORT_CUTS, false}, true},
     {"ports that take lean segments, and header prediction", UINT32_MAX, {SIM_PORT_LEAN, true}, false},
     {"ports that take packets", UINT32_MAX, {SIM_PORT_PACKETS, false}, false},
-    {"no optimisation", 0, {SIM_PORT_PACKETS, false}, false},
+    {"no optimisation", OBLIGATIONS, {SIM_PORT_PACKETS, false}, false},
 };
 
 #define SIM_TRACE 4096
