@@ -16,7 +16,7 @@ from harness.plan.wire import PLACEHOLDERS
 
 SERVERS = Path(__file__).resolve().parents[3] / "servers"
 TABLE = (Optimisation("a", "first"), Optimisation("b", "second"), Optimisation("c", "third"))
-ROW = re.compile(r'\{[A-Z_]+,\s*"([a-z0-9-]+)",\s*"([^"]+)"\}')
+ROW = re.compile(r'\{FEATURE_[A-Z_]+,\s*"([a-z0-9-]+)",\s*"([^"]+)"\}')
 
 
 def test_the_table_is_the_server_s_own() -> None:

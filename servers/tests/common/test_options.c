@@ -433,7 +433,7 @@ static void test_each_program_has_its_own_options(void **state) {
         {&lwip_options,
          "address netmask gateway mac port body-size max-connections backlog keepalive-idle "
          "keepalive-interval keepalive-count mbufs rx-descriptors tx-descriptors mtu cores idle "
-         "without no-offload "},
+         "without waive no-offload "},
         {&preload_options,
          "address netmask gateway mac mbufs rx-descriptors tx-descriptors mtu no-offload eal "
          "sockets idle linger counters "},
