@@ -26,6 +26,7 @@ ARROWS: Mapping[str, frozenset[str]] = {package: frozenset(others.split()) for p
     "provision": "plan host",
     "facts": "plan host provision",
     "trial": "plan host provision store",
+    "conformance": "plan host provision trial store",
     "analyse": "plan store",
     "profile": "plan store",
     "regression": "plan store analyse",
