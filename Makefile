@@ -24,7 +24,7 @@ FORWARDED := $(filter-out $(BUILD_KEYS),$(GIVEN))
 # one word for the shell, whatever is in it; what is forwarded stays as it was typed, also a $
 quoted = '$(subst ','\'',$(1))'
 forward = $(foreach key,$(filter-out $(1),$(FORWARDED)),$(call quoted,$(key)=$(value $(key))))
-COMMANDS := bench latency reproduce noise shell profile report compare export bundle verify reference gate trend doctor
+COMMANDS := bench latency reproduce noise shell profile conformance report compare export bundle verify reference gate trend doctor
 WIRES := $(basename $(notdir $(wildcard topologies/wires/*.toml)))
 # A make below this one has the variables of the build alone: the others are for the command that this one calls.
 MAKEOVERRIDES =
@@ -48,7 +48,7 @@ help: ## this list
 READY := $(if $(filter-out 0,$(call given,DRY_RUN)),,ready)
 bench: $(if $(call given,NIC)$(call given,RESUME)$(call given,WIRE),$(READY))
 noise profile: $(if $(call given,RUN),,ready)
-latency reproduce: $(READY)
+latency reproduce conformance: $(READY)
 shell: ready
 $(COMMANDS) restore:
 	@$(HARNESS) $@ $(call forward)

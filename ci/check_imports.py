@@ -26,7 +26,7 @@ ARROWS: Mapping[str, frozenset[str]] = {package: frozenset(others.split()) for p
     "provision": "plan host",
     "facts": "plan host provision",
     "trial": "plan host provision store",
-    "conformance": "plan host provision trial store",
+    "conformance": "plan host provision facts trial store",
     "analyse": "plan store",
     "profile": "plan store",
     "regression": "plan store analyse",
@@ -34,7 +34,7 @@ ARROWS: Mapping[str, frozenset[str]] = {package: frozenset(others.split()) for p
     "run": "plan host provision facts trial store analyse profile",
     "doctor": "plan host provision",
     "wrappers": "plan",
-    "cli": "plan host provision facts trial store analyse regression report run doctor",
+    "cli": "plan host provision facts trial store analyse regression report run conformance doctor",
     "__main__": "cli",
 }.items()}
 FREE = frozenset(("errors", "structure"))

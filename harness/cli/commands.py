@@ -95,6 +95,14 @@ def _profile(args: Arguments, host: Host) -> None:
     show_profile(RunRequest(wire, args.PLAN, settings(args), nic=nic), args.RUN, host)
 
 
+def _conformance(args: Arguments, host: Host) -> None:
+    from harness.cli.conformance import show_conformance
+    from harness.run import RunRequest
+    wire = args.WIRE or "tap"
+    show_conformance(RunRequest(wire, "", settings(args), nic=_named_nic(args, wire, host)),
+                     args.CASE, host)
+
+
 def _report(args: Arguments, host: Host) -> None:
     from harness.cli.report import show_run
     from harness.store import find_run
@@ -193,6 +201,8 @@ COMMANDS: Mapping[str, tuple[str, Callable[[Arguments, Host], int | None]]] = {
     "shell": ("a shell in the client's namespace of a wire, its servers up (root)", _shell),
     "profile": ("where each contender's cycles go at one load point, by layer of stack and kernel, "
                 "with flame graphs (root); RUN=<id>: of a profile that there is", _profile),
+    "conformance": ("raw segments at each contender: which obligations of TCP and IP it keeps "
+                    "(root)", _conformance),
     "report": ("charts and pages of a run again, from its files alone", _report),
     "compare": ("one report over several runs: RUNS=\"a b\"", _compare),
     "export": ("figures of a run for other tools, to stdout or OUTPUT=FILE: "

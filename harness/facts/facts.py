@@ -46,10 +46,10 @@ class LoadTool(Protocol):
 
 
 def gather(host: Host, wire: ResolvedWire, plan: Plan, provisioned: Provisioned,
-           tool: LoadTool) -> Json:
+           tool: LoadTool | None = None) -> Json:
     """Return all but "schema", "run", "ports" of facts.json. Call it with the wire up."""
     contenders = [wire.contenders[name] for name in plan.contenders]
-    programs = [*(name for contender in contenders for name in contender.packages), *tool.programs]
+    programs = [*(name for contender in contenders for name in contender.packages), *(tool.programs if tool else ())]
     used = set(plan.client_cpus), set(plan.server_cpus)
     versions = _versions(host, programs)
     found: Json = {
@@ -69,8 +69,9 @@ def gather(host: Host, wire: ResolvedWire, plan: Plan, provisioned: Provisioned,
         "offloads": {f"{namespace}/{interface}": _offloads(host, namespace, interface)
                      for namespace in provisioned.namespaces(contenders)
                      for interface in sorted(host.link_counters(namespace)) if interface != "lo"},
-        "load_tool": {"name": tool.name, "latency": tool.latency(bool(plan.offered))},
     }
+    if tool:
+        found["load_tool"] = {"name": tool.name, "latency": tool.latency(bool(plan.offered))}
     found["machine"]["cycle_counter"] = CYCLE_COUNTERS.get(platform.machine())
     found["machine"]["tsc_hz"] = _tsc_hz(host)
     if plan.softirq:

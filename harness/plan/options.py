@@ -163,25 +163,29 @@ def _percent(text: str, place: str) -> float:
 _MEASURES = ("bench", "latency", "noise", "reproduce")
 _LOADS = (*_MEASURES, "profile")
 _STARTS = (*_LOADS, "shell")
+_SERVES = (*_STARTS, "conformance")
 _ROUNDS = ("bench", "reproduce")
-_ON_NIC = ("bench", "latency", "reproduce", "profile", "doctor")
+_ON_NIC = ("bench", "latency", "reproduce", "profile", "conformance", "doctor")
 _MADE = ("bench", "latency", "report", "compare", "bundle")
 RUN_NAME = "an id under results/runs/, 'reference', or a directory"
 
 OPTIONS = (
     Option("PAPER", "paper whose figures the run is compared with, as in results/published/",
            ("reproduce", "bench", "latency"), key="paper", unit="NAME", positional=("reproduce",)),
-    Option("WIRE", "a name in topologies/wires/, or a .toml file", (*_STARTS, "trend"),
+    Option("WIRE", "a name in topologies/wires/, or a .toml file", (*_SERVES, "trend"),
            unit="WIRE", default="tap; of bench: nic", positional=("bench", "latency", "noise",
-                                                                  "profile", "shell")),
+                                                                  "profile", "shell",
+                                                                  "conformance")),
     Option("PLAN", "quick, default, full, or a .toml file", (*_STARTS, "vm-test"), unit="PLAN",
            default="default"),
     Option("WORKLOAD", "shape of request, response and connection: rps, cps, bandwidth, conns, …",
            _STARTS, key="workload", unit="NAME", default="the wire's usual one"),
     Option("LOAD_TOOL", "load tool, where a workload has several, as wrk or h2load for rps",
            _STARTS, key="load_tool", unit="NAME", default="the workload's usual one"),
-    Option("CONTENDERS", "who is measured; the first is the baseline", _STARTS, Kind.NAMES,
+    Option("CONTENDERS", "who is measured; the first is the baseline", _SERVES, Kind.NAMES,
            "contenders", "NAME,…", "all of the wire"),
+    Option("CASE", "cases of raw segments, by name", ("conformance",), Kind.NAMES, unit="NAME,…",
+           default="all"),
     Option("CONNECTIONS", "load points: connections open at a time", _LOADS, Kind.NUMBERS,
            "connections", "N,…", "the plan's", 1, MOST_CONNECTIONS),
     Option("SWEEP", f"load points on another axis, as cores=1,2,4; axes: {', '.join(SWEPT)}; "
@@ -215,16 +219,16 @@ OPTIONS = (
     Option("BODY_SIZE", "body of the response, or value; 64K and 1M are meant as such", _STARTS,
            Kind.NUMBER, "body_size_bytes", "BYTES", "the workload's", 0, MOST_BODY,
            tuple(SUFFIXES.items())),
-    Option("CLIENT_CPUS", "CPUs of the load tool", _STARTS, Kind.CPUS, "client_cpus", "N,N-N,…",
+    Option("CLIENT_CPUS", "CPUs of the load tool", _SERVES, Kind.CPUS, "client_cpus", "N,N-N,…",
            "all but the server's", 0, 4095),
-    Option("SERVER_CPUS", "CPUs of the server", _STARTS, Kind.CPUS, "server_cpus", "N,N-N,…",
+    Option("SERVER_CPUS", "CPUs of the server", _SERVES, Kind.CPUS, "server_cpus", "N,N-N,…",
            "the last", 0, 4095),
-    Option("PORT", "TCP port of the server", _STARTS, Kind.NUMBER, "port", "N", "the wire's", 1,
+    Option("PORT", "TCP port of the server", _SERVES, Kind.NUMBER, "port", "N", "the wire's", 1,
            65_535),
     Option("SERVER_MAX_CONNECTIONS", "connections that a server makes room for", _STARTS,
            Kind.NUMBER, "server_max_connections", "N", "enough for the load", 1, MOST_CONNECTIONS,
            old="MAX_CONNECTIONS"),
-    Option("TAP", "driver of lwIP's TAP", _STARTS, Kind.CHOICE, "tap", "|".join(TAPS),
+    Option("TAP", "driver of lwIP's TAP", _SERVES, Kind.CHOICE, "tap", "|".join(TAPS),
            "vhost-net where it is", choices=TAPS),
     Option("NETEM", "impairment in each direction, as 'delay 5ms jitter 1ms loss 1% duplicate 1% "
            "reorder 1%'", _STARTS, key="netem", unit="TEXT"),
@@ -239,7 +243,8 @@ OPTIONS = (
     Option("CLIENT", "other end of its cable: if:NAME, or ssh:USER@HOST[,if=NAME][;ssh:…]",
            _ON_NIC, unit="CLIENT"),
     Option("TUNE", "how the machine is set for it: none, fair or max",
-           ("bench", "latency", "reproduce", "profile"), unit="LEVEL", default="fair"),
+           ("bench", "latency", "reproduce", "profile", "conformance"), unit="LEVEL",
+           default="fair"),
     Option("FORCE", "also a NIC that is in use", _ON_NIC, Kind.SWITCH),
     Option("NOIOMMU", "also without an IOMMU, which is unsafe", _ON_NIC, Kind.SWITCH),
     Option("DRY_RUN", "show what would be done, do nothing", ("bench", "latency", "reproduce"),

@@ -3,6 +3,7 @@
 
 from harness.report.bundle import pack, verify
 from harness.report.compare import write_comparison
+from harness.report.page.conformance import conformance_lines
 from harness.report.export import FORMATS, export
 from harness.report.format import command, connections, counted, listed
 from harness.report.page.index import index_page

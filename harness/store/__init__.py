@@ -6,6 +6,9 @@ from harness.store.attempts import (
 from harness.store.codes import (
     Bound, CableNote, Caveat, Code, Evidence, Interference, LatencyMeaning, LimitedBy,
     NotCalibrated, NotMeasured, Note, Problem, StoppedBy, Unsettled, Value, Verdict)
+from harness.store.conformance import (
+    Conformance, Obligation, Outcome, Result, Severity, UnderTest, create_conformance,
+    load_conformance, write_conformance)
 from harness.store.convert import Json, from_json, to_json
 from harness.store.facts import (
     ContenderFacts, Facts, HugepageFacts, MachineFacts, SaturationFacts, differing, fact,

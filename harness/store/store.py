@@ -218,7 +218,8 @@ def give_to_user(path: Path) -> None:
     user, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     if os.geteuid() != 0 or not (user.isdecimal() and group.isdecimal()):
         return
-    above = [path.parent] if path.parent.resolve() in (RESULTS / "runs", RESULTS / "profiles", OUT) else []
+    above = [path.parent] if path.parent.resolve() in (
+        RESULTS / "runs", RESULTS / "profiles", RESULTS / "conformance", OUT) else []
     for entry in (*above, path, *path.rglob("*")):
         os.chown(entry, int(user), int(group), follow_symlinks=False)
 

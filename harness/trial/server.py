@@ -89,9 +89,12 @@ class Running(Spawned):
         self._counters_file = counters_file
         self._paused = False
 
-    def pause(self) -> None:
-        """Stop its processes where they are, if it polls: one that sleeps burns nothing."""
-        if self.contender.polls and not self._paused:
+    def pause(self, always: bool = False) -> None:
+        """Stop its processes where they are, if it polls: one that sleeps burns nothing.
+
+        always: whether or not it polls
+        """
+        if (always or self.contender.polls) and not self._paused:
             self._paused = True
             self._process.signal_all(signal.SIGSTOP)
 

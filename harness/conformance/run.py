@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Test contenders on a wire: each is started, and a battery of cases runs against it.
+
+Reports nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Callable, Sequence
+
+from harness.conformance.case import BODIES, Case, all_cases
+from harness.conformance.session import Session
+from harness.errors import UsageError
+from harness.facts import gather
+from harness.host import Host
+from harness.plan import KERNEL, Contender, Plan
+from harness.provision import Provisioned, ResolvedWire, planned_use, provisioned
+from harness.store import (
+    RESULTS, Conformance, Json, Outcome, Result, UnderTest, create_conformance, fact, give_to_user,
+    run_id, write_conformance)
+
+# a wire where the same builds can be tested
+_WIRE = "tap"
+Say = Callable[[str], None]
+
+
+def run_conformance(host: Host, wire: ResolvedWire, plan: Plan, names: Sequence[str], say: Say,
+                    results: Path = RESULTS) -> Conformance:
+    """Test the contenders of a plan and store what was found.
+
+    names: of the cases; () for all
+    UsageError on a name that is none, or a wire without a kernel at the client's end.
+    """
+    cases = [_case(name) for name in names or all_cases()]
+    for name in plan.applicable:
+        if wire.contenders[name].client.stack != KERNEL:
+            raise UsageError(f"wire '{wire.name}' has no kernel at the client's end, so nobody can "
+                             f"send raw segments there; test the same programs on wire '{_WIRE}'")
+    id_ = run_id(datetime.now(timezone.utc), wire.name)
+    with provisioned(host, wire, plan.applicable, id_, log=say,
+                     use=planned_use(host, wire, plan, ())) as up:
+        facts = gather(host, up.wire, plan, up)
+        place = create_conformance(id_, results)
+        tested = tuple(
+            replace(_tested(up.wire.contenders[name], facts, id_, wire.name),
+                    outcomes=_outcomes(host, up, plan, name, cases, place / "raw", say))
+            for name in plan.applicable)
+    found = Conformance(id_, tuple(case.obligation for case in cases), tested)
+    write_conformance(place, found, facts)
+    give_to_user(place)
+    return found
+
+
+def _case(name: str) -> Case:
+    known = all_cases()
+    if name not in known:
+        raise UsageError(f"no case '{name}'; there are: {', '.join(known)}")
+    return known[name]
+
+
+def _tested(contender: Contender, facts: Json, id_: str, wire: str) -> UnderTest:
+    names = [name for name in (*contender.files, *contender.packages)
+             if name not in (contender.client.launcher, *contender.client.needs)]
+    kernel = contender.stack == KERNEL
+    return UnderTest(contender.name, contender.label, contender.stack, contender.arguments,
+                  {name: fact(facts["binaries"]["programs"].get(name), "sha256") for name in names},
+                  (fact(facts, "kernel.release") or "") if kernel else "", wire, id_)
+
+
+def _outcomes(host: Host, up: Provisioned, plan: Plan, name: str, cases: Sequence[Case],
+              raw: Path, say: Say) -> dict[str, Outcome]:
+    contender = up.wire.contenders[name]
+    found: dict[str, Outcome] = {}
+    up.turn_to(host, contender)
+    for body in BODIES:
+        chosen = [case for case in cases if case.body == body]
+        if refused := _refuses(contender, body):
+            found |= {case.obligation.case: Outcome(Result.NOT_TESTABLE, refused)
+                      for case in chosen}
+        elif chosen:
+            workload = replace(plan.workload, body_size_bytes=body)
+            place = raw / f"{contender.file_name}-{body}"
+            place.mkdir()
+            with Session(host, up, replace(plan, workload=workload), contender, place) as session:
+                found |= session.run(chosen)
+        for case in chosen:
+            outcome = found[case.obligation.case]
+            if outcome.result is Result.MISSED:
+                say(f"{name}: {case.obligation.case}: {outcome.why}")
+    return {case.obligation.case: found[case.obligation.case] for case in cases}
+
+
+def _refuses(contender: Contender, body: int) -> str:
+    """Return why a contender cannot answer with such a body; "" if it can."""
+    only, most = contender.only_body_size, contender.most_body_size
+    if only not in (None, body) or 0 < most < body:
+        return f"it answers with no body of {body} bytes"
+    return ""
