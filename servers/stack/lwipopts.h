@@ -29,11 +29,12 @@
 #define MEMP_NUM_TCP_SEG 262144
 #define MEMP_NUM_PBUF 262144
 #define PBUF_POOL_SIZE 16
-#define MEMP_NUM_ARP_QUEUE 512
+#define MEMP_NUM_ARP_QUEUE 4096
 
-/* Link. 128 neighbours; the PCB remembers its ARP entry so that no packet walks the table. Many connections
- * may begin before the first answer: a lost SYN would be sent again after 3 s. */
-#define ARP_TABLE_SIZE 127
+/* Link. Neighbours in memory that costs nothing until it is touched; the PCB remembers its ARP entry so that
+ * no packet searches the table. Many connections may begin before the first answer: a lost SYN would be sent
+ * again after 3 s. */
+#define ARP_TABLE_SIZE 8192
 #define ARP_QUEUEING 1
 /* A neighbour that does not answer is given up after three to four seconds, as Linux does after three. */
 #define ARP_MAXPENDING 4

@@ -16,10 +16,11 @@ version() {
 }
 
 # series VERSION: the patches in their order. The series is on 2.2.1; what another release has in other words comes first,
-# from that release's folder. A fast path stands on what scales, and both on what is right.
+# from that release's folder. A fast path stands on what scales, and both on what is right; what a TCP owes to others
+# stands on all of them.
 series() {
     for patch in "$HERE/patches/$1"/*.patch "$HERE"/patches/fixes/*.patch "$HERE"/patches/scale/*.patch \
-                 "$HERE"/patches/fastpath/*.patch; do
+                 "$HERE"/patches/fastpath/*.patch "$HERE"/patches/obligations/*.patch; do
         [ ! -e "$patch" ] || echo "$patch"
     done
 }
