@@ -25,7 +25,6 @@
 
 struct engine_state engine = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
-static __thread bool inside;
 static __thread int cancel_state; /* of this thread, when it took the lock */
 
 /* --- the lock --------------------------------------------------------------------------------------- */
@@ -42,7 +41,7 @@ void engine_lock(void) {
     int before;
 
     /* First, so that a signal's handler that comes to us between here and the next line is let through. */
-    inside = true;
+    signals_hold();
     /* A thread that were cancelled in here would keep the lock. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     take_mutex();
@@ -55,12 +54,12 @@ void engine_unlock(void) {
     int before = cancel_state;
 
     pthread_mutex_unlock(&engine.mutex);
-    inside = false;
     pthread_setcancelstate(before, NULL);
+    signals_release();
 }
 
 bool engine_inside(void) {
-    return inside;
+    return signals_held();
 }
 
 /* --- what others do at fork and at the end ------------------------------------------------------------ */
@@ -78,13 +77,13 @@ void engine_on_silent_neighbour(void (*hook)(uint32_t neighbour)) {
 }
 
 static void before_fork(void) {
-    if (!inside) {
+    if (!engine_inside()) {
         take_mutex();
     }
 }
 
 static void after_fork_in_parent(void) {
-    if (!inside) {
+    if (!engine_inside()) {
         pthread_mutex_unlock(&engine.mutex);
     }
 }
@@ -121,10 +120,7 @@ void engine_sent(void) {
 }
 
 uint64_t engine_deadline(int64_t ns) {
-    if (ns < 0) {
-        return ENGINE_NEVER;
-    }
-    return rte_rdtsc() + (uint64_t)((double)ns * (double)engine.tsc_hz / 1e9);
+    return ns < 0 ? ENGINE_NEVER : rte_rdtsc() + (uint64_t)((double)ns * (double)engine.tsc_hz / 1e9);
 }
 
 bool engine_kernel_due(uint64_t *last) {
@@ -179,6 +175,14 @@ static void give_way(const struct engine_wait *wait, unsigned idle_turns) {
     RTE_PER_LCORE(_lcore_id) = 0;
 }
 
+/* A handler may use the sockets, and leave the wait by longjmp(). */
+static void let_handlers_run(void) {
+    if (signals_kept()) {
+        engine_unlock();
+        engine_lock();
+    }
+}
+
 /* The same while the stack is another process's, which may end: what is known already, and what the kernel
  * has. */
 static int wait_without_stack(const struct engine_wait *wait) {
@@ -189,6 +193,7 @@ static int wait_without_stack(const struct engine_wait *wait) {
         if (wait->ready(wait->argument)) {
             return 1;
         }
+        let_handlers_run();
         if (signals_seen(wait->restart) != seen) {
             return -EINTR;
         }
@@ -219,6 +224,9 @@ int engine_wait(const struct engine_wait *wait) {
             result = 1;
             break;
         }
+        engine.waiting--;
+        let_handlers_run();
+        engine.waiting++;
         if (signals_seen(wait->restart) != seen) {
             result = -EINTR;
             break;
@@ -270,11 +278,11 @@ void engine_exit(void) {
     until.tv_sec++;
     engine.queued++; /* who drives gives way */
     /* Held for good: threads that still run wait until the process is gone. */
-    if (inside || pthread_mutex_clocklock(&engine.mutex, CLOCK_MONOTONIC, &until) != 0) {
+    if (engine_inside() || pthread_mutex_clocklock(&engine.mutex, CLOCK_MONOTONIC, &until) != 0) {
         eal_remove_traces();
         return;
     }
-    inside = true;
+    signals_hold();
     RTE_PER_LCORE(_lcore_id) = 0;
     stack_resume();
     if (engine.at_exit != NULL) {

@@ -61,6 +61,9 @@ size_t engine_largest_datagram(void);
 void engine_sent(void);
 void engine_batch(unsigned events);
 
+/* A time-out of so many seconds and more is none: 31 years, whose nanoseconds and cycles fit into 64 bits. */
+#define ENGINE_FOREVER_SECONDS 1000000000
+
 /* The time stamp counter when `ns` nanoseconds from now have passed; ENGINE_NEVER when ns < 0. */
 uint64_t engine_deadline(int64_t ns);
 

@@ -47,6 +47,7 @@
     CALL(int, epoll_create1, (int))                                                                          \
     CALL(int, epoll_ctl, (int, int, int, struct epoll_event *))                                              \
     CALL(int, epoll_pwait, (int, struct epoll_event *, int, int, const sigset_t *))                          \
+    CALL(int, epoll_pwait2, (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))     \
     CALL(int, ppoll, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))                   \
     CALL(int, pselect, (int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *))       \
     CALL(int, sigaction, (int, const struct sigaction *, struct sigaction *))                                \

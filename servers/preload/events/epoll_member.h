@@ -24,7 +24,6 @@ struct member {
 
 struct epoll_set {
     struct description description;         /* first */
-    int fd;                                 /* one that is open: the last that was named */
     TAILQ_HEAD(member_queue, member) ready; /* something happened to them */
     TAILQ_HEAD(, member) quiet;
     atomic_uint members;        /* sockets of ours */

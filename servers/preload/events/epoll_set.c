@@ -93,11 +93,12 @@ void epoll_wake_sleepers(struct epoll_set *set) {
     if (wake_fd < 0) {
         wake_fd = eventfd(1, EFD_CLOEXEC);
     }
-    if (libc()->epoll_ctl(set->fd, set->has_wake ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, wake_fd, &event) != 0 &&
+    if (libc()->epoll_ctl(set->description.number, set->has_wake ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, wake_fd,
+                          &event) != 0 &&
         (errno == EBADF || errno == ENOENT)) {
         /* The program has closed all that it did not know. */
         wake_fd = eventfd(1, EFD_CLOEXEC);
-        (void)libc()->epoll_ctl(set->fd, EPOLL_CTL_ADD, wake_fd, &event);
+        (void)libc()->epoll_ctl(set->description.number, EPOLL_CTL_ADD, wake_fd, &event);
     }
     set->has_wake = true;
 }
@@ -114,7 +115,7 @@ static void decided(struct member *member) {
         remove_member(member);
         return;
     }
-    (void)libc()->epoll_ctl(member->set->fd, EPOLL_CTL_DEL, member->fd, NULL);
+    (void)libc()->epoll_ctl(member->set->description.number, EPOLL_CTL_DEL, member->fd, NULL);
     member->kernels = false;
     member->set->kernel_members--;
     count_member(member->set);
@@ -150,9 +151,21 @@ static void set_closed(struct description *description) {
     }
 }
 
-/* Closed sets, for the next ones. They are never freed, as a thread may wait in one that another thread
- * closes. */
+/* Closed sets, for the next ones. They are never freed, as a thread may sleep in one that another thread
+ * closes; then it is not used again before that thread has left it. */
 static struct epoll_set *spare_sets;
+
+static struct epoll_set *take_spare(void) {
+    struct epoll_set **at = &spare_sets, *set;
+
+    while ((set = *at) != NULL && set->kernel_waiters > 0) {
+        at = &set->next_spare;
+    }
+    if (set != NULL) {
+        *at = set->next_spare;
+    }
+    return set;
+}
 
 static void set_release(struct description *description) {
     struct epoll_set *set = (struct epoll_set *)description;
@@ -166,9 +179,7 @@ bool epoll_set_create(int fd) {
 
     if (spare_sets != NULL) {
         engine_lock();
-        if ((set = spare_sets) != NULL) {
-            spare_sets = set->next_spare;
-        }
+        set = take_spare();
         engine_unlock();
     }
     if (set == NULL && (set = malloc(sizeof(*set))) == NULL) {
@@ -177,7 +188,6 @@ bool epoll_set_create(int fd) {
     memset(set, 0, sizeof(*set));
     set->description =
         (struct description){.kind = DESCRIPTION_EPOLL, .closed = set_closed, .release = set_release};
-    set->fd = fd;
     TAILQ_INIT(&set->ready);
     TAILQ_INIT(&set->quiet);
     if (!descriptor_put(fd, &set->description)) {
@@ -245,7 +255,6 @@ int epoll_set_control(struct epoll_set *set, int epfd, int operation, int fd, st
     if (epoll_set_get(epfd) != set) {
         return -EBADF;
     }
-    set->fd = epfd;
     if (operation != EPOLL_CTL_DEL && event == NULL) {
         return -EFAULT;
     }

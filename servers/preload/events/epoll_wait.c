@@ -42,7 +42,7 @@ static int harvest(struct epoll_set *set, struct epoll_event *events, int limit)
 /* Events of the kernel's members, without our own wake-up among them; -1 with errno. */
 static int wait_in_kernel(struct epoll_set *set, struct epoll_event *events, int limit, int timeout_ms,
                           const sigset_t *mask) {
-    int count = libc()->epoll_pwait(set->fd, events, limit, timeout_ms, mask);
+    int count = libc()->epoll_pwait(set->description.number, events, limit, timeout_ms, mask);
     int kept = 0;
 
     for (int i = 0; i < count; i++) {
@@ -82,6 +82,9 @@ static bool has_events(void *argument) {
     bool kernel_first = set->kernel_turn;
 
     waiting->count = 0;
+    if (set->description.descriptors == 0) {
+        return true; /* closed by another thread */
+    }
     if (kernel_first) {
         look_at_kernel(waiting, true);
     }
@@ -136,7 +139,7 @@ static int sleep_in_kernel(struct epoll_set *set, struct epoll_event *events, in
 
 static int wait_for_ours(struct epoll_set *set, struct epoll_event *events, int limit, int64_t timeout_ns) {
     struct waiting waiting = {.set = set, .events = events, .limit = limit, .always = timeout_ns == 0};
-    struct pollfd kernel = {.fd = set->fd, .events = POLLIN};
+    struct pollfd kernel = {.fd = set->description.number, .events = POLLIN};
     struct engine_wait wait = {.ready = has_events,
                                .argument = &waiting,
                                .deadline = engine_deadline(timeout_ns),
@@ -147,6 +150,9 @@ static int wait_for_ours(struct epoll_set *set, struct epoll_event *events, int 
     if (code <= 0) {
         return code;
     }
+    if (set->description.descriptors == 0) {
+        return -EBADF;
+    }
     engine_batch((unsigned)waiting.ours);
     return waiting.count;
 }
@@ -156,7 +162,6 @@ int epoll_set_wait(struct epoll_set *set, int epfd, struct epoll_event *events, 
     sigset_t old;
     int count;
 
-    set->fd = epfd;
     if (set->members == 0) {
         count = sleep_in_kernel(set, events, limit, timeout_ns, mask);
         if (count != -EAGAIN) {

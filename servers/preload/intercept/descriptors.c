@@ -47,16 +47,19 @@ EXPORT int close(int fd) {
         return (int)intercept_result(-EBADF);
     }
     socket = intercept_enter(fd);
-    if (socket != NULL) {
-        if (socket->description.descriptors == 1) {
-            call_linger(socket);
-        }
-        descriptor_drop(fd);
-        intercept_leave(socket, 0);
-    } else {
+    if (socket == NULL) {
         forget(fd);
+        return libc()->close(fd);
     }
-    return libc()->close(fd);
+    if (socket->description.descriptors == 1) {
+        call_linger(socket);
+    }
+    /* While it waited, a handler or another thread may have closed the number, which is another's then. */
+    if (descriptor_get(fd) != &socket->description) {
+        return (int)intercept_leave(socket, -EBADF);
+    }
+    descriptor_drop(fd);
+    return (int)intercept_leave(socket, libc()->close(fd) == 0 ? 0 : -errno);
 }
 
 EXPORT int fclose(FILE *file) {

@@ -29,7 +29,6 @@ struct socket *intercept_enter_state(int fd, enum socket_state state) {
         return NULL;
     }
     description_hold(description);
-    socket_of(description)->placeholder = fd; /* one that is open */
     return socket_of(description);
 }
 
@@ -43,15 +42,22 @@ ssize_t intercept_leave(struct socket *socket, ssize_t code) {
     return intercept_result(code);
 }
 
+int intercept_check_name(const struct sockaddr *address, socklen_t size) {
+    return address == NULL                     ? -EFAULT
+           : size < sizeof(struct sockaddr_in) ? -EINVAL
+           : address->sa_family != AF_INET     ? -EAFNOSUPPORT
+                                               : 0;
+}
+
 struct socket *intercept_enter_decided(int fd, const struct sockaddr *address, socklen_t size, int *code) {
     struct socket *socket = intercept_enter_state(fd, SOCKET_UNDECIDED);
-    bool valid = address != NULL && size >= sizeof(struct sockaddr_in) && address->sa_family == AF_INET;
+    int fault = intercept_check_name(address, size);
 
     *code = 0;
     if (socket == NULL) {
         return NULL;
     }
-    if (socket->state == SOCKET_UNDECIDED && valid) {
+    if (socket->state == SOCKET_UNDECIDED && fault == 0) {
         *code = socket_decide(socket, (const struct sockaddr_in *)address);
         if (*code != 0) {
             return socket;
@@ -61,9 +67,7 @@ struct socket *intercept_enter_decided(int fd, const struct sockaddr *address, s
         intercept_leave(socket, 0);
         return NULL;
     }
-    if (!valid) {
-        *code = address == NULL ? -EFAULT : size < sizeof(struct sockaddr_in) ? -EINVAL : -EAFNOSUPPORT;
-    }
+    *code = fault;
     return socket;
 }
 

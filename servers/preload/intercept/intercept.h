@@ -31,6 +31,9 @@ struct socket *intercept_enter_decided(int fd, const struct sockaddr *address, s
 /* Gives socket and lock back, and the result. */
 ssize_t intercept_leave(struct socket *socket, ssize_t code);
 
+/* What is wrong with an address that a call was given: 0 or a negative errno. */
+int intercept_check_name(const struct sockaddr *address, socklen_t size);
+
 /* `name` into `address` of *size bytes, cut short where it is smaller. 0 or a negative errno. */
 int intercept_give_name(const struct sockaddr_in *name, struct sockaddr *address, socklen_t *size);
 

@@ -65,22 +65,19 @@ static struct iovec *copy_pieces(struct iovec few[FEW_PIECES], const struct iove
     return copy;
 }
 
-EXPORT ssize_t recvmsg(int fd, struct msghdr *header, int flags) {
-    struct socket *socket = header == NULL ? NULL : intercept_enter(fd);
+/* recvmsg(2) for a socket of ours: bytes or a negative errno. */
+static ssize_t receive_message(struct socket *socket, struct msghdr *header, int flags) {
     struct iovec few[FEW_PIECES];
     struct message message = {0};
     struct iovec *pieces;
     ssize_t code;
 
-    if (socket == NULL) {
-        return libc()->recvmsg(fd, header, flags);
-    }
     message.count = header->msg_iovlen;
     if (header->msg_iov == NULL && header->msg_iovlen > 0) {
-        return intercept_leave(socket, -EFAULT);
+        return -EFAULT;
     }
     if ((pieces = copy_pieces(few, header->msg_iov, header->msg_iovlen)) == NULL) {
-        return intercept_leave(socket, errno == EINVAL ? -EMSGSIZE : -ENOMEM);
+        return errno == EINVAL ? -EMSGSIZE : -ENOMEM;
     }
     message.pieces = pieces;
     code = call_receive(socket, &message, flags);
@@ -96,7 +93,14 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *header, int flags) {
         header->msg_controllen = 0;
         header->msg_flags = message.truncated ? MSG_TRUNC : 0;
     }
-    return intercept_leave(socket, code);
+    return code;
+}
+
+EXPORT ssize_t recvmsg(int fd, struct msghdr *header, int flags) {
+    struct socket *socket = header == NULL ? NULL : intercept_enter(fd);
+
+    return socket == NULL ? libc()->recvmsg(fd, header, flags)
+                          : intercept_leave(socket, receive_message(socket, header, flags));
 }
 
 EXPORT ssize_t readv(int fd, const struct iovec *pieces, int count) {
@@ -119,20 +123,20 @@ EXPORT ssize_t readv(int fd, const struct iovec *pieces, int count) {
 EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
     struct socket *socket = intercept_enter(fd);
     unsigned done = 0;
+    ssize_t code = 0;
 
     if (socket == NULL) {
         return libc()->recvmmsg(fd, messages, count, flags, timeout);
     }
-    intercept_leave(socket, 0);
     for (; done < count; done++) {
         bool waits = done == 0 || !(flags & MSG_WAITFORONE);
-        ssize_t code =
-            recvmsg(fd, &messages[done].msg_hdr, (flags & ~MSG_WAITFORONE) | (waits ? 0 : MSG_DONTWAIT));
 
+        code = receive_message(socket, &messages[done].msg_hdr,
+                               (flags & ~MSG_WAITFORONE) | (waits ? 0 : MSG_DONTWAIT));
         if (code < 0) {
             break;
         }
         messages[done].msg_len = (unsigned)code;
     }
-    return done == 0 && count > 0 ? -1 : (int)done;
+    return (int)intercept_leave(socket, done > 0 ? (ssize_t)done : code);
 }

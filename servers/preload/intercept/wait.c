@@ -11,10 +11,10 @@
 #include "preload/events/epoll_set.h"
 #include "preload/events/poll.h"
 
-#define LEAST(a, b) ((a) < (b) ? (a) : (b))
-
 static int64_t nanoseconds(const struct timespec *time) {
-    return time == NULL ? -1 : (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+    return time == NULL || time->tv_sec >= ENGINE_FOREVER_SECONDS
+               ? -1
+               : (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
 }
 
 static int64_t from_ms(int ms) {
@@ -69,12 +69,15 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int limit, int timeo
 
 EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int limit, const struct timespec *timeout,
                         const sigset_t *mask) {
-    int64_t ns = nanoseconds(timeout);
+    struct epoll_set *set = engine_inside() ? NULL : epoll_set_get(epfd);
 
+    if (set == NULL) {
+        return libc()->epoll_pwait2(epfd, events, limit, timeout, mask);
+    }
     if (invalid(timeout)) {
         return (int)intercept_result(-EINVAL);
     }
-    return epoll_pwait(epfd, events, limit, ns < 0 ? -1 : (int)LEAST((ns + 999999) / 1000000, INT_MAX), mask);
+    return (int)intercept_result(epoll_set_wait(set, epfd, events, limit, nanoseconds(timeout), mask));
 }
 
 EXPORT int ppoll(struct pollfd *descriptors, nfds_t count, const struct timespec *timeout,
@@ -128,15 +131,23 @@ EXPORT int select(int limit, fd_set *in, fd_set *out, fd_set *exceptional, struc
     if (timeout == NULL) {
         return pselect(limit, in, out, exceptional, NULL, NULL);
     }
-    time = (struct timespec){timeout->tv_sec + timeout->tv_usec / 1000000, timeout->tv_usec % 1000000 * 1000};
+    if (timeout->tv_sec < 0 || timeout->tv_usec < 0) {
+        return (int)intercept_result(-EINVAL);
+    }
+    time = (struct timespec){.tv_nsec = timeout->tv_usec % 1000000 * 1000};
+    if (__builtin_add_overflow(timeout->tv_sec, timeout->tv_usec / 1000000, &time.tv_sec)) {
+        time.tv_sec = LONG_MAX;
+    }
     clock_gettime(CLOCK_MONOTONIC, &before);
     code = pselect(limit, in, out, exceptional, &time, NULL);
     clock_gettime(CLOCK_MONOTONIC, &after);
     if (code >= 0 || errno == EINTR) {
-        int64_t left = nanoseconds(&time) - (nanoseconds(&after) - nanoseconds(&before));
+        int64_t spent = nanoseconds(&after) - nanoseconds(&before);
+        int64_t left_ns = time.tv_nsec - spent % 1000000000;
 
-        left = left < 0 ? 0 : left;
-        *timeout = (struct timeval){left / 1000000000, left % 1000000000 / 1000};
+        time.tv_sec -= spent / 1000000000 + (left_ns < 0);
+        left_ns += left_ns < 0 ? 1000000000 : 0;
+        *timeout = time.tv_sec < 0 ? (struct timeval){0} : (struct timeval){time.tv_sec, left_ns / 1000};
     }
     return code;
 }

@@ -2,11 +2,13 @@
 #include "calls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "preload/engine/eal_start.h"
 #include "preload/engine/engine.h"
 #include "preload/engine/libc.h"
 
@@ -177,7 +179,7 @@ static void inherit(const struct socket *listener, struct socket *accepted, int 
         int value;
         socklen_t size = sizeof(value);
 
-        if (libc()->getsockopt(listener->placeholder, IPPROTO_TCP, keepalive[i], &value, &size) == 0 &&
+        if (libc()->getsockopt(listener->description.number, IPPROTO_TCP, keepalive[i], &value, &size) == 0 &&
             libc()->setsockopt(fd, IPPROTO_TCP, keepalive[i], &value, size) == 0) {
             socket_follow_option(accepted, IPPROTO_TCP, keepalive[i]);
         }
@@ -250,14 +252,14 @@ static bool all_acknowledged(void *argument) {
 void call_linger(struct socket *socket) {
     struct engine_wait wait = {.ready = all_acknowledged, .argument = socket};
 
-    if (socket->state == SOCKET_OURS && socket->linger.l_onoff && socket->linger.l_linger > 0 &&
+    if (socket->state == SOCKET_OURS && socket->linger.l_onoff && socket->linger.l_linger != 0 &&
         !all_acknowledged(socket)) {
-        wait.deadline = engine_deadline((int64_t)socket->linger.l_linger * 1000000000);
+        wait.deadline = engine_deadline((int64_t)(unsigned)socket->linger.l_linger * 1000000000);
         (void)engine_wait(&wait);
     }
 }
 
-ssize_t call_sendfile(struct socket *socket, int in, off_t *offset, size_t size) {
+static ssize_t send_from(struct socket *socket, int in, off_t *offset, size_t size) {
     char buffer[1 << 15];
     off_t at = offset != NULL ? *offset : lseek(in, 0, SEEK_CUR);
     ssize_t total = 0;
@@ -292,5 +294,22 @@ ssize_t call_sendfile(struct socket *socket, int in, off_t *offset, size_t size)
     } else {
         (void)lseek(in, at, SEEK_SET);
     }
+    return total;
+}
+
+ssize_t call_sendfile(struct socket *socket, int in, off_t *offset, size_t size) {
+    int held;
+    ssize_t total;
+
+    if (socket->nonblocking) {
+        return send_from(socket, in, offset, size);
+    }
+    /* The number may stand for another file after a wait. */
+    held = libc()->fcntl(in, F_DUPFD_CLOEXEC, (void *)(intptr_t)eal_lowest_descriptor());
+    if (held < 0) {
+        return -errno;
+    }
+    total = send_from(socket, held, offset, size);
+    (void)libc()->close(held);
     return total;
 }

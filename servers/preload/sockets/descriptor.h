@@ -13,6 +13,7 @@ enum description_kind { DESCRIPTION_SOCKET, DESCRIPTION_EPOLL };
  * is described. */
 struct description {
     enum description_kind kind;
+    int number;                            /* one that stands for it, of perhaps several; -1: none */
     unsigned descriptors;                  /* numbers that stand for it */
     unsigned users;                        /* calls under way, which keep it alive */
     void (*closed)(struct description *);  /* the last number was closed */

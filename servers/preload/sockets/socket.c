@@ -201,9 +201,8 @@ static struct socket *create(int type) {
     struct socket *socket = calloc(1, sizeof(*socket));
 
     if (socket != NULL) {
-        socket->description =
-            (struct description){.kind = DESCRIPTION_SOCKET, .closed = closed, .release = release};
-        socket->placeholder = -1;
+        socket->description = (struct description){
+            .kind = DESCRIPTION_SOCKET, .number = -1, .closed = closed, .release = release};
         socket->type = type;
         socket->protocol = type == SOCK_STREAM ? &tcp_protocol : &udp_protocol;
         LIST_INIT(&socket->watches);
@@ -243,7 +242,6 @@ struct socket *socket_create_accepted(const struct socket *listener) {
 
 bool socket_adopt(struct socket *socket, int fd, bool nonblocking) {
     socket->nonblocking = nonblocking;
-    socket->placeholder = fd;
     if (!descriptor_put(fd, &socket->description)) {
         if (socket->state == SOCKET_OURS) {
             socket->protocol->close(socket);
@@ -260,14 +258,16 @@ bool socket_adopt(struct socket *socket, int fd, bool nonblocking) {
 /* --- options: the placeholder keeps them all, and judges them --------------------------------------- */
 
 static int64_t timeout_ns(const struct timeval *time) {
-    return (int64_t)time->tv_sec * 1000000000 + (int64_t)time->tv_usec * 1000;
+    return time->tv_sec >= ENGINE_FOREVER_SECONDS
+               ? 0
+               : (int64_t)time->tv_sec * 1000000000 + (int64_t)time->tv_usec * 1000;
 }
 
 static void follow_timeout(const struct socket *socket, int name, int64_t *ns) {
     struct timeval time = {0};
     socklen_t size = sizeof(time);
 
-    if (libc()->getsockopt(socket->placeholder, SOL_SOCKET, name, &time, &size) == 0) {
+    if (libc()->getsockopt(socket->description.number, SOL_SOCKET, name, &time, &size) == 0) {
         *ns = timeout_ns(&time);
     }
 }
@@ -283,10 +283,10 @@ void socket_follow_option(struct socket *socket, int level, int name) {
     }
     if (level == SOL_SOCKET && name == SO_LINGER) {
         size = sizeof(socket->linger);
-        (void)libc()->getsockopt(socket->placeholder, level, name, &socket->linger, &size);
+        (void)libc()->getsockopt(socket->description.number, level, name, &socket->linger, &size);
         return;
     }
-    if (libc()->getsockopt(socket->placeholder, level, name, &value, &size) != 0) {
+    if (libc()->getsockopt(socket->description.number, level, name, &value, &size) != 0) {
         return;
     }
     if (level == SOL_SOCKET && name == SO_REUSEADDR) {

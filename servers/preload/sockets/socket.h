@@ -101,8 +101,7 @@ struct udp_part {
 struct socket {
     struct description description; /* first */
     enum socket_state state;
-    int placeholder; /* a descriptor of the kernel's socket beneath; -1: not accepted yet */
-    int type;        /* SOCK_STREAM, SOCK_DGRAM */
+    int type; /* SOCK_STREAM, SOCK_DGRAM */
     const struct protocol *protocol;
     bool nonblocking;
     bool closing;               /* its last descriptor has gone while a call was under way */

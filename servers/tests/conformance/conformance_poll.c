@@ -498,3 +498,103 @@ CASE(unix_connection) {
     close(server);
     close(listener);
 }
+
+/* --- time-outs that overflow -----------------------------------------------------------------------------
+ */
+
+static void *write_soon(void *argument) {
+    poll(NULL, 0, QUIET_MS);
+    if (write(*(int *)argument, "x", 1) != 1)
+        give_up("write");
+    return NULL;
+}
+
+enum { PPOLL, PSELECT, SELECT, EPOLL_PWAIT2, WAITS };
+
+static int wait_long(int kind, int fd, int set, struct timespec wait) {
+    struct pollfd entry = {.fd = fd, .events = POLLIN};
+    struct epoll_event event;
+    struct timeval time = {wait.tv_sec, wait.tv_nsec / 1000};
+    int count;
+    fd_set in;
+
+    FD_ZERO(&in);
+    FD_SET(fd, &in);
+    switch (kind) {
+    case PPOLL:
+        return ppoll(&entry, 1, &wait, NULL);
+    case PSELECT:
+        return pselect(fd + 1, &in, NULL, NULL, &wait, NULL);
+    case SELECT:
+        count = select(fd + 1, &in, NULL, NULL, &time);
+        note("left: nearly all %d", wait.tv_sec > 1000000000000 || time.tv_sec > wait.tv_sec - 100);
+        return count;
+    default:
+        return epoll_pwait2(set, &event, 1, &wait, NULL);
+    }
+}
+
+CASE(very_long_waits) {
+    static const char *const names[] = {"ppoll", "pselect", "select", "epoll_pwait2"};
+    static const struct timespec waits[] = {
+        {3000000, 0}, {10000000000, 0}, {INT64_MAX / 1000000000, 999999999}, {INT64_MAX, 999999999}};
+    char byte;
+
+    for (int kind = 0; kind < WAITS; kind++)
+        for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+            struct pair pair = open_pair();
+            struct epoll_event event = {.events = EPOLLIN};
+            int set = epoll_create1(0);
+            pthread_t thread;
+
+            epoll_ctl(set, EPOLL_CTL_ADD, pair.server, &event);
+            thread = start_thread(send_soon, &pair.client);
+            trace(wait_long(kind, pair.server, set, waits[i]), "%s, wait %zu", names[kind], i);
+            join(thread);
+            trace(recv(pair.server, &byte, 1, MSG_DONTWAIT), "recv");
+            close(set);
+            close_pair(pair);
+        }
+}
+
+/* A set without sockets of the address under test. */
+CASE(very_long_waits_for_a_pipe) {
+    static const struct timespec waits[] = {{10000000000, 0}, {INT64_MAX, 999999999}};
+    char byte;
+
+    for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+        struct epoll_event event = {.events = EPOLLIN};
+        int set = epoll_create1(0), ends[2];
+        pthread_t thread;
+
+        if (pipe(ends) != 0)
+            give_up("pipe");
+        epoll_ctl(set, EPOLL_CTL_ADD, ends[0], &event);
+        thread = start_thread(write_soon, &ends[1]);
+        trace(epoll_pwait2(set, &event, 1, &waits[i], NULL), "epoll_pwait2");
+        join(thread);
+        trace(read(ends[0], &byte, 1), "read");
+        close(ends[0]);
+        close(ends[1]);
+        close(set);
+    }
+}
+
+CASE(very_long_timeouts_of_sockets) {
+    static const long seconds[] = {3000000, 10000000000, 1000000000000000, INT64_MAX};
+    char byte;
+
+    for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+        struct pair pair = open_pair();
+        struct timeval wait = {.tv_sec = seconds[i]};
+        pthread_t thread;
+
+        trace(setsockopt(pair.server, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)), "SO_RCVTIMEO %zu", i);
+        thread = start_thread(send_soon, &pair.client);
+        trace(recv(pair.server, &byte, 1, 0), "recv");
+        join(thread);
+        set_linger(pair.client, 1, i % 2 ? -1 : INT32_MAX);
+        trace(close(pair.client), "close");
+        close(pair.server);
+    }
+}

@@ -2,8 +2,12 @@
 /* Cases: several threads, several processes. */
 #include "conformance.h"
 
+#include <setjmp.h>
 #include <spawn.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 static void nap(void) {
@@ -503,4 +507,360 @@ CASE(spawned_program) {
     close(ends[0]);
     close(ends[1]);
     close_pair(pair);
+}
+
+/* --- what stands under a number while a call waits for it ------------------------------------------------
+ */
+
+static struct {
+    void (*act)(void);
+    struct pair pair;
+    int file;
+    atomic_bool acted;
+    sigjmp_buf back;
+} handler;
+
+static void act_once(int signal) {
+    (void)signal;
+    if (!handler.acted) {
+        handler.acted = true;
+        handler.act();
+    }
+}
+
+/* From now on `act` runs in a handler of this thread, once, while it waits. */
+static void start_handler(void (*act)(void), int flags) {
+    struct sigaction action = {.sa_handler = act_once, .sa_flags = flags};
+
+    handler.act = act;
+    handler.acted = false;
+    sigaction(SIGUSR1, &action, NULL);
+    start_signals(SIGUSR1);
+}
+
+static void stop_handler(void) {
+    stop_signals();
+    note("the handler ran %d", handler.acted);
+}
+
+static int empty_file(void) {
+    int fd = memfd_create("conformance", 0);
+
+    if (fd < 0)
+        give_up("memfd_create");
+    return fd;
+}
+
+/* The pair's server is closed, and a file has its number. */
+static void close_and_open(void) {
+    trace(close(handler.pair.server), "handler: close");
+    handler.file = empty_file();
+}
+
+/* What is written to the file is the file's; the peer of what was closed has the end. */
+static void check_file(void) {
+    struct stat status;
+    char byte;
+
+    note("the file has the number %d", handler.file == handler.pair.server);
+    trace(write(handler.file, "bytes of the file", 17), "write to the file");
+    fstat(handler.file, &status);
+    note("the file has %ld bytes", (long)status.st_size);
+    await(handler.pair.client, POLLRDHUP);
+    trace(recv(handler.pair.client, &byte, 1, MSG_DONTWAIT), "the peer's recv");
+    close(handler.file);
+    close(handler.pair.client);
+}
+
+CASE(handler_closes_what_recv_waits_for) {
+    char byte;
+
+    handler.pair = open_pair();
+    start_handler(close_and_open, 0);
+    trace(recv(handler.pair.server, &byte, 1, 0), "recv");
+    stop_handler();
+    check_file();
+}
+
+CASE(handler_closes_what_send_waits_for) {
+    char byte;
+
+    handler.pair = open_pair();
+    fill(handler.pair.server);
+    fcntl(handler.pair.server, F_SETFL, 0);
+    start_handler(close_and_open, 0);
+    trace(send(handler.pair.server, "x", 1, MSG_NOSIGNAL), "send");
+    stop_handler();
+    while (recv(handler.pair.client, &byte, 1, 0) > 0) {
+    }
+    check_file();
+}
+
+CASE(handler_closes_what_sendfile_waits_for) {
+    uint8_t data[4096];
+    off_t offset = 0;
+    int from = empty_file();
+
+    handler.pair = open_pair();
+    if (ftruncate(from, 64 << 20) != 0)
+        give_up("ftruncate");
+    start_handler(close_and_open, 0);
+    note("sendfile: a part %d", sendfile(handler.pair.server, from, &offset, 64 << 20) > 0);
+    stop_handler();
+    while (recv(handler.pair.client, data, sizeof(data), 0) > 0) {
+    }
+    check_file();
+    close(from);
+}
+
+CASE(handler_closes_what_accept_waits_for) {
+    struct stat status;
+    int listener = open_listener(2);
+
+    handler.pair.server = listener;
+    start_handler(close_and_open, 0);
+    trace_descriptor(accept(listener, NULL, NULL), "accept");
+    stop_handler();
+    note("the file has the number %d", handler.file == listener);
+    trace(write(handler.file, "abc", 3), "write to the file");
+    fstat(handler.file, &status);
+    note("the file has %ld bytes", (long)status.st_size);
+    close(handler.file);
+}
+
+CASE(handler_closes_what_is_waited_for) {
+    for (int kind = 0; kind < 3; kind++) {
+        struct epoll_event event = {.events = EPOLLIN};
+        int set = epoll_create1(0);
+        struct pollfd entry;
+        fd_set in;
+
+        handler.pair = open_pair();
+        entry = (struct pollfd){.fd = handler.pair.server, .events = POLLIN};
+        epoll_ctl(set, EPOLL_CTL_ADD, handler.pair.server, &event);
+        FD_ZERO(&in);
+        FD_SET(handler.pair.server, &in);
+        start_handler(close_and_open, SA_RESTART);
+        if (kind == 0)
+            trace(epoll_wait(set, &event, 1, WAIT_MS), "epoll_wait");
+        else if (kind == 1)
+            trace(poll(&entry, 1, WAIT_MS), "poll");
+        else
+            trace(select(handler.pair.server + 1, &in, NULL, NULL, NULL), "select");
+        stop_handler();
+        check_file();
+        close(set);
+    }
+}
+
+static void close_set(void) {
+    trace(close(handler.file), "handler: close");
+}
+
+CASE(handler_closes_the_set) {
+    struct pair pair = open_pair();
+    struct epoll_event event = {.events = EPOLLIN};
+
+    handler.file = epoll_create1(0);
+    epoll_ctl(handler.file, EPOLL_CTL_ADD, pair.server, &event);
+    start_handler(close_set, 0);
+    trace(epoll_wait(handler.file, &event, 1, WAIT_MS), "epoll_wait");
+    stop_handler();
+    trace(epoll_wait(handler.file, &event, 1, 0), "epoll_wait again");
+    close_pair(pair);
+}
+
+static void write_by_handler(void) {
+    trace(write(handler.pair.client, "x", 1), "handler: write");
+}
+
+CASE(handler_writes) {
+    char byte = 0;
+
+    handler.pair = open_pair();
+    start_handler(write_by_handler, SA_RESTART);
+    trace(recv(handler.pair.server, &byte, 1, 0), "recv");
+    note("byte %d", byte == 'x');
+    stop_handler();
+    close_pair(handler.pair);
+}
+
+static void exchange_by_handler(void) {
+    struct pair pair = open_pair();
+    char data[8];
+
+    send_all(pair.client, "ping", 4);
+    note("handler: %zu bytes", receive_all(pair.server, data, 4));
+    close_pair(pair);
+    write_by_handler();
+}
+
+CASE(handler_has_connections_of_its_own) {
+    struct epoll_event event = {.events = EPOLLIN};
+    int set = epoll_create1(0);
+
+    handler.pair = open_pair();
+    epoll_ctl(set, EPOLL_CTL_ADD, handler.pair.server, &event);
+    start_handler(exchange_by_handler, 0);
+    trace(epoll_wait(set, &event, 1, WAIT_MS), "epoll_wait");
+    stop_handler();
+    trace(epoll_wait(set, &event, 1, WAIT_MS), "epoll_wait");
+    close(set);
+    close_pair(handler.pair);
+}
+
+static void file_over_it(void) {
+    int file = empty_file();
+
+    note("handler: dup2 %d", dup2(file, handler.pair.server) == handler.pair.server);
+    close(file);
+    handler.file = handler.pair.server;
+}
+
+CASE(handler_duplicates_over_what_recv_waits_for) {
+    char byte;
+
+    handler.pair = open_pair();
+    start_handler(file_over_it, 0);
+    trace(recv(handler.pair.server, &byte, 1, 0), "recv");
+    stop_handler();
+    check_file();
+}
+
+static void jump(void) {
+    siglongjmp(handler.back, 1);
+}
+
+CASE(handler_leaves_by_a_jump) {
+    struct pair pair = open_pair();
+    char byte;
+
+    if (sigsetjmp(handler.back, 1) == 0) {
+        start_handler(jump, SA_RESTART);
+        trace(recv(pair.server, &byte, 1, 0), "recv");
+    }
+    stop_handler();
+    send_all(pair.client, "x", 1);
+    trace(recv(pair.server, &byte, 1, 0), "recv");
+    close_pair(pair);
+    echo_once("afterwards");
+}
+
+static void *close_and_open_soon(void *unused) {
+    (void)unused;
+    nap();
+    close_and_open();
+    return NULL;
+}
+
+/* What the call gives then is not laid down; whose the bytes are, is. */
+CASE(another_thread_closes_and_opens) {
+    for (int kind = 0; kind < 3; kind++) {
+        struct timeval wait = {.tv_usec = 4 * QUIET_MS * 1000};
+        struct pollfd entry;
+        pthread_t thread;
+        char byte;
+
+        handler.pair = open_pair();
+        setsockopt(handler.pair.server, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+        entry = (struct pollfd){.fd = handler.pair.server, .events = POLLIN};
+        thread = start_thread(close_and_open_soon, NULL);
+        if (kind == 0)
+            recv(handler.pair.server, &byte, 1, 0);
+        else if (kind == 1)
+            poll(&entry, 1, 4 * QUIET_MS);
+        else
+            recvmmsg(
+                handler.pair.server,
+                (struct mmsghdr[2]){{.msg_hdr = {.msg_iov = &(struct iovec){&byte, 1}, .msg_iovlen = 1}}}, 2,
+                0, NULL);
+        join(thread);
+        check_file();
+    }
+}
+
+enum { SENT = 8 << 20 };
+
+static void *other_file_soon(void *argument) {
+    int file = empty_file();
+    uint8_t *data = malloc(SENT);
+
+    memset(data, 'o', SENT);
+    if (write(file, data, SENT) != SENT)
+        give_up("a file");
+    free(data);
+    nap();
+    note("dup2 %d", dup2(file, *(int *)argument) == *(int *)argument);
+    close(file);
+    return NULL;
+}
+
+struct sending {
+    int out, in;
+    size_t size;
+};
+
+static void *send_file(void *argument) {
+    struct sending *sending = argument;
+    off_t at = 0;
+
+    if (sendfile(sending->out, sending->in, &at, sending->size) != (ssize_t)sending->size)
+        give_up("sendfile");
+    return NULL;
+}
+
+/* sendfile() sends the file that it was given, whatever has the number later. */
+CASE(another_thread_changes_the_file_that_is_sent) {
+    struct pair pair = open_pair();
+    int file = empty_file(), other = 0;
+    uint8_t *data = malloc(SENT);
+    pthread_t threads[2];
+    struct sending sending = {pair.client, file, SENT};
+
+    if (ftruncate(file, SENT) != 0)
+        give_up("ftruncate");
+    threads[0] = start_thread(send_file, &sending);
+    threads[1] = start_thread(other_file_soon, &file);
+    join(threads[1]);
+    receive_all(pair.server, data, SENT);
+    join(threads[0]);
+    for (int i = 0; i < SENT; i++)
+        other += data[i] != 0;
+    note("bytes of the other file: %d", other);
+    free(data);
+    close(file);
+    close_pair(pair);
+}
+
+static void *accept_one(void *argument) {
+    static int server;
+
+    server = accept(*(int *)argument, NULL, NULL);
+    return &server;
+}
+
+/* A listener under two numbers, of which the one that accept() was given goes while it waits. */
+CASE(another_thread_closes_a_number_of_what_accept_waits_for) {
+    int listener = open_listener(4), copy = dup(listener), number = listener;
+    int idle = 33, on = 1, fd, client = open_socket(SOCK_STREAM), server;
+    struct sockaddr_in address = local_address(listener);
+    socklen_t size = sizeof(idle);
+    pthread_t thread;
+
+    setsockopt(listener, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(listener, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    thread = start_thread(accept_one, &number);
+    nap();
+    close(listener);
+    fd = open_socket(SOCK_STREAM);
+    note("reused %d", fd == listener);
+    trace(connect(client, (struct sockaddr *)&address, sizeof(address)), "connect");
+    server = *(int *)join(thread);
+    idle = 0;
+    getsockopt(server, IPPROTO_TCP, TCP_KEEPIDLE, &idle, &size);
+    note("TCP_KEEPIDLE %d", idle);
+    close(server);
+    close(client);
+    close(copy);
+    close(fd);
 }
