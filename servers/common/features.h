@@ -37,6 +37,7 @@ enum feature {
 /* In the upper half of the word. */
 enum obligation {
     OBLIGATION_ISN = 1 << 16,
+    OBLIGATION_SYN_COOKIES = 1 << 20,
 };
 #define OBLIGATIONS UINT32_C(0xffff0000)
 

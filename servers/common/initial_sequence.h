@@ -7,10 +7,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <sys/random.h>
 
 #include <sodium/crypto_shorthash_siphash24.h>
+
+#include "random.h"
 
 /* The clock's tick: some 64 ns, as Linux has it. With the RFC's 4 us a connection that sent more than 250 kB
  * in a second would end ahead of the clock. It wraps after four minutes, long after TIME-WAIT. */
@@ -23,9 +23,7 @@ struct sequence_key {
 static inline struct sequence_key sequence_key_draw(void) {
     struct sequence_key key;
 
-    if (getrandom(&key, sizeof(key), 0) != (ssize_t)sizeof(key)) { /* so few bytes are never cut short */
-        abort();
-    }
+    random_draw(&key, sizeof(key));
     return key;
 }
 

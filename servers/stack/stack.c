@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include <rte_branch_prediction.h>
@@ -20,6 +19,7 @@
 #include "netif/ethernet.h"
 
 #include "common/features.h"
+#include "common/random.h"
 #include "header_prediction.h"
 #include "lwip_hooks.h"
 #include "prefetch.h"
@@ -49,13 +49,7 @@ uint32_t stack_now_ms(void) {
 
 uint32_t stack_random(void) {
     if (stack.random_left == 0) {
-        size_t got = 0;
-
-        while (got < sizeof(stack.random)) {
-            ssize_t now = getrandom((uint8_t *)stack.random + got, sizeof(stack.random) - got, 0);
-
-            got += now > 0 ? (size_t)now : 0;
-        }
+        random_draw(stack.random, sizeof(stack.random));
         stack.random_left = sizeof(stack.random) / sizeof(stack.random[0]);
     }
     return stack.random[--stack.random_left];

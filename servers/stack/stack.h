@@ -55,9 +55,12 @@ struct stack_counters {
     uint64_t cycles_away; /* outside, as told by stack_resume() */
     uint64_t cycles_asleep;
     uint64_t sleeps;
-    uint64_t wakeups;     /* sleeps that a packet ended, another core or a signal, not a timer */
-    uint64_t handed_over; /* packets received here that belong to other cores */
-    uint64_t taken_over;  /* received by other cores, which belong here */
+    uint64_t wakeups;              /* sleeps that a packet ended, another core or a signal, not a timer */
+    uint64_t handed_over;          /* packets received here that belong to other cores */
+    uint64_t taken_over;           /* received by other cores, which belong here */
+    uint64_t syn_cookies_sent;     /* answers to SYNs of which nothing was kept, as the backlog was full */
+    uint64_t syn_cookies_accepted; /* connections of them */
+    uint64_t syn_cookies_refused;  /* segments of no connection while there were such answers */
     uint64_t tsc_hz;
 };
 

@@ -3,6 +3,7 @@
 #include "stack.h"
 
 #include "lwip/stats.h"
+#include "lwip/syn_cookie.h"
 
 #include "stack_state.h"
 
@@ -28,6 +29,9 @@ void stack_count(struct stack_counters *counters) {
         .wakeups = stack.wakeups,
         .handed_over = stack.port.rss.handed_over,
         .taken_over = stack.port.rss.taken_over,
+        .syn_cookies_sent = syn_cookie_counters.sent,
+        .syn_cookies_accepted = syn_cookie_counters.accepted,
+        .syn_cookies_refused = syn_cookie_counters.refused,
         .tsc_hz = stack.tsc_hz,
     };
 }
@@ -36,10 +40,26 @@ void stack_count(struct stack_counters *counters) {
     { #name, offsetof(struct stack_counters, name) }
 
 const struct counter_field stack_counter_fields[] = {
-    FIELD(rx_packets),    FIELD(tx_packets), FIELD(rx_dropped), FIELD(tx_dropped),  FIELD(rx_copied),
-    FIELD(no_mbuf),       FIELD(polls_busy), FIELD(polls_idle), FIELD(cycles_busy), FIELD(cycles_idle),
-    FIELD(cycles_asleep), FIELD(sleeps),     FIELD(wakeups),    FIELD(cycles_away), FIELD(handed_over),
-    FIELD(taken_over),    FIELD(tsc_hz),
+    FIELD(rx_packets),
+    FIELD(tx_packets),
+    FIELD(rx_dropped),
+    FIELD(tx_dropped),
+    FIELD(rx_copied),
+    FIELD(no_mbuf),
+    FIELD(polls_busy),
+    FIELD(polls_idle),
+    FIELD(cycles_busy),
+    FIELD(cycles_idle),
+    FIELD(cycles_asleep),
+    FIELD(sleeps),
+    FIELD(wakeups),
+    FIELD(cycles_away),
+    FIELD(handed_over),
+    FIELD(taken_over),
+    FIELD(syn_cookies_sent),
+    FIELD(syn_cookies_accepted),
+    FIELD(syn_cookies_refused),
+    FIELD(tsc_hz),
 };
 const size_t stack_counter_field_count = sizeof(stack_counter_fields) / sizeof(stack_counter_fields[0]);
 

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 
 #include <rte_mempool.h>
+
+#include "common/random.h"
 
 struct port_shared *port_shared_create(uint16_t cores) {
     struct port_shared *shared =
@@ -34,8 +35,8 @@ static void ask_to_spread(struct port_shared *shared, const struct rte_eth_dev_i
     conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
     conf->rxmode.offloads |= RTE_ETH_RX_OFFLOAD_RSS_HASH;
     conf->rx_adv_conf.rss_conf.rss_hf = RTE_ETH_RSS_NONFRAG_IPV4_TCP;
-    if (info->hash_key_size > 0 && info->hash_key_size <= sizeof(shared->hash_key) &&
-        getrandom(shared->hash_key, info->hash_key_size, 0) == info->hash_key_size) {
+    if (info->hash_key_size > 0 && info->hash_key_size <= sizeof(shared->hash_key)) {
+        random_draw(shared->hash_key, info->hash_key_size);
         conf->rx_adv_conf.rss_conf.rss_key = shared->hash_key;
         conf->rx_adv_conf.rss_conf.rss_key_len = info->hash_key_size;
     }

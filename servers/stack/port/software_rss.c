@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "software_rss.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include <rte_arp.h>
 #include <rte_branch_prediction.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
 #include <rte_ring.h>
+
+#include "common/random.h"
 
 #define KEYS 4
 
@@ -25,20 +25,6 @@ struct software_rss {
 struct ports {
     rte_be16_t source, destination;
 };
-
-static bool draw_keys(uint64_t keys[KEYS]) {
-    size_t got = 0;
-
-    while (got < KEYS * sizeof(keys[0])) {
-        ssize_t now = getrandom((uint8_t *)keys + got, KEYS * sizeof(keys[0]) - got, 0);
-
-        if (now < 0 && errno != EINTR) {
-            return false;
-        }
-        got += now > 0 ? (size_t)now : 0;
-    }
-    return true;
-}
 
 /* In memory of its own: 64 cores have more rings than DPDK has named zones. */
 static struct rte_ring *create_ring(void) {
@@ -56,10 +42,10 @@ static struct rte_ring *create_ring(void) {
 struct software_rss *software_rss_create(unsigned cores, bool by_port, const struct waker *wakers) {
     struct software_rss *rss = calloc(1, sizeof(*rss));
 
-    if (rss == NULL || !draw_keys(rss->keys)) {
-        free(rss);
+    if (rss == NULL) {
         return NULL;
     }
+    random_draw(rss->keys, sizeof(rss->keys));
     rss->cores = cores;
     rss->by_port = by_port;
     rss->wakers = wakers;

@@ -2,8 +2,12 @@
 /* common/initial_sequence.h: what a hash and a clock make of a flow. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -74,6 +78,33 @@ static void test_every_key_is_another(void **state) {
     assert_memory_not_equal(&one, &two, sizeof(one));
 }
 
+static bool no_random;
+
+/* In place of libc's. */
+ssize_t getrandom(void *bytes, size_t size, unsigned flags) {
+    if (no_random) {
+        errno = ENOSYS;
+        return -1;
+    }
+    return syscall(SYS_getrandom, bytes, size, flags);
+}
+
+static void test_without_random_numbers_the_program_ends(void **state) {
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    if (child == 0) {
+        no_random = true;
+        alarm(10);
+        (void)sequence_key_draw();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 3);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flows_have_nothing_in_common),
@@ -81,6 +112,7 @@ int main(void) {
         cmocka_unit_test(test_a_clock_slower_than_the_tick_counts_as_it_is),
         cmocka_unit_test(test_another_key_knows_nothing),
         cmocka_unit_test(test_every_key_is_another),
+        cmocka_unit_test(test_without_random_numbers_the_program_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

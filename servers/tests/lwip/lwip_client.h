@@ -77,16 +77,23 @@ static void start_interface(void) {
     netif_set_up(&netif);
 }
 
-/* A segment without data from `address` and port `source` to port `destination` of the server. */
-static void inject_from(uint32_t address, uint16_t source, uint16_t destination, uint32_t sequence,
-                        uint32_t acknowledged, uint8_t flags) {
-    struct pbuf *packet = pbuf_alloc(PBUF_RAW, IP_HLEN + TCP_HLEN, PBUF_RAM);
+/* What a segment has beside its numbers. */
+struct content {
+    const void *options, *data;
+    uint16_t options_size, data_size; /* bytes; of options a multiple of 4 */
+};
+
+/* A segment from `address` and port `source` to port `destination` of the server. */
+static void inject_content(uint32_t address, uint16_t source, uint16_t destination, uint32_t sequence,
+                           uint32_t acknowledged, uint8_t flags, struct content content) {
+    uint16_t length = (uint16_t)(IP_HLEN + TCP_HLEN + content.options_size + content.data_size);
+    struct pbuf *packet = pbuf_alloc(PBUF_RAW, length, PBUF_RAM);
     struct ip_hdr *ip = packet->payload;
     struct tcp_hdr *tcp = (struct tcp_hdr *)(ip + 1);
 
     memset(packet->payload, 0, packet->len);
     IPH_VHL_SET(ip, 4, 5);
-    IPH_LEN_SET(ip, lwip_htons(IP_HLEN + TCP_HLEN));
+    IPH_LEN_SET(ip, lwip_htons(length));
     IPH_TTL_SET(ip, 64);
     IPH_PROTO_SET(ip, IP_PROTO_TCP);
     ip->src.addr = lwip_htonl(address);
@@ -96,8 +103,20 @@ static void inject_from(uint32_t address, uint16_t source, uint16_t destination,
     tcp->seqno = lwip_htonl(sequence);
     tcp->ackno = lwip_htonl(acknowledged);
     tcp->wnd = lwip_htons(60000);
-    TCPH_HDRLEN_FLAGS_SET(tcp, 5, flags);
+    TCPH_HDRLEN_FLAGS_SET(tcp, 5 + content.options_size / 4, flags);
+    if (content.options_size > 0) {
+        memcpy(tcp + 1, content.options, content.options_size);
+    }
+    if (content.data_size > 0) {
+        memcpy((uint8_t *)(tcp + 1) + content.options_size, content.data, content.data_size);
+    }
     assert_int_equal(netif.input(packet, &netif), ERR_OK);
+}
+
+/* The same without options and data. */
+static void inject_from(uint32_t address, uint16_t source, uint16_t destination, uint32_t sequence,
+                        uint32_t acknowledged, uint8_t flags) {
+    inject_content(address, source, destination, sequence, acknowledged, flags, (struct content){0});
 }
 
 /* The same from port `source` of the client. */
@@ -162,7 +181,8 @@ static inline int run_with_and_without_features(const struct CMUnitTest *tests, 
             }
             lwip_init();
             start_interface();
-            exit(_cmocka_run_group_tests(features == OBLIGATIONS ? "without optimisations" : "with all optimisations",
+            exit(_cmocka_run_group_tests(features == OBLIGATIONS ? "without optimisations"
+                                                                 : "with all optimisations",
                                          tests, count, set_up, tear_down));
         }
         failures += child < 0 || waitpid(child, &status, 0) != child || status != 0;
