@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * llhttp is stopped at the end of every header section that has a body to follow and at the end of the
- * message, so that each call reads bytes of one section only and can be cut exactly at that section's limit.
+ * llhttp is stopped at the end of every header section that has a body to follow, before a trailer and at the
+ * end of the message, so that each call reads bytes of one section only and can be cut exactly at that
+ * section's limit.
  * The answer to a byte sequence hence does not depend on how TCP cut it into pieces.
  */
 #include "http_parser.h"
@@ -13,8 +14,8 @@
 #error "compile llhttp and this file with -DLLHTTP_STRICT_MODE=1: otherwise it takes any byte after CR for LF"
 #endif
 
-enum phase { PHASE_TARGET, PHASE_HEAD, PHASE_BODY, PHASE_COMPLETE, PHASE_FOREIGN_LINE };
-enum field { FIELD_OTHER, FIELD_HOST, FIELD_TRANSFER_ENCODING };
+enum phase { PHASE_TARGET, PHASE_HEAD, PHASE_BODY, PHASE_TRAILER, PHASE_COMPLETE, PHASE_FOREIGN_LINE };
+enum field { FIELD_OTHER, FIELD_HOST, FIELD_TRANSFER_ENCODING, FIELD_PROXY_CONNECTION };
 enum { TARGET_SECTION = HTTP_TARGET_LIMIT + 2 }; /* llhttp knows its end only one byte after the space */
 enum { LINE_METHOD, LINE_TARGET_EMPTY, LINE_TARGET, LINE_VERSION };
 
@@ -106,6 +107,9 @@ static int on_header_field_complete(llhttp_t *llhttp) {
             p->codings += p->codings < 2;
         } else if (p->name_size == 6 && name_is(p, "expect")) {
             p->expect = true;
+        } else if (p->name_size == 16 && name_is(p, "proxy-connection")) {
+            p->field = FIELD_PROXY_CONNECTION;
+            p->flags_before = llhttp->flags;
         }
     }
     p->name_size = 0;
@@ -142,6 +146,15 @@ static int on_header_value(llhttp_t *llhttp, const char *at, size_t length) {
                 p->foreign_coding = true;
             }
         }
+    }
+    return 0;
+}
+
+/* llhttp takes Proxy-Connection for Connection; a server is to ignore it (RFC 9112 C.2.2). */
+static int on_header_value_complete(llhttp_t *llhttp) {
+    struct http_parser *p = (struct http_parser *)llhttp;
+    if (p->field == FIELD_PROXY_CONNECTION) {
+        llhttp->flags = p->flags_before;
     }
     return 0;
 }
@@ -199,6 +212,14 @@ static int on_headers_complete(llhttp_t *llhttp) {
     return HPE_PAUSED;
 }
 
+static int on_chunk_header(llhttp_t *llhttp) {
+    if (llhttp->content_length > 0) {
+        return 0;
+    }
+    ((struct http_parser *)llhttp)->phase = PHASE_TRAILER;
+    return HPE_PAUSED;
+}
+
 static int on_message_complete(llhttp_t *llhttp) {
     ((struct http_parser *)llhttp)->phase = PHASE_COMPLETE;
     return HPE_PAUSED;
@@ -211,7 +232,9 @@ static const llhttp_settings_t settings = {
     .on_header_field = on_header_field,
     .on_header_field_complete = on_header_field_complete,
     .on_header_value = on_header_value,
+    .on_header_value_complete = on_header_value_complete,
     .on_headers_complete = on_headers_complete,
+    .on_chunk_header = on_chunk_header,
     .on_message_complete = on_message_complete,
 };
 
@@ -276,9 +299,22 @@ static size_t refused(struct http_parser *p, enum llhttp_errno error, const char
 }
 
 static uint32_t section_limit(const struct http_parser *p) {
-    return p->phase == PHASE_BODY   ? HTTP_BODY_LIMIT
-           : p->phase == PHASE_HEAD ? HTTP_HEAD_LIMIT
-                                    : TARGET_SECTION;
+    return p->phase == PHASE_BODY || p->phase == PHASE_TRAILER ? HTTP_BODY_LIMIT
+           : p->phase == PHASE_HEAD                            ? HTTP_HEAD_LIMIT
+                                                               : TARGET_SECTION;
+}
+
+/* Tells whether a field goes on in a line that begins with a blank. Not every server on the way reads that as
+ * we would, so it is refused (RFC 9112 5.2). */
+static bool has_fold(const struct http_parser *p, const char *data, size_t len) {
+    char before = p->before[sizeof(p->before) - 1];
+    for (size_t i = 0; i < len; i++) {
+        if (before == '\n' && (data[i] == ' ' || data[i] == '\t')) {
+            return true;
+        }
+        before = data[i];
+    }
+    return false;
 }
 
 /* Goes on with the section when all of `data` was taken. */
@@ -294,7 +330,9 @@ static void section_continues(struct http_parser *p, const char *data, size_t le
     if (versionless || (p->phase == PHASE_TARGET && line_ended)) {
         decide(p, HTTP_400);
     } else if (p->section_size >= section_limit(p)) {
-        decide(p, p->phase == PHASE_BODY ? HTTP_413 : p->phase == PHASE_HEAD ? HTTP_431 : HTTP_414);
+        decide(p, section_limit(p) == HTTP_BODY_LIMIT ? HTTP_413
+                  : p->phase == PHASE_HEAD            ? HTTP_431
+                                                      : HTTP_414);
     }
 }
 
@@ -304,22 +342,29 @@ static size_t read_section(struct http_parser *p, const char *data, size_t len) 
         len = room;
     }
     p->input = data;
+    bool of_fields = p->phase != PHASE_BODY;
     enum llhttp_errno error = llhttp_execute(&p->llhttp, data, len);
+    const char *position = error == HPE_OK ? data + len : llhttp_get_error_pos(&p->llhttp);
+    size_t used = (size_t)(position - data);
+    if (of_fields && has_fold(p, data, used)) {
+        decide(p, HTTP_400);
+        return len;
+    }
     if (error == HPE_OK) {
         section_continues(p, data, len);
         return len;
     }
-    const char *position = llhttp_get_error_pos(&p->llhttp);
     if (error != HPE_PAUSED) {
         return refused(p, error, position, len);
     }
     if (p->phase == PHASE_COMPLETE) {
         decide(p, p->answer);
     } else {
-        p->section_size = 0;
+        /* A trailer counts with its body. */
+        p->section_size = p->phase == PHASE_TRAILER ? p->section_size + (uint32_t)used : 0;
         llhttp_resume(&p->llhttp);
     }
-    return (size_t)(position - data);
+    return used;
 }
 
 size_t http_parser_read(struct http_parser *p, const char *data, size_t len, enum http_answer *answer) {

@@ -24,6 +24,7 @@ struct http_parser {
     uint32_t section_size; /* bytes so far of the head, or of the body, that is being read */
     char before[4];        /* the bytes of the head just before `input` */
     char name[20];         /* of the header field being read, as far as it fits */
+    uint16_t flags_before; /* llhttp's, before a field that must not change them */
     uint8_t name_size;     /* saturates at sizeof(name) + 1 */
     uint8_t field;         /* which header field is being read */
     uint8_t value_state;   /* of the check of its value */

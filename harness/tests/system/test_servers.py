@@ -39,9 +39,11 @@ REQUESTS = {
     "body too large": b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n",
     "head too large": b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: " + b"y" * 20000 + b"\r\n\r\n",
     "target too long": b"GET /" + b"y" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+    "folded length": b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n 5\r\n\r\nhello" + GET,
+    "http/1.0 of a proxy": b"GET / HTTP/1.0\r\nProxy-Connection: keep-alive\r\n\r\n" * 2,
     "http/2": b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
 }
-STATUS = {"malformed": 400, "no host": 400, "post": 405, "body too large": 413, "head too large": 431,
+STATUS = {"malformed": 400, "no host": 400, "folded length": 400, "post": 405, "body too large": 413, "head too large": 431,
           "target too long": 414, "http/2": 505}
 
 
@@ -92,6 +94,7 @@ def test_all_servers_give_the_same_bytes(bed: TestBed) -> None:
         assert answers["lwip"][what].split(b" ")[1] == b"%d" % status, what
     assert answers["lwip"]["pipelined"].count(b"HTTP/1.1 200") == 42
     assert answers["lwip"]["close"].count(b"HTTP/1.1 200") == 1
+    assert answers["lwip"]["http/1.0 of a proxy"].count(b"HTTP/1.1 200") == 1
     assert answers["lwip"]["get"] == OK
 
 
