@@ -16,7 +16,7 @@
 static const struct counter_field common[] = {
     FIELD(requests_parsed), FIELD(requests_known), FIELD(responses_sent), FIELD(bytes_received),
     FIELD(bytes_sent),      FIELD(accepts),        FIELD(closes),         FIELD(refused),
-    FIELD(errors_http),     FIELD(errors_socket),  FIELD(retransmits),
+    FIELD(errors_http),     FIELD(errors_socket),  FIELD(timeouts),       FIELD(retransmits),
 };
 
 enum { COMMON = sizeof(common) / sizeof(common[0]) };

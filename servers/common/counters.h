@@ -22,7 +22,8 @@ struct counters {
     uint64_t closes;          /* connections of `accepts` that have ended, however they did */
     uint64_t refused;         /* connections turned away: beyond --max-connections, or no resources */
     uint64_t errors_http;     /* 4xx and 5xx answers */
-    uint64_t errors_socket;   /* resets, failed writes, timeouts */
+    uint64_t errors_socket;   /* resets, failed writes, TCP's own time-outs */
+    uint64_t timeouts;        /* connections that were ended because the client was too slow (http.h) */
     uint64_t retransmits;     /* TCP segments sent again */
 };
 

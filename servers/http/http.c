@@ -75,6 +75,7 @@ static void respond(struct http_server *server, struct http_connection *c, enum 
 #ifdef SLOW_CYCLES
     slow_down();
 #endif
+    c->answered = true;
     if (answer >= HTTP_400) {
         server->counters->errors_http++;
     } else {
@@ -125,6 +126,9 @@ static size_t parse(struct http_server *server, struct http_connection *c, const
     }
     size_t used = http_parser_read(c->parser, data, len, &answer);
     if (answer == HTTP_ANSWERS) {
+        if (!http_has_pending(c)) { /* else what counts is that the client takes that */
+            c->moved += (uint32_t)used;
+        }
         return used;
     }
     drop_parser(server, c);
@@ -163,6 +167,30 @@ size_t http_input(struct http_server *server, struct http_connection *c, const c
 void http_input_end(struct http_server *server, struct http_connection *c) {
     drop_parser(server, c);
     c->closing = true;
+}
+
+enum phase { PHASE_NEW, PHASE_IDLE, PHASE_READING, PHASE_SENDING };
+
+static enum phase phase_of(const struct http_connection *c) {
+    return http_has_pending(c) ? PHASE_SENDING : c->parser != NULL ? PHASE_READING : PHASE_IDLE;
+}
+
+bool http_keeps_up(struct http_connection *c, const struct http_limits *limits,
+                   const struct http_clock *clock) {
+    uint16_t second = (uint16_t)(clock->ticks / HTTP_TICKS_A_SECOND);
+    const uint64_t of_phase[] = {
+        [PHASE_IDLE] = limits->idle, [PHASE_READING] = limits->header, [PHASE_SENDING] = limits->send};
+    enum phase phase = phase_of(c);
+    /* Who asks on and takes nothing is answered, too. */
+    bool well = c->moved >= HTTP_LEAST_PROGRESS || (c->answered && phase != PHASE_SENDING);
+    if (phase != c->phase || well) {
+        c->phase = (uint8_t)phase;
+        c->answered = false;
+        c->since = second;
+        c->moved = 0;
+        return true;
+    }
+    return of_phase[phase] == 0 || (uint16_t)(second - c->since) <= of_phase[phase];
 }
 
 void http_close(struct http_server *server, struct http_connection *c) {

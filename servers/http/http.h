@@ -25,6 +25,7 @@
 #define STACKDUEL_HTTP_H
 
 #include "common/counters.h"
+#include "common/options.h"
 #include "http_answer.h"
 #include "http_known.h"
 #include "http_pool.h"
@@ -38,6 +39,33 @@ enum {
     HTTP_BODY_SIZE_MAX = 64 * 1024 * 1024, /* bytes of a response body */
     HTTP_CONTIGUOUS_LIMIT = 16 * 1024,     /* up to this body size a response is one piece of memory */
     HTTP_QUEUE_SIZE = 32,                  /* responses that may wait for output while input is taken */
+    HTTP_LEAST_PROGRESS = 64 * 1024,       /* bytes in the time of a limit, of what takes longer */
+    HTTP_TICK_MS = 100,                    /* between looks at some of the connections */
+    HTTP_TICKS_A_SECOND = 1000 / HTTP_TICK_MS,
+    HTTP_LOOKS_A_TICK = 8192, /* at most */
+};
+
+/* How long a client may take, in seconds; 0: as long as it likes. */
+struct http_limits {
+    uint64_t header; /* for a request, from its first byte to its last, or for HTTP_LEAST_PROGRESS of it */
+    uint64_t idle;   /* between requests, and before the first one */
+    uint64_t send;   /* to take the answers that wait, or HTTP_LEAST_PROGRESS of them */
+};
+
+/* Their rows in a server's table of options; `at`: the offset of its http_limits. As nginx has them, but for
+ * idle, which a load of very many connections must not meet. */
+/* clang-format off */
+#define HTTP_LIMIT_ROWS(at) \
+    {"header-timeout", "S", OPTION_NUMBER, "60", 0, 32767, (at) + offsetof(struct http_limits, header), "seconds for a request, or for 64 KiB of it; 0: no limit"}, \
+    {"idle-timeout", "S", OPTION_NUMBER, "300", 0, 32767, (at) + offsetof(struct http_limits, idle), "seconds without a request; 0: no limit"}, \
+    {"send-timeout", "S", OPTION_NUMBER, "60", 0, 32767, (at) + offsetof(struct http_limits, send), "seconds to take what is answered, or 64 KiB of it; 0: no limit"}
+/* clang-format on */
+
+/* A server's walk over its connections, round and round, some in each tick. It counts the time in which the
+ * server ran: one that was stopped has not seen what its clients did. */
+struct http_clock {
+    uint32_t ticks;
+    size_t at; /* the connection that was looked at last */
 };
 
 /* One prebuilt response: part[0], then part[1] (iov_len 0 when part[0] is all of it). */
@@ -69,10 +97,14 @@ struct http_connection {
     uint8_t queued;             /* answers in `queue` */
     uint8_t last;               /* the answer after those, which closes; 0: none */
     uint8_t known;              /* which known request is looked for first */
-    bool closing; /* nothing is parsed any more; what is queued goes out, then the connection ends */
+    bool closing;   /* nothing is parsed any more; what is queued goes out, then the connection ends */
+    bool answered;  /* a request, since http_keeps_up() looked last */
+    uint8_t phase;  /* as http_keeps_up() found it last */
+    uint16_t since; /* the second when that began, or went well */
+    uint32_t moved; /* bytes of a request that is read, or of answers that were acknowledged; since then */
 };
 
-_Static_assert(sizeof(struct http_connection) == 24, "what a connection at rest costs");
+_Static_assert(sizeof(struct http_connection) == 32, "what a connection at rest costs");
 
 /* Returns the bytes of memory that responses with bodies of body_size bytes (0..HTTP_BODY_SIZE_MAX) need. */
 size_t http_site_size(size_t body_size);
@@ -120,6 +152,35 @@ static inline bool http_has_pending(const struct http_connection *connection) {
 /* Drops the first n bytes of what http_pending gave: the TCP stack has them. n may cover several responses,
  * at most all that is queued. */
 void http_sent(struct http_server *server, struct http_connection *connection, size_t n);
+
+/* Tells whether the client keeps within `limits`; to be asked about each connection in its turn. False: it is
+ * to be ended, with a reset if http_has_pending(), as who does not read would not read a FIN. */
+bool http_keeps_up(struct http_connection *connection, const struct http_limits *limits,
+                   const struct http_clock *clock);
+
+/* Takes note of bytes of answers that the client has acknowledged. */
+static inline void http_taken(struct http_connection *connection, size_t n) {
+    connection->moved += (uint32_t)n;
+}
+
+/* Begins a tick, one each HTTP_TICK_MS. Returns how many of `count` connections are to be looked at: each
+ * once a second; of very many a part, so that no tick takes long. */
+static inline size_t http_tick(struct http_clock *clock, size_t count) {
+    size_t looks = (count + HTTP_TICKS_A_SECOND - 1) / HTTP_TICKS_A_SECOND;
+    clock->ticks++;
+    return looks < HTTP_LOOKS_A_TICK ? looks : HTTP_LOOKS_A_TICK;
+}
+
+/* Returns the index of the one to look at next. */
+static inline size_t http_look(struct http_clock *clock, size_t count) {
+    clock->at = clock->at + 1 < count ? clock->at + 1 : 0;
+    return clock->at;
+}
+
+/* Tells whether there is any limit. */
+static inline bool http_is_limited(const struct http_limits *limits) {
+    return (limits->header | limits->idle | limits->send) != 0;
+}
 
 /* Tells whether the last response has been handed over completely and the connection is to be closed: shut
  * down the sending side, then read and discard until the client closes or a bounded time has passed (RFC 9112

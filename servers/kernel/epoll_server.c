@@ -22,6 +22,7 @@
 #include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 enum {
@@ -60,7 +61,8 @@ struct connection {
     size_t rest_size;
     bool input_ended;
     bool lingering;
-    int64_t deadline; /* ms, of lingering */
+    int64_t deadline;      /* ms, of lingering */
+    uint64_t acknowledged; /* bytes, as kernel_keeps_up() has it */
     TAILQ_ENTRY(connection) linger_link;
     SLIST_ENTRY(connection) free_link;
 };
@@ -79,6 +81,9 @@ static __thread struct {
     int epoll_fd;
     int listen_fd;
     int asked_fd;
+    int tick_fd; /* readable at each tick of the clock */
+    struct http_clock clock;
+    bool clock_runs; /* as long as there are connections */
     bool accept_paused;
     int64_t retry_at;       /* ms, of a listener that is paused */
     char input[INPUT_SIZE]; /* one for all: a connection keeps bytes only in `rest` */
@@ -102,6 +107,15 @@ static void pause_accept(bool pause) {
     server.accept_paused = pause;
     server.retry_at = kernel_now_ms() + RETRY_MS;
     watch(EPOLL_CTL_MOD, server.listen_fd, pause ? 0 : EPOLLIN, &server.listen_fd);
+}
+
+static void run_clock(bool run) {
+    const struct timespec tick = {.tv_nsec = run ? HTTP_TICK_MS * 1000000 : 0};
+    const struct itimerspec each = {.it_interval = tick, .it_value = tick};
+    if (run != server.clock_runs && http_is_limited(&process.options.limits)) {
+        server.clock_runs = run;
+        timerfd_settime(server.tick_fd, 0, &each, NULL);
+    }
 }
 
 static void close_connection(struct connection *c) {
@@ -256,6 +270,7 @@ static void open_connection(int fd) {
     c->fd = fd;
     c->waits_for = READING;
     server.counters.common.accepts++;
+    run_clock(true);
     if (process.options.busy_poll > 0) {
         server.counters.napi_connections += kernel_has_napi_id(fd);
     }
@@ -296,10 +311,28 @@ static int expire_lingering(void) {
     return sleep_ms;
 }
 
+/* Looks at some of the connections: who takes too long is ended. One that lingers has a time of its own. */
+static void tick(void) {
+    size_t count = server.connections_used;
+    uint64_t ticks; /* since the last look, of which one counts */
+    (void)!read(server.tick_fd, &ticks, sizeof(ticks));
+    for (size_t left = http_tick(&server.clock, count); left > 0; left--) {
+        struct connection *c = &server.connections[http_look(&server.clock, count)];
+        if (c->fd < 0 || c->lingering ||
+            kernel_keeps_up(&c->http, c->fd, &c->acknowledged, &process.options.limits, &server.clock)) {
+            continue;
+        }
+        server.counters.common.timeouts++;
+        close_connection(c);
+    }
+    run_clock(server.counters.common.accepts != server.counters.common.closes);
+}
+
 static void serve_thread(unsigned thread) {
     struct epoll_event events[EVENTS_PER_WAIT];
     bool going_on = true;
     while (going_on) {
+        bool ticked = false;
         int sleep_ms = expire_lingering();
         int count = epoll_wait(server.epoll_fd, events, EVENTS_PER_WAIT, process.options.spin ? 0 : sleep_ms);
         if (count == 0 && server.accept_paused && kernel_now_ms() >= server.retry_at) {
@@ -311,9 +344,14 @@ static void serve_thread(unsigned thread) {
                 listener_readable();
             } else if (tag == &server.asked_fd) {
                 going_on = thread_on_control(thread);
+            } else if (tag == &server.tick_fd) {
+                ticked = true;
             } else {
                 connection_event(tag, events[i].events);
             }
+        }
+        if (ticked) { /* not before: an event may be of a connection that it would end */
+            tick();
         }
     }
 }
@@ -341,6 +379,7 @@ static void start_thread(unsigned thread) {
     server.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     server.listen_fd = process.listeners[thread];
     server.asked_fd = kernel_thread_fd(thread);
+    server.tick_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     server.connections =
         malloc(fd_slots() * sizeof(struct connection)); /* not written to before it is needed */
     if (server.connections == NULL ||
@@ -349,7 +388,8 @@ static void start_thread(unsigned thread) {
     }
     start_busy_poll();
     if (!watch(EPOLL_CTL_ADD, server.listen_fd, EPOLLIN, &server.listen_fd) ||
-        !watch(EPOLL_CTL_ADD, server.asked_fd, EPOLLIN, &server.asked_fd)) {
+        !watch(EPOLL_CTL_ADD, server.asked_fd, EPOLLIN, &server.asked_fd) ||
+        !watch(EPOLL_CTL_ADD, server.tick_fd, EPOLLIN, &server.tick_fd)) {
         kernel_die("cannot wait on", &process.options);
     }
 }
@@ -374,6 +414,7 @@ static void stop_thread(unsigned thread) {
     free(server.connections);
     http_server_free(&server.http);
     close(server.epoll_fd);
+    close(server.tick_fd);
 }
 
 static void describe(FILE *out) {

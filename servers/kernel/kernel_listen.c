@@ -6,8 +6,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,17 +158,43 @@ bool kernel_has_napi_id(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &size) == 0 && id > 0;
 }
 
-uint64_t kernel_retransmits(int fd) {
+static struct tcp_info info_of(int fd) {
     struct tcp_info info = {0};
     socklen_t size = sizeof(info);
     getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
-    return info.tcpi_total_retrans;
+    return info;
+}
+
+uint64_t kernel_retransmits(int fd) {
+    return info_of(fd).tcpi_total_retrans;
+}
+
+static void reset_at_close(int fd) {
+    struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 }
 
 void kernel_refuse(int fd) {
-    struct linger reset = {.l_onoff = 1, .l_linger = 0};
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    reset_at_close(fd);
     close(fd);
+}
+
+bool kernel_keeps_up(struct http_connection *c, int fd, uint64_t *acknowledged,
+                     const struct http_limits *limits, const struct http_clock *clock) {
+    if (http_keeps_up(c, limits, clock)) {
+        return true;
+    }
+    if (!http_has_pending(c)) {
+        return false;
+    }
+    uint64_t now = info_of(fd).tcpi_bytes_acked;
+    http_taken(c, now - *acknowledged);
+    *acknowledged = now;
+    if (http_keeps_up(c, limits, clock)) {
+        return true;
+    }
+    reset_at_close(fd);
+    return false;
 }
 
 int64_t kernel_now_ms(void) {

@@ -41,6 +41,12 @@ uint64_t kernel_retransmits(int fd);
 /* Closes a connection that there is no place for, with a reset. */
 void kernel_refuse(int fd);
 
+/* Tells whether a client keeps within `limits` (http_keeps_up()); the kernel is asked what it has
+ * acknowledged only when it has taken long. False: close() is all that is to be done, and will reset who
+ * takes nothing. acknowledged: bytes when that was asked last, 0 at first */
+bool kernel_keeps_up(struct http_connection *connection, int fd, uint64_t *acknowledged,
+                     const struct http_limits *limits, const struct http_clock *clock);
+
 /* Reads the milliseconds of a clock that only goes forward. */
 int64_t kernel_now_ms(void);
 

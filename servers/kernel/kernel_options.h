@@ -4,6 +4,7 @@
 #define STACKDUEL_KERNEL_OPTIONS_H
 
 #include "common/options.h"
+#include "http/http.h"
 
 /* Every field is set, from its row's default when the option was not given. */
 struct kernel_options {
@@ -15,6 +16,7 @@ struct kernel_options {
     uint64_t keepalive_idle;     /* seconds of silence before the first probe */
     uint64_t keepalive_interval; /* seconds between probes */
     uint64_t keepalive_count;    /* unanswered probes after which the connection is reclaimed */
+    struct http_limits limits;
     uint64_t threads;
     const char *cpus;   /* one a thread; "" = not pinned */
     uint64_t busy_poll; /* epoll_server: microseconds; 0 = not given */

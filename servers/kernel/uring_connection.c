@@ -257,6 +257,19 @@ void uring_expire(struct uring *u) {
     }
 }
 
+void uring_tick(struct uring *u, const struct http_limits *limits) {
+    size_t count = u->connections_used;
+    for (size_t left = http_tick(&u->clock, count); left > 0; left--) {
+        struct uring_connection *c = &u->connections[http_look(&u->clock, count)];
+        if (c->fd < 0 || c->lingering || c->ending ||
+            kernel_keeps_up(&c->http, c->fd, &c->acknowledged, limits, &u->clock)) {
+            continue;
+        }
+        u->counters.common.timeouts++;
+        end(u, c);
+    }
+}
+
 void uring_close_all(struct uring *u) {
     for (size_t i = 0; i < u->connections_used; i++) {
         if (u->connections[i].fd >= 0) {

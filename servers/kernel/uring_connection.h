@@ -40,7 +40,8 @@ struct uring_connection {
     bool ending;      /* given back as soon as nothing is under way */
     char *rest;       /* what was received and not parsed yet: rest[rest_start..rest_end); NULL: nothing */
     size_t rest_start, rest_end;
-    int64_t deadline; /* ms, of lingering */
+    int64_t deadline;      /* ms, of lingering */
+    uint64_t acknowledged; /* bytes, as kernel_keeps_up() has it */
     TAILQ_ENTRY(uring_connection) linger_link;
     SLIST_ENTRY(uring_connection) free_link;
 };
@@ -54,7 +55,8 @@ struct uring {
     size_t connections_used;              /* those from the front that were ever in use */
     SLIST_HEAD(, uring_connection) free;
     TAILQ_HEAD(, uring_connection) lingering; /* by deadline */
-    bool accept_paused;                       /* until a connection ends or some time has passed */
+    struct http_clock clock;
+    bool accept_paused; /* until a connection ends or some time has passed */
 };
 
 /* An empty submission; when the queue is full, what stands in it is submitted first. */
@@ -70,6 +72,9 @@ void uring_sent(struct uring *uring, struct uring_connection *connection, int re
 
 /* Ends the lingering that took too long. */
 void uring_expire(struct uring *uring);
+
+/* Looks at some of the connections: who takes longer than `limits` is ended. */
+void uring_tick(struct uring *uring, const struct http_limits *limits);
 
 /* Closes all at once: nothing may be submitted any more. */
 void uring_close_all(struct uring *uring);

@@ -20,10 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    TICK_MS = 100, /* between looks at connections that linger, and until accept is tried again */
-};
-
 static struct kernel_process process;
 
 /* Of the thread that looks at it. */
@@ -48,13 +44,20 @@ static void watch_asked(void) {
     io_uring_sqe_set_data64(submission, URING_ASKED);
 }
 
+/* Tells whether anything waits for the clock: a connection, or that accept is tried again. */
+static bool needs_timer(void) {
+    const struct counters *counters = &server.uring.counters.common;
+    return server.uring.accept_paused || !TAILQ_EMPTY(&server.uring.lingering) ||
+           (counters->accepts != counters->closes && http_is_limited(&process.options.limits));
+}
+
 /* Starts the timer, which runs as long as something is to be looked at. */
 static void start_timer_if_needed(void) {
-    if (server.timer_runs || (TAILQ_EMPTY(&server.uring.lingering) && !server.uring.accept_paused)) {
+    if (server.timer_runs || !needs_timer()) {
         return;
     }
     struct io_uring_sqe *submission = uring_submission(&server.uring);
-    server.tick.tv_nsec = TICK_MS * 1000000;
+    server.tick.tv_nsec = HTTP_TICK_MS * 1000000;
     io_uring_prep_timeout(submission, &server.tick, 0, 0);
     io_uring_sqe_set_data64(submission, URING_TIMER);
     server.timer_runs = true;
@@ -63,6 +66,7 @@ static void start_timer_if_needed(void) {
 static void timer_ended(void) {
     server.timer_runs = false;
     uring_expire(&server.uring);
+    uring_tick(&server.uring, &process.options.limits);
     if (server.uring.accept_paused) {
         start_accepting();
     }

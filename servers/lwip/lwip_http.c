@@ -6,6 +6,7 @@
 
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
+#include "lwip/timeouts.h"
 
 #include "stack/memory/pool.h"
 #include "tcp_queue.h"
@@ -196,8 +197,8 @@ static err_t session_received(void *argument, struct tcp_pcb *pcb, struct pbuf *
 static err_t session_sent(void *argument, struct tcp_pcb *pcb, uint16_t length) {
     struct session *session = argument;
 
-    (void)length;
     session->quiet_seconds = 0;
+    http_taken(&session->http, length);
     if (session->draining) {
         return session->peer_closed && !tcp_queue_has_data(pcb) ? close_session(session) : ERR_OK;
     }
@@ -237,6 +238,41 @@ static void session_failed(void *argument, err_t error) {
     release(session);
 }
 
+static void time_out(struct session *session) {
+    session->server->counters.timeouts++;
+    if (http_has_pending(&session->http)) {
+        tcp_abort(detach(session));
+    } else {
+        (void)close_session(session);
+    }
+}
+
+/* Looks at some of the sessions: who takes too long is ended. One that drains has a time of its own. */
+static void tick(void *argument) {
+    struct lwip_http *server = argument;
+    size_t count = server->sessions_used;
+
+    for (size_t left = http_tick(&server->clock, count); left > 0; left--) {
+        struct session *session = &server->sessions[http_look(&server->clock, count)];
+
+        if (session->pcb != NULL && !session->draining &&
+            !http_keeps_up(&session->http, &server->config.limits, &server->clock)) {
+            time_out(session);
+        }
+    }
+    server->clock_runs = server->counters.accepts != server->counters.closes;
+    if (server->clock_runs) {
+        sys_timeout(HTTP_TICK_MS, tick, server);
+    }
+}
+
+static void start_clock(struct lwip_http *server) {
+    if (!server->clock_runs && http_is_limited(&server->config.limits)) {
+        server->clock_runs = true;
+        sys_timeout(HTTP_TICK_MS, tick, server);
+    }
+}
+
 /* NULL: all are in use. */
 static struct session *take_session(struct lwip_http *server) {
     struct session *session = server->free_sessions;
@@ -259,6 +295,7 @@ static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error) 
         return ERR_MEM; /* lwIP resets the connection */
     }
     server->counters.accepts++;
+    start_clock(server);
     *session = (struct session){.pcb = pcb, .server = server};
     http_init(&server->http, &session->http);
     tcp_arg(pcb, session);
@@ -315,6 +352,7 @@ void lwip_http_close(struct lwip_http *server) {
     server->syn_dropped = lwip_http_syn_dropped(server);
     (void)tcp_close(server->listener); /* cannot fail: it listens */
     server->listener = NULL;
+    sys_untimeout(tick, server);
     for (size_t i = 0; i < server->sessions_used; i++) {
         if (server->sessions[i].pcb != NULL) {
             tcp_abort(detach(&server->sessions[i]));

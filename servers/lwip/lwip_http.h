@@ -5,6 +5,7 @@
 #ifndef STACKDUEL_LWIP_HTTP_H
 #define STACKDUEL_LWIP_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct lwip_http_config {
     uint16_t port;
     uint16_t backlog;
     uint32_t keepalive_idle, keepalive_interval, keepalive_count; /* seconds, seconds, probes */
+    struct http_limits limits;
 };
 
 /* The fields are private, but for `counters` and `writes_refused`, which may be read. */
@@ -33,6 +35,8 @@ struct lwip_http {
     struct session *sessions; /* [max_sessions] */
     size_t sessions_used;     /* those from the front that were ever in use; the rest was never touched */
     struct session *free_sessions;
+    struct http_clock clock;
+    bool clock_runs; /* as long as there are sessions */
     struct tcp_pcb *listener;
     uint32_t syn_dropped; /* of the listener, once it is closed */
 };

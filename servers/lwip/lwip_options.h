@@ -4,6 +4,7 @@
 #define STACKDUEL_LWIP_OPTIONS_H
 
 #include "common/options.h"
+#include "http/http.h"
 
 /* In the order of the words of --idle. */
 enum option_idle { IDLE_POLL, IDLE_INTR };
@@ -21,15 +22,16 @@ struct lwip_options {
     uint64_t keepalive_idle;     /* seconds of silence before the first probe */
     uint64_t keepalive_interval; /* seconds between probes */
     uint64_t keepalive_count;    /* unanswered probes after which the connection is reclaimed */
-    uint64_t mbufs;              /* packet buffers of a core */
-    uint64_t rx_descriptors;     /* slots of the receive ring asked for */
-    uint64_t tx_descriptors;     /* slots of the transmit ring asked for */
-    uint64_t mtu;                /* bytes of an IPv4 packet */
-    bool no_offload;             /* no offload of the port, everything in software */
-    uint64_t cores;              /* stacks, each on a core of its own */
-    uint64_t idle;               /* enum option_idle */
-    const char *without;         /* names of optimisations (features.h) to leave out */
-    const char *waive;           /* names of obligations (features.h) not to keep */
+    struct http_limits limits;
+    uint64_t mbufs;          /* packet buffers of a core */
+    uint64_t rx_descriptors; /* slots of the receive ring asked for */
+    uint64_t tx_descriptors; /* slots of the transmit ring asked for */
+    uint64_t mtu;            /* bytes of an IPv4 packet */
+    bool no_offload;         /* no offload of the port, everything in software */
+    uint64_t cores;          /* stacks, each on a core of its own */
+    uint64_t idle;           /* enum option_idle */
+    const char *without;     /* names of optimisations (features.h) to leave out */
+    const char *waive;       /* names of obligations (features.h) not to keep */
 };
 
 extern const struct option_table lwip_options;

@@ -59,7 +59,8 @@ static int create_http(const struct lwip_options *options) {
                                             .backlog = (uint16_t)options->backlog,
                                             .keepalive_idle = (uint32_t)options->keepalive_idle,
                                             .keepalive_interval = (uint32_t)options->keepalive_interval,
-                                            .keepalive_count = (uint32_t)options->keepalive_count};
+                                            .keepalive_count = (uint32_t)options->keepalive_count,
+                                            .limits = options->limits};
 
     return lwip_http_create(&server, &config);
 }

@@ -29,6 +29,7 @@
 #define MEMP_NUM_TCP_SEG 262144
 #define MEMP_NUM_PBUF 262144
 #define PBUF_POOL_SIZE 16
+#define MEMP_NUM_SYS_TIMEOUT (LWIP_NUM_SYS_TIMEOUT_INTERNAL + 1) /* the HTTP server's */
 #define MEMP_NUM_ARP_QUEUE 4096
 
 /* Link. Neighbours in memory that costs nothing until it is touched; the PCB remembers its ARP entry so that

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
+import signal
 import socket
 import struct
 import time
@@ -43,8 +45,8 @@ REQUESTS = {
     "http/1.0 of a proxy": b"GET / HTTP/1.0\r\nProxy-Connection: keep-alive\r\n\r\n" * 2,
     "http/2": b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
 }
-STATUS = {"malformed": 400, "no host": 400, "folded length": 400, "post": 405, "body too large": 413, "head too large": 431,
-          "target too long": 414, "http/2": 505}
+STATUS = {"malformed": 400, "no host": 400, "folded length": 400, "post": 405, "body too large": 413,
+          "head too large": 431, "target too long": 414, "http/2": 505}
 
 
 def exchange(bed: TestBed, running: Running, sent: bytes) -> bytes:
@@ -207,6 +209,51 @@ def test_a_client_that_takes_nothing_is_given_up(bed: TestBed, serve: Serve) -> 
         silent.sendall(request)
         counters = wait_for(running, lambda now: now["closes"] == 1, 15)
         assert (counters["accepts"], counters["closes"], counters["errors_socket"]) == (1, 1, 1)
+
+
+def test_who_takes_too_long_makes_room_for_others(bed: TestBed, serve: Serve) -> None:
+    """All places are taken by who sends half a request, says nothing or takes nothing: by and by each is ended."""
+    options = ("--header-timeout", "1", "--idle-timeout", "3", "--send-timeout", "2", "--body-size", "16M",
+               "--max-connections", "15")
+    with serve(*options) as running:
+        stalled = [bed.connect(running) for _ in range(5)]
+        idle = [bed.connect(running) for _ in range(5)]
+        deaf = [connected(bed, running, SO_RCVBUF=4096) for _ in range(5)]
+        for connection in stalled:
+            connection.sendall(GET[:-1])
+        for connection in deaf:
+            connection.sendall(GET)
+        for connections, at_most in ((stalled, 4), (idle, 6)):
+            for connection in connections:
+                connection.settimeout(at_most)
+                assert connection.recv(1) == b"", "a FIN, and nothing before it"
+        counters = wait_for(running, lambda now: now["closes"] == 15, 5)
+        assert [counters[name] for name in ("accepts", "closes", "timeouts", "errors_socket", "errors_http")] == \
+            [15, 15, 15, 0, 0]
+        for connection in stalled + idle + deaf:
+            connection.close()
+        assert_serves(bed, running)
+
+
+def test_who_goes_on_is_kept(bed: TestBed, serve: Serve) -> None:
+    """Also across a time in which the server did not run: it cannot know what its clients did then."""
+    limits = ("--header-timeout", "2", "--idle-timeout", "2", "--send-timeout", "2")
+    with serve(*limits, "--body-size", "16M") as running, bed.connect(running) as asking, \
+            connected(bed, running, SO_RCVBUF=1 << 16) as slow:
+        slow.sendall(GET)
+        for _ in range(20):
+            asking.sendall(b"HEAD" + GET[3:])
+            assert asking.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
+            read_exactly(slow, 1 << 16)
+            time.sleep(0.3)
+        os.kill(running.pid, signal.SIGSTOP)
+        time.sleep(4)
+        os.kill(running.pid, signal.SIGCONT)
+        asking.sendall(GET)
+        assert asking.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
+        read_exactly(slow, 1 << 16)
+        counters = running.snapshot()
+        assert counters is not None and counters["timeouts"] == 0
 
 
 def connect_when_free(connection: socket.socket, running: Running, seconds: float) -> None:

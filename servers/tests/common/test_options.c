@@ -51,6 +51,9 @@ static void test_defaults(void **state) {
     assert_int_equal(kernel.keepalive_idle, 60);
     assert_int_equal(kernel.keepalive_interval, 10);
     assert_int_equal(kernel.keepalive_count, 6);
+    assert_int_equal(kernel.limits.header, 60);
+    assert_int_equal(kernel.limits.idle, 300);
+    assert_int_equal(kernel.limits.send, 60);
     assert_int_equal(kernel.busy_poll, 0);
     assert_int_equal(parse(&o, &lwip_options, error, argv), OPTIONS_OK);
     assert_int_equal(o.address, inet_addr("198.18.0.3"));
@@ -426,14 +429,15 @@ static void test_each_program_has_its_own_options(void **state) {
         const struct option_table *table;
         const char *names;
     } programs[] = {
-        {&epoll_options, "address port body-size max-connections backlog keepalive-idle keepalive-interval "
-                         "keepalive-count threads cpus spin busy-poll "},
+        {&epoll_options,
+         "address port body-size max-connections backlog keepalive-idle keepalive-interval "
+         "keepalive-count header-timeout idle-timeout send-timeout threads cpus spin busy-poll "},
         {&uring_options, "address port body-size max-connections backlog keepalive-idle keepalive-interval "
-                         "keepalive-count threads cpus "},
-        {&lwip_options,
-         "address netmask gateway mac port body-size max-connections backlog keepalive-idle "
-         "keepalive-interval keepalive-count mbufs rx-descriptors tx-descriptors mtu cores idle "
-         "without waive no-offload "},
+                         "keepalive-count header-timeout idle-timeout send-timeout threads cpus "},
+        {&lwip_options, "address netmask gateway mac port body-size max-connections backlog keepalive-idle "
+                        "keepalive-interval keepalive-count header-timeout idle-timeout send-timeout mbufs "
+                        "rx-descriptors tx-descriptors mtu cores idle "
+                        "without waive no-offload "},
         {&preload_options,
          "address netmask gateway mac mbufs rx-descriptors tx-descriptors mtu no-offload eal "
          "sockets idle linger counters "},
@@ -474,7 +478,7 @@ struct extra {
     uint64_t tx_packets;
 };
 
-static const struct counters counted = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, UINT64_MAX};
+static const struct counters counted = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, UINT64_MAX};
 
 static void print_common(void) {
     counters_print("epoll", &counted, NULL, 0, NULL, NULL);
@@ -493,7 +497,7 @@ static void print_ready(void) {
 #define COMMON                                                                                               \
     "\"requests_parsed\": 1, \"requests_known\": 2, \"responses_sent\": 3, \"bytes_received\": 4, "          \
     "\"bytes_sent\": 5, \"accepts\": 6, \"closes\": 7, \"refused\": 8, \"errors_http\": 9, "                 \
-    "\"errors_socket\": 10, \"retransmits\": 18446744073709551615"
+    "\"errors_socket\": 10, \"timeouts\": 11, \"retransmits\": 18446744073709551615"
 
 static void test_lines_on_stdout(void **state) {
     (void)state;

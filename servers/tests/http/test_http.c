@@ -284,6 +284,98 @@ static void test_no_memory(void **state) {
     client_close(&c);
 }
 
+/* Looks once a second until the client is found too slow. The seconds; 0: it was not, within 400. */
+static unsigned too_slow_after(struct http_connection *connection, const struct http_limits *limits,
+                               struct http_clock *clock, void (*each_second)(void *), void *argument) {
+    for (unsigned second = 0; second < 400; second++) {
+        if (!http_keeps_up(connection, limits, clock)) {
+            return second;
+        }
+        clock->ticks += HTTP_TICKS_A_SECOND;
+        if (each_second != NULL) {
+            each_second(argument);
+        }
+    }
+    return 0;
+}
+
+static void send_byte_of_body(void *argument) {
+    feed(argument, &guard, "x", 1);
+}
+
+static void send_kilobytes_of_body(void *argument) {
+    char data[2048] = {0};
+    feed(argument, &guard, data, sizeof(data));
+}
+
+/* The rest of a request and the beginning of the next. */
+static void ask(void *argument) {
+    struct client *c = argument;
+    static const char rest[] = " / HTTP/1.1\r\n" HOST "\r\nGET";
+    http_input(&c->server, c->connection, rest, sizeof(rest) - 1);
+    http_sent(&c->server, c->connection, c->site.responses[0].size);
+}
+
+static void take_byte(void *argument) {
+    struct client *c = argument;
+    http_sent(&c->server, c->connection, 1);
+    http_taken(c->connection, 1);
+}
+
+static void take_kilobytes(void *argument) {
+    struct client *c = argument;
+    http_sent(&c->server, c->connection, 2048);
+    http_taken(c->connection, 2048);
+}
+
+static void ask_and_take_nothing(void *argument) {
+    struct client *c = argument;
+    http_input(&c->server, c->connection, GET "\r\n", strlen(GET "\r\n"));
+}
+
+static void test_who_takes_too_long(void **state) {
+    (void)state;
+    enum { SMALL = 1, LARGE = 4 << 20 }; /* of a client that takes all, or is slow */
+    static const char body[] = GET "Content-Length: 1000000\r\n\r\n";
+    static const struct {
+        const char *name, *first;
+        bool taken; /* what was answered first */
+        void (*each_second)(void *);
+        unsigned seconds;
+    } rows[] = {
+        {"says nothing", "", true, NULL, 300},
+        {"stops after a request", GET "\r\n", true, NULL, 300},
+        {"stops within a request", GET, true, NULL, 60},
+        {"stops within a body", body, true, NULL, 60},
+        {"a body byte by byte", body, true, send_byte_of_body, 60},
+        {"a body that goes on", body, true, send_kilobytes_of_body, 0},
+        {"always within a request, each another", "GET", true, ask, 0},
+        {"takes nothing", GET "\r\n", false, NULL, 61},
+        {"takes nothing and asks on", GET "\r\n", false, ask_and_take_nothing, 61},
+        {"takes byte by byte", GET "\r\n", false, take_byte, 61},
+        {"takes what is slow", GET "\r\n", false, take_kilobytes, 0},
+    };
+    const struct http_limits limits = {.header = 60, .idle = 300, .send = 61}, none = {0};
+    for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+        /* the clock's seconds wrap while it looks */
+        struct http_clock clock = {.ticks = (UINT16_MAX - 30) * HTTP_TICKS_A_SECOND};
+        bool limited = i % 2 == 0;
+        struct client c;
+        client_open(&c, rows[i / 2].taken ? SMALL : LARGE);
+        assert_true(http_input(&c.server, c.connection, rows[i / 2].first, strlen(rows[i / 2].first)) > 0 ||
+                    i < 2);
+        if (rows[i / 2].taken) {
+            http_sent(&c.server, c.connection, http_has_pending(c.connection) ? c.site.responses[0].size : 0);
+        }
+        unsigned seconds =
+            too_slow_after(c.connection, limited ? &limits : &none, &clock, rows[i / 2].each_second, &c);
+        if (seconds != (limited && rows[i / 2].seconds > 0 ? rows[i / 2].seconds + 1 : 0)) {
+            fail_msg("%s: %u seconds", rows[i / 2].name, seconds);
+        }
+        client_close(&c);
+    }
+}
+
 /* Deterministic: xorshift from a fixed seed. Every mutant in one piece and in two must get the same answers.
  */
 static void test_mutations(void **state) {
@@ -327,6 +419,7 @@ int main(void) {
         cmocka_unit_test(test_bodies),
         cmocka_unit_test(test_end_of_input),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_who_takes_too_long),
         cmocka_unit_test(test_mutations),
     };
     guard = guard_new(HTTP_BODY_LIMIT + 1024);

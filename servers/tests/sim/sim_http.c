@@ -20,7 +20,8 @@ void sim_http_start(struct sim_http *http, struct tcp_pcb *pcb, size_t body_size
                                             .backlog = SESSIONS,
                                             .keepalive_idle = patience / 2,
                                             .keepalive_interval = patience / 6,
-                                            .keepalive_count = 3};
+                                            .keepalive_count = 3,
+                                            .limits = http->limits};
 
     http->site_memory = aligned_alloc(CACHE_LINE, http_site_size(body_size));
     die_unless(http->site_memory != NULL);

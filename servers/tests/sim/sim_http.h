@@ -10,6 +10,7 @@
 #include "lwip/lwip_http.h"
 
 struct sim_http {
+    struct http_limits limits; /* to be set before sim_http_start(); 0: none */
     struct http_site site;
     void *site_memory;
     struct lwip_http server;
