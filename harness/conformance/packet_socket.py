@@ -67,6 +67,21 @@ def split(frame: bytes, size: int) -> Iterator[bytes]:
         yield bytes(piece)
 
 
+def renumbered(frame: bytes, sequence: int) -> bytes:
+    """Return a frame with another sequence number, and a checksum as right as it was (RFC 1624)."""
+    tcp = _ETHERNET + (frame[_ETHERNET] & 15) * 4
+    changed = bytearray(frame)
+    struct.pack_into("!I", changed, tcp + 4, sequence)
+    total = 0xffff - int.from_bytes(frame[tcp + 16:tcp + 18], "big")
+    for start in (tcp + 4, tcp + 6):
+        total += 0xffff - int.from_bytes(frame[start:start + 2], "big")
+        total += int.from_bytes(changed[start:start + 2], "big")
+    total = (total & 0xffff) + (total >> 16)
+    total = (total & 0xffff) + (total >> 16)
+    struct.pack_into("!H", changed, tcp + 16, 0xffff - total)
+    return bytes(changed)
+
+
 class PacketSocket:
     """Frames of one MAC and address on an interface of this namespace, without promiscuous mode."""
 

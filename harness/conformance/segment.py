@@ -64,6 +64,8 @@ def segment_of(packet: Any) -> Segment:
 
 
 def _option(name: str, value: Any, ack: int) -> str:
+    if isinstance(value, tuple) and len(value) % 2 or name == "Timestamp" and not value:
+        return f"{name}, broken"
     if name == "Timestamp":
         return f"TS val {value[0]} ecr {value[1]}"
     if name == "SAck":
@@ -78,13 +80,12 @@ def line(packet: Any, seq: int, ack: int) -> str:
     if ARP in packet or TCP not in packet or ICMP in packet:
         return str(packet.summary())
     tcp = packet[TCP]
-    segment = segment_of(packet)
-    start, length = distance(seq, tcp.seq), len(segment.data)
-    words = [segment.flags.replace("A", ".") or "none", f"{start}:{start + length}({length})"]
-    if "A" in segment.flags:
+    start, length, flags = distance(seq, tcp.seq), len(tcp.payload), str(tcp.flags)
+    words = [flags.replace("A", ".") or "none", f"{start}:{start + length}({length})"]
+    if "A" in flags:
         words.append(f"ack {distance(ack, tcp.ack)}")
     words.append(f"win {tcp.window}")
-    if "U" in segment.flags:
+    if "U" in flags:
         words.append(f"urg {tcp.urgptr}")
     if tcp.options:
         options = [_option(name, value, ack) for name, value in tcp.options]
