@@ -4,6 +4,7 @@
 
 #include "lwip/stats.h"
 #include "lwip/syn_cookie.h"
+#include "lwip/tcp_budget.h"
 
 #include "stack_state.h"
 
@@ -17,6 +18,7 @@ void stack_count(struct stack_counters *counters) {
         .rx_dropped = lost + stack.rx_no_memory,
         .tx_dropped = stack.port.counters.tx_dropped + stack.tx_no_mbuf,
         .rx_copied = stack.zero_copy.copied,
+        .segments_held = tcp_budget_counters.segments,
         .no_mbuf = no_mbuf,
         .retransmits = lwip_stats.mib2.tcpretranssegs,
         .polls_busy = stack.polls_busy,
@@ -59,6 +61,7 @@ const struct counter_field stack_counter_fields[] = {
     FIELD(syn_cookies_sent),
     FIELD(syn_cookies_accepted),
     FIELD(syn_cookies_refused),
+    FIELD(segments_held),
     FIELD(tsc_hz),
 };
 const size_t stack_counter_field_count = sizeof(stack_counter_fields) / sizeof(stack_counter_fields[0]);

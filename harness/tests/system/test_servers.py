@@ -201,6 +201,21 @@ def test_no_number_of_clients_that_do_not_read_stops_the_others(bed: TestBed, se
     assert counters is not None and counters["accepts"] == 1701
 
 
+def test_no_number_of_clients_that_ask_much_and_read_nothing_stops_the_others(bed: TestBed, serve: Serve) -> None:
+    """Many small answers each: without a limit on their number they are all segments that there are."""
+    with serve("--max-connections", "4000") as running:
+        silent = []
+        for _ in range(1700):
+            silent.append(connected(bed, running, SO_RCVBUF=4096))
+            silent[-1].sendall(GET * 400)
+        time.sleep(1)
+        assert exchange(bed, running, GET) == OK
+        counters = running.snapshot()
+        for connection in silent:
+            connection.close()
+    assert counters is not None and counters["accepts"] == 1701
+
+
 def test_a_client_that_takes_nothing_is_given_up(bed: TestBed, serve: Serve) -> None:
     options = ("--keepalive-idle", "1", "--keepalive-interval", "1", "--keepalive-count", "2")
     request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"

@@ -9,6 +9,7 @@
 #include "lwip/mem.h"
 #include "lwip/memp.h"
 #include "lwip/priv/tcp_priv.h"
+#include "lwip/tcp_budget.h"
 
 #include "stack/memory/pool.h"
 
@@ -21,9 +22,12 @@ static LWIP_TLS uint32_t connections_reserved;
  * for many segments of fewer. */
 int memory_reserve(uint32_t connections) {
     uint32_t pcbs = (uint32_t)LWIP_MIN(2 * (uint64_t)connections, UINT32_MAX);
-    uint32_t segments = (uint32_t)LWIP_MIN((uint64_t)pcbs + MEMP_NUM_TCP_SEG, UINT32_MAX);
+    /* Of an established connection: what it may always queue, and a FIN; of one that is half open: a SYN. */
+    uint64_t reserve = (uint64_t)pcbs * (TCP_BUDGET_ALWAYS + 2) / 2;
+    uint32_t segments = (uint32_t)LWIP_MIN(reserve + MEMP_NUM_TCP_SEG, UINT32_MAX);
 
     connections_reserved = connections;
+    tcp_budget_reserve(segments - MEMP_NUM_TCP_SEG);
     if (tcp_pcb_table_size(connections) != ERR_OK || memp_reserve(MEMP_TCP_PCB, pcbs) != ERR_OK ||
         memp_reserve(MEMP_TCP_SEG, segments) != ERR_OK || memp_reserve(MEMP_PBUF, segments) != ERR_OK ||
         mem_reserve(segments * BUFFER_BYTES) != ERR_OK) {
