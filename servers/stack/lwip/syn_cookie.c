@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-#include "common/initial_sequence.h"
+#include <sodium/crypto_shorthash_siphash24.h>
 
 #define EPOCH_SHIFT 24
 #define HASH_MASK ((1UL << EPOCH_SHIFT) - 1)
@@ -34,16 +34,18 @@ struct input {
 static u32_t
 hash(const struct syn_cookie_flow *flow, u32_t is_lower, u32_t epoch)
 {
-  static LWIP_TLS struct sequence_key key;
+  static LWIP_TLS u32_t key[crypto_shorthash_siphash24_KEYBYTES / sizeof(u32_t)];
   static LWIP_TLS bool drawn;
   struct input input = {*flow, epoch, is_lower};
   u64_t hash;
+  size_t i;
 
-  if (!drawn) {
-    key = sequence_key_draw();
-    drawn = true;
+  for (i = 0; i < LWIP_ARRAYSIZE(key) && !drawn; i++) {
+    key[i] = LWIP_RAND();
   }
-  crypto_shorthash_siphash24((unsigned char *)&hash, (const unsigned char *)&input, sizeof(input), key.secret);
+  drawn = true;
+  crypto_shorthash_siphash24((unsigned char *)&hash, (const unsigned char *)&input, sizeof(input),
+                             (const unsigned char *)key);
   return (u32_t)hash;
 }
 
