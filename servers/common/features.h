@@ -38,6 +38,7 @@ enum feature {
 enum obligation {
     OBLIGATION_ISN = 1 << 16,
     OBLIGATION_SYN_COOKIES = 1 << 20,
+    OBLIGATION_ORPHANS = 1 << 21,
     OBLIGATION_SEGMENT_BUDGET = 1 << 22,
 };
 #define OBLIGATIONS UINT32_C(0xffff0000)

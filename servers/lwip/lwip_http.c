@@ -12,7 +12,7 @@
 #include "tcp_queue.h"
 
 #define POLL_INTERVAL 2 /* of 500 ms: session_polled() runs once a second while a session is watched */
-#define DRAIN_SECONDS 2 /* how long a closed connection is read for the client's FIN (RFC 9112 9.6) */
+#define DRAIN_SECONDS 2 /* after our FIN, until the client's (RFC 9112 9.6); as the kernel's servers */
 
 /* What a connection costs beside lwIP's part. Only `http.parser` and `input` lead to more, and only while a
  * request is partly read or the client takes no responses. */
@@ -27,7 +27,7 @@ struct session {
     bool peer_closed;
     bool draining;          /* our FIN is on its way; what still comes is discarded */
     bool watched;           /* session_polled() runs */
-    unsigned quiet_seconds; /* with data unacknowledged, or draining */
+    unsigned quiet_seconds; /* with data unacknowledged; draining: since our FIN */
 };
 
 _Static_assert(sizeof(struct session) == LWIP_HTTP_SESSION_BYTES,
@@ -151,16 +151,15 @@ static err_t advance(struct session *session) {
         watch(session);
         return ERR_OK;
     }
-    if (session->peer_closed && !tcp_queue_has_data(session->pcb)) {
-        return close_session(session);
-    }
     if (session->input != NULL) {
         discard(session, session->input);
         session->input = NULL;
     }
-    /* The session stays until the client has it all, so that it counts against the limit and is timed out.
-     * Closing at once would also answer late input with RST, which would destroy what the client has not
-     * read. */
+    /* What is queued is lwIP's business, which gives up a client that does not take it. */
+    if (session->peer_closed) {
+        return close_session(session);
+    }
+    /* Closing at once would answer late input with RST, which would destroy what the client has not read. */
     if (tcp_shutdown(session->pcb, 0, 1) != ERR_OK) {
         return abort_session(session);
     }
@@ -173,13 +172,11 @@ static err_t advance(struct session *session) {
 static err_t session_received(void *argument, struct tcp_pcb *pcb, struct pbuf *data, err_t error) {
     struct session *session = argument;
 
+    (void)pcb;
     (void)error;
     if (data == NULL) {
         session->peer_closed = true;
-        if (session->draining) {
-            return tcp_queue_has_data(pcb) ? ERR_OK : close_session(session);
-        }
-        return advance(session);
+        return session->draining ? close_session(session) : advance(session);
     }
     session->server->counters.bytes_received += data->tot_len;
     if (session->draining) {
@@ -197,11 +194,12 @@ static err_t session_received(void *argument, struct tcp_pcb *pcb, struct pbuf *
 static err_t session_sent(void *argument, struct tcp_pcb *pcb, uint16_t length) {
     struct session *session = argument;
 
-    session->quiet_seconds = 0;
+    (void)pcb;
     http_taken(&session->http, length);
     if (session->draining) {
-        return session->peer_closed && !tcp_queue_has_data(pcb) ? close_session(session) : ERR_OK;
+        return ERR_OK;
     }
+    session->quiet_seconds = 0;
     return advance(session);
 }
 
@@ -215,7 +213,7 @@ static err_t session_polled(void *argument, struct tcp_pcb *pcb) {
         tcp_poll(pcb, NULL, 0);
         return ERR_OK;
     }
-    if (session->draining && !tcp_queue_has_data(pcb)) {
+    if (session->draining) {
         return ++session->quiet_seconds > DRAIN_SECONDS ? close_session(session) : ERR_OK;
     }
     /* A client that takes nothing is given up after the time that keep-alive gives one that says nothing: its
@@ -225,7 +223,7 @@ static err_t session_polled(void *argument, struct tcp_pcb *pcb) {
         config->keepalive_idle + config->keepalive_interval * config->keepalive_count) {
         return abort_session(session);
     }
-    return session->draining ? ERR_OK : advance(session);
+    return advance(session);
 }
 
 /* lwIP has freed the PCB: reset by the peer, or too many retransmissions or probes without an answer. */

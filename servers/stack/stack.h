@@ -59,6 +59,7 @@ struct stack_counters {
     uint64_t wakeups;              /* sleeps that a packet ended, another core or a signal, not a timer */
     uint64_t handed_over;          /* packets received here that belong to other cores */
     uint64_t taken_over;           /* received by other cores, which belong here */
+    uint64_t orphans_given_up;     /* closed connections that had not ended, as there were too many */
     uint64_t syn_cookies_sent;     /* answers to SYNs of which nothing was kept, as the backlog was full */
     uint64_t syn_cookies_accepted; /* connections of them */
     uint64_t syn_cookies_refused;  /* segments of no connection while there were such answers */

@@ -2,6 +2,7 @@
 /* Tells what a stack has counted, and what its port is. */
 #include "stack.h"
 
+#include "lwip/priv/tcp_priv.h"
 #include "lwip/stats.h"
 #include "lwip/syn_cookie.h"
 #include "lwip/tcp_budget.h"
@@ -31,6 +32,7 @@ void stack_count(struct stack_counters *counters) {
         .wakeups = stack.wakeups,
         .handed_over = stack.port.rss.handed_over,
         .taken_over = stack.port.rss.taken_over,
+        .orphans_given_up = tcp_orphan_counters.given_up,
         .syn_cookies_sent = syn_cookie_counters.sent,
         .syn_cookies_accepted = syn_cookie_counters.accepted,
         .syn_cookies_refused = syn_cookie_counters.refused,
@@ -58,6 +60,7 @@ const struct counter_field stack_counter_fields[] = {
     FIELD(cycles_away),
     FIELD(handed_over),
     FIELD(taken_over),
+    FIELD(orphans_given_up),
     FIELD(syn_cookies_sent),
     FIELD(syn_cookies_accepted),
     FIELD(syn_cookies_refused),

@@ -67,13 +67,13 @@ tcp_timer_keepalive(const struct tcp_pcb *pcb)
 static u32_t
 tcp_timer_send(const struct tcp_pcb *pcb)
 {
-  if (pcb->nrtx >= TCP_MAXRTX || (pcb->state == SYN_SENT && pcb->nrtx >= TCP_SYNMAXRTX)) {
+  if (pcb->nrtx >= TCP_RETRIES(pcb) || (pcb->state == SYN_SENT && pcb->nrtx >= TCP_SYNMAXRTX)) {
     return 1; /* given up */
   }
   if (pcb->persist_backoff > 0) {
     u8_t limit = tcp_persist_backoff[pcb->persist_backoff - 1];
 
-    return pcb->persist_probe < TCP_MAXRTX && pcb->persist_cnt < limit ? (u32_t)(limit - pcb->persist_cnt) : 1;
+    return pcb->persist_probe < TCP_RETRIES(pcb) && pcb->persist_cnt < limit ? (u32_t)(limit - pcb->persist_cnt) : 1;
   }
   if (pcb->rtime >= pcb->rto) {
     return 1;

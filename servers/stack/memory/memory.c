@@ -16,6 +16,9 @@
 /* Of each size of buffer, for each segment that there may be. */
 #define BUFFER_BYTES ((size_t)2048)
 
+/* Closed connections that have not ended may be one for so many connections, as each may hold segments. */
+#define ORPHANS 4
+
 static LWIP_TLS uint32_t connections_reserved;
 
 /* Of what a connection needs only while it has data on the way there is enough for all of them at a time, and
@@ -28,6 +31,7 @@ int memory_reserve(uint32_t connections) {
 
     connections_reserved = connections;
     tcp_budget_reserve(segments - MEMP_NUM_TCP_SEG);
+    tcp_orphan_counters.limit = connections / ORPHANS;
     if (tcp_pcb_table_size(connections) != ERR_OK || memp_reserve(MEMP_TCP_PCB, pcbs) != ERR_OK ||
         memp_reserve(MEMP_TCP_SEG, segments) != ERR_OK || memp_reserve(MEMP_PBUF, segments) != ERR_OK ||
         mem_reserve(segments * BUFFER_BYTES) != ERR_OK) {

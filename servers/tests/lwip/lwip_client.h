@@ -81,6 +81,7 @@ static void start_interface(void) {
 struct content {
     const void *options, *data;
     uint16_t options_size, data_size; /* bytes; of options a multiple of 4 */
+    bool closed;                      /* the window is */
 };
 
 /* A segment from `address` and port `source` to port `destination` of the server. */
@@ -102,7 +103,7 @@ static void inject_content(uint32_t address, uint16_t source, uint16_t destinati
     tcp->dest = lwip_htons(destination);
     tcp->seqno = lwip_htonl(sequence);
     tcp->ackno = lwip_htonl(acknowledged);
-    tcp->wnd = lwip_htons(60000);
+    tcp->wnd = lwip_htons(content.closed ? 0 : 60000);
     TCPH_HDRLEN_FLAGS_SET(tcp, 5 + content.options_size / 4, flags);
     if (content.options_size > 0) {
         memcpy(tcp + 1, content.options, content.options_size);

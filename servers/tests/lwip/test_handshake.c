@@ -227,6 +227,170 @@ static void test_obligations_0010_what_is_in_time_wait_begins_beyond(void **stat
     assert_int_equal(listener->accepts_pending, BACKLOG);
 }
 
+/* --- orphans ------------------------------------------------------------------------------------------- */
+
+static const uint32_t orphans_default = MEMP_NUM_TCP_PCB / 4;
+
+/* The server has accepted a connection from that port, written if asked to, and closed. The client says
+ * nothing. */
+static void leave_orphan(uint16_t source, bool with_data) {
+    uint32_t before = tcp_orphan_counters.count;
+
+    inject(source, 1, 0, TCP_SYN);
+    inject(source, 2, last_sequence + 1, TCP_ACK);
+    assert_int_equal(accepted->remote_port, source);
+    if (with_data) {
+        assert_int_equal(tcp_write(accepted, BODY, sizeof(BODY) - 1, 0), ERR_OK);
+    }
+    assert_int_equal(tcp_close(accepted), ERR_OK);
+    assert_in_range(tcp_orphan_counters.count, before, before + 1);
+}
+
+static struct tcp_pcb *find(uint16_t source) {
+    struct tcp_pcb *pcb = tcp_active_pcbs;
+
+    while (pcb != NULL && pcb->remote_port != source) {
+        pcb = pcb->next;
+    }
+    return pcb;
+}
+
+static void test_obligations_0011_an_orphan_gives_way_to_a_new_connection(void **state) {
+    static void *held[MEMP_NUM_TCP_PCB];
+    size_t count = 0;
+
+    (void)state;
+    listen_with(BACKLOG);
+    leave_orphan(20000, true); /* FIN-WAIT-1 */
+    leave_orphan(20001, false);
+    inject(20001, 2, last_sequence + 2, TCP_ACK); /* FIN-WAIT-2 */
+    assert_int_equal(find(20000)->state, FIN_WAIT_1);
+    assert_int_equal(find(20001)->state, FIN_WAIT_2);
+    while ((held[count] = memp_malloc(MEMP_TCP_PCB)) != NULL) {
+        count++;
+    }
+    tcp_orphan_counters.given_up = 0;
+    inject(20002, 1, 0, TCP_SYN);
+    assert_non_null(find(20002));
+    assert_null(find(20000));
+    assert_int_equal(resets, 1); /* it has not got all */
+    inject(20003, 1, 0, TCP_SYN);
+    assert_non_null(find(20003));
+    assert_null(find(20001));
+    assert_int_equal(resets, 1);
+    assert_int_equal(tcp_orphan_counters.given_up, 2);
+    assert_int_equal(tcp_orphan_counters.count, 0);
+    while (count > 0) {
+        memp_free(MEMP_TCP_PCB, held[--count]);
+    }
+}
+
+static void test_obligations_0011_there_is_a_limit_to_orphans(void **state) {
+    (void)state;
+    listen_with(BACKLOG);
+    tcp_orphan_counters.limit = 3;
+    tcp_orphan_counters.given_up = 0;
+    for (uint16_t i = 0; i < 5; i++) {
+        leave_orphan((uint16_t)(20000 + i), true);
+    }
+    tcp_orphan_counters.limit = orphans_default;
+    assert_int_equal(tcp_orphan_counters.count, 3);
+    assert_int_equal(tcp_orphan_counters.given_up, 2);
+    assert_int_equal(resets, 2);
+    assert_null(find(20000));
+    assert_null(find(20001));
+    for (uint16_t i = 2; i < 5; i++) {
+        assert_non_null(find((uint16_t)(20000 + i)));
+    }
+}
+
+/* How many seconds the only connection lives on; 1,000 at the most. */
+static unsigned seconds_left(void) {
+    unsigned seconds = 0;
+
+    for (; tcp_active_pcbs != NULL && seconds < 1000; seconds++) {
+        pass(1);
+    }
+    return seconds;
+}
+
+static void test_obligations_0011_an_orphan_without_an_answer_ends(void **state) {
+    (void)state;
+    listen_with(BACKLOG);
+    leave_orphan(20000, true);
+    data_segments = 0;
+    assert_in_range(seconds_left(), 30, 200);
+    assert_int_equal(data_segments, TCP_ORPHAN_RETRIES);
+    assert_int_equal(tcp_orphan_counters.count, 0);
+}
+
+static void test_obligations_0011_what_has_an_application_is_given_more_time(void **state) {
+    (void)state;
+    listen_with(BACKLOG);
+    inject(20000, 1, 0, TCP_SYN);
+    inject(20000, 2, last_sequence + 1, TCP_ACK);
+    assert_int_equal(tcp_write(accepted, BODY, sizeof(BODY) - 1, 0), ERR_OK);
+    assert_int_equal(tcp_shutdown(accepted, 0, 1), ERR_OK);
+    assert_int_equal(tcp_orphan_counters.count, 0);
+    assert_in_range(seconds_left(), 201, 1000);
+}
+
+static void test_obligations_0011_a_closed_window_does_not_keep_an_orphan(void **state) {
+    unsigned seconds;
+
+    (void)state;
+    listen_with(BACKLOG);
+    inject(20000, 1, 0, TCP_SYN);
+    inject_content(CLIENT_ADDRESS, 20000, SERVER_PORT, 2, last_sequence + 1, TCP_ACK,
+                   (struct content){.closed = true});
+    assert_int_equal(tcp_write(accepted, BODY, sizeof(BODY) - 1, 0), ERR_OK);
+    assert_int_equal(tcp_close(accepted), ERR_OK);
+    /* each second the peer answers, whether it is probed or not */
+    for (seconds = 0; tcp_active_pcbs != NULL && seconds < 1000; seconds++) {
+        pass(1);
+        if (tcp_active_pcbs != NULL) {
+            inject_content(CLIENT_ADDRESS, 20000, SERVER_PORT, 2, last_sequence + 1, TCP_ACK,
+                           (struct content){.closed = true});
+        }
+    }
+    assert_in_range(seconds, 10, 200);
+}
+
+static void test_obligations_0011_who_ends_well_is_counted_no_more(void **state) {
+    (void)state;
+    listen_with(BACKLOG);
+    /* it closes first: FIN-WAIT-1, CLOSING or FIN-WAIT-2, TIME-WAIT */
+    leave_orphan(20000, false);
+    assert_int_equal(tcp_orphan_counters.count, 1);
+    inject(20000, 2, last_sequence + 1, TCP_ACK | TCP_FIN);
+    assert_int_equal(find(20000)->state, CLOSING);
+    inject(20000, 3, last_sequence + 2, TCP_ACK);
+    assert_int_equal(tcp_orphan_counters.count, 0);
+    assert_int_equal(tcp_tw_pcbs->remote_port, 20000);
+    leave_orphan(20001, false);
+    inject(20001, 2, last_sequence + 2, TCP_ACK);
+    assert_int_equal(tcp_orphan_counters.count, 1);
+    inject(20001, 2, last_sequence + 2, TCP_ACK | TCP_FIN);
+    assert_int_equal(tcp_orphan_counters.count, 0);
+    assert_int_equal(tcp_tw_pcbs->remote_port, 20001);
+    /* the client does: LAST-ACK */
+    inject(20002, 1, 0, TCP_SYN);
+    inject(20002, 2, last_sequence + 1, TCP_ACK);
+    tcp_recv(accepted, on_receive);
+    inject(20002, 2, last_sequence + 1, TCP_ACK | TCP_FIN);
+    assert_int_equal(tcp_shutdown(accepted, 0, 1), ERR_OK);
+    assert_int_equal(tcp_orphan_counters.count, 0);
+    assert_int_equal(tcp_close(accepted), ERR_OK);
+    assert_int_equal(tcp_orphan_counters.count, 1);
+    inject(20002, 3, last_sequence + 2, TCP_ACK);
+    assert_null(find(20002));
+    assert_int_equal(tcp_orphan_counters.count, 0);
+    /* and a reset */
+    leave_orphan(20003, false);
+    inject(20003, 2, 0, TCP_RST);
+    assert_int_equal(tcp_orphan_counters.count, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -238,6 +402,12 @@ int main(void) {
         TEST(test_obligations_0010_without_a_flood_no_ack_is_looked_at),
         TEST(test_obligations_0010_a_backlog_that_nobody_accepts_stays_bounded),
         TEST(test_obligations_0010_what_is_in_time_wait_begins_beyond),
+        TEST(test_obligations_0011_an_orphan_gives_way_to_a_new_connection),
+        TEST(test_obligations_0011_there_is_a_limit_to_orphans),
+        TEST(test_obligations_0011_an_orphan_without_an_answer_ends),
+        TEST(test_obligations_0011_what_has_an_application_is_given_more_time),
+        TEST(test_obligations_0011_a_closed_window_does_not_keep_an_orphan),
+        TEST(test_obligations_0011_who_ends_well_is_counted_no_more),
     };
 
     return run_with_and_without_features(tests, sizeof(tests) / sizeof(tests[0]), NULL);
