@@ -93,6 +93,8 @@ static void failed(void *argument, err_t error) {
 
     if (error == ERR_ABRT) {
         socket->error = tcp->unreachable ? EHOSTUNREACH : ETIMEDOUT;
+    } else if (error == ERR_RTE || error == ERR_IF) { /* a router has said so */
+        socket->error = error == ERR_RTE ? EHOSTUNREACH : ENETUNREACH;
     } else if (error == ERR_RST) {
         socket->error = tcp->phase == TCP_CONNECTING ? ECONNREFUSED : tcp->peer_closed ? EPIPE : ECONNRESET;
     }

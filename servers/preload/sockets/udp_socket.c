@@ -33,6 +33,11 @@ static void received(void *argument, struct udp_pcb *pcb, struct pbuf *data, con
     struct datagram *datagram;
 
     (void)pcb;
+    if (data == NULL) { /* nobody has that port, says the peer */
+        socket->error = ECONNREFUSED;
+        socket_signal(socket, EVENTS_IN | EVENTS_OUT | EPOLLERR);
+        return;
+    }
     if (udp->queued + data->tot_len + OVERHEAD > QUEUE_LIMIT ||
         (datagram = malloc(sizeof(*datagram))) == NULL) {
         pbuf_free(data);

@@ -191,6 +191,7 @@ tcp_timer_remove(struct tcp_pcb *pcb, u8_t reset)
   tcp_err_fn err_fn = pcb->errf;
 #endif /* LWIP_CALLBACK_API */
   void *err_arg = pcb->callback_arg;
+  err_t error = tcp_timeout_error(pcb);
   enum tcp_state last_state;
 
   tcp_pcb_purge(pcb);
@@ -200,7 +201,7 @@ tcp_timer_remove(struct tcp_pcb *pcb, u8_t reset)
   }
   last_state = pcb->state;
   tcp_free(pcb);
-  TCP_EVENT_ERR(last_state, err_fn, err_arg, ERR_ABRT);
+  TCP_EVENT_ERR(last_state, err_fn, err_arg, error);
 }
 
 static void
