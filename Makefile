@@ -53,7 +53,9 @@ shell: ready
 $(COMMANDS) restore:
 	@$(HARNESS) $@ $(call forward)
 
-ablate: bench-ablate
+ablate: $(READY)
+	@$(HARNESS) bench ablate $(call forward)
+	@$(HARNESS) bench obligations $(call forward)
 $(WIRES:%=bench-%): bench-%: $(READY)
 	@$(HARNESS) bench $* $(call forward)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Compute what each optimisation of an ablation saves, in cycles a request, by paired differences.
+"""Compute what each step of an ablation saves, in cycles a request, by paired differences.
 
 A difference is taken within a round, between the two contenders that differ in that optimisation
 alone, so that what drifts from round to round is in both. It depends on which others are there:
@@ -15,30 +15,35 @@ from harness.analyse.model import Ablation, OptimisationStep, Saving
 from harness.analyse import stats
 from harness.analyse.gain import table
 from harness.analyse.stats import Table, round_significant, rounded_interval
-from harness.plan import PLAIN, LoadPoint, Optimisation, Plan, added, apart, below
+from harness.plan import (
+    OF_OBLIGATIONS, OF_OPTIMISATIONS, PLAIN, LoadPoint, Optimisation, Plan, added, apart, below)
 from harness.store import Facts, TrialRecord
 
 
 def summarise(plan: Plan, facts: Facts, points: Sequence[LoadPoint],
               trials: Sequence[TrialRecord]) -> tuple[Ablation, ...]:
     """Return one entry a load point; none of a run that is no ablation."""
-    steps = [Optimisation(*row) for row in facts.wire.optimisations]
+    kind, rows = next(((kind, rows) for kind, rows in (
+        (OF_OPTIMISATIONS, facts.wire.optimisations),
+        (OF_OBLIGATIONS, facts.wire.obligations)) if rows), ("", ()))
+    steps = [Optimisation(*row) for row in rows]
     if not steps:
         return ()
     rounds = 1 + max((trial.round for trial in trials), default=0)
     cycles = {name: table(trials, name, points, rounds, lambda trial: trial.cycles_per_request)
               for name in plan.contenders}
-    return tuple(_point(steps, point, {name: of[:, place] for name, of in cycles.items()})
+    return tuple(_point(kind, steps, point, {name: of[:, place] for name, of in cycles.items()})
                  for place, point in enumerate(points))
 
 
-def _point(steps: Sequence[Optimisation], at: LoadPoint, cycles: Mapping[str, Table]) -> Ablation:
+def _point(kind: str, steps: Sequence[Optimisation], at: LoadPoint,
+           cycles: Mapping[str, Table]) -> Ablation:
     one_by_one, alone = below(steps), apart(steps)
     last = _mean(cycles, added(steps[-1].name))
     return Ablation(at, _mean(cycles, PLAIN), last, tuple(
         OptimisationStep(step.name, step.what, _mean(cycles, added(step.name)),
                          _saving(cycles, *one_by_one[step.name]), _saving(cycles, *alone[step.name]))
-        for step in steps))
+        for step in steps), kind)
 
 
 def _mean(cycles: Mapping[str, Table], contender: str) -> float | None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Mapping
 
 from harness.analyse.stats import Interval
-from harness.plan import LoadPoint
+from harness.plan import OF_OBLIGATIONS, OF_OPTIMISATIONS, LoadPoint
 from harness.store import (
     Attempts, Bound, Caveat, Evidence, Interference, InterferenceCount, LimitedBy, NotMeasured,
-    Note, StoppedBy, Unsettled, Verdict)
+    Note, Severity, StoppedBy, Unsettled, Verdict)
 
 SCHEMA = 2
 
@@ -223,6 +223,13 @@ class Saving:
     ci95: Interval | None
     rounds: int
 
+    @property
+    def price(self) -> Saving:
+        """Return it as a cost: with the other sign."""
+        if self.mean is None:
+            return self
+        return Saving(-self.mean, self.ci95 and (-self.ci95[1], -self.ci95[0]), self.rounds)
+
 
 @dataclass(frozen=True)
 class OptimisationStep:
@@ -237,12 +244,21 @@ class OptimisationStep:
 
 @dataclass(frozen=True)
 class Ablation:
-    """The optimisations of the lwIP server one by one, at one load point."""
+    """The optimisations of the lwIP server one by one, at one load point.
+
+    of: "obligations", whose price is what they save, negative
+    """
 
     at: LoadPoint
     plain: float | None
     all: float | None
     optimisations: tuple[OptimisationStep, ...]
+    of: str = OF_OPTIMISATIONS
+
+    @property
+    def priced(self) -> bool:
+        """Tell whether its steps cost, so that the figures told are what they cost."""
+        return self.of == OF_OBLIGATIONS
 
 
 @dataclass(frozen=True)
@@ -313,8 +329,34 @@ class OpenLoopSummary:
 
 
 @dataclass(frozen=True)
+class Missed:
+    """An obligation that a contender misses; rfc: where it is demanded."""
+
+    case: str
+    severity: Severity
+    rfc: str
+
+
+@dataclass(frozen=True)
+class Obligations:
+    """How many obligations of TCP and IP a contender keeps, and which it misses, the worst first.
+
+    record: in which it was tested, on which wire
+    """
+
+    kept: int
+    not_testable: int
+    missed: tuple[Missed, ...]
+    record: str
+    wire: str
+
+
+@dataclass(frozen=True)
 class Summary:
-    """Everything a report of one run is made from, beside its facts and its plan."""
+    """Everything a report of one run is made from, beside its facts and its plan.
+
+    obligations: of the contenders that were tested
+    """
 
     run: str
     wire: str
@@ -338,6 +380,7 @@ class Summary:
     steadiness: Steadiness | None = None
     ablation: tuple[Ablation, ...] = ()
     open_loop: OpenLoopSummary | None = None
+    obligations: Mapping[str, Obligations] = field(default_factory=dict)
 
     def headline(self, point: Point) -> Mapping[str, Gain]:
         """Return by contender that is no kernel baseline its gain over the best of these there

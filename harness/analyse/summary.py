@@ -11,14 +11,14 @@ from typing import Iterator, Mapping, Sequence
 
 from harness.analyse import model
 from harness.analyse.model import (
-    Cell, ContenderInfo, FloorFactor, Limit, Point, Statistics, Summary)
+    Cell, ContenderInfo, FloorFactor, Limit, Missed, Obligations, Point, Statistics, Summary)
 from harness.analyse import ablation, bottleneck, gain, metrics, open_loop
 from harness.analyse import stats, stopping_rule, trial_use
 from harness.analyse.caveats import caveats, of_trials, steadiness
 from harness.plan import KERNEL, LoadPoint, Plan
 from harness.store import (
-    OTHER, Bound, Evidence, Facts, LimitedBy, NotMeasured, Note, Run, TrialRecord,
-    account, counted, reported)
+    OTHER, Bound, Conformance, Evidence, Facts, LimitedBy, NotMeasured, Note, Result, Run,
+    TrialRecord, account, counted, reported)
 from harness.analyse.stats import CONFIDENCE, Table, round_significant
 from harness.errors import UsageError
 
@@ -56,7 +56,8 @@ def summarise(run: Run) -> Summary:
         cycle_counter=facts.machine.cycle_counter or "tsc", tsc_hz=facts.machine.tsc_hz,
         attempts=attempted, steadiness=steady,
         ablation=ablation.summarise(plan, facts, points, kept),
-        open_loop=open_loop.summarise(plan, facts, points, kept))
+        open_loop=open_loop.summarise(plan, facts, points, kept),
+        obligations=_obligations(run.conformance))
 
 
 def figured(run: Run) -> list[TrialRecord]:
@@ -209,6 +210,16 @@ class _Cells:
             because = self.facts.wire.contenders[name].most_because
             return Note(NotMeasured.BEYOND, {"connections": most, "because": because})
         return Note(NotMeasured.NOT_ALL_CORES)
+
+
+def _obligations(found: Conformance | None) -> dict[str, Obligations]:
+    if found is None:
+        return {}
+    return {item.contender: Obligations(
+        len(item.having(Result.KEPT)), len(item.having(Result.NOT_TESTABLE)),
+        tuple(Missed(one.case, one.severity, one.rfc) for one in found.by_severity
+              if one.case in item.having(Result.MISSED)), item.record, item.wire)
+        for item in found.contenders}
 
 
 def _by_role(median_us: model.Figure | None,

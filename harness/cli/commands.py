@@ -168,7 +168,7 @@ def _help_targets(args: Arguments, host: Host) -> None:
     lines = {name: line for name, (line, _) in COMMANDS.items() if name not in OF_MAKE}
     wires = {f"bench-{name}": f"{load_wire(name).title} (root)" for name in wire_names()}
     lines |= {**wires, "bench-app": "APP=redis|nginx, unmodified: bench on the wire of that name",
-              "ablate": "the same as bench-ablate"}
+              "ablate": "bench-ablate, then bench-obligations: what optimisations save, what obligations cost"}
     for name, line in lines.items():
         print(f"  {name:<17} {line}")
 

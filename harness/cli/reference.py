@@ -10,7 +10,7 @@ from harness.cli.report import show_run
 from harness.errors import UsageError
 from harness.store import OUT, RESULTS, load_run
 
-FILES = ("facts.json", "plan.json", "trials.jsonl", "calibration.jsonl")
+FILES = ("facts.json", "plan.json", "trials.jsonl", "calibration.jsonl", "conformance.json")
 CHARTS = ("throughput.png", "gain.png")
 
 

@@ -14,7 +14,8 @@ from typing import Sequence
 from harness.report import (
     export, index_page, loaded, macro, pack, terminal_lines, verify, write_comparison, write_files,
     write_report)
-from harness.store import OUT, RESULTS, find_run, give_to_user, load_run, write_file
+from harness.store import (
+    OUT, RESULTS, adopt_conformance, find_run, give_to_user, load_run, write_file)
 
 
 def show_run(run_dir: Path, published: Sequence[str], out: Path = OUT) -> None:
@@ -22,9 +23,12 @@ def show_run(run_dir: Path, published: Sequence[str], out: Path = OUT) -> None:
 
     UsageError without a trial.
     """
-    place = out / load_run(run_dir).id
+    run, runs = load_run(run_dir), RESULTS / "runs"
+    if run_dir.parent.name == "runs":
+        runs = run_dir.parent
+        adopt_conformance(run, runs.parent)
+    place = out / run.id
     run, summary, files = write_report(run_dir, place, published)
-    runs = run_dir.parent if run_dir.parent.name == "runs" else RESULTS / "runs"
     index = write_files(out, {"index.html": index_page(runs, out)})
     for path in (place, *index):
         give_to_user(path)

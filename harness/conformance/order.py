@@ -51,4 +51,6 @@ class Wish:
 def message(line: str) -> Report | Wish:
     """Read a line of a battery."""
     data = json.loads(line)
-    return from_json(Wish if "wish" in data else Report, data, "battery")
+    if "wish" in data:
+        return from_json(Wish, data, "battery")
+    return from_json(Report, data, "battery")

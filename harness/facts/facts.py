@@ -15,7 +15,7 @@ from harness.facts.hardware import (
     Json, chosen, hardware, interface_facts, nic_facts, output, told)
 from harness.host import (
     CYCLE_COUNTERS, INTERFACES, Host, SshHost, cpu_model, energy, fields, is_guest, now)
-from harness.plan import GENERAL, KERNEL, OPTIMISATIONS, Contender, Plan, to_settings
+from harness.plan import GENERAL, KERNEL, Contender, Plan, table_of, to_settings
 from harness.provision import ROOT, Provisioned, ResolvedWire, built
 
 # of the kernel's command line, what changes figures; the rest is the machine's own business
@@ -91,10 +91,10 @@ def of_machine(host: Host) -> Json:
 
 
 def _wire(wire: ResolvedWire, plan: Plan) -> Json:
-    table = OPTIMISATIONS if wire.ablation else ()
-    optional = {"tap": plan.tap, "netem": plan.netem, "softirq": plan.softirq,
+    table = [[item.name, item.what] for item in table_of(wire.ablation)]
+    optional: Json = {"tap": plan.tap, "netem": plan.netem, "softirq": plan.softirq,
                 "emulated": wire.emulated,
-                "optimisations": [[item.name, item.what] for item in table]}
+                **({wire.ablation: table} if wire.ablation else {})}
     return {"name": wire.name, "title": wire.title, "caveat": wire.caveat, "mtu": wire.mtu,
             **{key: value for key, value in optional.items() if value},
             "contenders": {name: _contender(wire.contenders[name], plan)
@@ -112,8 +112,9 @@ def _contender(contender: Contender, plan: Plan) -> Json:
                    "polls": client.polls or client.stack != KERNEL,
                    "eal": list(client.endpoint.eal), "address": client.endpoint.address,
                    "namespace": client.endpoint.namespace}}
-    if contender.without:
-        found["without"] = list(contender.without)
+    for key, names in (("without", contender.without), ("waived", contender.waived)):
+        if names:
+            found[key] = list(names)
     if contender.most_connections:
         found["most_connections"] = contender.most_connections
         found["most_because"] = contender.most_because

@@ -2,7 +2,8 @@
 """What to measure. Pure: no root, no clock, no machine."""
 
 from harness.plan.ablation import (
-    AS_PUBLISHED, OPTIMISATIONS, PLAIN, Optimisation, added, apart, below)
+    AS_PUBLISHED, OF_OBLIGATIONS, OF_OPTIMISATIONS, OPTIMISATIONS, PLAIN, Optimisation, added, apart,
+    below, table_of)
 from harness.plan.load import (
     AXES, CONNECTIONS, GENERAL, OFFERED, SIZES, WORKLOADS, Axis, LoadPoint, Workload, expected_body)
 from harness.plan.load_plan import MOST_OF_WRK, PLANS, load_plan, needs_loadgen, without

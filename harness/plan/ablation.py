@@ -1,23 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which contenders show what each optimisation of a server is worth. Pure.
+"""Which contenders show what each optimisation of a server is worth, or each obligation costs.
 
-First with none of them, then with one more at a time in the order of OPTIMISATIONS, which has
-them all in the end; and with all but one, for each.
+First with none of them, then with one more at a time in the order of their table, which has them
+all in the end; and with all but one, for each.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Mapping, Sequence
 
 from harness.plan.wire import Wire
 
 PLAIN = "plain"
+# where the server has its table of obligations, which grows with them
+_SERVERS_TABLE = Path(__file__).resolve().parents[2] / "servers" / "common" / "features.c"
+_ROW = re.compile(r'\{OBLIGATION_[A-Z_]+,\s*"([a-z0-9-]+)",\s*"([^"]+)"\}')
 
 
 @dataclass(frozen=True)
 class Optimisation:
-    """One optimisation of lwip_server: its name for --without, and one line for a reader."""
+    """One optimisation of lwip_server, or one obligation: its name for --without or --waive, and one
+    line for a reader."""
 
     name: str
     what: str
@@ -50,21 +57,39 @@ OPTIMISATIONS = (
 AS_PUBLISHED = ("request", "batch")
 
 
+@lru_cache(maxsize=None)
+def obligations() -> tuple[Optimisation, ...]:
+    """Return the obligations of lwip_server, as its own table has them."""
+    return tuple(Optimisation(*row) for row in _ROW.findall(_SERVERS_TABLE.read_text("utf-8")))
+
+
+# what a wire can take apart: the table of each, and the field of a contender that leaves some out
+OF_OPTIMISATIONS, OF_OBLIGATIONS = KINDS = ("optimisations", "obligations")
+
+
+def table_of(kind: str) -> tuple[Optimisation, ...]:
+    """Return the table of a kind of ablation; () for "", of a wire that is none."""
+    return {OF_OPTIMISATIONS: OPTIMISATIONS, OF_OBLIGATIONS: obligations()}.get(kind, ())
+
+
 @dataclass(frozen=True)
 class Step:
-    """One contender of an ablation: its name and title, and the optimisations that it leaves out."""
+    """One contender of an ablation: its name and title, and what it leaves out."""
 
     name: str
     title: str
     without: tuple[str, ...]
 
 
-def of(wire: Wire, contender: str) -> Wire:
+def of(wire: Wire, contender: str, kind: str) -> Wire:
     """Return the wire with the steps of an ablation in the place of its contenders, each made from `contender`."""
     like = wire.contenders[contender]
-    made = {step.name: replace(like, name=step.name, title=step.title, without=step.without)
-            for step in steps(OPTIMISATIONS)}
-    return replace(wire, ablation=True, contenders=made)
+    made = {}
+    for step in steps(table_of(kind), kind):
+        out = ({"without": step.without} if kind == OF_OPTIMISATIONS else
+               {"waived": step.without})
+        made[step.name] = replace(like, name=step.name, title=step.title, **out)
+    return replace(wire, ablation=kind, contenders=made)
 
 
 def added(name: str) -> str:
@@ -77,24 +102,24 @@ def lacking(name: str) -> str:
     return f"-{name}"
 
 
-def steps(table: Sequence[Optimisation]) -> list[Step]:
-    """Return the contenders in their order: none of the optimisations, one more each, all but one."""
+def steps(table: Sequence[Optimisation], kind: str = OF_OPTIMISATIONS) -> list[Step]:
+    """Return the contenders in their order: none of the table's, one more each, all but one."""
     names = [item.name for item in table]
     climb = [Step(added(name), f"with {name}", tuple(names[place + 1:]))
              for place, name in enumerate(names)]
-    climb[-1] = replace(climb[-1], title=f"with {names[-1]}: all optimisations")
-    return [Step(PLAIN, "all optimisations left out", tuple(names)), *climb,
-            *(Step(lacking(name), f"all optimisations but {name}", (name,)) for name in names[:-1])]
+    climb[-1] = replace(climb[-1], title=f"with {names[-1]}: all {kind}")
+    return [Step(PLAIN, f"all {kind} left out", tuple(names)), *climb,
+            *(Step(lacking(name), f"all {kind} but {name}", (name,)) for name in names[:-1])]
 
 
 def below(table: Sequence[Optimisation]) -> Mapping[str, tuple[str, str]]:
-    """Return for each optimisation, by name, the contenders before and after it is added."""
+    """Return for each of them, by name, the contenders before and after it is added."""
     before = [PLAIN, *(added(item.name) for item in table)]
     return {item.name: (before[place], before[place + 1]) for place, item in enumerate(table)}
 
 
 def apart(table: Sequence[Optimisation]) -> Mapping[str, tuple[str, str]]:
-    """Return for each optimisation, by name, the contender with all but this one, and the one with all.
+    """Return for each of them, by name, the contender with all but this one, and the one with all.
 
     The last one is left out by the step before it, which is therefore not measured twice.
     """

@@ -43,7 +43,7 @@ class _Hugepages:
 @dataclass(frozen=True)
 class _File:
     """A wire's file but for its ends; `ablation_of`: the contender from which the steps of an
-    ablation are made."""
+    ablation are made; `ablates`: what is left out in them."""
 
     title: str
     mtu: int
@@ -55,6 +55,7 @@ class _File:
     caveat: str = ""
     workloads: tuple[str, ...] = ("rps",)
     ablation_of: str = ""
+    ablates: str = ablation.OF_OPTIMISATIONS
 
 
 def load_wire(name: str) -> Wire:
@@ -116,7 +117,8 @@ def _wire(path: Path, data: Tables) -> Wire:
         return wire
     if file.ablation_of not in wire.contenders:
         raise UsageError(f"{path}: ablation_of: there is no contender '{file.ablation_of}'")
-    return ablation.of(wire, file.ablation_of)
+    _choice(file.ablates, ablation.KINDS, str(path), "ablates")
+    return ablation.of(wire, file.ablation_of, file.ablates)
 
 
 def _ends(path: Path, data: Tables) -> dict[str, End]:

@@ -162,7 +162,7 @@ class Program:
     most_body_size: bytes, the largest body that it answers with; 0 for no end
     limit: what no contender can do better; measured beside them, and compared as a limit alone
     most_connections: it is not measured beyond, for the reason `most_because`; 0 for no end
-    without: optimisations that its program leaves out
+    without, waived: optimisations that its program leaves out, obligations that it does not keep
     """
 
     title: str
@@ -187,6 +187,7 @@ class Program:
     most_connections: int = 0
     most_because: str = ""
     without: tuple[str, ...] = ()
+    waived: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,7 +254,8 @@ class Contender(Program):
         arguments have {launcher}."""
         own = self.endpoint.values(EAL_PREFIX, {"ring": str(self.end.ring), **values})
         launcher = [ON_LWIP, *filled(_ON_LWIP, own)] if self.stack == PRELOAD else []
-        left_out = [f"--without={','.join(self.without)}"] if self.without else []
+        left_out = [f"--{option}={','.join(names)}" for option, names in (
+            ("without", self.without), ("waive", self.waived)) if names]
         words = [self.program, *filled(self.arguments, own, launcher), *left_out]
         return words if "{launcher}" in self.arguments else [*launcher, *words]
 
@@ -294,7 +296,7 @@ class Wire:
     hugepage_count: pages of `hugepage_kib` that a run needs
     ends: by stack, what contenders have here
     workloads: those that are measured on it, the usual one first
-    ablation: its contenders are the steps of harness/plan/ablation.py
+    ablation: its contenders are the steps of harness/plan/ablation.py, of which kind; "" for none
     over_vhost: what it is where the kernel has vhost-net, its contenders left out; None where that
     cannot be
     """
@@ -312,7 +314,7 @@ class Wire:
     ends: Mapping[str, End]
     contenders: Mapping[str, Contender]
     workloads: tuple[str, ...] = ("rps",)
-    ablation: bool = False
+    ablation: str = ""
     over_vhost: "Wire | None" = None
 
     @property

@@ -61,7 +61,7 @@ def _waterfalls(summary: Summary, title: str) -> Iterator[tuple[str, Any]]:
     for entry in drawn:
         name = "waterfall" if len(drawn) == 1 else f"waterfall-{entry.at.connections}"
         frame = frame_of(summary, "ablation_note", title, entry)
-        yield name, ablation.draw(entry.plain or 0.0, entry.optimisations, frame)
+        yield name, ablation.draw(entry.plain or 0.0, entry.optimisations, frame, entry.priced)
 
 
 def _open_loop(summary: Summary, loop: OpenLoopSummary, title: str) -> Iterator[tuple[str, Any]]:

@@ -58,6 +58,7 @@ def build(run: Run, summary: Summary, published: Sequence[Published]) -> dict[st
         "published": published, "charts": charts, "at": places(summary), "comparisons": comparisons(run, summary, published),
         "command": command(run.plan, run.facts.nic.order), "rounds_held": HELD,
         "bootstrap_from": LEAST_TO_RESAMPLE,
+        "conformance": run.conformance,
         "several_kernels": len(kernel_servers(summary)) > 1 and bool(summary.points)
         and not summary.ablation,
     }
@@ -94,6 +95,8 @@ def terminal_lines(run: Run, summary: Summary) -> list[str]:
         lines += [line.partition("¶")[0] for line in macro("headline.j2", "results", summary)]
     else:
         lines += aligned(macro("terminal.j2", "gains", summary))
+    if not summary.ablation:
+        lines += macro("conformance.j2", "brief", summary)
     if run.plan.paper:
         paper = compare(run, summary, load_published(run.plan.paper))
         lines += macro("terminal.j2", "paper", paper)

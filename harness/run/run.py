@@ -26,8 +26,8 @@ from harness.provision import (
     Inspect, Provisioned, ResolvedWire, allow_files, cost_of_turns, needed_files, planned_use,
     provisioned, reached, requested, restore)
 from harness.store import (
-    RESULTS, Json, Note, Run, StoppedBy, Store, Value, check_writable, counted, differing,
-    disk_is_full, disk_reason, fact, give_to_user, run_id, to_json)
+    RESULTS, Json, Note, Run, StoppedBy, Store, Value, adopt_conformance, check_writable, counted,
+    differing, disk_is_full, disk_reason, fact, give_to_user, run_id, to_json)
 from harness.trial import Place, load_tool, prepare
 from harness.errors import Interrupted, MachineError, StackduelError, UsageError
 from harness.run import calibration
@@ -69,8 +69,9 @@ def measure(request: RunRequest, host: Host, results: Path = RESULTS,
         else:
             check_writable(results)
             store = session.make(store)
-        give_to_user(store.run.path)
-        return store.run
+        run = adopt_conformance(store.run, results)
+        give_to_user(run.path)
+        return run
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from harness.store.codes import (
     Bound, CableNote, Caveat, Code, Evidence, Interference, LatencyMeaning, LimitedBy,
     NotCalibrated, NotMeasured, Note, Problem, StoppedBy, Unsettled, Value, Verdict)
 from harness.store.conformance import (
-    Conformance, Obligation, Outcome, Result, Severity, UnderTest, create_conformance,
-    load_conformance, write_conformance)
+    adopt_conformance, create_conformance, load_conformance, write_conformance)
 from harness.store.convert import Json, from_json, to_json
 from harness.store.facts import (
     ContenderFacts, Facts, HugepageFacts, MachineFacts, SaturationFacts, differing, fact,
     read as read_facts)
+from harness.store.obligations import (
+    Conformance, Obligation, Outcome, Result, Severity, UnderTest)
 from harness.store.profile_record import (
     BESIDE, UNKNOWN, ContenderProfile, Frame, Load, Profile, Stack, create_profile, load_profile,
     write_profile)

@@ -49,6 +49,7 @@ class Problem(StrEnum):
     HTTP_ERRORS = "http-errors"                 # count
     OPTIMISATIONS_UNKNOWN = "optimisations-unknown"
     OPTIMISATIONS_IN_FORCE = "optimisations-in-force"   # names
+    OBLIGATIONS_IN_FORCE = "obligations-in-force"       # names
     NOT_POLLING = "not-polling"                 # end (client, server), share: of its busiest core
     LOAD_TOOL = "load-tool-failed"              # what
     OVERDUE = "load-tool-overdue"               # phase, what

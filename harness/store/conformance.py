@@ -1,96 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Define what a battery of raw segments found: results/conformance/<id>/conformance.json.
+"""Read and write results/conformance/<id>/ {facts.json, conformance.json, raw/}.
 
-What each field means: results/README.md. Made by harness/conformance/.
+A run takes over what was found of programs that are its contenders', byte for byte.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import Path
-from typing import Mapping
+from typing import Iterable
 
-from harness.errors import UsageError
-from harness.store.convert import Json, from_json, to_json
-from harness.store.store import RESULTS, make_new, read_json, write_json
-
-SCHEMA = 1
-FILE = "conformance.json"
-
-
-class Result(StrEnum):
-    """What became of an obligation."""
-
-    KEPT = "kept"
-    MISSED = "missed"
-    NOT_TESTABLE = "not-testable"
-
-
-class Severity(StrEnum):
-    """What may come of an obligation that is missed: the worst first."""
-
-    ATTACK = "attack"
-    WEDGE = "wedge"
-    LOSS = "loss"
-    MINOR = "minor"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an obligation with one contender.
-
-    why: what was seen, where it was not kept
-    trace: each packet of the case, a line each, where it was not kept
-    """
-
-    result: Result
-    why: str = ""
-    trace: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Obligation:
-    """What a case tests, by the case's name; rfc: where it is demanded."""
-
-    case: str
-    text: str
-    rfc: str
-    severity: Severity
-
-
-@dataclass(frozen=True)
-class UnderTest:
-    """A contender that was tested, and what it was.
-
-    programs: sha256 by name, of what carries its TCP and what is on it; None where it is not there
-    kernel: release of the kernel whose TCP it has; "" for another's
-    outcomes: by the name of the case
-    record: id of the record that it was first written in
-    """
-
-    contender: str
-    label: str
-    stack: str
-    arguments: tuple[str, ...]
-    programs: Mapping[str, str | None]
-    kernel: str
-    wire: str
-    record: str
-    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
-
-    def having(self, result: Result) -> list[str]:
-        """Return the names of the cases with this result."""
-        return [name for name, outcome in self.outcomes.items() if outcome.result == result]
-
-
-@dataclass(frozen=True)
-class Conformance:
-    """What was found of contenders, on one wire or on several."""
-
-    id: str
-    obligations: tuple[Obligation, ...]
-    contenders: tuple[UnderTest, ...]
+from harness.plan import KERNEL
+from harness.store.convert import Json
+from harness.store.facts import Facts
+from harness.store.obligations import FILE, SCHEMA, Conformance, UnderTest, read, written
+from harness.store.store import RESULTS, Run, make_new, read_json, write_json
 
 
 def create_conformance(id_: str, results: Path = RESULTS) -> Path:
@@ -101,12 +25,56 @@ def create_conformance(id_: str, results: Path = RESULTS) -> Path:
 def write_conformance(path: Path, found: Conformance, facts: Json) -> None:
     """Write the files of a record into its directory. MachineError if the disk refuses."""
     write_json(path / "facts.json", {"schema": SCHEMA, "run": found.id, **facts})
-    write_json(path / FILE, {"schema": SCHEMA, **to_json(found)})
+    write_json(path / FILE, written(found))
 
 
 def load_conformance(path: Path) -> Conformance:
     """Return the record in a directory. UsageError where it is none of ours."""
-    data = read_json(path / FILE)
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise UsageError(f"{path / FILE}: not a record of schema {SCHEMA}")
-    return from_json(Conformance, data, str(path / FILE))
+    return read(read_json(path / FILE), str(path / FILE))
+
+
+def adopt_conformance(run: Run, results: Path = RESULTS) -> Run:
+    """Add to a run what the newest records say of those of its contenders of which it has nothing.
+
+    A record is of a contender if stack, arguments, every program and the kernel's release are its.
+    """
+    before = run.conformance or Conformance(run.id, (), ())
+    known = {item.contender for item in before.contenders}
+    wanted = [name for name in run.plan.contenders if name not in known]
+    records = sorted((results / "conformance").glob(f"*/{FILE}"), reverse=True) if wanted else ()
+    found = before
+    for file in records:
+        record = read(read_json(file), str(file))
+        for name in list(wanted):
+            tested = _of(name, run.facts, record.contenders)
+            if tested:
+                wanted.remove(name)
+                found = _with(found, tested, record)
+    if found == before:
+        return run
+    order = list(run.plan.contenders)
+    found = replace(found, contenders=tuple(sorted(
+        found.contenders, key=lambda item: order.index(item.contender))))
+    write_json(run.path / FILE, written(found))
+    return replace(run, conformance=found)
+
+
+def _of(name: str, facts: Facts, tested: Iterable[UnderTest]) -> UnderTest | None:
+    """Return what was tested of the program of a run's contender, by the contender's name."""
+    contender, programs = facts.wire.contenders[name], facts.binaries.programs
+    kernel = (facts.kernel.release or "") if contender.stack == KERNEL else ""
+    for item in tested:
+        same = all(hash_ and name in programs and programs[name].sha256 == hash_
+                   for name, hash_ in item.programs.items())
+        if same and item.programs and (item.stack, item.arguments, item.kernel) == (
+                contender.stack, contender.arguments, kernel) and contender.program in item.programs:
+            return replace(item, contender=name)
+    return None
+
+
+def _with(found: Conformance, tested: UnderTest, record: Conformance) -> Conformance:
+    known = {item.case for item in found.obligations}
+    return replace(
+        found, contenders=(*found.contenders, tested),
+        obligations=(*found.obligations, *(item for item in record.obligations
+                                           if item.case not in known)))

@@ -41,7 +41,7 @@ class ContenderFacts:
 
 @dataclass(frozen=True)
 class WireFacts:
-    """The wire. optimisations: [name, what it is] of an ablation's."""
+    """The wire. optimisations, obligations: [name, what it is] of an ablation's."""
 
     title: str
     caveat: str
@@ -49,6 +49,7 @@ class WireFacts:
     mtu: int | None = None
     emulated: str = ""
     optimisations: tuple[tuple[str, str], ...] = ()
+    obligations: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

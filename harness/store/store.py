@@ -22,7 +22,7 @@ from typing import Any, Iterable
 
 from harness.errors import MachineError, UsageError
 from harness.plan import UNKNOWN, Plan, Reason, from_json, settled, to_json, without
-from harness.store import convert, facts, schema1
+from harness.store import convert, facts, obligations, schema1
 from harness.store.convert import Json
 from harness.store.facts import Facts
 from harness.store.trial_record import SCHEMA as TRIAL_SCHEMA
@@ -52,6 +52,7 @@ class Run:
     planned: what was to be measured, before the machine was looked at
     trials: in the order in which they ended
     calibration: trials of the client against the cheapest answerer
+    conformance: which obligations of TCP its contenders keep, as far as they were tested
     """
 
     id: str
@@ -60,6 +61,7 @@ class Run:
     planned: Plan
     trials: tuple[TrialRecord, ...] = ()
     calibration: tuple[TrialRecord, ...] = ()
+    conformance: obligations.Conformance | None = None
 
     @cached_property
     def plan(self) -> Plan:
@@ -263,7 +265,9 @@ def _load(path: Path, resumed: bool = False) -> tuple[Run, str]:
     for number, record in enumerate(trials, 1):
         if record.contender not in plan.contenders or not 0 <= record.round < plan.most_rounds:
             raise UsageError(f"{path / TRIALS}:{number}: a trial that is not in this run's plan")
-    return Run(found.run, path, found, planned, trials, calibration), cut
+    file = path / obligations.FILE
+    tested = obligations.read(read_json(file), str(file)) if file.exists() else None
+    return Run(found.run, path, found, planned, trials, calibration, tested), cut
 
 
 def _read_plan(file: Path) -> Plan:

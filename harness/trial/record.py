@@ -330,12 +330,14 @@ def _server_problems(setting: Setting, measured: Measured,
 def _optimisation_problems(contender: Contender,
                            final: Counters | None) -> list[Note[Problem]]:
     """Compare what the server had in force with what its name says: it leaves some out."""
-    if not contender.without:
+    if not contender.without and not contender.waived:
         return []
-    if final is None or final.optimisations is None:
+    if final is None or final.optimisations is None or final.obligations is None:
         return [Note(Problem.OPTIMISATIONS_UNKNOWN)]
-    stayed = tuple(name for name in contender.without if name in final.optimisations)
-    return [Note(Problem.OPTIMISATIONS_IN_FORCE, {"names": stayed})] if stayed else []
+    stayed = ((Problem.OPTIMISATIONS_IN_FORCE, contender.without, final.optimisations),
+              (Problem.OBLIGATIONS_IN_FORCE, contender.waived, final.obligations))
+    return [Note(problem, {"names": names}) for problem, out, there in stayed
+            if (names := tuple(name for name in out if name in there))]
 
 
 def _polling_problems(contender: Contender,

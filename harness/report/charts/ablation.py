@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Draw what each optimisation saves, from none of them down, and left out alone."""
+"""Draw what each step of an ablation saves or costs, from none of them on, and left out alone."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ TOTAL, SAVES, COSTS = "#767676", COLOURS[0], COLOURS[1]
 _ROW_INCHES, _NAMES_INCHES, _ALONE = 0.165, 0.92, 0.36
 
 
-def draw(plain: float, steps: Sequence[OptimisationStep], frame: Frame) -> Figure:
-    """Draw the waterfall; `plain`: cycles a request with all optimisations left out."""
+def draw(plain: float, steps: Sequence[OptimisationStep], frame: Frame,
+         priced: bool = False) -> Figure:
+    """Draw the waterfall; `plain`: cycles a request with all of the steps left out.
+
+    priced: what they cost is told, and not what they save
+    """
+    alone = [step.saved_alone.price if priced else step.saved_alone for step in steps]
     rows = len(steps) + 2
     entries = [Patch(facecolor=SAVES, label="saves"), Patch(facecolor=COSTS, label="costs"),
                Patch(facecolor=TOTAL, label="in all")]
@@ -25,10 +30,11 @@ def draw(plain: float, steps: Sequence[OptimisationStep], frame: Frame) -> Figur
                                       left=_NAMES_INCHES, share=False)
     heights = _steps(left, plain, steps)
     for place, step in enumerate(steps, 1):
-        _bar(right, place, 0.0, step.name, step.saved_alone)
+        _bar(right, place, 0.0, step.name, step.saved_alone, leftwards=priced)
     right.axvline(0, color="black", linewidth=0.6)
     for axes, title, label, ticks in ((left, "added one by one", "Busy cycles per request", 5),
-                                      (right, "left out alone", "Saved", 3)):
+                                      (right, "waived alone" if priced else "left out alone",
+                                       "Price" if priced else "Saved", 3)):
         axes.set_ylim(rows - 0.5, -0.5)
         axes.set_title(title)
         axes.grid(False, axis="y")
@@ -39,7 +45,7 @@ def draw(plain: float, steps: Sequence[OptimisationStep], frame: Frame) -> Figur
     left.set_yticks(range(rows), ["none of them", *(step.name for step in steps), "all of them"])
     right.set_yticks(range(rows), [""] * rows)
     left.set_xlim(0, 1.08 * max(heights))
-    right.set_xlim(*_reach([step.saved_alone for step in steps]))
+    right.set_xlim(*_reach(alone))
     return figure
 
 
@@ -51,7 +57,7 @@ def _steps(axes: Any, plain: float, steps: Sequence[OptimisationStep]) -> list[f
     for place, step in enumerate(steps, 1):
         if step.saved.mean is not None:
             axes.plot([at, at], [place - 1.35, place - 0.35], color="black", linewidth=0.4)
-        _bar(axes, place, at, step.name, step.saved, downwards=True)
+        _bar(axes, place, at, step.name, step.saved, leftwards=True)
         at -= step.saved.mean or 0.0
         heights.append(at)
     axes.plot([at, at], [len(steps) - 0.35, len(steps) + 0.65], color="black", linewidth=0.4)
@@ -60,12 +66,12 @@ def _steps(axes: Any, plain: float, steps: Sequence[OptimisationStep]) -> list[f
 
 
 def _bar(axes: Any, place: int, start: float, name: str, saving: Saving,
-         downwards: bool = False) -> None:
-    """Draw what is saved, from `start` on: towards fewer cycles, or to the right."""
+         leftwards: bool = False) -> None:
+    """Draw what is saved, from `start` on: to the right, or to the left, and a cost to the other side."""
     if saving.mean is None:
         axes.text(start, place, "×", ha="center", va="center", fontsize=7)
         return
-    sign = -1 if downwards else 1
+    sign = -1 if leftwards else 1
     bar, = axes.barh(place, sign * saving.mean, left=start, height=0.7,
                      color=SAVES if saving.mean >= 0 else COSTS)
     tip(bar, f"{name}: {saved(saving)} cycles")

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator, Sequence
+from typing import Iterator
 
 from harness.plan import KERNEL
 from harness.report.templates import macro
-from harness.store import Conformance, Obligation, Result, Severity, UnderTest
+from harness.store import Conformance, Obligation, Result, UnderTest
 
 
 @dataclass(frozen=True)
@@ -20,18 +20,12 @@ class Difference:
     why: str
 
 
-def by_severity(obligations: Sequence[Obligation]) -> list[Obligation]:
-    """Return the obligations, those whose loss is the worst first."""
-    order = list(Severity)
-    return sorted(obligations, key=lambda item: order.index(item.severity))
-
-
 def differences(found: Conformance) -> list[Difference]:
     """Return what contenders miss that the kernel's TCP keeps."""
     kernels = [item for item in found.contenders if item.stack == KERNEL]
     return [Difference(item.contender, obligation, item.outcomes[obligation.case].why)
             for item in found.contenders if item.stack != KERNEL
-            for obligation in by_severity(found.obligations)
+            for obligation in found.by_severity
             if _is(item, obligation, Result.MISSED)
             and any(_is(kernel, obligation, Result.KEPT) for kernel in kernels)]
 
@@ -49,7 +43,7 @@ def conformance_lines(found: Conformance) -> list[str]:
 
 def _rows(found: Conformance) -> Iterator[list[str]]:
     yield ["obligation", "severity", "RFC", *(item.contender for item in found.contenders)]
-    for obligation in by_severity(found.obligations):
+    for obligation in found.by_severity:
         yield [obligation.case, obligation.severity, obligation.rfc.removeprefix("RFC "), *(
             item.outcomes[obligation.case].result.replace("-", " ")
             if obligation.case in item.outcomes else "-" for item in found.contenders)]

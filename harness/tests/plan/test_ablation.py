@@ -60,3 +60,22 @@ def test_an_ablation_of_nobody(tmp_path: Path) -> None:
     path.write_text('like = "shm-loadgen"\nablation_of = "uring"\n')
     with pytest.raises(UsageError, match="ablation_of: there is no contender 'uring'"):
         load_wire(str(path))
+
+
+def test_the_obligations_are_the_server_s_own_and_each_is_waived_in_its_turn() -> None:
+    names = [each.name for each in ablation.obligations()]
+    # a row of the server's table that the pattern does not fit would be left out
+    rows = (SERVERS / "common" / "features.c").read_text().count("{OBLIGATION_")
+    assert len(names) == rows >= 1 and names[0] == "isn"
+    wire, lwip = load_wire("obligations"), load_wire("shm-loadgen").contenders["lwip"]
+    values = dict.fromkeys(PLACEHOLDERS, "7")
+    assert wire.contenders["plain"].command(values) == [*lwip.command(values), f"--waive={','.join(names)}"]
+    assert wire.contenders["plain"].title == "all obligations left out"
+    assert wire.contenders[ablation.added(names[-1])].command(values) == lwip.command(values)
+
+
+def test_an_ablation_of_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('like = "obligations"\nablates = "virtues"\n')
+    with pytest.raises(UsageError, match="'ablates' must be one of optimisations, obligations"):
+        load_wire(str(path))

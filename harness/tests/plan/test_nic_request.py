@@ -37,7 +37,8 @@ def test_all_of_them() -> None:
     (["doctor", "--force"], "--client, --force and --noiommu are about a NIC"),
     (["bench", "--wire", "nic", "--nic", "eth1"], "no client was named: give CLIENT=if:"),
     (["bench", "--wire", "tap", "--nic", "eth1"], "--nic is for the wire with a NIC, not for"),
-    (["doctor", "--tune", "max"], "--tune is not an option of doctor; bench, latency, reproduce, profile take it")])
+    (["doctor", "--tune", "max"], "--tune is not an option of doctor; bench, latency, reproduce, profile, "
+     "conformance take it")])
 def test_options_that_make_no_sense(argv: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv, RecordedHost("x710")) == 2
     assert capsys.readouterr().err.startswith(f"stackduel: {complaint}")

@@ -119,7 +119,7 @@ def test_the_page_stands_alone_with_result_and_caveats_first(golden_run: Path, t
     assert page.pictures == ["gain", "throughput", "latency", "cpu", "efficiency", "cycles"]
     assert page.addresses and all(address.startswith("#") for address in page.addresses)
     assert page.headings[1:] == [
-        "How sure", "Before you quote this", "Where, and how clearly", "More reservations", "Latency, CPU time and more",
+        "How sure", "The same job: TCP and IP", "Before you quote this", "Where, and how clearly", "More reservations", "Latency, CPU time and more",
         "What differs besides the stack", "Results", "What limited each point", "How this was measured and judged",
         "Machine", "Reproduce"]
     places = [page.text.index(part) for part in (synthetic.CAVEAT, "1.06× [0.996, 1.13]", "3 read", "A made-up CPU",

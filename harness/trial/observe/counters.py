@@ -31,7 +31,7 @@ class Counters:
 
     counts: by name
     tsc_hz: cycles in a second
-    optimisations: names of the optimisations in force
+    optimisations, obligations: names of those in force
     bytes_per_connection: by part of the server
     port: what DPDK says of its port (servers/stack/port/port_report.c), as facts.json has it
     xstats: what that port's NIC counts
@@ -40,6 +40,7 @@ class Counters:
     counts: Mapping[str, int] = field(default_factory=dict)
     tsc_hz: int | None = None
     optimisations: tuple[str, ...] | None = None
+    obligations: tuple[str, ...] | None = None
     bytes_per_connection: Mapping[str, int] | None = None
     port: Json = field(default_factory=dict)
     xstats: Mapping[str, int] | None = None

@@ -32,7 +32,7 @@ def test_every_colour_stands_out_from_a_white_and_from_a_dark_page() -> None:
 
 def test_every_contender_of_the_project_has_a_look_that_no_other_has() -> None:
     # an ablation draws no line a contender
-    looks = {name: look(name) for wire in wire_names() if wire != "ablate" for name in load_wire(wire).contenders}
+    looks = {name: look(name) for wire in map(load_wire, wire_names()) if not wire.ablation for name in wire.contenders}
     assert {"lwip", "epoll", "uring", "nginx", "plain"} <= {*looks}
     for (one, first), (other, second) in combinations(looks.items(), 2):
         if one.startswith(("nginx/", "redis/")) or other.startswith(("nginx/", "redis/")):
