@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #endif
 #include "kernel_main.h"
+#include "common/privileges.h"
 #include "kernel_listen.h"
 
 #include <stdlib.h>
@@ -16,6 +17,7 @@ int kernel_main(struct kernel_process *process, const struct option_table *table
     void *memory;
 
     options_parse_or_exit(&process->options, table, argc, argv);
+    privileges_limit();
     kernel_cpus_or_exit(&cpus, options);
     fd_slots_init(options);
     memory = aligned_alloc(CACHE_LINE, http_site_size(options->body_size));

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "kernel_options.h"
 
+#include "common/privileges.h"
+
 #define AT(field) offsetof(struct kernel_options, field)
 
 /* clang-format off */
@@ -14,6 +16,7 @@
     {"keepalive-interval", "S", OPTION_NUMBER, "10", 1, 32767, AT(keepalive_interval), "seconds between probes"}, \
     {"keepalive-count", "N", OPTION_NUMBER, "6", 1, 127, AT(keepalive_count), "silent probes before it is closed"}, \
     HTTP_LIMIT_ROWS(AT(limits)), \
+    PRIVILEGES_ROW(AT(user)), \
     {"threads", "N", OPTION_NUMBER, "1", 1, 64, AT(threads), "each with a listening socket of its own"}, \
     {"cpus", "LIST", OPTION_TEXT, "", 0, 0, AT(cpus), "one CPU a thread, as 2,3: a connection goes to the thread on the CPU that received its SYN; else threads run anywhere"}
 

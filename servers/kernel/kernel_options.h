@@ -17,6 +17,7 @@ struct kernel_options {
     uint64_t keepalive_interval; /* seconds between probes */
     uint64_t keepalive_count;    /* unanswered probes after which the connection is reclaimed */
     struct http_limits limits;
+    const char *user; /* NULL = not given */
     uint64_t threads;
     const char *cpus;   /* one a thread; "" = not pinned */
     uint64_t busy_poll; /* epoll_server: microseconds; 0 = not given */

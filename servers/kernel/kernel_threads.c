@@ -4,6 +4,7 @@
 #endif
 #include "kernel_threads.h"
 
+#include "common/privileges.h"
 #include "kernel_listen.h"
 
 #include <errno.h>
@@ -99,7 +100,7 @@ static void print(void) {
     size_t size;
     FILE *out = open_memstream(&tail, &size);
     unsigned count = (unsigned)threads.options->threads;
-    fprintf(out, "\"threads\": %u", count);
+    fprintf(out, "\"user\": \"%s\", \"threads\": %u", privileges_user(), count);
     for (unsigned i = 0; i < count; i++) {
         const struct kernel_counters *one = &threads.thread[i].counters;
         counters_add(&sum.common, &one->common);
@@ -206,6 +207,7 @@ void kernel_threads_run(const struct kernel_options *options, const struct kerne
         }
         wait_for_answer();
     }
+    privileges_drop(options->user, false);
     ready_print(options->address, (uint16_t)options->port);
     service->serve(0);
     service->stop(0);

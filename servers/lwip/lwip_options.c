@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "lwip_options.h"
 
+#include "common/privileges.h"
+
 #define AT(field) offsetof(struct lwip_options, field)
 
 /* clang-format off */
@@ -17,6 +19,7 @@ static const struct option_row rows[] = {
     {"keepalive-interval", "S", OPTION_NUMBER, "10", 1, 32767, AT(keepalive_interval), "seconds between probes"},
     {"keepalive-count", "N", OPTION_NUMBER, "6", 1, 127, AT(keepalive_count), "silent probes before it is closed"},
     HTTP_LIMIT_ROWS(AT(limits)),
+    PRIVILEGES_ROW(AT(user)),
     {"mbufs", "N", OPTION_NUMBER, "16383", 1023, 4194303, AT(mbufs), "packet buffers of a core"},
     {"rx-descriptors", "N", OPTION_NUMBER, "1024", 64, 32768, AT(rx_descriptors), "receive ring"},
     {"tx-descriptors", "N", OPTION_NUMBER, "1024", 64, 32768, AT(tx_descriptors), "transmit ring"},

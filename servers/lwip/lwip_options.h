@@ -23,6 +23,7 @@ struct lwip_options {
     uint64_t keepalive_interval; /* seconds between probes */
     uint64_t keepalive_count;    /* unanswered probes after which the connection is reclaimed */
     struct http_limits limits;
+    const char *user;        /* NULL = not given */
     uint64_t mbufs;          /* packet buffers of a core */
     uint64_t rx_descriptors; /* slots of the receive ring asked for */
     uint64_t tx_descriptors; /* slots of the transmit ring asked for */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/features.h"
+#include "common/privileges.h"
 
 #define FIELD(name)                                                                                          \
     { #name, offsetof(struct lwip_report, name) }
@@ -42,11 +43,11 @@ static void print_whole(FILE *out, const struct lwip_report *sum, size_t session
     features_describe(&obligations, kept, sizeof(kept));
     memory_describe(&sum->memory, memory, sizeof(memory));
     fprintf(out,
-            "\"writes_refused\": %" PRIu64 ", \"syn_dropped\": %" PRIu64
+            "\"user\": \"%s\", \"writes_refused\": %" PRIu64 ", \"syn_dropped\": %" PRIu64
             ", \"bytes_per_connection\": {\"pcb\": %zu, "
             "\"table\": %zu, \"session\": %zu, \"total\": %zu}, \"memory\": %s, \"optimisations\": %s, "
             "\"obligations\": %s, \"port\": %s",
-            sum->writes_refused, sum->syn_dropped, one.pcb, one.table, session_bytes,
+            privileges_user(), sum->writes_refused, sum->syn_dropped, one.pcb, one.table, session_bytes,
             one.pcb + one.table + session_bytes, memory, names, kept, port);
     fprintf(out, ", \"xstats\": ");
     stack_print_port_xstats(out);

@@ -13,6 +13,7 @@
 
 #include "common/counters.h"
 #include "common/features.h"
+#include "common/privileges.h"
 #include "cores.h"
 #include "lwip_http.h"
 #include "lwip_options.h"
@@ -144,6 +145,7 @@ static void end_sessions(unsigned core) {
 }
 
 static void stop(void) {
+    privileges_for_device();
     stack_stop();
     lwip_http_free(&server);
 }
@@ -173,6 +175,7 @@ static int run(const struct lwip_options *options) {
     }
     if ((code = cores_start((unsigned)options->cores, run_core)) == 0) {
         cores_catch_signals();
+        privileges_drop(options->user, true);
         ready_print(options->address, (uint16_t)options->port);
         serve(0);
     }
@@ -236,6 +239,7 @@ int main(int argc, char *argv[]) {
     eal_words = options_parse_after_eal_or_exit(&shared.options, &lwip_options, argc, argv);
     leave_out_or_exit(&optimisations, shared.options.without);
     leave_out_or_exit(&obligations, shared.options.waive);
+    privileges_limit();
     if ((code = eal_start("lwip_server", eal_words, argv)) != 0) {
         return code;
     }

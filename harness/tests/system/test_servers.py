@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import pwd
 import signal
 import socket
 import struct
@@ -269,6 +270,32 @@ def test_who_goes_on_is_kept(bed: TestBed, serve: Serve) -> None:
         read_exactly(slow, 1 << 16)
         counters = running.snapshot()
         assert counters is not None and counters["timeouts"] == 0
+
+
+def rights(pid: int) -> list[dict[str, str]]:
+    """What each thread of a process may do, by the names in /proc."""
+    return [dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines() if ":\t" in line)
+            for task in Path(f"/proc/{pid}/task").iterdir()]
+
+
+def test_no_server_stays_root(bed: TestBed, serve: Serve) -> None:
+    with serve() as running, bed.connect(running) as connection:
+        connection.sendall(GET)
+        assert read_exactly(connection, len(OK)) == OK
+        for thread in rights(running.pid):
+            assert set(thread["Uid"].split()) == {str(pwd.getpwnam("nobody").pw_uid)}
+            assert thread["Groups"].split() == []
+            assert (int(thread["CapEff"], 16), thread["NoNewPrivs"], thread["Umask"]) == (0, "1", "0077")
+
+
+@pytest.mark.parametrize("user", ["daemon", "root"])
+def test_the_user_may_be_chosen(bed: TestBed, serve: Serve, user: str) -> None:
+    with serve("--user", user) as running:
+        assert_serves(bed, running)
+        owner = str(pwd.getpwnam(user).pw_uid)
+        assert {thread["Uid"].split()[1] for thread in rights(running.pid)} == {owner}
+        running.snapshot()
+        assert f'"user": "{user}"' in running.lines()[-1]
 
 
 def connect_when_free(connection: socket.socket, running: Running, seconds: float) -> None:

@@ -431,13 +431,14 @@ static void test_each_program_has_its_own_options(void **state) {
     } programs[] = {
         {&epoll_options,
          "address port body-size max-connections backlog keepalive-idle keepalive-interval "
-         "keepalive-count header-timeout idle-timeout send-timeout threads cpus spin busy-poll "},
+         "keepalive-count header-timeout idle-timeout send-timeout user threads cpus spin busy-poll "},
         {&uring_options, "address port body-size max-connections backlog keepalive-idle keepalive-interval "
-                         "keepalive-count header-timeout idle-timeout send-timeout threads cpus "},
-        {&lwip_options, "address netmask gateway mac port body-size max-connections backlog keepalive-idle "
-                        "keepalive-interval keepalive-count header-timeout idle-timeout send-timeout mbufs "
-                        "rx-descriptors tx-descriptors mtu cores idle "
-                        "without waive no-offload "},
+                         "keepalive-count header-timeout idle-timeout send-timeout user threads cpus "},
+        {&lwip_options,
+         "address netmask gateway mac port body-size max-connections backlog keepalive-idle "
+         "keepalive-interval keepalive-count header-timeout idle-timeout send-timeout user mbufs "
+         "rx-descriptors tx-descriptors mtu cores idle "
+         "without waive no-offload "},
         {&preload_options,
          "address netmask gateway mac mbufs rx-descriptors tx-descriptors mtu no-offload eal "
          "sockets idle linger counters "},
