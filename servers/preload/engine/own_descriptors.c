@@ -85,6 +85,12 @@ bool own_descriptor(int fd) {
     return true;
 }
 
+void own_descriptor_is_programs(int fd) {
+    if (fd >= first_own && fd <= last_own) {
+        marks[fd] = FOREIGN;
+    }
+}
+
 void own_descriptors_leave(void) {
     for (int fd = first_own; fd <= last_own; fd++) {
         if (marks[fd] == OWN) {

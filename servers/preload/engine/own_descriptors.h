@@ -15,6 +15,9 @@ void own_descriptors_end(void);
  */
 bool own_descriptor(int fd);
 
+/* The program has got `fd`, perhaps while the stack started, from another thread. Under the lock. */
+void own_descriptor_is_programs(int fd);
+
 /* In a child of fork(): closes the copies. */
 void own_descriptors_leave(void);
 

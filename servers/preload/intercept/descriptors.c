@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "preload/engine/eal_start.h"
 #include "preload/engine/own_descriptors.h"
 
 EXPORT int socket(int domain, int type, int protocol) {
@@ -22,6 +23,7 @@ EXPORT int socket(int domain, int type, int protocol) {
         return fd;
     }
     engine_lock();
+    own_descriptor_is_programs(fd);
     if (engine_settings() != NULL && socket_create(fd, kind, type & SOCK_NONBLOCK) == NULL) {
         libc()->close(fd);
         fd = -1;
@@ -95,8 +97,9 @@ static int duplicated(int fd, int copy) {
     int saved = errno;
 
     if (copy >= 0 && copy != fd && !engine_inside() &&
-        (descriptor_get(fd) != NULL || descriptor_get(copy) != NULL)) {
+        (descriptor_get(fd) != NULL || descriptor_get(copy) != NULL || copy >= eal_lowest_descriptor())) {
         engine_lock();
+        own_descriptor_is_programs(copy);
         if (descriptor_get(fd) == NULL) {
             descriptor_drop(copy);
         } else if (!descriptor_put(copy, descriptor_get(fd))) {

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "preload/engine/eal_start.h"
+#include "preload/engine/own_descriptors.h"
 #include "preload/engine/signals.h"
 #include "preload/events/epoll_set.h"
 #include "preload/events/poll.h"
@@ -28,6 +30,11 @@ static bool invalid(const struct timespec *time) {
 EXPORT int epoll_create1(int flags) {
     int fd = libc()->epoll_create1(flags);
 
+    if (fd >= eal_lowest_descriptor() && !engine_inside()) {
+        engine_lock();
+        own_descriptor_is_programs(fd);
+        engine_unlock();
+    }
     if (fd >= 0 && !engine_inside() && !epoll_set_create(fd)) {
         libc()->close(fd);
         fd = (int)intercept_result(-ENOMEM);

@@ -864,3 +864,31 @@ CASE(another_thread_closes_a_number_of_what_accept_waits_for) {
     close(copy);
     close(fd);
 }
+
+static atomic_bool started;
+
+static void *open_until_started(void *unused) {
+    enum { MOST = 600 };
+    static int fds[MOST];
+    int count = 0, kept = 0;
+
+    (void)unused;
+    while (!started && count < MOST) {
+        fds[count] = epoll_create1(0);
+        poll(NULL, 0, 1);
+        kept += fds[count++] >= 0;
+    }
+    for (int i = 0; i < count; i++)
+        kept -= close(fds[i]) == 0;
+    note("not closed %d", kept);
+    return NULL;
+}
+
+/* What this thread opens while another's first wait starts the stack is the program's. */
+CASE_OF(descriptors_opened_while_the_stack_starts, NULL, true) {
+    pthread_t thread = start_thread(open_until_started, NULL);
+
+    close_pair(open_pair());
+    started = true;
+    join(thread);
+}
