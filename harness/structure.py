@@ -7,7 +7,9 @@ whole one may stay an int), a list holds one kind of thing.
 
 from __future__ import annotations
 
+import json
 import math
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Mapping, TypeVar, get_args, get_origin
@@ -17,6 +19,11 @@ from cattrs import BaseValidationError, Converter, ForbiddenExtraKeysError
 from harness.errors import UsageError
 
 _T = TypeVar("_T")
+# what a terminal obeys and a reader does not see: control characters but tab and line feed, and
+# what turns the direction of writing, and halves of characters, which cannot be encoded
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# the same in a text of JSON, where it may be escaped
+_MAY_HIDE = re.compile(rf"{_HIDDEN.pattern}|\\[bfr]|\\u(?:00[0189]|007[fF]|20[026]|[dD][89a-fA-F])")
 _KINDS: Mapping[type, tuple[type, ...]] = {
     str: (str,), int: (int,), float: (float, int), bool: (bool,)}
 # one of them, and a list of them
@@ -30,6 +37,30 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not TOML: {error}") from None
+
+
+def visible(text: str) -> str:
+    """Return a text with its control characters as \\x1b and the like."""
+    return _HIDDEN.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def parse_json(text: str) -> Any:
+    """Return what JSON of others holds, every text visible(). ValueError where it is none."""
+    try:
+        data = json.loads(text)
+        return _shown(data) if _MAY_HIDE.search(text) else data
+    except RecursionError:
+        raise ValueError("too deep") from None
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, list):
+        return [_shown(item) for item in value]
+    if isinstance(value, dict):
+        return {visible(key): _shown(item) for key, item in value.items()}
+    return value
 
 
 def strict(forbid_extra_keys: bool = False, omit_if_default: bool = False) -> Converter:

@@ -9,6 +9,7 @@ for: doctor and restore must run on a machine that lacks packages.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import signal
@@ -24,6 +25,7 @@ from harness.errors import (
 from harness.host import Host, LocalHost
 from harness.plan import BY_VARIABLE, OPTIONS, RENAMED, Kind, Option
 from harness.store import disk_reason
+from harness.structure import visible
 
 VERSION = "1.0"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -187,7 +189,7 @@ def main(argv: Sequence[str], host: Host) -> int:
         code, line = MachineError.exit_code, disk_reason(error)
     except Exception:
         return internal_error()
-    print(f"stackduel: {line}", file=sys.stderr, flush=True)
+    print(f"stackduel: {visible(line)}", file=sys.stderr, flush=True)
     return code
 
 
@@ -198,6 +200,8 @@ def start() -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")
     with suppress(ModuleNotFoundError):  # completion is for those who have it
         __import__("argcomplete").autocomplete(parser())
+    # what a run writes is nobody else's to change
+    os.umask(os.umask(0o022) | 0o022)
     code = main(sys.argv[1:], LocalHost())
     # Python gives signals back to their default on its way out: a late one would replace the exit
     # code

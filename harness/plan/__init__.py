@@ -9,7 +9,8 @@ from harness.plan.load import (
 from harness.plan.load_plan import MOST_OF_WRK, PLANS, load_plan, needs_loadgen, without
 from harness.plan.netem import parse as parse_netem
 from harness.plan.nic_request import (
-    WIRE, IfClient, NicRequest, SshClients, SshTarget, from_settings, parse_client, to_settings)
+    WIRE, IfClient, NicRequest, SshClients, SshTarget, from_settings, known_settings,
+    parse_client, to_settings)
 from harness.plan.options import (
     BY_VARIABLE, MOST_ATTEMPTS, NET_TAP, OFFERED_RATES, OPTIONS, OVERRIDES, RENAMED, RESTART_ROUND,
     RESTART_TRIAL, VHOST_NET, Kind, Option)

@@ -18,7 +18,7 @@ from harness.plan.netem import parse, with_amount
 from harness.plan.options import (
     BY_KEY, BY_VARIABLE, MOST_ATTEMPTS, OVERRIDES, RESTART_ROUND, RESTART_TRIAL, SOFTIRQ_DEFAULT,
     TURN_MS, Kind)
-from harness.plan.plan import SPARE_CONNECTIONS, SPARE_FILES, Plan, Reason
+from harness.plan.plan import SPARE_CONNECTIONS, SPARE_FILES, Plan, Reason, check_names
 from harness.plan.topology import contender_name, with_devices
 from harness.plan.wire import PRELOAD, Contender, Wire
 from harness.structure import read_toml
@@ -99,6 +99,7 @@ def load_plan(name_or_path: str, wire: Wire, cpus: Sequence[int], overrides: Map
     plan = _build(request, Path(name_or_path).stem, wire, shape, client, server, clients)
     plan = _limits_last(_limited(_swept(plan, sweeps), wire, files), wire, request)
     plan = _taking_turns(_restarting(plan, request, wire), request, wire)
+    check_names(plan)
     return without(plan, {name: reason for name in plan.contenders
                           if (reason := _why_not(wire.contenders[name], plan))})
 

@@ -34,6 +34,12 @@ def to_settings(request: NicRequest) -> dict[str, str]:
             **{name: "1" for name, given in switches.items() if given}}
 
 
+def known_settings(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return what of it to_settings() could have made, of a facts.json that another may have written."""
+    every = to_settings(NicRequest(force=True, noiommu=True))
+    return {name: settings[name] for name in every if name in settings}
+
+
 def from_settings(settings: Mapping[str, str]) -> NicRequest:
     """What to_settings() made. UsageError when it is something else."""
     try:

@@ -6,6 +6,7 @@ Knows no machine, no clock and no results.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
 from typing import Any, Mapping
@@ -13,6 +14,7 @@ from typing import Any, Mapping
 from harness.errors import UsageError
 from harness.plan.load import AXES, CONNECTIONS, Axis, LoadPoint, Workload
 from harness.plan.netem import parse
+from harness.plan.nic_request import parse_client
 from harness.plan.options import (
     BY_KEY, MOST_ROUNDS, OFFERED_RATES, RESTART_ROUND, RESTART_TRIAL, SOFTIRQ_DEFAULT)
 from harness.structure import strict, structured
@@ -24,6 +26,9 @@ SPARE_CONNECTIONS = 1024
 SPARE_FILES = 256
 # offered rates of a plan whose run is to find them
 UNKNOWN = (0,)
+# what names of a plan are made of: they become parts of paths and of command lines
+_WORD = r"[A-Za-z0-9_+-][A-Za-z0-9_.@+#-]{0,99}"
+_NAMED = re.compile(rf"{_WORD}(?:/{_WORD})*(?<!\.toml)")
 
 
 @dataclass(frozen=True)
@@ -199,8 +204,25 @@ _CONVERTER.register_structure_hook(Reason, _reason)
 _LIKE = {"body_sizes": "body_size_bytes", "impairments": "netem"}
 
 
+def check_names(plan: Plan) -> None:
+    """Raise UsageError on a name that could be more than a name, as a path or in a shell."""
+    optional = {"paper": plan.paper, "tap": plan.tap, "load_tool": plan.load_tool,
+                "softirq": plan.softirq}
+    for what, name in (("name", plan.name), ("wire", plan.wire),
+                       *(("contenders", name) for name in plan.contenders),
+                       *(item for item in optional.items() if item[1])):
+        if not _NAMED.fullmatch(name):
+            raise UsageError(f"{what}: {name!r} cannot be a name (at most 100 letters, digits and "
+                             "- _ . @ + #, parts joined by /)")
+    if "/" in plan.wire:
+        raise UsageError(f"wire: {plan.wire!r} is a path, not the name of a wire")
+    for machine in plan.clients:
+        parse_client(f"ssh:{machine}")
+
+
 def _check(plan: Plan) -> None:
     """Raise UsageError on a value that no plan of ours has."""
+    check_names(plan)
     flat = {**{key: getattr(plan, key) for key in (item.name for item in fields(plan))},
             "workload": plan.workload.name, "body_size_bytes": plan.workload.body_size_bytes}
     for key, option in BY_KEY.items():

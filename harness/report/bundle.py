@@ -19,6 +19,7 @@ import platform
 import re
 import tarfile
 import tempfile
+import zlib
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -30,6 +31,7 @@ from harness.analyse import METRICS
 from harness.plan import load_published
 from harness.store import NAME, from_json
 from harness.errors import CheckFailed, UsageError
+from harness.structure import parse_json
 from harness.report.report import build, loaded, write_files
 from harness.report.templates import TEMPLATES
 
@@ -40,8 +42,9 @@ _MAKERS = ("matplotlib", "Pillow", "numpy", "scipy", "Jinja2")
 _CHARTS = (".png", ".svg")
 _EMBEDDED = re.compile(rb'data:image/[^"]*|<svg class="chart".*?</svg>', re.DOTALL)
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:e[+-]\d+)?)")
-# bytes of an archive that is read, unpacked: more is none of ours
-MOST_BYTES = 4 << 30
+# of an archive that is read, unpacked: more is none of ours
+MOST_BYTES, MOST_FILES = 256 << 20, 1 << 16
+_BLOCK = 512
 _NAMED = 5
 # parts of a summary's paths that name no figure: sentences of schema 1, codes of schema 2
 _TEXTS = re.compile(r"(^|\.)(schema|sweep|caveats|contenders|evidence|calibration|reasons|unseen|"
@@ -154,9 +157,12 @@ def verify(path: Path) -> Verified:
                    if _hash(files[name]) != told[name])])
     with tempfile.TemporaryDirectory(prefix="stackduel-") as directory:
         at = Path(directory) / run_id
-        for name, data in _in(files, "run/").items():
-            (at / name).parent.mkdir(parents=True, exist_ok=True)
-            (at / name).write_bytes(data)
+        try:
+            for name, data in _in(files, "run/").items():
+                (at / name).parent.mkdir(parents=True, exist_ok=True)
+                (at / name).write_bytes(data)
+        except OSError as error:
+            raise UsageError(f"{path}: its files cannot be written: {error.strerror}") from None
         run, summary = loaded(at)
         pages = build(run, summary, [load_published(name) for name in manifest.published])
     kept = _in(files, "report/")
@@ -183,7 +189,9 @@ def _check_figures(path: Path, kept: Mapping[str, bytes], anew: bytes, near: boo
     near: other packages made it, whose sums may differ in the last digits
     """
     try:
-        old = json.loads(kept[SUMMARY])
+        old = parse_json(kept[SUMMARY].decode())
+        if not isinstance(old, dict):
+            raise ValueError
     except (KeyError, ValueError):
         raise UsageError(f"{path}: no report/{SUMMARY} in it: not a bundle of ours") from None
     then, now = figures(old), figures(json.loads(anew))
@@ -248,24 +256,18 @@ def _read(path: Path) -> tuple[str, Files]:
     """Return the run's id, and the bytes of each file by its name; unpack nothing to disk."""
     files: Files = {}
     tops = set()
-    total = 0
     try:
-        with tarfile.open(path, "r:gz") as tar:
-            for entry in tar:
-                place = PurePosixPath(entry.name)
-                if (not entry.isfile() or place.is_absolute() or ".." in place.parts
-                        or len(place.parts) < 2):
-                    raise UsageError(f"{path}: '{entry.name}' is no file of a bundle")
-                total += entry.size
-                if total > MOST_BYTES:
-                    raise UsageError(f"{path}: more than {MOST_BYTES >> 30} GiB: no bundle of ours")
+        with gzip.open(path) as archive:
+            for member, data in _members(path, archive):
+                place = PurePosixPath(member)
+                if place.is_absolute() or ".." in place.parts or len(place.parts) < 2:
+                    raise UsageError(f"{path}: '{member}' is no file of a bundle")
                 tops.add(place.parts[0])
-                data = tar.extractfile(entry)
                 name = str(PurePosixPath(*place.parts[1:]))
-                if name in files or data is None:
-                    raise UsageError(f"{path}: '{entry.name}' stands there twice")
-                files[name] = data.read()
-    except (OSError, EOFError, tarfile.TarError) as error:
+                if name in files:
+                    raise UsageError(f"{path}: '{member}' stands there twice")
+                files[name] = data
+    except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(f"{path}: cannot be read as a bundle: {reason}") from None
     if len(tops) != 1 or not NAME.fullmatch(next(iter(tops))):
@@ -273,9 +275,29 @@ def _read(path: Path) -> tuple[str, Files]:
     return tops.pop(), files
 
 
+def _members(path: Path, archive: gzip.GzipFile) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of each member. UsageError on any but a plain file, and on too many.
+
+    What tarfile would follow, extended headers and sparse files, may ask for any amount of memory.
+    """
+    count, total = 0, 0
+    while (block := archive.read(_BLOCK)).strip(b"\0"):
+        entry = tarfile.TarInfo.frombuf(block, "utf-8", "backslashreplace")
+        count, total = count + 1, total + max(entry.size, 0)
+        if entry.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or entry.size < 0:
+            raise UsageError(f"{path}: '{entry.name}' is no file of a bundle")
+        if total > MOST_BYTES or count > MOST_FILES:
+            raise UsageError(f"{path}: more than {MOST_BYTES >> 20} MiB or {MOST_FILES:,} files: no "
+                             "bundle of ours")
+        data = archive.read(entry.size)
+        if len(data) < entry.size or len(archive.read(-entry.size % _BLOCK)) < -entry.size % _BLOCK:
+            raise EOFError("it is cut short")
+        yield entry.name, data
+
+
 def _manifest(path: Path, files: Files) -> Manifest:
     try:
-        found = from_json(Manifest, json.loads(files[MANIFEST]), MANIFEST)
+        found = from_json(Manifest, parse_json(files[MANIFEST].decode()), MANIFEST)
     except (KeyError, ValueError, UsageError):
         found = None
     if found is None or found.schema != SCHEMA:

@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Callable, Iterator, Mapping, Sequence
 
 from harness.analyse import Distance, Gain, Interval, Saving, Summary
-from harness.plan import AXES, GENERAL, MOST_ATTEMPTS, Axis, LoadPoint, Plan
+from harness.plan import (
+    AXES, GENERAL, MOST_ATTEMPTS, Axis, LoadPoint, Plan, known_settings)
 from harness.store import Bound
 
 NONE = "–"
+# a word that a shell takes as it is; {…}: a placeholder
+_PLAIN = re.compile(r"(?!#)(?:[\w@%+=:,./#-]|\{\w+\})+", re.ASCII)
 _BOUNDS = {Bound.LOWER: "≥ ", Bound.UPPER: "≤ "}
 # one value of an axis, and several; (s) falls away where the value is 1
 _PLACES = {
@@ -183,7 +187,7 @@ def places(of: Summary | Sequence[LoadPoint]) -> Places:
 
 def command_line(program: str, arguments: Sequence[str]) -> str:
     """Return a command as one would type it; placeholders stay."""
-    return " ".join(word if re.fullmatch(r"[^\s\"'$;]+", word) else f"'{word}'"
+    return " ".join(word if _PLAIN.fullmatch(word) else shlex.quote(word)
                     for word in (program, *arguments))
 
 
@@ -205,19 +209,20 @@ def command(plan: Plan, request: Mapping[str, str] = {}) -> str:
         "SEED": plan.seed or "", "SWEEP": _sweep(plan), "TAP": plan.tap,
         "NETEM": plan.netem, "SOFTIRQ": plan.softirq, "LOAD_TOOL": plan.load_tool,
         "CALIBRATE": "" if plan.calibrate else "no"}
-    target, taken = ["make", f"bench-{plan.wire}"], {"PAPER", "WIRE", "RATES", *request}
+    target, first = f"bench-{plan.wire}", known_settings(request)
     if plan.offered:
-        target = ["make", "latency", f"WIRE={plan.wire}", f"RATES={_numbers(plan.offered)}"]
+        target, first = "latency", {"WIRE": plan.wire, "RATES": _numbers(plan.offered), **first}
     elif plan.paper:
-        target = ["make", "reproduce", f"PAPER={plan.paper}", f"WIRE={plan.wire}"]
+        target, first = "reproduce", {"PAPER": plan.paper, "WIRE": plan.wire, **first}
     elif request:
-        target = ["make", "bench"]
+        target = "bench"
     elif plan.workload.name not in GENERAL:
-        target = ["make", "bench-app", f"APP={plan.wire}"]
-    given = {**request, **{key: str(value) for key, value in settings.items()
-                           if value != "" and key not in taken}}
-    return " ".join(["sudo", *target, *(f"{key}={command_line(value, ())}"
-                                        for key, value in given.items())])
+        target, first = "bench-app", {"APP": plan.wire}
+    given = {**first, **{key: str(value) for key, value in settings.items()
+                         if value != "" and key not in first}}
+    # make would expand a dollar
+    return " ".join(["sudo make", command_line(target, ()), *(
+        f"{key}={command_line(value.replace('$', '$$'), ())}" for key, value in given.items())])
 
 
 def _client(plan: Plan) -> dict[str, str]:

@@ -32,11 +32,15 @@ _MACROS: Mapping[type, str] = {
 
 
 @lru_cache(maxsize=None)
-def environment(html: bool) -> jinja2.Environment:
-    """Return the templates with the filters of format.py; an unknown name is an error."""
+def environment(html: bool, markdown: bool = False) -> jinja2.Environment:
+    """Return the templates with the filters of format.py; an unknown name is an error.
+
+    What is stored becomes no tag, and in Markdown no link or picture either.
+    """
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=html)
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=html,
+        finalize=_without_marks if markdown else None)
     made.filters.update({function.__name__: function for function in _FILTERS}, lines=lines,
                         cell=_cell)
     made.globals.update(
@@ -56,7 +60,7 @@ def environment(html: bool) -> jinja2.Environment:
 def render(template: str, context: Mapping[str, object]) -> bytes:
     """Render a template; HTML is escaped. UsageError where facts lack what it shows."""
     try:
-        return environment(".html" in template).get_template(template).render(context).encode()
+        return environment(".html" in template, ".md" in template).get_template(template).render(context).encode()
     except jinja2.UndefinedError as error:
         raise UsageError(f"facts.json: something that {template} shows is missing: "
                          f"{error}") from None
@@ -78,6 +82,11 @@ def lines(text: str) -> list[str]:
     """Return the lines of a macro's text that hold something, with single blanks."""
     kind: Any = markupsafe.Markup if isinstance(text, markupsafe.Markup) else str
     return [kind(" ".join(line.split())) for line in text.splitlines() if line.strip()]
+
+
+def _without_marks(value: object) -> object:
+    """Return a text as Markdown shows it; done twice, it stays."""
+    return value.replace("<", "&lt;").replace("](", "]\\(") if isinstance(value, str) else value
 
 
 def _cell(text: object) -> str:

@@ -19,7 +19,7 @@ from harness.store.profile_record import (
     write_profile)
 from harness.store.store import (
     NAME, OUT, REFERENCE, RESULTS, Run, Store, check_writable, disk_is_full, disk_reason, find_run,
-    give_to_user, load_run, run_id, write_file)
+    give_to_user, load_run, read_json, run_id, write_file)
 from harness.store.trial_record import (
     OTHER, PERCENTILES, ClientPart, Clock, CpuTime, EndCount, Histogram, MachineUse, OpenLoop,
     Reconcile, Steady, TrialRecord, merged, quantile, rounded)

@@ -27,6 +27,7 @@ from harness.store.convert import Json
 from harness.store.facts import Facts
 from harness.store.trial_record import SCHEMA as TRIAL_SCHEMA
 from harness.store.trial_record import TrialRecord
+from harness.structure import parse_json
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
@@ -40,6 +41,8 @@ TRIALS = "trials.jsonl"
 CALIBRATION = "calibration.jsonl"
 # bytes: what contenders and wrk print, and a line of trials.jsonl
 ROOM_FOR_A_TRIAL = 64 * 1024
+# bytes of what is read, as who wrote it may mean ill: its values take 50 times as much
+MOST_TRIALS, MOST_TRIAL, MOST_JSON = 256 << 20, 4 << 20, 16 << 20
 ID = re.compile(r"[0-9]{8}-[0-9]{6}-[a-z0-9_-]+")
 # what a run may be called: an id, or another word that can name a directory
 NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -183,7 +186,9 @@ def write_file(path: Path, data: str | bytes) -> None:
     """Replace `path` by `data`, whole or not at all. MachineError if the disk refuses."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        # one that was left, or a link to elsewhere
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "xb") as file:
             file.write(data if isinstance(data, bytes) else data.encode())
             file.flush()
             os.fsync(file.fileno())
@@ -289,36 +294,46 @@ def _read_facts(file: Path) -> Facts:
     return found
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Path, most: int) -> str:
     try:
-        return path.read_bytes().decode()
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not text: not one of our files") from None
+        with open(path, "rb") as file:
+            data = file.read(most + 1)
     except OSError as error:
         raise UsageError(f"{path}: cannot read: {error.strerror}") from None
+    if len(data) > most:
+        raise UsageError(f"{path}: more than {most >> 20} MiB: not one of our files")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not text: not one of our files") from None
 
 
 def read_json(path: Path) -> Any:
     """Return what a file of ours holds. UsageError, with the place, where it is no JSON."""
     try:
-        return json.loads(_read_text(path))
+        return parse_json(_read_text(path, MOST_JSON))
     except json.JSONDecodeError as error:
         raise UsageError(f"{path}:{error.lineno}: truncated or not JSON: {error.msg}") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: not JSON: {error}") from None
 
 
 def _read_lines(path: Path, plan: Plan) -> tuple[tuple[TrialRecord, ...], str]:
     """Return the records, and where a last line was cut short ("" if it was not)."""
-    lines = _read_text(path).split("\n")
+    lines = _read_text(path, MOST_TRIALS).split("\n")
     cut = f"{path}:{len(lines) + 1}: the last line is cut short" if lines.pop() else ""
     return tuple(_record(line, plan, f"{path}:{number}")
                  for number, line in enumerate(lines, 1)), cut
 
 
 def _record(text: str, plan: Plan, place: str) -> TrialRecord:
+    if len(text) > MOST_TRIAL:
+        raise UsageError(f"{place}: more than {MOST_TRIAL >> 20} MiB: no trial")
     try:
-        line = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{place}: truncated or not JSON: {error.msg}") from None
+        line = parse_json(text)
+    except ValueError as error:
+        what = error.msg if isinstance(error, json.JSONDecodeError) else error
+        raise UsageError(f"{place}: truncated or not JSON: {what}") from None
     schema = line.get("schema") if isinstance(line, dict) else None
     if schema == TRIAL_SCHEMA:
         record = convert.from_json(TrialRecord, line, place)

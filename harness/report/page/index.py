@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.analyse import SCHEMA, Summary, summarise
 from harness.errors import UsageError
-from harness.store import from_json, load_run
+from harness.store import from_json, load_run, read_json
 from harness.report.baselines import Line, headlines
 from harness.report.charts.looks import look
 from harness.report.templates import macro, render
@@ -68,10 +67,12 @@ def _read(path: Path) -> tuple[str, Summary]:
     """Return when a run was started and its summary: the one that its report left, if that is of
     its last trial, else one made anew."""
     kept, trials = path / "summary.json", path / "trials.jsonl"
-    facts = json.loads((path / "facts.json").read_text("utf-8"))
+    (path / "facts.json").stat()
+    facts = read_json(path / "facts.json")
     if kept.is_file() and kept.stat().st_mtime >= trials.stat().st_mtime:
-        data = json.loads(kept.read_text("utf-8"))
-        if isinstance(data, dict) and data.get("schema") == SCHEMA:
+        data = read_json(kept)
+        if (isinstance(data, dict) and data.get("schema") == SCHEMA
+                and isinstance(facts, dict)):
             return str(facts.get("started_at", "")), from_json(Summary, data, str(kept))
     run = load_run(path)
     if not run.trials:

@@ -392,3 +392,9 @@ def test_several_names_are_words_of_a_shell_or_one_directory(tmp_path: Path) -> 
     assert parse(["compare", 'RUNS=a "b c" d']).RUNS == ["a", "b c", "d"]
     with pytest.raises(UsageError, match="it's: no closing quotation"):
         parse(["gate", "BASE=it's"])
+
+
+def test_what_is_written_is_nobody_elses_to_change_whatever_the_umask_is(tmp_path: Path) -> None:
+    done = subprocess.run([ROOT / "stackduel", "export", "reference", "--output", tmp_path / "x.csv"], umask=0,
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "x.csv").stat().st_mode & 0o777 == 0o644

@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import tarfile
+import tracemalloc
 from pathlib import Path
 from typing import Callable
 
@@ -234,3 +235,62 @@ def test_why_a_trial_of_schema_1_was_unsettled_is_no_figure() -> None:
     data = {"schema": 1, "contenders": {"epoll": {}}, "steadiness": {"sampled": 2, "never": 1, "trials": [
         {"contender": "epoll", "connections": 8, "round": 0, "why": "throughput was still rising"}]}}
     assert bundle.figures(data) == {"steadiness.sampled": 2, "steadiness.never": 1}
+
+
+# --- archives that mean ill ------------------------------------------------------------------------
+
+
+def header(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE) -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.type = size, kind
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("kind", [
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.GNUTYPE_SPARSE,
+    tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE])
+def test_a_member_that_is_no_plain_file_is_refused_before_it_is_read(kind: bytes, tmp_path: Path) -> None:
+    assert refused(tmp_path, header("run/x", 1 << 30, kind) + bytes(4 << 20)) == "'run/x' is no file of a bundle"
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "run/../../x", "x"])
+def test_a_member_that_would_lie_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
+    assert refused(tmp_path, header(name)) == f"'{name}' is no file of a bundle"
+
+
+@pytest.mark.parametrize("data", [
+    header("run/x", 1 << 30) + bytes(4 << 20), b"".join(header(f"run/{number}") for number in range(70_000))])
+def test_an_archive_beyond_any_of_ours_is_refused(data: bytes, tmp_path: Path) -> None:
+    assert refused(tmp_path, data) == "more than 256 MiB or 65,536 files: no bundle of ours"
+
+
+def test_a_member_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    assert refused(tmp_path, header("run/x", 1000) + b"x" * 10) == "cannot be read as a bundle: it is cut short"
+
+
+def test_a_file_below_a_file_is_refused(packed: Path, tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        first = with_manifest(files).partition("/")[0]
+        for name in (f"{first}/run/x", f"{first}/run/x/y"):
+            files[name] = b""
+        manifest = json.loads(files[with_manifest(files)])
+        manifest["sha256"].update({f"run/{name}": hashlib.sha256(b"").hexdigest() for name in ("x", "x/y")})
+        files[with_manifest(files)] = json.dumps(manifest).encode()
+    with pytest.raises(UsageError, match="its files cannot be written"):
+        bundle.verify(changed(packed, tmp_path / "x.tar.gz", change))
+
+
+def refused(directory: Path, archive: bytes) -> str:
+    """Return why an archive is refused, for which little memory may be taken."""
+    path = directory / "x.tar.gz"
+    path.write_bytes(gzip.compress(archive, 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UsageError) as refusal:
+            bundle.verify(path)
+        assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    finally:
+        tracemalloc.stop()
+    text = str(refusal.value)
+    assert text.startswith(f"{path}: ") and "\n" not in text
+    return text.removeprefix(f"{path}: ")

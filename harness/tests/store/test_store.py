@@ -15,7 +15,8 @@ import pytest
 import harness.store.store
 from harness.errors import MachineError, UsageError
 from harness.store.convert import to_json
-from harness.store.store import Store, check_writable, find_run, give_to_user, load_run, run_id
+from harness.store.store import (
+    Store, check_writable, find_run, give_to_user, load_run, run_id, write_file)
 from harness.plan import LoadPoint, load_plan, load_wire
 from harness.tests.fixtures import synthetic
 from harness.tests.fixtures.trial_records import make as record
@@ -235,3 +236,13 @@ def test_under_sudo_only_the_projects_own_directory_above_goes_to_the_user(
     monkeypatch.setattr(harness.store.store, "RESULTS", tmp_path)
     give_to_user(store.run.path)
     assert above.stat().st_uid == 12345 and tmp_path.stat().st_uid == 0
+
+
+def test_a_link_that_another_planted_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("theirs")
+    for name in ("facts.json", ".facts.json.tmp"):
+        (tmp_path / name).symlink_to(victim)
+    write_file(tmp_path / "facts.json", "ours")
+    assert victim.read_text() == "theirs" and not (tmp_path / "facts.json").is_symlink()
+    assert (tmp_path / "facts.json").read_text() == "ours" and not (tmp_path / ".facts.json.tmp").exists()
