@@ -19,6 +19,8 @@ from harness.store import Obligation, Severity
 SMALL, LARGE = 1, 65_536
 BODIES = (SMALL, LARGE)
 SECONDS = 15.0
+# of all servers of ours: keep-alive that a case has the time for
+KEEPALIVE = ("--keepalive-idle", "2", "--keepalive-interval", "1", "--keepalive-count", "3")
 
 
 class NotTestable(Exception):
@@ -34,6 +36,7 @@ class Case:
     alone: no other case runs beside it
     steers: it stops or restarts the server, and is alone
     seconds: within which it ends
+    options: with which a server of ours is started for it
     """
 
     obligation: Obligation
@@ -42,13 +45,15 @@ class Case:
     alone: bool
     steers: bool
     seconds: float
+    options: tuple[str, ...] = ()
 
 
 _CASES: dict[str, Case] = {}
 
 
 def case(*, rfc: str, severity: str, body: int = SMALL, alone: bool = False,
-         steers: bool = False, seconds: float = SECONDS) -> Callable[[Any], Any]:
+         steers: bool = False, seconds: float = SECONDS,
+         options: tuple[str, ...] = ()) -> Callable[[Any], Any]:
     """Register a function as a case. Its name is the case's, the first line of its docstring the
     obligation."""
     def register(run: Callable[..., None]) -> Callable[..., None]:
@@ -56,7 +61,7 @@ def case(*, rfc: str, severity: str, body: int = SMALL, alone: bool = False,
         assert name not in _CASES and run.__doc__ and body in BODIES, name
         text = run.__doc__.strip().splitlines()[0]
         _CASES[name] = Case(Obligation(name, text, rfc, Severity(severity)), run, body,
-                           alone or steers, steers, seconds)
+                           alone or steers, steers, seconds, options)
         return run
     return register
 

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Callable, Sequence
 
-from harness.conformance.case import BODIES, Case, all_cases
+from harness.conformance.case import Case, all_cases
 from harness.conformance.session import Session
 from harness.errors import UsageError
 from harness.facts import gather
@@ -75,16 +75,17 @@ def _outcomes(host: Host, up: Provisioned, plan: Plan, name: str, cases: Sequenc
     contender = up.wire.contenders[name]
     found: dict[str, Outcome] = {}
     up.turn_to(host, contender)
-    for body in BODIES:
-        chosen = [case for case in cases if case.body == body]
-        if refused := _refuses(contender, body):
+    for body, options in sorted({(case.body, case.options) for case in cases}):
+        chosen = [case for case in cases if (case.body, case.options) == (body, options)]
+        if refused := _refuses(contender, body, options):
             found |= {case.obligation.case: Outcome(Result.NOT_TESTABLE, refused)
                       for case in chosen}
-        elif chosen:
+        else:
             workload = replace(plan.workload, body_size_bytes=body)
-            place = raw / f"{contender.file_name}-{body}"
+            place = raw / f"{contender.file_name}-{body}{'-options' if options else ''}"
             place.mkdir()
-            with Session(host, up, replace(plan, workload=workload), contender, place) as session:
+            started = replace(contender, arguments=(*contender.arguments, *options))
+            with Session(host, up, replace(plan, workload=workload), started, place) as session:
                 found |= session.run(chosen)
         for case in chosen:
             outcome = found[case.obligation.case]
@@ -93,8 +94,10 @@ def _outcomes(host: Host, up: Provisioned, plan: Plan, name: str, cases: Sequenc
     return {case.obligation.case: found[case.obligation.case] for case in cases}
 
 
-def _refuses(contender: Contender, body: int) -> str:
-    """Return why a contender cannot answer with such a body; "" if it can."""
+def _refuses(contender: Contender, body: int, options: Sequence[str]) -> str:
+    """Return why a contender cannot be started so; "" if it can."""
+    if options and not contender.counters:
+        return f"a server of others: it takes no {options[0]}"
     only, most = contender.only_body_size, contender.most_body_size
     if only not in (None, body) or 0 < most < body:
         return f"it answers with no body of {body} bytes"

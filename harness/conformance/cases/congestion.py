@@ -33,15 +33,6 @@ def initial_window(peer: Peer) -> None:
     peer.expect(flight <= 10 * 536, f"{flight} bytes at an MSS of 536")
 
 
-@case(rfc="RFC 6928 2, RFC 5681 3.1", severity="loss", body=LARGE)
-def initial_window_used(peer: Peer) -> None:
-    """At first at least the window of RFC 5681 is sent: 3 segments of 1,460 bytes."""
-    connection = peer.connect()
-    connection.get()
-    flight = _flight(connection)
-    peer.expect(flight >= 3 * 1460, f"{flight} bytes")
-
-
 @case(rfc="RFC 5681 3.1", severity="loss", body=LARGE)
 def slow_start(peer: Peer) -> None:
     """In slow start each round trip sends at most twice as much as the last, and soon more."""

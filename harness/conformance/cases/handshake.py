@@ -140,7 +140,7 @@ def handshake_ack_wrong(peer: Peer) -> None:
     wrong = add(connection.ack, 1 << 30)
     connection.send("A", ack=wrong)
     segment = connection.receive(_SOON)
-    peer.expect(segment and (segment.flags, segment.seq) == ("R", wrong),
+    peer.expect(segment and "R" in segment.flags and segment.seq == wrong,
                 f"answered with {segment and (segment.flags, distance(wrong, segment.seq))}")
     connection.send("A")
     connection.serves()
