@@ -3,6 +3,7 @@
 #ifndef STACKDUEL_LWIP_HOOKS_H
 #define STACKDUEL_LWIP_HOOKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lwip/err.h"
@@ -31,5 +32,13 @@ uint32_t stack_initial_sequence(const struct ip4_addr *local, uint16_t local_por
 /* stack.c: a neighbour (network byte order) has not answered, and what waited for it is dropped. */
 void stack_neighbour_silent(uint32_t neighbour);
 #define LWIP_HOOK_ARP_UNANSWERED(neighbour) stack_neighbour_silent(neighbour)
+
+/* stack_interface.c: whether what comes out of fragments is this core's, as they have no ports to tell whose
+ * they are. */
+bool stack_reassembles(void);
+#define LWIP_HOOK_IP4_REASSEMBLES(netif) stack_reassembles()
+
+/* A tag for a priority is none for a network (IEEE 802.1Q, VLAN 0). */
+#define LWIP_HOOK_VLAN_CHECK(netif, ethernet, vlan) (VLAN_ID(vlan) == 0)
 
 #endif

@@ -50,8 +50,15 @@
 /* SO_REUSEADDR, where a PCB asks for it. */
 #define SO_REUSE 1
 
-/* IP. TCP never fragments here, so fragments are dropped rather than held for reassembly. */
-#define IP_REASSEMBLY 0
+/* A tag for a priority is accepted, one for a network is not (LWIP_HOOK_VLAN_CHECK). */
+#define ETHARP_SUPPORT_VLAN 1
+
+/* IP. What others fragment is put together, within limits: no more buffers of the port are held than these,
+ * each datagram for as long as Linux does. */
+#define IP_REASSEMBLY 1
+#define IP_REASS_MAX_PBUFS 128
+#define IP_REASS_MAXAGE 30
+#define MEMP_NUM_REASSDATA 32
 #define IP_FRAG 0
 #define LWIP_RAW 0
 #define LWIP_UDP 1

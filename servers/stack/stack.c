@@ -174,6 +174,7 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
         return code;
     }
     stack.zero_copy.limit = feature_on(FEATURE_RX_ZERO_COPY) ? stack.port.spare_mbufs : 0;
+    stack.alone = config->cores <= 1;
     stack.sequence_key = sequence_key_draw();
     stack.tsc_hz = rte_get_tsc_hz();
     stack.start_tsc = stack.turn_tsc = rte_rdtsc();

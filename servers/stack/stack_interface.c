@@ -107,6 +107,10 @@ void stack_neighbour_silent(uint32_t neighbour) {
     }
 }
 
+bool stack_reassembles(void) {
+    return stack.alone;
+}
+
 static err_t interface_output(struct netif *netif, struct pbuf *pbuf) {
     struct rte_mbuf *packet;
 

@@ -40,6 +40,7 @@ struct stack_state {
     uint64_t tx_packets_checked; /* sent when the link was last looked at */
     bool tx_waited;              /* something was queued then */
     bool refused;                /* the port had no room for a packet of lwIP */
+    bool alone;                  /* no other core has the port */
     bool timers_due;             /* now_ms was counted up, and lwIP's timers have not been looked at */
     void (*on_silent)(uint32_t neighbour); /* stack_on_silent_neighbour(); NULL: nobody wants to know */
     uint32_t random[64]; /* drawn anew by stack_start(): a forked process must not repeat its parent's */

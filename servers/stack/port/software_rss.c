@@ -97,6 +97,13 @@ static unsigned owner_of_arp(const struct rte_mbuf *packet) {
                : SOFTWARE_RSS_EVERYBODY;
 }
 
+/* An error is about a packet that may be any core's. */
+static unsigned owner_of_icmp(uint8_t type) {
+    const uint8_t unreachable = 3, time_exceeded = 11;
+
+    return type == unreachable || type == time_exceeded ? SOFTWARE_RSS_EVERYBODY : SOFTWARE_RSS_WHOEVER;
+}
+
 /* A multiply-shift hash, which is strongly universal (Dietzfelbinger 1996), scaled to the number of cores. */
 static unsigned owner_of_flow(const struct software_rss *rss, const struct rte_ipv4_hdr *ip,
                               const struct ports *ports) {
@@ -123,6 +130,9 @@ unsigned software_rss_owner(const struct software_rss *rss, const struct rte_mbu
         return SOFTWARE_RSS_WHOEVER;
     }
     offset = (uint32_t)sizeof(*ethernet) + rte_ipv4_hdr_len(ip);
+    if (ip->next_proto_id == IPPROTO_ICMP && packet->data_len > offset) {
+        return owner_of_icmp(*rte_pktmbuf_mtod_offset(packet, const uint8_t *, offset));
+    }
     if ((ip->next_proto_id != IPPROTO_TCP && ip->next_proto_id != IPPROTO_UDP) ||
         (ip->fragment_offset & rte_cpu_to_be_16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) != 0 ||
         packet->data_len < offset + sizeof(struct ports)) {

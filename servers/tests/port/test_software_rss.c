@@ -108,6 +108,22 @@ static void test_another_table_has_other_keys(void **state) {
     software_rss_free(other);
 }
 
+static void test_an_icmp_error_is_news_to_all(void **state) {
+    struct rte_mbuf *packet = segment(1);
+    struct rte_ipv4_hdr *ip =
+        rte_pktmbuf_mtod_offset(packet, struct rte_ipv4_hdr *, sizeof(struct rte_ether_hdr));
+    uint8_t *type = (uint8_t *)(ip + 1);
+
+    (void)state;
+    ip->next_proto_id = IPPROTO_ICMP;
+    for (unsigned i = 0; i < 256; i++) {
+        *type = (uint8_t)i;
+        assert_int_equal(software_rss_owner(rss, packet),
+                         i == 3 || i == 11 ? SOFTWARE_RSS_EVERYBODY : SOFTWARE_RSS_WHOEVER);
+    }
+    rte_pktmbuf_free(packet);
+}
+
 static void test_what_has_no_ports_stays_where_it_came(void **state) {
     struct rte_mbuf *packets[] = {segment(1), segment(2), segment(3), segment(4), rte_pktmbuf_alloc(pool)};
     struct rte_ipv4_hdr *ip[4];
@@ -264,6 +280,7 @@ int main(int argc, char *argv[]) {
         SOFTWARE_RSS_TEST(test_a_flow_has_one_core_whatever_its_segments_are),
         SOFTWARE_RSS_TEST(test_flows_are_spread_evenly),
         SOFTWARE_RSS_TEST(test_another_table_has_other_keys),
+        SOFTWARE_RSS_TEST(test_an_icmp_error_is_news_to_all),
         SOFTWARE_RSS_TEST(test_what_has_no_ports_stays_where_it_came),
         SOFTWARE_RSS_TEST(test_each_packet_comes_to_its_core_once_and_in_order),
         SOFTWARE_RSS_TEST(test_an_answer_of_arp_reaches_every_core_a_question_one),

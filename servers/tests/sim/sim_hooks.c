@@ -15,6 +15,10 @@ uint32_t stack_initial_sequence(const struct ip4_addr *local, uint16_t local_por
     return sys_now() * 15625;
 }
 
+bool stack_reassembles(void) {
+    return true;
+}
+
 void stack_neighbour_silent(uint32_t neighbour) {
     (void)neighbour;
 }
