@@ -391,6 +391,52 @@ static void test_obligations_0011_who_ends_well_is_counted_no_more(void **state)
     assert_int_equal(tcp_orphan_counters.count, 0);
 }
 
+/* --- strangers ----------------------------------------------------------------------------------------- */
+
+static void test_obligations_0012_a_flood_of_strangers_is_not_answered_with_one(void **state) {
+    (void)state;
+    listen_with(BACKLOG);
+    pass(1);
+    for (unsigned i = 0; i < 2 * TCP_STRANGERS_RESET; i++) {
+        inject_from(CLIENT_ADDRESS, 20000, SERVER_PORT + 1, i, 1, TCP_ACK);
+        inject(20000, i, 1, TCP_ACK);
+    }
+    assert_int_equal(resets, TCP_STRANGERS_RESET);
+    pass(1);
+    inject_from(CLIENT_ADDRESS, 20000, SERVER_PORT + 1, 1, 0, TCP_SYN);
+    inject(20000, 1, 1, TCP_ACK);
+    assert_int_equal(resets, TCP_STRANGERS_RESET + 2);
+}
+
+static void test_obligations_0012_a_syn_with_fin_opens_nothing(void **state) {
+    (void)state;
+    listen_with(BACKLOG);
+    inject(20000, 1, 0, TCP_SYN | TCP_FIN);
+    inject(20000, 1, 0, TCP_SYN | TCP_FIN | TCP_PSH | TCP_URG);
+    assert_int_equal(syn_acks + resets, 0);
+    assert_null(tcp_active_pcbs);
+}
+
+/* --- a SYN-ACK that is lost ---------------------------------------------------------------------------- */
+
+static void test_obligations_0013_a_syn_ack_is_sent_again_after_a_second(void **state) {
+    static const unsigned quarters[][2] = {{3, 1}, {6, 2}, {11, 2}, {18, 3}, {33, 3}, {42, 4}, {80, 4}};
+    unsigned now = 0;
+
+    (void)state;
+    listen_with(BACKLOG);
+    inject(20000, 1, 0, TCP_SYN);
+    for (size_t i = 0; i < sizeof(quarters) / sizeof(quarters[0]); i++) {
+        for (; now < quarters[i][0]; now++) {
+            tcp_tmr();
+        }
+        assert_int_equal(syn_acks, quarters[i][1]);
+    }
+    pass(2);
+    assert_null(tcp_active_pcbs);
+    assert_int_equal(syn_acks, 4);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -408,6 +454,9 @@ int main(void) {
         TEST(test_obligations_0011_what_has_an_application_is_given_more_time),
         TEST(test_obligations_0011_a_closed_window_does_not_keep_an_orphan),
         TEST(test_obligations_0011_who_ends_well_is_counted_no_more),
+        TEST(test_obligations_0012_a_flood_of_strangers_is_not_answered_with_one),
+        TEST(test_obligations_0012_a_syn_with_fin_opens_nothing),
+        TEST(test_obligations_0013_a_syn_ack_is_sent_again_after_a_second),
     };
 
     return run_with_and_without_features(tests, sizeof(tests) / sizeof(tests[0]), NULL);

@@ -313,7 +313,7 @@ static void half_open(struct peer *peer) {
 
 static void test_syn_rcvd_ends(void **state) {
     (void)state;
-    check(half_open, false, "P0 P12 P36 T82");
+    check(half_open, false, "P0 P6 P18 P42 T82");
 }
 
 static void nobody_there(struct peer *peer) {
