@@ -21,6 +21,8 @@ LEVELS = ("none", "fair", "max")
 SYSCTL = "/proc/sys"
 WORKQUEUES = "/sys/devices/virtual/workqueue/cpumask"
 GIB_KIB = 1 << 20
+# kept for good; from when on, and how many at the most
+NEIGHBOURS = (1024, 4096, 8192)
 # of turbo, by driver: the file that tells, and what it says when turbo is on
 _TURBO = {f"{CPUS}/intel_pstate/no_turbo": "0", f"{CPUS}/cpufreq/boost": "1"}
 
@@ -138,6 +140,7 @@ def machine_steps(level: str, client_cpus: Sequence[int],
                 lambda host: _latencies(host, used)),
         Noted("SMT siblings", "idle", lambda host: _siblings(host, client_cpus, server_cpus)),
         Noted("turbo", "left as it is", _turbo),
+        Setting("neighbour table", f"{NEIGHBOURS[-1]} entries at the most", _neighbours),
     ]
     most: list[Tuning] = [
         Setting("NUMA balancing", "off", lambda host: {f"{SYSCTL}/kernel/numa_balancing": "0"}),
@@ -196,6 +199,13 @@ def _workqueues(host: Host, server: Sequence[int]) -> dict[str, str]:
     if not wanted:
         raise MachineError("no CPU would be left for it")
     return {path: now if wanted == parse_mask(now) else cpu_mask(wanted)}
+
+
+def _neighbours(host: Host) -> dict[str, str]:
+    """Return the sizes of the kernel's ARP table, no smaller than the machine has them."""
+    paths = [f"{SYSCTL}/net/ipv4/neigh/default/gc_thresh{number}" for number in (1, 2, 3)]
+    return {path: str(max(entries, int(host.read(path))))
+            for path, entries in zip(paths, NEIGHBOURS)}
 
 
 def _there(host: Host, path: str, otherwise: str) -> str:

@@ -21,14 +21,17 @@ USED = (0, 1, 3)
 GOVERNOR = CPUS + "/cpu{}/cpufreq/scaling_governor"
 LATENCY = CPUS + "/cpu{}/power/pm_qos_resume_latency_us"
 STATE = CPUS + "/cpu{}/cpuidle/state1/latency"
+THRESHOLD = f"{SYSCTL}/net/ipv4/neigh/default/gc_thresh{{}}"
 NUMA, NMI = f"{SYSCTL}/kernel/numa_balancing", f"{SYSCTL}/kernel/nmi_watchdog"
 IRQBALANCE = 77
 # every act of level "max" on machine(), in order
 ACTS = ["run pgrep -x irqbalance", f"pause {IRQBALANCE}",
         *(f"write {GOVERNOR.format(cpu)} performance" for cpu in USED),
         *(f"write {LATENCY.format(cpu)} 2" for cpu in USED),
+        *(f"write {THRESHOLD.format(number)} {entries}" for number, entries in ((1, 1024), (2, 4096), (3, 8192))),
         f"write {NUMA} 0", f"write {NMI} 0", f"write {WORKQUEUES} 7"]
 UNDO = [f"write {WORKQUEUES} 0000000f", f"write {NMI} 1", f"write {NUMA} 1",
+        *(f"write {THRESHOLD.format(number)} {entries}" for number, entries in ((1, 128), (2, 512), (3, 1024))),
         *(f"write {LATENCY.format(cpu)} 0" for cpu in USED),
         *(f"write {GOVERNOR.format(cpu)} powersave" for cpu in USED), f"resume {IRQBALANCE}"]
 
@@ -39,7 +42,8 @@ def machine() -> FakeHost:
     for cpu in range(4):
         host.files.update({GOVERNOR.format(cpu): "powersave", LATENCY.format(cpu): "0", STATE.format(cpu): "2"})
     host.files.update({NUMA: "1", NMI: "1", WORKQUEUES: "0000000f", f"{CPUS}/intel_pstate/no_turbo": "0\n",
-                       f"/proc/{IRQBALANCE}/stat": stat("S")})
+                       f"/proc/{IRQBALANCE}/stat": stat("S"),
+                       **{THRESHOLD.format(number): entries for number, entries in ((1, "128"), (2, "512"), (3, "1024"))}})
     host.answers[("pgrep", "-x", "irqbalance")] = Result(0, f"{IRQBALANCE}\n", "")
     host.alive[IRQBALANCE] = 4711
     return host
@@ -86,7 +90,14 @@ def test_level_fair_leaves_the_kernel_s_own_work_alone() -> None:
     assert acts(host) == ACTS[:-3]
     assert [(entry.what, entry.got) for entry in found] == [
         ("irqbalance", "paused"), ("CPU governor", "performance"), ("C-states", "2"),
-        ("SMT siblings", "there are none"), ("turbo", "on")]
+        ("SMT siblings", "there are none"), ("turbo", "on"), ("neighbour table", "1024, 4096, 8192")]
+
+
+def test_a_machine_with_more_room_for_neighbours_keeps_it() -> None:
+    host = machine()
+    host.files[THRESHOLD.format(3)] = "65536"
+    _, found = bring_up(host, "fair")
+    assert found[-1].got == "1024, 4096, 65536" and not found[-1].why
 
 
 @pytest.mark.parametrize("failing", range(1, 30))
@@ -132,6 +143,7 @@ def test_a_machine_that_has_none_of_it_says_so() -> None:
         "C-states": ("", "the kernel does not choose this machine's C-states (no cpuidle)"),
         "SMT siblings": ("there are none", ""),
         "turbo": ("", "the machine does not tell"),
+        "neighbour table": ("", f"cannot read {THRESHOLD.format(1)}: No such file or directory"),
         "NUMA balancing": ("", f"cannot read {NUMA}: No such file or directory"),
         "NMI watchdog": ("", f"cannot read {NMI}: No such file or directory"),
         "unbound kernel work": ("", "this kernel does not let its work be placed"),
@@ -143,6 +155,7 @@ def test_what_is_so_already_is_left_and_not_undone() -> None:
     host = machine()
     for cpu in USED:
         host.files.update({GOVERNOR.format(cpu): "performance\n", LATENCY.format(cpu): "2\n"})
+    host.files.update({THRESHOLD.format(number): "8192\n" for number in (1, 2, 3)})
     host.files[f"/proc/{IRQBALANCE}/stat"] = stat("T")
     kept, found = bring_up(host, "fair")
     assert acts(host) == ["run pgrep -x irqbalance"] and not any(entry.why for entry in found)
@@ -228,7 +241,9 @@ def test_a_rehearsal_prints_what_would_be_done_and_undone() -> None:
         undo += step.undo(dry)
         step.up(dry)
     assert printed == [f"kill -STOP {IRQBALANCE}", *(f"echo performance > {GOVERNOR.format(cpu)}" for cpu in USED),
-                       *(f"echo 2 > {LATENCY.format(cpu)}" for cpu in USED)]
+                       *(f"echo 2 > {LATENCY.format(cpu)}" for cpu in USED),
+                       *(f"echo {entries} > {THRESHOLD.format(number)}"
+                         for number, entries in ((1, 1024), (2, 4096), (3, 8192)))]
     assert undoing.describe(undo[0]) == f"kill -CONT {IRQBALANCE}" and host.state() == before
 
 
