@@ -21,7 +21,8 @@ from harness.errors import UsageError
 _T = TypeVar("_T")
 # what a terminal obeys and a reader does not see: control characters but tab and line feed, and
 # what turns the direction of writing, and halves of characters, which cannot be encoded
-_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069"
+                     "\ud800-\udfff]")
 # the same in a text of JSON, where it may be escaped
 _MAY_HIDE = re.compile(rf"{_HIDDEN.pattern}|\\[bfr]|\\u(?:00[0189]|007[fF]|20[026]|[dD][89a-fA-F])")
 _KINDS: Mapping[type, tuple[type, ...]] = {

@@ -60,10 +60,12 @@ def environment(html: bool, markdown: bool = False) -> jinja2.Environment:
 def render(template: str, context: Mapping[str, object]) -> bytes:
     """Render a template; HTML is escaped. UsageError where facts lack what it shows."""
     try:
-        return environment(".html" in template, ".md" in template).get_template(template).render(context).encode()
-    except jinja2.UndefinedError as error:
-        raise UsageError(f"facts.json: something that {template} shows is missing: "
-                         f"{error}") from None
+        made = environment(".html" in template, ".md" in template)
+        return made.get_template(template).render(context).encode()
+    except (jinja2.UndefinedError, TypeError, ValueError) as error:
+        # of facts that no class describes
+        raise UsageError(f"facts.json: something that {template} shows is missing or no such "
+                         f"thing: {error}") from None
 
 
 def macro(template: str, name: str, *values: Any) -> list[str]:

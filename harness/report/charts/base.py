@@ -16,6 +16,7 @@ import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from markupsafe import Markup
 
@@ -120,6 +121,9 @@ def styled() -> ContextManager[None]:
 def render(figure: Figure) -> dict[str, bytes]:
     """Return {"png": bytes, "svg": bytes} without date or program version in them."""
     png, svg = io.BytesIO(), io.BytesIO()
+    for text in figure.findobj(Text):
+        # a dollar of a label begins no formula
+        text.set_parse_math(False)
     figure.savefig(png, format="png", metadata={"Software": None})
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     return {"png": png.getvalue(), "svg": titled(svg.getvalue())}
