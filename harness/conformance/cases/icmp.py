@@ -86,9 +86,10 @@ def path_mtu_black_hole(peer: Peer) -> None:
     connection.lost = lambda segment: bool(segment.packet[IP].len > 1000)
     connection.get()
     until = peer.now() + 12
-    while not connection.received and peer.now() < until:
+    # a head alone may be short
+    while len(connection.received) < 2000 and peer.now() < until:
         connection.receive(until - peer.now())
-    peer.expect(connection.received, "nothing shorter than 1000 bytes in 12 s")
+    peer.expect(len(connection.received) >= 2000, "nothing of the body in short packets in 12 s")
 
 
 @case(rfc="RFC 9293 3.9.2.2 MUST-56, RFC 5927 5.2", severity="attack")

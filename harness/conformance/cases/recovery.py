@@ -98,7 +98,8 @@ def tail_loss(peer: Peer) -> None:
 @case(rfc="RFC 3042 2", severity="loss", body=LARGE)
 def limited_transmit(peer: Peer) -> None:
     """Each of the first two duplicate ACKs lets one new segment out."""
-    connection = peer.connect()
+    # of short segments the server's buffer holds more than the first window
+    connection = peer.connect(options=[("MSS", 536)])
     connection.get()
     flight = connection.data(0.1)
     reach = max(distance(connection.irs, segment.end) for segment in flight)
