@@ -100,7 +100,7 @@ def _conformance(args: Arguments, host: Host) -> None:
     from harness.run import RunRequest
     wire = args.WIRE or "tap"
     show_conformance(RunRequest(wire, "", settings(args), nic=_named_nic(args, wire, host)),
-                     args.CASE, host)
+                     args.CASE, host, attacks=args.ATTACKS)
 
 
 def _report(args: Arguments, host: Host) -> None:

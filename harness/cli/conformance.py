@@ -18,17 +18,22 @@ from harness.store import RESULTS
 CONTENDERS = "epoll,uring,nginx,lwip"
 
 
-def show_conformance(request: RunRequest, cases: str, host: Host, results: Path = RESULTS) -> None:
+def show_conformance(request: RunRequest, cases: str, host: Host, results: Path = RESULTS,
+                     attacks: bool = False) -> None:
     """Test, store and print. Errors as run_conformance(); UsageError with a client by ssh."""
     if request.nic.client and isinstance(parse_client(request.nic.client), SshClients):
         raise UsageError("conformance: a client by ssh cannot send raw segments yet: give "
                          "CLIENT=if:<interface>, or another wire")
+    if attacks and cases:
+        raise UsageError("conformance: give --attacks, or --case for some of the cases, not both")
     given = {key: text for key, text in request.settings.items() if text}
     request = replace(request, settings={
+        # else an attack by many connections would show the limit of them alone
+        **({"SERVER_MAX_CONNECTIONS": "10000"} if attacks else {}),
         "CONTENDERS": CONTENDERS, **given, "WORKLOAD": "rps", "ROUNDS": "1"})
     found = run_conformance(host, *planned(request, host),
                             [word.strip() for word in cases.split(",") if word.strip()], _say,
-                            results)
+                            results, attacks)
     print("\n".join(conformance_lines(found)))
     print(results / "conformance" / found.id)
 

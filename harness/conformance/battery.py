@@ -64,7 +64,8 @@ def spare_addresses(network: str, taken: Sequence[str]) -> Iterator[str]:
 
 def mac_of(address: str) -> str:
     """Return a MAC for an address: locally administered, and nobody else's here."""
-    return "02:53:4d:" + ":".join(f"{byte:02x}" for byte in ipaddress.ip_address(address).packed[1:])
+    own = ipaddress.ip_address(address).packed[1:]
+    return "02:53:4d:" + ":".join(f"{byte:02x}" for byte in own)
 
 
 def run_case(case: Case, order: Order, address: str) -> Outcome:
@@ -91,7 +92,8 @@ def run_all(order: Order) -> None:
     """
     addresses = spare_addresses(order.network, order.taken)
     chosen = [all_cases()[name] for name in order.cases]
-    places = list(zip(sorted(chosen, key=lambda case: -case.seconds), islice(addresses, len(chosen))))
+    chosen.sort(key=lambda case: -case.seconds)
+    places = list(zip(chosen, islice(addresses, len(chosen))))
     if len(places) < len(chosen):
         raise SystemExit(f"{order.network} has no {len(chosen)} addresses to spare")
 

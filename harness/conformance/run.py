@@ -11,16 +11,18 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Callable, Sequence
 
+from harness.conformance.attacks import ATTACKS
 from harness.conformance.case import Case, all_cases
 from harness.conformance.session import Session
 from harness.errors import UsageError
 from harness.facts import gather
 from harness.host import Host
-from harness.plan import KERNEL, Contender, Plan
-from harness.provision import Provisioned, ResolvedWire, planned_use, provisioned
+from harness.plan import KERNEL, SPARE_FILES, Contender, Plan
+from harness.provision import (
+    Provisioned, ResolvedWire, allow_files, needed_files, planned_use, provisioned)
 from harness.store import (
-    RESULTS, Conformance, Json, Outcome, Result, UnderTest, create_conformance, fact, give_to_user,
-    run_id, write_conformance)
+    RESULTS, Conformance, Impact, Json, Outcome, Result, UnderTest, create_conformance, fact,
+    give_to_user, run_id, write_conformance)
 
 # a wire where the same builds can be tested
 _WIRE = "tap"
@@ -28,17 +30,19 @@ Say = Callable[[str], None]
 
 
 def run_conformance(host: Host, wire: ResolvedWire, plan: Plan, names: Sequence[str], say: Say,
-                    results: Path = RESULTS) -> Conformance:
+                    results: Path = RESULTS, attacks: bool = False) -> Conformance:
     """Test the contenders of a plan and store what was found.
 
     names: of the cases; () for all
+    attacks: no cases, but what attacks do to honest clients
     UsageError on a name that is none, or a wire without a kernel at the client's end.
     """
-    cases = [_case(name) for name in names or all_cases()]
+    cases = [] if attacks else [_case(name) for name in names or all_cases()]
     for name in plan.applicable:
         if wire.contenders[name].client.stack != KERNEL:
             raise UsageError(f"wire '{wire.name}' has no kernel at the client's end, so nobody can "
                              f"send raw segments there; test the same programs on wire '{_WIRE}'")
+    allow_files(needed_files(wire, plan) + SPARE_FILES)
     id_ = run_id(datetime.now(timezone.utc), wire.name)
     with provisioned(host, wire, plan.applicable, id_, log=say,
                      use=planned_use(host, wire, plan, ())) as up:
@@ -46,7 +50,8 @@ def run_conformance(host: Host, wire: ResolvedWire, plan: Plan, names: Sequence[
         place = create_conformance(id_, results)
         tested = tuple(
             replace(_tested(up.wire.contenders[name], facts, id_, wire.name),
-                    outcomes=_outcomes(host, up, plan, name, cases, place / "raw", say))
+                    outcomes=_outcomes(host, up, plan, name, cases, place / "raw", say),
+                    impacts=_impacts(host, up, plan, name, place / "raw", say) if attacks else ())
             for name in plan.applicable)
     found = Conformance(id_, tuple(case.obligation for case in cases), tested)
     write_conformance(place, found, facts)
@@ -68,6 +73,21 @@ def _tested(contender: Contender, facts: Json, id_: str, wire: str) -> UnderTest
     return UnderTest(contender.name, contender.label, contender.stack, contender.arguments,
                   {name: fact(facts["binaries"]["programs"].get(name), "sha256") for name in names},
                   (fact(facts, "kernel.release") or "") if kernel else "", wire, id_)
+
+
+def _impacts(host: Host, up: Provisioned, plan: Plan, name: str, raw: Path,
+             say: Say) -> tuple[Impact, ...]:
+    contender, found = up.wire.contenders[name], []
+    up.turn_to(host, contender)
+    for attack in ATTACKS:
+        place = raw / f"{contender.file_name}-{attack}"
+        place.mkdir()
+        # started anew for each: what one leaves behind is not the next one's
+        with Session(host, up, plan, contender, place) as session:
+            found.append(session.attack(attack))
+        say(f"{name}: {attack}: {found[-1].under.answers_per_sec:.0f} answers/s of "
+            f"{found[-1].before.answers_per_sec:.0f}")
+    return tuple(found)
 
 
 def _outcomes(host: Host, up: Provisioned, plan: Plan, name: str, cases: Sequence[Case],

@@ -7,6 +7,7 @@ shows which of them it did not survive.
 
 from __future__ import annotations
 
+import json
 import select
 import socket
 import sys
@@ -20,7 +21,7 @@ from harness.errors import ContenderError, StackduelError
 from harness.host import Host, command
 from harness.plan import Contender, Plan
 from harness.provision import ROOT, Provisioned
-from harness.store import Outcome, Result
+from harness.store import Impact, Outcome, Result, from_json
 from harness.trial import Running, last_words, prove_neighbour, start
 
 _POLL_SECONDS = 0.2
@@ -69,11 +70,26 @@ class Session:
         self._running.close()
         self._running = self._started()
 
+    def attack(self, name: str) -> Impact:
+        """Attack it once, with honest clients beside the attacker."""
+        order = self._order((name,))
+        told = self._host.run(["env", f"PYTHONPATH={ROOT}", sys.executable, "-m",
+                               "harness.conformance.attacks", order.text()],
+                              netns=self._contender.client.endpoint.namespace,
+                              timeout=_GRACE_SECONDS, check=False)
+        if told.code != 0:
+            raise ContenderError(f"the attack {name} could not be made: {told.complaint}")
+        return from_json(Impact, json.loads(told.stdout), "attack")
+
+    def _order(self, cases: tuple[str, ...]) -> Order:
+        end = self._contender.client.endpoint
+        return Order(end.interface, end.network, tuple(sorted(self._taken())),
+                     self._running.address, self._running.port, cases)
+
     def _battery(self, cases: Sequence[Case]) -> dict[str, Outcome]:
         """Run one battery; without the cases that had not ended when the server did."""
         end = self._contender.client.endpoint
-        order = Order(end.interface, end.network, tuple(sorted(self._taken())), self._running.address,
-                      self._running.port, tuple(case.obligation.case for case in cases))
+        order = self._order(tuple(case.obligation.case for case in cases))
         ours, theirs = socket.socketpair()
         with ours, theirs:
             argv = command(["env", f"PYTHONPATH={ROOT}", sys.executable, "-m",

@@ -186,6 +186,7 @@ OPTIONS = (
            "contenders", "NAME,…", "all of the wire"),
     Option("CASE", "cases of raw segments, by name", ("conformance",), Kind.NAMES, unit="NAME,…",
            default="all"),
+    Option("ATTACKS", "instead: what attacks do to honest clients", ("conformance",), Kind.SWITCH),
     Option("CONNECTIONS", "load points: connections open at a time", _LOADS, Kind.NUMBERS,
            "connections", "N,…", "the plan's", 1, MOST_CONNECTIONS),
     Option("SWEEP", f"load points on another axis, as cores=1,2,4; axes: {', '.join(SWEPT)}; "

@@ -13,7 +13,7 @@ from harness.store.facts import (
     ContenderFacts, Facts, HugepageFacts, MachineFacts, SaturationFacts, differing, fact,
     read as read_facts)
 from harness.store.obligations import (
-    Conformance, Obligation, Outcome, Result, Severity, UnderTest)
+    Conformance, Impact, Obligation, Outcome, Result, Service, Severity, UnderTest)
 from harness.store.profile_record import (
     BESIDE, UNKNOWN, ContenderProfile, Frame, Load, Profile, Stack, create_profile, load_profile,
     write_profile)

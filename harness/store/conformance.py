@@ -45,7 +45,7 @@ def adopt_conformance(run: Run, results: Path = RESULTS) -> Run:
     found = before
     for file in records:
         record = read(read_json(file), str(file))
-        for name in list(wanted):
+        for name in list(wanted) if record.obligations else ():
             tested = _of(name, run.facts, record.contenders)
             if tested:
                 wanted.remove(name)
@@ -66,8 +66,9 @@ def _of(name: str, facts: Facts, tested: Iterable[UnderTest]) -> UnderTest | Non
     for item in tested:
         same = all(hash_ and name in programs and programs[name].sha256 == hash_
                    for name, hash_ in item.programs.items())
-        if same and item.programs and (item.stack, item.arguments, item.kernel) == (
-                contender.stack, contender.arguments, kernel) and contender.program in item.programs:
+        if same and contender.program in item.programs and (
+                item.stack, item.arguments, item.kernel) == (
+                contender.stack, contender.arguments, kernel):
             return replace(item, contender=name)
     return None
 

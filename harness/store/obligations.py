@@ -59,12 +59,32 @@ class Obligation:
 
 
 @dataclass(frozen=True)
+class Service:
+    """What honest clients had: p99_ms: of the answers, None without one; failed: requests."""
+
+    answers_per_sec: float
+    p99_ms: float | None
+    failed: int
+
+
+@dataclass(frozen=True)
+class Impact:
+    """What an attack, by its name, did to honest clients of one contender; text: what it does."""
+
+    attack: str
+    text: str
+    before: Service
+    under: Service
+
+
+@dataclass(frozen=True)
 class UnderTest:
     """A contender that was tested, and what it was.
 
     programs: sha256 by name, of what carries its TCP and what is on it; None where it is not there
     kernel: release of the kernel whose TCP it has; "" for another's
     outcomes: by the name of the case
+    impacts: of the attacks that were tried
     record: id of the record that it was first written in
     """
 
@@ -77,6 +97,7 @@ class UnderTest:
     wire: str
     record: str
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    impacts: tuple[Impact, ...] = ()
 
     def having(self, result: Result) -> list[str]:
         """Return the names of the cases with this result."""

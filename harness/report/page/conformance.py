@@ -8,7 +8,7 @@ from typing import Iterator
 
 from harness.plan import KERNEL
 from harness.report.templates import macro
-from harness.store import Conformance, Obligation, Result, UnderTest
+from harness.store import Conformance, Obligation, Result, Service, UnderTest
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ def _is(tested: UnderTest, obligation: Obligation, result: Result) -> bool:
 
 def conformance_lines(found: Conformance) -> list[str]:
     """Return what a terminal shows: a row for each obligation, then what is missed and why."""
+    if not found.obligations:
+        return _aligned(_impacts(found))
     return [*_aligned(_rows(found)), "", *macro("conformance.j2", "counts", found),
             *macro("conformance.j2", "differences", differences(found))]
 
@@ -47,6 +49,20 @@ def _rows(found: Conformance) -> Iterator[list[str]]:
         yield [obligation.case, obligation.severity, obligation.rfc.removeprefix("RFC "), *(
             item.outcomes[obligation.case].result.replace("-", " ")
             if obligation.case in item.outcomes else "-" for item in found.contenders)]
+
+
+def _impacts(found: Conformance) -> Iterator[list[str]]:
+    yield ["attack", "contender", "answers/s before", "under it", "p99 ms before", "under it",
+           "unanswered"]
+    for number, impact in enumerate(found.contenders[0].impacts):
+        for item in found.contenders:
+            before, under = item.impacts[number].before, item.impacts[number].under
+            yield [impact.attack, item.contender, f"{before.answers_per_sec:.0f}",
+                   f"{under.answers_per_sec:.0f}", _ms(before), _ms(under), str(under.failed)]
+
+
+def _ms(service: Service) -> str:
+    return "-" if service.p99_ms is None else f"{service.p99_ms:.1f}"
 
 
 def _aligned(rows: Iterator[list[str]]) -> list[str]:

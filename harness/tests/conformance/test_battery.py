@@ -3,19 +3,24 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from itertools import islice
 from pathlib import Path
 from typing import Callable
 
 import pytest
+from scapy.layers.inet import IP, TCP
+from scapy.layers.l2 import Ether
 
-from harness.conformance import battery
+from harness.conformance import attacks, battery
 from harness.conformance.case import BODIES, SMALL, Case, NotTestable, all_cases
 from harness.conformance.order import Order, Report, Wish, message
 from harness.conformance.peer import Failed
 from harness.report import conformance_lines
 from harness.store import (
-    Conformance, Obligation, Outcome, Result, Severity, UnderTest, create_conformance, load_conformance, write_conformance)
+    Conformance, Impact, Obligation, Outcome, Result, Service, Severity, UnderTest, create_conformance, load_conformance,
+    write_conformance)
 
 ORDER = Order("client0", "198.18.0.0/24", ("198.18.0.2", "198.18.0.253"), "198.18.0.2", 80, ("one",))
 
@@ -115,3 +120,42 @@ def test_the_table_has_the_worst_first_and_tells_why_another_differs_from_the_ke
     # what the kernel misses too is no difference
     assert [line for line in lines if "misses" in line] == [
         "lwip misses b (attack): It keeps b. RFC 1 2: 7 answers"]
+
+
+def test_a_frame_from_another_port_has_a_right_checksum() -> None:
+    frame = bytes(Ether() / IP(src="198.18.0.9", dst="198.18.0.2") / TCP(sport=1024, dport=80, flags="S", seq=1))
+    for port in (1025, 40_000, 64_999):
+        expected = Ether() / IP(src="198.18.0.9", dst="198.18.0.2") / TCP(sport=port, dport=80, flags="S", seq=1)
+        assert attacks._from_port(frame, port)[14:] == bytes(expected)[14:]
+
+
+def test_honest_clients_are_counted_and_timed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def answer() -> None:
+            while True:
+                try:
+                    with listener.accept()[0] as one:
+                        one.recv(4096)
+                        one.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                except OSError:
+                    return
+        threading.Thread(target=answer, daemon=True).start()
+        found = attacks.serve("127.0.0.1", port, 0.5)
+        listener.shutdown(socket.SHUT_RDWR)
+    assert found.answers_per_sec > 0 and found.p99_ms and found.failed == 0
+
+
+def test_honest_clients_of_nobody_have_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    found = attacks.serve("127.0.0.1", port, 0.2)
+    assert found.answers_per_sec == 0 and found.p99_ms is None and found.failed > 0
+
+
+def test_attacks_have_a_table_with_a_row_for_each_contender() -> None:
+    before, under = Service(190.2, 4.25, 0), Service(0, None, 31)
+    tested = UnderTest("lwip", "L", "dpdk", (), {}, "", "tap", "r", {}, (Impact("syn-flood", "SYNs.", before, under),))
+    assert conformance_lines(Conformance("r", (), (tested,)))[1].split() == [
+        "syn-flood", "lwip", "190", "0", "4.2", "-", "31"]
