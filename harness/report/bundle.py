@@ -44,6 +44,7 @@ _EMBEDDED = re.compile(rb'data:image/[^"]*|<svg class="chart".*?</svg>', re.DOTA
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?(?:e[+-]\d+)?)")
 # of an archive that is read, unpacked: more is none of ours
 MOST_BYTES, MOST_FILES = 256 << 20, 1 << 16
+_MOST = f"more than {MOST_BYTES >> 20} MiB or {MOST_FILES:,} files"
 _BLOCK = 512
 _NAMED = 5
 # parts of a summary's paths that name no figure: sentences of schema 1, codes of schema 2
@@ -124,6 +125,8 @@ def pack(run_dir: Path, out: Path, names: Sequence[str] = ()) -> Path:
                 "made_with": made_with(), "git": run.facts.raw.get("git"),
                 "sha256": {name: _hash(data) for name, data in sorted(files.items())}}
     files[MANIFEST] = (json.dumps(manifest, indent=1) + "\n").encode()
+    if sum(map(len, files.values())) > MOST_BYTES or len(files) > MOST_FILES:
+        raise UsageError(f"run {run.id} and its report have {_MOST}: a bundle may not")
     path, = write_files(out, {f"{run.id}.tar.gz": _archive(run.id, files)})
     return path
 
@@ -287,8 +290,7 @@ def _members(path: Path, archive: gzip.GzipFile) -> Iterator[tuple[str, bytes]]:
         if entry.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or entry.size < 0:
             raise UsageError(f"{path}: '{entry.name}' is no file of a bundle")
         if total > MOST_BYTES or count > MOST_FILES:
-            raise UsageError(f"{path}: more than {MOST_BYTES >> 20} MiB or {MOST_FILES:,} files: no "
-                             "bundle of ours")
+            raise UsageError(f"{path}: {_MOST}: no bundle of ours")
         data = archive.read(entry.size)
         if len(data) < entry.size or len(archive.read(-entry.size % _BLOCK)) < -entry.size % _BLOCK:
             raise EOFError("it is cut short")

@@ -264,6 +264,15 @@ def test_an_archive_beyond_any_of_ours_is_refused(data: bytes, tmp_path: Path) -
     assert refused(tmp_path, data) == "more than 256 MiB or 65,536 files: no bundle of ours"
 
 
+def test_what_could_not_be_verified_is_not_packed(packed: Path, tmp_path: Path,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "MOST_BYTES", 1000)
+    monkeypatch.setattr(bundle, "build", lambda *_: {})
+    with pytest.raises(UsageError, match="a bundle may not"):
+        bundle.pack(packed.parent.parent / "run-golden", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_member_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path, header("run/x", 1000) + b"x" * 10) == "cannot be read as a bundle: it is cut short"
 
