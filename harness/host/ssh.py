@@ -13,6 +13,7 @@ import secrets
 import shlex
 import signal
 import socket
+import stat
 import tempfile
 import time
 from contextlib import contextmanager, suppress
@@ -359,7 +360,16 @@ def clear(local: Host) -> list[str]:
 
 
 def _parent(local: Host) -> str:
-    return "/run" if local.is_root() else tempfile.gettempdir()
+    """Return a directory that nobody else writes to: who knows a name there could be who ssh asks."""
+    if local.is_root():
+        return "/run"
+    own = f"{tempfile.gettempdir()}/stackduel-{os.geteuid()}"
+    local.make_directory(own)
+    state = os.lstat(own)
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid() or state.st_mode & 0o077:
+        raise MachineError(f"{own} is not a directory for you alone, and ssh would have its "
+                           "sockets there: remove it, or set TMPDIR")
+    return own
 
 
 @contextmanager

@@ -214,6 +214,29 @@ def test_what_a_killed_run_left_is_cleared() -> None:
     assert {"/run/stackduel-ssh-22", "/run/stackduel-ssh-x"} < host.directories
 
 
+def test_without_root_its_files_are_where_nobody_else_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    host = LocalHost()
+    monkeypatch.setattr(host, "is_root", lambda: False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    own = tmp_path / f"stackduel-{os.geteuid()}"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o700)
+    kept = elsewhere / "0"
+    kept.touch()
+    assert clear(host) == []
+    assert own.stat().st_mode & 0o777 == 0o700
+    (own / "stackduel-ssh-0").mkdir()
+    assert clear(host) == [f"{own}/stackduel-ssh-0"]
+    own.chmod(0o770)
+    with pytest.raises(MachineError, match="not a directory for you alone"):
+        clear(host)
+    own.rmdir()
+    own.symlink_to(elsewhere)
+    with pytest.raises(MachineError, match="not a directory for you alone"):
+        clear(host)
+    assert kept.exists()
+
+
 @pytest.mark.parametrize("arp, found", [
     ("192.0.2.9 0x1 0x2 aa:bb:cc:dd:ee:ff * eth7\n", "aa:bb:cc:dd:ee:ff"),
     ("192.0.2.9 0x1 0x0 00:00:00:00:00:00 * eth7\n", ""), ("192.0.2.99 0x1 0x2 aa:bb:cc:dd:ee:ff * eth7\n", "")])
