@@ -190,13 +190,12 @@ int stack_start(const struct stack_config *config, char *error, size_t size) {
     stack.packets = (struct tcp_packet_config){
         .source = stack.netif.hwaddr,
         .checksums = port_checksums(&stack.port),
+        .cuts_up = feature_on(FEATURE_TSO) && port_segments(&stack.port),
         .attachments = feature_on(FEATURE_TX_ATTACH) && region.base != NULL ? stack.port.attach_pool : NULL,
         .region = &stack.region,
         .sums = feature_on(FEATURE_SUM_IN_COPY) ? stack.sums : NULL,
     };
-    stack.largest_segment = feature_on(FEATURE_TSO) && port_segments(&stack.port)
-                                ? UINT16_MAX - SIZEOF_ETH_HDR - IP_HLEN - TCP_HLEN
-                                : 0;
+    stack.largest_segment = stack.packets.cuts_up ? UINT16_MAX - SIZEOF_ETH_HDR - IP_HLEN - TCP_HLEN : 0;
     netif_set_default(&stack.netif);
     netif_set_up(&stack.netif);
     follow_link();

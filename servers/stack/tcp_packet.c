@@ -67,10 +67,12 @@ static uint16_t attached_sum(const struct tcp_packet_config *config, const struc
 }
 
 /* What the port is to fill in, and what not. `sum` is that of the data, if the port does not compute it. */
-static void set_checksums(struct rte_mbuf *packet, struct tcp_headers *headers, unsigned checksums,
-                          const struct tcp_pcb *pcb, const struct tcp_seg *segment, uint16_t sum) {
+static void set_checksums(struct rte_mbuf *packet, struct tcp_headers *headers,
+                          const struct tcp_packet_config *config, const struct tcp_pcb *pcb,
+                          const struct tcp_seg *segment, uint16_t sum) {
+    unsigned checksums = config->checksums;
     unsigned tcp_length = (unsigned)sizeof(headers->tcp) + segment->len;
-    uint16_t cut_to = segment->len > pcb->mss ? pcb->mss : 0;
+    uint16_t cut_to = segment->len > pcb->mss && config->cuts_up ? pcb->mss : 0;
     uint64_t flags = cut_to > 0 ? RTE_MBUF_F_TX_TCP_SEG : 0;
 
     if (checksums & PORT_TX_IPV4) {
@@ -128,6 +130,6 @@ bool tcp_packet_make(struct rte_mbuf *packet, const struct tcp_packet_config *co
     write_ip(headers, pcb, (unsigned)(sizeof(headers->ip) + sizeof(headers->tcp)) + size);
     headers->tcp = *segment->tcphdr;
     sum = attached ? attached_sum(config, segment) : copy_data(headers + 1, config, segment);
-    set_checksums(packet, headers, config->checksums, pcb, segment, sum);
+    set_checksums(packet, headers, config, pcb, segment, sum);
     return true;
 }

@@ -36,6 +36,7 @@ struct tcp_packet_sum {
 struct tcp_packet_config {
     const uint8_t *source; /* hardware address */
     unsigned checksums;    /* enum port_checksum: what the port fills in */
+    bool cuts_up;          /* the port makes several packets of one */
     struct rte_mempool
         *attachments; /* of mbufs without room; NULL: the port takes one segment a packet only */
     struct tcp_packet_region *region;
@@ -81,7 +82,8 @@ static inline void tcp_packet_prefetch(const struct rte_mbuf *packet) {
 
 /* Makes the packet of a lean segment, whose header is complete but for its checksum, in `packet`, which is
  * empty and stays the caller's: data in the region are attached where that pays, others are copied. More than
- * the MSS is marked for the port to cut up. False, with the packet as it was, if the data do not fit. */
+ * the MSS is marked for the port to cut up, if it does that. False, with the packet as it was, if the data do
+ * not fit. */
 bool tcp_packet_make(struct rte_mbuf *packet, const struct tcp_packet_config *config,
                      const struct eth_addr *to, const struct tcp_pcb *pcb, const struct tcp_seg *segment);
 

@@ -329,65 +329,6 @@ unsigned port_receive(struct port *port, struct rte_mbuf *packets[PORT_BURST]) {
     return kept;
 }
 
-void port_send(struct port *port, struct rte_mbuf *packet) {
-    if (port->tx_offloads &
-        (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM)) {
-        port_ask_for_checksums(port, packet);
-    }
-    port_send_prepared(port, packet);
-}
-
-void port_send_prepared(struct port *port, struct rte_mbuf *packet) {
-    /* Drivers want the sum of the pseudo header of a packet to be cut up in ways of their own. */
-    bool refused = (packet->ol_flags & RTE_MBUF_F_TX_TCP_SEG) &&
-                   rte_eth_tx_prepare(port->id, port->core, &packet, 1) != 1;
-
-    if (refused || !port_has_room(port)) {
-        port->counters.tx_dropped++;
-        rte_pktmbuf_free(packet);
-        return;
-    }
-    port->tx_queue[port->tx_first + port->tx_count++] = packet;
-    if (port->tx_count >= port->tx_burst) {
-        port_flush(port);
-    }
-}
-
-bool port_has_room(struct port *port) {
-    if (port->tx_first + port->tx_count < PORT_QUEUE) {
-        return true;
-    }
-    port_flush(port);
-    memmove(port->tx_queue, port->tx_queue + port->tx_first, port->tx_count * sizeof(port->tx_queue[0]));
-    port->tx_first = 0;
-    return port->tx_count < PORT_QUEUE;
-}
-
-void port_set_burst(struct port *port, unsigned count) {
-    port->tx_burst = feature_on(FEATURE_BATCH) ? count : 1;
-}
-
-void port_flush(struct port *port) {
-    while (port->tx_count > 0) {
-        uint16_t wanted = (uint16_t)RTE_MIN(port->tx_count, (unsigned)PORT_BURST);
-        uint16_t sent = rte_eth_tx_burst(port->id, port->core, port->tx_queue + port->tx_first, wanted);
-
-        port->counters.tx_packets += sent;
-        port->tx_first += sent;
-        port->tx_count -= sent;
-        if (sent < wanted) {
-            return;
-        }
-    }
-    port->tx_first = 0;
-}
-
-void port_drop_queue(struct port *port) {
-    port->counters.tx_dropped += port->tx_count;
-    rte_pktmbuf_free_bulk(port->tx_queue + port->tx_first, port->tx_count);
-    port->tx_first = port->tx_count = 0;
-}
-
 void port_receive_losses(const struct port *port, uint64_t *dropped, uint64_t *no_mbuf) {
     struct rte_eth_stats stats = {0};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* One Ethernet port, of one core or shared by several: configured, received from, sent to, closed. Every core
  * has a queue to send by; one without a queue to receive from gets its packets from the others. port.c,
- * port_sleep.c and port_report.c are the only places with rte_eth_*. Must not know lwIP. */
+ * port_send.c, port_sleep.c and port_report.c are the only places with rte_eth_*. Must not know lwIP. */
 #ifndef STACKDUEL_PORT_H
 #define STACKDUEL_PORT_H
 
@@ -56,7 +56,8 @@ void port_send_prepared(struct port *port, struct rte_mbuf *packet);
  */
 void port_set_burst(struct port *port, unsigned count);
 
-/* Hands queued packets to the driver, as many as it takes now; the others keep their order and wait. */
+/* Hands queued packets to the driver, as many as it takes now; the others keep their order and wait. One that
+ * it takes nothing before for a tenth of a second is dropped and counted. */
 void port_flush(struct port *port);
 
 /* Drops and counts what waits. */

@@ -34,7 +34,8 @@ struct port_config {
 struct port_counters {
     uint64_t rx_packets;
     uint64_t tx_packets;
-    uint64_t tx_dropped; /* ring and queue were full, or the link went down before the packet had left */
+    uint64_t
+        tx_dropped; /* ring and queue were full, the link went down before it left, the driver refused it */
     uint64_t rx_bad_checksum;
 };
 
@@ -74,6 +75,7 @@ struct port {
     uint32_t log_level; /* its level otherwise */
     unsigned tx_burst;  /* packets that are handed to the driver at a time, 1 to PORT_BURST */
     unsigned tx_first, tx_count; /* what waits: tx_queue[tx_first] to tx_queue[tx_first + tx_count - 1] */
+    uint64_t refused_since, refused_after; /* the driver takes no packet: since when, after how many */
     struct rte_mbuf *tx_queue[PORT_QUEUE];
 };
 

@@ -12,7 +12,7 @@
 #include <rte_eal.h>
 
 #define EAL_WORDS 9
-#define EAL_DEVICES 16
+#define EAL_DEVICES 18
 
 /* EAL makes its runtime directory, empty here, and leaves it. */
 static inline void remove_runtime_directory(void) {

@@ -161,6 +161,56 @@ static void test_what_the_ring_does_not_take_waits_in_its_order(void **state) {
     assert_int_equal(port.counters.tx_dropped, 0);
 }
 
+static eth_tx_burst_t ring_takes;
+
+/* A driver that takes no packet of this size, and none behind it. */
+static uint16_t takes_none_of_7(void *queue, struct rte_mbuf **packets, uint16_t count) {
+    uint16_t taken = 0;
+
+    while (taken < count && packets[taken]->pkt_len != 54 + 7) {
+        taken++;
+    }
+    return ring_takes(queue, packets, taken);
+}
+
+static void test_a_packet_that_the_driver_refuses_does_not_keep_the_others(void **state) {
+    uint64_t until = rte_rdtsc() + 10 * rte_get_tsc_hz();
+    struct rte_mbuf *packets[PORT_BURST];
+
+    (void)state;
+    ring_takes = rte_eth_fp_ops[port.id].tx_pkt_burst;
+    rte_eth_fp_ops[port.id].tx_pkt_burst = takes_none_of_7;
+    for (uint16_t i = 0; i < 10; i++) {
+        port_send(&port, segment(i));
+    }
+    port_flush(&port);
+    assert_int_equal(port.counters.tx_packets, 7);
+    port_flush(&port); /* it may be for lack of room */
+    assert_int_equal(port.tx_count, 3);
+    while (port.tx_count > 0 && rte_rdtsc() < until) {
+        port_flush(&port);
+    }
+    rte_eth_fp_ops[port.id].tx_pkt_burst = ring_takes;
+    assert_int_equal(port.tx_count, 0);
+    assert_int_equal(port.counters.tx_dropped, 1);
+    assert_int_equal(port_receive(&port, packets), 9);
+    for (uint16_t i = 0; i < 9; i++) {
+        assert_int_equal(packets[i]->pkt_len, 54 + i + (i >= 7));
+    }
+    rte_pktmbuf_free_bulk(packets, 9);
+}
+
+static void test_a_packet_to_be_cut_up_is_dropped_by_a_port_that_cannot(void **state) {
+    struct rte_mbuf *packet = segment(100);
+
+    (void)state;
+    assert_false(port_segments(&port));
+    packet->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+    port_send_prepared(&port, packet);
+    assert_int_equal(port.counters.tx_dropped, 1);
+    assert_int_equal(port.tx_count, 0);
+}
+
 static void test_what_has_no_room_is_dropped_and_counted(void **state) {
     (void)state;
     send_in_order(0, RING_SIZE - 1 + PORT_QUEUE + 5);
@@ -403,6 +453,8 @@ int main(int argc, char *argv[]) {
         PORT_TEST(test_what_is_sent_is_received_in_order),
         PORT_TEST(test_a_full_burst_leaves_without_flush),
         PORT_TEST(test_what_the_ring_does_not_take_waits_in_its_order),
+        PORT_TEST(test_a_packet_that_the_driver_refuses_does_not_keep_the_others),
+        PORT_TEST(test_a_packet_to_be_cut_up_is_dropped_by_a_port_that_cannot),
         PORT_TEST(test_what_has_no_room_is_dropped_and_counted),
         PORT_TEST(test_unjudged_packets_are_verified_where_the_port_was_to_do_it),
         PORT_TEST(test_a_packet_that_the_port_judged_bad_is_dropped),
@@ -421,6 +473,6 @@ int main(int argc, char *argv[]) {
     };
 
     (void)argc;
-    start_eal(argv[0], "net_ring", 16);
+    start_eal(argv[0], "net_ring", 18);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

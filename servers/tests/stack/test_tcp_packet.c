@@ -354,12 +354,26 @@ static void test_more_than_the_mss_is_marked_for_the_port(void **state) {
 
     (void)state;
     config.checksums = PORT_TX_IPV4 | PORT_TX_TCP;
+    config.cuts_up = true;
     assert_to_be_cut_up(data, 1461);
     assert_to_be_cut_up(data, 2 * 1460);
     assert_to_be_cut_up(data, 20000);
     assert_to_be_cut_up(data, LARGEST);
     pcb.mss = 536;
     assert_to_be_cut_up(outside, 537); /* copied */
+}
+
+/* Its MSS became less since the segment was made. */
+static void test_nothing_is_marked_for_a_port_that_cuts_up_nothing(void **state) {
+    struct rte_mbuf *packet;
+
+    (void)state;
+    config.checksums = PORT_TX_IPV4 | PORT_TX_TCP;
+    pcb.mss = 48;
+    packet = made(outside, 1000);
+    assert_int_equal(packet->ol_flags & RTE_MBUF_F_TX_TCP_SEG, 0);
+    assert_int_equal(packet->tso_segsz, 0);
+    rte_pktmbuf_free(packet);
 }
 
 static void assert_refused(struct rte_mbuf *packet, const uint8_t *data, unsigned size) {
@@ -429,6 +443,7 @@ int main(void) {
         PACKET_TEST(test_without_an_mbuf_to_attach_data_are_copied),
         PACKET_TEST(test_what_is_in_one_piece_is_attachable),
         PACKET_TEST(test_more_than_the_mss_is_marked_for_the_port),
+        PACKET_TEST(test_nothing_is_marked_for_a_port_that_cuts_up_nothing),
         PACKET_TEST(test_a_buffer_that_is_too_small_is_left_as_it_was),
     };
     int failed;
