@@ -232,7 +232,7 @@ def _versions(host: Host, programs: Iterable[str]) -> Json:
 
 def _patches(host: Host, release: str) -> list[str]:
     """Return paths below _PATCHES, in the order in which the build applies them."""
-    return [f"{folder}/{name}" for folder in (release, "fixes", "scale", "fastpath")
+    return [f"{folder}/{name}" for folder in (release, "fixes", "scale", "fastpath", "obligations")
             for name in host.listing(_PATCHES / folder) if name.endswith(".patch")]
 
 

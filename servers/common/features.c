@@ -24,6 +24,7 @@ static const struct feature_row optimisation_rows[] = {
 
 static const struct feature_row obligation_rows[] = {
     {OBLIGATION_ISN, "isn", "initial sequence numbers by a keyed hash of the connection (RFC 6528)"},
+    {OBLIGATION_ACCEPTABLE, "acceptable", "nothing is used of a segment that is not acceptable (RFC 9293, RFC 5961)"},
     {OBLIGATION_SYN_COOKIES, "syn-cookies", "a full backlog answers with cookies, and forgets nobody (RFC 4987)"},
     {OBLIGATION_ORPHANS, "orphan-limit", "closed connections end soon, and give way to new ones"},
     {OBLIGATION_SEGMENT_BUDGET, "segment-budget", "a connection queues no more than its share of the segments (RFC 4732, 2.1.3)"},

@@ -37,6 +37,7 @@ enum feature {
 /* In the upper half of the word. */
 enum obligation {
     OBLIGATION_ISN = 1 << 16,
+    OBLIGATION_ACCEPTABLE = 1 << 17,
     OBLIGATION_SYN_COOKIES = 1 << 20,
     OBLIGATION_ORPHANS = 1 << 21,
     OBLIGATION_SEGMENT_BUDGET = 1 << 22,

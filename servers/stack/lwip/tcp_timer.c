@@ -57,10 +57,7 @@ tcp_timer_idle(const struct tcp_pcb *pcb, u32_t limit)
 static u32_t
 tcp_timer_keepalive(const struct tcp_pcb *pcb)
 {
-  u32_t probe = (pcb->keep_idle + pcb->keep_cnt_sent * TCP_KEEP_INTVL(pcb)) / TCP_SLOW_INTERVAL;
-  u32_t end = (pcb->keep_idle + TCP_KEEP_DUR(pcb)) / TCP_SLOW_INTERVAL;
-
-  return tcp_timer_idle(pcb, LWIP_MIN(probe, end));
+  return tcp_timer_idle(pcb, (pcb->keep_idle + pcb->keep_cnt_sent * TCP_KEEP_INTVL(pcb)) / TCP_SLOW_INTERVAL);
 }
 
 /* The retransmission and the persist timer, of which one runs at most. */

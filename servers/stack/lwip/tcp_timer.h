@@ -25,10 +25,10 @@ extern "C" {
 #endif
 
 #if LWIP_TCP_KEEPALIVE
-#define TCP_KEEP_DUR(pcb) ((pcb)->keep_cnt * (pcb)->keep_intvl)
+#define TCP_KEEP_COUNT(pcb) ((pcb)->keep_cnt)
 #define TCP_KEEP_INTVL(pcb) ((pcb)->keep_intvl)
 #else /* LWIP_TCP_KEEPALIVE */
-#define TCP_KEEP_DUR(pcb) TCP_MAXIDLE
+#define TCP_KEEP_COUNT(pcb) TCP_KEEPCNT_DEFAULT
 #define TCP_KEEP_INTVL(pcb) TCP_KEEPINTVL_DEFAULT
 #endif /* LWIP_TCP_KEEPALIVE */
 

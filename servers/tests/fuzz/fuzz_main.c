@@ -33,7 +33,8 @@ static const struct way {
     bool predict;
 } ways[] = {{"with header prediction", UINT32_MAX, true},
             {"without header prediction", UINT32_MAX, false},
-            {"without any optimisation", OBLIGATIONS, false}};
+            {"without any optimisation", OBLIGATIONS, false},
+            {"without any obligation", ~OBLIGATIONS, true}};
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
 /* What lwIP has sent after each input, of the way that runs here: digests[done] is the next. */

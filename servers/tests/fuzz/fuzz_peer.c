@@ -278,6 +278,53 @@ void peer_send_frame(const uint8_t *frame, size_t size, bool mended, uint16_t cu
     deliver(copy, size, cut);
 }
 
+static struct tcp_pcb *pcb_of(unsigned number) {
+    return tcp_pcb_find(&own_address, peer.connections[number].server_port, &address, peer_port(number),
+                        &peer.netif);
+}
+
+/* What no segment may change that cannot be of this connection's peer. */
+struct owned {
+    uint32_t rcv_nxt, lastack, snd_wnd;
+    uint16_t mss;
+};
+
+static struct owned owned_by(struct tcp_pcb *pcb) {
+    return (struct owned){pcb->rcv_nxt, pcb->lastack, pcb->snd_wnd, pcb->mss};
+}
+
+/* Whether a synchronized connection may use anything of it (RFC 5961, 4 and 5). */
+static bool may_be_used(const struct tcp_pcb *pcb, const struct peer_segment *segment, uint32_t ackno) {
+    uint32_t oldest = pcb->lastack - pcb->snd_wnd_max;
+
+    if (!feature_on(OBLIGATION_ACCEPTABLE)) {
+        return true;
+    }
+    return !segment->bad_checksum && (segment->flags & (TCP_SYN | TCP_ACK)) == TCP_ACK &&
+           ackno - oldest <= pcb->snd_nxt - oldest;
+}
+
+static void deliver_segment(unsigned number, const struct peer_segment *segment, uint32_t ackno,
+                            const uint8_t *frame, size_t size) {
+    struct tcp_pcb *pcb = pcb_of(number);
+    struct owned before, after;
+
+    if (pcb == NULL || pcb->state < ESTABLISHED || may_be_used(pcb, segment, ackno)) {
+        deliver(frame, size, segment->cut);
+        return;
+    }
+    before = owned_by(pcb);
+    deliver(frame, size, segment->cut);
+    if (pcb_of(number) != pcb) {
+        return; /* the application had data, or a reset came */
+    }
+    after = owned_by(pcb);
+    if (before.rcv_nxt != after.rcv_nxt || before.lastack != after.lastack ||
+        before.snd_wnd != after.snd_wnd || before.mss != after.mss) {
+        abort(); /* of what is not acceptable, something was used */
+    }
+}
+
 void peer_send(unsigned number, const struct peer_segment *segment) {
     struct connection *connection = &peer.connections[number];
     uint8_t frame[PEER_FRAME_MAX] = {0};
@@ -307,7 +354,7 @@ void peer_send(unsigned number, const struct peer_segment *segment) {
     memcpy((uint8_t *)(tcp + 1) + segment->options_size, segment->payload, payload);
     mend(frame, size);
     tcp->chksum ^= segment->bad_checksum;
-    deliver(frame, size, segment->cut);
+    deliver_segment(number, segment, lwip_ntohl(tcp->ackno), frame, size);
 }
 
 static void send_arp_reply(void) {

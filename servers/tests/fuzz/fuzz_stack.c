@@ -198,6 +198,49 @@ static void send_next(struct input *input) {
     peer_send(number, &segment);
 }
 
+/* What a stranger sends who knows addresses and ports, or a peer that disagrees: sequence and acknowledgement
+ * numbers at the edges, flags and options that do not belong there. */
+static void send_odd(struct input *input) {
+    static const uint32_t edges[] = {
+        0,
+        0,
+        1,
+        0u - 1,
+        1000,
+        0u - 1000,
+        TCP_WND - 1,
+        TCP_WND,
+        TCP_WND + 1,
+        0u - TCP_WND,
+        1u << 16,
+        1u << 30,
+        1u << 31,
+        3u << 30,
+        0u - (1u << 20),
+        (1u << 31) - 1,
+    };
+    static const uint8_t flags[] = {
+        TCP_ACK,           TCP_ACK | TCP_PSH, 0,       TCP_PSH | TCP_URG,
+        TCP_SYN,           TCP_SYN | TCP_ACK, TCP_RST, TCP_RST | TCP_ACK,
+        TCP_ACK | TCP_FIN, TCP_FIN,           0x3f,    TCP_ACK | TCP_PSH | TCP_URG,
+    };
+    static const uint8_t odd_options[][4] = {
+        {2, 4, 0, 1}, {2, 4, 0, 0}, {3, 3, 14, 0}, {3, 3, 255, 0}, {2, 3, 0, 1}, {2, 40, 0, 1}, {4, 2, 8, 10},
+    };
+    unsigned number = byte(input) % PEERS;
+    uint8_t numbers = byte(input), kind = byte(input), with = byte(input);
+    struct peer_segment segment = {.options = odd_options[with % 8 % 7], .payload = fuzz.requests};
+
+    segment.flags = flags[kind % (sizeof(flags) / sizeof(flags[0]))];
+    segment.sequence_offset = edges[numbers >> 4];
+    segment.acknowledgement_offset = edges[numbers & 15];
+    segment.window = with & 16 ? 1 : UINT16_MAX;
+    segment.urgent = with;
+    segment.options_size = with & 8 ? sizeof(odd_options[0]) : 0;
+    segment.payload_size = with & 32 ? kind : 0;
+    peer_send(number, &segment);
+}
+
 static void shake_hands(struct input *input) {
     unsigned number = byte(input) % PEERS;
     uint8_t bytes[PEER_OPTIONS_MAX];
@@ -273,6 +316,9 @@ static void obey(struct input *input) {
     case 10:
     case 11:
         send_next(input);
+        break;
+    case 12:
+        send_odd(input);
         break;
     default:
         send_segment(input, how);

@@ -33,6 +33,7 @@ static struct netif netif;
 static unsigned syns, syn_acks, data_segments, acknowledgements, resets, fins;
 static uint32_t last_sequence;
 static uint16_t last_identification;
+static struct tcp_hdr last_header; /* of whatever lwIP has sent last */
 static struct tcp_pcb *accepted;
 
 /* The wire: looks at what lwIP sends. */
@@ -45,6 +46,7 @@ static err_t output(struct netif *out, struct pbuf *packet, const ip4_addr_t *ad
     assert_int_equal(pbuf_copy_partial(packet, &ip, sizeof(ip), 0), sizeof(ip));
     last_identification = lwip_ntohs(IPH_ID(&ip));
     assert_int_equal(pbuf_copy_partial(packet, &header, sizeof(header), IP_HLEN), sizeof(header));
+    last_header = header;
     fins += (TCPH_FLAGS(&header) & TCP_FIN) != 0;
     if ((TCPH_FLAGS(&header) & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
         syn_acks++;
@@ -82,6 +84,7 @@ struct content {
     const void *options, *data;
     uint16_t options_size, data_size; /* bytes; of options a multiple of 4 */
     bool closed;                      /* the window is */
+    uint16_t window, urgent;          /* 0: a large window */
 };
 
 /* A segment from `address` and port `source` to port `destination` of the server. */
@@ -103,12 +106,13 @@ static void inject_content(uint32_t address, uint16_t source, uint16_t destinati
     tcp->dest = lwip_htons(destination);
     tcp->seqno = lwip_htonl(sequence);
     tcp->ackno = lwip_htonl(acknowledged);
-    tcp->wnd = lwip_htons(content.closed ? 0 : 60000);
+    tcp->wnd = lwip_htons(content.closed ? 0 : content.window != 0 ? content.window : 60000);
+    tcp->urgp = lwip_htons(content.urgent);
     TCPH_HDRLEN_FLAGS_SET(tcp, 5 + content.options_size / 4, flags);
     if (content.options_size > 0) {
         memcpy(tcp + 1, content.options, content.options_size);
     }
-    if (content.data_size > 0) {
+    if (content.data != NULL) {
         memcpy((uint8_t *)(tcp + 1) + content.options_size, content.data, content.data_size);
     }
     assert_int_equal(netif.input(packet, &netif), ERR_OK);

@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include "lwip/tcp_timer.h"
+#include "lwip/timeouts.h"
 #include "peer.h"
+#include "stack/stack_state.h"
 
 static struct trace traces[2];
 
@@ -184,6 +186,186 @@ static void alive_before_the_next_probe(struct peer *peer) {
 static void test_after_an_answer_the_first_probe_may_be_earlier_than_the_next_was(void **state) {
     (void)state;
     check(alive_before_the_next_probe, true, "P10 P20");
+}
+
+/* Whatever the clock says: it was idle for an hour when keep-alive was switched on. */
+static void keep_alive_late(struct peer *peer) {
+    wire_steps(14400);
+    keep_alive(peer);
+    wire_steps(9);
+    peer_acknowledges(peer);
+    wire_steps(43);
+}
+
+static void test_a_connection_long_idle_is_probed_first(void **state) {
+    (void)state;
+    check(keep_alive_late, true, "P14402 P14450");
+}
+
+static void keep_alive_late_and_silent(struct peer *peer) {
+    wire_steps(14400);
+    silent(peer);
+}
+
+static void test_late_probes_come_one_by_one(void **state) {
+    (void)state;
+    check(keep_alive_late_and_silent, true, "P14402 P14410 P14418 P14426 E14426");
+}
+
+static void keep_alive_refused(struct peer *peer) {
+    keep_alive(peer);
+    peer->refused = true;
+    wire_steps(100);
+    peer->refused = false;
+    wire_steps(8);
+    peer_acknowledges(peer);
+}
+
+static void test_a_probe_that_was_not_sent_is_not_unanswered(void **state) {
+    size_t refused = 0;
+
+    (void)state;
+    traces[0].count = 0;
+    check(keep_alive_refused, true,
+          "X42 X44 X46 X48 X50 X52 X54 X56 X58 X60 X62 X64 X66 X68 X70 X72 X74 X76 X78 "
+          "X80 X82 X84 X86 X88 X90 X92 X94 X96 X98 X100 P102");
+    for (size_t i = 0; i < traces[0].count; i++) {
+        refused += traces[0].records[i].what == 'X';
+    }
+    assert_int_equal(refused, 30);
+}
+
+/* --- the clock ------------------------------------------------------------------------------------------ */
+
+static size_t sent(void) {
+    size_t count = 0;
+
+    for (size_t i = 0; i < traces[0].count; i++) {
+        assert_int_not_equal(traces[0].records[i].what, 'E');
+        count += traces[0].records[i].what == 'P';
+    }
+    return count;
+}
+
+/* By lwIP's own timers, which look at the clock. */
+static void pass(uint32_t ms) {
+    for (; ms >= 50; ms -= 50) {
+        stack.now_ms += 50;
+        sys_check_timeouts();
+    }
+}
+
+/* The process was stopped for so long. */
+static void stop(uint32_t ms) {
+    stack.now_ms += ms;
+    sys_check_timeouts();
+}
+
+static void on_the_clock(void (*scenario)(struct peer *peer)) {
+    static struct peer peer;
+
+    for (int i = 0; i < 2; i++) {
+        features = i == 0 ? UINT32_MAX : UINT32_MAX & ~(uint32_t)FEATURE_TIMERS;
+        traces[0].count = 0;
+        wire_start(&peer, 1);
+        peer.trace = &traces[0];
+        peer_connects(&peer);
+        traces[0].count = 0;
+        scenario(&peer);
+        wire_stop();
+        pass(1000); /* TCP's timer ends */
+    }
+    features = UINT32_MAX;
+}
+
+static void stopped_while_idle(struct peer *peer) {
+    keep_alive(peer);
+    pass(5000);
+    for (int i = 0; i < 5; i++) {
+        stop(3600000);
+    }
+    pass(3000);
+    assert_int_equal(sent(), 0);
+    pass(2000);
+    assert_int_equal(sent(), 1);
+    peer_acknowledges(peer);
+    pass(9000);
+    assert_int_equal(sent(), 1);
+}
+
+static void test_a_stopped_process_probes_before_it_gives_up(void **state) {
+    (void)state;
+    on_the_clock(stopped_while_idle);
+}
+
+static void stopped_while_sending(struct peer *peer) {
+    peer->deaf = true;
+    application_writes(peer, 100);
+    stop(3600000);
+    assert_in_range(sent(), 1, 2);
+    pass(3000);
+    assert_int_equal(sent(), 2);
+    stop(3600000);
+    assert_int_equal(sent(), 2);
+    peer->deaf = false;
+    pass(6000);
+    assert_int_equal(sent(), 3);
+    peer_acknowledges(peer);
+    assert_null(peer->pcb->unacked);
+}
+
+static void test_a_stopped_process_sends_again_once(void **state) {
+    (void)state;
+    on_the_clock(stopped_while_sending);
+}
+
+static void stopped_while_probing(struct peer *peer) {
+    peer->window = 0;
+    peer_sends_data(peer, 1);
+    peer->deaf = true; /* to what it has no window for */
+    application_writes(peer, 100);
+    for (int i = 0; i < 100; i++) { /* never given up while the peer answers */
+        size_t before = sent();
+
+        stop(3600000);
+        assert_in_range(sent(), before, before + 1);
+        pass(65000);
+        assert_in_range(sent(), before + 1, before + 20);
+        peer_acknowledges(peer);
+    }
+    assert_non_null(peer->pcb);
+}
+
+static void test_a_closed_window_is_probed_as_long_as_the_peer_answers(void **state) {
+    (void)state;
+    on_the_clock(stopped_while_probing);
+}
+
+static void over_the_end_of_the_clock(struct peer *peer) {
+    uint32_t before;
+
+    while (stack.now_ms < 0u - (1u << 30)) {
+        stop(1u << 29);
+    }
+    stop(0u - 5000 - stack.now_ms);
+    before = stack.now_ms;
+    peer->deaf = true;
+    application_writes(peer, 100);
+    pass(10000);
+    assert_true(stack.now_ms < before);
+    assert_int_equal(sent(), 3); /* as at any other time */
+    peer->deaf = false;
+    pass(11000);
+    assert_int_equal(sent(), 4);
+    peer_acknowledges(peer);
+    keep_alive(peer);
+    pass(11000);
+    assert_int_equal(sent(), 5);
+}
+
+static void test_timers_outlive_the_milliseconds_of_49_days(void **state) {
+    (void)state;
+    on_the_clock(over_the_end_of_the_clock);
 }
 
 /* Several small segments on their way, of which the first is acknowledged: the others get the usual time
@@ -434,6 +616,13 @@ int main(void) {
         cmocka_unit_test(test_a_silent_peer_is_probed_and_given_up),
         cmocka_unit_test(test_an_answer_ends_the_probing),
         cmocka_unit_test(test_after_an_answer_the_first_probe_may_be_earlier_than_the_next_was),
+        cmocka_unit_test(test_a_connection_long_idle_is_probed_first),
+        cmocka_unit_test(test_late_probes_come_one_by_one),
+        cmocka_unit_test(test_a_probe_that_was_not_sent_is_not_unanswered),
+        cmocka_unit_test(test_a_stopped_process_probes_before_it_gives_up),
+        cmocka_unit_test(test_a_stopped_process_sends_again_once),
+        cmocka_unit_test(test_a_closed_window_is_probed_as_long_as_the_peer_answers),
+        cmocka_unit_test(test_timers_outlive_the_milliseconds_of_49_days),
         cmocka_unit_test(test_an_acknowledgement_of_a_part_ends_the_backing_off_too),
         cmocka_unit_test(test_an_acknowledgement_is_delayed_once),
         cmocka_unit_test(test_refused_data_is_offered_again),

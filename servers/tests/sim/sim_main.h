@@ -31,6 +31,7 @@ static const struct sim_run sim_runs[] = {
     {"ports that take lean segments, and header prediction", UINT32_MAX, {SIM_PORT_LEAN, true}, false},
     {"ports that take packets", UINT32_MAX, {SIM_PORT_PACKETS, false}, false},
     {"no optimisation", OBLIGATIONS, {SIM_PORT_PACKETS, false}, false},
+    {"no obligation", ~OBLIGATIONS, {SIM_PORT_CUTS, true}, false},
 };
 
 #define SIM_TRACE 4096
