@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.conformance.case import KEEPALIVE, LARGE, case
-from harness.conformance.peer import Peer
+from harness.conformance.peer import Connection, Peer
 from harness.conformance.segment import Segment
 
 # the RFC's least time-out is 1 s; today's stacks go down to 0.2 s, and none below
@@ -86,15 +86,23 @@ def timeout_follows_round_trip(peer: Peer) -> None:
     peer.expect(not twice, f"sent {twice + 1} times, at a round trip that had been measured")
 
 
+def _probes_answered(connection: Connection, seconds: float) -> int:
+    """Acknowledge what comes for so long; return how many came. Failed if the connection ends."""
+    probes, until = 0, connection.peer.now() + seconds
+    while segment := connection.receive(until - connection.peer.now()):
+        connection.peer.expect(not set("RF") & set(segment.flags),
+                               f"it was ended with {segment.flags}")
+        probes += 1
+        connection.send()
+    return probes
+
+
 @case(rfc="RFC 9293 3.8.4 MUST-24 to MUST-29", severity="wedge", seconds=15)
 def idle_connection_kept(peer: Peer) -> None:
     """A connection that is idle for 10 s is there still."""
     connection = peer.connect()
     connection.serves()
-    until = peer.now() + 10
-    while segment := connection.receive(until - peer.now()):
-        peer.expect(not set("RF") & set(segment.flags), f"it was ended with {segment.flags}")
-        connection.send()
+    _probes_answered(connection, 10)
     connection.serves()
 
 
@@ -103,11 +111,7 @@ def keepalive_probes(peer: Peer) -> None:
     """An idle connection is probed, and kept while the peer answers."""
     connection = peer.connect()
     connection.serves()
-    probes, until = 0, peer.now() + 7
-    while segment := connection.receive(until - peer.now()):
-        peer.expect(not set("RF") & set(segment.flags), f"it was ended with {segment.flags}")
-        probes += 1
-        connection.send()
+    probes = _probes_answered(connection, 7)
     peer.expect(probes >= 2, f"{probes} probes in 7 s; one was to come every 2 s")
     connection.serves()
 
@@ -130,12 +134,10 @@ def paused_server_keeps_idle(peer: Peer, server: Any) -> None:
     connection = peer.connect()
     connection.serves()
     server.pause()
-    peer.wait(10)
+    # a kernel probes for a process that is stopped
+    _probes_answered(connection, 10)
     server.resume()
-    until = peer.now() + 4
-    while segment := connection.receive(until - peer.now()):
-        peer.expect("R" not in segment.flags, "it was reset")
-        connection.send()
+    _probes_answered(connection, 4)
     connection.serves()
 
 
