@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_the_newest_record_of_the_same_program_is_taken(run: Run, tmp_path: Path
 
 @pytest.mark.parametrize("other", ({"programs": {"build/lwip_server": "0" * 64}}, {"programs": {}},
                                    {"arguments": ("--waive=all",)}, {"stack": "preload"}, {"kernel": "6.1"}))
-def test_another_program_is_not(run: Run, tmp_path: Path, other: dict[str, object]) -> None:
+def test_another_program_is_not(run: Run, tmp_path: Path, other: dict[str, Any]) -> None:
     _write(tmp_path, "20260101-000000-tap", replace(_tested(run, "lwip"), **other))
     assert adopt_conformance(run, tmp_path).conformance is None
     assert not (run.path / "conformance.json").exists()
