@@ -102,7 +102,7 @@ def _outcomes(host: Host, up: Provisioned, plan: Plan, name: str, cases: Sequenc
                       for case in chosen}
         else:
             workload = replace(plan.workload, body_size_bytes=body)
-            place = raw / f"{contender.file_name}-{body}{'-options' if options else ''}"
+            place = raw / f"{contender.file_name}-{body}{''.join(options)}"
             place.mkdir()
             started = replace(contender, arguments=(*contender.arguments, *options))
             with Session(host, up, replace(plan, workload=workload), started, place) as session:

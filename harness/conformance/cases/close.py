@@ -190,3 +190,12 @@ def data_beyond_fin(peer: Peer) -> None:
     connection.collect(1)
     answers = connection.received.count(b"HTTP/1.1 200")
     peer.expect(answers == 1, f"{answers} answers")
+
+
+@case(rfc="RFC 9112 9.6", severity="wedge", options=("--max-connections", "20"))
+def last_segment_unacknowledged(peer: Peer) -> None:
+    """Clients that never acknowledge the last answer do not keep the places of others."""
+    for _ in range(20):
+        peer.connect().get(_CLOSE)
+    peer.wait(4)
+    peer.served()

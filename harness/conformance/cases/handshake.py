@@ -240,3 +240,16 @@ def syn_to_broadcast(peer: Peer) -> None:
         peer.raw(syn, mac)
     for port in ports:
         _no_answer(peer, port, 0.4)
+
+
+@case(rfc="RFC 4987 3.6", severity="attack", options=("--backlog", "64"))
+def syn_flood(peer: Peer) -> None:
+    """A client far away gets in while SYNs that nobody answers fill the backlog many times."""
+    syns = [peer.frame(peer.tcp(1024 + number, "S", seq=1, options=list(PLAIN)))
+            for number in range(600)]
+    peer.flood(syns[:300], 5000)
+    peer.wait(0.2)
+    connection = _half_open(peer)
+    peer.flood(syns[300:], 5000)
+    peer.wait(0.2)
+    connection.serves()
