@@ -86,9 +86,9 @@ def of(wire: Wire, contender: str, kind: str) -> Wire:
     like = wire.contenders[contender]
     made = {}
     for step in steps(table_of(kind), kind):
-        out = ({"without": step.without} if kind == OF_OPTIMISATIONS else
-               {"waived": step.without})
-        made[step.name] = replace(like, name=step.name, title=step.title, **out)
+        without, waived = ((step.without, ()) if kind == OF_OPTIMISATIONS else ((), step.without))
+        made[step.name] = replace(like, name=step.name, title=step.title, without=without,
+                                  waived=waived)
     return replace(wire, ablation=kind, contenders=made)
 
 
