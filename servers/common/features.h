@@ -4,8 +4,9 @@
  * packets copied, a list of connections that is walked, a first-fit heap, three copies on transmit, checksums
  * in software. Without these two it parses every request, and sends packet after packet.
  *
- * And what a TCP owes to its peers and to the others that it serves, obligation by obligation. Each that costs
- * cycles can be waived, so that its price can be measured; with none of them it is what lwIP does by itself.
+ * And what a TCP owes to its peers and to the others that it serves, obligation by obligation. Each that
+ * costs cycles can be waived, so that its price can be measured; with none of them it is what lwIP does by
+ * itself.
  *
  * Must not know lwIP nor DPDK: lwIP's patches ask here too.
  *
@@ -68,8 +69,8 @@ static inline bool feature_on(uint32_t bit) {
     return (features & bit) != 0;
 }
 
-/* Leaves out what `list` names of the table ("lookup,timers"; "all"). False, with one line in error[size], if a
- * name is unknown. */
+/* Leaves out what `list` names of the table ("lookup,timers"; "all"). False, with one line in error[size], if
+ * a name is unknown. */
 bool features_leave_out(const struct feature_table *table, const char *list, char *error, size_t size);
 
 /* Writes the names of the table's rows in force as a JSON array in text[size]. */

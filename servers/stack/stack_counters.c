@@ -44,28 +44,12 @@ void stack_count(struct stack_counters *counters) {
     { #name, offsetof(struct stack_counters, name) }
 
 const struct counter_field stack_counter_fields[] = {
-    FIELD(rx_packets),
-    FIELD(tx_packets),
-    FIELD(rx_dropped),
-    FIELD(tx_dropped),
-    FIELD(rx_copied),
-    FIELD(no_mbuf),
-    FIELD(polls_busy),
-    FIELD(polls_idle),
-    FIELD(cycles_busy),
-    FIELD(cycles_idle),
-    FIELD(cycles_asleep),
-    FIELD(sleeps),
-    FIELD(wakeups),
-    FIELD(cycles_away),
-    FIELD(handed_over),
-    FIELD(taken_over),
-    FIELD(orphans_given_up),
-    FIELD(syn_cookies_sent),
-    FIELD(syn_cookies_accepted),
-    FIELD(syn_cookies_refused),
-    FIELD(segments_held),
-    FIELD(tsc_hz),
+    FIELD(rx_packets),       FIELD(tx_packets),       FIELD(rx_dropped),           FIELD(tx_dropped),
+    FIELD(rx_copied),        FIELD(no_mbuf),          FIELD(polls_busy),           FIELD(polls_idle),
+    FIELD(cycles_busy),      FIELD(cycles_idle),      FIELD(cycles_asleep),        FIELD(sleeps),
+    FIELD(wakeups),          FIELD(cycles_away),      FIELD(handed_over),          FIELD(taken_over),
+    FIELD(orphans_given_up), FIELD(syn_cookies_sent), FIELD(syn_cookies_accepted), FIELD(syn_cookies_refused),
+    FIELD(segments_held),    FIELD(tsc_hz),
 };
 const size_t stack_counter_field_count = sizeof(stack_counter_fields) / sizeof(stack_counter_fields[0]);
 

@@ -94,7 +94,8 @@ static bool run_suites_with(uint32_t in_force) {
 
     if (child == 0) {
         features = in_force;
-        printf("with %s\n", in_force == 0 ? "nothing" : in_force == OBLIGATIONS ? "obligations alone" : "all");
+        printf("obligations %s, optimisations %s\n", feature_on(OBLIGATIONS) ? "kept" : "waived",
+               feature_on(FEATURE_POOLS) ? "on" : "off");
         exit(run_suites() ? EXIT_FAILURE : EXIT_SUCCESS);
     }
     return child < 0 || waitpid(child, &status, 0) != child || status != 0;
