@@ -28,6 +28,7 @@ static const struct feature_row obligation_rows[] = {
     {OBLIGATION_SYN_COOKIES, "syn-cookies", "a full backlog answers with cookies, and forgets nobody (RFC 4987)"},
     {OBLIGATION_ORPHANS, "orphan-limit", "closed connections end soon, and give way to new ones"},
     {OBLIGATION_SEGMENT_BUDGET, "segment-budget", "a connection queues no more than its share of the segments (RFC 4732, 2.1.3)"},
+    {OBLIGATION_INPUT_BUDGET, "input-budget", "windows shrink as unread input fills its budget (RFC 4732, 2.1.3)"},
 };
 /* clang-format on */
 

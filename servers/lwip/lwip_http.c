@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "lwip/input_queue.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/tcp.h"
 #include "lwip/timeouts.h"
@@ -20,7 +21,7 @@ struct session {
     _Alignas(LWIP_HTTP_SESSION_BYTES) struct tcp_pcb *pcb; /* NULL: the slot is free */
     union {
         struct session *next_free;
-        struct pbuf *input; /* received, not yet taken by HTTP, as too many responses wait */
+        struct input_queue input; /* received, not yet taken by HTTP, as too many responses wait */
     };
     struct lwip_http *server;
     struct http_connection http;
@@ -36,9 +37,7 @@ _Static_assert(sizeof(struct session) == LWIP_HTTP_SESSION_BYTES,
 static err_t session_polled(void *argument, struct tcp_pcb *pcb);
 
 static void release(struct session *session) {
-    if (session->input != NULL) {
-        pbuf_free(session->input);
-    }
+    (void)input_queue_clear(&session->input);
     http_close(&session->server->http, &session->http);
     session->server->counters.closes++;
     session->pcb = NULL;
@@ -80,24 +79,53 @@ static void discard(struct session *session, struct pbuf *data) {
     pbuf_free(data);
 }
 
+static bool has_input(const struct session *session) {
+    return input_queue_first(&session->input) != NULL;
+}
+
+/* Tells lwIP how much of its input has been taken. */
+static void taken(struct session *session, size_t size) {
+    while (size > 0) {
+        uint16_t now = (uint16_t)LWIP_MIN(size, UINT16_MAX);
+
+        tcp_recved(session->pcb, now);
+        size -= now;
+    }
+}
+
+static uint16_t read_request(struct session *session, const struct pbuf *data) {
+    uint16_t size = (uint16_t)http_input(&session->server->http, &session->http, data->payload, data->len);
+
+    tcp_recved(session->pcb, size);
+    return size;
+}
+
+/* Feeds what has just come to HTTP while few enough responses wait; returns the rest. */
+static struct pbuf *feed(struct session *session, struct pbuf *data) {
+    while (data != NULL && http_has_room(&session->http)) {
+        struct pbuf *next = data->next;
+        uint16_t size = read_request(session, data);
+
+        if (size < data->len) {
+            return pbuf_free_header(data, size);
+        }
+        if (next != NULL) {
+            pbuf_ref(next); /* else it would go with its head */
+        }
+        pbuf_free(data);
+        data = next;
+    }
+    return data;
+}
+
 /* Feeds held input to HTTP until it is used up or too many responses wait. */
 static void consume(struct session *session) {
-    while (session->input != NULL && http_has_room(&session->http)) {
-        struct pbuf *head = session->input;
-        uint16_t taken =
-            (uint16_t)http_input(&session->server->http, &session->http, head->payload, head->len);
+    while (has_input(session) && http_has_room(&session->http)) {
+        uint16_t size = read_request(session, input_queue_first(&session->input));
 
-        tcp_recved(session->pcb, taken);
-        if (taken < head->len) {
-            session->input = pbuf_free_header(head, taken);
-        } else {
-            if ((session->input = head->next) != NULL) {
-                pbuf_ref(session->input); /* else it would go with its head */
-            }
-            pbuf_free(head);
-        }
+        input_queue_read(&session->input, size);
     }
-    if (session->peer_closed && session->input == NULL) {
+    if (session->peer_closed && !has_input(session)) {
         http_input_end(&session->server->http, &session->http);
     }
 }
@@ -109,17 +137,17 @@ static bool respond(struct session *session) {
     int count;
 
     while ((count = http_pending(&session->server->http, &session->http, pieces, 16)) > 0) {
-        size_t taken = 0, offered = 0;
+        size_t queued = 0, offered = 0;
 
-        for (int i = 0; i < count && taken == offered; i++) {
+        for (int i = 0; i < count && queued == offered; i++) {
             offered += pieces[i].iov_len;
-            taken += tcp_queue_bytes(session->pcb, pieces[i].iov_base, pieces[i].iov_len, i + 1 < count,
-                                     &session->server->writes_refused);
+            queued += tcp_queue_bytes(session->pcb, pieces[i].iov_base, pieces[i].iov_len, i + 1 < count,
+                                      &session->server->writes_refused);
         }
-        http_sent(&session->server->http, &session->http, taken);
-        session->server->counters.bytes_sent += taken;
-        progress |= taken > 0;
-        if (taken < offered) {
+        http_sent(&session->server->http, &session->http, queued);
+        session->server->counters.bytes_sent += queued;
+        progress |= queued > 0;
+        if (queued < offered) {
             break;
         }
     }
@@ -145,16 +173,13 @@ static void watch(struct session *session) {
 static err_t advance(struct session *session) {
     do {
         consume(session);
-    } while (respond(session) && session->input != NULL);
+    } while (respond(session) && has_input(session));
 
     if (!http_finished(&session->http)) {
         watch(session);
         return ERR_OK;
     }
-    if (session->input != NULL) {
-        discard(session, session->input);
-        session->input = NULL;
-    }
+    taken(session, input_queue_clear(&session->input));
     /* What is queued is lwIP's business, which gives up a client that does not take it. */
     if (session->peer_closed) {
         return close_session(session);
@@ -183,11 +208,9 @@ static err_t session_received(void *argument, struct tcp_pcb *pcb, struct pbuf *
         discard(session, data);
         return ERR_OK;
     }
-    if (session->input == NULL) {
-        session->input = data;
-    } else {
-        pbuf_cat(session->input, data);
+    while (!has_input(session) && (data = feed(session, data)) != NULL && respond(session)) {
     }
+    input_queue_add(&session->input, data);
     return advance(session);
 }
 

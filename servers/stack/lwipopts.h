@@ -79,8 +79,11 @@
 #define TCP_DEFAULT_LISTEN_BACKLOG 4096
 /* Received data lies in the port's buffers, not in lwIP's pool, which the sanity check compares with. */
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1
-/* Out-of-order data may not pin the receive buffers of the port. */
+/* Out-of-order data may not pin the receive buffers of the port, nor those of all connections more than their
+ * budget
+ * (tcp_budget.h). */
 #define TCP_OOSEQ_MAX_PBUFS 64
+#define TCP_OOSEQ_PBUFS_LIMIT(pcb) tcp_budget_out_of_order()
 /* As many ports to connect from as Linux has, and some. */
 #define TCP_LOCAL_PORT_RANGE_START 0x8000
 #define TCP_LOCAL_PORT_RANGE_END 0xffff

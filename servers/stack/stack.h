@@ -43,11 +43,13 @@ struct stack_config {
 struct stack_counters {
     uint64_t rx_packets;
     uint64_t tx_packets;
-    uint64_t rx_dropped;    /* wrong checksum, ring full, or no memory for lwIP */
-    uint64_t tx_dropped;    /* ring full, or no buffer */
-    uint64_t segments_held; /* writes that found the connection's share of the segments used up */
-    uint64_t rx_copied;     /* packets that lwIP got as a copy, as it held its share of the buffers */
-    uint64_t no_mbuf;       /* receive buffers that the driver missed */
+    uint64_t rx_dropped;           /* wrong checksum, ring full, or no memory for lwIP */
+    uint64_t tx_dropped;           /* ring full, or no buffer */
+    uint64_t segments_held;        /* writes that found the connection's share of the segments used up */
+    uint64_t input_dropped;        /* segments for connections that had not read their share of input */
+    uint64_t out_of_order_dropped; /* segments beyond what may wait for one before them */
+    uint64_t rx_copied;            /* packets that lwIP got as a copy, as it held its share of the buffers */
+    uint64_t no_mbuf;              /* receive buffers that the driver missed */
     uint64_t retransmits;
     uint64_t polls_busy;
     uint64_t polls_idle;

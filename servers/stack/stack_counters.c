@@ -20,6 +20,8 @@ void stack_count(struct stack_counters *counters) {
         .tx_dropped = stack.port.counters.tx_dropped + stack.tx_no_mbuf,
         .rx_copied = stack.zero_copy.copied,
         .segments_held = tcp_budget_counters.segments,
+        .input_dropped = tcp_budget_counters.input,
+        .out_of_order_dropped = tcp_budget_counters.out_of_order,
         .no_mbuf = no_mbuf,
         .retransmits = lwip_stats.mib2.tcpretranssegs,
         .polls_busy = stack.polls_busy,
@@ -49,7 +51,7 @@ const struct counter_field stack_counter_fields[] = {
     FIELD(cycles_busy),      FIELD(cycles_idle),      FIELD(cycles_asleep),        FIELD(sleeps),
     FIELD(wakeups),          FIELD(cycles_away),      FIELD(handed_over),          FIELD(taken_over),
     FIELD(orphans_given_up), FIELD(syn_cookies_sent), FIELD(syn_cookies_accepted), FIELD(syn_cookies_refused),
-    FIELD(segments_held),    FIELD(tsc_hz),
+    FIELD(segments_held),    FIELD(input_dropped),    FIELD(out_of_order_dropped), FIELD(tsc_hz),
 };
 const size_t stack_counter_field_count = sizeof(stack_counter_fields) / sizeof(stack_counter_fields[0]);
 

@@ -29,6 +29,7 @@
 #define TCP_SND_BUF (12 * TCP_MSS)
 /* The test of this limit does not compile as shipped. */
 #undef TCP_OOSEQ_MAX_PBUFS
+#undef TCP_OOSEQ_PBUFS_LIMIT
 
 /* test_tcp_new_max_num fills the pool of PCBs, whose lists are walked for each. */
 #undef MEMP_NUM_TCP_PCB
