@@ -330,14 +330,12 @@ def _server_problems(setting: Setting, measured: Measured,
 def _optimisation_problems(contender: Contender,
                            final: Counters | None) -> list[Note[Problem]]:
     """Compare what the server had in force with what its name says: it leaves some out."""
-    if not contender.without and not contender.waived:
-        return []
-    if final is None or final.optimisations is None or final.obligations is None:
+    stayed = ((Problem.OPTIMISATIONS_IN_FORCE, contender.without, final and final.optimisations),
+              (Problem.OBLIGATIONS_IN_FORCE, contender.waived, final and final.obligations))
+    if any(out and there is None for _, out, there in stayed):
         return [Note(Problem.OPTIMISATIONS_UNKNOWN)]
-    stayed = ((Problem.OPTIMISATIONS_IN_FORCE, contender.without, final.optimisations),
-              (Problem.OBLIGATIONS_IN_FORCE, contender.waived, final.obligations))
     return [Note(problem, {"names": names}) for problem, out, there in stayed
-            if (names := tuple(name for name in out if name in there))]
+            if (names := tuple(name for name in out if name in (there or ())))]
 
 
 def _polling_problems(contender: Contender,

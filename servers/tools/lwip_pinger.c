@@ -141,7 +141,7 @@ static void find_server(void) {
 
     while (!address_known() && pinger.failure[0] == '\0') {
         if (stack_now_ms() >= asked) {
-            etharp_request(netif_default, ip_2_ip4(&pinger.server));
+            etharp_query(netif_default, ip_2_ip4(&pinger.server), NULL);
             asked = stack_now_ms() + 100;
         }
         stack_poll();
