@@ -82,7 +82,7 @@ class Wrk(LoadTool):
         result = replace(result, duration_seconds=seconds)
         latency = corrected({value: count for value, count in told.items() if count},
                             _interval(result, load))
-        return replace(result, latency_us=sorted(latency.items()))
+        return replace(result, latency_us=tuple(sorted(latency.items())))
 
 
 def _interval(result: LoadResult, load: Load) -> int:
