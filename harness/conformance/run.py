@@ -53,7 +53,7 @@ def run_conformance(host: Host, wire: ResolvedWire, plan: Plan, names: Sequence[
                     outcomes=_outcomes(host, up, plan, name, cases, place / "raw", say),
                     impacts=_impacts(host, up, plan, name, place / "raw", say) if attacks else ())
             for name in plan.applicable)
-    found = Conformance(id_, tuple(case.obligation for case in cases), tested)
+    found = Conformance(id_, tuple(case.obligation for case in cases), tested, bool(names))
     write_conformance(place, found, facts)
     give_to_user(place)
     return found

@@ -36,7 +36,8 @@ def load_conformance(path: Path) -> Conformance:
 def adopt_conformance(run: Run, results: Path = RESULTS) -> Run:
     """Add to a run what the newest records say of those of its contenders of which it has nothing.
 
-    A record is of a contender if stack, arguments, every program and the kernel's release are its.
+    A record is of a contender if stack, arguments, every program and the kernel's release are its, and it has
+    all cases.
     """
     before = run.conformance or Conformance(run.id, (), ())
     known = {item.contender for item in before.contenders}
@@ -45,7 +46,7 @@ def adopt_conformance(run: Run, results: Path = RESULTS) -> Run:
     found = before
     for file in records:
         record = read(read_json(file), str(file))
-        for name in list(wanted) if record.obligations else ():
+        for name in list(wanted) if record.obligations and not record.named else ():
             tested = _of(name, run.facts, record.contenders)
             if tested:
                 wanted.remove(name)

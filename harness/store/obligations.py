@@ -106,11 +106,15 @@ class UnderTest:
 
 @dataclass(frozen=True)
 class Conformance:
-    """What was found of contenders, on one wire or on several."""
+    """What was found of contenders, on one wire or on several.
+
+    named: only cases that somebody named, which says nothing of the rest
+    """
 
     id: str
     obligations: tuple[Obligation, ...]
     contenders: tuple[UnderTest, ...]
+    named: bool = False
 
     @property
     def by_severity(self) -> list[Obligation]:

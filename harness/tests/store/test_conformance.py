@@ -63,6 +63,12 @@ def test_another_program_is_not(run: Run, tmp_path: Path, other: dict[str, Any])
     assert not (run.path / "conformance.json").exists()
 
 
+def test_a_record_of_cases_that_were_named_says_too_little(run: Run, tmp_path: Path) -> None:
+    write_conformance(create_conformance("20260101-000000-tap", tmp_path),
+                      Conformance("20260101-000000-tap", OBLIGATIONS, (_tested(run, "lwip"),), named=True), {})
+    assert adopt_conformance(run, tmp_path).conformance is None
+
+
 def test_what_a_run_has_it_keeps(run: Run, tmp_path: Path) -> None:
     _write(tmp_path, "20260101-000000-tap", _tested(run, "lwip"))
     run = adopt_conformance(run, tmp_path)
