@@ -36,8 +36,8 @@ def load_conformance(path: Path) -> Conformance:
 def adopt_conformance(run: Run, results: Path = RESULTS) -> Run:
     """Add to a run what the newest records say of those of its contenders of which it has nothing.
 
-    A record is of a contender if stack, arguments, every program and the kernel's release are its, and it has
-    all cases.
+    A record is of a contender if stack, arguments, every program and the kernel's release are its,
+    and it has all cases.
     """
     before = run.conformance or Conformance(run.id, (), ())
     known = {item.contender for item in before.contenders}
