@@ -104,13 +104,17 @@ static unsigned owner_of_icmp(uint8_t type) {
     return type == unreachable || type == time_exceeded ? SOFTWARE_RSS_EVERYBODY : SOFTWARE_RSS_WHOEVER;
 }
 
-/* A multiply-shift hash, which is strongly universal (Dietzfelbinger 1996), scaled to the number of cores. */
+/* A multiply-shift hash, which is strongly universal (Dietzfelbinger 1996), then mixed, since by itself it
+ * leaves consecutive ports in an arithmetic series, which one key in a hundred puts on one core; scaled to the
+ * number of cores.
+ */
 static unsigned owner_of_flow(const struct software_rss *rss, const struct rte_ipv4_hdr *ip,
                               const struct ports *ports) {
     const uint64_t *keys = rss->keys;
     uint64_t hash = keys[0] + keys[1] * ip->src_addr + keys[2] * ip->dst_addr +
                     keys[3] * ((uint32_t)ports->source << 16 | ports->destination);
 
+    hash = (hash ^ hash >> 32) * UINT64_C(0x9e3779b97f4a7c15); /* 2^64 / the golden ratio, odd */
     return (unsigned)((hash >> 32) * rss->cores >> 32);
 }
 

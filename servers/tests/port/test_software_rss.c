@@ -92,6 +92,29 @@ static void test_flows_are_spread_evenly(void **state) {
     rte_pktmbuf_free(packet);
 }
 
+/* A client takes consecutive ports, and few of them. 50 a core are expected; 15 is six standard deviations. */
+static void test_no_key_puts_consecutive_ports_on_one_core(void **state) {
+    struct rte_mbuf *packet = segment(0);
+    struct rte_tcp_hdr *tcp = rte_pktmbuf_mtod_offset(packet, struct rte_tcp_hdr *, 34);
+
+    (void)state;
+    for (unsigned table = 0; table < 1000; table++) {
+        struct software_rss *one = software_rss_create(CORES, false, NULL);
+        unsigned flows[CORES] = {0};
+
+        assert_non_null(one);
+        for (unsigned port = 2000; port < 2000 + 50 * CORES; port++) {
+            tcp->src_port = rte_cpu_to_be_16((uint16_t)port);
+            flows[software_rss_owner(one, packet)]++;
+        }
+        for (unsigned core = 0; core < CORES; core++) {
+            assert_in_range(flows[core], 15, 100);
+        }
+        software_rss_free(one);
+    }
+    rte_pktmbuf_free(packet);
+}
+
 static void test_another_table_has_other_keys(void **state) {
     struct software_rss *other = software_rss_create(CORES, false, NULL);
     unsigned same = 0;
@@ -279,6 +302,7 @@ int main(int argc, char *argv[]) {
     const struct CMUnitTest tests[] = {
         SOFTWARE_RSS_TEST(test_a_flow_has_one_core_whatever_its_segments_are),
         SOFTWARE_RSS_TEST(test_flows_are_spread_evenly),
+        SOFTWARE_RSS_TEST(test_no_key_puts_consecutive_ports_on_one_core),
         SOFTWARE_RSS_TEST(test_another_table_has_other_keys),
         SOFTWARE_RSS_TEST(test_an_icmp_error_is_news_to_all),
         SOFTWARE_RSS_TEST(test_what_has_no_ports_stays_where_it_came),
