@@ -24,8 +24,6 @@ def show_conformance(request: RunRequest, cases: str, host: Host, results: Path 
     if request.nic.client and isinstance(parse_client(request.nic.client), SshClients):
         raise UsageError("conformance: a client by ssh cannot send raw segments yet: give "
                          "CLIENT=if:<interface>, or another wire")
-    if attacks and cases:
-        raise UsageError("conformance: give --attacks, or --case for some of the cases, not both")
     given = {key: text for key, text in request.settings.items() if text}
     request = replace(request, settings={
         # else an attack by many connections would show the limit of them alone

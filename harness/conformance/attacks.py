@@ -17,7 +17,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Callable, Iterator, Mapping
+from typing import Callable, Iterator, Mapping, MutableSequence
 
 from harness.conformance.battery import mac_of, spare_addresses
 from harness.conformance.connection import request
@@ -142,12 +142,13 @@ def _asked(server: str, port: int, until: float) -> Iterator[float | None]:
         time.sleep(max(0.0, begin + _PACE_SECONDS - time.monotonic()))
 
 
-def _attack(order: Order, name: str, seconds: float) -> None:
+def _attack(order: Order, name: str, seconds: float, flooded: MutableSequence[int]) -> None:
     os.nice(19)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(_FILES, hard), hard))
     address = next(spare_addresses(order.network, order.taken))
     with Peer(order.interface, mac_of(address), address, order.server, order.port) as peer:
+        peer.flooded = flooded
         ATTACKS[name](peer, seconds)
 
 
@@ -155,16 +156,20 @@ def measure(order: Order) -> Impact:
     """Measure without and then under the attack that an order names."""
     name, = order.cases
     before = serve(order.server, order.port, BEFORE_SECONDS)
+    flooded = multiprocessing.RawArray("Q", 1)
     attacker = multiprocessing.Process(
-        target=_attack, args=(order, name, SETTLE_SECONDS + UNDER_SECONDS), daemon=True)
+        target=_attack, args=(order, name, SETTLE_SECONDS + UNDER_SECONDS, flooded), daemon=True)
     attacker.start()
     time.sleep(SETTLE_SECONDS)
+    begin, sent = time.monotonic(), flooded[0]
     under = serve(order.server, order.port, UNDER_SECONDS)
+    rate = (flooded[0] - sent) / (time.monotonic() - begin)
     if attacker.exitcode not in (None, 0):
         raise SystemExit(f"the attacker of {name} failed")
     attacker.kill()
     attacker.join()
-    return Impact(name, (ATTACKS[name].__doc__ or "").strip(), before, under)
+    return Impact(name, (ATTACKS[name].__doc__ or "").strip(), before, under,
+                  rate if flooded[0] else None)
 
 
 if __name__ == "__main__":

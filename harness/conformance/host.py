@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any, Callable, Iterable, TypeVar
+from itertools import islice
+from typing import Any, Callable, Iterable, MutableSequence, TypeVar
 
 from scapy.layers.inet import IP, TCP, in4_chksum
 from scapy.layers.l2 import ARP, Ether
@@ -21,6 +22,8 @@ WINDOW = 65535
 _BROADCAST = "ff:ff:ff:ff:ff:ff"
 _TRIES, _TRY_SECONDS = 3, 1.0
 _IPV4, _TCP, _WHO_HAS = b"\x08\x00", 6, 1
+# of flood()
+_BATCHES_PER_SECOND = 1000
 # lines that the trace keeps: the first of them tell what went wrong
 _TRACE_LINES = 1000
 Self = TypeVar("Self", bound="Host")
@@ -42,6 +45,7 @@ class Host:
     trace: a line for each packet, both ways, as tcpdump would print it
     wrong_checksums: how many of the server's segments had one; they were dropped
     answers_arp: it tells its MAC to who asks
+    flooded: one number: of the frames that flood() has sent; another process may share it
     isns: by port of ours, both initial numbers of its connection, which the trace counts from
     """
 
@@ -52,6 +56,7 @@ class Host:
         self.trace: list[str] = []
         self.wrong_checksums = 0
         self.answers_arp = True
+        self.flooded: MutableSequence[int] = [0]
         self.random = random.Random()
         self._start = time.time()
         self._socket = PacketSocket(interface, mac, address)
@@ -114,11 +119,13 @@ class Host:
 
     def flood(self, frames: Iterable[bytes], per_second: float) -> None:
         """Send frames, at most so many a second; the trace tells their number alone."""
-        begin, number = time.monotonic(), 0
-        for number, frame in enumerate(frames, 1):
+        begin, number, left = time.monotonic(), 0, iter(frames)
+        while batch := list(islice(left, max(1, int(per_second / _BATCHES_PER_SECOND)))):
+            number += len(batch)
             if (ahead := begin + number / per_second - time.monotonic()) > 0:
                 time.sleep(ahead)
-            self._socket.send(frame)
+            self._socket.send_all(batch)
+            self.flooded[0] += len(batch)
         self.trace.append(f"{time.time() - self._start:9.6f} > {number} frames, "
                           f"{per_second:g} a second")
 

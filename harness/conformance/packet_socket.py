@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import socket
 import struct
 from dataclasses import dataclass
-from typing import Iterator
+from typing import Iterator, Sequence
 
 _ETH_P_ALL, _ETH_P_ARP = 3, 0x0806
 _SOL_PACKET, _PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING = 263, 15, 23
@@ -15,6 +16,10 @@ _SO_ATTACH_FILTER, _SO_TIMESTAMPNS, _SO_RCVBUFFORCE = 26, 35, 33
 # struct virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset
 _VNET = struct.Struct("=BBHHHH")
 _NEEDS_CHECKSUM, _GSO_TCPV4 = 1, 1
+_NO_OFFLOAD = _VNET.pack(0, 0, 0, 0, 0, 0)
+# struct iovec; struct mmsghdr of one iovec, without a name or control data
+_VECTOR, _MESSAGE = struct.Struct("@PN"), struct.Struct("@16xPN16xi4xI4x")
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _TIMESPEC = struct.Struct("@qq")
 _ETHERNET, _BUFFER = 14, 8 << 20
 # classic BPF: load a word or half word, jump if equal, return
@@ -99,7 +104,29 @@ class PacketSocket:
 
     def send(self, frame: bytes) -> None:
         """Send a frame as it is."""
-        self._socket.send(_VNET.pack(0, 0, 0, 0, 0, 0) + frame)
+        self._socket.send(_NO_OFFLOAD + frame)
+
+    def send_all(self, frames: Sequence[bytes]) -> None:
+        """Send frames, by one call of the kernel where it takes all (sendmmsg(2))."""
+        self._socket.settimeout(None)
+        whole = [_NO_OFFLOAD + frame for frame in frames]
+        data = ctypes.create_string_buffer(b"".join(whole))
+        vectors = ctypes.create_string_buffer(_VECTOR.size * len(whole))
+        messages = ctypes.create_string_buffer(_MESSAGE.size * len(whole))
+        at, vector = ctypes.addressof(data), ctypes.addressof(vectors)
+        for number, frame in enumerate(whole):
+            _VECTOR.pack_into(vectors, number * _VECTOR.size, at, len(frame))
+            _MESSAGE.pack_into(messages, number * _MESSAGE.size,
+                               vector + number * _VECTOR.size, 1, 0, 0)
+            at += len(frame)
+        sent = 0
+        while sent < len(whole):
+            done = _LIBC.sendmmsg(self._socket.fileno(),
+                                  ctypes.byref(messages, sent * _MESSAGE.size),
+                                  len(whole) - sent, 0)
+            if done < 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            sent += done
 
     def receive(self, seconds: float) -> list[Frame]:
         """Return the next frame, as several if offload left them in one piece; [] if none comes."""

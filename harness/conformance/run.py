@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Callable, Mapping, Sequence
 
 from harness.conformance.attacks import ATTACKS
 from harness.conformance.case import Case, all_cases
@@ -33,11 +33,14 @@ def run_conformance(host: Host, wire: ResolvedWire, plan: Plan, names: Sequence[
                     results: Path = RESULTS, attacks: bool = False) -> Conformance:
     """Test the contenders of a plan and store what was found.
 
-    names: of the cases; () for all
+    names: of the cases, or of the attacks; () for all
     attacks: no cases, but what attacks do to honest clients
     UsageError on a name that is none, or a wire without a kernel at the client's end.
     """
-    cases = [] if attacks else [_case(name) for name in names or all_cases()]
+    known: Mapping[str, object] = ATTACKS if attacks else all_cases()
+    _check(names, known, "attack" if attacks else "case")
+    chosen = list(names or known)
+    cases = [] if attacks else [all_cases()[name] for name in chosen]
     for name in plan.applicable:
         if wire.contenders[name].client.stack != KERNEL:
             raise UsageError(f"wire '{wire.name}' has no kernel at the client's end, so nobody can "
@@ -51,7 +54,8 @@ def run_conformance(host: Host, wire: ResolvedWire, plan: Plan, names: Sequence[
         tested = tuple(
             replace(_tested(up.wire.contenders[name], facts, id_, wire.name),
                     outcomes=_outcomes(host, up, plan, name, cases, place / "raw", say),
-                    impacts=_impacts(host, up, plan, name, place / "raw", say) if attacks else ())
+                    impacts=_impacts(host, up, plan, name, chosen if attacks else (), place / "raw",
+                                     say))
             for name in plan.applicable)
     found = Conformance(id_, tuple(case.obligation for case in cases), tested, bool(names))
     write_conformance(place, found, facts)
@@ -59,11 +63,10 @@ def run_conformance(host: Host, wire: ResolvedWire, plan: Plan, names: Sequence[
     return found
 
 
-def _case(name: str) -> Case:
-    known = all_cases()
-    if name not in known:
-        raise UsageError(f"no case '{name}'; there are: {', '.join(known)}")
-    return known[name]
+def _check(names: Sequence[str], known: Mapping[str, object], kind: str) -> None:
+    for name in names:
+        if name not in known:
+            raise UsageError(f"no {kind} '{name}'; there are: {', '.join(known)}")
 
 
 def _tested(contender: Contender, facts: Json, id_: str, wire: str) -> UnderTest:
@@ -75,11 +78,11 @@ def _tested(contender: Contender, facts: Json, id_: str, wire: str) -> UnderTest
                   (fact(facts, "kernel.release") or "") if kernel else "", wire, id_)
 
 
-def _impacts(host: Host, up: Provisioned, plan: Plan, name: str, raw: Path,
+def _impacts(host: Host, up: Provisioned, plan: Plan, name: str, attacks: Sequence[str], raw: Path,
              say: Say) -> tuple[Impact, ...]:
     contender, found = up.wire.contenders[name], []
     up.turn_to(host, contender)
-    for attack in ATTACKS:
+    for attack in attacks:
         place = raw / f"{contender.file_name}-{attack}"
         place.mkdir()
         # started anew for each: what one leaves behind is not the next one's

@@ -22,7 +22,7 @@ from harness.host import Host, command
 from harness.plan import Contender, Plan
 from harness.provision import ROOT, Provisioned
 from harness.store import Impact, Outcome, Result, from_json
-from harness.trial import Running, last_words, prove_neighbour, start
+from harness.trial import Client, Running, last_words, prove_answer, prove_neighbour, start
 
 _POLL_SECONDS = 0.2
 # of the interpreter's start, and of a machine that is busy
@@ -61,10 +61,15 @@ class Session:
         running = start(self._host, self._up.wire, self._contender, self._plan, self._up, self._raw)
         try:
             running.wait_ready()
+            # else the first second is that of a bridge that has not heard of the TAP
+            prove_neighbour(self._client(running))
         except BaseException:
             running.close()
             raise
         return running
+
+    def _client(self, running: Running) -> Client:
+        return Client(self._host, self._up.wire, self._plan, self._up, running, self._raw)
 
     def _restart(self) -> None:
         self._running.close()
@@ -72,10 +77,12 @@ class Session:
 
     def attack(self, name: str) -> Impact:
         """Attack it once, with honest clients beside the attacker."""
-        order = self._order((name,))
-        told = self._host.run(["env", f"PYTHONPATH={ROOT}", sys.executable, "-m",
-                               "harness.conformance.attacks", order.text()],
-                              netns=self._contender.client.endpoint.namespace,
+        prove_answer(self._client(self._running), self._plan.workload, name)
+        # on the client's CPUs: an attacker has none of the server's
+        argv = command(["env", f"PYTHONPATH={ROOT}", sys.executable, "-m",
+                        "harness.conformance.attacks", self._order((name,)).text()],
+                       cpus=self._plan.client_cpus)
+        told = self._host.run(argv, netns=self._contender.client.endpoint.namespace,
                               timeout=_GRACE_SECONDS, check=False)
         if told.code != 0:
             raise ContenderError(f"the attack {name} could not be made: {told.complaint}")

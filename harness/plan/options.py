@@ -184,7 +184,7 @@ OPTIONS = (
            _STARTS, key="load_tool", unit="NAME", default="the workload's usual one"),
     Option("CONTENDERS", "who is measured; the first is the baseline", _SERVES, Kind.NAMES,
            "contenders", "NAME,…", "all of the wire"),
-    Option("CASE", "cases of raw segments, by name", ("conformance",), Kind.NAMES, unit="NAME,…",
+    Option("CASE", "cases, or attacks, by name", ("conformance",), Kind.NAMES, unit="NAME,…",
            default="all"),
     Option("ATTACKS", "instead: what attacks do to honest clients", ("conformance",), Kind.SWITCH),
     Option("CONNECTIONS", "load points: connections open at a time", _LOADS, Kind.NUMBERS,

@@ -69,12 +69,17 @@ class Service:
 
 @dataclass(frozen=True)
 class Impact:
-    """What an attack, by its name, did to honest clients of one contender; text: what it does."""
+    """What an attack, by its name, did to honest clients of one contender.
+
+    text: what it does
+    frames_per_sec: that the attacker sent meanwhile; None where ordinary sockets made them
+    """
 
     attack: str
     text: str
     before: Service
     under: Service
+    frames_per_sec: float | None = None
 
 
 @dataclass(frozen=True)

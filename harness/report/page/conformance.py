@@ -52,13 +52,16 @@ def _rows(found: Conformance) -> Iterator[list[str]]:
 
 
 def _impacts(found: Conformance) -> Iterator[list[str]]:
-    yield ["attack", "contender", "answers/s before", "under it", "p99 ms before", "under it",
-           "unanswered"]
+    yield ["attack", "contender", "frames/s sent", "answers/s before", "under it", "p99 ms before",
+           "under it", "unanswered before", "under it"]
     for number, impact in enumerate(found.contenders[0].impacts):
         for item in found.contenders:
-            before, under = item.impacts[number].before, item.impacts[number].under
-            yield [impact.attack, item.contender, f"{before.answers_per_sec:.0f}",
-                   f"{under.answers_per_sec:.0f}", _ms(before), _ms(under), str(under.failed)]
+            one = item.impacts[number]
+            before, under = one.before, one.under
+            sent = "-" if one.frames_per_sec is None else f"{one.frames_per_sec:.0f}"
+            yield [impact.attack, item.contender, sent, f"{before.answers_per_sec:.0f}",
+                   f"{under.answers_per_sec:.0f}", _ms(before), _ms(under), str(before.failed),
+                   str(under.failed)]
 
 
 def _ms(service: Service) -> str:

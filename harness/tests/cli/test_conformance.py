@@ -13,7 +13,7 @@ from harness.host import LocalHost
     (["tap", "--contenders", "epoll", "--case", "nothing-such"], "no case 'nothing-such'; there are: "),
     (["shm", "--contenders", "lwip"], "wire 'shm' has no kernel at the client's end, so nobody can send raw "
      "segments there; test the same programs on wire 'tap'"),
-    (["tap", "--attacks", "--case", "echo"], "conformance: give --attacks, or --case for some of the cases, not both"),
+    (["tap", "--attacks", "--case", "echo"], "no attack 'echo'; there are: syn-flood, "),
     (["tap", "--rounds", "3"], "--rounds is not an option of conformance; ")])
 def test_what_makes_no_sense_is_one_line(argv: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["conformance", *argv], LocalHost()) == 2

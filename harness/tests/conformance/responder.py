@@ -7,6 +7,7 @@ import random
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import Sequence
 
 from scapy.layers.inet import IP, TCP, in4_chksum
 from scapy.layers.l2 import ARP, Ether
@@ -59,6 +60,10 @@ class Responder:
         right = in4_chksum(6, packet[IP], bytes(packet[IP])[packet[IP].ihl * 4:]) == 0
         if right or self.breaks == "checksum":
             self._take(packet)
+
+    def send_all(self, frames: Sequence[bytes]) -> None:
+        for frame in frames:
+            self.send(frame)
 
     def _answer(self, to: Ether, flags: str, seq: int, ack: int = 0, data: bytes = b"") -> None:
         self._out.append(bytes(

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
+import time
 from itertools import islice
 from pathlib import Path
 from typing import Callable
@@ -15,6 +17,7 @@ from scapy.layers.l2 import Ether
 
 from harness.conformance import attacks, battery
 from harness.conformance.case import BODIES, SMALL, Case, NotTestable, all_cases
+from harness.conformance.host import Host
 from harness.conformance.order import Order, Report, Wish, message
 from harness.conformance.peer import Failed
 from harness.report import conformance_lines
@@ -129,6 +132,20 @@ def test_a_frame_from_another_port_has_a_right_checksum() -> None:
         assert attacks._from_port(frame, port)[14:] == bytes(expected)[14:]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: packet sockets")
+def test_a_flood_sends_each_frame_once_in_order_and_counts_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    mac, address = "02:53:4d:00:00:07", "198.18.0.7"
+    monkeypatch.setattr(Host, "_resolve", lambda self: mac)
+    frames = [bytes(Ether(dst=mac, src=mac) / IP(dst=address) / TCP(seq=number)) for number in range(1000)]
+    with Host("lo", mac, address, address, 80) as sender:
+        begin = time.monotonic()
+        sender.flood(frames, 20_000)
+        assert time.monotonic() - begin > 0.9 * len(frames) / 20_000
+        while got := sender._socket.receive(0.2):
+            assert [frame.data for frame in got] == [frames.pop(0)]
+    assert frames == [] and list(sender.flooded) == [1000]
+
+
 def test_honest_clients_are_counted_and_timed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -156,6 +173,6 @@ def test_honest_clients_of_nobody_have_nothing() -> None:
 
 def test_attacks_have_a_table_with_a_row_for_each_contender() -> None:
     before, under = Service(190.2, 4.25, 0), Service(0, None, 31)
-    tested = UnderTest("lwip", "L", "dpdk", (), {}, "", "tap", "r", {}, (Impact("syn-flood", "SYNs.", before, under),))
+    tested = UnderTest("lwip", "L", "dpdk", (), {}, "", "tap", "r", {}, (Impact("syn-flood", "SYNs.", before, under, 39_870.4),))
     assert conformance_lines(Conformance("r", (), (tested,)))[1].split() == [
-        "syn-flood", "lwip", "190", "0", "4.2", "-", "31"]
+        "syn-flood", "lwip", "39870", "190", "0", "4.2", "-", "0", "31"]
