@@ -17,46 +17,65 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Callable, Iterator, Mapping, MutableSequence
+from itertools import cycle, islice
+from typing import Callable, Iterator, Mapping, MutableSequence, Sequence
 
 from harness.conformance.battery import mac_of, spare_addresses
 from harness.conformance.connection import request
 from harness.conformance.order import Order
-from harness.conformance.peer import Peer
+from harness.conformance.peer import MODERN, Failed, Peer
 from harness.conformance.segment import add
 from harness.store import Impact, Service, to_json
 
 BEFORE_SECONDS, UNDER_SECONDS, SETTLE_SECONDS = 3.0, 6.0, 2.0
 _CLIENTS, _PACE_SECONDS, _PATIENCE_SECONDS = 4, 0.02, 2.0
-_SOURCE_PORT, _CHECKSUM = 34, 50
+_ROUND_TRIP_SECONDS = 0.2
+# offsets in a frame
+_IP_CHECKSUM, _SOURCE_HOST, _SOURCE_PORT, _DESTINATION_PORT = 24, 28, 34, 36
+_ACKNOWLEDGED, _FLAGS, _CHECKSUM = 42, 47, 50
+_SYN_ACK = 0x12
 _FILES = 4096
 Act = Callable[[Peer, float], None]
 
 
-def _from_port(frame: bytes, port: int) -> bytes:
-    """Return the frame from another port, its checksum kept right (RFC 1624)."""
+def _changed(frame: bytes, at: int, word: int, checksums: tuple[int, ...] = (_CHECKSUM,)) -> bytes:
+    """Return the frame with another 16-bit word there, its checksums kept right (RFC 1624)."""
     made = bytearray(frame)
-    old, = struct.unpack_from("!H", frame, _SOURCE_PORT)
-    total = sum(word ^ 0xffff for word in (old, *struct.unpack_from("!H", frame, _CHECKSUM))) + port
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    struct.pack_into("!H", made, _SOURCE_PORT, port)
-    struct.pack_into("!H", made, _CHECKSUM, total ^ 0xffff)
+    old, = struct.unpack_from("!H", frame, at)
+    struct.pack_into("!H", made, at, word)
+    for place in checksums:
+        total = (old ^ 0xffff) + (struct.unpack_from("!H", frame, place)[0] ^ 0xffff) + word
+        while total >> 16:
+            total = (total & 0xffff) + (total >> 16)
+        struct.pack_into("!H", made, place, total ^ 0xffff)
     return bytes(made)
+
+
+def _cycle(frames: Sequence[bytes], per_second: int, seconds: float) -> Iterator[bytes]:
+    """Yield the frames, again and again, as many as that rate has in that time."""
+    return islice(cycle(frames), int(seconds * per_second))
 
 
 def syn_flood(peer: Peer, seconds: float) -> None:
     """40,000 SYNs a second from one host, whose handshakes never end."""
     frame = peer.frame(peer.tcp(1024, "S", seq=1))
-    ports = [_from_port(frame, port) for port in range(1025, 65000)]
-    peer.flood((ports[number % len(ports)] for number in range(int(seconds * 40_000))), 40_000)
+    ports = [_changed(frame, _SOURCE_PORT, port) for port in range(1025, 65000)]
+    peer.flood(_cycle(ports, 40_000, seconds), 40_000)
 
 
 def on_link_sources(peer: Peer, seconds: float) -> None:
     """2,000 SYNs a second from 200 addresses of this network that nobody has."""
     frames = [peer.frame(peer.tcp(40_000, "S", seq=1, ip=peer.ip(src=peer.neighbour(number))))
               for number in range(200)]
-    peer.flood((frames[number % 200] for number in range(int(seconds * 2_000))), 2_000)
+    peer.flood(_cycle(frames, 2_000, seconds), 2_000)
+
+
+def sources_elsewhere(peer: Peer, seconds: float) -> None:
+    """2,000 SYNs a second from 60,000 addresses of another network."""
+    frame = peer.frame(peer.tcp(40_000, "S", seq=1, ip=peer.ip(src="203.0.0.1")))
+    frames = [_changed(frame, _SOURCE_HOST, host, (_IP_CHECKSUM, _CHECKSUM))
+              for host in range(1, 60_001)]
+    peer.flood(_cycle(frames, 2_000, seconds), 2_000)
 
 
 def rst_flood(peer: Peer, seconds: float) -> None:
@@ -64,7 +83,46 @@ def rst_flood(peer: Peer, seconds: float) -> None:
     connection = peer.connect()
     frames = peer.frames(connection.build("R"), (add(connection.seq, 1 + number)
                                                  for number in range(20_000)))
-    peer.flood((frames[number % 20_000] for number in range(int(seconds * 2_000))), 2_000)
+    peer.flood(_cycle(frames, 2_000, seconds), 2_000)
+
+
+def blind_window(peer: Peer, seconds: float) -> None:
+    """2,000 segments a second inside the window, with an ACK that is 2^30 off and a window of 1."""
+    connection = peer.connect()
+    frame = peer.frame(connection.build(ack=add(connection.ack, 1 << 30), window=1))
+    peer.flood(_cycle([frame], 2_000, seconds), 2_000)
+
+
+def late_mss(peer: Peer, seconds: float) -> None:
+    """Connections that give an MSS of 1 after the handshake, and have answers sent to them."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with suppress(Failed):
+            connection = peer.connect()
+            connection.send(options=(("MSS", 1),))
+            for _ in range(20):
+                connection.serves(1)
+
+
+def orphans(peer: Peer, seconds: float) -> None:
+    """40,000 connections, as fast as they come, whose last segment is never acknowledged."""
+    syn = peer.frame(peer.tcp(1024, "S", seq=1))
+    ask = peer.frame(peer.tcp(1024, "PA", seq=2, data=request(
+        peer.server, "Connection: close\r\n")))
+    until = time.monotonic() + seconds
+    for first in range(1025, 41_025, 50):
+        peer.flood([_changed(syn, _SOURCE_PORT, port) for port in range(first, first + 50)], 10_000)
+        asked = []
+        for frame in peer.caught():
+            if len(frame) > _FLAGS and frame[_FLAGS] == _SYN_ACK:
+                port, sequence = struct.unpack_from("!HI", frame, _DESTINATION_PORT)
+                sequence += 1
+                made = _changed(ask, _SOURCE_PORT, port)
+                made = _changed(made, _ACKNOWLEDGED, sequence >> 16 & 0xffff)
+                asked.append(_changed(made, _ACKNOWLEDGED + 2, sequence & 0xffff))
+        peer.flood(asked, 40_000)
+        if time.monotonic() > until:
+            return
 
 
 def one_byte_segments(peer: Peer, seconds: float) -> None:
@@ -112,26 +170,30 @@ def stalled_requests(peer: Peer, seconds: float) -> None:
 
 
 ATTACKS: Mapping[str, Act] = {act.__name__.replace("_", "-"): act for act in (
-    syn_flood, on_link_sources, rst_flood, one_byte_segments, unread_answers, unread_input,
-    stalled_requests)}
+    syn_flood, on_link_sources, sources_elsewhere, rst_flood, blind_window, late_mss,
+    one_byte_segments, unread_answers, unread_input, orphans, stalled_requests)}
+# attacks whose honest clients are far away
+_FROM_AFAR = ("syn-flood",)
+# honest client by its number, until when -> seconds that each answer took, None where none came
+Ask = Callable[[int, float], Iterator["float | None"]]
 
 
-def serve(server: str, port: int, seconds: float) -> Service:
+def serve(ask: Ask, seconds: float) -> Service:
     """Ask as honest clients do, each time on a new connection, and return what they had."""
     until = time.monotonic() + seconds
 
-    def client(_: int) -> list[float | None]:
-        return list(_asked(server, port, until))
+    def client(number: int) -> list[float | None]:
+        return list(ask(number, until))
     with ThreadPoolExecutor(_CLIENTS) as pool:
-        asked = [one for some in pool.map(client, range(_CLIENTS)) for one in some]
-    answered = sorted(one for one in asked if one is not None)
+        tries = [one for some in pool.map(client, range(_CLIENTS)) for one in some]
+    answered = sorted(one for one in tries if one is not None)
     p99 = answered[min(len(answered) - 1, int(0.99 * len(answered)))] if answered else None
     return Service(len(answered) / seconds, None if p99 is None else p99 * 1000,
-                   len(asked) - len(answered))
+                   len(tries) - len(answered))
 
 
-def _asked(server: str, port: int, until: float) -> Iterator[float | None]:
-    """Yield the seconds that each answer took; None where there was none."""
+def asked(server: str, port: int, until: float) -> Iterator[float | None]:
+    """Yield the seconds that each answer took a client of the kernel's; None where none came."""
     while (begin := time.monotonic()) < until:
         try:
             with socket.create_connection((server, port), _PATIENCE_SECONDS) as one:
@@ -142,27 +204,56 @@ def _asked(server: str, port: int, until: float) -> Iterator[float | None]:
         time.sleep(max(0.0, begin + _PACE_SECONDS - time.monotonic()))
 
 
+def _asked_from_afar(order: Order, address: str, until: float) -> Iterator[float | None]:
+    """Yield as asked(), of a host that the server's segments take 200 ms to and back.
+
+    It waits itself: not every kernel has netem, and one host's netem would delay the attacker too.
+    """
+    with Peer(order.interface, mac_of(address), address, order.server, order.port) as peer:
+        while (begin := time.monotonic()) < until:
+            try:
+                connection = peer.connection(options=MODERN)
+                connection.send("S", seq=connection.iss)
+                peer.expect(connection.wait_syn_ack(_PATIENCE_SECONDS), "no SYN-ACK")
+                peer.wait(_ROUND_TRIP_SECONDS)
+                connection.send("A")
+                connection.serves(_PATIENCE_SECONDS)
+                yield time.monotonic() - begin
+            except Failed:
+                yield None
+            connection.send("R", ack=0)
+
+
 def _attack(order: Order, name: str, seconds: float, flooded: MutableSequence[int]) -> None:
     os.nice(19)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(_FILES, hard), hard))
-    address = next(spare_addresses(order.network, order.taken))
+    address = _address(order, 0)
     with Peer(order.interface, mac_of(address), address, order.server, order.port) as peer:
         peer.flooded = flooded
         ATTACKS[name](peer, seconds)
 
 
+def _address(order: Order, number: int) -> str:
+    return next(islice(spare_addresses(order.network, order.taken), number, None))
+
+
 def measure(order: Order) -> Impact:
     """Measure without and then under the attack that an order names."""
     name, = order.cases
-    before = serve(order.server, order.port, BEFORE_SECONDS)
+
+    def ask(number: int, until: float) -> Iterator[float | None]:
+        if name in _FROM_AFAR:
+            return _asked_from_afar(order, _address(order, 1 + number), until)
+        return asked(order.server, order.port, until)
+    before = serve(ask, BEFORE_SECONDS)
     flooded = multiprocessing.RawArray("Q", 1)
     attacker = multiprocessing.Process(
         target=_attack, args=(order, name, SETTLE_SECONDS + UNDER_SECONDS, flooded), daemon=True)
     attacker.start()
     time.sleep(SETTLE_SECONDS)
     begin, sent = time.monotonic(), flooded[0]
-    under = serve(order.server, order.port, UNDER_SECONDS)
+    under = serve(ask, UNDER_SECONDS)
     rate = (flooded[0] - sent) / (time.monotonic() - begin)
     if attacker.exitcode not in (None, 0):
         raise SystemExit(f"the attacker of {name} failed")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from itertools import islice
-from typing import Any, Callable, Iterable, MutableSequence, TypeVar
+from typing import Any, Callable, Iterable, Iterator, MutableSequence, TypeVar
 
 from scapy.layers.inet import IP, TCP, in4_chksum
 from scapy.layers.l2 import ARP, Ether
@@ -161,6 +161,11 @@ class Host:
                 return None
             for frame in frames:
                 self._take(frame)
+
+    def caught(self) -> Iterator[bytes]:
+        """Yield the frames that have come, unread; ARP is not answered."""
+        while frames := self._socket.receive(0):
+            yield from (frame.data for frame in frames)
 
     def segment(self, seconds: float, port: int, server_port: int = 0) -> Segment | None:
         """Return the next segment of the server to this port of ours, None if none comes."""

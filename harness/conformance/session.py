@@ -84,6 +84,7 @@ class Session:
                        cpus=self._plan.client_cpus)
         told = self._host.run(argv, netns=self._contender.client.endpoint.namespace,
                               timeout=_GRACE_SECONDS, check=False)
+        (self._raw / "attack.stderr").write_text(told.stderr, "utf-8")
         if told.code != 0:
             raise ContenderError(f"the attack {name} could not be made: {told.complaint}")
         return from_json(Impact, json.loads(told.stdout), "attack")

@@ -72,7 +72,7 @@ class Impact:
     """What an attack, by its name, did to honest clients of one contender.
 
     text: what it does
-    frames_per_sec: that the attacker sent meanwhile; None where ordinary sockets made them
+    frames_per_sec: that the attacker sent meanwhile; None of an attack by whole connections
     """
 
     attack: str

@@ -125,11 +125,17 @@ def test_the_table_has_the_worst_first_and_tells_why_another_differs_from_the_ke
         "lwip misses b (attack): It keeps b. RFC 1 2: 7 answers"]
 
 
+def test_a_frame_from_another_address_has_right_checksums() -> None:
+    made = [bytes(Ether(dst="02:00:00:00:00:01", src="02:00:00:00:00:02") / IP(src=f"203.0.{host}", dst="198.18.0.2") / TCP(flags="S", seq=1))
+            for host in ("0.1", "234.96")]
+    assert attacks._changed(made[0], 28, 234 << 8 | 96, (24, 50)) == made[1]
+
+
 def test_a_frame_from_another_port_has_a_right_checksum() -> None:
     frame = bytes(Ether() / IP(src="198.18.0.9", dst="198.18.0.2") / TCP(sport=1024, dport=80, flags="S", seq=1))
     for port in (1025, 40_000, 64_999):
         expected = Ether() / IP(src="198.18.0.9", dst="198.18.0.2") / TCP(sport=port, dport=80, flags="S", seq=1)
-        assert attacks._from_port(frame, port)[14:] == bytes(expected)[14:]
+        assert attacks._changed(frame, 34, port)[14:] == bytes(expected)[14:]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: packet sockets")
@@ -159,7 +165,7 @@ def test_honest_clients_are_counted_and_timed() -> None:
                 except OSError:
                     return
         threading.Thread(target=answer, daemon=True).start()
-        found = attacks.serve("127.0.0.1", port, 0.5)
+        found = attacks.serve(lambda _, until: attacks.asked("127.0.0.1", port, until), 0.5)
         listener.shutdown(socket.SHUT_RDWR)
     assert found.answers_per_sec > 0 and found.p99_ms and found.failed == 0
 
@@ -167,7 +173,7 @@ def test_honest_clients_are_counted_and_timed() -> None:
 def test_honest_clients_of_nobody_have_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    found = attacks.serve("127.0.0.1", port, 0.2)
+    found = attacks.serve(lambda _, until: attacks.asked("127.0.0.1", port, until), 0.2)
     assert found.answers_per_sec == 0 and found.p99_ms is None and found.failed > 0
 
 
