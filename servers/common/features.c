@@ -29,6 +29,7 @@ static const struct feature_row obligation_rows[] = {
     {OBLIGATION_ORPHANS, "orphan-limit", "closed connections end soon, and give way to new ones"},
     {OBLIGATION_SEGMENT_BUDGET, "segment-budget", "a connection queues no more than its share of the segments (RFC 4732, 2.1.3)"},
     {OBLIGATION_INPUT_BUDGET, "input-budget", "windows shrink as unread input fills its budget (RFC 4732, 2.1.3)"},
+    {OBLIGATION_RTO, "rto", "what was lost is sent again after its round trip's time (RFC 6298)"},
 };
 /* clang-format on */
 

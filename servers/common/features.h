@@ -43,6 +43,7 @@ enum obligation {
     OBLIGATION_ORPHANS = 1 << 21,
     OBLIGATION_SEGMENT_BUDGET = 1 << 22,
     OBLIGATION_INPUT_BUDGET = 1 << 23,
+    OBLIGATION_RTO = 1 << 24,
 };
 #define OBLIGATIONS UINT32_C(0xffff0000)
 

@@ -20,7 +20,7 @@ version() {
 # stands on all of them.
 series() {
     for patch in "$HERE/patches/$1"/*.patch "$HERE"/patches/fixes/*.patch "$HERE"/patches/scale/*.patch \
-                 "$HERE"/patches/fastpath/*.patch "$HERE"/patches/obligations/*.patch; do
+                 "$HERE"/patches/fastpath/*.patch "$HERE"/patches/obligations/*.patch "$HERE"/patches/loss/*.patch; do
         [ ! -e "$patch" ] || echo "$patch"
     done
 }

@@ -15,6 +15,7 @@
 #include "lwip/init.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
+#include "lwip/tcp_timer.h"
 #include "lwip/timeouts.h"
 #include "netif/ethernet.h"
 
@@ -354,9 +355,11 @@ void stack_sleep(void) {
     port_sleep_arm(&stack.port);
     if (!stack_poll() && stack.port.tx_count == 0 && !stack.refused) {
         stack.sleeps++;
+        tcp_timer_doze();
         stack.wakeups += port_sleep(&stack.port, sleep_limit_ms());
         end_turn(&stack.cycles_asleep);
         advance_clock(stack.turn_tsc);
+        tcp_timer_rouse();
     }
     port_sleep_disarm(&stack.port);
 }

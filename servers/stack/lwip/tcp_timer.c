@@ -10,6 +10,8 @@
 #include "lwip/debug.h"
 #include "lwip/def.h"
 #include "lwip/priv/tcp_priv.h"
+#include "lwip/sys.h"
+#include "lwip/tcp_rto.h"
 #include "lwip/tcp_timer.h"
 
 #include <stddef.h>
@@ -18,14 +20,36 @@ LWIP_TLS struct tcp_wheel tcp_wheel;
 
 #define TCP_TIMER_NEVER 0xffffffffU
 
+/* The clock: at `ms` of sys_now() it was `tick`. tcp_timer_run() is to be called at tick `wake`. */
+static LWIP_TLS struct {
+  u32_t ms;
+  u32_t tick;
+  u32_t wake;
+} tcp_clock;
+
+/* In how many ticks of the wheel the next but `ticks` of tcp_slowtmr() is; at least 1. */
+static u32_t
+tcp_timer_slow(u32_t ticks)
+{
+  return LWIP_MAX(ticks, 1) * TCP_TIMER_SLOW - tcp_wheel.now % TCP_TIMER_SLOW;
+}
+
+/* In how many ticks of the wheel the work of tcp_fasttmr() is done. */
+static u32_t
+tcp_timer_fast(void)
+{
+  return TCP_TIMER_FAST - (tcp_wheel.now + 1) % TCP_TIMER_FAST;
+}
+
 void
 tcp_timer_count(struct tcp_pcb *pcb)
 {
   u32_t interval = LWIP_MAX(pcb->pollinterval, 1);
-  u32_t ticks = tcp_wheel.now - pcb->timer.counted;
+  u32_t passed = tcp_wheel.now - pcb->timer.counted;
+  u32_t ticks = (pcb->timer.counted % TCP_TIMER_SLOW + passed) / TCP_TIMER_SLOW;
 
   pcb->timer.counted = tcp_wheel.now;
-  if (ticks == 0 || pcb->state == CLOSED) {
+  if (passed == 0 || pcb->state == CLOSED) {
     return;
   }
   if (pcb->persist_backoff > 0) {
@@ -35,7 +59,12 @@ tcp_timer_count(struct tcp_pcb *pcb)
       pcb->persist_cnt = (u8_t)(pcb->persist_cnt + LWIP_MIN(ticks, limit - pcb->persist_cnt));
     }
   } else if (pcb->rtime >= 0) {
-    pcb->rtime = (s16_t)(pcb->rtime + (s32_t)LWIP_MIN(ticks, (u32_t)(0x7FFF - pcb->rtime)));
+    u32_t counts = feature_on(OBLIGATION_RTO) ? passed : ticks * TCP_TIMER_SLOW;
+
+    pcb->rtime += (s32_t)LWIP_MIN(counts, (u32_t)(TCP_RTIME_MAX - pcb->rtime));
+  }
+  if (ticks == 0) {
+    return;
   }
   if (pcb->polltmr >= interval) {
     /* the interval was made shorter: the first tick ends it */
@@ -45,13 +74,22 @@ tcp_timer_count(struct tcp_pcb *pcb)
   pcb->polltmr = (u8_t)((pcb->polltmr + ticks) % interval);
 }
 
-/* In how many ticks the PCB will have been idle for more than `limit` of them. */
+/* In how many ticks the PCB will have been idle for more than `limit` ticks of tcp_slowtmr(). */
 static u32_t
 tcp_timer_idle(const struct tcp_pcb *pcb, u32_t limit)
 {
   u32_t idle = tcp_ticks - pcb->tmr;
 
-  return idle > limit ? 1 : limit - idle + 1;
+  return tcp_timer_slow(idle > limit ? 1 : limit - idle + 1);
+}
+
+u32_t
+tcp_timer_until_rto(const struct tcp_pcb *pcb)
+{
+  u32_t ticks = pcb->rtime < pcb->rto ? (u32_t)(pcb->rto - pcb->rtime) : 0;
+
+  return feature_on(OBLIGATION_RTO) ? LWIP_MAX(ticks, 1)
+                                    : tcp_timer_slow((ticks + TCP_TIMER_SLOW - 1) / TCP_TIMER_SLOW);
 }
 
 static u32_t
@@ -64,18 +102,17 @@ tcp_timer_keepalive(const struct tcp_pcb *pcb)
 static u32_t
 tcp_timer_send(const struct tcp_pcb *pcb)
 {
-  if (pcb->nrtx >= TCP_RETRIES(pcb) || (pcb->state == SYN_SENT && pcb->nrtx >= TCP_SYNMAXRTX)) {
-    return 1; /* given up */
+  if (!feature_on(OBLIGATION_RTO) &&
+      (pcb->nrtx >= TCP_RETRIES(pcb) || (pcb->state == SYN_SENT && pcb->nrtx >= TCP_SYNMAXRTX))) {
+    return tcp_timer_slow(1); /* given up */
   }
   if (pcb->persist_backoff > 0) {
     u8_t limit = tcp_persist_backoff[pcb->persist_backoff - 1];
 
-    return pcb->persist_probe < TCP_RETRIES(pcb) && pcb->persist_cnt < limit ? (u32_t)(limit - pcb->persist_cnt) : 1;
+    return tcp_timer_slow(
+        pcb->persist_probe < TCP_RETRIES(pcb) && pcb->persist_cnt < limit ? (u32_t)(limit - pcb->persist_cnt) : 1);
   }
-  if (pcb->rtime >= pcb->rto) {
-    return 1;
-  }
-  return pcb->rtime >= 0 ? (u32_t)(pcb->rto - pcb->rtime) : TCP_TIMER_NEVER;
+  return pcb->rtime >= 0 ? tcp_timer_until_rto(pcb) : TCP_TIMER_NEVER;
 }
 
 /* Whether tcp_output() would do anything. What does not fit into the window waits for an acknowledgement or for
@@ -105,10 +142,10 @@ tcp_timer_poll(const struct tcp_pcb *pcb)
     return TCP_TIMER_NEVER;
   }
 #endif /* LWIP_CALLBACK_API */
-  return pcb->polltmr < pcb->pollinterval ? (u32_t)(pcb->pollinterval - pcb->polltmr) : 1;
+  return tcp_timer_slow(pcb->polltmr < pcb->pollinterval ? (u32_t)(pcb->pollinterval - pcb->polltmr) : 1);
 }
 
-/* In how many ticks tcp_slowtmr() has something to do with the PCB, whose counters are those of now. */
+/* In how many ticks there is something to do with the PCB but for what tcp_fasttmr() does. Its counters are those of now. */
 static u32_t
 tcp_timer_next(const struct tcp_pcb *pcb)
 {
@@ -125,9 +162,8 @@ tcp_timer_next(const struct tcp_pcb *pcb)
   }
 #if TCP_QUEUE_OOSEQ
   if (pcb->ooseq != NULL) {
-    u32_t ooseq = (u32_t)pcb->rto * TCP_OOSEQ_TIMEOUT;
+    u32_t ooseq = tcp_timer_idle(pcb, tcp_rto_ooseq(pcb) - 1);
 
-    ooseq = ooseq == 0 ? 1 : tcp_timer_idle(pcb, ooseq - 1);
     ticks = LWIP_MIN(ticks, ooseq);
   }
 #endif /* TCP_QUEUE_OOSEQ */
@@ -162,12 +198,11 @@ tcp_timer_update(struct tcp_pcb *pcb)
   if (!feature_on(FEATURE_TIMERS) || pcb->state == CLOSED) {
     return;
   }
-  if (tcp_timer_is_fast(pcb)) {
-    tcp_wheel_soon(&tcp_wheel, &pcb->timer);
-    return;
-  }
   tcp_timer_sync(pcb);
   ticks = tcp_timer_next(pcb);
+  if (tcp_timer_is_fast(pcb)) {
+    ticks = LWIP_MIN(ticks, tcp_timer_fast());
+  }
   if (ticks != TCP_TIMER_NEVER) {
     tcp_wheel_within(&tcp_wheel, &pcb->timer, ticks);
   }
@@ -201,21 +236,30 @@ tcp_timer_remove(struct tcp_pcb *pcb, u8_t reset)
   TCP_EVENT_ERR(last_state, err_fn, err_arg, error);
 }
 
+/* What the tick does to a PCB that is neither listening nor in TIME-WAIT. The callbacks of the application may do
+   anything, to other PCBs too. If one has changed the list, nobody knows whether this PCB still is: it is left for the
+   next tick. */
 static void
-tcp_timer_visit(struct tcp_pcb *pcb)
+tcp_timer_visit_active(struct tcp_pcb *pcb)
 {
-  u8_t reset;
+  u8_t slow = tcp_wheel.now % TCP_TIMER_SLOW == 0, reset;
   err_t err;
 
   tcp_timer_sync(pcb);
-  if (tcp_slowtmr_pcb(pcb, 0, &reset)) {
+  if ((tcp_wheel.now + 1) % TCP_TIMER_FAST == 0 && tcp_timer_is_fast(pcb)) {
+    tcp_wheel_arm(&tcp_wheel, &pcb->timer, 1);
+    tcp_active_pcbs_changed = 0;
+    tcp_fasttmr_pcb(pcb);
+    if (tcp_active_pcbs_changed) {
+      return;
+    }
+  }
+  if ((slow || (feature_on(OBLIGATION_RTO) && pcb->rtime >= pcb->rto)) && tcp_slowtmr_pcb(pcb, 0, &reset)) {
     tcp_timer_remove(pcb, reset);
     return;
   }
-  if (pcb->polltmr == 0) {
-    /* The callback may do anything, to other PCBs too. If it has changed the list, nobody knows whether this
-       one still is: it is left for the next tick. */
-    tcp_wheel_within(&tcp_wheel, &pcb->timer, 1);
+  if (slow && pcb->polltmr == 0) {
+    tcp_wheel_arm(&tcp_wheel, &pcb->timer, 1);
     tcp_active_pcbs_changed = 0;
     TCP_EVENT_POLL(pcb, err);
     if (tcp_active_pcbs_changed) {
@@ -240,47 +284,89 @@ tcp_timer_visit_time_wait(struct tcp_pcb *pcb)
   }
 }
 
-/* The PCB that is to be visited next, or NULL. */
-static struct tcp_pcb *
-tcp_timer_due(void)
-{
-  struct tcp_wheel_entry *entry = tcp_wheel_next(&tcp_wheel);
-
-  return entry == NULL ? NULL : (struct tcp_pcb *)(void *)((u8_t *)entry - offsetof(struct tcp_pcb, timer));
-}
-
 void
-tcp_timer_slow(void)
+tcp_timer_advance(u32_t ticks)
 {
-  struct tcp_pcb *pcb;
+  while (ticks-- > 0) {
+    struct tcp_wheel_entry *entry;
 
-  tcp_wheel_tick(&tcp_wheel);
-  while ((pcb = tcp_timer_due()) != NULL) {
-    if (pcb->state == TIME_WAIT) {
-      tcp_timer_visit_time_wait(pcb);
-    } else {
-      tcp_timer_visit(pcb);
+    tcp_wheel_tick(&tcp_wheel);
+    if (tcp_wheel.now % TCP_TIMER_SLOW == 0) {
+      tcp_ticks++;
+    }
+    while ((entry = tcp_wheel_next(&tcp_wheel)) != NULL) {
+      struct tcp_pcb *pcb = (struct tcp_pcb *)(void *)((u8_t *)entry - offsetof(struct tcp_pcb, timer));
+
+      if (pcb->state == TIME_WAIT) {
+        tcp_timer_visit_time_wait(pcb);
+      } else {
+        tcp_timer_visit_active(pcb);
+      }
     }
   }
 }
 
 void
-tcp_timer_fast(void)
+tcp_timer_fasttmr(void)
 {
-  struct tcp_pcb *pcb;
+  u32_t most = TCP_TIMER_SLOW - 1 - tcp_wheel.now % TCP_TIMER_SLOW;
 
-  tcp_wheel_fire_soon(&tcp_wheel);
-  while ((pcb = tcp_timer_due()) != NULL) {
-    /* As above: the application may be called, and then the list tells whether the PCB still is. */
-    tcp_wheel_soon(&tcp_wheel, &pcb->timer);
-    tcp_active_pcbs_changed = 0;
-    if (pcb->state != TIME_WAIT) {
-      tcp_fasttmr_pcb(pcb);
-    }
-    if (!tcp_active_pcbs_changed) {
-      tcp_timer_again(pcb);
+  tcp_timer_advance(LWIP_MIN(tcp_timer_fast(), most));
+}
+
+/* By the clock, in milliseconds of sys_now(), rounded up. */
+static u32_t
+tcp_timer_time(u32_t tick)
+{
+  return tcp_clock.ms + ((tick - tcp_clock.tick) * TCP_SLOW_INTERVAL + TCP_TIMER_SLOW - 1) / TCP_TIMER_SLOW;
+}
+
+static u32_t
+tcp_timer_until_wake(void)
+{
+  s32_t ms = (s32_t)(tcp_timer_time(tcp_clock.wake) - sys_now());
+
+  return (u32_t)LWIP_MAX(ms, 1);
+}
+
+static u32_t
+tcp_timer_next_run(u32_t ticks)
+{
+  tcp_clock.wake = tcp_wheel.now + ticks;
+  return tcp_timer_until_wake();
+}
+
+u32_t
+tcp_timer_quiet(void)
+{
+  return tcp_timer_next_run(tcp_wheel_quiet(&tcp_wheel, tcp_timer_fast()));
+}
+
+u32_t
+tcp_timer_begin(void)
+{
+  tcp_clock.ms = sys_now();
+  tcp_clock.tick = tcp_wheel.now;
+  return tcp_timer_next_run(1);
+}
+
+u32_t
+tcp_timer_run(void)
+{
+  s32_t late = (s32_t)(sys_now() - tcp_timer_time(tcp_clock.wake));
+
+  if (late > TCP_SLOW_INTERVAL) {
+    tcp_clock.ms += (u32_t)late;
+  }
+  while (tcp_timer_time(tcp_wheel.now + 1) - tcp_clock.ms <= sys_now() - tcp_clock.ms) {
+    tcp_clock.wake = tcp_wheel.now + 1;
+    tcp_timer_advance(1);
+    if (tcp_wheel.now - tcp_clock.tick == TCP_TIMER_SLOW) {
+      tcp_clock.tick = tcp_wheel.now;
+      tcp_clock.ms += TCP_SLOW_INTERVAL;
     }
   }
+  return tcp_timer_next_run(1);
 }
 
 #endif /* LWIP_TCP */

@@ -2,9 +2,12 @@
 /**
  * @file
  * TCP's timers by deadline (optimisation "timers"): a PCB is in a timing wheel at a tick that is not later than the
- * next one at which tcp_slowtmr() would do anything with it, or in no list if there is none. It may be visited
- * too early: then it is put where it belongs. So a deadline that moves away costs nothing, and only one that
- * comes nearer moves the PCB.
+ * next one at which anything is to be done with it, or in no list if there is none. It may be visited too early: then
+ * it is put where it belongs. So a deadline that moves away costs nothing, and only one that comes nearer moves the PCB.
+ *
+ * The wheel has 64 ticks to one of tcp_slowtmr(). Retransmission counts the wheel's ticks; all else that lwIP does in
+ * tcp_slowtmr() is done at each 64th, and what it does in tcp_fasttmr() one tick before each 32nd: so it comes first
+ * where both are due.
  *
  * The counters of a PCB (rtime, persist_cnt, polltmr) are not counted up by every tick, but by what has passed
  * when somebody looks: tcp_timer_sync() before they are read or set. A new PCB needs no call: none of them runs,
@@ -32,12 +35,33 @@ extern "C" {
 #define TCP_KEEP_INTVL(pcb) TCP_KEEPINTVL_DEFAULT
 #endif /* LWIP_TCP_KEEPALIVE */
 
-/* Its ticks are those of tcp_slowtmr(). */
+/* Ticks of the wheel to one of tcp_slowtmr(), and to one of tcp_fasttmr(). */
+#define TCP_TIMER_SLOW 64U
+#define TCP_TIMER_FAST (TCP_TIMER_SLOW * TCP_FAST_INTERVAL / TCP_SLOW_INTERVAL)
+
 extern LWIP_TLS struct tcp_wheel tcp_wheel;
 
-/* What tcp_slowtmr() and tcp_fasttmr() do once they have counted the tick. */
-void tcp_timer_slow(void);
-void tcp_timer_fast(void);
+/* So many of the wheel's ticks pass: what is due at each is done. */
+void tcp_timer_advance(u32_t ticks);
+
+/* The same up to the next tick at which tcp_fasttmr()'s work is done, but not beyond one of tcp_slowtmr(). */
+void tcp_timer_fasttmr(void);
+
+/* The clock begins, as there was no connection and now is one; returns in how many milliseconds tcp_timer_run() is to
+   be called for the first time. */
+u32_t tcp_timer_begin(void);
+
+/* All that is due by sys_now(); returns in how many milliseconds it is to be called again. Time in which it was not
+   called for long has not passed: the process was stopped. */
+u32_t tcp_timer_run(void);
+
+/* In how many milliseconds anything is due, but for what begins from now on. */
+u32_t tcp_timer_quiet(void);
+
+/* timeouts.c: whoever sleeps until lwIP's next timer is woken by no tick at which nothing is due; and that it is awake, so
+   that what begins is counted from now on. */
+void tcp_timer_doze(void);
+void tcp_timer_rouse(void);
 
 /* The counters of the PCB, as they are now. */
 void tcp_timer_count(struct tcp_pcb *pcb);
@@ -50,12 +74,17 @@ tcp_timer_sync(struct tcp_pcb *pcb)
   }
 }
 
-/* The same where all that has happened is that the retransmission timer was started or its time shortened. */
+/* In how many ticks retransmission is due, whose timer runs. */
+u32_t tcp_timer_until_rto(const struct tcp_pcb *pcb);
+
+/* The same as tcp_timer_update() where all that has happened is that the retransmission timer was started or its time
+   shortened. */
 static inline void
 tcp_timer_rto(struct tcp_pcb *pcb)
 {
   if (feature_on(FEATURE_TIMERS)) {
-    tcp_wheel_within(&tcp_wheel, &pcb->timer, pcb->rtime < pcb->rto ? (u32_t)(pcb->rto - pcb->rtime) : 1);
+    tcp_wheel_within(&tcp_wheel, &pcb->timer, feature_on(OBLIGATION_RTO) && pcb->rtime < pcb->rto ? (u32_t)(pcb->rto - pcb->rtime)
+                                                                           : tcp_timer_until_rto(pcb));
   }
 }
 

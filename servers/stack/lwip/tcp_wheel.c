@@ -45,32 +45,9 @@ tcp_wheel_arm(struct tcp_wheel *wheel, struct tcp_wheel_entry *entry, u32_t tick
 }
 
 void
-tcp_wheel_soon(struct tcp_wheel *wheel, struct tcp_wheel_entry *entry)
-{
-  if (entry->at != NULL && entry->due == wheel->now) {
-    return; /* there already, or about to be visited */
-  }
-  tcp_wheel_cancel(entry);
-  entry->due = wheel->now;
-  tcp_wheel_push(&wheel->soon, entry);
-}
-
-void
-tcp_wheel_fire_soon(struct tcp_wheel *wheel)
-{
-  LWIP_ASSERT("tcp_wheel_fire_soon: all visited", wheel->firing == NULL);
-
-  wheel->firing = wheel->soon;
-  if (wheel->firing != NULL) {
-    wheel->firing->at = &wheel->firing;
-  }
-  wheel->soon = NULL;
-}
-
-void
 tcp_wheel_tick(struct tcp_wheel *wheel)
 {
-  struct tcp_wheel_entry **slot, *entry;
+  struct tcp_wheel_entry **slot;
 
   LWIP_ASSERT("tcp_wheel_tick: all visited", wheel->firing == NULL);
 
@@ -81,11 +58,17 @@ tcp_wheel_tick(struct tcp_wheel *wheel)
     wheel->firing->at = &wheel->firing;
   }
   *slot = NULL;
-  while ((entry = wheel->soon) != NULL) {
-    tcp_wheel_cancel(entry);
-    entry->due = wheel->now;
-    tcp_wheel_push(&wheel->firing, entry);
+}
+
+u32_t
+tcp_wheel_quiet(const struct tcp_wheel *wheel, u32_t most)
+{
+  u32_t ticks = 1;
+
+  while (ticks < most && wheel->slots[(wheel->now + ticks) % TCP_WHEEL_SLOTS] == NULL) {
+    ticks++;
   }
+  return ticks;
 }
 
 struct tcp_wheel_entry *

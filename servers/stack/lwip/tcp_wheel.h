@@ -14,14 +14,14 @@
 extern "C" {
 #endif
 
-/* A turn of 512 ticks of 500 ms is longer than all but rare deadlines. */
-#define TCP_WHEEL_SLOTS 512U
+/* A turn of 32,768 ticks of 1/128 s is longer than all but rare deadlines. */
+#define TCP_WHEEL_SLOTS 32768U
 
 /* Part of what is to be visited. All bytes zero: in no list. */
 struct tcp_wheel_entry {
   struct tcp_wheel_entry *next;
   struct tcp_wheel_entry **at; /* what points to this entry; NULL if it is in no list */
-  u32_t due; /* the tick of its visit; if it is to be visited soon, the tick when that was said */
+  u32_t due; /* the tick of its visit */
   u32_t counted; /* the owner's: the tick up to which it has counted; stands here as there is room */
 };
 
@@ -30,7 +30,6 @@ struct tcp_wheel {
   u32_t now; /* ticks so far; wraps */
   u32_t visits; /* entries that tcp_wheel_next() has returned; wraps */
   struct tcp_wheel_entry *firing; /* to be visited before the tick is over */
-  struct tcp_wheel_entry *soon; /* to be visited whichever comes first: the next tick or tcp_wheel_fire_soon() */
   struct tcp_wheel_entry *slots[TCP_WHEEL_SLOTS];
 };
 
@@ -46,17 +45,15 @@ tcp_wheel_within(struct tcp_wheel *wheel, struct tcp_wheel_entry *entry, u32_t t
   }
 }
 
-/* The entry is visited at the next tcp_wheel_fire_soon() or tcp_wheel_tick(), whichever comes first. */
-void tcp_wheel_soon(struct tcp_wheel *wheel, struct tcp_wheel_entry *entry);
-
 /* The entry is not visited. It need not be in a list. */
 void tcp_wheel_cancel(struct tcp_wheel_entry *entry);
 
 /* A tick has passed. What is due is then given by tcp_wheel_next(), until it gives NULL. */
 void tcp_wheel_tick(struct tcp_wheel *wheel);
 
-/* The same between ticks, for what is to be visited soon. */
-void tcp_wheel_fire_soon(struct tcp_wheel *wheel);
+/* In how many ticks the next of the `most` slots that has entries is, or `most` if they are empty. What waits there
+   may be of a later turn. */
+u32_t tcp_wheel_quiet(const struct tcp_wheel *wheel, u32_t most);
 
 /* The next entry that is due, which is in no list then; NULL if there is none. Between two calls entries may
    be armed and cancelled, those included that are still to come. */

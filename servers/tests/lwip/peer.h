@@ -10,6 +10,7 @@
 
 #include "lwip/init.h"
 #include "lwip/priv/tcp_priv.h"
+#include "lwip/tcp_timer.h"
 #include "lwip/prot/ip4.h"
 #include "lwip/prot/tcp.h"
 #include "lwip/tcp.h"
@@ -256,6 +257,9 @@ static inline void wire_start(struct peer *peers, size_t count) {
     wire.peers = peers;
     wire.count = count;
     wire.step = 0;
+    while (tcp_wheel.now % TCP_TIMER_SLOW != 0) {
+        tcp_timer_advance(1); /* the steps of the last may have been odd */
+    }
     for (size_t i = 0; i < count; i++) {
         peers[i].port = (uint16_t)(PEER_FIRST_PORT + i);
         peer_reset(&peers[i]);

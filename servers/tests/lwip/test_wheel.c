@@ -9,15 +9,15 @@
 
 #include <cmocka.h>
 
+#include "lwip/def.h"
 #include "lwip/tcp_wheel.h"
 
-enum { ENTRIES = 300, TICKS = 20000 };
+enum { ENTRIES = 300, TICKS = 5 * TCP_WHEEL_SLOTS };
 
 static struct {
     struct tcp_wheel_entry entries[ENTRIES];
     bool armed[ENTRIES];   /* the model: whether it is to be visited */
-    uint32_t due[ENTRIES]; /* and at which tick at the latest */
-    bool soon[ENTRIES];    /* or by tcp_wheel_fire_soon(), if that comes before */
+    uint32_t due[ENTRIES]; /* and at which tick */
     struct tcp_wheel wheel;
     unsigned visits;
 } world;
@@ -47,7 +47,6 @@ static void arm(unsigned i, uint32_t ticks) {
     tcp_wheel_arm(&world.wheel, &world.entries[i], ticks);
     world.armed[i] = true;
     world.due[i] = world.wheel.now + ticks;
-    world.soon[i] = false;
 }
 
 static void within(unsigned i, uint32_t ticks) {
@@ -58,26 +57,15 @@ static void within(unsigned i, uint32_t ticks) {
     }
 }
 
-/* Due now and still to come needs no second visit. */
-static void soon(unsigned i) {
-    tcp_wheel_soon(&world.wheel, &world.entries[i]);
-    if (!world.armed[i] || world.due[i] != world.wheel.now) {
-        world.armed[i] = true;
-        world.due[i] = world.wheel.now + 1;
-        world.soon[i] = true;
-    }
-}
-
 static void cancel(unsigned i) {
     tcp_wheel_cancel(&world.entries[i]);
     world.armed[i] = false;
-    world.soon[i] = false;
 }
 
 static void do_something(void) {
     unsigned i = (unsigned)random() % ENTRIES;
 
-    switch (random() % 6) {
+    switch (random() % 5) {
     case 0:
     case 1:
         within(i, some_ticks());
@@ -85,9 +73,6 @@ static void do_something(void) {
     case 2:
     case 3:
         arm(i, some_ticks());
-        break;
-    case 4:
-        soon(i);
         break;
     default:
         cancel(i);
@@ -106,8 +91,7 @@ static void visit_all(void) {
         assert_true(world.armed[i]);
         assert_int_equal(world.due[i], world.wheel.now);
         world.armed[i] = false;
-        world.soon[i] = false;
-        world.visits++;
+            world.visits++;
         if (random() % 2 == 0) {
             do_something();
         }
@@ -123,9 +107,21 @@ static void check_all(void) {
         if (world.armed[i]) {
             assert_ptr_equal(*entry->at, entry);
             assert_true(world.due[i] - world.wheel.now - 1 < 6 * TCP_WHEEL_SLOTS); /* nobody was forgotten */
-            assert_int_equal(entry->due, world.soon[i] ? world.wheel.now : world.due[i]);
+            assert_int_equal(entry->due, world.due[i]);
         }
     }
+}
+
+/* No slot before that tick has entries, and that one has, if it is not the last that was asked for. */
+static void check_quiet(void) {
+    uint32_t most = 1 + (uint32_t)random() % 40, quiet = tcp_wheel_quiet(&world.wheel, most), nearest = most;
+
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        if (world.armed[i]) {
+            nearest = LWIP_MIN(nearest, (world.due[i] - world.wheel.now - 1) % TCP_WHEEL_SLOTS + 1);
+        }
+    }
+    assert_int_equal(quiet, nearest);
 }
 
 static void run(void) {
@@ -133,17 +129,7 @@ static void run(void) {
         for (long actions = random() % 12; actions > 0; actions--) {
             do_something();
         }
-        if (random() % 2 == 0) {
-            bool fired[ENTRIES];
-
-            memcpy(fired, world.soon, sizeof(fired));
-            tcp_wheel_fire_soon(&world.wheel);
-            for (unsigned i = 0; i < ENTRIES; i++) {
-                world.due[i] = fired[i] ? world.wheel.now : world.due[i];
-            }
-            visit_all();
-            check_all();
-        }
+        check_quiet();
         tcp_wheel_tick(&world.wheel);
         visit_all();
         check_all();
