@@ -30,6 +30,7 @@ static const struct feature_row obligation_rows[] = {
     {OBLIGATION_SEGMENT_BUDGET, "segment-budget", "a connection queues no more than its share of the segments (RFC 4732, 2.1.3)"},
     {OBLIGATION_INPUT_BUDGET, "input-budget", "windows shrink as unread input fills its budget (RFC 4732, 2.1.3)"},
     {OBLIGATION_RTO, "rto", "what was lost is sent again after its round trip's time (RFC 6298)"},
+    {OBLIGATION_CONGESTION_WINDOW, "congestion-window", "the first window is ten segments, also after a pause (RFC 6928)"},
 };
 /* clang-format on */
 

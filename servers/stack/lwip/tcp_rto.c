@@ -122,6 +122,12 @@ tcp_rto_established(struct tcp_pcb *pcb)
   }
 }
 
+u8_t
+tcp_rto_lost_handshake(const struct tcp_pcb *pcb)
+{
+  return feature_on(OBLIGATION_RTO) && pcb->sa == 0 && pcb->rto > tcp_rto_ticks(TCP_RTO_INITIAL);
+}
+
 void
 tcp_rto_back_off(struct tcp_pcb *pcb)
 {

@@ -37,6 +37,9 @@ void tcp_rto_acked(struct tcp_pcb *pcb);
 /* The handshake has ended. */
 void tcp_rto_established(struct tcp_pcb *pcb);
 
+/* Whether a SYN or the answer to it was sent again, and nothing was measured since. */
+u8_t tcp_rto_lost_handshake(const struct tcp_pcb *pcb);
+
 /* The time is over: twice as long from now on. */
 void tcp_rto_back_off(struct tcp_pcb *pcb);
 
