@@ -8,6 +8,7 @@ from harness.conformance.peer import Connection, Peer
 from harness.conformance.segment import add, distance
 
 _QUIET = 0.3
+_BEFORE_TIMEOUT = 0.15  # seconds: less than the least time after which a TCP sends again
 _SMALL_MSS = (("MSS", 536),)
 
 
@@ -38,10 +39,10 @@ def slow_start(peer: Peer) -> None:
     """In slow start each round trip sends at most twice as much as the last, and soon more."""
     connection = peer.connect(options=_SMALL_MSS)
     connection.get()
-    flights = [_flight(connection)]
+    flights = [_flight(connection, _BEFORE_TIMEOUT)]
     for _ in range(2):
         connection.acknowledge()
-        flights.append(_flight(connection))
+        flights.append(_flight(connection, _BEFORE_TIMEOUT))
     most = max(after - 2 * before for before, after in zip(flights, flights[1:]))
     peer.expect(most <= 536 and flights[-1] > flights[0], f"bytes a round trip: {flights}")
 
