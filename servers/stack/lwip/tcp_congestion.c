@@ -10,7 +10,6 @@
 #include "lwip/def.h"
 #include "lwip/tcp_congestion.h"
 #include "lwip/tcp_rto.h"
-#include "lwip/tcp_timer.h"
 
 #define TCP_FIRST_SEGMENTS 10U
 #define TCP_FIRST_BYTES 14600U

@@ -11,7 +11,6 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
 #include "lwip/tcp_rto.h"
-#include "lwip/tcp_timer.h"
 
 /* Milliseconds. The least is what is added to the mean, as in Linux: an acknowledgement may be delayed by as much. */
 #define TCP_RTO_INITIAL 1000

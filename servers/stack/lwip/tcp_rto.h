@@ -2,7 +2,7 @@
 /**
  * @file
  * The time after which TCP sends again what was not acknowledged (RFC 6298): measured in milliseconds, counted in ticks
- * of the wheel (tcp_timer.h). Of lwIP's own: ticks of 500 ms, retransmissions measured, the first after three seconds;
+ * of a 128th of a second. Of lwIP's own: ticks of 500 ms, retransmissions measured, the first after three seconds;
  * that remains where obligation "rto" is waived.
  */
 #ifndef LWIP_HDR_TCP_RTO_H
@@ -17,6 +17,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Ticks of rtime, which are those of the timing wheel, to one of tcp_slowtmr(). */
+#define TCP_TIMER_SLOW 64U
 
 /* rtime counts no further. */
 #define TCP_RTIME_MAX 0x3fffffff

@@ -11,7 +11,6 @@
 #include "lwip/def.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
-#include "lwip/tcp_rto.h"
 #include "lwip/tcp_timer.h"
 
 #include <stddef.h>

@@ -20,6 +20,7 @@
 
 #if LWIP_TCP /* don't build if not configured for use in lwipopts.h */
 
+#include "lwip/tcp_rto.h"
 #include "lwip/tcp_wheel.h"
 #include "lwip/tcp.h"
 
@@ -35,8 +36,7 @@ extern "C" {
 #define TCP_KEEP_INTVL(pcb) TCP_KEEPINTVL_DEFAULT
 #endif /* LWIP_TCP_KEEPALIVE */
 
-/* Ticks of the wheel to one of tcp_slowtmr(), and to one of tcp_fasttmr(). */
-#define TCP_TIMER_SLOW 64U
+/* Ticks of the wheel to one of tcp_fasttmr(). */
 #define TCP_TIMER_FAST (TCP_TIMER_SLOW * TCP_FAST_INTERVAL / TCP_SLOW_INTERVAL)
 
 extern LWIP_TLS struct tcp_wheel tcp_wheel;
@@ -83,8 +83,9 @@ static inline void
 tcp_timer_rto(struct tcp_pcb *pcb)
 {
   if (feature_on(FEATURE_TIMERS)) {
-    tcp_wheel_within(&tcp_wheel, &pcb->timer, feature_on(OBLIGATION_RTO) && pcb->rtime < pcb->rto ? (u32_t)(pcb->rto - pcb->rtime)
-                                                                           : tcp_timer_until_rto(pcb));
+    tcp_wheel_within(&tcp_wheel, &pcb->timer,
+                     feature_on(OBLIGATION_RTO) && pcb->rtime < pcb->rto ? (u32_t)(pcb->rto - pcb->rtime)
+                                                                         : tcp_timer_until_rto(pcb));
   }
 }
 

@@ -105,8 +105,8 @@ static unsigned owner_of_icmp(uint8_t type) {
 }
 
 /* A multiply-shift hash, which is strongly universal (Dietzfelbinger 1996), then mixed, since by itself it
- * leaves consecutive ports in an arithmetic series, which one key in a hundred puts on one core; scaled to the
- * number of cores.
+ * leaves consecutive ports in an arithmetic series, which one key in a hundred puts on one core; scaled to
+ * the number of cores.
  */
 static unsigned owner_of_flow(const struct software_rss *rss, const struct rte_ipv4_hdr *ip,
                               const struct ports *ports) {

@@ -10,10 +10,10 @@
 
 #include "lwip/init.h"
 #include "lwip/priv/tcp_priv.h"
-#include "lwip/tcp_timer.h"
 #include "lwip/prot/ip4.h"
 #include "lwip/prot/tcp.h"
 #include "lwip/tcp.h"
+#include "lwip/tcp_timer.h"
 
 enum {
     SERVER_PORT = 80,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* How much lwIP has on the way at first, after a pause and after a time-out (loss/0002), with time simulated. */
+/* How much lwIP has on the way at first, after a pause and after a time-out (loss/0002), with time simulated.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

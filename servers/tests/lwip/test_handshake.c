@@ -421,8 +421,10 @@ static void test_obligations_0012_a_syn_with_fin_opens_nothing(void **state) {
 
 static void test_obligations_0013_a_syn_ack_is_sent_again_after_a_second(void **state) {
     /* Of a second; by walking over all connections half a second later. */
-    static const unsigned by_deadline[][2] = {{4, 1}, {5, 2}, {12, 2}, {13, 3}, {28, 3}, {29, 4}, {61, 5}, {80, 5}};
-    static const unsigned by_walking[][2] = {{3, 1}, {6, 2}, {11, 2}, {18, 3}, {33, 3}, {42, 4}, {79, 4}, {80, 4}};
+    static const unsigned by_deadline[][2] = {{4, 1},  {5, 2},  {12, 2}, {13, 3},
+                                              {28, 3}, {29, 4}, {61, 5}, {80, 5}};
+    static const unsigned by_walking[][2] = {{3, 1},  {6, 2},  {11, 2}, {18, 3},
+                                             {33, 3}, {42, 4}, {79, 4}, {80, 4}};
     const unsigned(*quarters)[2] = feature_on(FEATURE_TIMERS) ? by_deadline : by_walking;
     unsigned now = 0;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* When lwIP sends again (loss/0001), with the clock simulated: the times of RFC 6298, counted from what was measured in
- * milliseconds. */
+/* When lwIP sends again (loss/0001), with the clock simulated: the times of RFC 6298, counted from what was
+ * measured in milliseconds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,7 +72,8 @@ static size_t times_of(uint8_t flags, uint32_t begin, uint32_t *times, size_t ro
     for (size_t i = 0; i < trace.count; i++) {
         const struct record *record = &trace.records[i];
 
-        if (record->what == 'P' && (record->flags & flags) == flags && record->step >= begin && count < room) {
+        if (record->what == 'P' && (record->flags & flags) == flags && record->step >= begin &&
+            count < room) {
             times[count++] = record->step - begin;
         }
     }
@@ -146,7 +147,8 @@ static void test_after_a_handshake_that_took_two_tries_three_seconds_are_waited(
     EXPECT_TRIES(TCP_PSH, 3000, 6000);
 }
 
-/* Karn: whichever of the two it was that is acknowledged; and the time stays doubled until something is measured. */
+/* Karn: whichever of the two it was that is acknowledged; and the time stays doubled until something is
+ * measured. */
 static void test_what_was_sent_again_is_not_measured(void **state) {
     (void)state;
     connect_after(10);
@@ -202,7 +204,8 @@ static void test_the_time_follows_what_was_measured(void **state) {
     srandom(6298);
     connect_after(40);
     for (int i = 0; i < 300; i++) {
-        uint32_t ms = i % 50 < 25 ? 20 + (uint32_t)random() % 30 : 100 + (uint32_t)random() % 100; /* never too long */
+        uint32_t ms =
+            i % 50 < 25 ? 20 + (uint32_t)random() % 30 : 100 + (uint32_t)random() % 100; /* never too long */
         double rto, error;
 
         answer_acknowledged_after(ms);
@@ -210,7 +213,8 @@ static void test_the_time_follows_what_was_measured(void **state) {
         deviation += (abs((int)error) - deviation) / 4;
         mean += error / 8;
         rto = mean + (4 * deviation > LEAST_ADDED ? 4 * deviation : LEAST_ADDED);
-        assert_in_range(peer.pcb->rto * 500 / (int)TCP_TIMER_SLOW, (unsigned)rto - 10, (unsigned)rto + 20 + GRANULARITY);
+        assert_in_range(peer.pcb->rto * 500 / (int)TCP_TIMER_SLOW, (unsigned)rto - 10,
+                        (unsigned)rto + 20 + GRANULARITY);
         pass(1);
     }
 }

@@ -27,8 +27,9 @@ static void describe(const struct trace *trace, size_t first, char *text, size_t
     }
 }
 
-/* Runs a scenario by deadline and by walking, which sees no less than half a second: so lwIP's own times. The connection is established at step 0 when it begins (but for
- * those that say otherwise), and what is recorded from there on must be `expected`, in both. */
+/* Runs a scenario by deadline and by walking, which sees no less than half a second: so lwIP's own times. The
+ * connection is established at step 0 when it begins (but for those that say otherwise), and what is recorded
+ * from there on must be `expected`, in both. */
 static void check(void (*scenario)(struct peer *peer), bool established, const char *expected) {
     static struct peer peers[2]; /* one is looked at */
     struct peer *peer = &peers[0];

@@ -91,7 +91,7 @@ static void visit_all(void) {
         assert_true(world.armed[i]);
         assert_int_equal(world.due[i], world.wheel.now);
         world.armed[i] = false;
-            world.visits++;
+        world.visits++;
         if (random() % 2 == 0) {
             do_something();
         }

@@ -38,7 +38,8 @@ uint32_t stack_random(void) {
 
 /* The tests that count the ticks until lwIP's own first retransmission. */
 static bool waits_as_lwip_does(const char *name) {
-    return strcmp(name, "test_tcp_rto_rexmit_wraparound") == 0 || strcmp(name, "test_tcp_retx_add_to_sent") == 0;
+    return strcmp(name, "test_tcp_rto_rexmit_wraparound") == 0 ||
+           strcmp(name, "test_tcp_retx_add_to_sent") == 0;
 }
 
 static void waive_rto(void) {

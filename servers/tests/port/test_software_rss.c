@@ -92,7 +92,8 @@ static void test_flows_are_spread_evenly(void **state) {
     rte_pktmbuf_free(packet);
 }
 
-/* A client takes consecutive ports, and few of them. 50 a core are expected; 15 is six standard deviations. */
+/* A client takes consecutive ports, and few of them. 50 a core are expected; 15 is six standard deviations.
+ */
 static void test_no_key_puts_consecutive_ports_on_one_core(void **state) {
     struct rte_mbuf *packet = segment(0);
     struct rte_tcp_hdr *tcp = rte_pktmbuf_mtod_offset(packet, struct rte_tcp_hdr *, 34);
