@@ -17,7 +17,7 @@ version() {
 
 # series VERSION: the patches in their order. The series is on 2.2.1; what another release has in other words comes first,
 # from that release's folder. A fast path stands on what scales, and both on what is right; what a TCP owes to others
-# stands on all of them.
+# stands on all of them, and what helps where packets are lost comes last.
 series() {
     for patch in "$HERE/patches/$1"/*.patch "$HERE"/patches/fixes/*.patch "$HERE"/patches/scale/*.patch \
                  "$HERE"/patches/fastpath/*.patch "$HERE"/patches/obligations/*.patch "$HERE"/patches/loss/*.patch; do
