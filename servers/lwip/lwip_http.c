@@ -14,6 +14,7 @@
 
 #define POLL_INTERVAL 2 /* of 500 ms: session_polled() runs once a second while a session is watched */
 #define DRAIN_SECONDS 2 /* after our FIN, until the client's (RFC 9112 9.6); as the kernel's servers */
+#define DRAINING_LOOKS 64 /* at sessions, for one that drains, when all are in use */
 
 /* What a connection costs beside lwIP's part. Only `http.parser` and `input` lead to more, and only while a
  * request is partly read or the client takes no responses. */
@@ -306,11 +307,28 @@ static struct session *take_session(struct lwip_http *server) {
     return session;
 }
 
+/* All are in use: one that has nothing more to say gives way, and lwIP alone ends its connection. Looks at a few
+ * only, each time at the next ones. */
+static void end_a_drain(struct lwip_http *server) {
+    for (int left = DRAINING_LOOKS; left > 0 && server->sessions_used > 0; left--) {
+        struct session *session = &server->sessions[server->drain_look++ % server->sessions_used];
+
+        if (session->pcb != NULL && session->draining) {
+            (void)close_session(session);
+            return;
+        }
+    }
+}
+
 static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error) {
     struct lwip_http *server = argument;
     const struct lwip_http_config *config = &server->config;
     struct session *session = error == ERR_OK && pcb != NULL ? take_session(server) : NULL;
 
+    if (session == NULL && error == ERR_OK && pcb != NULL) {
+        end_a_drain(server);
+        session = take_session(server);
+    }
     if (session == NULL) {
         server->counters.refused++;
         return ERR_MEM; /* lwIP resets the connection */

@@ -35,6 +35,7 @@ struct lwip_http {
     struct session *sessions; /* [max_sessions] */
     size_t sessions_used;     /* those from the front that were ever in use; the rest was never touched */
     struct session *free_sessions;
+    size_t drain_look; /* counts the sessions that were looked at for one to end */
     struct http_clock clock;
     bool clock_runs; /* as long as there are sessions */
     struct tcp_pcb *listener;
