@@ -211,7 +211,7 @@ static void serve(struct connection *c, const char *data, size_t size) {
 static void connection_readable(struct connection *c, uint32_t events) {
     ssize_t size = recv(c->fd, server.input, sizeof(server.input), 0);
     if (size < 0) {
-        if (errno != EAGAIN) {
+        if (errno != EAGAIN && c->fd >= 0) { /* it may have given way since the event */
             fail_connection(c);
         }
         return;
@@ -260,6 +260,10 @@ static struct connection *take_connection(void) {
 
 static void open_connection(int fd) {
     struct connection *c = take_connection();
+    if (c == NULL && !TAILQ_EMPTY(&server.lingering)) {
+        close_connection(TAILQ_FIRST(&server.lingering)); /* the kernel alone says what is left to be said */
+        c = take_connection();
+    }
     if (c == NULL) {
         kernel_refuse(fd);
         server.counters.common.refused++;

@@ -12,8 +12,8 @@
 #include "stack/memory/pool.h"
 #include "tcp_queue.h"
 
-#define POLL_INTERVAL 2 /* of 500 ms: session_polled() runs once a second while a session is watched */
-#define DRAIN_SECONDS 2 /* after our FIN, until the client's (RFC 9112 9.6); as the kernel's servers */
+#define POLL_INTERVAL 2   /* of 500 ms: session_polled() runs once a second while a session is watched */
+#define DRAIN_SECONDS 2   /* after our FIN, until the client's (RFC 9112 9.6); as the kernel's servers */
 #define DRAINING_LOOKS 64 /* at sessions, for one that drains, when all are in use */
 
 /* What a connection costs beside lwIP's part. Only `http.parser` and `input` lead to more, and only while a
@@ -307,8 +307,8 @@ static struct session *take_session(struct lwip_http *server) {
     return session;
 }
 
-/* All are in use: one that has nothing more to say gives way, and lwIP alone ends its connection. Looks at a few
- * only, each time at the next ones. */
+/* All are in use: one that has nothing more to say gives way, and lwIP alone ends its connection. Looks at a
+ * few only, each time at the next ones. */
 static void end_a_drain(struct lwip_http *server) {
     for (int left = DRAINING_LOOKS; left > 0 && server->sessions_used > 0; left--) {
         struct session *session = &server->sessions[server->drain_look++ % server->sessions_used];
