@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import harness.cli.bench
+import harness.cli.conformance
 from harness.cli.main import main
 from harness.run import RunRequest
 from harness.host import Host, LocalHost
 
-_bench = harness.cli.bench.bench
+_bench, _show_conformance = harness.cli.bench.bench, harness.cli.conformance.show_conformance
 
 
 def bench_elsewhere(request: RunRequest, host: Host, **options: Any) -> None:
@@ -21,6 +22,11 @@ def bench_elsewhere(request: RunRequest, host: Host, **options: Any) -> None:
     _bench(request, host, directory, directory / "out", **options)
 
 
+def show_conformance_elsewhere(request: RunRequest, cases: str, host: Host, **options: Any) -> None:
+    _show_conformance(request, cases, host, Path(sys.argv[1]), **options)
+
+
 if __name__ == "__main__":
     harness.cli.bench.bench = bench_elsewhere  # type: ignore[assignment]
+    harness.cli.conformance.show_conformance = show_conformance_elsewhere  # type: ignore[assignment]
     sys.exit(main(sys.argv[2:], LocalHost()))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Iterator
 
@@ -18,9 +19,9 @@ QUICK = ("ack-to-closed-port", "rst-in-window", "mss-kept", "fast-retransmit", "
          "fragments-unfinished", "isn-differs-after-restart")
 
 
-def _conformance(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(ROOT / "stackduel"), "conformance", "--wire", "tap", *words], text=True,
-                          capture_output=True, timeout=300)
+def _conformance(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "harness.tests.system.elsewhere", str(directory), "conformance",
+                           "--wire", "tap", *words], cwd=ROOT, text=True, capture_output=True, timeout=300)
 
 
 @pytest.fixture
@@ -30,8 +31,8 @@ def untouched() -> Iterator[None]:
     assert machine() == before
 
 
-def test_the_kernel_keeps_what_it_must(untouched: None) -> None:
-    done = _conformance("--contenders", "epoll", "--case", ",".join(QUICK))
+def test_the_kernel_keeps_what_it_must(untouched: None, tmp_path: Path) -> None:
+    done = _conformance(tmp_path, "--contenders", "epoll", "--case", ",".join(QUICK))
     assert done.returncode == 0, done.stderr
     assert f"epoll: {len(QUICK)} kept, 0 missed, 0 not testable" in done.stdout
     found = load_conformance(Path(done.stdout.splitlines()[-1]))
@@ -39,7 +40,7 @@ def test_the_kernel_keeps_what_it_must(untouched: None) -> None:
         name: Result.KEPT for name in QUICK}
 
 
-def test_a_case_that_is_none_is_one_line() -> None:
-    done = _conformance("--contenders", "epoll", "--case", "no-such")
+def test_a_case_that_is_none_is_one_line(tmp_path: Path) -> None:
+    done = _conformance(tmp_path, "--contenders", "epoll", "--case", "no-such")
     assert done.returncode == 2
     assert "no case 'no-such'" in done.stderr and len(done.stderr.splitlines()) == 1
