@@ -55,6 +55,27 @@ static void test_an_idle_connection_costs_what_is_told(void **state) {
     assert_int_equal(usage_of(MEMP_TCP_PCB).used, 0);
 }
 
+/* Where each row of the table in servers/stack/README.md ends, and how large it is. */
+static void test_a_pcb_is_as_the_readme_has_it(void **state) {
+    static const struct {
+        size_t end, bytes;
+    } rows[] = {{offsetof(struct tcp_pcb, table_next), 24}, {offsetof(struct tcp_pcb, tmr), 32},
+                {offsetof(struct tcp_pcb, snd_nxt), 20},    {offsetof(struct tcp_pcb, ooseq), 52},
+                {offsetof(struct tcp_pcb, recv), 16},       {offsetof(struct tcp_pcb, rttest), 16},
+                {offsetof(struct tcp_pcb, rtime), 24},      {offsetof(struct tcp_pcb, timer), 24},
+                {offsetof(struct tcp_pcb, rto_end), 24},    {offsetof(struct tcp_pcb, output_later), 24},
+                {offsetof(struct tcp_pcb, connected), 40},  {sizeof(struct tcp_pcb), 24}};
+    size_t begin = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(rows[i].end - begin, rows[i].bytes);
+        begin = rows[i].end;
+    }
+    assert_int_equal(memory_per_connection().pcb, sizeof(struct tcp_pcb));
+    assert_in_range(memory_per_connection().table, 8, 16);
+}
+
 static void test_there_is_room_for_what_was_asked_for(void **state) {
     static void *pcbs[2 * CONNECTIONS + 1], *segments[2 * CONNECTIONS + 1];
     size_t i;
@@ -179,6 +200,7 @@ static bool reserve(void) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_an_idle_connection_costs_what_is_told),
+        TEST(test_a_pcb_is_as_the_readme_has_it),
         TEST(test_there_is_room_for_what_was_asked_for),
         TEST(test_buffers_of_all_sizes_are_apart_and_come_back),
         TEST(test_pbufs_of_every_length_can_be_had),
