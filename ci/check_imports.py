@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Check the rooms of harness/ and of servers/: no circle of imports or includes, no room too full.
+"""Check the rooms of harness/ and of servers/: no circle of imports or includes, no room and no file too full.
 
 In harness/ imports also follow the data, through public faces. Every import counts, also one inside a function or under
 TYPE_CHECKING. In servers/ a module is a .c and its .h. Prints both graphs of rooms; exit 1 on a violation.
@@ -14,9 +14,9 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Iterator, Mapping
+from typing import Iterable, Iterator, Mapping
 
-MOST_FILES = 12
+MOST_FILES, MOST_LINES = 12, 400
 # What each package may import. The data flows plan → provision → trial → store → analyse → report: an arrow points to
 # what must be there first. harness.errors and harness.structure are everybody's.
 ARROWS: Mapping[str, frozenset[str]] = {package: frozenset(others.split()) for package, others in {
@@ -101,6 +101,12 @@ def circle(graph: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
+def long_files(root: Path, files: Iterable[Path]) -> list[str]:
+    """Return a line for each file with too many lines."""
+    return [f"{file.relative_to(root)}: {count} lines, more than {MOST_LINES}" for file in files
+            if (count := len(file.read_text("utf-8").splitlines())) > MOST_LINES]
+
+
 def check(root: Path) -> tuple[list[str], dict[str, set[str]]]:
     """Return the violations, a line each, and the package graph."""
     known, wrong = modules(root), []
@@ -125,7 +131,7 @@ def check(root: Path) -> tuple[list[str], dict[str, set[str]]]:
     folders = Counter(file.parent for file in known.values())
     wrong += [f"{folder.relative_to(root)}: {count} source files, more than {MOST_FILES}"
               for folder, count in folders.items() if count > MOST_FILES]
-    return wrong, rooms
+    return wrong + long_files(root, known.values()), rooms
 
 
 def included(root: Path, file: Path) -> Iterator[Path]:
@@ -141,11 +147,10 @@ def check_includes(root: Path) -> tuple[list[str], dict[str, set[str]]]:
     """Return the violations of servers/, a line each, and the graph of its rooms; tests are left out."""
     graph: dict[str, set[str]] = {}
     rooms: dict[str, set[str]] = {}
-    for file in sorted((root / "servers").rglob("*.[ch]")):
+    files = [file for file in sorted((root / "servers").rglob("*.[ch]")) if file.relative_to(root).parts[1] != "tests"]
+    for file in files:
         module = file.relative_to(root).with_suffix("")
         room = module.parts[1]
-        if room == "tests":
-            continue
         others = graph.setdefault(str(module), set())
         for other in included(root, file):
             if other != module:
@@ -155,8 +160,9 @@ def check_includes(root: Path) -> tuple[list[str], dict[str, set[str]]]:
     wrong = [f"include circle: {' -> '.join(found)}" for found in [circle(graph)] if found]
     wrong += [f"circle of rooms: {' -> '.join(found)}" for found in [circle(rooms)] if found]
     folders = Counter(str(Path(module).parent) for module in graph)
-    return wrong + [f"{folder}: {count} modules, more than {MOST_FILES}"
-                    for folder, count in folders.items() if count > MOST_FILES], rooms
+    wrong += [f"{folder}: {count} modules, more than {MOST_FILES}"
+              for folder, count in folders.items() if count > MOST_FILES]
+    return wrong + long_files(root, files), rooms
 
 
 def main() -> int:

@@ -4,9 +4,6 @@
  * A request costs epoll_wait (shared by all that are ready), one recv and one send; nothing else unless the
  * client does not keep up. Must not know what a request looks like (http.h), nor how it is measured.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "common/counters.h"
 #include "http/http.h"
 #include "kernel_listen.h"
@@ -19,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -30,19 +26,9 @@ enum {
     ACCEPTS_PER_WAIT = 64, /* so that a flood of SYNs does not starve the connections there are */
     INPUT_SIZE = 16 * 1024,
     IOV_COUNT = 2 * HTTP_QUEUE_SIZE,
-    LINGER_MS = 2000,       /* after our FIN: time for the client to read the last response and close */
-    RETRY_MS = 100,         /* until accept is tried again when the machine had no resources */
-    BUSY_POLL_PACKETS = 64, /* at a time, from the device's queue; more needs a privilege */
+    LINGER_MS = 2000, /* after our FIN: time for the client to read the last response and close */
+    RETRY_MS = 100,   /* until accept is tried again when the machine had no resources */
 };
-
-/* Linux 6.9's <linux/eventpoll.h>, which older headers lack. */
-struct busy_poll_params {
-    uint32_t usecs;
-    uint16_t budget;
-    uint8_t prefer;
-    uint8_t pad;
-};
-#define SET_BUSY_POLL_PARAMS _IOW(0x8A, 0x01, struct busy_poll_params)
 
 /* Edge-triggered, because a level-triggered descriptor is polled once more after every request. The price:
  * whoever reads must know whether he left something (connection_readable). */
@@ -51,8 +37,7 @@ static const uint32_t READING = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
 enum io { IO_DONE, IO_RETRY, IO_ERROR };
 
 /* Reading; or writing (waits_for EPOLLOUT: the client is behind, nothing more is read from it, and `rest`
- * keeps what was read but not parsed); or lingering (our FIN is sent, input is discarded); or free (fd −1).
- */
+ * keeps what was read but not parsed); or lingering (our FIN is sent, input discarded); or free (fd −1). */
 struct connection {
     struct http_connection http;
     int fd;
@@ -111,10 +96,9 @@ static void pause_accept(bool pause) {
 
 static void run_clock(bool run) {
     const struct timespec tick = {.tv_nsec = run ? HTTP_TICK_MS * 1000000 : 0};
-    const struct itimerspec each = {.it_interval = tick, .it_value = tick};
     if (run != server.clock_runs && http_is_limited(&process.options.limits)) {
         server.clock_runs = run;
-        timerfd_settime(server.tick_fd, 0, &each, NULL);
+        timerfd_settime(server.tick_fd, 0, &(struct itimerspec){tick, tick}, NULL);
     }
 }
 
@@ -154,8 +138,7 @@ static void linger(struct connection *c) {
     wait_for(c, EPOLLIN);
 }
 
-/* Sends what is queued. IO_DONE: all of it; IO_RETRY: the socket is full; IO_ERROR: the connection is broken.
- */
+/* Sends what is queued. IO_DONE: all of it; IO_RETRY: the socket is full; IO_ERROR: the connection broke. */
 static enum io flush(struct connection *c) {
     struct iovec iov[IOV_COUNT];
     int count = http_pending(&server.http, &c->http, iov, IOV_COUNT);
@@ -360,24 +343,6 @@ static void serve_thread(unsigned thread) {
     }
 }
 
-/* Has epoll ask the device's queue. Without the parameters of an epoll of its own (before Linux 6.9), how
- * long it asks is net.core.busy_poll's. */
-static void start_busy_poll(void) {
-    const struct kernel_options *options = &process.options;
-    struct busy_poll_params params = {
-        .usecs = (uint32_t)options->busy_poll, .budget = BUSY_POLL_PACKETS, .prefer = 1};
-    if (options->busy_poll == 0) {
-        return;
-    }
-    if (ioctl(server.epoll_fd, SET_BUSY_POLL_PARAMS, &params) == 0) {
-        epoll_busy_polls = true;
-    } else if (errno == ENOTTY || errno == EINVAL) {
-        fprintf(stderr, "epoll_server: this kernel's epoll asks a queue only as net.core.busy_poll says\n");
-    } else {
-        kernel_die("cannot poll busily for", options);
-    }
-}
-
 static void start_thread(unsigned thread) {
     TAILQ_INIT(&server.lingering);
     server.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -390,7 +355,7 @@ static void start_thread(unsigned thread) {
         http_server_init(&server.http, &process.site, &server.counters.common, fd_slots()) != 0) {
         kernel_die("not enough memory for", &process.options);
     }
-    start_busy_poll();
+    epoll_busy_polls = kernel_epoll_busy_polls(server.epoll_fd, &process.options);
     if (!watch(EPOLL_CTL_ADD, server.listen_fd, EPOLLIN, &server.listen_fd) ||
         !watch(EPOLL_CTL_ADD, server.asked_fd, EPOLLIN, &server.asked_fd) ||
         !watch(EPOLL_CTL_ADD, server.tick_fd, EPOLLIN, &server.tick_fd)) {

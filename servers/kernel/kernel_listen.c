@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "kernel_listen.h"
 
 #include <arpa/inet.h>
@@ -12,12 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { OTHER_FILES = 16 }; /* descriptors that are not connections, with one thread */
+enum {
+    OTHER_FILES = 16,       /* descriptors that are not connections, with one thread */
+    BUSY_POLL_PACKETS = 64, /* at a time, from the device's queue; more needs a privilege */
+};
 
 /* Written once a connection, not once a request. */
 static struct {
@@ -156,6 +157,31 @@ bool kernel_has_napi_id(int fd) {
     unsigned id = 0;
     socklen_t size = sizeof(id);
     return getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &id, &size) == 0 && id > 0;
+}
+
+/* Linux 6.9's <linux/eventpoll.h>, which older headers lack. */
+struct busy_poll_params {
+    uint32_t usecs;
+    uint16_t budget;
+    uint8_t prefer;
+    uint8_t pad;
+};
+#define SET_BUSY_POLL_PARAMS _IOW(0x8A, 0x01, struct busy_poll_params)
+
+bool kernel_epoll_busy_polls(int epoll_fd, const struct kernel_options *options) {
+    struct busy_poll_params params = {
+        .usecs = (uint32_t)options->busy_poll, .budget = BUSY_POLL_PACKETS, .prefer = 1};
+    if (options->busy_poll == 0) {
+        return false;
+    }
+    if (ioctl(epoll_fd, SET_BUSY_POLL_PARAMS, &params) == 0) {
+        return true;
+    }
+    if (errno != ENOTTY && errno != EINVAL) {
+        kernel_die("cannot poll busily for", options);
+    }
+    fprintf(stderr, "epoll_server: this kernel's epoll asks a queue only as net.core.busy_poll says\n");
+    return false;
 }
 
 static struct tcp_info info_of(int fd) {

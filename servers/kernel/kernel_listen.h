@@ -35,6 +35,11 @@ void kernel_listen(const struct kernel_options *options, const struct kernel_cpu
  * socket(7)). */
 bool kernel_has_napi_id(int fd);
 
+/* Has an epoll ask the device's queue as --busy-poll says. False: it does not, or only as net.core.busy_poll
+ * says, which stderr is told (before Linux 6.9). Ends the program with one line when the kernel forbids it.
+ */
+bool kernel_epoll_busy_polls(int epoll_fd, const struct kernel_options *options);
+
 /* Counts the TCP segments sent again so far. */
 uint64_t kernel_retransmits(int fd);
 

@@ -7,9 +7,6 @@
 #ifndef STACKDUEL_KERNEL_STEER_H
 #define STACKDUEL_KERNEL_STEER_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <linux/filter.h>
 #include <sched.h>
 #include <stdbool.h>

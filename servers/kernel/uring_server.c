@@ -4,9 +4,6 @@
  * hands over the answers to all requests that the last one brought, and brings the next. Must not know what a
  * request looks like (http.h), nor what a connection does with its bytes (uring_connection.h).
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "kernel_listen.h"
 #include "kernel_main.h"
 #include "kernel_options.h"

@@ -32,8 +32,7 @@ struct session {
     unsigned quiet_seconds; /* with data unacknowledged; draining: since our FIN */
 };
 
-_Static_assert(sizeof(struct session) == LWIP_HTTP_SESSION_BYTES,
-               "a request touches one line of its session");
+_Static_assert(sizeof(struct session) == LWIP_HTTP_SESSION_BYTES, "a request touches one line of it");
 
 static err_t session_polled(void *argument, struct tcp_pcb *pcb);
 
@@ -134,12 +133,13 @@ static void consume(struct session *session) {
 /* Queues responses until none waits or the send buffer is full. True if any byte was taken. */
 static bool respond(struct session *session) {
     struct iovec pieces[16];
+    size_t queued = 0, offered = 0;
     bool progress = false;
     int count;
 
-    while ((count = http_pending(&session->server->http, &session->http, pieces, 16)) > 0) {
-        size_t queued = 0, offered = 0;
-
+    while (queued == offered &&
+           (count = http_pending(&session->server->http, &session->http, pieces, 16)) > 0) {
+        queued = offered = 0;
         for (int i = 0; i < count && queued == offered; i++) {
             offered += pieces[i].iov_len;
             queued += tcp_queue_bytes(session->pcb, pieces[i].iov_base, pieces[i].iov_len, i + 1 < count,
@@ -148,9 +148,6 @@ static bool respond(struct session *session) {
         http_sent(&session->server->http, &session->http, queued);
         session->server->counters.bytes_sent += queued;
         progress |= queued > 0;
-        if (queued < offered) {
-            break;
-        }
     }
     return progress;
 }
@@ -322,10 +319,9 @@ static void end_a_drain(struct lwip_http *server) {
 
 static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error) {
     struct lwip_http *server = argument;
-    const struct lwip_http_config *config = &server->config;
-    struct session *session = error == ERR_OK && pcb != NULL ? take_session(server) : NULL;
+    struct session *session = NULL;
 
-    if (session == NULL && error == ERR_OK && pcb != NULL) {
+    if (error == ERR_OK && pcb != NULL && (session = take_session(server)) == NULL) {
         end_a_drain(server);
         session = take_session(server);
     }
@@ -343,17 +339,16 @@ static err_t session_accepted(void *argument, struct tcp_pcb *pcb, err_t error) 
     tcp_err(pcb, session_failed);
     tcp_nagle_disable(pcb);
     ip_set_option(pcb, SOF_KEEPALIVE);
-    pcb->keep_idle = config->keepalive_idle * 1000;
-    pcb->keep_intvl = config->keepalive_interval * 1000;
-    pcb->keep_cnt = config->keepalive_count;
+    pcb->keep_idle = server->config.keepalive_idle * 1000;
+    pcb->keep_intvl = server->config.keepalive_interval * 1000;
+    pcb->keep_cnt = server->config.keepalive_count;
     return ERR_OK;
 }
 
 /* The sessions are not written to: memory is given as connections come. */
 int lwip_http_create(struct lwip_http *server, const struct lwip_http_config *config) {
     *server = (struct lwip_http){.config = *config};
-    server->sessions = pool_reserve(config->max_sessions * sizeof(*server->sessions));
-    if (server->sessions == NULL) {
+    if ((server->sessions = pool_reserve(config->max_sessions * sizeof(*server->sessions))) == NULL) {
         return -ENOMEM;
     }
     if (http_server_init(&server->http, config->site, &server->counters, config->max_sessions) != 0) {

@@ -2,9 +2,6 @@
 /* The open-loop client as a program: threads with connections of their own, one schedule among them, and the
  * account of what came of it. Its exit code: 0 the account was given, errors stand in it; 1 there is none:
  * the server was not there or went away, or it was stopped; 2 a wrong option; 3 the machine cannot. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>

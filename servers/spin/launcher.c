@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Becomes a program with libspin.so beneath it, or says in one line why that cannot be. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>

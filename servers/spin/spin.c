@@ -4,9 +4,6 @@
  * again, until something is ready, the caller's time has passed, or a signal was handled (EINTR). A wait for
  * no descriptor is a sleep, and stays one. Must not know what the program waits for.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>

@@ -5,9 +5,6 @@
  * buffer. A wake-up of a connection costs one recv and one writev. Must not know what a request means, nor
  * how it is measured.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "canned_options.h"
 #include "common/counters.h"
 #include "http/http.h"

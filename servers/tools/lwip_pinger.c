@@ -8,7 +8,6 @@
  * stands. Exit code 1 with a line on stderr when a connection fails or a response has another length than the
  * first. */
 /* strcasestr */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -4,9 +4,6 @@
  * what was read ends with an empty line; nothing is parsed, split, pipelined, half-closed or counted. It
  * sends the very bytes that epoll_server sends for --body-size 1. Usage: minimal_epoll ADDRESS PORT
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -4,9 +4,6 @@
  * Measured against CLOCK_MONOTONIC_RAW, since neither cpuid nor /proc tells it in every virtual machine. Exit
  * code 3 where it does not run at one rate.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <inttypes.h>
 #include <math.h>
 #include <stdint.h>

@@ -49,3 +49,12 @@ def test_headers_of_others_and_of_tests_do_not_count(tmp_path: Path) -> None:
 def test_a_full_room_is_found(tmp_path: Path) -> None:
     root = written(tmp_path, {f"a/{number}.{suffix}": "" for number in range(13) for suffix in "ch"})
     assert check_imports.check_includes(root)[0] == ["servers/a: 13 modules, more than 12"]
+
+
+def test_a_file_with_too_many_lines_is_found_but_for_tests(tmp_path: Path) -> None:
+    root = written(tmp_path, {"a/x.c": "", "tests/t.c": ""})
+    for name, lines in (("a/x.c", 400), ("tests/t.c", 2000)):
+        (root / "servers" / name).write_text("\n" * lines)
+    assert check_imports.check_includes(root)[0] == []
+    (root / "servers" / "a/x.c").write_text("\n" * 401)
+    assert check_imports.check_includes(root)[0] == ["servers/a/x.c: 401 lines, more than 400"]

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The launcher: checks all that can be checked before the program runs, then becomes the program, with the
  * library beneath it. Every refusal is one line. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>

@@ -6,9 +6,6 @@
 #ifndef STACKDUEL_CONFORMANCE_H
 #define STACKDUEL_CONFORMANCE_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>

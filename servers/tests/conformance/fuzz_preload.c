@@ -5,9 +5,6 @@
  * which bytes each connection has taken and given. Usage: fuzz_preload --address A --seed N --calls N
  * [--threads N]
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* kernel_ring.c: a ring that receives into its buffers until they run out; and why there is none. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "kernel/kernel_ring.h"
 
 #include <errno.h>

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* program_check.c: where a program is found, and which ones are refused. Programs are made with the compiler
  * and then bent; where kernel and loader can be asked what they would do, they are. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "preload/launcher/program_check.h"
 
 #include <dirent.h>

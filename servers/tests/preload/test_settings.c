@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* settings.c: option words to settings, directly and by way of the environment. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "preload/settings.h"
 
 #include <arpa/inet.h>

@@ -2,7 +2,6 @@
 /* Carries frames between two network interfaces as a bad wire does: faulty_wire [options] A B. Prints READY
  * when it carries, and on SIGTERM or SIGINT one JSON object of what it did to each direction; exit code 0. 2:
  * wrong usage, 1: the interfaces cannot be used. Must not know what the frames hold. */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
