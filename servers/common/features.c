@@ -31,6 +31,7 @@ static const struct feature_row obligation_rows[] = {
     {OBLIGATION_INPUT_BUDGET, "input-budget", "windows shrink as unread input fills its budget (RFC 4732, 2.1.3)"},
     {OBLIGATION_RTO, "rto", "what was lost is sent again after its round trip's time (RFC 6298)"},
     {OBLIGATION_CONGESTION_WINDOW, "congestion-window", "the first window is ten segments, also after a pause (RFC 6928)"},
+    {OBLIGATION_RECOVERY, "recovery", "several losses in one window need no time-out each (RFC 6582, 3042)"},
 };
 /* clang-format on */
 

@@ -19,7 +19,8 @@
 extern "C" {
 #endif
 
-/* The window at the end of the handshake: ten segments (RFC 6928, 2), or one if a SYN was sent again (RFC 5681, 3.1). */
+/* The window at the end of the handshake: ten segments (RFC 6928, 2), or one if a SYN was sent
+   again twice (RFC 5681, 3.1, as Linux has it). */
 tcpwnd_size_t tcp_congestion_initial(const struct tcp_pcb *pcb);
 
 /* A time-out: half of what was on the way is the new threshold, once for all of it (RFC 5681, 3.1 (4)). */

@@ -117,14 +117,16 @@ void
 tcp_rto_established(struct tcp_pcb *pcb)
 {
   if (feature_on(OBLIGATION_RTO) && pcb->sa == 0 && pcb->nrtx > 0) {
-    pcb->rto = tcp_rto_ticks(TCP_RTO_AFTER_LOST_SYN);
+    s32_t least = tcp_rto_ticks(TCP_RTO_AFTER_LOST_SYN);
+
+    pcb->rto = LWIP_MAX(pcb->rto, least);
   }
 }
 
 u8_t
 tcp_rto_lost_handshake(const struct tcp_pcb *pcb)
 {
-  return feature_on(OBLIGATION_RTO) && pcb->sa == 0 && pcb->rto > tcp_rto_ticks(TCP_RTO_INITIAL);
+  return feature_on(OBLIGATION_RTO) && pcb->sa == 0 && pcb->rto > tcp_rto_ticks(TCP_RTO_AFTER_LOST_SYN);
 }
 
 void

@@ -40,7 +40,8 @@ void tcp_rto_acked(struct tcp_pcb *pcb);
 /* The handshake has ended. */
 void tcp_rto_established(struct tcp_pcb *pcb);
 
-/* Whether a SYN or the answer to it was sent again, and nothing was measured since. */
+/* Whether a SYN or the answer to it was sent again more than once, and nothing was measured since; once may have been
+   too soon. */
 u8_t tcp_rto_lost_handshake(const struct tcp_pcb *pcb);
 
 /* The time is over: twice as long from now on. */

@@ -11,6 +11,7 @@
 #include "lwip/def.h"
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
+#include "lwip/tcp_recovery.h"
 #include "lwip/tcp_timer.h"
 
 #include <stddef.h>
@@ -120,7 +121,7 @@ static int
 tcp_timer_has_output(const struct tcp_pcb *pcb)
 {
   const struct tcp_seg *seg = pcb->unsent;
-  u32_t wnd = LWIP_MIN(pcb->snd_wnd, pcb->cwnd);
+  u32_t wnd = tcp_recovery_window(pcb);
 
   if (pcb->flags & (TF_ACK_NOW | TF_NAGLEMEMERR)) {
     return 1;
