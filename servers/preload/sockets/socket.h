@@ -15,6 +15,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "lwip/input_queue.h"
+
 #include "descriptor.h"
 #include "watch.h"
 
@@ -69,9 +71,8 @@ extern const struct protocol udp_protocol;
 struct tcp_part {
     struct tcp_pcb *pcb; /* NULL: never connected, or lwIP has done with it */
     enum { TCP_FRESH, TCP_CONNECTING, TCP_FAILED, TCP_CONNECTED, TCP_LISTENING, TCP_ENDED } phase;
-    struct pbuf *head, *tail; /* received, not yet read; linked by next, tot_len unused */
-    size_t consumed;          /* bytes of head that have been read */
-    size_t received;          /* bytes that wait to be read */
+    struct input_queue input; /* received, not yet read */
+    size_t received;          /* its bytes */
     bool peer_closed;
     bool receive_shut, send_shut;
     bool connect_reported; /* connect() has told how it ended */

@@ -12,19 +12,13 @@
 #include "lwip/tcp.h"
 
 void tcp_part_drop_input(struct tcp_part *tcp) {
-    while (tcp->head != NULL) {
-        struct pbuf *next = tcp->head->next;
-
-        tcp->head->next = NULL;
-        pbuf_free(tcp->head);
-        tcp->head = next;
-    }
-    tcp->tail = NULL;
-    tcp->consumed = tcp->received = 0;
+    (void)input_queue_clear(&tcp->input);
+    tcp->received = 0;
 }
 
 /* Copies up to `size` bytes (to == NULL: drops them), from `*at` bytes into `*part` on; both move. */
-static size_t copy_out(uint8_t *to, size_t size, struct pbuf **part, size_t *at) {
+static size_t copy_out(const struct input_queue *input, uint8_t *to, size_t size, struct pbuf **part,
+                       size_t *at) {
     size_t done = 0;
 
     while (done < size && *part != NULL) {
@@ -36,25 +30,23 @@ static size_t copy_out(uint8_t *to, size_t size, struct pbuf **part, size_t *at)
         done += chunk;
         *at += chunk;
         if (*at == (*part)->len) {
-            *part = (*part)->next;
+            *part = *part == input->last ? NULL : (*part)->next;
             *at = 0;
         }
     }
     return done;
 }
 
-/* The bytes up to `end` (and `consumed` of it) have been read: gives back their buffers and the window. */
-static void consume(struct tcp_part *tcp, const struct pbuf *end, size_t consumed, size_t size) {
-    while (tcp->head != end) {
-        struct pbuf *next = tcp->head->next;
-
-        tcp->head->next = NULL;
-        pbuf_free(tcp->head);
-        tcp->head = next;
-    }
-    tcp->consumed = consumed;
+/* The first bytes have been read: gives back their buffers and the window. */
+static void consume(struct tcp_part *tcp, size_t size) {
     tcp->received -= size;
     socket_counters.bytes_received += size;
+    for (size_t left = size; left > 0;) {
+        uint16_t chunk = (uint16_t)LWIP_MIN(left, input_queue_first(&tcp->input)->len);
+
+        input_queue_read(&tcp->input, chunk);
+        left -= chunk;
+    }
     while (size > 0 && tcp->pcb != NULL) {
         uint16_t chunk = (uint16_t)LWIP_MIN(size, UINT16_MAX);
 
@@ -65,9 +57,8 @@ static void consume(struct tcp_part *tcp, const struct pbuf *end, size_t consume
 
 ssize_t tcp_part_receive(struct socket *socket, struct message *message, int flags) {
     struct tcp_part *tcp = &socket->tcp;
-    struct pbuf *part = tcp->head;
-    size_t at = tcp->consumed;
-    size_t size = 0;
+    struct pbuf *part = input_queue_first(&tcp->input);
+    size_t at = 0, size = 0;
 
     if (flags & MSG_OOB) {
         return -EINVAL; /* lwIP has no urgent data */
@@ -87,10 +78,10 @@ ssize_t tcp_part_receive(struct socket *socket, struct message *message, int fla
     for (size_t i = 0; i < message->count && part != NULL; i++) {
         uint8_t *to = flags & MSG_TRUNC ? NULL : message->pieces[i].iov_base;
 
-        size += copy_out(to, message->pieces[i].iov_len, &part, &at);
+        size += copy_out(&tcp->input, to, message->pieces[i].iov_len, &part, &at);
     }
     if (!(flags & MSG_PEEK)) {
-        consume(tcp, part, at, size);
+        consume(tcp, size);
     }
     return (ssize_t)size;
 }

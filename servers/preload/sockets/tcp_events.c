@@ -41,7 +41,6 @@ void tcp_part_let_go(struct socket *socket) {
 static err_t received(void *argument, struct tcp_pcb *pcb, struct pbuf *data, err_t error) {
     struct socket *socket = argument;
     struct tcp_part *tcp = &socket->tcp;
-    struct pbuf *last;
 
     (void)error;
     if (data == NULL) {
@@ -58,14 +57,7 @@ static err_t received(void *argument, struct tcp_pcb *pcb, struct pbuf *data, er
         return ERR_OK;
     }
     tcp->received += data->tot_len;
-    for (last = data; last->next != NULL; last = last->next) {
-    }
-    if (tcp->head == NULL) {
-        tcp->head = data;
-    } else {
-        tcp->tail->next = data;
-    }
-    tcp->tail = last;
+    input_queue_add(&tcp->input, data);
     socket_signal(socket, EVENTS_IN);
     return ERR_OK;
 }

@@ -12,7 +12,8 @@
 
 #include <string.h>
 
-/* A buffer of the queue's own has room for so many bytes, and segments of up to a quarter of that go there. */
+/* A buffer of the queue's own has room for so many bytes, and segments of up to a quarter of that go there, but for the
+   first, which most readers take at once. */
 #define INPUT_QUEUE_BUFFER 1500
 #define INPUT_QUEUE_SMALL (INPUT_QUEUE_BUFFER / 4)
 
@@ -59,7 +60,7 @@ add_one(struct input_queue *queue, struct pbuf *p)
     pbuf_free(p);
     return;
   }
-  if (p->len <= INPUT_QUEUE_SMALL) {
+  if (last != NULL && p->len <= INPUT_QUEUE_SMALL) {
     p = copied(p);
   }
   p->next = last != NULL ? last->next : p;

@@ -117,8 +117,8 @@ static void test_input_comes_out_as_it_came(void **state) {
         bytes[i] = (uint8_t)rand();
     }
     while (out < sizeof(bytes)) {
-        size_t size =
-            LWIP_MIN(sizeof(bytes) - in, (size_t)(rand() % 2 ? 1 + rand() % 30 : 1 + rand() % 1460));
+        size_t drawn = (size_t)(rand() % 2 ? 1 + rand() % 30 : 1 + rand() % 1460);
+        size_t size = LWIP_MIN(sizeof(bytes) - in, drawn);
         const struct pbuf *first;
 
         if (size > 0) {
