@@ -49,8 +49,9 @@ def test_a_flood_of_syns_is_counted_bounded_and_stops_nobody(bed: TestBed) -> No
     arrived = counters["rx_packets"] - counted["rx_packets"]
     cookies = counters["syn_cookies_sent"] - counted["syn_cookies_sent"]
     assert arrived > len(again) / 2
-    # every SYN found the backlog full and was answered with a cookie: all but those that were lost on the way here
-    assert arrived - 200 <= cookies <= len(again)
+    # every SYN found the backlog full and was answered with a cookie: all but those that were lost on the way here,
+    # and so were those of the new connections in between
+    assert arrived - 200 <= cookies <= len(again) + len(again) // 2000
     assert counters["syn_dropped"] == 0
     assert counters["refused"] == 0
     assert after <= before + SLACK_KIB
