@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "floor_answer.h"
 
+#include <netinet/ip_icmp.h>
 #include <string.h>
 
 #include <rte_arp.h>
@@ -60,13 +61,12 @@ static void send_back(const struct floor *floor, struct rte_ether_hdr *ethernet,
 
 static bool answer_ping(const struct floor *floor, struct headers *headers) {
     struct rte_icmp_hdr *icmp = (struct rte_icmp_hdr *)&headers->tcp;
-    const rte_be16_t request = rte_cpu_to_be_16(RTE_IP_ICMP_ECHO_REQUEST << 8);
+    const rte_be16_t request = rte_cpu_to_be_16(ICMP_ECHO << 8);
 
-    if (headers->ip.next_proto_id != IPPROTO_ICMP || icmp->icmp_type != RTE_IP_ICMP_ECHO_REQUEST ||
-        icmp->icmp_code != 0) {
+    if (headers->ip.next_proto_id != IPPROTO_ICMP || icmp->icmp_type != ICMP_ECHO || icmp->icmp_code != 0) {
         return false;
     }
-    icmp->icmp_type = RTE_IP_ICMP_ECHO_REPLY;
+    icmp->icmp_type = ICMP_ECHOREPLY;
     icmp->icmp_cksum = updated(icmp->icmp_cksum, request, 0);
     send_back(floor, &headers->ethernet, &headers->ip);
     return true;

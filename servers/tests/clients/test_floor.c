@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The floor's answers to whole packets: which there are, of which bytes, with right checksums. */
+#include <netinet/ip_icmp.h>
 #include <stdlib.h>
 
 #include "../port/eal.h"
@@ -146,11 +147,11 @@ static void a_ping_is_answered(void **state) {
     ip->src_addr = FRAME_CLIENT;
     ip->dst_addr = FRAME_SERVER;
     ip->hdr_checksum = rte_ipv4_cksum(ip);
-    icmp->icmp_type = RTE_IP_ICMP_ECHO_REQUEST;
+    icmp->icmp_type = ICMP_ECHO;
     icmp->icmp_seq_nb = RTE_BE16(0xf7ff);
     icmp->icmp_cksum = (uint16_t)~rte_raw_cksum(icmp, 16);
     assert_true(floor_answer(&floor_, packet));
-    assert_int_equal(icmp->icmp_type, RTE_IP_ICMP_ECHO_REPLY);
+    assert_int_equal(icmp->icmp_type, ICMP_ECHOREPLY);
     assert_int_equal(rte_raw_cksum(icmp, 16), 0xffff);
     assert_int_equal(ip->dst_addr, FRAME_CLIENT);
     rte_pktmbuf_free(packet);
