@@ -23,13 +23,6 @@ static int set_up(void **state) {
     return 0;
 }
 
-static int tear_down(void **state) {
-    (void)state;
-    wire_stop();
-    features = UINT32_MAX;
-    return 0;
-}
-
 static void answer(uint32_t bytes) {
     assert_int_equal(tcp_write(peer.pcb, body, (uint16_t)bytes, 0), ERR_OK);
     assert_int_equal(tcp_output(peer.pcb), ERR_OK);
@@ -63,7 +56,7 @@ static void test_after_a_syn_ack_that_was_lost_twice_one_segment_is_sent(void **
         peer_acknowledges(&peer);
         answer(100 * MSS);
         assert_int_equal(on_the_way(), (tries == 1 ? 10 : 1) * MSS);
-        tear_down(state);
+        wire_tear_down(state);
         set_up(state);
     }
 }
@@ -117,7 +110,7 @@ static void test_a_time_out_halves_what_was_on_the_way_once(void **state) {
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, wire_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

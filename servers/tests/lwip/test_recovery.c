@@ -32,13 +32,6 @@ static int set_up(void **state) {
     return 0;
 }
 
-static int tear_down(void **state) {
-    (void)state;
-    wire_stop();
-    features = UINT32_MAX;
-    return 0;
-}
-
 /* The peer has everything up to here, in segments, and says so. */
 static void acknowledges_up_to(uint32_t segments) {
     peer.received = begin + segments * MSS;
@@ -172,7 +165,7 @@ static void test_a_time_out_sends_in_order_what_could_not_be_sent_again(void **s
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, wire_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -40,12 +40,6 @@ static int set_up(void **state) {
     return 0;
 }
 
-static int tear_down(void **state) {
-    (void)state;
-    wire_stop();
-    return 0;
-}
-
 /* The peer's ACK of the SYN-ACK comes after so many milliseconds. */
 static void connect_after(uint32_t ms) {
     peer_sends(&peer, peer.next++, TCP_SYN, 0);
@@ -273,7 +267,7 @@ static void test_a_stopped_process_sends_again_once(void **state) {
     assert_int_equal(times_of(TCP_PSH, begin, times, 8), 3);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, wire_tear_down)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

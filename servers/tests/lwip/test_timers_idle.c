@@ -31,12 +31,6 @@ static int idle_set_up(void **state) {
     return 0;
 }
 
-static int idle_tear_down(void **state) {
-    (void)state;
-    wire_stop();
-    return 0;
-}
-
 static void test_an_idle_connection_costs_no_visit(void **state) {
     (void)state;
     visits_of_a_minute(); /* of the handshake, of which each had a timer */
@@ -81,11 +75,11 @@ static void test_keep_alive_costs_two_visits_a_probe(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_an_idle_connection_costs_no_visit, idle_set_up, idle_tear_down),
+        cmocka_unit_test_setup_teardown(test_an_idle_connection_costs_no_visit, idle_set_up, wire_tear_down),
         cmocka_unit_test_setup_teardown(test_a_connection_that_was_asked_is_idle_again, idle_set_up,
-                                        idle_tear_down),
+                                        wire_tear_down),
         cmocka_unit_test_setup_teardown(test_keep_alive_costs_two_visits_a_probe, idle_set_up,
-                                        idle_tear_down),
+                                        wire_tear_down),
     };
 
     wire_create();
